@@ -1,0 +1,47 @@
+"""The command line: one file a verb, each of which calls one function of the package.
+
+Exit codes: 0; 2 for what the user must mend (one message, no traceback); 1 for a failure of ours.
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from instruct_mner.errors import MnerError
+
+app = typer.Typer(
+    name="instruct-mner",
+    help="Find the entities of posts with pictures: validate, fine-tune, tag, score.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add_verbs() -> None:
+    from instruct_mner.cli import convert, demo, env, evaluate, finetune, init, tag, validate
+
+    for verb in (init, validate, convert, finetune, tag, evaluate, demo, env):
+        app.command(verb.__name__.rpartition(".")[2])(verb.run)
+
+
+_add_verbs()
+
+
+def main() -> None:
+    """Runs the command line and turns what the user can mend into one message and exit code 2."""
+    try:
+        app()
+    except MnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our standard output has left (`| head`): not a failure, and nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

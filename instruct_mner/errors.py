@@ -1,0 +1,54 @@
+"""What can go wrong, by whose hand it is mended.
+
+The tree::
+
+    MnerError
+    ├── ConfigError    a setting, flag, label set or template is wrong
+    ├── DataError      a file, row, picture or annotation is wrong
+    ├── ModelError     a model or adapter cannot be loaded, or does not fit what it is used with
+    └── ServingError   a server did not start, or answers otherwise than it must
+
+Every one of them is something that the user can mend: the command line prints the message without a
+traceback and exits with code 2. Anything else is a failure of ours (traceback, code 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class MnerError(Exception):
+    """Base of all errors that a user can mend. The message says what was found, where, and what to do."""
+
+
+class ConfigError(MnerError):
+    """A setting, flag, label set or template is wrong."""
+
+
+class DataError(MnerError):
+    """A file, row, picture or annotation is wrong."""
+
+
+class ModelError(MnerError):
+    """A model or adapter cannot be loaded, or does not fit what it is used with."""
+
+
+class ServingError(MnerError):
+    """A server did not start, or answers otherwise than it must."""
+
+
+def listing(problems: Iterable[str], *, most: int = 20) -> str:
+    """Joins problems into one message body, a line each; past ``most`` only their number is said."""
+    lines = list(problems)
+    shown = [f"  {line}" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"  … and {len(lines) - most} more")
+    return "\n".join(shown)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'labels'?"`` for the nearest known word, or the empty string."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""

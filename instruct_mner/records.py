@@ -1,0 +1,296 @@
+"""The records that travel through the package: frozen, and checked when they are made.
+
+One example, as a line of JSONL::
+
+    {"id": "1015799", "text": "RT @JayKenMinaj _ : Me outside of where George Zimmerman got shot at .",
+     "images": ["1015799.jpg"],
+     "entities": [{"start": 38, "end": 54, "text": "George Zimmerman", "label": "PER",
+                   "boxes": [{"image": 0, "box": [12, 40, 88, 97]}]}]}
+
+Offsets are characters, end exclusive. Boxes are pixels of the original picture, ``[x0, y0, x1, y1]``.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+
+Coordinates = tuple[int | float, int | float, int | float, int | float]
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Identifier = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
+class Record(BaseModel):
+    """Base of the records: immutable, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Box(Record):
+    """A rectangle on one picture of a post.
+
+    Attributes:
+        image: Index of the picture in ``Example.images``.
+        box: ``(x0, y0, x1, y1)``, pixels of the original picture, ``x0 < x1`` and ``y0 < y1``.
+    """
+
+    image: int = Field(default=0, ge=0)
+    box: Coordinates
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        x0, y0, x1, y1 = self.box
+        if not all(math.isfinite(value) for value in self.box):
+            raise ValueError(f"box {list(self.box)} holds a number that is not finite")
+        if min(x0, y0) < 0 or x0 >= x1 or y0 >= y1:
+            raise ValueError(f"box {list(self.box)} is not [x0, y0, x1, y1] with 0 <= x0 < x1 and 0 <= y0 < y1")
+        return self
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels."""
+        x0, y0, x1, y1 = self.box
+        return float((x1 - x0) * (y1 - y0))
+
+
+class Entity(Record):
+    """A mention in the text.
+
+    Attributes:
+        start: First character.
+        end: One past the last character.
+        text: ``Example.text[start:end]``.
+        label: Its type.
+        boxes: Where it is seen: ``None`` = not annotated, ``()`` = annotated as not visible.
+    """
+
+    start: int = Field(ge=0)
+    end: int
+    text: str
+    label: str = Field(min_length=1)
+    boxes: tuple[Box, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"entity {self.text!r} ends at {self.end}, not after its start {self.start}")
+        if len(self.text) != self.end - self.start:
+            raise ValueError(
+                f"entity {self.text!r} has {len(self.text)} characters, "
+                f"its offsets {self.start}:{self.end} span {self.end - self.start}"
+            )
+        return self
+
+
+class PredictedEntity(Entity):
+    """An entity that a model found.
+
+    Attributes:
+        score: Confidence in 0..1.
+        boxes: At most one; ``None`` where boxes were not asked for.
+    """
+
+    score: float = Field(default=1.0, ge=0.0, le=1.0)
+    boxes: Annotated[tuple[Box, ...], Field(max_length=1)] | None = None
+
+
+def _check_spans(text: str, num_images: int, entities: Sequence[Entity]) -> None:
+    end = 0
+    for entity in entities:
+        if text[entity.start : entity.end] != entity.text:
+            found = text[entity.start : entity.end]
+            raise ValueError(
+                f"entity {entity.text!r} at {entity.start}:{entity.end} does not stand there: the text has {found!r}"
+            )
+        if entity.start < end:
+            raise ValueError(
+                f"entity {entity.text!r} at {entity.start}:{entity.end} overlaps the one before it; "
+                "entities must be flat"
+            )
+        end = entity.end
+        for box in entity.boxes or ():
+            if box.image >= num_images:
+                raise ValueError(
+                    f"entity {entity.text!r} has a box on picture {box.image}, the post has {num_images} picture(s)"
+                )
+
+
+def _in_text_order(entities: object) -> object:
+    """Sorts raw or made entities by start; leaves anything else for pydantic to complain about."""
+
+    def start(entity: Any) -> int:
+        value = entity["start"] if isinstance(entity, Mapping) else entity.start
+        if not isinstance(value, int):
+            raise TypeError
+        return value
+
+    if isinstance(entities, list | tuple):
+        try:
+            return sorted(entities, key=start)
+        except (KeyError, TypeError, AttributeError):
+            return entities
+    return entities
+
+
+class Context(Record):
+    """What a picture shows, in words (ITA's visual contexts)."""
+
+    caption: str | None = None
+    tags: tuple[str, ...] = ()
+    ocr: str | None = None
+
+
+class Example(Record):
+    """One post, with gold entities where it is annotated.
+
+    Attributes:
+        id: Unique in its file.
+        text: The post.
+        images: Paths of its pictures, relative to the data set's picture folder; none, one or several.
+        entities: Gold in text order, flat; ``None`` = not annotated, ``()`` = annotated as holding none.
+        tokens: The tokens of a pre-tokenised set; joined they give ``text``.
+        context: Captions, tags and OCR of the pictures.
+    """
+
+    id: Identifier
+    text: str
+    images: tuple[str, ...] = ()
+    entities: Annotated[tuple[Entity, ...], BeforeValidator(_in_text_order)] | None = None
+    tokens: tuple[str, ...] | None = None
+    context: Context | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_spans(self.text, len(self.images), self.entities or ())
+        return self
+
+    @property
+    def gold(self) -> tuple[Entity, ...]:
+        """The annotated entities; a post that is not annotated is an error here, not an empty answer."""
+        if self.entities is None:
+            raise ValueError(f"post {self.id!r} is not annotated: it has no 'entities'")
+        return self.entities
+
+    def without_images(self) -> Example:
+        """The same post as text only: no pictures, hence no boxes."""
+        entities = self.entities
+        if entities is not None:
+            entities = tuple(entity.model_copy(update={"boxes": None}) for entity in entities)
+        return self.model_copy(update={"images": (), "entities": entities})
+
+
+class Rejected(Record):
+    """What a completion held beside its entities; each counts as a false positive.
+
+    Attributes:
+        malformed: Lines that are not an answer (an unknown label, no separator, a bad box, a cut end).
+        hallucinated: Surfaces that are not in the text.
+        unplaceable: Surfaces all of whose occurrences were taken already.
+    """
+
+    malformed: int = Field(default=0, ge=0)
+    hallucinated: int = Field(default=0, ge=0)
+    unplaceable: int = Field(default=0, ge=0)
+
+    @property
+    def total(self) -> int:
+        """All of them together."""
+        return self.malformed + self.hallucinated + self.unplaceable
+
+
+class Prediction(Record):
+    """What a model says of one post; a line of the JSONL that ``tag`` writes."""
+
+    id: Identifier
+    text: str
+    images: tuple[str, ...] = ()
+    entities: Annotated[tuple[PredictedEntity, ...], BeforeValidator(_in_text_order)] = ()
+    rejected: Rejected = Rejected()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_spans(self.text, len(self.images), self.entities)
+        return self
+
+
+class Label(Record):
+    """An entity type, with its definition where there is one."""
+
+    name: str
+    definition: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        name = self.name
+        if not name or name != name.strip():
+            raise ValueError(f"label {name!r} is empty or has a space at its edge")
+        if ": " in name:
+            raise ValueError(f"label {name!r} holds ': ', which separates label and mention in an answer")
+        if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+            raise ValueError(f"label {name!r} holds a newline or a control character")
+        return self
+
+
+class LabelSet(Record):
+    """Entity types in the order in which they are shown to the model.
+
+    Made from a list of names or from a mapping of names to definitions.
+    """
+
+    labels: tuple[Label, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept(cls, value: object) -> object:
+        if isinstance(value, Mapping) and "labels" not in value:
+            return {"labels": [{"name": name, "definition": text} for name, text in value.items()]}
+        if isinstance(value, list | tuple):
+            return {"labels": [{"name": item} if isinstance(item, str) else item for item in value]}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"label(s) given twice: {', '.join(twice)}")
+        return self
+
+    @model_serializer
+    def _dump(self) -> dict[str, str | None] | list[str]:
+        if self.defined:
+            return {label.name: label.definition for label in self.labels}
+        return list(self.names)
+
+    @classmethod
+    def of(cls, names: Iterable[str] | Mapping[str, str | None]) -> LabelSet:
+        """A label set from names, or from a mapping of names to definitions."""
+        return cls.model_validate(dict(names) if isinstance(names, Mapping) else list(names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def defined(self) -> bool:
+        """Whether any label has a definition."""
+        return any(label.definition for label in self.labels)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def each(self) -> Iterator[Label]:
+        """The labels, in order."""
+        return iter(self.labels)
