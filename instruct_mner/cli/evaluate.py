@@ -1,0 +1,74 @@
+"""``instruct-mner evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def run(
+    gold: Annotated[
+        str,
+        typer.Argument(
+            metavar="GOLD", help="Annotated posts: a path, or format:path (conll:, gmner:, jsonl:)."
+        ),
+    ],
+    predicted: Annotated[
+        Path,
+        typer.Argument(metavar="PRED", help="JSONL of predictions, as `tag` writes it; every post once."),
+    ],
+    compared: Annotated[
+        Path | None,
+        typer.Argument(metavar="PRED2", help="Predictions to compare with PRED, by a paired bootstrap."),
+    ] = None,
+    *,
+    decode: Annotated[
+        Literal["tolerant", "strict"],
+        typer.Option(
+            help="How BIO tags of the gold become spans. tolerant: an I- that continues nothing opens an "
+            "entity (conlleval, the literature). strict: only B- does (IOB2)."
+        ),
+    ] = "tolerant",
+    match: Annotated[
+        Literal["offset", "surface", "surface-lower-set"],
+        typer.Option(
+            help="What makes an entity right. offset: start, end and type. surface: its text and type, "
+            "wherever it stands. surface-lower-set: lower-cased text and type, repetitions dropped; some "
+            "papers on LLMs do so, and it inflates the score."
+        ),
+    ] = "offset",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the pictures; scoring opens none of them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=1, help="Draws of posts for intervals and p-values.")
+    ] = 10_000,
+) -> None:
+    """Score predictions against gold: micro F1, types, span-only, rejected items, grounded triples.
+
+    With a second PRED the difference of the two, its 95 % interval and p-value are printed.
+    """
+    from instruct_mner.scoring.files import evaluate_files
+
+    report = evaluate_files(
+        gold,
+        predicted,
+        compared,
+        decode=decode,
+        match=match,
+        images=images,
+        seed=seed,
+        num_resamples=resamples,
+    )
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        from instruct_mner.scoring.table import print_report
+
+        print_report(report)

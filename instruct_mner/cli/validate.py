@@ -1,0 +1,67 @@
+"""``instruct-mner validate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from instruct_mner.records import Example
+
+
+def run(
+    data: Annotated[
+        list[str], typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")
+    ],
+    *,
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")] = None,
+    decode: Annotated[
+        Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")
+    ] = "tolerant",
+    missing_image: Annotated[
+        Literal["error", "text", "skip"],
+        typer.Option(help="Posts whose picture is missing: an error, kept as text, or left out."),
+    ] = "error",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Count what data sets hold, and report every row, picture and box that is wrong."""
+    import json
+
+    from instruct_mner.data.validation import survey, table
+    from instruct_mner.errors import DataError, listing
+
+    counts, problems = survey(data, images=images, decode=decode, missing_image=missing_image, track=_track)
+    if as_json:
+        datasets = [split.as_dict() for split in counts]
+        report = {
+            "decode": decode,
+            "missing_image": missing_image,
+            "datasets": datasets,
+            "problems": problems,
+        }
+        typer.echo(json.dumps(report, ensure_ascii=False))
+    elif counts:
+        typer.echo("\n".join(table(counts, decode)))
+        lacking = sum(split.num_posts_lacking for split in counts)
+        if lacking and missing_image != "error":
+            fate = "are read as text" if missing_image == "text" else "are left out"
+            typer.echo(f"{lacking} posts whose picture is missing {fate}; the counts above include them.")
+    if problems:
+        raise DataError(f"{len(problems)} problem(s) found:\n{listing(problems, most=len(problems))}")
+
+
+def _track(posts: Sequence[Example]) -> Iterable[Example]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(
+        posts,
+        "opening pictures",
+        console=console,
+        transient=True,
+        disable=not (posts and console.is_terminal),
+    )

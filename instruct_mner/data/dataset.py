@@ -1,0 +1,154 @@
+"""A data set: one split, which is one file, with the place of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from instruct_mner.data.bio import Decode
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.records import Example
+
+MissingImage = Literal["error", "text", "skip", "keep"]
+
+_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split.
+
+    Attributes:
+        name: Folder and split, ``twitter2015/test``.
+        format: The reader that made it: ``conll``, ``gmner``, ``jsonl``.
+        path: Its file.
+        sha256: Of the file; for GMNER, of the file and of the XML files of its posts, in their order.
+        examples: The posts, in the order of the file.
+        image_root: Where ``Example.images`` are looked for; ``None`` where no folder of pictures was found.
+        missing_images: Names of the pictures that are not there, whatever was done about them.
+    """
+
+    name: str
+    format: str
+    path: Path
+    sha256: str
+    examples: tuple[Example, ...]
+    image_root: Path | None = None
+    missing_images: tuple[str, ...] = ()
+
+    def picture_paths(self, example: Example) -> tuple[Path, ...]:
+        """Where the pictures of one of the posts lie, in the order of ``Example.images``.
+
+        Raises:
+            DataError: The post names pictures, but no folder of pictures is known.
+        """
+        if not example.images:
+            return ()
+        if self.image_root is None:
+            raise DataError(
+                f"post {example.id!r} of {self.path} names pictures, but no folder of them was found"
+            )
+        return tuple(self.image_root / name for name in example.images)
+
+    def without_missing(self, how: MissingImage) -> Dataset:
+        """The same split after posts whose pictures are missing were treated.
+
+        Args:
+            how: ``text``: such a post is kept as text; ``skip``: it is left out; ``keep``: it stays as it is
+                annotated, for work that opens no picture; ``error``: as ``keep``, because whoever calls this
+                has asked ``missing_report`` before.
+        """
+        if how in {"error", "keep"} or not self.missing_images:
+            return self
+        missing = set(self.missing_images)
+        lacking = [not missing.isdisjoint(example.images) for example in self.examples]
+        if how == "skip":
+            kept = [example for example, lacks in zip(self.examples, lacking, strict=True) if not lacks]
+        else:
+            kept = [
+                example.without_images() if lacks else example
+                for example, lacks in zip(self.examples, lacking, strict=True)
+            ]
+        return replace(self, examples=tuple(kept))
+
+    def missing_report(self) -> str | None:
+        """What is missing, where it was looked for and what to do; ``None`` when nothing is."""
+        if not self.missing_images:
+            return None
+        num_named = len({name for example in self.examples for name in example.images})
+        first = ", ".join(self.missing_images[:3]) + (", …" if len(self.missing_images) > 3 else "")
+        where = f"not in {self.image_root}" if self.image_root else "no folder of pictures beside the file"
+        num_missing = len(self.missing_images)
+        return (
+            f"{self.path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; "
+            "give --images DIR, or --missing-image text to keep such posts as text, skip to leave them out"
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader made of a file, whether or not all of it can be used.
+
+    Attributes:
+        dataset: The posts that are right, as annotated.
+        problems: What is wrong, each as ``file:line: reason``; empty when the file can be used.
+        num_entities: By decoding of BIO tags; empty where the format has no tags.
+    """
+
+    dataset: Dataset
+    problems: tuple[str, ...] = ()
+    num_entities: dict[Decode, int] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Reads one file of a format.
+
+    Never raises for what is wrong in the file: that goes to ``Reading.problems``, all of it at once.
+    """
+
+    def __call__(self, path: Path, *, images: Path | None, decode: Decode) -> Reading:
+        """Reads the file; pictures lie in ``images`` where it is given."""
+        ...
+
+
+def picture_folder(folder: Path, images: Path | None) -> Path | None:
+    """Where the pictures of a data set lie: the folder that was given, else the usual places, else ``None``.
+
+    Args:
+        folder: The folder of the data set; tried are ``images`` and ``<folder>_images`` in it, and
+            ``<folder>_images`` beside it.
+        images: The user's choice.
+
+    Raises:
+        ConfigError: The user's choice is not a folder.
+    """
+    if images is not None:
+        if not images.is_dir():
+            raise ConfigError(f"--images {images}: there is no such folder")
+        return images
+    name = f"{folder.resolve().name}_images"
+    for usual in (folder / "images", folder / name, folder.resolve().parent / name):
+        if usual.is_dir():
+            return usual
+    return None
+
+
+def picture_name(identifier: str, root: Path | None) -> str:
+    """File name of the picture of a post that is named by its id: ``.jpg``, unless another is what exists."""
+    for suffix in _PICTURE_SUFFIXES if root is not None else ():
+        if root is not None and (root / f"{identifier}{suffix}").is_file():
+            return f"{identifier}{suffix}"
+    return f"{identifier}.jpg"
+
+
+def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[str, ...]:
+    """Names of the pictures that are not in the folder, each once, in the order of the posts."""
+    names = dict.fromkeys(name for example in examples for name in example.images)
+    return tuple(name for name in names if root is None or not (root / name).is_file())
+
+
+def dataset_name(folder: Path, split: str) -> str:
+    """``twitter2015/test`` from the folder of the set and the name of the split."""
+    return f"{folder.resolve().name}/{split}"

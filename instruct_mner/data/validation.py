@@ -1,0 +1,190 @@
+"""What a data set holds, counted, and whether its pictures and boxes can be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from instruct_mner.data import read
+from instruct_mner.data.bio import Decode
+from instruct_mner.data.dataset import Dataset, MissingImage, Reading
+from instruct_mner.errors import DataError
+from instruct_mner.records import Example
+
+Track = Callable[[Sequence[Example]], Iterable[Example]]
+"""Passes posts through, to show how far the work is."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of one split, of the posts that could be read, as annotated.
+
+    Attributes:
+        name: Folder and split.
+        format: Its format.
+        path: Its file.
+        sha256: Its hash.
+        num_posts: Posts.
+        num_unannotated: Posts without ``entities``.
+        num_entities: Entities by decoding of BIO tags, ``tolerant`` and ``strict``; equal without tags.
+        num_by_label: Entities by type, in the decoding that was asked for.
+        num_with_pictures: Posts that name a picture.
+        num_missing_pictures: Pictures that are not there.
+        num_posts_lacking: Posts that name one of them.
+        num_groundable: Entities with at least one box; ``None`` where no boxes are annotated.
+    """
+
+    name: str
+    format: str
+    path: str
+    sha256: str
+    num_posts: int
+    num_unannotated: int
+    num_entities: dict[str, int]
+    num_by_label: dict[str, int]
+    num_with_pictures: int
+    num_missing_pictures: int
+    num_posts_lacking: int
+    num_groundable: int | None
+
+    def as_dict(self) -> dict[str, object]:
+        """The counts as plain values, for JSON."""
+        return asdict(self)
+
+
+def survey(
+    data: Iterable[str],
+    *,
+    images: Path | None = None,
+    decode: Decode = "tolerant",
+    missing_image: MissingImage = "error",
+    track: Track = iter,
+) -> tuple[list[Counts], list[str]]:
+    """Counts every split of every data set, opens every picture, and collects what is wrong.
+
+    Args:
+        data: Paths or ``format:path``.
+        images: Folder of the pictures.
+        decode: How BIO tags become entities.
+        missing_image: Whether pictures that are missing are a problem (``error``).
+        track: Shows how far it is.
+
+    Returns:
+        The counts, a split each, and the problems, each with its place.
+
+    Raises:
+        ConfigError: An unknown format, or no such folder of pictures.
+    """
+    counts: list[Counts] = []
+    problems: list[str] = []
+    for source in data:
+        try:
+            readings = read(source, images=images, decode=decode)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        for reading in readings.values():
+            counts.append(count(reading))
+            problems += reading.problems
+            report = reading.dataset.missing_report() if missing_image == "error" else None
+            problems += [report] if report else []
+            problems += check_pictures(reading.dataset, track)
+    return counts, problems
+
+
+def count(reading: Reading) -> Counts:
+    """Counts one split."""
+    dataset = reading.dataset
+    entities = [entity for example in dataset.examples for entity in example.entities or ()]
+    boxed = [entity for entity in entities if entity.boxes is not None]
+    missing = set(dataset.missing_images)
+    by_label = Counter(entity.label for entity in entities)
+    return Counts(
+        name=dataset.name,
+        format=dataset.format,
+        path=str(dataset.path),
+        sha256=dataset.sha256,
+        num_posts=len(dataset.examples),
+        num_unannotated=sum(example.entities is None for example in dataset.examples),
+        num_entities={how: reading.num_entities.get(how, len(entities)) for how in ("tolerant", "strict")},
+        num_by_label={label: by_label[label] for label in sorted(by_label)},
+        num_with_pictures=sum(bool(example.images) for example in dataset.examples),
+        num_missing_pictures=len(missing),
+        num_posts_lacking=sum(not missing.isdisjoint(example.images) for example in dataset.examples),
+        num_groundable=sum(bool(entity.boxes) for entity in boxed) if boxed else None,
+    )
+
+
+def table(counts: Sequence[Counts], decode: Decode) -> list[str]:
+    """The counts as lines of an aligned table, a split each, below a head."""
+    head = (
+        "split",
+        "format",
+        "sha256",
+        "posts",
+        "with picture",
+        "missing",
+        "tolerant",
+        "strict",
+        "groundable",
+    )
+    rows: list[tuple[str, ...]] = [head]
+    for split in counts:
+        groundable = "-" if split.num_groundable is None else split.num_groundable
+        numbers = (split.num_posts, split.num_with_pictures, split.num_missing_pictures)
+        entities = (split.num_entities["tolerant"], split.num_entities["strict"], groundable)
+        rows.append((split.name, split.format, split.sha256[:12], *map(str, numbers + entities)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [
+        "  ".join(
+            cell.rjust(width) if column > 2 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    types = [f"entities by type ({decode})", *map(_types, counts)]
+    return [f"{line}  {last}" for line, last in zip(aligned, types, strict=True)]
+
+
+def _types(split: Counts) -> str:
+    types = ", ".join(f"{label} {number}" for label, number in split.num_by_label.items()) or "none"
+    return f"{types}; {split.num_unannotated} posts not annotated" if split.num_unannotated else types
+
+
+def check_pictures(dataset: Dataset, track: Track = iter) -> Iterator[str]:
+    """Opens every picture that is there, and yields what is wrong with it or with the boxes on it.
+
+    Args:
+        dataset: The split.
+        track: Wraps the posts, to show how far it is.
+    """
+    from instruct_mner.images import open_image
+
+    missing = set(dataset.missing_images)
+    size_of: dict[Path, tuple[int, int] | None] = {}
+    # Posts all of whose pictures are missing cost nothing and need no progress bar.
+    for example in track([example for example in dataset.examples if not missing.issuperset(example.images)]):
+        for index, path in enumerate(dataset.picture_paths(example)):
+            if example.images[index] in missing:
+                continue
+            if path not in size_of:
+                size_of[path] = None
+                try:
+                    size_of[path] = open_image(path).size
+                except DataError as error:
+                    yield f"{dataset.path}: post {example.id!r}: {error}"
+            size = size_of[path]
+            if size is not None:
+                yield from _outside(dataset, example, index, size)
+
+
+def _outside(dataset: Dataset, example: Example, image: int, size: tuple[int, int]) -> Iterator[str]:
+    for entity in example.entities or ():
+        for box in entity.boxes or ():
+            if box.image == image and (box.box[2] > size[0] or box.box[3] > size[1]):
+                yield (
+                    f"{dataset.path}: post {example.id!r}: box {list(box.box)} of {entity.text!r} lies "
+                    f"outside of {example.images[image]}, {size[0]} x {size[1]} pixels when upright"
+                )

@@ -1,0 +1,72 @@
+"""Engines: they turn requests into completions. One file a backend, the same three methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a model.
+
+    Attributes:
+        messages: The chat, with a place for every picture.
+        images: The pictures, in the order of their places.
+        grammar: A Lark grammar of the answers that are allowed; ``None`` = anything.
+        max_tokens: Where an answer is cut.
+    """
+
+    messages: list[dict[str, Any]]
+    images: tuple[Image, ...] = ()
+    grammar: str | None = None
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of a completion.
+
+    Attributes:
+        start: First character of the completion's text that it writes to.
+        end: One past the last.
+        logprob: Natural logarithm of its probability, before any constraint.
+    """
+
+    start: int
+    end: int
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model wrote.
+
+    Attributes:
+        text: Without special tokens.
+        tokens: Its pieces.
+        finished: False where it was cut at ``max_tokens``.
+    """
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+    finished: bool = True
+
+
+class Engine(Protocol):
+    """What every backend does."""
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that a post must not hold."""
+
+    def generate(
+        self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0
+    ) -> list[Completion]:
+        """Answers requests, in their order. Temperature 0 is greedy."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has."""

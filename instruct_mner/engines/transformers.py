@@ -1,0 +1,202 @@
+"""The engine on plain transformers: batched ``generate``, constrained through llguidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.engines import Completion, Request, Token
+from instruct_mner.errors import ModelError
+from instruct_mner.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TransformersEngine:
+    """Answers requests with a model in this process.
+
+    Args:
+        loaded: Model, processor and family.
+        batch_size: Requests answered at once.
+    """
+
+    def __init__(self, loaded: LoadedModel, batch_size: int = 8) -> None:
+        self._loaded = loaded
+        self._batch_size = batch_size
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that a post must not hold."""
+        return self._loaded.special_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self._loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def generate(
+        self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0
+    ) -> list[Completion]:
+        """Answers requests, in their order.
+
+        Requests of like length share a batch, so that little is spent on padding.
+
+        Raises:
+            ModelError: A grammar is not accepted by llguidance.
+        """
+        import torch
+
+        torch.manual_seed(seed)
+        order = sorted(range(len(requests)), key=lambda index: self._length(requests[index]))
+        answers: dict[int, Completion] = {}
+        was_training = self._loaded.model.training
+        self._loaded.model.eval()
+        try:
+            for start in range(0, len(order), self._batch_size):
+                indices = order[start : start + self._batch_size]
+                batch = [requests[index] for index in indices]
+                answers.update(zip(indices, self._generate_batch(batch, temperature), strict=True))
+        finally:
+            self._loaded.model.train(was_training)
+        return [answers[index] for index in range(len(requests))]
+
+    def _length(self, request: Request) -> tuple[int, int]:
+        parts = [part["text"] for message in request.messages for part in message["content"] if "text" in part]
+        return len(request.images), sum(map(len, parts))
+
+    def inputs(self, batch: Sequence[Request]) -> Any:
+        """What the processor makes of requests: the ids that training would see, padded on the left."""
+        processor = self._loaded.processor
+        texts = [
+            processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
+            for request in batch
+        ]
+        images = [list(request.images) for request in batch]
+        return processor(
+            text=texts,
+            images=images if any(images) else None,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
+
+    @cached_property
+    def _guide(self) -> Any:
+        from llguidance.hf import from_tokenizer
+
+        tokenizer = self._loaded.processor.tokenizer
+        return from_tokenizer(tokenizer, n_vocab=self._vocabulary, eos_token=self._end_tokens)
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(self._loaded.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def _end_tokens(self) -> list[int]:
+        ends = self._loaded.model.generation_config.eos_token_id
+        listed = [ends] if isinstance(ends, int) else list(ends or [])
+        return list(dict.fromkeys([self._loaded.processor.tokenizer.eos_token_id, *listed]))
+
+    def _generate_batch(self, batch: Sequence[Request], temperature: float) -> list[Completion]:
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        model = self._loaded.model
+        inputs = self.inputs(batch).to(model.device)
+        guided = _Guided(self._guide, [request.grammar for request in batch])
+        limit = max(request.max_tokens for request in batch)
+        # Every field that a model's own generation config may set otherwise is said here.
+        config = GenerationConfig(
+            max_new_tokens=limit,
+            do_sample=temperature > 0,
+            temperature=temperature if temperature > 0 else 1.0,
+            top_k=0,
+            top_p=1.0,
+            repetition_penalty=1.0,
+            num_beams=1,
+            eos_token_id=self._end_tokens,
+            pad_token_id=self._loaded.processor.tokenizer.pad_token_id,
+            use_cache=True,
+        )
+        with torch.no_grad():
+            sequences = model.generate(
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList([guided])
+            )
+        written = sequences[:, inputs["input_ids"].shape[1] :]
+        logprobs = guided.finish(sequences)
+        return [
+            self._completion(ids, row, request.max_tokens)
+            for ids, row, request in zip(written.tolist(), logprobs, batch, strict=True)
+        ]
+
+    def _completion(self, ids: list[int], logprobs: list[float], max_tokens: int) -> Completion:
+        """Text and pieces of one answer; a character of several tokens belongs to each of them."""
+        ends = [index for index, token in enumerate(ids) if token in self._end_tokens]
+        length = min(ends[0] if ends else len(ids), max_tokens)
+        finished = bool(ends) and ends[0] <= max_tokens
+        special = set(self._loaded.processor.tokenizer.all_special_ids)
+        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in ids[:length]]
+        whole = b"".join(pieces)
+        text = whole.decode("utf-8", errors="replace")
+        tokens = []
+        position = 0
+        for piece, logprob in zip(pieces, logprobs, strict=False):
+            start = len(whole[:position].decode("utf-8", errors="ignore"))
+            position += len(piece)
+            end = len(whole[:position].decode("utf-8", errors="replace"))
+            tokens.append(Token(start, end, logprob))
+        return Completion(text, tuple(tokens), finished)
+
+
+class _Guided:
+    """A logits processor that notes log-probabilities as they are, then forbids what the grammar forbids."""
+
+    def __init__(self, guide: Any, grammars: Sequence[str | None]) -> None:
+        from llguidance import LLMatcher
+
+        self._matchers = [None if grammar is None else LLMatcher(guide, grammar) for grammar in grammars]
+        for matcher in self._matchers:
+            if matcher is not None and matcher.is_error():
+                raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
+        self._before: Tensor | None = None
+        self._logprobs: list[Tensor] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        import torch
+
+        if self._before is not None:
+            self._note(input_ids)
+        self._before = torch.log_softmax(scores.float(), dim=-1)
+        if all(matcher is None for matcher in self._matchers):
+            return scores
+        return scores.masked_fill(~self._allowed(scores), float("-inf"))
+
+    def _note(self, sequences: Tensor) -> None:
+        assert self._before is not None
+        last = sequences[:, -1]
+        self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
+        for matcher, token in zip(self._matchers, last.tolist(), strict=True):
+            if matcher is not None and not matcher.is_stopped():
+                matcher.consume_token(token)
+
+    def _allowed(self, scores: Tensor) -> Tensor:
+        import numpy as np
+        import torch
+
+        rows = []
+        for matcher in self._matchers:
+            if matcher is None or matcher.is_stopped():
+                rows.append(np.ones(scores.shape[-1], dtype=bool))
+            else:
+                bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+                row = np.unpackbits(bits, bitorder="little")[: scores.shape[-1]].astype(bool)
+                rows.append(np.pad(row, (0, scores.shape[-1] - len(row))))
+        return torch.from_numpy(np.stack(rows)).to(scores.device)
+
+    def finish(self, sequences: Tensor) -> list[list[float]]:
+        """The log-probability of every token written, ``(batch, steps)``."""
+        import torch
+
+        self._note(sequences)
+        return torch.stack(self._logprobs, dim=1).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,104 @@
+"""Files of text: read by lines that end at newlines only, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from instruct_mner.errors import DataError, listing
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: It is missing, a folder, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
+    r"""Cuts UTF-8 text into lines, and says which of them are not UTF-8.
+
+    Lines end at ``\n`` or ``\r\n`` only: ``str.splitlines`` would also cut at U+0085 and U+2028, which stand
+    in posts. A byte order mark at the beginning is dropped.
+
+    Args:
+        content: The bytes of the file.
+        path: Named in the problems.
+
+    Returns:
+        The lines without their ends, U+FFFD for what cannot be decoded; and the problems, as
+        ``file:line: reason``.
+    """
+    if content.startswith(_UTF16_BOMS):
+        return [], [f"{path}:1: the file is UTF-16; save it as UTF-8"]
+    lines = content.removeprefix(_UTF8_BOM).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    texts, problems = [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            problems.append(
+                f"{path}:{number}: byte 0x{line[error.start]:02x} at position {error.start} is not UTF-8; "
+                "save the file as UTF-8"
+            )
+            text = line.decode("utf-8", errors="replace")
+        texts.append(text.removesuffix("\r"))
+    return texts, problems
+
+
+def read_lines(path: Path) -> list[str]:
+    r"""The lines of a UTF-8 file, without their ends (``\n`` or ``\r\n``, nothing else).
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8.
+    """
+    lines, problems = decode_lines(read_bytes(path), path)
+    if problems:
+        raise DataError(f"{path} is not UTF-8:\n{listing(problems)}")
+    return lines
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Opens a text file that takes the place of ``path`` when the block ends well, and leaves no trace else.
+
+    Folders above it are made. A device or pipe (``/dev/stdout``) is written to directly.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    path = path.resolve()
+    in_place = path.exists() and not path.is_file() and not path.is_dir()
+    # Beside the target, because only within one file system a rename is all or nothing.
+    written = path if in_place else path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = written.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        with file:
+            yield file
+        if not in_place:
+            written.replace(path)
+    except BaseException:
+        if not in_place:
+            written.unlink(missing_ok=True)
+        raise

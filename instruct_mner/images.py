@@ -1,0 +1,216 @@
+"""Pictures: opened safely and upright, and boxes between their pixels and the units of a model."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from instruct_mner.errors import DataError
+from instruct_mner.records import Coordinates
+
+MAX_PIXELS = 64_000_000
+"""Largest picture that is decoded; above every phone, below what fills the memory (192 MB as RGB)."""
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read."""
+
+# What posts hold. Pillow's other decoders (EPS, PSD, FITS …) are only more to attack.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+
+# Source: EXIF 2.32, tag 0x0112: what brings a picture of each orientation upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+# What Pillow's decoders raise on files that are broken or made to harm.
+_BROKEN = (
+    OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, struct.error,
+    zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+_REMEDY = "save it again as JPEG or PNG, or take it out of its post"
+
+
+def open_image(
+    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> Image.Image:
+    """Opens a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
+
+    Args:
+        source: A file or its bytes; addresses are never followed.
+        max_pixels: Larger pictures are refused before they are decoded.
+        max_bytes: Larger files are refused before they are read.
+
+    Raises:
+        DataError: Missing, too large, broken, or not a picture.
+    """
+    with _open(source, max_pixels, max_bytes) as image:
+        orientation = _orientation(image)
+        try:
+            image.load()
+            upright = _as_rgb(image)
+        except _BROKEN as error:
+            raise DataError(f"{_name(source)}: the picture is broken ({error}); {_REMEDY}") from None
+    if orientation in _UPRIGHT:
+        upright = upright.transpose(_UPRIGHT[orientation])
+    return upright
+
+
+def image_size(source: Path | bytes) -> tuple[int, int]:
+    """Width and height as ``open_image`` gives them, read from the header without decoding.
+
+    Raises:
+        DataError: Missing, or not a picture.
+    """
+    with _open(source, MAX_PIXELS, MAX_BYTES) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) in {5, 6, 7, 8} else (width, height)
+
+
+def _name(source: Path | bytes) -> str:
+    return str(source) if isinstance(source, Path) else f"picture of {len(source)} bytes"
+
+
+def _open(source: Path | bytes, max_pixels: int, max_bytes: int) -> Image.Image:
+    name = _name(source)
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise DataError(f"{name}: there is no such picture")
+        num_bytes = source.stat().st_size
+    else:
+        num_bytes = len(source)
+    if num_bytes > max_bytes:
+        raise DataError(f"{name}: {num_bytes} bytes, more than the {max_bytes} allowed; make it smaller")
+    try:
+        # Read at once, not by path: the file is closed again whatever happens to the picture.
+        file = io.BytesIO(source.read_bytes() if isinstance(source, Path) else source)
+        image = Image.open(file, formats=_FORMATS)
+    except _BROKEN as error:
+        bomb = isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning)
+        reason = "far too many pixels" if bomb else f"none of {', '.join(_FORMATS)}"
+        raise DataError(f"{name}: not a picture that can be used ({reason}); {_REMEDY}") from None
+    width, height = image.size
+    if width * height > max_pixels:
+        raise DataError(
+            f"{name}: {width} x {height} pixels, more than the {max_pixels} allowed; make it smaller"
+        )
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        # Not `image.getexif()`: that of PNG decodes the whole picture to look behind the pixels.
+        return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
+    except _BROKEN:
+        return 1  # broken EXIF says nothing of the pixels
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16-bit greys: Pillow clips at 255 where it should scale.
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class BoxConvention:
+    """The units in which a model says boxes.
+
+    Attributes:
+        name: ``relative``: 0..``range`` of width and of height, what Qwen3-VL uses and what others are told
+            to use; ``absolute``: pixels of the picture as its processor has resized it.
+        range: The largest coordinate of ``relative``.
+    """
+
+    name: Literal["relative", "absolute"] = "relative"
+    range: int = 1000
+
+    def extent(self, resized: tuple[int, int] | None) -> tuple[int, int]:
+        """The largest x and y.
+
+        Raises:
+            ValueError: ``absolute`` without the resized size.
+        """
+        if self.name == "relative":
+            return self.range, self.range
+        if resized is None:
+            raise ValueError("absolute coordinates need the size to which the processor resizes the picture")
+        return resized
+
+
+def to_model_units(
+    box: Coordinates,
+    size: tuple[int, int],
+    convention: BoxConvention,
+    *,
+    resized: tuple[int, int] | None = None,
+) -> tuple[int, int, int, int]:
+    """A box in original pixels to the model's units.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` in pixels of the original picture.
+        size: Its width and height.
+        convention: The model's units.
+        resized: Width and height after the processor's resize, for ``absolute``.
+
+    Returns:
+        Integers within the convention's extent, ``x0 < x1`` and ``y0 < y1``.
+    """
+    return _scale(box, size, convention.extent(resized))
+
+
+def to_pixels(
+    box: Coordinates,
+    size: tuple[int, int],
+    convention: BoxConvention,
+    *,
+    resized: tuple[int, int] | None = None,
+) -> tuple[int, int, int, int]:
+    """A box in the model's units to original pixels, the inverse of ``to_model_units`` within one unit.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` as a model said it; clipped, and put in order where it is inverted.
+        size: Width and height of the original picture.
+        convention: The model's units.
+        resized: Width and height after the processor's resize, for ``absolute``.
+
+    Returns:
+        Integers within the picture, ``x0 < x1`` and ``y0 < y1``.
+    """
+    return _scale(box, convention.extent(resized), size)
+
+
+def _scale(box: Coordinates, old: tuple[int, int], new: tuple[int, int]) -> tuple[int, int, int, int]:
+    x0, x1 = _scale_side(box[0], box[2], old[0], new[0])
+    y0, y1 = _scale_side(box[1], box[3], old[1], new[1])
+    return x0, y0, x1, y1
+
+
+def _scale_side(low: float, high: float, old: int, new: int) -> tuple[int, int]:
+    """Scales two ends from 0..old to 0..new; ends that fall together are parted to the side of less error."""
+    low, high = (min(max(end, 0), old) * new / old for end in sorted((low, high)))
+    first, last = math.floor(low + 0.5), math.floor(high + 0.5)
+    if first == last:
+        if first == new or (first > 0 and high < first):
+            first -= 1
+        else:
+            last += 1
+    return first, last

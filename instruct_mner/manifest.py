@@ -1,0 +1,124 @@
+"""``mner.json``: what a model was tuned with, beside its weights, so that nobody repeats a setting.
+
+The prompt template lies beside it as ``prompt.jinja``, so that a tuned model needs nothing but its folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.errors import ModelError, listing
+from instruct_mner.files import replacing
+from instruct_mner.models.families import PixelLimits
+from instruct_mner.prompts import Prompt
+from instruct_mner.records import Record
+
+FILE_NAME = "mner.json"
+PROMPT_FILE_NAME = "prompt.jinja"
+
+_LIBRARIES = ("instruct-mner", "torch", "transformers", "trl", "peft", "llguidance")
+
+
+class PromptStamp(Record):
+    """Which template, by name and hash of its text."""
+
+    name: str
+    sha256: str
+
+
+class DatasetStamp(Record):
+    """Which file, by hash: two data sets of one name are told apart."""
+
+    role: Literal["train", "dev"]
+    name: str
+    format: str
+    sha256: str
+    num_posts: int
+
+
+class Manifest(Record):
+    """Everything that tagging and serving must repeat.
+
+    Attributes:
+        base_model: Hub name or path of the base.
+        base_revision: Its commit on the hub, where it came from there.
+        family: A key of ``FAMILIES``.
+        tuning: How it was tuned; ``none`` for a base as it is.
+        prompt: The template.
+        answer: Format, labels with their definitions, box range, segmentation, cap.
+        pixels: Limits of the processor.
+        max_images: Pictures of a post that are shown to the model; further ones are left out.
+        box_convention: ``relative`` or ``absolute`` coordinates in answers.
+        versions: Of the libraries that trained it.
+        seed: Seed of the run.
+        datasets: What it was trained on and chosen by.
+    """
+
+    format_version: Literal[1] = 1
+    base_model: str
+    base_revision: str | None = None
+    family: str
+    tuning: Literal["none", "lora", "full"]
+    prompt: PromptStamp
+    answer: AnswerSpec
+    pixels: PixelLimits = PixelLimits()
+    max_images: int = Field(default=1, ge=0)
+    box_convention: Literal["relative", "absolute"] = "relative"
+    versions: dict[str, str] = Field(default_factory=dict)
+    seed: int | None = None
+    datasets: tuple[DatasetStamp, ...] = ()
+
+    def save(self, folder: Path, prompt: Prompt) -> None:
+        """Writes ``mner.json`` and ``prompt.jinja`` into a folder."""
+        with replacing(folder / PROMPT_FILE_NAME) as file:
+            file.write(prompt.source)
+        with replacing(folder / FILE_NAME) as file:
+            file.write(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple[Self, Prompt]:
+        """Reads both.
+
+        Raises:
+            ModelError: A file is missing or wrong, or the template is not the one that was trained with.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise ModelError(
+                f"{folder} has no {FILE_NAME}: it was not made by 'instruct-mner finetune'; without it, prompt, labels "
+                "and answer format of this model are not known"
+            )
+        try:
+            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            raise ModelError(f"{path} is not a manifest of this version:\n{listing(problems)}") from None
+        source = folder / PROMPT_FILE_NAME
+        if not source.is_file():
+            raise ModelError(f"{folder} has no {PROMPT_FILE_NAME}, the prompt template that {FILE_NAME} speaks of")
+        prompt = Prompt(name=manifest.prompt.name, source=source.read_text(encoding="utf-8"))
+        if prompt.sha256 != manifest.prompt.sha256:
+            raise ModelError(
+                f"{source} was changed after training: its hash is {prompt.sha256[:12]}…, {FILE_NAME} says "
+                f"{manifest.prompt.sha256[:12]}…; put the original template back"
+            )
+        return manifest, prompt
+
+
+def library_versions(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:
+    """Versions of the installed libraries; those that are absent are left out."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

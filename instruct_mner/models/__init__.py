@@ -1,0 +1,1 @@
+"""Model families, and loading of models and adapters."""

@@ -1,0 +1,188 @@
+"""Loads base models, processors and LoRA adapters; safetensors only, no code from the hub."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from instruct_mner.errors import ModelError, listing
+from instruct_mner.models.families import Family, PixelLimits, find_family
+
+Dtype = Literal["auto", "bfloat16", "float32"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with all that is needed to run it.
+
+    Attributes:
+        model: The ``ForConditionalGeneration``, or a ``PeftModel`` around it.
+        processor: Its processor.
+        family: What is particular to it.
+        name: Hub name or path.
+        revision: Commit on the hub, where it came from there.
+    """
+
+    model: Any
+    processor: Any
+    family: Family
+    name: str
+    revision: str | None = None
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that would break the structure of a prompt if a post held them."""
+        return special_tokens(self.processor)
+
+
+def _dtype(config: Any, dtype: Dtype) -> Any:
+    import torch
+
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    own = config.dtype or config.get_text_config().dtype
+    # Source: float16 overflows in the Qwen families; bfloat16 holds every float16 model.
+    return torch.bfloat16 if own == torch.float16 else own or torch.float32
+
+
+def load_model(
+    name: str, *, revision: str | None = None, dtype: Dtype = "auto", pixels: PixelLimits | None = None
+) -> LoadedModel:
+    """Loads a base model or a fully tuned one, with its processor.
+
+    Args:
+        name: Hub name or folder.
+        revision: Commit, branch or tag on the hub.
+        dtype: ``auto`` keeps the model's own, but never float16.
+        pixels: Limits on the size of pictures.
+
+    Raises:
+        ModelError: It is not there, has no safetensors, or is of a family that is not supported.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        family = find_family(config.model_type)
+        processor = AutoProcessor.from_pretrained(name, revision=revision)
+        model = AutoModelForImageTextToText.from_pretrained(
+            name, revision=revision, dtype=_dtype(config, dtype), use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json, the processor's "
+            "files and *.safetensors is needed)"
+        ) from error
+    limit_pixels(processor, family, pixels or PixelLimits())
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return LoadedModel(model, processor, family, name, getattr(config, "_commit_hash", None))
+
+
+def limit_pixels(processor: Any, family: Family, pixels: PixelLimits) -> None:
+    """Puts pixel limits into force on a processor."""
+    current = processor.image_processor.size
+    size = {key: current[key] for key in ("shortest_edge", "longest_edge") if current.get(key) is not None}
+    processor.image_processor.size = family.pixel_size(pixels, size)
+
+
+def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
+    """Puts a LoRA adapter on a base model.
+
+    Raises:
+        ModelError: The folder is not an adapter, or a key of it finds no module. PEFT itself only warns then, and
+            the base would answer in the adapter's name.
+    """
+    from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
+
+    if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{folder} is not an adapter: it needs adapter_config.json and adapter_model.safetensors")
+    try:
+        config = PeftConfig.from_pretrained(folder)
+        config.inference_mode = True
+        model = get_peft_model(base.model, config)
+        weights = load_peft_weights(str(folder), device="cpu")
+        result = set_peft_model_state_dict(model, weights)
+    except (ValueError, RuntimeError, TypeError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(f"adapter {folder} does not fit the base model {base.name}: {first}") from error
+    missing = [key for key in result.missing_keys if "lora_" in key]
+    problems = [f"finds no module: {key}" for key in result.unexpected_keys]
+    problems += [f"not in the adapter: {key}" for key in missing]
+    if problems:
+        raise ModelError(f"adapter {folder} does not fit the base model {base.name}:\n{listing(problems, most=5)}")
+    return LoadedModel(model, base.processor, base.family, base.name, base.revision)
+
+
+def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> Any:
+    """A LoRA of the decoder's linear layers; vision tower and projector stay as they are.
+
+    A pattern on the decoder's real path is used because ``all-linear``, or names such as ``gate_proj`` alone, land
+    in the vision tower of some families.
+    """
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        bias="none",
+        target_modules=family.lora_pattern,
+    )
+
+
+def count_adapted_modules(model: Any, family: Family) -> dict[str, int]:
+    """How many modules carry a LoRA, for each part of the model."""
+    parts = {"decoder": family.decoder_path, **{path: path for path in family.vision_paths}}
+    counts: Counter[str] = Counter(dict.fromkeys(parts, 0))
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A"):
+            plain = name.removeprefix("base_model.model.")
+            part = next((part for part, path in parts.items() if plain.startswith(path + ".")), "elsewhere")
+            counts[part] += 1
+    return dict(counts)
+
+
+@lru_cache(maxsize=8)
+def special_tokens(processor: Any) -> tuple[str, ...]:
+    """What a post must not hold: special tokens, and added tokens that look like markup (``<think>``).
+
+    Added tokens that are plain text, such as runs of spaces, do not change the structure of a prompt.
+    """
+    markup = re.compile(r"<.+>|\[.+\]")
+    tokens = {
+        token.content
+        for token in processor.tokenizer.added_tokens_decoder.values()
+        if token.content.strip() and (token.special or markup.fullmatch(token.content))
+    }
+    return tuple(sorted(tokens | {processor.image_token}))
+
+
+def answer_prefix(processor: Any) -> str:
+    """What the chat template puts between its generation prompt and an answer.
+
+    SmolVLM's generation prompt is ``Assistant:`` and its answers begin with a space; most others begin at once.
+    Training sees the prefix, so decoding must produce it.
+    """
+    question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER"}]}
+    prompt = processor.apply_chat_template([question], add_generation_prompt=True, tokenize=False)
+    whole = processor.apply_chat_template([question, answer], tokenize=False)
+    if not whole.startswith(prompt) or "ANSWER" not in whole:
+        raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
+    return str(whole[len(prompt) : whole.index("ANSWER")])
+
+
+def quiet_libraries() -> None:
+    """Keeps the libraries' notes to programmers off the user's screen."""
+    for name in ("transformers", "peft", "trl", "accelerate", "datasets", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,107 @@
+"""Predictions of a whole file: written as they come, so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.files import replacing
+from instruct_mner.records import Example, Prediction
+
+Predict = Callable[[Sequence[Example]], Iterator[Prediction]]
+
+
+def fingerprint(**settings: object) -> str:
+    """A hash of whatever decides the predictions."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class PartialFile:
+    """Predictions so far, in ``OUT.partial`` beside the output: a line of settings, then a line a post.
+
+    Args:
+        output: The file that will hold all of them.
+        settings: Fingerprint; a partial file of other settings is not continued.
+
+    Raises:
+        ConfigError: There is a partial file of other settings.
+    """
+
+    def __init__(self, output: Path, settings: str) -> None:
+        self._output = output
+        self._path = output.with_name(output.name + ".partial")
+        self._header = json.dumps({"settings": settings})
+        self.done = self._recover()
+
+    def _recover(self) -> list[str]:
+        """Ids of the posts that are done; cuts off a line that was being written when the run was killed."""
+        if not self._path.exists():
+            return []
+        content = self._path.read_bytes()
+        header, *lines = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1] or [b""]
+        if header != self._header.encode():
+            raise ConfigError(
+                f"{self._path} is of a run with another model, input or setting; remove it, or repeat that run's settings"
+            )
+        ids = []
+        try:
+            ids = [Prediction.model_validate_json(line).id for line in lines]
+        except ValidationError:
+            raise ConfigError(f"{self._path} holds a line that is no prediction; remove the file") from None
+        whole = b"".join(line + b"\n" for line in (header, *lines))
+        if len(whole) < len(content):
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+        return ids
+
+    def append(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+        """Writes predictions down as they pass through."""
+        fresh = not self._path.exists() or self._path.stat().st_size == 0
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8", newline="\n") as file:
+            if fresh:
+                file.write(self._header + "\n")
+            for prediction in predictions:
+                file.write(prediction.model_dump_json(exclude_none=True) + "\n")
+                file.flush()
+                yield prediction
+
+    def finish(self) -> None:
+        """Puts the whole output in its place and removes the partial file."""
+        with self._path.open(encoding="utf-8", newline="\n") as partial, replacing(self._output) as file:
+            next(partial)
+            for line in partial:
+                file.write(line)
+        self._path.unlink()
+
+
+def write_predictions(
+    predict: Predict, examples: Sequence[Example], output: Path, settings: str
+) -> Iterator[Prediction | None]:
+    """Tags posts into a file; a run that was killed goes on, every id exactly once.
+
+    Args:
+        predict: Tags posts, in their order.
+        examples: All posts.
+        output: The file to write, which must not exist.
+        settings: :func:`fingerprint` of what decides the predictions.
+
+    Yields:
+        ``None`` for each post that an earlier run had done, then the new predictions.
+
+    Raises:
+        ConfigError: The output exists, or a partial file of other settings does.
+    """
+    if output.exists() and output.is_file():
+        raise ConfigError(f"{output} exists; choose another name or remove it")
+    partial = PartialFile(output, settings)
+    done = set(partial.done)
+    yield from (None for _ in done)
+    remaining = [example for example in examples if example.id not in done]
+    yield from partial.append(predict(remaining))
+    partial.finish()

@@ -1,0 +1,161 @@
+"""Prompts: finds and renders the versioned Jinja templates, and lays out the chat message.
+
+The message is instruction, pictures, post: the shared beginning is computed once by a server's prefix cache,
+and with a causal decoder the post sees the picture, never the reverse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.errors import ConfigError, suggest
+from instruct_mner.records import Record
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+Message = dict[str, Any]
+
+# The first that stands in no special token of the tokenizer is used.
+_NEUTRAL_CHARACTERS = "‹⟨＜"
+
+
+def shown_text(text: str, special_tokens: Iterable[str] = ()) -> str:
+    """The text as the model is shown it; of the same length, so that offsets hold.
+
+    Control characters and line breaks become spaces. The first character of every special token of the
+    tokenizer is replaced, so that a post holding ``<image>`` can neither break the count of image tokens nor
+    end the user's turn.
+
+    Args:
+        text: The post.
+        special_tokens: What the tokenizer gives a meaning of its own.
+    """
+    shown = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
+    tokens = sorted({token for token in special_tokens if token}, key=len, reverse=True)
+    if not any(token in shown for token in tokens):
+        return shown
+    neutral = next(c for c in _NEUTRAL_CHARACTERS if not any(c in token for token in tokens))
+    pattern = re.compile("|".join(map(re.escape, tokens)))
+    while pattern.search(shown):
+        shown = pattern.sub(lambda match: neutral + match.group()[1:], shown)
+    return shown
+
+
+class Prompt(Record):
+    """A template: its name with version, and its text."""
+
+    name: str
+    source: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the template's text."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    def instruction(self, spec: AnswerSpec, *, several_pictures: bool = False) -> str:
+        """The part that is the same for all posts."""
+        return self._block(
+            "instruction",
+            labels=[label.model_dump() for label in spec.labels.labels],
+            grounded=spec.grounded,
+            several_pictures=several_pictures,
+            box_range=spec.box_range,
+        )
+
+    def post(self, text: str, num_images: int) -> str:
+        """The part after the pictures."""
+        return self._block("post", text=text, num_images=num_images)
+
+    def messages(
+        self, spec: AnswerSpec, text: str, num_images: int, *, several_pictures: bool = False
+    ) -> list[Message]:
+        """The chat that asks for an answer.
+
+        Args:
+            spec: What is asked for.
+            text: The text as shown to the model (:func:`shown_text`).
+            num_images: Pictures of the post; their place stands between instruction and post.
+            several_pictures: Whether posts of this data may hold several pictures.
+        """
+        content: list[Message] = [
+            {"type": "text", "text": self.instruction(spec, several_pictures=several_pictures)},
+            *({"type": "image"} for _ in range(num_images)),
+            {"type": "text", "text": self.post(text, num_images)},
+        ]
+        return [{"role": "user", "content": content}]
+
+    def _block(self, block: str, **variables: object) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            template = _compile(self.source)
+            if block not in template.blocks:
+                raise ConfigError(
+                    f"prompt template {self.name} has no block '{block}': it needs the blocks 'instruction' and "
+                    "'post' (see prompts/README.md)"
+                )
+            return "".join(template.blocks[block](template.new_context(variables)))
+        except TemplateError as error:
+            line = f", line {error.lineno}" if hasattr(error, "lineno") else ""
+            raise ConfigError(
+                f"prompt template {self.name}{line}: {error}; prompts/README.md lists the variables"
+            ) from error
+
+
+@lru_cache(maxsize=64)
+def _compile(source: str) -> Template:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=False
+    )
+    return environment.from_string(source)
+
+
+def packaged_folder(name: str) -> Path:
+    """Where a data folder of the project is: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    installed = package / f"_{name}"
+    return installed if installed.is_dir() else package.parent / name
+
+
+def _versions(folder: Path) -> dict[str, list[tuple[int, Path]]]:
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in folder.glob("*.jinja"):
+        match = re.fullmatch(r"(.+)\.v(\d+)", path.stem)
+        if match:
+            found.setdefault(match.group(1), []).append((int(match.group(2)), path))
+    return {name: sorted(versions) for name, versions in found.items()}
+
+
+def find_prompt(name: str) -> Prompt:
+    """Finds a template by name (``tag`` is the newest, ``tag.v1`` that one) or by path.
+
+    Raises:
+        ConfigError: There is none of this name; the message suggests the nearest.
+    """
+    path = Path(name)
+    if path.suffix == ".jinja" or path.is_file():
+        if not path.is_file():
+            raise ConfigError(f"prompt template {name}: no such file")
+        return Prompt(name=path.stem, source=path.read_text(encoding="utf-8"))
+    versions = _versions(packaged_folder("prompts"))
+    wanted = re.fullmatch(r"(.+)\.v(\d+)", name)
+    base = wanted.group(1) if wanted else name
+    for number, found in reversed(versions.get(base, [])):
+        if wanted is None or number == int(wanted.group(2)):
+            return Prompt(name=found.stem, source=found.read_text(encoding="utf-8"))
+    known = sorted(path.stem for each in versions.values() for _, path in each)
+    raise ConfigError(
+        f"there is no prompt template '{name}'{suggest(name, [*versions, *known])}; known: {', '.join(known)}, "
+        "or the path of a .jinja file"
+    )

@@ -1,0 +1,247 @@
+"""All scores of a prediction file in one typed report, with intervals and what they were measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from instruct_mner.errors import DataError
+from instruct_mner.records import Example, Prediction
+from instruct_mner.scoring.bootstrap import (
+    DEFAULT_NUM_RESAMPLES,
+    Difference,
+    Interval,
+    compare,
+    intervals,
+)
+from instruct_mner.scoring.counts import Average, Score, Tally
+from instruct_mner.scoring.spans import Match, RejectedRates, score_spans
+from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_grounded
+
+
+@dataclass(frozen=True)
+class Gold:
+    """What was scored against.
+
+    Attributes:
+        name: The file or data set, as the user named it.
+        sha256: Of its content, hexadecimal.
+        decode: How BIO tags became spans.
+        num_posts: Number of posts.
+    """
+
+    name: str
+    sha256: str
+    decode: str
+    num_posts: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A score and how far its F1 would move with other posts."""
+
+    score: Score
+    interval: Interval
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON: shares in 0..1, counts, and the 95 % interval of the F1."""
+        score, interval = self.score, self.interval
+        return {
+            "precision": score.precision,
+            "recall": score.recall,
+            "f1": score.f1,
+            "f1_standard_error": interval.standard_error,
+            "f1_low": interval.low,
+            "f1_high": interval.high,
+            "correct": score.correct,
+            "predicted": score.predicted,
+            "gold": score.gold,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A second system beside the first, on the same posts.
+
+    Attributes:
+        report: Of the second system.
+        differences: Second less first, for each F1 that both have, by name.
+    """
+
+    report: Report
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything measured of one prediction file.
+
+    Attributes:
+        gold: What was scored against.
+        predicted: Name of the prediction file.
+        match: What made an entity right; triples are always matched by offset.
+        seed: Of the bootstrap.
+        num_resamples: Of the bootstrap.
+        micro: Typed micro score, the main one.
+        macro: Mean over types.
+        weighted: Mean over types, weighted by support.
+        per_type: Label to score, in label order.
+        span_only: Micro score with types ignored.
+        rejected: What the parser rejected.
+        triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
+        not_grounded: Why triples were not scored; ``None`` where they were.
+        comparison: With a second system, if one was given.
+    """
+
+    gold: Gold
+    predicted: str
+    match: Match
+    seed: int
+    num_resamples: int
+    micro: Measured
+    macro: Average
+    weighted: Average
+    per_type: dict[str, Measured]
+    span_only: Measured
+    rejected: RejectedRates
+    triples: dict[str, Measured] | None
+    not_grounded: str | None
+    comparison: Comparison | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As one JSON object; all shares are in 0..1."""
+        return {
+            "gold": asdict(self.gold),
+            "predicted": self.predicted,
+            "match": self.match,
+            "bootstrap": {"seed": self.seed, "num_resamples": self.num_resamples},
+            **self._scores(),
+            "comparison": self.comparison
+            and {
+                "predicted": self.comparison.report.predicted,
+                **self.comparison.report._scores(),
+                "differences": {name: asdict(found) for name, found in self.comparison.differences.items()},
+            },
+        }
+
+    def _scores(self) -> dict[str, Any]:
+        rejected = {
+            name: {"count": count, "rate": self.rejected.rate(count)}
+            for name, count in self.rejected.counts().items()
+        }
+        triples: dict[str, Any] | None = None
+        if self.triples is not None:
+            triples = {name: measured.to_dict() for name, measured in self.triples.items()}
+            triples["iou_threshold"] = IOU_THRESHOLD
+        return {
+            "micro": self.micro.to_dict(),
+            "macro": asdict(self.macro),
+            "weighted": asdict(self.weighted),
+            "per_type": {label: measured.to_dict() for label, measured in self.per_type.items()},
+            "span_only": self.span_only.to_dict(),
+            "rejected": rejected,
+            "triples": triples,
+            "not_grounded": self.not_grounded,
+        }
+
+
+@dataclass(frozen=True)
+class _System:
+    """A system's report, and the counts behind its scores."""
+
+    report: Report
+    tallies: dict[str, Tally]
+
+
+def _measure(
+    gold: Gold, posts: Sequence[Example], predicted: Sequence[Prediction], name: str,
+    *, match: Match, labels: Sequence[str] | None, seed: int, num_resamples: int,
+) -> _System:  # fmt: skip
+    spans = score_spans(posts, predicted, match=match, labels=labels)
+    not_grounded = why_not_grounded(posts, predicted)
+    grounded = {} if not_grounded else vars(score_triples(posts, predicted))
+    tallies = {
+        "micro": spans.micro,
+        "span_only": spans.span_only,
+        **{f"per_type.{label}": tally for label, tally in spans.per_type.items()},
+        **{f"triples.{part}": tally for part, tally in grounded.items()},
+    }
+    found = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
+    measured = {
+        key: Measured(tally.score, interval)
+        for (key, tally), interval in zip(tallies.items(), found, strict=True)
+    }
+    report = Report(
+        gold=gold,
+        predicted=name,
+        match=match,
+        seed=seed,
+        num_resamples=num_resamples,
+        micro=measured["micro"],
+        macro=spans.macro,
+        weighted=spans.weighted,
+        per_type={label: measured[f"per_type.{label}"] for label in spans.per_type},
+        span_only=measured["span_only"],
+        rejected=spans.rejected,
+        triples=None if not_grounded else {part: measured[f"triples.{part}"] for part in grounded},
+        not_grounded=not_grounded,
+    )
+    return _System(report, tallies)
+
+
+def evaluate(
+    gold: Gold,
+    posts: Sequence[Example],
+    predicted: tuple[str, Sequence[Prediction]],
+    compared: tuple[str, Sequence[Prediction]] | None = None,
+    *,
+    match: Match = "offset",
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+    num_resamples: int = DEFAULT_NUM_RESAMPLES,
+) -> Report:
+    """Scores one system, or compares two by a paired bootstrap.
+
+    Args:
+        gold: Stamp of the gold.
+        posts: The gold.
+        predicted: Name and predictions of the system.
+        compared: Those of a second one.
+        match: What makes an entity right.
+        labels: Order of the types.
+        seed: Of the bootstrap.
+        num_resamples: Draws of posts.
+
+    Raises:
+        DataError: Gold and predictions are not of the same posts.
+    """
+
+    def measure(name: str, predictions: Sequence[Prediction]) -> _System:
+        try:
+            return _measure(
+                gold,
+                posts,
+                predictions,
+                name,
+                match=match,
+                labels=labels,
+                seed=seed,
+                num_resamples=num_resamples,
+            )
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+
+    first = measure(*predicted)
+    if compared is None:
+        return first.report
+    second = measure(*compared)
+    shared = [key for key in first.tallies if key in second.tallies]
+    differences = compare(
+        [first.tallies[key] for key in shared],
+        [second.tallies[key] for key in shared],
+        seed=seed,
+        num_resamples=num_resamples,
+    )
+    comparison = Comparison(second.report, dict(zip(shared, differences, strict=True)))
+    return replace(first.report, comparison=comparison)

@@ -1,0 +1,129 @@
+"""A report as a table for people: percent, with the standard error of each F1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from instruct_mner.scoring.report import Comparison, Measured, Report
+from instruct_mner.scoring.triples import IOU_THRESHOLD
+
+_TRIPLES = {
+    "gmner": "GMNER",
+    "visible": "GMNER visible",
+    "invisible": "GMNER not visible",
+    "mner": "MNER",
+    "eeg": "EEG",
+    "grounding": "grounding accuracy",
+}
+_TRIPLES_NOTE = (
+    "GMNER: span, type and region; MNER: span and type; EEG: span and region; grounding accuracy: right "
+    f"regions among right spans. A region is right from IoU {IOU_THRESHOLD} with any gold box, or when both "
+    "sides say not visible. All of these match by offset."
+)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _score_cells(name: str, measured: Measured) -> tuple[str, ...]:
+    score, interval = measured.score, measured.interval
+    return (
+        name,
+        _percent(score.precision),
+        _percent(score.recall),
+        f"{_percent(score.f1)} ± {_percent(interval.standard_error)}",
+        f"{_percent(interval.low)} – {_percent(interval.high)}",
+        str(score.correct),
+        str(score.predicted),
+        str(score.gold),
+    )
+
+
+def _add_triples(table: Table, triples: dict[str, Measured]) -> None:
+    for part, measured in triples.items():
+        if part == "grounding":
+            # A share, not an F1: precision and recall would only repeat it.
+            name, _, _, share, interval, correct, _, total = _score_cells(_TRIPLES[part], measured)
+            table.add_row(name, "", "", share, interval, correct, "", total)
+        else:
+            table.add_row(*_score_cells(_TRIPLES[part], measured))
+
+
+def _score_table(report: Report) -> Table:
+    table = Table(title=Text(report.predicted), title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in ("precision", "recall", "F1 ± s.e.", "95 %", "correct", "predicted", "gold"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_row(*_score_cells("micro", report.micro), style="bold", end_section=True)
+    for label, measured in report.per_type.items():
+        table.add_row(*_score_cells(label, measured))
+    for name, mean in (("macro", report.macro), ("weighted", report.weighted)):
+        table.add_row(name, _percent(mean.precision), _percent(mean.recall), _percent(mean.f1))
+    table.add_section()
+    table.add_row(*_score_cells("span only", report.span_only), end_section=True)
+    if report.triples is not None:
+        _add_triples(table, report.triples)
+    return table
+
+
+def _notes(report: Report) -> Iterator[str]:
+    rejected = report.rejected
+    counts = ", ".join(
+        f"{count} {name} ({_percent(rejected.rate(count))} %)" for name, count in rejected.counts().items()
+    )
+    yield f"rejected, among the false positives: {counts}, of {rejected.entities + rejected.total} predicted"
+    if report.not_grounded is None:
+        yield _TRIPLES_NOTE
+    else:
+        yield f"not grounded: {report.not_grounded}"
+
+
+def _difference_name(name: str) -> str:
+    group, _, rest = name.partition(".")
+    if group == "triples":
+        return _TRIPLES[rest]
+    return rest or group.replace("_", " ")
+
+
+def _difference_table(comparison: Comparison, first: str) -> Table:
+    title = f"{comparison.report.predicted} less {first}, paired bootstrap"
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in ("F1 difference", "95 %", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, found in comparison.differences.items():
+        table.add_row(
+            _difference_name(name),
+            f"{100 * found.difference:+.2f}",
+            f"{100 * found.low:+.2f} … {100 * found.high:+.2f}",
+            f"{found.p_value:.4f}",
+        )
+    return table
+
+
+def render(report: Report) -> RenderableType:
+    """The report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
+    gold = report.gold
+    stamp = (
+        f"gold {gold.name}  sha256 {gold.sha256[:12]}\n{gold.num_posts} posts, decode {gold.decode}, "
+        f"match {report.match}, {report.num_resamples} resamples of posts, seed {report.seed}"
+    )
+    parts: list[RenderableType] = [Text(stamp), _score_table(report), Text("\n".join(_notes(report)))]
+    if report.comparison is not None:
+        other = report.comparison.report
+        parts += [_score_table(other), Text("\n".join(_notes(other)))]
+        parts.append(_difference_table(report.comparison, report.predicted))
+    return Group(*parts)
+
+
+def print_report(report: Report) -> None:
+    """Writes the report to standard output."""
+    # Not narrower than its columns: a pipe has no width, and a cut number is worse than a wrapped line.
+    # Labels and file names are shown as they are, not read as markup.
+    width = max(Console().width, 110)
+    Console(width=width, markup=False, emoji=False, highlight=False).print(render(report))

@@ -1,0 +1,143 @@
+"""The main program of the demo: twelve posts, a tiny model, before and after, and a page to look at."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.files import replacing
+from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.records import LabelSet, Prediction
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from instruct_mner.data import Dataset
+    from instruct_mner.scoring import Tally
+    from instruct_mner.training.config import FinetuneConfig
+
+MARKER = ".made-by-instruct-mner-demo"
+
+_MADE = ("posts.jsonl", "pictures", "tiny-model", "run", "before.jsonl", "after.jsonl", "index.html")
+_LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
+_WHAT_IT_IS = (
+    "This is not a tagger. A tiny model with random weights was made on the spot and trained on these twelve posts "
+    "until it knew them by heart; it was then asked about the same twelve posts. It can do nothing else.",
+    "What it shows is the way of the data: posts with pictures go in, spans of the text, types, boxes and "
+    "confidences come out, and scores. The same steps with a real base model and your posts make a tagger.",
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo leaves behind.
+
+    Attributes:
+        page: The page to look at.
+        before: What the model answered with random weights.
+        after: What it answers from the run folder.
+    """
+
+    page: Path
+    before: tuple[Prediction, ...]
+    after: tuple[Prediction, ...]
+
+
+def demo(folder: Path) -> Demo:
+    """Trains a tiny model on the dozen, tags it before and after, prints the scores and writes a page.
+
+    Args:
+        folder: Where everything is left; what an earlier demo left there is replaced.
+
+    Raises:
+        ConfigError: The folder holds something that no demo made.
+    """
+    from rich.console import Console
+
+    # Before the libraries: a folder that cannot be used is told at once.
+    _clear(folder)
+
+    from instruct_mner.data import load_split
+    from instruct_mner.models.loading import quiet_libraries
+    from instruct_mner.starter.dozen import write_dozen
+    from instruct_mner.tagging import Tagger
+    from instruct_mner.training.finetune import finetune
+
+    quiet_libraries()
+    started = time.monotonic()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("\n\n".join(_WHAT_IT_IS) + "\n", soft_wrap=False)
+    dataset = load_split(str(write_dozen(folder)))
+    config = _config(folder, dataset)
+
+    run = finetune(config, console)
+
+    before = _tag(_untrained(config, run), dataset, folder / "before.jsonl")
+    after = _tag(Tagger.from_pretrained(run), dataset, folder / "after.jsonl")
+    scores = _scores(dataset, before, after)
+    page = folder / "index.html"
+    write_page(
+        page,
+        title="instruct-mner demo: twelve posts learned by heart",
+        notes=_WHAT_IT_IS,
+        rows=_rows(dataset, before, after),
+        scores=scores,
+    )
+    _say_how_it_went(scores, page, time.monotonic() - started)
+    return Demo(page, before, after)
+
+
+def _clear(folder: Path) -> None:
+    """Makes the folder, or empties it of what an earlier demo made."""
+    marker = folder / MARKER
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--output {folder} is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
+        raise ConfigError(
+            f"--output {folder} holds something that no demo made; choose another folder (--output DIR)"
+        )
+    for name in _MADE:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with replacing(marker) as file:
+        file.write("'instruct-mner demo' replaces in this folder: " + ", ".join(_MADE) + "\n")
+
+
+def _config(folder: Path, dataset: Dataset) -> FinetuneConfig:
+    """The run, with its base model made on the spot.
+
+    Dev is train, which is wrong for every use but this one: how well the posts are known by heart is the question.
+    """
+    from instruct_mner.answers import AnswerSpec
+    from instruct_mner.models.tiny import build_tiny
+    from instruct_mner.prompts import find_prompt
+    from instruct_mner.training.config import FinetuneConfig
+
+    instruction = find_prompt("tag-grounded").instruction(AnswerSpec(labels=_LABELS, grounded=True))
+    model = build_tiny(
+        "idefics3",
+        folder / "tiny-model",
+        texts=[instruction, *(example.text for example in dataset.examples)],
+        width=128,
+        vocabulary=1000,
+    )
+    return FinetuneConfig.model_validate(
+        {
+            "model": str(model),
+            "data": {"train": str(dataset.path), "dev": str(dataset.path)},
+            "labels": _LABELS,
+            "answer": {"grounded": True, "max_entities": 4},
+            "tuning": "full",
+            "optimizer": {"epochs": 150, "batch_size": 12, "learning_rate": 2e-3, "warmup_steps": 10},
+            "evaluation": {"every_steps": 50},
+            "output": folder / "run",
+        }
+    )

@@ -1,0 +1,133 @@
+"""What ``instruct-mner tag`` does, from flags to a file of predictions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import track
+
+from instruct_mner.data import Dataset, MissingImage, load_split
+from instruct_mner.errors import ConfigError
+from instruct_mner.models.loading import quiet_libraries
+from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.tagging import Tagger
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where posts come from: DATA, ``-``, or one post given by flags."""
+
+    data: str | None
+    text: str | None
+    image: Path | None
+    images: Path | None
+    missing_image: MissingImage
+
+    def load(self) -> Dataset:
+        """The posts."""
+        if self.text is not None:
+            names = () if self.image is None else (str(self.image.resolve()),)
+            post = Example(id="post", text=self.text, images=names)
+            return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
+        assert self.data is not None
+        if self.data == "-":
+            return load_split(
+                "jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self.missing_image
+            )
+        return load_split(self.data, images=self.images, missing_image=self.missing_image)
+
+
+def tag(
+    source: Source,
+    *,
+    output: str,
+    model: str | None,
+    adapter: Path | None,
+    labels: str | None,
+    batch_size: int,
+    constrained: bool,
+) -> None:
+    """Tags posts and writes predictions, to standard output or resumably to a file.
+
+    Raises:
+        MnerError: Posts, labels or model cannot be used.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    label_set = None if labels is None else parse_labels(labels)
+    dataset = source.load()
+    if dataset.missing_images:
+        console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
+    quiet_libraries()
+    name = adapter if adapter is not None else model
+    assert name is not None
+    tagger = Tagger.from_pretrained(
+        name,
+        base_model=model if adapter is not None else None,
+        batch_size=batch_size,
+        constrained=constrained,
+    )
+
+    def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
+        return tagger.predict(examples, dataset.picture_paths, label_set)
+
+    if output == "-":
+        for prediction in predict(dataset.examples):
+            sys.stdout.write(prediction.model_dump_json(exclude_none=True) + "\n")
+            sys.stdout.flush()
+        return
+    settings = fingerprint(
+        manifest=tagger.manifest.model_dump(mode="json"),
+        model=str(name),
+        data=dataset.sha256,
+        labels=label_set and label_set.model_dump(),
+        images=str(source.images),
+        missing_image=source.missing_image,
+        constrained=constrained,
+    )
+    _report(write_predictions(predict, dataset.examples, Path(output), settings), dataset, console)
+    console.print(f"wrote {output}")
+
+
+def _report(predictions: Iterable[Prediction | None], dataset: Dataset, console: Console) -> None:
+    rejected = tagged = 0
+    for prediction in track(
+        predictions, "tagging", total=len(dataset.examples), console=console, disable=not console.is_terminal
+    ):
+        if prediction is not None:
+            tagged += 1
+            rejected += prediction.rejected.total
+    earlier = len(dataset.examples) - tagged
+    console.print(
+        f"{tagged} posts tagged"
+        + (f", {earlier} done before" if earlier else "")
+        + (f"; {rejected} items of answers were rejected" if rejected else "")
+    )
+
+
+def parse_labels(text: str) -> LabelSet:
+    """A label set from ``PER,LOC``, or from a YAML file of a list or of ``NAME: definition``.
+
+    Raises:
+        ConfigError: It is neither, or a label is not allowed.
+    """
+    path = Path(text)
+    try:
+        if path.suffix in {".yaml", ".yml"} or path.is_file():
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        else:
+            values = [name.strip() for name in text.split(",")]
+        return LabelSet.model_validate(values)
+    except OSError as error:
+        raise ConfigError(f"--labels {text}: cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--labels {text} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
+        raise ConfigError(f"--labels {text}: {reasons}") from None

@@ -1,0 +1,1 @@
+"""Fine-tuning: config, collator, trainer, and the main program."""

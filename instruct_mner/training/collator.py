@@ -1,0 +1,117 @@
+"""From examples to training batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.errors import DataError, listing
+from instruct_mner.images import BoxConvention, open_image, to_model_units
+from instruct_mner.prompts import Prompt, shown_text
+from instruct_mner.records import Entity, Example
+
+Batch = dict[str, Any]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Turns an annotated post into the question and answer that the model is trained on.
+
+    Attributes:
+        prompt: The template.
+        spec: How it is answered.
+        convention: The model's units of boxes.
+        special_tokens: What a post must not hold.
+        max_images: Pictures of a post that are shown.
+    """
+
+    prompt: Prompt
+    spec: AnswerSpec
+    convention: BoxConvention
+    special_tokens: tuple[str, ...]
+    max_images: int
+
+    def row(self, example: Example, paths: Sequence[Path]) -> dict[str, Any]:
+        """A row in TRL's prompt/completion form, pictures opened."""
+        images = [open_image(path) for path in paths[: self.max_images]]
+        text = shown_text(example.text, self.special_tokens)
+        entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
+        messages = self.prompt.messages(self.spec, text, len(images), several_pictures=self.max_images > 1)
+        answer = self.spec.render(text, entities, len(images))
+        completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+        return {"prompt": messages, "completion": completion, "images": images}
+
+    def _in_model_units(self, entity: Entity, sizes: Sequence[tuple[int, int]]) -> Entity:
+        if not self.spec.grounded or not entity.boxes:
+            return entity
+        boxes = tuple(
+            box.model_copy(update={"box": to_model_units(box.box, sizes[box.image], self.convention)})
+            for box in entity.boxes
+            if box.image < len(sizes)
+        )
+        return entity.model_copy(update={"boxes": boxes})
+
+
+class Collator:
+    """Collates rows ``{"index": i}`` into batches.
+
+    Tokenisation is TRL's own, prompt and completion apart; labels are those of the answer only.
+
+    Args:
+        examples: The annotated posts.
+        picture_paths: Where a post's pictures lie.
+        conversations: How a post becomes question and answer.
+        collate: TRL's collator of prompt/completion rows.
+        image_token_id: No label may sit on it.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        picture_paths: Callable[[Example], Sequence[Path]],
+        conversations: Conversations,
+        collate: Callable[[list[dict[str, Any]]], Batch],
+        image_token_id: int,
+    ) -> None:
+        self._examples = examples
+        self._picture_paths = picture_paths
+        self._conversations = conversations
+        self._collate = collate
+        self._image_token_id = image_token_id
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        """A batch with ``input_ids``, ``attention_mask``, ``labels`` and the processor's picture tensors."""
+        examples = [self._examples[row["index"]] for row in rows]
+        batch = self._collate([self._conversations.row(each, self._picture_paths(each)) for each in examples])
+        on_pictures = batch["labels"][batch["input_ids"] == self._image_token_id]
+        assert (on_pictures == -100).all(), "a label sits on an image token"
+        return batch
+
+
+def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
+    """Refuses posts that cannot be trained on as they are, all at once.
+
+    Raises:
+        DataError: Posts without annotation, with labels outside the label set, with more entities than an answer
+            may hold, or with entities whose boxes are not annotated although boxes are asked for.
+    """
+    problems = []
+    for example in examples:
+        if example.entities is None:
+            problems.append(f"post {example.id} is not annotated: it has no 'entities'")
+            continue
+        unknown = sorted({entity.label for entity in example.entities} - set(spec.labels.names))
+        if unknown:
+            problems.append(f"post {example.id} has label(s) outside the label set: {', '.join(unknown)}")
+        if len(example.entities) > spec.max_entities:
+            problems.append(
+                f"post {example.id} has {len(example.entities)} entities, answer.max_entities is {spec.max_entities}"
+            )
+        if spec.grounded and example.images and any(entity.boxes is None for entity in example.entities):
+            problems.append(f"post {example.id} has entities without 'boxes', but answer.grounded asks for them")
+    if problems:
+        raise DataError(f"{len(problems)} problem(s) in the training data:\n{listing(problems)}")

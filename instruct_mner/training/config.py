@@ -1,0 +1,230 @@
+"""The config of a fine-tuning run: YAML, with ``--set key=value`` on top; all problems are reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from instruct_mner.errors import ConfigError, listing, suggest
+from instruct_mner.models.families import PixelLimits
+from instruct_mner.offsets import Segmentation
+from instruct_mner.records import LabelSet
+
+
+class Settings(BaseModel):
+    """Base of the config's sections: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Settings):
+    """What is trained on.
+
+    Attributes:
+        train: DATA, a path or ``format:path``.
+        dev: DATA that chooses the checkpoint; without it the last one is kept.
+        images: Folder of the pictures; by default where the format has them.
+        decode: ``tolerant`` or ``strict`` decoding of BIO tags.
+        missing_image: What to do with posts whose picture is not there.
+    """
+
+    train: str
+    dev: str | None = None
+    images: Path | None = None
+    decode: Literal["tolerant", "strict"] = "tolerant"
+    missing_image: Literal["error", "text", "skip"] = "error"
+
+
+class AnswerSettings(Settings):
+    """How the model answers; see ``answers.AnswerSpec``."""
+
+    format: Literal["lines"] = "lines"
+    grounded: bool = False
+    segmentation: Segmentation = "words"
+    max_entities: int = Field(default=24, ge=1)
+
+
+class LoraSettings(Settings):
+    """A LoRA of the decoder. vLLM loads ranks of 8, 16, 32, 64, 128, 256, 320 and 512."""
+
+    rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+
+
+class OptimizerSettings(Settings):
+    """How weights move.
+
+    Attributes:
+        epochs: Passes over the data.
+        max_steps: Stop after so many steps, whatever ``epochs`` says.
+        batch_size: Posts in one forward.
+        gradient_accumulation_steps: Forwards in one step.
+        learning_rate: At its peak; by default that of the tuning, 2e-4 for LoRA and 2e-5 for full.
+        scheduler: Of the learning rate.
+        warmup_steps: Until its peak.
+        weight_decay: Of AdamW.
+        max_grad_norm: Gradients are clipped to it.
+        gradient_checkpointing: Less memory for a third more time.
+    """
+
+    epochs: float = Field(default=3, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    gradient_checkpointing: bool = False
+
+
+class EvaluationSettings(Settings):
+    """How checkpoints are compared during training.
+
+    Attributes:
+        posts: The first so many posts of dev, the same at every evaluation.
+        every_steps: Steps between evaluations; by default one an epoch.
+        batch_size: Posts tagged at once.
+    """
+
+    posts: int = Field(default=200, ge=1)
+    every_steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+
+
+class FinetuneConfig(Settings):
+    """A fine-tuning run.
+
+    Attributes:
+        model: Hub name or folder of the base.
+        revision: Commit, branch or tag on the hub.
+        dtype: Of the base's weights; ``auto`` keeps its own.
+        data: What is trained on.
+        labels: Names, or names with definitions; by default those of the training data, in order of the alphabet.
+        prompt: Template; by default ``tag``, or ``tag-grounded`` for grounded answers.
+        answer: How the model answers.
+        pixels: Limits on the size of pictures.
+        max_images: Pictures of a post that are shown.
+        tuning: ``lora``, or ``full`` for all weights.
+        lora: Its shape.
+        optimizer: How weights move.
+        evaluation: How checkpoints are compared.
+        seed: Of initialisation, data order and dropout.
+        output: The run folder, which must not exist.
+    """
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    data: DataSettings
+    labels: LabelSet | None = None
+    prompt: str | None = None
+    answer: AnswerSettings = AnswerSettings()
+    pixels: PixelLimits = PixelLimits()
+    max_images: int = Field(default=1, ge=0)
+    tuning: Literal["lora", "full"] = "lora"
+    lora: LoraSettings = LoraSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    seed: int = Field(default=0, ge=0)
+    output: Path
+
+    @model_validator(mode="after")
+    def _check(self) -> FinetuneConfig:
+        if self.answer.grounded and self.max_images == 0:
+            raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
+        return self
+
+    @property
+    def prompt_name(self) -> str:
+        """The template, or its default."""
+        return self.prompt or ("tag-grounded" if self.answer.grounded else "tag")
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, or its default."""
+        # Source: 2e-4 is QLoRA's for models of up to 13B (arXiv:2305.14314, table 9), 2e-5 TRL's for all weights.
+        return self.optimizer.learning_rate or (2e-4 if self.tuning == "lora" else 2e-5)
+
+    def to_yaml(self) -> str:
+        """All settings, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
+    """Reads a config.
+
+    Args:
+        path: A YAML file.
+        overrides: ``key=value`` each, with dots into sections: ``optimizer.epochs=5``; values are YAML.
+
+    Raises:
+        ConfigError: Whatever is wrong in it, all at once, with the nearest right key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; 'instruct-mner init DIR' writes a config to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a config is a mapping of settings, this is {type(values).__name__}")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return FinetuneConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(dict(each)) for each in error.errors()]
+        raise ConfigError(f"{path}: {len(problems)} setting(s) to mend:\n{listing(problems)}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: write key=value, for example --set optimizer.epochs=5")
+    *sections, name = key.split(".")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not YAML") from None
+    # YAML 1.1 reads 2e-4 as a text; who writes it means a number.
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {override}: '{section}' is not a section")
+    values[name] = value
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    location = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _fields(FinetuneConfig, error["loc"][:-1])
+        return f"{location}: unknown setting{suggest(str(error['loc'][-1]), known)}; known: {', '.join(known)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        message = "is needed"
+    given = error.get("input")
+    shown = "" if isinstance(given, dict | Settings) or error["type"] == "missing" else f" (it is {given!r})"
+    return f"{location}: {message}{shown}" if location else message
+
+
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

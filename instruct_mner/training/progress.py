@@ -1,0 +1,83 @@
+"""What a run shows and writes down while it goes: a progress bar, ``metrics.jsonl``, ``loss.png``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+
+class RunProgress(TrainerCallback):  # type: ignore[misc]
+    """Appends every log line to ``metrics.jsonl`` and keeps a bar on standard error up to date."""
+
+    def __init__(self, metrics_path: Path, console: Console) -> None:
+        self._path = metrics_path
+        self._console = console
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[f1]}"),
+            console=console,
+        )
+        self._task = self._progress.add_task("training", total=None, loss="", f1="")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Starts the bar."""
+        self._progress.update(self._task, total=state.max_steps)
+        self._progress.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=state.global_step)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        """Writes a line down as it comes, so that a run that dies leaves what it had."""
+        logs = logs or {}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+        if "loss" in logs:
+            self._progress.update(self._task, loss=f"loss {logs['loss']:.3f}")
+        if "eval_f1" in logs:
+            self._progress.update(self._task, f1=f"dev F1 {100 * logs['eval_f1']:.1f}")
+            if not self._console.is_terminal:
+                self._console.print(f"step {state.global_step}: dev F1 {100 * logs['eval_f1']:.2f}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leaves the bar as it stands."""
+        self._progress.stop()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of a ``metrics.jsonl``."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
+    """Draws the loss over the steps and, where there is one, the F1 on dev."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    losses = [(line["step"], line["loss"]) for line in metrics if "loss" in line]
+    axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
+    axes.set(xlabel="step", ylabel="loss of the answer")
+    axes.yaxis.label.set_color("tab:blue")
+    scores = [(line["step"], 100 * line["eval_f1"]) for line in metrics if "eval_f1" in line]
+    if scores:
+        right = axes.twinx()
+        right.plot(*zip(*scores, strict=True), color="tab:orange", marker="o")
+        right.set(ylabel="F1 on dev, %", ylim=(0, 100))
+        right.yaxis.label.set_color("tab:orange")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

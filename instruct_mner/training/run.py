@@ -1,0 +1,171 @@
+"""The parts of a fine-tuning run, put together but not yet started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.data import Dataset, load_split
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.errors import DataError
+from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp, library_versions
+from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
+from instruct_mner.prompts import Prompt, find_prompt
+from instruct_mner.records import LabelSet
+from instruct_mner.scoring import score_spans
+from instruct_mner.tagging import Tagger, checked_labels
+from instruct_mner.training.collator import Collator, Conversations, check_trainable
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.trainer import prompt_completion_collator
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a run is made of.
+
+    Attributes:
+        config: Its settings.
+        train: What is trained on.
+        dev: What chooses the checkpoint, cut to the subset that does.
+        loaded: The base model.
+        prompt: The template.
+        manifest: What will stand beside the weights.
+        collator: Makes the batches.
+        conversations: Makes question and answer of a post.
+    """
+
+    config: FinetuneConfig
+    train: Dataset
+    dev: Dataset | None
+    loaded: LoadedModel
+    prompt: Prompt
+    manifest: Manifest
+    collator: Collator
+    conversations: Conversations
+
+    @property
+    def spec(self) -> AnswerSpec:
+        """How the model answers."""
+        return self.manifest.answer
+
+    def score_dev(self, model: Any) -> dict[str, float]:
+        """Tags the dev subset with a model as it stands, as ``tag`` would.
+
+        Returns:
+            ``f1`` (typed, offset), ``span_f1`` (types ignored), and ``rejected`` per predicted item, each in 0..1.
+        """
+        assert self.dev is not None
+        loaded = LoadedModel(model, self.loaded.processor, self.loaded.family, self.loaded.name)
+        engine = TransformersEngine(loaded, self.config.evaluation.batch_size)
+        tagger = Tagger(engine, self.manifest, self.prompt)
+        predictions = list(tagger.predict(self.dev.examples, self.dev.picture_paths))
+        scores = score_spans(self.dev.examples, predictions)
+        return {
+            "f1": scores.micro.score.f1,
+            "span_f1": scores.span_only.score.f1,
+            "rejected": scores.rejected.rate(scores.rejected.total),
+        }
+
+
+def prepare(config: FinetuneConfig) -> Run:
+    """Reads the data, loads the model, and checks that they fit.
+
+    Raises:
+        MnerError: Something does not, and what.
+    """
+    train = _load(config, config.data.train)
+    dev = None if config.data.dev is None else _load(config, config.data.dev)
+    prompt = find_prompt(config.prompt_name)
+    loaded = load_model(config.model, revision=config.revision, dtype=_dtype(config), pixels=config.pixels)
+    spec = AnswerSpec(
+        labels=config.labels or _labels(train),
+        grounded=config.answer.grounded,
+        format=config.answer.format,
+        segmentation=config.answer.segmentation,
+        max_entities=config.answer.max_entities,
+        box_range=loaded.family.box_convention.range,
+        prefix=answer_prefix(loaded.processor),
+    )
+    checked_labels(spec, loaded.special_tokens)
+    check_trainable(train.examples, spec)
+    conversations = Conversations(
+        prompt, spec, loaded.family.box_convention, loaded.special_tokens, config.max_images
+    )
+    collator = Collator(
+        train.examples,
+        train.picture_paths,
+        conversations,
+        prompt_completion_collator(loaded.processor),
+        loaded.processor.image_token_id,
+    )
+    return Run(
+        config=config,
+        train=train,
+        dev=dev and _first_posts(dev, config.evaluation.posts),
+        loaded=loaded,
+        prompt=prompt,
+        manifest=_manifest(config, loaded, prompt, spec, [("train", train), ("dev", dev)]),
+        collator=collator,
+        conversations=conversations,
+    )
+
+
+def _load(config: FinetuneConfig, data: str) -> Dataset:
+    settings = config.data
+    dataset = load_split(
+        data, images=settings.images, decode=settings.decode, missing_image=settings.missing_image
+    )
+    if not dataset.examples:
+        raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
+    return dataset
+
+
+def _dtype(config: FinetuneConfig) -> Any:
+    """All weights move in float32: a bfloat16 weight forgets steps smaller than a 256th of itself."""
+    return "float32" if config.tuning == "full" and config.dtype == "auto" else config.dtype
+
+
+def _labels(train: Dataset) -> LabelSet:
+    names = sorted({entity.label for example in train.examples for entity in example.entities or ()})
+    if not names:
+        raise DataError(f"{train.path}: no post has an entity, so there is nothing to learn; check its 'entities'")
+    return LabelSet.of(names)
+
+
+def _first_posts(dataset: Dataset, count: int) -> Dataset:
+    from dataclasses import replace
+
+    return replace(dataset, examples=dataset.examples[:count])
+
+
+def _manifest(
+    config: FinetuneConfig,
+    loaded: LoadedModel,
+    prompt: Prompt,
+    spec: AnswerSpec,
+    datasets: Sequence[tuple[Any, Dataset | None]],
+) -> Manifest:
+    folder = Path(loaded.name)
+    return Manifest(
+        base_model=str(folder.resolve()) if folder.is_dir() else loaded.name,
+        base_revision=loaded.revision,
+        family=loaded.family.name,
+        tuning=config.tuning,
+        prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
+        answer=spec,
+        pixels=config.pixels,
+        max_images=config.max_images,
+        box_convention=loaded.family.box_convention.name,
+        versions=library_versions(),
+        seed=config.seed,
+        datasets=tuple(
+            DatasetStamp(
+                role=role, name=each.name, format=each.format, sha256=each.sha256, num_posts=len(each.examples)
+            )
+            for role, each in datasets
+            if each is not None
+        ),
+    )

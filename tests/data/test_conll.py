@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.data import load, load_split, read
+from instruct_mner.errors import DataError
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "train.txt") -> Path:
+    path = tmp_path / "set" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    [reading] = read(f"conll:{path}").values()
+    return [problem.removeprefix(f"{path}:") for problem in reading.problems]
+
+
+PLAIN = "IMGID:7\nWebber\tB-PER\nMS\tI-PER\nsmiles\tO\n\nIMGID:8\nnothing\tO\n"
+
+
+def test_a_post(tmp_path: Path) -> None:
+    dataset = load_split(str(write(tmp_path, PLAIN)), missing_image="keep")
+    assert (dataset.name, dataset.format, len(dataset.sha256)) == ("set/train", "conll", 64)
+    first, second = dataset.examples
+    assert (first.id, first.text, first.images) == ("7", "Webber MS smiles", ("7.jpg",))
+    assert first.tokens == ("Webber", "MS", "smiles")
+    assert [(e.start, e.end, e.text, e.label, e.boxes) for e in first.gold] == [
+        (0, 9, "Webber MS", "PER", None)
+    ]
+    assert second.gold == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.removesuffix("\n"),
+        PLAIN + "\n\n\n",
+        "\n\n" + PLAIN.replace("\n\n", "\n\n\n   \n"),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("IMGID", " IMGID"),
+        PLAIN.replace("IMGID:7\n", "IMGID:7\n\n"),
+        PLAIN.replace("\n\nIMGID", "\nIMGID"),
+        "\ufeff" + PLAIN,
+    ],
+    ids=["no-end", "end", "blank-lines", "crlf", "space-before-id", "blank-after-id", "no-blank", "bom"],
+)
+def test_the_same_posts_from_sloppy_files(tmp_path: Path, content: str) -> None:
+    right = load_split(str(write(tmp_path, PLAIN)), missing_image="keep").examples
+    assert load_split(str(write(tmp_path, content)), missing_image="keep").examples == right
+
+
+def test_odd_tokens_survive(tmp_path: Path) -> None:
+    tokens = [
+        "\u00a0",
+        "\u0092",
+        "\ufffd",
+        "\ufe0f",
+        "\u200d",
+        "\u200b",
+        "🏽",
+        "&amp",
+        ";",
+        "#",
+        " ",
+        "\u2028",
+        "\u0085",
+    ]
+    rows = "".join(f"{token}\tB-X\n" for token in tokens)
+    [example] = load_split(str(write(tmp_path, f"IMGID:1\n{rows}")), missing_image="keep").examples
+    assert example.tokens == tuple(tokens)
+    assert [entity.text for entity in example.gold] == tokens
+
+
+def test_strict_decoding_is_chosen_and_both_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "IMGID:1\nin\tO\nParis\tI-LOC\nAnn\tB-PER\n")
+    [reading] = read(str(path), decode="strict").values()
+    assert [entity.text for entity in reading.dataset.examples[0].gold] == ["Ann"]
+    assert reading.num_entities == {"tolerant": 2, "strict": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("", ["1: the file holds no post"]),
+        ("\n\n", ["1: the file holds no post"]),
+        ("IMGID:1\nAnn\tX\n", ["2: tag 'X' of token 'Ann' is none of O, B-<type>, I-<type>"]),
+        ("IMGID:1\nAnn B-PER\n", ["2: expected TOKEN<TAB>TAG, found 1 column(s)"]),
+        ("IMGID:1\nAnn\tNN\tO\n", ["2: expected TOKEN<TAB>TAG, found 3 column(s)"]),
+        ("IMGID:1\nAnn\t\n", ["2: tag '' of token 'Ann'"]),
+        ("IMGID:1\n\tO\n", ["2: the token is empty"]),
+        ("IMGID:1\n\nIMGID:2\na\tO\n", ["1: post '1' has no token"]),
+        ("IMGID:\na\tO\n", ["1: 'IMGID:' without an id"]),
+        ("a\tO\n\nb\tO\n", ["1: a post begins without", "3: a post begins without"]),
+        ("IMGID:1\na\tO\n\nb\tO\n", ["4: a post begins without an 'IMGID:<id>' line"]),
+        ("IMGID:1\na\tO\n\nIMGID:1\nb\tO\n", ["4: id '1' stands already in line 1"]),
+        (b"IMGID:1\ncaf\xe9\tO\n", ["2: byte 0xe9 at position 3 is not UTF-8"]),
+        ("IMGID:1\na\tO\n".encode("utf-16"), ["1: the file is UTF-16"]),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str | bytes, found: list[str]) -> None:
+    said = problems(write(tmp_path, content))
+    assert len(said) == len(found)
+    for line, start in zip(said, found, strict=True):
+        assert line.startswith(start)
+
+
+def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
+    train = write(tmp_path, "IMGID:1\na\tX\nb\tY\n")
+    dev = write(tmp_path, "IMGID:2\na\tO\n\nIMGID:3\n", "valid.txt")
+    with pytest.raises(DataError) as error:
+        load(str(train.parent))
+    # One of them is the picture of post 2: posts that are spoiled are not looked at any more.
+    assert "4 problem(s)" in str(error.value)
+    for place in (
+        f"{train}:2: ",
+        f"{train}:3: ",
+        f"{dev}:4: ",
+        f"{dev}: 1 of 1 pictures are missing (2.jpg)",
+    ):
+        assert place in str(error.value)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import DataError
+from instruct_mner.files import read_lines, replacing
+
+
+def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffa\u2028b\r\n\u0085\x0c\u00a0\n\n c \r".encode())
+    assert read_lines(path) == ["a\u2028b", "\u0085\x0c\u00a0", "", " c "]
+
+
+def test_bytes_that_are_not_utf8_are_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"fine\ncaf\xe9\nfine\n\xff\n")
+    with pytest.raises(DataError) as error:
+        read_lines(path)
+    assert f"{path}:2: byte 0xe9 at position 3" in str(error.value)
+    assert f"{path}:4: byte 0xff" in str(error.value)
+    path.write_bytes("a".encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize("name", ["missing.txt", "."])
+def test_what_cannot_be_read_is_a_data_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"no such file|cannot be read"):
+        read_lines(tmp_path / name)
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    with replacing(path) as file:
+        file.write("é\n")
+        assert not path.exists()
+    assert path.read_bytes() == "é\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyError), replacing(path) as file:
+        file.write("new")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "a.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    with replacing(link) as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with replacing(Path("/dev/null")) as file:
+        file.write("gone")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_folder_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written: it is a folder"), replacing(tmp_path):
+        pass
