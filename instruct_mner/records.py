@@ -4,7 +4,7 @@ One example, as a line of JSONL::
 
     {"id": "1015799", "text": "RT @JayKenMinaj _ : Me outside of where George Zimmerman got shot at .",
      "images": ["1015799.jpg"],
-     "entities": [{"start": 38, "end": 54, "text": "George Zimmerman", "label": "PER",
+     "entities": [{"start": 40, "end": 56, "text": "George Zimmerman", "label": "PER",
                    "boxes": [{"image": 0, "box": [12, 40, 88, 97]}]}]}
 
 Offsets are characters, end exclusive. Boxes are pixels of the original picture, ``[x0, y0, x1, y1]``.

@@ -14,8 +14,8 @@ from rich.progress import track
 
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.errors import ConfigError
-from instruct_mner.models.loading import quiet_libraries
 from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.tagging import Tagger
 

@@ -106,13 +106,11 @@ class TransformersEngine:
         inputs = self.inputs(batch).to(model.device)
         guided = _Guided(self._guide, [request.grammar for request in batch])
         limit = max(request.max_tokens for request in batch)
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         # Every field that a model's own generation config may set otherwise is said here.
         config = GenerationConfig(
+            **(sampling if temperature > 0 else {"do_sample": False}),
             max_new_tokens=limit,
-            do_sample=temperature > 0,
-            temperature=temperature if temperature > 0 else 1.0,
-            top_k=0,
-            top_p=1.0,
             repetition_penalty=1.0,
             num_beams=1,
             eos_token_id=self._end_tokens,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -180,9 +179,3 @@ def answer_prefix(processor: Any) -> str:
     if not whole.startswith(prompt) or "ANSWER" not in whole:
         raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
     return str(whole[len(prompt) : whole.index("ANSWER")])
-
-
-def quiet_libraries() -> None:
-    """Keeps the libraries' notes to programmers off the user's screen."""
-    for name in ("transformers", "peft", "trl", "accelerate", "datasets", "huggingface_hub"):
-        logging.getLogger(name).setLevel(logging.ERROR)

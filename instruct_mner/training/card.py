@@ -11,7 +11,7 @@ from instruct_mner.training.config import FinetuneConfig
 def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> str:
     """What was trained, on what, how well it did on dev, and how to use it."""
     kind = "LoRA adapter" if manifest.tuning == "lora" else "fully tuned model"
-    folder = f"{config.output}/{'adapter' if manifest.tuning == 'lora' else 'model'}"
+    flag = "--adapter" if manifest.tuning == "lora" else "--model"
     scored = [line for line in metrics if "eval_f1" in line]
     best = max(scored, key=lambda line: line["eval_f1"], default=None)
     lines = [
@@ -40,7 +40,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "Versions: " + ", ".join(f"{name} {version}" for name, version in manifest.versions.items()) + ".",
         "",
         "```",
-        f"instruct-mner tag posts.jsonl --adapter {folder} -o predictions.jsonl",
+        f"instruct-mner tag posts.jsonl {flag} {config.output} -o predictions.jsonl",
         "```",
         "",
     ]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
@@ -158,5 +159,5 @@ def sft_config(config: FinetuneConfig, checkpoints: Path, *, evaluates: bool, mi
         remove_unused_columns=False,
         max_length=None,
         completion_only_loss=True,
-        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
     )

