@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from instruct_mner.offsets import Segmentation, chunks, place
+from instruct_mner.offsets import Segmentation, chunks, cuts_word, place
 from instruct_mner.records import Box, Entity, LabelSet, Record, Rejected
 
 NO_ENTITIES = "none"
@@ -121,9 +121,15 @@ class AnswerSpec(Record):
         """A Lark grammar, in llguidance's dialect, of the answers that may be given on this text."""
         return Lines(self, num_images).grammar(text)
 
+    def can_say(self, text: str, start: int, end: int) -> bool:
+        """Whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""
+        surface = text[start:end]
+        whole = self.segmentation == "characters" or not cuts_word(text, start, end)
+        return whole and surface == surface.strip() and any(character.isalnum() for character in surface)
+
     def capacity(self, text: str) -> int:
         """Largest number of entities that an answer on this text may hold; mentions do not overlap."""
-        units = len(text) if self.segmentation == "characters" else sum(c[0].isalnum() for c in chunks(text))
+        units = len(text) if self.segmentation == "characters" else sum(any(c.isalnum() for c in chunk) for chunk in chunks(text))
         return min(self.max_entities, max(1, units))
 
 
@@ -221,9 +227,11 @@ class Lines:
         else:
             substring = {"substring_chunks": chunks(text)}
         box = " BOX" if self.spec.grounded and self.num_images else ' " []"' if self.spec.grounded else ""
+        more = self.spec.capacity(text) - 1
+        further = f' ("\\n" ENTITY){{0,{more}}}' if more else ""
         rules = [
             "%llguidance {}",
-            f'start: {none} | {prefix}ENTITY ("\\n" ENTITY){{0,{self.spec.capacity(text) - 1}}}',
+            f"start: {none} | {prefix}ENTITY{further}",
             f'ENTITY: LABEL ": " MENTION{box}',
             f"LABEL: {' | '.join(_quoted(name) for name in self.spec.labels.names)}",
             r"MENTION: SUBSTRING & /\S([^\n]*\S)?/ & /[^\n]*[\p{L}\p{N}][^\n]*/",

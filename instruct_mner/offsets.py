@@ -57,14 +57,20 @@ def _occurrences(text: str, surface: str) -> list[int]:
     return found
 
 
+def cuts_word(text: str, start: int, end: int) -> bool:
+    """Whether a span begins or ends inside of a word."""
+    return any(
+        0 < edge < len(text) and is_word_character(text[edge - 1]) and is_word_character(text[edge])
+        for edge in (start, end)
+    )
+
+
 def _cut_quality(text: str, start: int, end: int) -> int:
     """0 for a span of whole tokens (spaces or nothing around it), 1 for whole words, 2 for parts of words."""
-    before, after = text[start - 1 : start], text[end : end + 1]
+    before, after = text[start - 1 : start] if start else "", text[end : end + 1]
     if (not before or before.isspace()) and (not after or after.isspace()):
         return 0
-    inside_left = bool(before) and is_word_character(before) and is_word_character(text[start])
-    inside_right = bool(after) and is_word_character(after) and is_word_character(text[end - 1])
-    return 2 if inside_left or inside_right else 1
+    return 2 if cuts_word(text, start, end) else 1
 
 
 def _choose(text: str, surface: str, wanted: int, taken: bytearray, segmentation: Segmentation) -> list[int]:

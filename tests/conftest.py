@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,25 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("the real data sets are not beside this checkout (../shared/data)")
     return path
+
+
+FAMILY_NAMES = ("idefics3", "qwen3_vl")
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives the folder of a tiny random model of a family, made once a session."""
+    from instruct_mner.models.tiny import build_tiny
+
+    made: dict[str, Path] = {}
+    texts = [
+        "Name the entities of the post, one a line in text order, as TYPE: mention. Write none if there is none.",
+        "Types: PER, LOC, ORG, MISC. Post: RT @user : Jordan dunks in Chicago [12, 40, 500, 1000] none",
+    ] * 4
+
+    def build(family: str) -> Path:
+        if family not in made:
+            made[family] = build_tiny(family, tmp_path_factory.mktemp(family), texts=texts)
+        return made[family]
+
+    return build

@@ -124,6 +124,13 @@ def _say_what_was_decided(run: Run, console: Console) -> None:
             how = config.data.missing_image
             console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
     console.print(f"labels    {', '.join(run.spec.labels.names)}", markup=False)
+    unsaid = sum(
+        not run.spec.can_say(example.text, entity.start, entity.end)
+        for example in run.train.examples
+        for entity in example.gold
+    )
+    if unsaid:
+        console.print(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
     console.print(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
     console.print(
         f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from instruct_mner.data import load
+from instruct_mner.offsets import chunks, is_word_character, place
+
+WORDS = st.text(alphabet="ab#'é日 ", max_size=24)
+
+
+@given(st.text(max_size=60))
+def test_chunks_join_to_the_text_and_cut_no_word(text: str) -> None:
+    parts = chunks(text)
+    assert "".join(parts) == text
+    assert all(parts)
+    for before, after in zip(parts, parts[1:], strict=False):
+        assert not (is_word_character(before[-1]) and is_word_character(after[0]))
+    for part in parts:
+        assert len(part) == 1 or all(is_word_character(character) for character in part)
+
+
+@pytest.mark.parametrize(
+    ("text", "surfaces", "starts"),
+    [
+        ("Game of Thrones and Game", ["Game", "Game of Thrones"], [20, 0]),
+        ("USA beats US", ["US"], [10]),
+        ("@Chicago_Bulls in Chicago", ["Chicago"], [18]),
+        ("#Chicago's finest", ["Chicago"], [1]),
+        ("#Bob met Bob", ["Bob", "Bob"], [1, 9]),  # equal surfaces in text order, whatever their quality
+        ("Ann Ann Ann", ["Ann", "Ann"], [0, 4]),
+        ("xAnn", ["Ann"], [1]),  # inside a word, where nothing better is left
+        ("a\u00a0b", ["b"], [2]),
+    ],
+)
+def test_where_surfaces_land(text: str, surfaces: list[str], starts: list[int]) -> None:
+    assert list(place(text, surfaces).starts) == starts
+
+
+def test_what_cannot_be_placed_is_told_apart() -> None:
+    placement = place("Ann met Bob", ["Ann", "Ann", "Eve"])
+    assert placement.starts == (0, None, None)
+    assert placement.unplaceable == (1,)
+    assert placement.hallucinated == (2,)
+
+
+def test_unsegmented_text_is_read_from_the_left() -> None:
+    assert place("我在北京大学的北京", ["北京"], "characters").starts == (2,)
+    assert place("我在北京大学的北京", ["北京", "北京大学"], "characters").starts == (7, 2)
+
+
+@given(WORDS, st.lists(st.text(alphabet="ab#'é日 ", min_size=1, max_size=5), max_size=6))
+def test_placed_spans_are_the_surfaces_and_do_not_overlap(text: str, surfaces: list[str]) -> None:
+    placement = place(text, surfaces)
+    taken: set[int] = set()
+    for surface, start in zip(surfaces, placement.starts, strict=True):
+        if start is None:
+            continue
+        assert text[start : start + len(surface)] == surface
+        span = set(range(start, start + len(surface)))
+        assert not span & taken
+        taken |= span
+    missing = {index for index, start in enumerate(placement.starts) if start is None}
+    assert missing == {*placement.hallucinated, *placement.unplaceable}
+    assert all(surfaces[index] not in text for index in placement.hallucinated)
+    assert all(surfaces[index] in text for index in placement.unplaceable)
+
+
+@pytest.mark.parametrize(("name", "most"), [("twitter2015", 0), ("twitter2017", 0), ("gmner", 3)])
+def test_perfect_surfaces_in_any_order_on_real_posts(shared_data, name: str, most: int) -> None:
+    examples = load(str(shared_data / name), missing_image="keep")["test"].examples
+    for seed in range(2):
+        shuffled = random.Random(seed)
+        wrong = 0
+        for example in examples:
+            emitted = [(entity.text, entity.label) for entity in example.gold]
+            shuffled.shuffle(emitted)
+            starts = place(example.text, [surface for surface, _ in emitted]).starts
+            placed = {
+                (start, label) for start, (_, label) in zip(starts, emitted, strict=True) if start is not None
+            }
+            wrong += sum((entity.start, entity.label) not in placed for entity in example.gold)
+        assert wrong <= most

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.errors import ConfigError
+from instruct_mner.prompts import Prompt, find_prompt, packaged_folder, shown_text
+from instruct_mner.records import LabelSet
+
+SPECIAL = ("<image>", "<|im_end|>", "[INST]", "<row_1_col_1>")
+SPEC = AnswerSpec(labels=LabelSet.of({"PER": "people & others", "LOC": None}))
+PIECES = st.one_of(
+    st.sampled_from(SPECIAL), st.text(max_size=5), st.sampled_from(["<", "<im", "age>", "\n", "\u2028"])
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_shown_text_keeps_the_length_and_holds_nothing_that_breaks_a_prompt(text: str) -> None:
+    shown = shown_text(text, SPECIAL)
+    assert len(shown) == len(text)
+    assert not any(token in shown for token in SPECIAL)
+    assert not any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in shown)
+    assert shown_text(shown, SPECIAL) == shown
+
+
+def test_shown_text_changes_nothing_else() -> None:
+    assert shown_text("a < b <image> \u00a0 é\tz", SPECIAL) == "a < b ‹image> \u00a0 é z"
+
+
+@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot"])
+def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name: str) -> None:
+    prompt = find_prompt(name)
+    spec = SPEC.model_copy(update={"grounded": name == "tag-grounded"})
+    [message] = prompt.messages(spec, "Ann {{ 1 }} <b>", 1)
+    instruction, picture, post = message["content"]
+    assert "PER" in instruction["text"]
+    assert "people & others" in instruction["text"]
+    assert "none" in instruction["text"]
+    assert picture == {"type": "image"}
+    assert post["text"].endswith("Post: Ann {{ 1 }} <b>")
+
+
+def test_the_instruction_does_not_depend_on_the_post() -> None:
+    prompt = find_prompt("tag")
+    first = prompt.messages(SPEC, "Ann", 1)[0]["content"][0]
+    assert first == prompt.messages(SPEC, "Bob", 0)[0]["content"][0]
+    assert len(prompt.messages(SPEC, "Bob", 0)[0]["content"]) == 2
+    assert len(prompt.messages(SPEC, "Bob", 3)[0]["content"]) == 5
+
+
+def test_names_find_versions_and_a_wrong_one_suggests_the_nearest() -> None:
+    assert find_prompt("tag").name == find_prompt("tag.v1").name == "tag.v1"
+    with pytest.raises(ConfigError, match="did you mean 'tag'"):
+        find_prompt("tg")
+    with pytest.raises(ConfigError, match=r"tag\.v9"):
+        find_prompt("tag.v9")
+
+
+def test_published_templates_do_not_change() -> None:
+    """Adapters in the world carry these hashes: a new wording is a new version, never an edit."""
+    hashes = {
+        path.stem: find_prompt(str(path)).sha256[:16] for path in packaged_folder("prompts").glob("*.jinja")
+    }
+    assert hashes == PUBLISHED
+
+
+def test_a_template_of_the_user(tmp_path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text(
+        "{% block instruction %}Find {{ labels|length }}.{% endblock %}{% block post %}{{ text }}{% endblock %}"
+    )
+    prompt = find_prompt(str(path))
+    assert prompt.instruction(SPEC) == "Find 2."
+    assert prompt.post("x", 0) == "x"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{% block instruction %}{{ colour }}{% endblock %}", "'colour' is undefined"),
+        ("{% block post %}{% endblock %}", "no block 'instruction'"),
+        ("\n{% if %}", "line 2"),
+        ("{% block instruction %}{{ labels.__class__.__mro__ }}{% endblock %}", "unsafe"),
+        ("{% block instruction %}{{ labels.append(1) }}{% endblock %}", "append"),
+    ],
+)
+def test_a_template_that_cannot_be_rendered_says_why(source: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Prompt(name="mine", source=source).instruction(SPEC)
+
+
+PUBLISHED = {
+    "tag-grounded.v1": "924718b09625cae1",
+    "tag.v1": "c1941b113c8ca29b",
+    "zero-shot.v1": "eb12cb3d5c4896c1",
+}
