@@ -99,9 +99,12 @@ class AnswerSpec(Record):
             num_images: Pictures of the post.
             finished: False where the completion was cut; its last line is then malformed.
         """
-        lines, malformed = Lines(self, num_images).read(completion)
-        if not finished:
-            lines, malformed = lines[:-1], malformed + 1
+        if finished:
+            lines, malformed = Lines(self, num_images).read(completion)
+        else:
+            whole_lines = completion.rpartition("\n")[0]
+            lines, malformed = Lines(self, num_images).read(whole_lines) if whole_lines.strip() else ([], 0)
+            malformed += 1
         placement = place(text, [line.surface for line in lines], self.segmentation)
         entities = [
             AnswerEntity(

@@ -104,7 +104,7 @@ class TransformersEngine:
 
         model = self._loaded.model
         inputs = self.inputs(batch).to(model.device)
-        guided = _Guided(self._guide, [request.grammar for request in batch])
+        guided = _Guided(self._guide, [request.grammar for request in batch], self._end_tokens)
         limit = max(request.max_tokens for request in batch)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         # Every field that a model's own generation config may set otherwise is said here.
@@ -150,8 +150,10 @@ class TransformersEngine:
 class _Guided:
     """A logits processor that notes log-probabilities as they are, then forbids what the grammar forbids."""
 
-    def __init__(self, guide: Any, grammars: Sequence[str | None]) -> None:
+    def __init__(self, guide: Any, grammars: Sequence[str | None], end_tokens: list[int]) -> None:
         from llguidance import LLMatcher
+
+        self._end_tokens = end_tokens
 
         self._matchers = [None if grammar is None else LLMatcher(guide, grammar) for grammar in grammars]
         for matcher in self._matchers:
@@ -184,12 +186,15 @@ class _Guided:
 
         rows = []
         for matcher in self._matchers:
-            if matcher is None or matcher.is_stopped():
-                rows.append(np.ones(scores.shape[-1], dtype=bool))
-            else:
+            row = np.full(scores.shape[-1], matcher is None)
+            if matcher is not None and matcher.is_stopped():
+                # Nothing may follow a complete answer, so the matcher has stopped by itself: the turn ends.
+                row[self._end_tokens] = True
+            elif matcher is not None:
                 bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-                row = np.unpackbits(bits, bitorder="little")[: scores.shape[-1]].astype(bool)
-                rows.append(np.pad(row, (0, scores.shape[-1] - len(row))))
+                allowed = np.unpackbits(bits, bitorder="little")[: len(row)]
+                row[: len(allowed)] = allowed
+            rows.append(row)
         return torch.from_numpy(np.stack(rows)).to(scores.device)
 
     def finish(self, sequences: Tensor) -> list[list[float]]:

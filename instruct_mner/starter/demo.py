@@ -23,7 +23,7 @@ MARKER = ".made-by-instruct-mner-demo"
 
 _MADE = ("posts.jsonl", "pictures", "tiny-model", "run", "before.jsonl", "after.jsonl", "index.html")
 # All twelve posts are one batch, so an epoch is a step.
-_EPOCHS = 90
+_EPOCHS = 120
 _LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 _WHAT_IT_IS = (
     "This is not a tagger. A tiny model with random weights was made on the spot and trained on these twelve posts "

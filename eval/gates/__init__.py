@@ -1,0 +1,26 @@
+"""The gates: what the issues ask to be shown, each a function that measures it.
+
+A gate takes nothing and returns a ``Result``. Where its input is not on this machine it raises
+``SkippedGateError``.
+"""
+
+from __future__ import annotations
+
+from gates import answers, commands, fuzz, scoring, training, walks
+from gates.common import Gate
+
+GATES: dict[str, Gate] = {
+    "validate-counts": commands.validate_counts,
+    "offsets": answers.offsets,
+    "seqeval": scoring.seqeval,
+    "scorer-speed": scoring.scorer_speed,
+    "not-visible-baseline": scoring.not_visible_baseline,
+    "parse-fuzz": fuzz.parse_fuzz,
+    "render-parse-identity": answers.render_parse_identity,
+    "grammar-walks": walks.grammar_walks,
+    "memorise": training.memorise,
+    "twitter2015-epoch": training.twitter2015_epoch,
+    "bare-trl": training.bare_trl,
+    "help-time": commands.help_time,
+}
+"""By name, in the order in which they run."""

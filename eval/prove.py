@@ -1,0 +1,121 @@
+"""Runs the gates, what the issues ask to be shown, and writes what was measured to ``eval/gates.json``.
+
+    python eval/prove.py                     all of them
+    python eval/prove.py offsets help-time   these; the other entries of gates.json stay
+    python eval/prove.py --list              what they are
+
+A gate whose input is not on this machine is skipped: printed, recorded as skipped, and never as passed.
+Exit code 1 when a gate fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gates import GATES
+from gates.common import ROOT, Result, SkippedGateError
+
+from instruct_mner.files import replacing
+from instruct_mner.quiet import quiet_libraries
+
+OUTPUT = ROOT / "eval" / "gates.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the gates that are named, or all; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="gates to run; all without any")
+    parser.add_argument("--list", action="store_true", help="say what the gates are, and run none")
+    chosen = parser.parse_args(arguments)
+    unknown = sorted(set(chosen.names) - set(GATES))
+    if unknown:
+        parser.error(f"no such gate: {', '.join(unknown)}; there are {', '.join(GATES)}")
+    if chosen.list:
+        for name, gate in GATES.items():
+            print(f"{name:22} {str(gate.__doc__).splitlines()[0]}")
+        return 0
+    quiet_libraries()
+    entries = _read() if chosen.names else {}
+    failed = False
+    for name in chosen.names or GATES:
+        entries[name] = run_gate(name)
+        failed = failed or not (entries[name]["passed"] or _is_skipped(entries[name]))
+        _write(entries)
+    return int(failed)
+
+
+def run_gate(name: str) -> dict[str, Any]:
+    """Runs one gate and prints what came of it; its entry."""
+    print(f"{name} …", flush=True)
+    begin = time.perf_counter()
+    try:
+        result = GATES[name]()
+    except SkippedGateError as reason:
+        result = Result(value="skipped", bound=str(reason), passed=False)
+    except Exception as error:
+        # A gate that breaks off has not passed; the others are to run all the same.
+        result = Result(value=f"broke off: {error!r}", bound="runs through", passed=False)
+    entry = {
+        "gate": name,
+        "value": result.value,
+        "bound": result.bound,
+        "passed": result.passed,
+        "commit": _commit(),
+        "machine": _machine(),
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    verdict = "SKIPPED" if _is_skipped(entry) else "passed" if result.passed else "FAILED"
+    print(f"  {verdict} in {entry['seconds']} s; {result.bound}", flush=True)
+    if not _is_skipped(entry):
+        print(f"  {json.dumps(result.value, ensure_ascii=False)}", flush=True)
+    return entry
+
+
+def _is_skipped(entry: dict[str, Any]) -> bool:
+    return bool(entry["value"] == "skipped")
+
+
+def _machine() -> str:
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{system}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+
+
+def _commit() -> str:
+    """Short hash of the checkout, ``-dirty`` where more than the result file is changed."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (git)
+        return finished.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", ".", f":!{OUTPUT.relative_to(ROOT)}")
+        return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _read(path: Path = OUTPUT) -> dict[str, dict[str, Any]]:
+    return {entry["gate"]: entry for entry in json.loads(path.read_text("utf-8"))} if path.exists() else {}
+
+
+def _write(entries: dict[str, dict[str, Any]]) -> None:
+    """All entries in the order of the gates; the file is replaced whole, or left as it is."""
+    ordered = [entries[name] for name in (*GATES, *sorted(set(entries) - set(GATES))) if name in entries]
+    with replacing(OUTPUT) as file:
+        file.write(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from conftest import FAMILY_NAMES
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.data import load_split
+from instruct_mner.engines import Request
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.errors import ModelError
+from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.prompts import find_prompt, shown_text
+from instruct_mner.records import LabelSet
+from instruct_mner.training.collator import Conversations
+from instruct_mner.training.trainer import prompt_completion_collator
+from posts import make_posts
+
+LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
+
+
+@pytest.fixture(params=FAMILY_NAMES)
+def loaded(request, tiny_models):
+    return load_model(str(tiny_models(request.param)))
+
+
+@pytest.fixture
+def conversations(loaded) -> Conversations:
+    spec = AnswerSpec(labels=LABELS, grounded=True, prefix=answer_prefix(loaded.processor))
+    prompt = find_prompt("tag-grounded")
+    return Conversations(prompt, spec, loaded.family.box_convention, loaded.special_tokens, max_images=1)
+
+
+@pytest.fixture
+def requests(loaded, conversations, tmp_path) -> list[Request]:
+    dataset = load_split(str(make_posts(tmp_path)))
+    made = []
+    for example in dataset.examples:
+        row = conversations.row(example, dataset.picture_paths(example))
+        text = shown_text(example.text, loaded.special_tokens)
+        grammar = conversations.spec.grammar(text, len(row["images"]))
+        made.append(Request(row["prompt"], tuple(row["images"]), grammar, max_tokens=60))
+    return made
+
+
+def test_the_ids_are_those_of_training(loaded, conversations, tmp_path) -> None:
+    dataset = load_split(str(make_posts(tmp_path)))
+    engine = TransformersEngine(loaded)
+    for example in dataset.examples:
+        row = conversations.row(example, dataset.picture_paths(example))
+        request = Request(row["prompt"], tuple(row["images"]))
+        tagged = engine.inputs([request])
+        trained = prompt_completion_collator(loaded.processor)([row])
+        length = int((trained["labels"][0] == -100).sum())
+        assert torch.equal(tagged["input_ids"][0], trained["input_ids"][0, :length])
+        if "pixel_values" in tagged:
+            assert torch.equal(tagged["pixel_values"], trained["pixel_values"])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_every_answer_is_legal(loaded, conversations, requests, temperature: float) -> None:
+    completions = TransformersEngine(loaded, batch_size=4).generate(requests * 3, temperature=temperature, seed=3)
+    for request, completion in zip(requests * 3, completions, strict=True):
+        post = request.messages[0]["content"][-1]["text"].partition("Post: ")[2]
+        answer = conversations.spec.parse(
+            post, completion.text, len(request.images), finished=completion.finished
+        )
+        assert answer.rejected.hallucinated == 0
+        assert answer.rejected.malformed == (0 if completion.finished else 1), (post, completion)
+
+
+def test_batches_do_not_change_answers(loaded, requests) -> None:
+    together = TransformersEngine(loaded, batch_size=len(requests)).generate(requests)
+    alone = TransformersEngine(loaded, batch_size=1).generate(requests)
+    assert [each.text for each in together] == [each.text for each in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
+
+
+def test_logprobs_are_those_of_the_unconstrained_model(loaded, requests) -> None:
+    engine = TransformersEngine(loaded, batch_size=1)
+    request = requests[0]
+    [completion] = engine.generate([request])
+    inputs = engine.inputs([request])
+    answer = engine._guide.tokenize_str(completion.text)  # noqa: SLF001
+    ids = torch.cat([inputs.pop("input_ids"), torch.tensor([answer])], dim=1)
+    inputs["attention_mask"] = torch.ones_like(ids)
+    if "mm_token_type_ids" in inputs:
+        padding = torch.zeros(1, len(answer), dtype=torch.long)
+        inputs["mm_token_type_ids"] = torch.cat([inputs["mm_token_type_ids"], padding], dim=1)
+    with torch.no_grad():
+        logits = loaded.model(input_ids=ids, **inputs).logits[0]
+    expected = torch.log_softmax(logits, dim=-1)[-len(answer) - 1 : -1].gather(1, torch.tensor(answer)[:, None])
+    if len(answer) == len(completion.tokens):  # the canonical tokenisation is the one that was written
+        assert [t.logprob for t in completion.tokens] == pytest.approx(expected[:, 0].tolist(), abs=1e-3)
+    pieces = "".join(completion.text[t.start : t.end] for t in completion.tokens)
+    assert pieces == completion.text
+
+
+def test_a_cut_answer_is_not_finished(loaded, requests) -> None:
+    cut = Request(requests[0].messages, requests[0].images, r'start: /[a-z]{50,}/', max_tokens=4)
+    [completion] = TransformersEngine(loaded).generate([cut])
+    assert not completion.finished
+    assert len(completion.tokens) == 4
+
+
+def test_a_grammar_that_is_none_is_an_error(loaded, requests) -> None:
+    with pytest.raises(ModelError, match="grammar"):
+        TransformersEngine(loaded).generate([Request(requests[0].messages, requests[0].images, "start: (")])
+
+
+def test_training_mode_is_given_back(loaded, requests) -> None:
+    loaded.model.train()
+    TransformersEngine(loaded).generate(requests[:1])
+    assert loaded.model.training

@@ -1,0 +1,140 @@
+"""The trainer against TRL's, and the rules that auxiliary losses must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import FAMILY_NAMES
+from instruct_mner.alignment import AlignmentBatch
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.finetune import build_trainer
+from instruct_mner.training.run import prepare
+from posts import make_posts
+from rich.console import Console
+from transformers import TrainerCallback
+
+
+class Energy:
+    """Mean square of the states of each example: an auxiliary loss whose gradient is known to be there."""
+
+    name = "energy"
+    weight = 0.5
+
+    def __call__(self, batch: AlignmentBatch) -> tuple[torch.Tensor, Mapping[str, float]]:
+        mask = batch.inputs["attention_mask"].unsqueeze(-1)
+        each = (batch.states.float().pow(2) * mask).sum((1, 2)) / mask.sum((1, 2))
+        return each.mean(), {"largest": each.max().item()}
+
+
+class Nothing(Energy):
+    """An objective with nothing to do."""
+
+    name = "nothing"
+
+    def __call__(self, batch: AlignmentBatch) -> tuple[torch.Tensor, Mapping[str, float]]:
+        return batch.states.sum() * 0, {}
+
+
+class Gradients(TrainerCallback):
+    """Keeps the gradients of the first step, before they are clipped by more than a hair or applied."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, torch.Tensor] = {}
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs) -> None:
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                self.kept[name] = parameter.grad.detach().clone()
+
+
+def trained(model: Path, folder: Path, *, objectives=(), batch: int = 2, steps: int = 1, max_steps: int = 1, **more):
+    """A trainer after some steps, with the gradients of the last and the losses of all."""
+    posts = make_posts(folder / "posts")
+    lines = posts.read_text().splitlines()[:4]
+    posts.write_text("\n".join(lines) + "\n")
+    config = FinetuneConfig.model_validate(
+        {
+            "model": str(model),
+            "data": {"train": str(posts)},
+            "labels": ["PER", "LOC", "ORG", "MISC"],
+            "lora": {"dropout": 0.0, "rank": 8},
+            "optimizer": {
+                "batch_size": batch,
+                "gradient_accumulation_steps": steps,
+                "max_steps": max_steps,
+                "max_grad_norm": 1e9,
+                "learning_rate": 1e-3,
+                **more,
+            },
+            "output": str(folder / "run"),
+        }
+    )
+    (folder / "run").mkdir(parents=True)
+    trainer = build_trainer(prepare(config), folder / "run" / "checkpoints", Console(quiet=True))
+    trainer._objectives = tuple(objectives)  # noqa: SLF001
+    gradients = Gradients()
+    trainer.add_callback(gradients)
+    trainer.train()
+    losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    return trainer, gradients.kept, losses
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_only_lora_of_the_decoder_is_trained(family, tiny_models, tmp_path) -> None:
+    trainer, gradients, _ = trained(tiny_models(family), tmp_path)
+    names = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+    assert names == set(gradients)
+    assert all("lora_" in name and ".layers." in name and "vision" not in name and "visual" not in name for name in names)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_an_objective_with_nothing_to_do_changes_nothing(family, tiny_models, tmp_path) -> None:
+    _, plain, losses = trained(tiny_models(family), tmp_path / "plain", max_steps=3)
+    _, same, same_losses = trained(tiny_models(family), tmp_path / "same", objectives=[Nothing()], max_steps=3)
+    assert losses == same_losses
+    assert all(torch.equal(plain[name], same[name]) for name in plain)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_gradient_of_an_objective_reaches_the_lora(family, checkpointing, tiny_models, tmp_path) -> None:
+    more = {"gradient_checkpointing": checkpointing}
+    _, plain, _ = trained(tiny_models(family), tmp_path / "plain", **more)
+    trainer, moved, _ = trained(tiny_models(family), tmp_path / "energy", objectives=[Energy()], **more)
+    differ = [name for name in plain if not torch.allclose(plain[name], moved[name], atol=1e-7)]
+    # At the start LoRA's B is zero, so that A has no gradient at all: every B must have moved.
+    assert {name for name in plain if "lora_B" in name} <= set(differ)
+    logged = [line for line in trainer.state.log_history if "energy/loss" in line]
+    assert logged
+    assert logged[0]["energy/largest"] >= logged[0]["energy/loss"] > 0
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_accumulation_does_not_change_what_an_objective_adds(family, tiny_models, tmp_path) -> None:
+    """Equal shares of the gradient for four posts at once, two times two, and four times one.
+
+    The share is taken, not the whole: for families whose forward takes no loss arguments (Qwen3-VL), TRL itself
+    averages the answer loss over each forward, which is its contract and not ours to change.
+    """
+    shares = []
+    for batch, steps in [(4, 1), (2, 2), (1, 4)]:
+        folder = tmp_path / f"{batch}x{steps}"
+        _, plain, _ = trained(tiny_models(family), folder / "plain", batch=batch, steps=steps)
+        _, both, _ = trained(
+            tiny_models(family), folder / "both", objectives=[Energy()], batch=batch, steps=steps
+        )
+        shares.append({name: both[name] - plain[name] for name in plain})
+    assert max(share.abs().max() for share in shares[0].values()) > 1e-3
+    for other in shares[1:]:
+        for name, share in shares[0].items():
+            torch.testing.assert_close(other[name], share, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_hook_leaves_nothing_behind(family, tiny_models, tmp_path) -> None:
+    trainer, _, _ = trained(tiny_models(family), tmp_path, objectives=[Energy()])
+    decoder = trainer.model.get_base_model().get_submodule("model.text_model" if family == "idefics3" else "model.language_model")
+    assert not decoder._forward_hooks  # noqa: SLF001
