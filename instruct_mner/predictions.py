@@ -43,12 +43,15 @@ class PartialFile:
         if not self._path.exists():
             return []
         content = self._path.read_bytes()
-        header, *lines = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1] or [b""]
+        if b"\n" not in content:
+            self._path.unlink()  # killed before even the settings were written
+            return []
+        header, *lines = content[: content.rfind(b"\n")].split(b"\n")
         if header != self._header.encode():
             raise ConfigError(
-                f"{self._path} is of a run with another model, input or setting; remove it, or repeat that run's settings"
+                f"{self._path} is of a run with another model, input or setting; remove it, or repeat that "
+                "run's settings"
             )
-        ids = []
         try:
             ids = [Prediction.model_validate_json(line).id for line in lines]
         except ValidationError:

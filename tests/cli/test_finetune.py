@@ -1,0 +1,148 @@
+"""The main job from the command line, on a tiny model of every family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import FAMILY_NAMES
+from instruct_mner import Tagger
+from instruct_mner.cli import app
+from instruct_mner.data import load_split
+from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.manifest import Manifest
+from instruct_mner.records import Prediction
+from instruct_mner.training.run import Run
+from posts import make_posts
+from typer.testing import CliRunner
+
+RUNNER = CliRunner()
+
+
+def config_of(base: Path, folder: Path, **changes: object) -> Path:
+    posts = make_posts(folder / "posts")
+    values = {
+        "model": str(base),
+        "data": {"train": str(posts), "dev": str(posts)},
+        "labels": {"PER": "people", "LOC": None, "ORG": None, "MISC": None},
+        "answer": {"grounded": True},
+        "lora": {"rank": 8},
+        "optimizer": {"max_steps": 4, "batch_size": 3},
+        "evaluation": {"every_steps": 2},
+        "seed": 5,
+        "output": str(folder / "run"),
+        **changes,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def run(*arguments: object) -> str:
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
+    config = config_of(tiny_models(family), tmp_path, tuning=tuning)
+    run("finetune", config)
+    folder = tmp_path / "run"
+    weights = folder / ("adapter" if tuning == "lora" else "model")
+    for name in ("config.yaml", "metrics.jsonl", "loss.png", "README.md"):
+        assert (folder / name).stat().st_size > 0
+    assert not (folder / "checkpoints").exists()
+    assert not list(weights.glob("*.bin"))
+    manifest, prompt = Manifest.load(weights)
+    assert (manifest.family, manifest.tuning, manifest.seed, prompt.name) == (family, tuning, 5, "tag-grounded.v1")
+    assert manifest.answer.labels.names == ("PER", "LOC", "ORG", "MISC")
+    assert [stamp.role for stamp in manifest.datasets] == ["train", "dev"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "eval_f1" in line] == [2, 4]
+
+    posts, predictions = tmp_path / "posts" / "posts.jsonl", tmp_path / "predictions.jsonl"
+    run("tag", posts, "--adapter" if tuning == "lora" else "--model", folder, "-o", predictions)
+    found = [Prediction.model_validate_json(line) for line in predictions.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [each.id for each in found] == [f"post-{number}" for number in range(6)]
+    for each in found:
+        assert each.rejected.hallucinated == 0
+        assert all(entity.boxes is not None for entity in each.entities)
+    assert found[1].images == ()
+
+    report = json.loads(run("evaluate", posts, predictions, "--json", "--resamples", 100))
+    assert report
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_path, monkeypatch) -> None:
+    """Scores are made up so that the first evaluation wins; what is saved must answer as the model did then."""
+    answers: list[list[Prediction]] = []
+
+    def score_dev(self: Run, model: object) -> dict[str, float]:
+        answers.append(list(self_tagger(self, model).predict(self.dev.examples, self.dev.picture_paths)))
+        return {"f1": [0.9, 0.1][len(answers) - 1], "span_f1": 0.0, "rejected": 0.0}
+
+    def self_tagger(self: Run, model: object) -> Tagger:
+        from instruct_mner.engines.transformers import TransformersEngine
+        from instruct_mner.models.loading import LoadedModel
+
+        loaded = LoadedModel(model, self.loaded.processor, self.loaded.family, self.loaded.name)
+        return Tagger(TransformersEngine(loaded), self.manifest, self.prompt)
+
+    monkeypatch.setattr(Run, "score_dev", score_dev)
+    changes = {"optimizer": {"max_steps": 4, "batch_size": 3, "learning_rate": 0.01}}
+    run("finetune", config_of(tiny_models(family), tmp_path, **changes))
+    dataset = load_split(str(tmp_path / "posts" / "posts.jsonl"))
+    tagger = Tagger.from_pretrained(tmp_path / "run")
+    saved = list(tagger.predict(dataset.examples, dataset.picture_paths))
+    assert [each.entities for each in answers[0]] != [each.entities for each in answers[1]]
+    for one, other in zip(saved, answers[0], strict=True):
+        assert [(e.start, e.end, e.label) for e in one.entities] == [(e.start, e.end, e.label) for e in other.entities]
+
+
+def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
+    config = config_of(tiny_models("idefics3"), tmp_path)
+    shown = run("finetune", config, "--dry-run", "--set", "optimizer.epochs=7")
+    for part in ("epochs: 7", "Post: RT @ user : Jordan", "PER: Jordan [56", "image tokens", "carry the loss", "decoder", "14", "model.vision_model"):
+        assert part in shown
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny_models, tmp_path) -> None:
+    losses = []
+    for name, seed in [("a", 5), ("b", 5), ("c", 6)]:
+        config = config_of(tiny_models("idefics3"), tmp_path, seed=seed, output=str(tmp_path / name), evaluation={"posts": 1})
+        run("finetune", config)
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines if "loss" in json.loads(line)])
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+def test_a_run_folder_is_never_written_over(tiny_models, tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").touch()
+    with pytest.raises(ConfigError, match="not empty"):
+        run("finetune", config_of(tiny_models("idefics3"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"labels": ["PER"]}, DataError, "outside the label set: LOC"),
+        ({"labels": ["<image>", "PER", "LOC", "ORG", "MISC"]}, ConfigError, "special token"),
+        ({"prompt": "tga"}, ConfigError, "did you mean 'tag'"),
+        ({"pixels": {"min_pixels": 3}}, ModelError, "min_pixels"),
+        ({"model": "no/such-model-anywhere"}, ModelError, "no/such-model-anywhere cannot be loaded"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_made(changes, error, message, tiny_models, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(error, match=message):
+        run("finetune", config_of(tiny_models("idefics3"), tmp_path, **changes))
+    assert not (tmp_path / "run").exists()

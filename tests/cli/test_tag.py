@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from instruct_mner.cli import app
+from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.records import Prediction
+from posts import make_posts
+from typer.testing import CliRunner
+
+RUNNER = CliRunner()
+
+
+def run(*arguments: object, stdin: str | None = None) -> str:
+    result = RUNNER.invoke(app, ["tag", *map(str, arguments)], catch_exceptions=False, input=stdin)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_one_post(tiny_models, tmp_path) -> None:
+    make_posts(tmp_path)
+    line = run("--text", "Jordan in\nChicago", "--image", tmp_path / "0.png", "--model", tiny_models("qwen3_vl"), "--labels", "PER, LOC")
+    prediction = Prediction.model_validate_json(line)
+    assert prediction.text == "Jordan in\nChicago"
+    assert {entity.label for entity in prediction.entities} <= {"PER", "LOC"}
+
+
+def test_labels_with_definitions_from_a_file(tiny_models, tmp_path) -> None:
+    (tmp_path / "labels.yaml").write_text("sports team: a club\nvenue: where it plays\n")
+    line = run("--text", "Jordan in Chicago", "--model", tiny_models("idefics3"), "--labels", tmp_path / "labels.yaml")
+    assert {entity["label"] for entity in json.loads(line)["entities"]} <= {"sports team", "venue"}
+
+
+def test_a_pipe(tiny_models, tmp_path) -> None:
+    posts = make_posts(tmp_path)
+    command = [sys.executable, "-m", "instruct_mner", "tag", "-", "--model", str(tiny_models("idefics3")), "--labels", "PER"]
+    result = subprocess.run(
+        command, input=posts.read_text(encoding="utf-8"), capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(line)["id"] for line in result.stdout.split("\n")[:-1]] == [f"post-{n}" for n in range(6)]
+
+
+def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
+    posts = make_posts(tmp_path)
+    arguments = (posts, "--model", tiny_models("idefics3"), "--labels", "PER", "-o")
+    run(*arguments, tmp_path / "whole.jsonl")
+    lines = (tmp_path / "whole.jsonl").read_bytes().split(b"\n")
+    from instruct_mner import predictions
+
+    kept: list[str] = []
+    original = predictions.PartialFile.append
+
+    def dies(self, incoming):
+        for number, prediction in enumerate(original(self, incoming)):
+            kept.append(prediction.id)
+            if number == 2:
+                raise KeyboardInterrupt
+            yield prediction
+
+    predictions.PartialFile.append = dies
+    try:
+        RUNNER.invoke(app, ["tag", *map(str, arguments), str(tmp_path / "killed.jsonl")])
+    finally:
+        predictions.PartialFile.append = original
+    assert kept == ["post-0", "post-1", "post-2"]
+    assert not (tmp_path / "killed.jsonl").exists()
+    run(*arguments, tmp_path / "killed.jsonl")
+    assert (tmp_path / "killed.jsonl").read_bytes().split(b"\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ([], ConfigError, "either INPUT or --text"),
+        (["posts.jsonl", "--text", "x"], ConfigError, "either INPUT or --text"),
+        (["--text", "x"], ConfigError, "--model"),
+        (["--text", "x", "--model", "MODEL"], ConfigError, "--labels"),
+        (["--text", "x", "--model", "MODEL", "--labels", "A,A"], ConfigError, "twice"),
+        (["--text", "x", "--model", "MODEL", "--labels", "no.yaml"], ConfigError, "cannot be read"),
+        (["--text", "x", "--model", "MODEL", "--labels", "<image>"], ConfigError, "special token"),
+        (["--text", "x", "--model", "MODEL", "--labels", "PER", "--image", "no.png"], DataError, "no.png"),
+        (["no.jsonl", "--model", "MODEL", "--labels", "PER"], DataError, "no such file"),
+        (["--text", "x", "--model", "MODEL", "--adapter", "MODEL"], ModelError, "no adapter"),
+    ],
+)
+def test_mistakes(arguments, error, message, tiny_models) -> None:
+    model = str(tiny_models("idefics3"))
+    given = [model if argument == "MODEL" else argument for argument in arguments]
+    with pytest.raises(error, match=message):
+        RUNNER.invoke(app, ["tag", *given], catch_exceptions=False)
+
+
+def test_python(tiny_models, tmp_path) -> None:
+    from instruct_mner import Tagger
+    from PIL import Image
+
+    make_posts(tmp_path)
+    tagger = Tagger.from_pretrained(tiny_models("qwen3_vl"))
+    path = tmp_path / "0.png"
+    text = "Jordan dunks in Chicago"
+    answers = [
+        tagger.predict_entities(text, labels=["PER", "LOC"], image=image)
+        for image in (path, str(path), path.read_bytes(), Image.open(path))
+    ]
+    assert all(answer == answers[0] for answer in answers)
+    for entity in answers[0]:
+        assert text[entity["start"] : entity["end"]] == entity["text"]
+        assert 0 <= entity["score"] <= 1
+    assert Path(path).exists()

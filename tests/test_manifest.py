@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.errors import ModelError
+from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp
+from instruct_mner.models.families import PixelLimits
+from instruct_mner.prompts import find_prompt
+from instruct_mner.records import LabelSet
+
+PROMPT = find_prompt("tag-grounded")
+MANIFEST = Manifest(
+    base_model="some/model",
+    base_revision="abc",
+    family="qwen3_vl",
+    tuning="lora",
+    prompt=PromptStamp(name=PROMPT.name, sha256=PROMPT.sha256),
+    answer=AnswerSpec(labels=LabelSet.of({"PER": "people", "LOC": None}), grounded=True, prefix=" "),
+    pixels=PixelLimits(max_pixels=1000),
+    versions={"torch": "2"},
+    seed=3,
+    datasets=(DatasetStamp(role="train", name="a/train", format="conll", sha256="0" * 64, num_posts=4),),
+)
+
+
+def test_it_comes_back_as_it_was(tmp_path) -> None:
+    MANIFEST.save(tmp_path, PROMPT)
+    assert Manifest.load(tmp_path) == (MANIFEST, PROMPT)
+
+
+def test_a_changed_template_is_an_error(tmp_path) -> None:
+    MANIFEST.save(tmp_path, PROMPT)
+    (tmp_path / "prompt.jinja").write_text("something else")
+    with pytest.raises(ModelError, match="changed after training"):
+        Manifest.load(tmp_path)
+
+
+def test_a_folder_without_it_is_an_error(tmp_path) -> None:
+    with pytest.raises(ModelError, match=r"no mner\.json"):
+        Manifest.load(tmp_path)
+
+
+def test_every_wrong_field_is_named(tmp_path) -> None:
+    MANIFEST.save(tmp_path, PROMPT)
+    path = tmp_path / "mner.json"
+    values = json.loads(path.read_text())
+    values["tuning"] = "magic"
+    values["answer"]["box_range"] = 0
+    path.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match=r"(?s)tuning.*answer\.box_range|answer\.box_range.*tuning"):
+        Manifest.load(tmp_path)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from instruct_mner.errors import ConfigError
+from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.records import Example, Prediction
+
+POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
+
+
+class Killed(Exception):
+    """Stands for a run that ends in the middle."""
+
+
+def predicting(asked: list[str], dies_at: int | None = None):
+    def predict(examples):
+        for number, example in enumerate(examples):
+            if number == dies_at:
+                raise Killed
+            asked.append(example.id)
+            yield Prediction(id=example.id, text=example.text)
+
+    return predict
+
+
+def read(path) -> list[str]:
+    return [Prediction.model_validate_json(line).id for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+@given(st.lists(st.integers(0, 7), max_size=4), st.integers(0, 30))
+def test_killed_runs_go_on_and_every_id_comes_once(deaths: list[int], torn: int) -> None:
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out.jsonl"
+        asked: list[str] = []
+        for death in deaths:
+            try:
+                list(write_predictions(predicting(asked, death), POSTS, output, "s"))
+            except Killed:
+                assert not output.exists()
+                partial = output.with_name("out.jsonl.partial")
+                content = partial.read_bytes()
+                if torn < len(content.rsplit(b"\n", 2)[-2]) and content.count(b"\n") > 1:
+                    partial.write_bytes(content[: len(content) - torn])  # the last line was being written
+            else:
+                break
+        if not output.exists():
+            results = list(write_predictions(predicting(asked), POSTS, output, "s"))
+            assert len(results) == len(POSTS)
+        assert read(output) == [post.id for post in POSTS]
+        assert not output.with_name("out.jsonl.partial").exists()
+
+
+def test_what_was_done_is_not_done_again(tmp_path) -> None:
+    asked: list[str] = []
+    with pytest.raises(Killed):
+        list(write_predictions(predicting(asked, 3), POSTS, tmp_path / "out", "s"))
+    list(write_predictions(predicting(asked), POSTS, tmp_path / "out", "s"))
+    assert asked == [post.id for post in POSTS]
+
+
+def test_a_run_of_other_settings_is_not_continued(tmp_path) -> None:
+    with pytest.raises(Killed):
+        list(write_predictions(predicting([], 3), POSTS, tmp_path / "out", fingerprint(model="a")))
+    with pytest.raises(ConfigError, match="another model, input or setting"):
+        list(write_predictions(predicting([]), POSTS, tmp_path / "out", fingerprint(model="b")))
+
+
+def test_an_output_that_exists_is_kept(tmp_path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ConfigError, match="exists"):
+        list(write_predictions(predicting([]), POSTS, tmp_path / "out", "s"))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_partial_file_with_rubbish_is_an_error(tmp_path) -> None:
+    (tmp_path / "out.partial").write_text('{"settings": "s"}\nrubbish\n')
+    with pytest.raises(ConfigError, match="no prediction"):
+        list(write_predictions(predicting([]), POSTS, tmp_path / "out", "s"))

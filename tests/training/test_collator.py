@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from conftest import FAMILY_NAMES
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.data import load_split
+from instruct_mner.errors import DataError
+from instruct_mner.images import BoxConvention
+from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.prompts import find_prompt
+from instruct_mner.records import Entity, Example, LabelSet
+from instruct_mner.training.collator import Collator, Conversations, check_trainable
+from instruct_mner.training.trainer import prompt_completion_collator
+from posts import make_posts
+
+LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
+
+
+@pytest.fixture(params=FAMILY_NAMES)
+def collated(request, tiny_models, tmp_path):
+    loaded = load_model(str(tiny_models(request.param)))
+    dataset = load_split(str(make_posts(tmp_path)))
+    spec = AnswerSpec(labels=LABELS, grounded=True, prefix=answer_prefix(loaded.processor))
+    conversations = Conversations(
+        find_prompt("tag-grounded"), spec, loaded.family.box_convention, loaded.special_tokens, max_images=1
+    )
+    collator = Collator(
+        dataset.examples, dataset.picture_paths, conversations,
+        prompt_completion_collator(loaded.processor), loaded.processor.image_token_id,
+    )  # fmt: skip
+    return loaded, dataset, spec, collator
+
+
+def test_the_loss_is_on_the_answer_only(collated) -> None:
+    loaded, dataset, spec, collator = collated
+    rows = [{"index": index} for index in range(len(dataset.examples))]
+    batch = collator(rows)
+    for example, ids, labels in zip(dataset.examples, batch["input_ids"], batch["labels"], strict=True):
+        answered = loaded.processor.tokenizer.decode(ids[labels != -100])
+        assert answered.startswith(spec.prefix)
+        answer = spec.parse(example.text, answered.removesuffix("\n").removesuffix(loaded.processor.tokenizer.eos_token))
+        # `<image>` in the post was neutralised, one character for one: offsets hold.
+        assert [(e.start, e.end, e.label) for e in answer.entities] == [
+            (e.start, e.end, e.label) for e in example.gold
+        ]
+        assert answer.rejected.total == 0
+
+
+def test_a_post_with_special_tokens_does_not_change_the_structure(collated) -> None:
+    loaded, _, _, collator = collated
+    batch = collator([{"index": 4}])
+    ends = (batch["input_ids"] == loaded.processor.tokenizer.eos_token_id).sum()
+    assert ends == 2  # of the user's turn and of the answer
+
+
+def test_boxes_are_in_model_units(tmp_path) -> None:
+    dataset = load_split(str(make_posts(tmp_path)))
+    spec = AnswerSpec(labels=LABELS, grounded=True)
+    conversations = Conversations(find_prompt("tag-grounded"), spec, BoxConvention(), (), max_images=1)
+    [example] = [each for each in dataset.examples if each.id == "post-0"]  # 90 x 80 pixels
+    [answer] = conversations.row(example, dataset.picture_paths(example))["completion"]
+    assert answer["content"][0]["text"] == "PER: Jordan [56, 63, 444, 750]\nLOC: Chicago []"
+
+
+def test_everything_that_cannot_be_trained_on_is_told_at_once() -> None:
+    entity = Entity(start=0, end=3, text="Ann", label="DOG")
+    posts = [
+        Example(id="a", text="Ann"),
+        Example(id="b", text="Ann", entities=(entity,)),
+        Example(id="c", text="Ann", images=("x.png",), entities=(entity.model_copy(update={"label": "PER"}),)),
+        Example(
+            id="d", text="Ann Ann Ann",
+            entities=tuple(Entity(start=s, end=s + 3, text="Ann", label="PER", boxes=()) for s in (0, 4, 8)),
+        ),
+    ]  # fmt: skip
+    with pytest.raises(DataError) as raised:
+        check_trainable(posts, AnswerSpec(labels=LABELS, grounded=True, max_entities=2))
+    message = str(raised.value)
+    for part in ("4 problem(s)", "a is not annotated", "label set: DOG", "post c has entities without 'boxes'", "max_entities is 2"):
+        assert part in message

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from instruct_mner.errors import ConfigError
+from instruct_mner.training.config import FinetuneConfig, load_config
+
+MINIMAL = {"model": "m", "data": {"train": "t.jsonl"}, "output": "runs/a"}
+
+
+def written(folder: Path, values: object) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_a_config_comes_back_as_it_was(tmp_path) -> None:
+    config = load_config(written(tmp_path, {**MINIMAL, "labels": {"PER": "people"}}))
+    again = tmp_path / "again.yaml"
+    again.write_text(config.to_yaml())
+    assert load_config(again) == config
+
+
+def test_defaults_follow_the_tuning() -> None:
+    lora = FinetuneConfig.model_validate(MINIMAL)
+    full = FinetuneConfig.model_validate({**MINIMAL, "tuning": "full", "answer": {"grounded": True}})
+    assert (lora.learning_rate, lora.prompt_name) == (2e-4, "tag")
+    assert (full.learning_rate, full.prompt_name) == (2e-5, "tag-grounded")
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("optimizer.epochs=5", ("optimizer", "epochs"), 5),
+        ("optimizer.learning_rate=2e-4", ("optimizer", "learning_rate"), 2e-4),
+        ("tuning=full", ("tuning",), "full"),
+        ("data.dev=null", ("data", "dev"), None),
+        ("labels=[PER, LOC]", ("labels", "names"), ("PER", "LOC")),
+    ],
+)
+def test_overrides(tmp_path, override: str, path: tuple[str, ...], value: object) -> None:
+    found: object = load_config(written(tmp_path, MINIMAL), [override])
+    for name in path:
+        found = getattr(found, name)
+    assert found == value
+
+
+def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path) -> None:
+    wrong = {"modle": "m", "data": {"trian": "t"}, "optimizer": {"epochs": -1, "batchsize": 4}, "lora": {"rank": 7}}
+    with pytest.raises(ConfigError) as raised:
+        load_config(written(tmp_path, wrong))
+    message = str(raised.value)
+    for part in ("did you mean 'model'", "did you mean 'train'", "optimizer.epochs", "did you mean 'batch_size'",
+                 "lora.rank", "model: is needed", "output: is needed", "data.train: is needed"):  # fmt: skip
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- a\n- b", "mapping"), ("a: [", "not YAML"), ("", "mapping"), (None, "no such file")],
+)
+def test_files_that_are_no_config(tmp_path, text: str | None, message: str) -> None:
+    path = tmp_path / "config.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "model.x=3", "seed=[1"])
+def test_overrides_that_are_none(tmp_path, override: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(written(tmp_path, MINIMAL), [override])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["A", "A"]}, "twice"),
+        ({"labels": ["A: B"]}, "separates"),
+        ({"labels": []}, "at least 1"),
+        ({"labels": [" A"]}, "space at its edge"),
+        ({"answer": {"grounded": True}, "max_images": 0}, "max_images"),
+    ],
+)
+def test_settings_that_do_not_fit(tmp_path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(written(tmp_path, {**MINIMAL, **changes}))
