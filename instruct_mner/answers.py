@@ -19,6 +19,7 @@ from instruct_mner.records import Box, Entity, LabelSet, Record, Rejected
 
 NO_ENTITIES = "none"
 
+
 class AnswerEntity(Record):
     """An entity as read from a completion.
 
@@ -108,7 +109,11 @@ class AnswerSpec(Record):
         placement = place(text, [line.surface for line in lines], self.segmentation)
         entities = [
             AnswerEntity(
-                start=start, end=start + len(line.surface), label=line.label, box=line.box, written=line.written
+                start=start,
+                end=start + len(line.surface),
+                label=line.label,
+                box=line.box,
+                written=line.written,
             )
             for line, start in zip(lines, placement.starts, strict=True)
             if start is not None
@@ -132,7 +137,11 @@ class AnswerSpec(Record):
 
     def capacity(self, text: str) -> int:
         """Largest number of entities that an answer on this text may hold; mentions do not overlap."""
-        units = len(text) if self.segmentation == "characters" else sum(any(c.isalnum() for c in chunk) for chunk in chunks(text))
+        units = (
+            len(text)
+            if self.segmentation == "characters"
+            else sum(any(c.isalnum() for c in chunk) for chunk in chunks(text))
+        )
         return min(self.max_entities, max(1, units))
 
 
@@ -274,7 +283,5 @@ def _up_to(maximum: int) -> str:
     for index, digit in enumerate(digits):
         low = 1 if index == 0 and len(digits) > 1 else 0
         if int(digit) > low:
-            alternatives.append(
-                f"{digits[:index]}[{low}-{int(digit) - 1}][0-9]{{{len(digits) - index - 1}}}"
-            )
+            alternatives.append(f"{digits[:index]}[{low}-{int(digit) - 1}][0-9]{{{len(digits) - index - 1}}}")
     return "|".join(alternatives)

@@ -86,9 +86,7 @@ class _PlacedBox:
     style: str
 
 
-def write_page(
-    path: Path, *, title: str, notes: Sequence[str], rows: Sequence[PagePost], scores: PageTable
-) -> None:
+def write_page(path: Path, *, title: str, notes: Sequence[str], rows: Sequence[PagePost], scores: PageTable) -> None:
     """Writes the page; it appears whole or not at all.
 
     Args:
@@ -110,7 +108,7 @@ def write_page(
         notes=notes,
         rows=rows,
         scores=scores,
-        # Colours repeat where there are more labels than of them; the label is always written beside the span.
+        # Colours repeat where there are more labels than of them; the label stands beside every span.
         colour={label: index % _NUM_COLOURS for index, label in enumerate(labels)},
         picture=_picture,
         pieces=_pieces,

@@ -38,9 +38,7 @@ class Source:
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
         assert self.data is not None
         if self.data == "-":
-            return load_split(
-                "jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self.missing_image
-            )
+            return load_split("jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self.missing_image)
         return load_split(self.data, images=self.images, missing_image=self.missing_image)
 
 

@@ -146,13 +146,9 @@ class Tagger:
         spec = self.manifest.answer.with_labels(chosen)
         return checked_labels(spec, self._engine.special_tokens())
 
-    def _predict_batch(
-        self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec
-    ) -> list[Prediction]:
+    def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
         shown = [shown_text(example.text, self._engine.special_tokens()) for example, _ in posts]
-        requests = [
-            self._request(text, images, spec) for text, (_, images) in zip(shown, posts, strict=True)
-        ]
+        requests = [self._request(text, images, spec) for text, (_, images) in zip(shown, posts, strict=True)]
         completions = self._engine.generate(requests)
         return [
             self._prediction(example, images, text, completion, spec)
@@ -161,9 +157,7 @@ class Tagger:
 
     def _request(self, text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(
-            messages=self._prompt.messages(
-                spec, text, len(images), several_pictures=self.manifest.max_images > 1
-            ),
+            messages=self._prompt.messages(spec, text, len(images), several_pictures=self.manifest.max_images > 1),
             images=images,
             grammar=spec.grammar(text, len(images)) if self._constrained else None,
             max_tokens=max_answer_tokens(spec, text, self._engine.count_tokens),
@@ -186,7 +180,11 @@ class Tagger:
             for entity in answer.entities
         )
         return Prediction(
-            id=example.id, text=example.text, images=example.images, entities=entities, rejected=answer.rejected
+            id=example.id,
+            text=example.text,
+            images=example.images,
+            entities=entities,
+            rejected=answer.rejected,
         )
 
 
@@ -256,9 +254,7 @@ def _confidence(entity: AnswerEntity, completion: Completion) -> float:
     return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0
 
 
-def _pixel_boxes(
-    entity: AnswerEntity, images: Sequence[Image], convention: BoxConvention
-) -> tuple[Box, ...]:
+def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], convention: BoxConvention) -> tuple[Box, ...]:
     if entity.box is None:
         return ()
     size = images[entity.box.image].size

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
+
 from instruct_mner.data import write_jsonl
 from instruct_mner.records import Box, Entity, Example
-from PIL import Image
 
 TEXTS = [
     ("RT @ user : Jordan dunks in Chicago", [("Jordan", "PER"), ("Chicago", "LOC")]),
@@ -28,7 +29,12 @@ def make_posts(folder: Path, *, boxes: bool = True) -> Path:
         if images:
             Image.new("RGB", (90 + 10 * number, 80), colour).save(folder / images[0])
         examples.append(
-            Example(id=f"post-{number}", text=text, images=images, entities=tuple(_entities(text, mentions, boxes)))
+            Example(
+                id=f"post-{number}",
+                text=text,
+                images=images,
+                entities=tuple(_entities(text, mentions, boxes)),
+            )
         )
     path = folder / "posts.jsonl"
     write_jsonl(path, examples)

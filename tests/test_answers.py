@@ -6,9 +6,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llguidance import LLMatcher, LLTokenizer
+
 from instruct_mner.answers import AnswerSpec, _up_to
 from instruct_mner.records import Box, Entity, LabelSet
-from llguidance import LLMatcher, LLTokenizer
 
 LABELS = LabelSet.of(["PER", "LOC", "sports team", 'a "b" é'])
 TEXTS = st.text(alphabet="abAB1#:,.[]'\"\\{}é日😀 ", min_size=1, max_size=30)
@@ -23,11 +24,7 @@ def admits(grammar: str, answer: str) -> bool:
     matcher = LLMatcher(BYTES, grammar, log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     tokens = list(answer.encode())
-    return (
-        matcher.validate_tokens(tokens) == len(tokens)
-        and matcher.consume_tokens(tokens)
-        and matcher.is_accepting()
-    )
+    return matcher.validate_tokens(tokens) == len(tokens) and matcher.consume_tokens(tokens) and matcher.is_accepting()
 
 
 @st.composite
@@ -39,9 +36,7 @@ def annotated(draw: st.DrawFn, *, on_words: bool = False) -> tuple[str, list[Ent
     while position < len(text) and len(entities) < 6 and draw(st.booleans()):
         start = draw(st.integers(position, len(text) - 1))
         end = draw(st.integers(start + 1, len(text)))
-        entities.append(
-            Entity(start=start, end=end, text=text[start:end], label=draw(st.sampled_from(LABELS.names)))
-        )
+        entities.append(Entity(start=start, end=end, text=text[start:end], label=draw(st.sampled_from(LABELS.names))))
         position = end
     return text, [entity for entity in entities if _namable(text, entity, on_words=on_words)]
 
@@ -71,15 +66,11 @@ def test_parse_inverts_render(case: tuple[str, list[Entity]]) -> None:
     assert answer.rejected.total == 0
     assert len(answer.entities) == len(entities)
     if wholly_labelled(text, entities):
-        assert [(e.start, e.end, e.label) for e in answer.entities] == [
-            (e.start, e.end, e.label) for e in entities
-        ]
+        assert [(e.start, e.end, e.label) for e in answer.entities] == [(e.start, e.end, e.label) for e in entities]
 
 
 @given(annotated(), st.integers(1, 3), st.data())
-def test_parse_inverts_render_with_boxes(
-    case: tuple[str, list[Entity]], num_images: int, data: st.DataObject
-) -> None:
+def test_parse_inverts_render_with_boxes(case: tuple[str, list[Entity]], num_images: int, data: st.DataObject) -> None:
     text, entities = case
     corner = st.integers(0, 999)
     grounded = []
@@ -173,9 +164,7 @@ def test_nothing_to_name(text: str) -> None:
         ("PER: Ann [1, 2, 3, 4]", [], (0, 1, 0)),
     ],
 )
-def test_what_is_read(
-    completion: str, found: list[tuple[int, int, str]], rejected: tuple[int, int, int]
-) -> None:
+def test_what_is_read(completion: str, found: list[tuple[int, int, str]], rejected: tuple[int, int, int]) -> None:
     answer = spec().parse("Ann in Paris", completion)
     assert [(e.start, e.end, e.label) for e in answer.entities] == found
     assert (answer.rejected.malformed, answer.rejected.hallucinated, answer.rejected.unplaceable) == rejected
@@ -203,9 +192,7 @@ def test_written_is_where_label_and_mention_stand() -> None:
     st.integers(0, 3),
     st.booleans(),
 )
-def test_parse_never_raises(
-    text: str, pieces: list[str], grounded: bool, num_images: int, finished: bool
-) -> None:
+def test_parse_never_raises(text: str, pieces: list[str], grounded: bool, num_images: int, finished: bool) -> None:
     answer = spec(grounded=grounded).parse(text, "".join(pieces), num_images, finished=finished)
     end = 0
     for entity in answer.entities:

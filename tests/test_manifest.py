@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp

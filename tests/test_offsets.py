@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_mner.data import load
 from instruct_mner.offsets import chunks, is_word_character, place
 
@@ -16,7 +18,7 @@ def test_chunks_join_to_the_text_and_cut_no_word(text: str) -> None:
     parts = chunks(text)
     assert "".join(parts) == text
     assert all(parts)
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         assert not (is_word_character(before[-1]) and is_word_character(after[0]))
     for part in parts:
         assert len(part) == 1 or all(is_word_character(character) for character in part)
@@ -78,8 +80,6 @@ def test_perfect_surfaces_in_any_order_on_real_posts(shared_data, name: str, mos
             emitted = [(entity.text, entity.label) for entity in example.gold]
             shuffled.shuffle(emitted)
             starts = place(example.text, [surface for surface, _ in emitted]).starts
-            placed = {
-                (start, label) for start, (_, label) in zip(starts, emitted, strict=True) if start is not None
-            }
+            placed = {(start, label) for start, (_, label) in zip(starts, emitted, strict=True) if start is not None}
             wrong += sum((entity.start, entity.label) not in placed for entity in example.gold)
         assert wrong <= most

@@ -127,6 +127,6 @@ def test_more_labels_than_colours(tmp_path: Path) -> None:
 
 
 def test_a_missing_picture_is_told_and_leaves_no_page(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere.png"):
+    with pytest.raises(DataError, match=r"nowhere\.png"):
         write(tmp_path, PagePost("Ann", tmp_path / "nowhere.png", (PageColumn("gold", ()),)))
     assert not (tmp_path / "new" / "index.html").exists()

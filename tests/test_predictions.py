@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_mner.errors import ConfigError
 from instruct_mner.predictions import fingerprint, write_predictions
 from instruct_mner.records import Example, Prediction
@@ -10,7 +11,7 @@ from instruct_mner.records import Example, Prediction
 POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818
     """Stands for a run that ends in the middle."""
 
 

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompts import Prompt, find_prompt, packaged_folder, shown_text
@@ -12,9 +13,7 @@ from instruct_mner.records import LabelSet
 
 SPECIAL = ("<image>", "<|im_end|>", "[INST]", "<row_1_col_1>")
 SPEC = AnswerSpec(labels=LabelSet.of({"PER": "people & others", "LOC": None}))
-PIECES = st.one_of(
-    st.sampled_from(SPECIAL), st.text(max_size=5), st.sampled_from(["<", "<im", "age>", "\n", "\u2028"])
-)
+PIECES = st.one_of(st.sampled_from(SPECIAL), st.text(max_size=5), st.sampled_from(["<", "<im", "age>", "\n", "\u2028"]))
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
@@ -61,9 +60,7 @@ def test_names_find_versions_and_a_wrong_one_suggests_the_nearest() -> None:
 
 def test_published_templates_do_not_change() -> None:
     """Adapters in the world carry these hashes: a new wording is a new version, never an edit."""
-    hashes = {
-        path.stem: find_prompt(str(path)).sha256[:16] for path in packaged_folder("prompts").glob("*.jinja")
-    }
+    hashes = {path.stem: find_prompt(str(path)).sha256[:16] for path in packaged_folder("prompts").glob("*.jinja")}
     assert hashes == PUBLISHED
 
 

@@ -9,16 +9,12 @@ import typer
 
 
 def run(
-    data: Annotated[
-        str, typer.Argument(help="A path, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")
-    ],
+    data: Annotated[str, typer.Argument(help="A path, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")],
     out: Annotated[Path, typer.Argument(help="A .jsonl file; or a folder, for all splits.", metavar="OUT")],
     *,
     split: Annotated[str | None, typer.Option(help="Only this split: train, dev, test.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")] = None,
-    decode: Annotated[
-        Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")
-    ] = "tolerant",
+    decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
     missing_image: Annotated[
         Literal["error", "text", "skip", "keep"],
         typer.Option(help="Posts whose picture is missing: an error, kept as text, left out, or kept as is."),

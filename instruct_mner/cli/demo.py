@@ -10,7 +10,8 @@ import typer
 
 def run(
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where to leave data, model and page; replaced if a demo made it.")
+        Path,
+        typer.Option(metavar="DIR", help="Where to leave data, model and page; replaced if a demo made it."),
     ] = Path("demo"),
 ) -> None:
     """Show the way of the data: a tiny model learns twelve posts by heart, with a page to look at.

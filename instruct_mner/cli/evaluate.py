@@ -11,9 +11,7 @@ import typer
 def run(
     gold: Annotated[
         str,
-        typer.Argument(
-            metavar="GOLD", help="Annotated posts: a path, or format:path (conll:, gmner:, jsonl:)."
-        ),
+        typer.Argument(metavar="GOLD", help="Annotated posts: a path, or format:path (conll:, gmner:, jsonl:)."),
     ],
     predicted: Annotated[
         Path,
@@ -44,9 +42,7 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    resamples: Annotated[
-        int, typer.Option(min=1, help="Draws of posts for intervals and p-values.")
-    ] = 10_000,
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of posts for intervals and p-values.")] = 10_000,
 ) -> None:
     """Score predictions against gold: micro F1, types, span-only, rejected items, grounded triples.
 

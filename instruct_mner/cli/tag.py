@@ -19,7 +19,8 @@ class MissingImage(StrEnum):
 
 def run(
     input_: Annotated[
-        str | None, typer.Argument(metavar="[INPUT]", help="DATA (a path or format:path), or - for JSONL on standard input.")
+        str | None,
+        typer.Argument(metavar="[INPUT]", help="DATA (a path or format:path), or - for JSONL on standard input."),
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="JSONL to write; - is standard output.")] = "-",
     text: Annotated[str | None, typer.Option(help="One post, instead of INPUT.")] = None,
@@ -27,7 +28,8 @@ def run(
     model: Annotated[str | None, typer.Option(help="A base or fully tuned model: hub name or folder.")] = None,
     adapter: Annotated[Path | None, typer.Option(help="An adapter, or the run folder of one.")] = None,
     labels: Annotated[
-        str | None, typer.Option(help="PER,LOC or a YAML file (a list, or NAME: definition); default: the tuned ones.")
+        str | None,
+        typer.Option(help="PER,LOC or a YAML file (a list, or NAME: definition); default: the tuned ones."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures.")] = None,
     missing_image: Annotated[

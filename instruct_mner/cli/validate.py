@@ -13,14 +13,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    data: Annotated[
-        list[str], typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")
-    ],
+    data: Annotated[list[str], typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")],
     *,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")] = None,
-    decode: Annotated[
-        Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")
-    ] = "tolerant",
+    decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
     missing_image: Annotated[
         Literal["error", "text", "skip"],
         typer.Option(help="Posts whose picture is missing: an error, kept as text, or left out."),

@@ -63,9 +63,7 @@ class Engine(Protocol):
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
 
-    def generate(
-        self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0
-    ) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order. Temperature 0 is greedy."""
 
     def count_tokens(self, text: str) -> int:

@@ -34,9 +34,7 @@ class TransformersEngine:
         """How many tokens a text has."""
         return len(self._loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def generate(
-        self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0
-    ) -> list[Completion]:
+    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order.
 
         Requests of like length share a batch, so that little is spent on padding.
@@ -202,4 +200,4 @@ class _Guided:
         import torch
 
         self._note(sequences)
-        return torch.stack(self._logprobs, dim=1).tolist()  # type: ignore[no-any-return]
+        return torch.stack(self._logprobs, dim=1).tolist()

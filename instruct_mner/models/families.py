@@ -100,9 +100,7 @@ def _idefics3_boxes(processor: Any, input_ids: Tensor, inputs: Mapping[str, Tens
             continue
         rows = 1 + max((row for row, _ in tiles), default=0)
         columns = 1 + max((column for _, column in tiles), default=0)
-        parts = [
-            _cells(side, side, column / columns, row / rows, 1 / columns, 1 / rows) for row, column in tiles
-        ]
+        parts = [_cells(side, side, column / columns, row / rows, 1 / columns, 1 / rows) for row, column in tiles]
         pictures.append(torch.cat([*parts, _cells(side, side, 0, 0, 1, 1)]))
         tiles = []
     return pictures

@@ -60,7 +60,7 @@ def _tokenizer(family: str, texts: Iterable[str], vocabulary: int) -> PreTrained
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=_END_OF_TURN[family],
-        pad_token="<|endoftext|>",
+        pad_token="<|endoftext|>",  # noqa: S106
         additional_special_tokens=_SPECIAL_TOKENS[family],
         clean_up_tokenization_spaces=False,
     )
@@ -144,7 +144,10 @@ def _qwen3_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     return Qwen3VLForConditionalGeneration(config), processor
 
 
-_BUILDERS: dict[str, Callable[[Any, int, int], tuple[Any, Any]]] = {"idefics3": _idefics3, "qwen3_vl": _qwen3_vl}
+_BUILDERS: dict[str, Callable[[Any, int, int], tuple[Any, Any]]] = {
+    "idefics3": _idefics3,
+    "qwen3_vl": _qwen3_vl,
+}
 
 
 def build_tiny(

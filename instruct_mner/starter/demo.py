@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.table import Table
+
+from instruct_mner.data import Dataset, load_split
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import LabelSet, Prediction
+from instruct_mner.starter.dozen import write_dozen
 
 if TYPE_CHECKING:
-    from instruct_mner.data import Dataset
     from instruct_mner.tagging import Tagger
     from instruct_mner.training.config import FinetuneConfig
 
@@ -26,59 +31,42 @@ _MADE = ("posts.jsonl", "pictures", "tiny-model", "run", "before.jsonl", "after.
 _EPOCHS = 120
 _LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 _WHAT_IT_IS = (
-    "This is not a tagger. A tiny model with random weights was made on the spot and trained on these twelve posts "
-    "until it knew them by heart; it was then asked about the same twelve posts. It can do nothing else.",
+    "This is not a tagger. A tiny model with random weights is made on the spot and trained on twelve posts until "
+    "it knows them by heart; it is then asked about the same twelve posts. It can do nothing else.",
     "What it shows is the way of the data: posts with pictures go in, spans of the text, types, boxes and "
     "confidences come out, and scores. The same steps with a real base model and your posts make a tagger.",
 )
 
 
-@dataclass(frozen=True)
-class Demo:
-    """What a demo leaves behind.
-
-    Attributes:
-        page: The page to look at.
-        before: What the model answered with random weights.
-        after: What it answers from the run folder.
-    """
-
-    page: Path
-    before: tuple[Prediction, ...]
-    after: tuple[Prediction, ...]
-
-
-def demo(folder: Path) -> Demo:
+def demo(folder: Path) -> Path:
     """Trains a tiny model on the dozen, tags it before and after, prints the scores and writes a page.
 
     Args:
         folder: Where everything is left; what an earlier demo left there is replaced.
 
+    Returns:
+        The page.
+
     Raises:
         ConfigError: The folder holds something that no demo made.
     """
-    from rich.console import Console
-
+    started = time.monotonic()
     # Before the libraries: a folder that cannot be used is told at once.
     _clear(folder)
+    quiet_libraries()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("\n\n".join(_WHAT_IT_IS) + "\n", soft_wrap=False)
 
-    from instruct_mner.data import load_split
-    from instruct_mner.quiet import quiet_libraries
-    from instruct_mner.starter.dozen import write_dozen
     from instruct_mner.tagging import Tagger
     from instruct_mner.training.finetune import finetune
 
-    quiet_libraries()
-    started = time.monotonic()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print("\n\n".join(_WHAT_IT_IS) + "\n", soft_wrap=False)
     dataset = load_split(str(write_dozen(folder)))
     config = _config(folder, dataset)
 
-    run = finetune(config, console)
-
-    before = _tag(_untrained(config, run), dataset, folder / "before.jsonl")
-    after = _tag(Tagger.from_pretrained(run), dataset, folder / "after.jsonl")
+    with _one_thread():
+        run = finetune(config, console)
+        before = _tag(_untrained(config, run), dataset, folder / "before.jsonl")
+        after = _tag(Tagger.from_pretrained(run), dataset, folder / "after.jsonl")
     scores = _scores(dataset, before, after)
     page = folder / "index.html"
     write_page(
@@ -89,7 +77,7 @@ def demo(folder: Path) -> Demo:
         scores=scores,
     )
     _say_how_it_went(scores, page, time.monotonic() - started)
-    return Demo(page, before, after)
+    return page
 
 
 def _clear(folder: Path) -> None:
@@ -98,9 +86,7 @@ def _clear(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder} is a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
-        raise ConfigError(
-            f"--output {folder} holds something that no demo made; choose another folder (--output DIR)"
-        )
+        raise ConfigError(f"--output {folder} holds something that no demo made; choose another folder (--output DIR)")
     for name in _MADE:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -114,7 +100,8 @@ def _clear(folder: Path) -> None:
 def _config(folder: Path, dataset: Dataset) -> FinetuneConfig:
     """The run, with its base model made on the spot.
 
-    Dev is train, which is wrong for every use but this one: how well the posts are known by heart is the question.
+    Dev is train, which is wrong for every use but this one: whether the posts are known by heart is the
+    question.
     """
     from instruct_mner.answers import AnswerSpec
     from instruct_mner.models.tiny import build_tiny
@@ -137,12 +124,25 @@ def _config(folder: Path, dataset: Dataset) -> FinetuneConfig:
             "answer": {"grounded": True, "max_entities": 4},
             "tuning": "full",
             "optimizer": {"epochs": _EPOCHS, "batch_size": 12, "learning_rate": 2e-3, "warmup_steps": 10},
-            # Once, at the end: of several checkpoints the first that knows the spans would be kept, whose boxes
-            # are still far off.
+            # Once, at the end: of several checkpoints the first that knows the spans would be kept, and its
+            # boxes are still far off.
             "evaluation": {"every_steps": _EPOCHS},
             "output": folder / "run",
         }
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keeps torch to one thread: in a model this small, several mostly wait for each other."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _untrained(config: FinetuneConfig, run: Path) -> Tagger:
@@ -200,9 +200,6 @@ def _rejected(prediction: Prediction) -> str:
 
 
 def _say_how_it_went(scores: PageTable, page: Path, seconds: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table()
     for index, cell in enumerate(scores.head):
         table.add_column(cell, justify="right" if index else "left")

@@ -1,7 +1,7 @@
 """Twelve made-up posts with pictures, gold entities and boxes, to start from and to try things on.
 
-They show what real posts hold: retweets, handles, hashtags, emoji, a post without entities, one without a picture,
-one name twice, and one text that stands under two pictures, which alone say whether Jordan is a person or a place.
+They show what real posts hold: retweets, handles, hashtags, emoji, a post without entities, one without a
+picture, one name twice, and one text under two pictures, which alone say whether Jordan is a person or a place.
 Names of people, places and things are invented.
 """
 
@@ -138,7 +138,7 @@ def _entities(post: _Post, drawing: Drawing | None) -> Iterator[Entity]:
     for mention in post.mentions:
         start = post.text.index(mention.surface, end)
         end = start + len(mention.surface)
-        boxes = ()
+        boxes: tuple[Box, ...] = ()
         if drawing is not None and mention.part is not None:
             boxes = (Box(box=drawing.boxes[mention.part]),)
         yield Entity(start=start, end=end, text=mention.surface, label=mention.label, boxes=boxes)

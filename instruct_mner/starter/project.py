@@ -16,8 +16,8 @@ def write_project(folder: Path) -> tuple[Path, Path]:
     """Writes ``config.yaml``, ``posts.jsonl`` and ``pictures/``.
 
     Args:
-        folder: A folder that is new or empty. Paths in the config begin with it as it is given, because a config
-            is read from wherever ``finetune`` is started.
+        folder: A folder that is new or empty. Paths in the config begin with it as it is given: they are looked
+            for from where ``finetune`` is started.
 
     Returns:
         The paths of the config and of the posts.

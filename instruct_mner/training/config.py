@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,10 +198,8 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not YAML") from None
     # YAML 1.1 reads 2e-4 as a text; who writes it means a number.
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):

@@ -16,8 +16,7 @@ _SAMPLE = 64
 
 
 def dry_run(config: FinetuneConfig, console: Console) -> None:
-    """Prints the resolved config, the first post as the model sees it, its label mask, the token budget, and which
-    modules would be adapted.
+    """Prints what a run would do: config, first post as rendered with its label mask, token budget, adapted modules.
 
     Raises:
         MnerError: As the run itself would.

@@ -37,9 +37,7 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         """Moves the bar."""
         self._progress.update(self._task, completed=state.global_step)
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Writes a line down as it comes, so that a run that dies leaves what it had."""
         logs = logs or {}
         with self._path.open("a", encoding="utf-8") as file:

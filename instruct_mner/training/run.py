@@ -91,9 +91,7 @@ def prepare(config: FinetuneConfig) -> Run:
     )
     checked_labels(spec, loaded.special_tokens)
     check_trainable(train.examples, spec)
-    conversations = Conversations(
-        prompt, spec, loaded.family.box_convention, loaded.special_tokens, config.max_images
-    )
+    conversations = Conversations(prompt, spec, loaded.family.box_convention, loaded.special_tokens, config.max_images)
     collator = Collator(
         train.examples,
         train.picture_paths,
@@ -115,9 +113,7 @@ def prepare(config: FinetuneConfig) -> Run:
 
 def _load(config: FinetuneConfig, data: str) -> Dataset:
     settings = config.data
-    dataset = load_split(
-        data, images=settings.images, decode=settings.decode, missing_image=settings.missing_image
-    )
+    dataset = load_split(data, images=settings.images, decode=settings.decode, missing_image=settings.missing_image)
     if not dataset.examples:
         raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
     return dataset
@@ -163,7 +159,11 @@ def _manifest(
         seed=config.seed,
         datasets=tuple(
             DatasetStamp(
-                role=role, name=each.name, format=each.format, sha256=each.sha256, num_posts=len(each.examples)
+                role=role,
+                name=each.name,
+                format=each.format,
+                sha256=each.sha256,
+                num_posts=len(each.examples),
             )
             for role, each in datasets
             if each is not None

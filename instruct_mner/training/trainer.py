@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -98,7 +99,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         self.model.eval()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._dev_evaluation().items()}
         self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import FAMILY_NAMES
+from posts import make_posts
+from typer.testing import CliRunner
+
 from instruct_mner import Tagger
 from instruct_mner.cli import app
 from instruct_mner.data import load_split
@@ -15,8 +18,6 @@ from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.manifest import Manifest
 from instruct_mner.records import Prediction
 from instruct_mner.training.run import Run
-from posts import make_posts
-from typer.testing import CliRunner
 
 RUNNER = CliRunner()
 
@@ -58,7 +59,12 @@ def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     assert not (folder / "checkpoints").exists()
     assert not list(weights.glob("*.bin"))
     manifest, prompt = Manifest.load(weights)
-    assert (manifest.family, manifest.tuning, manifest.seed, prompt.name) == (family, tuning, 5, "tag-grounded.v1")
+    assert (manifest.family, manifest.tuning, manifest.seed, prompt.name) == (
+        family,
+        tuning,
+        5,
+        "tag-grounded.v1",
+    )
     assert manifest.answer.labels.names == ("PER", "LOC", "ORG", "MISC")
     assert [stamp.role for stamp in manifest.datasets] == ["train", "dev"]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -108,7 +114,16 @@ def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_p
 def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
     config = config_of(tiny_models("idefics3"), tmp_path)
     shown = run("finetune", config, "--dry-run", "--set", "optimizer.epochs=7")
-    for part in ("epochs: 7", "Post: RT @ user : Jordan", "PER: Jordan [56", "image tokens", "carry the loss", "decoder", "14", "model.vision_model"):
+    for part in (
+        "epochs: 7",
+        "Post: RT @ user : Jordan",
+        "PER: Jordan [56",
+        "image tokens",
+        "carry the loss",
+        "decoder",
+        "14",
+        "model.vision_model",
+    ):
         assert part in shown
     assert not (tmp_path / "run").exists()
 
@@ -116,7 +131,9 @@ def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
 def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny_models, tmp_path) -> None:
     losses = []
     for name, seed in [("a", 5), ("b", 5), ("c", 6)]:
-        config = config_of(tiny_models("idefics3"), tmp_path, seed=seed, output=str(tmp_path / name), evaluation={"posts": 1})
+        config = config_of(
+            tiny_models("idefics3"), tmp_path, seed=seed, output=str(tmp_path / name), evaluation={"posts": 1}
+        )
         run("finetune", config)
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in lines if "loss" in json.loads(line)])
@@ -141,7 +158,9 @@ def test_a_run_folder_is_never_written_over(tiny_models, tmp_path) -> None:
         ({"model": "no/such-model-anywhere"}, ModelError, "no/such-model-anywhere cannot be loaded"),
     ],
 )
-def test_what_does_not_fit_is_said_before_anything_is_made(changes, error, message, tiny_models, tmp_path, monkeypatch) -> None:
+def test_what_does_not_fit_is_said_before_anything_is_made(
+    changes, error, message, tiny_models, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(error, match=message):
         run("finetune", config_of(tiny_models("idefics3"), tmp_path, **changes))

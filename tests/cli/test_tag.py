@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from posts import make_posts
+from typer.testing import CliRunner
+
 from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.records import Prediction
-from posts import make_posts
-from typer.testing import CliRunner
 
 RUNNER = CliRunner()
 
@@ -24,7 +25,16 @@ def run(*arguments: object, stdin: str | None = None) -> str:
 
 def test_one_post(tiny_models, tmp_path) -> None:
     make_posts(tmp_path)
-    line = run("--text", "Jordan in\nChicago", "--image", tmp_path / "0.png", "--model", tiny_models("qwen3_vl"), "--labels", "PER, LOC")
+    line = run(
+        "--text",
+        "Jordan in\nChicago",
+        "--image",
+        tmp_path / "0.png",
+        "--model",
+        tiny_models("qwen3_vl"),
+        "--labels",
+        "PER, LOC",
+    )
     prediction = Prediction.model_validate_json(line)
     assert prediction.text == "Jordan in\nChicago"
     assert {entity.label for entity in prediction.entities} <= {"PER", "LOC"}
@@ -32,13 +42,30 @@ def test_one_post(tiny_models, tmp_path) -> None:
 
 def test_labels_with_definitions_from_a_file(tiny_models, tmp_path) -> None:
     (tmp_path / "labels.yaml").write_text("sports team: a club\nvenue: where it plays\n")
-    line = run("--text", "Jordan in Chicago", "--model", tiny_models("idefics3"), "--labels", tmp_path / "labels.yaml")
+    line = run(
+        "--text",
+        "Jordan in Chicago",
+        "--model",
+        tiny_models("idefics3"),
+        "--labels",
+        tmp_path / "labels.yaml",
+    )
     assert {entity["label"] for entity in json.loads(line)["entities"]} <= {"sports team", "venue"}
 
 
 def test_a_pipe(tiny_models, tmp_path) -> None:
     posts = make_posts(tmp_path)
-    command = [sys.executable, "-m", "instruct_mner", "tag", "-", "--model", str(tiny_models("idefics3")), "--labels", "PER"]
+    command = [
+        sys.executable,
+        "-m",
+        "instruct_mner",
+        "tag",
+        "-",
+        "--model",
+        str(tiny_models("idefics3")),
+        "--labels",
+        "PER",
+    ]
     result = subprocess.run(
         command, input=posts.read_text(encoding="utf-8"), capture_output=True, text=True, cwd=tmp_path, check=False,
         env={**os.environ, "PYTHONUTF8": "1"},
@@ -98,8 +125,9 @@ def test_mistakes(arguments, error, message, tiny_models) -> None:
 
 
 def test_python(tiny_models, tmp_path) -> None:
-    from instruct_mner import Tagger
     from PIL import Image
+
+    from instruct_mner import Tagger
 
     make_posts(tmp_path)
     tagger = Tagger.from_pretrained(tiny_models("qwen3_vl"))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import FAMILY_NAMES
+from posts import make_posts
+
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
 from instruct_mner.engines import Request
@@ -13,7 +15,6 @@ from instruct_mner.prompts import find_prompt, shown_text
 from instruct_mner.records import LabelSet
 from instruct_mner.training.collator import Conversations
 from instruct_mner.training.trainer import prompt_completion_collator
-from posts import make_posts
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 
@@ -61,9 +62,7 @@ def test_every_answer_is_legal(loaded, conversations, requests, temperature: flo
     completions = TransformersEngine(loaded, batch_size=4).generate(requests * 3, temperature=temperature, seed=3)
     for request, completion in zip(requests * 3, completions, strict=True):
         post = request.messages[0]["content"][-1]["text"].partition("Post: ")[2]
-        answer = conversations.spec.parse(
-            post, completion.text, len(request.images), finished=completion.finished
-        )
+        answer = conversations.spec.parse(post, completion.text, len(request.images), finished=completion.finished)
         assert answer.rejected.hallucinated == 0
         assert answer.rejected.malformed == (0 if completion.finished else 1), (post, completion)
 
@@ -81,7 +80,7 @@ def test_logprobs_are_those_of_the_unconstrained_model(loaded, requests) -> None
     request = requests[0]
     [completion] = engine.generate([request])
     inputs = engine.inputs([request])
-    answer = engine._guide.tokenize_str(completion.text)  # noqa: SLF001
+    answer = engine._guide.tokenize_str(completion.text)
     ids = torch.cat([inputs.pop("input_ids"), torch.tensor([answer])], dim=1)
     inputs["attention_mask"] = torch.ones_like(ids)
     if "mm_token_type_ids" in inputs:
@@ -97,7 +96,7 @@ def test_logprobs_are_those_of_the_unconstrained_model(loaded, requests) -> None
 
 
 def test_a_cut_answer_is_not_finished(loaded, requests) -> None:
-    cut = Request(requests[0].messages, requests[0].images, r'start: /[a-z]{50,}/', max_tokens=4)
+    cut = Request(requests[0].messages, requests[0].images, r"start: /[a-z]{50,}/", max_tokens=4)
     [completion] = TransformersEngine(loaded).generate([cut])
     assert not completion.finished
     assert len(completion.tokens) == 4

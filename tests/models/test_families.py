@@ -3,11 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import FAMILY_NAMES
-from instruct_mner.errors import ModelError
-from instruct_mner.models.families import FAMILIES, PixelLimits, find_family, token_boxes
-from instruct_mner.models.loading import answer_prefix, count_adapted_modules, limit_pixels, load_model, lora_config
 from peft import get_peft_model
 from PIL import Image
+
+from instruct_mner.errors import ModelError
+from instruct_mner.models.families import FAMILIES, PixelLimits, find_family, token_boxes
+from instruct_mner.models.loading import (
+    answer_prefix,
+    count_adapted_modules,
+    limit_pixels,
+    load_model,
+    lora_config,
+)
 
 SIZES = [(300, 200), (90, 260), (64, 64)]
 
@@ -19,7 +26,10 @@ def loaded(request, tiny_models):
 
 def prepared(loaded, picture: Image.Image):
     messages = [
-        {"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "image"}, {"type": "text", "text": "x"}]}
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Hi"}, {"type": "image"}, {"type": "text", "text": "x"}],
+        }
     ]
     text = loaded.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return loaded.processor(text=[text], images=[[picture]], return_tensors="pt", add_special_tokens=False)
@@ -67,10 +77,15 @@ def test_painting_a_cell_moves_the_features_of_the_token_that_the_grid_names(loa
     for token in range(0, len(boxes), max(1, len(boxes) // 9)):
         painted = plain.copy()
         x0, y0, x1, y1 = boxes[token].tolist()
-        corners = (round(x0 * width), round(y0 * height), max(1, round(x1 * width)), max(1, round(y1 * height)))
+        corners = (
+            round(x0 * width),
+            round(y0 * height),
+            max(1, round(x1 * width)),
+            max(1, round(y1 * height)),
+        )
         painted.paste((255, 220, 30), corners)
         moved = (image_features(loaded, prepared(loaded, painted)) - before).norm(dim=-1)
-        # A cell of the tiles lies in a cell of the whole picture too: both may move, the named one the most of its kind.
+        # A cell of the tiles lies in a cell of the whole picture too: both may move, the named one most of its kind.
         kind = (area_of(boxes) - area_of(boxes)[token]).abs() < 1e-4
         assert moved.masked_fill(~kind, -1).argmax() == token
 
@@ -106,7 +121,9 @@ def test_pixel_limits_that_cannot_be() -> None:
     with pytest.raises(ModelError, match="min_pixels"):
         FAMILIES["idefics3"].pixel_size(PixelLimits(min_pixels=5), {"longest_edge": 64})
     with pytest.raises(ModelError, match="more than"):
-        FAMILIES["qwen3_vl"].pixel_size(PixelLimits(min_pixels=500, max_pixels=100), {"shortest_edge": 1, "longest_edge": 2})
+        FAMILIES["qwen3_vl"].pixel_size(
+            PixelLimits(min_pixels=500, max_pixels=100), {"shortest_edge": 1, "longest_edge": 2}
+        )
 
 
 def test_the_prefix_of_answers(tiny_models) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from instruct_mner.errors import ModelError
-from instruct_mner.models.loading import load_adapter, load_model, lora_config
 from peft import get_peft_model
 from safetensors.torch import load_file, save_file
+
+from instruct_mner.errors import ModelError
+from instruct_mner.models.loading import load_adapter, load_model, lora_config
 
 
 @pytest.fixture
@@ -82,5 +83,7 @@ def test_float16_is_never_used(tiny_models, tmp_path) -> None:
 
 
 def test_special_tokens_are_those_that_break_prompts(tiny_models) -> None:
-    assert {"<image>", "<end_of_utterance>", "<row_1_col_1>"} <= set(load_model(str(tiny_models("idefics3"))).special_tokens)
+    assert {"<image>", "<end_of_utterance>", "<row_1_col_1>"} <= set(
+        load_model(str(tiny_models("idefics3"))).special_tokens
+    )
     assert {"<|im_end|>", "<|image_pad|>"} <= set(load_model(str(tiny_models("qwen3_vl"))).special_tokens)

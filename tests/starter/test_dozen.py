@@ -61,9 +61,7 @@ def test_parts_lie_within_their_picture(name: str, tmp_path: Path) -> None:
 
 
 def in_model_units(entity: Entity) -> Entity:
-    boxes = [
-        Box(image=box.image, box=to_model_units(box.box, SIZE, BoxConvention())) for box in entity.boxes or ()
-    ]
+    boxes = [Box(image=box.image, box=to_model_units(box.box, SIZE, BoxConvention())) for box in entity.boxes or ()]
     return entity.model_copy(update={"boxes": tuple(boxes)})
 
 
@@ -80,6 +78,4 @@ def test_the_grammar_admits_gold(post: Example, grounded: bool) -> None:
     assert matcher.is_accepting()
     parsed = spec.parse(post.text, answer, num_images)
     assert parsed.rejected.total == 0
-    assert [(e.start, e.end, e.label) for e in parsed.entities] == [
-        (e.start, e.end, e.label) for e in post.gold
-    ]
+    assert [(e.start, e.end, e.label) for e in parsed.entities] == [(e.start, e.end, e.label) for e in post.gold]

@@ -45,9 +45,7 @@ def bare_losses(
     from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    messages = List(
-        {"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})}
-    )
+    messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
     features = Features({"prompt": messages, "completion": messages, "images": List(Image())})
     lora = LoraConfig(
         task_type="CAUSAL_LM",

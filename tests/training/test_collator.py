@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 from conftest import FAMILY_NAMES
+from posts import make_posts
+
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
 from instruct_mner.errors import DataError
@@ -11,7 +13,6 @@ from instruct_mner.prompts import find_prompt
 from instruct_mner.records import Entity, Example, LabelSet
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.trainer import prompt_completion_collator
-from posts import make_posts
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 
@@ -38,11 +39,11 @@ def test_the_loss_is_on_the_answer_only(collated) -> None:
     for example, ids, labels in zip(dataset.examples, batch["input_ids"], batch["labels"], strict=True):
         answered = loaded.processor.tokenizer.decode(ids[labels != -100])
         assert answered.startswith(spec.prefix)
-        answer = spec.parse(example.text, answered.removesuffix("\n").removesuffix(loaded.processor.tokenizer.eos_token))
+        answer = spec.parse(
+            example.text, answered.removesuffix("\n").removesuffix(loaded.processor.tokenizer.eos_token)
+        )
         # `<image>` in the post was neutralised, one character for one: offsets hold.
-        assert [(e.start, e.end, e.label) for e in answer.entities] == [
-            (e.start, e.end, e.label) for e in example.gold
-        ]
+        assert [(e.start, e.end, e.label) for e in answer.entities] == [(e.start, e.end, e.label) for e in example.gold]
         assert answer.rejected.total == 0
 
 
@@ -76,5 +77,11 @@ def test_everything_that_cannot_be_trained_on_is_told_at_once() -> None:
     with pytest.raises(DataError) as raised:
         check_trainable(posts, AnswerSpec(labels=LABELS, grounded=True, max_entities=2))
     message = str(raised.value)
-    for part in ("4 problem(s)", "a is not annotated", "label set: DOG", "post c has entities without 'boxes'", "max_entities is 2"):
+    for part in (
+        "4 problem(s)",
+        "a is not annotated",
+        "label set: DOG",
+        "post c has entities without 'boxes'",
+        "max_entities is 2",
+    ):
         assert part in message

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig, load_config
 
@@ -48,7 +49,12 @@ def test_overrides(tmp_path, override: str, path: tuple[str, ...], value: object
 
 
 def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path) -> None:
-    wrong = {"modle": "m", "data": {"trian": "t"}, "optimizer": {"epochs": -1, "batchsize": 4}, "lora": {"rank": 7}}
+    wrong = {
+        "modle": "m",
+        "data": {"trian": "t"},
+        "optimizer": {"epochs": -1, "batchsize": 4},
+        "lora": {"rank": 7},
+    }
     with pytest.raises(ConfigError) as raised:
         load_config(written(tmp_path, wrong))
     message = str(raised.value)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import FAMILY_NAMES
+from posts import make_posts
+from rich.console import Console
+from transformers import TrainerCallback
+
 from instruct_mner.alignment import AlignmentBatch
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.run import prepare
-from posts import make_posts
-from rich.console import Console
-from transformers import TrainerCallback
 
 
 class Energy:
@@ -74,7 +75,7 @@ def trained(model: Path, folder: Path, *, objectives=(), batch: int = 2, steps: 
     )
     (folder / "run").mkdir(parents=True)
     trainer = build_trainer(prepare(config), folder / "run" / "checkpoints", Console(quiet=True))
-    trainer._objectives = tuple(objectives)  # noqa: SLF001
+    trainer._objectives = tuple(objectives)
     gradients = Gradients()
     trainer.add_callback(gradients)
     trainer.train()
@@ -87,7 +88,9 @@ def test_only_lora_of_the_decoder_is_trained(family, tiny_models, tmp_path) -> N
     trainer, gradients, _ = trained(tiny_models(family), tmp_path)
     names = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
     assert names == set(gradients)
-    assert all("lora_" in name and ".layers." in name and "vision" not in name and "visual" not in name for name in names)
+    assert all(
+        "lora_" in name and ".layers." in name and "vision" not in name and "visual" not in name for name in names
+    )
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -123,9 +126,7 @@ def test_accumulation_does_not_change_what_an_objective_adds(family, tiny_models
     for batch, steps in [(4, 1), (2, 2), (1, 4)]:
         folder = tmp_path / f"{batch}x{steps}"
         _, plain, _ = trained(tiny_models(family), folder / "plain", batch=batch, steps=steps)
-        _, both, _ = trained(
-            tiny_models(family), folder / "both", objectives=[Energy()], batch=batch, steps=steps
-        )
+        _, both, _ = trained(tiny_models(family), folder / "both", objectives=[Energy()], batch=batch, steps=steps)
         shares.append({name: both[name] - plain[name] for name in plain})
     assert max(share.abs().max() for share in shares[0].values()) > 1e-3
     for other in shares[1:]:
@@ -136,5 +137,7 @@ def test_accumulation_does_not_change_what_an_objective_adds(family, tiny_models
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_the_hook_leaves_nothing_behind(family, tiny_models, tmp_path) -> None:
     trainer, _, _ = trained(tiny_models(family), tmp_path, objectives=[Energy()])
-    decoder = trainer.model.get_base_model().get_submodule("model.text_model" if family == "idefics3" else "model.language_model")
-    assert not decoder._forward_hooks  # noqa: SLF001
+    decoder = trainer.model.get_base_model().get_submodule(
+        "model.text_model" if family == "idefics3" else "model.language_model"
+    )
+    assert not decoder._forward_hooks
