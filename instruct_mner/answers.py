@@ -19,6 +19,9 @@ from instruct_mner.records import Box, Entity, LabelSet, Record, Rejected
 
 NO_ENTITIES = "none"
 
+# No processor resizes a picture to more pixels a side.
+_LARGEST_SIDE = 99_999
+
 
 class AnswerEntity(Record):
     """An entity as read from a completion.
@@ -62,7 +65,7 @@ class AnswerSpec(Record):
         format: How entities are written.
         labels: The types that may be answered.
         grounded: Whether each entity carries a box.
-        box_range: Largest coordinate in model units.
+        box_range: Largest coordinate; ``None`` where coordinates are pixels of the resized picture.
         segmentation: ``words``, or ``characters`` for text without spaces.
         max_entities: Largest number of entities in an answer.
         prefix: What the chat template puts between its generation prompt and the answer (a space with
@@ -72,7 +75,7 @@ class AnswerSpec(Record):
     format: Literal["lines"] = "lines"
     labels: LabelSet
     grounded: bool = False
-    box_range: int = Field(default=1000, ge=1)
+    box_range: int | None = Field(default=1000, ge=1)
     segmentation: Segmentation = "words"
     max_entities: int = Field(default=24, ge=1)
     prefix: str = ""
@@ -80,6 +83,20 @@ class AnswerSpec(Record):
     def with_labels(self, labels: LabelSet | None) -> AnswerSpec:
         """The same spec for another label set."""
         return self if labels is None else self.model_copy(update={"labels": labels})
+
+    def for_pictures(self, resized: Sequence[tuple[int, int] | None]) -> AnswerSpec:
+        """The spec for one post: where coordinates are pixels, none exceeds its largest picture.
+
+        Args:
+            resized: Width and height of each picture after the processor's resize.
+        """
+        sides = [side for size in resized if size is not None for side in size]
+        return self.model_copy(update={"box_range": max(sides)}) if self.box_range is None and sides else self
+
+    @property
+    def box_limit(self) -> int:
+        """The largest coordinate that may be written."""
+        return _LARGEST_SIDE if self.box_range is None else self.box_range
 
     def render(self, text: str, entities: Sequence[Entity], num_images: int = 1) -> str:
         """Writes the gold answer.
@@ -155,6 +172,20 @@ class Lines:
     spec: AnswerSpec
     num_images: int
 
+    def for_pictures(self, resized: Sequence[tuple[int, int] | None]) -> AnswerSpec:
+        """The spec for one post: where coordinates are pixels, none exceeds its largest picture.
+
+        Args:
+            resized: Width and height of each picture after the processor's resize.
+        """
+        sides = [side for size in resized if size is not None for side in size]
+        return self.model_copy(update={"box_range": max(sides)}) if self.box_range is None and sides else self
+
+    @property
+    def box_limit(self) -> int:
+        """The largest coordinate that may be written."""
+        return _LARGEST_SIDE if self.box_range is None else self.box_range
+
     def render(self, text: str, entities: Sequence[Entity]) -> str:
         """The gold answer; of several boxes the largest is written."""
         lines = []
@@ -217,11 +248,11 @@ class Lines:
         image = 0
         if self.num_images > 1:
             image = values.pop(0) - 1
-        if len(values) != 4 or not 0 <= image < self.num_images or max(values) > self.spec.box_range:
+        if len(values) != 4 or not 0 <= image < self.num_images or max(values) > self.spec.box_limit:
             return None
         # A grammar cannot compare numbers: corners in the wrong order are put right, an empty side is widened.
-        x0, x1 = _ordered(values[0], values[2], self.spec.box_range)
-        y0, y1 = _ordered(values[1], values[3], self.spec.box_range)
+        x0, x1 = _ordered(values[0], values[2], self.spec.box_limit)
+        y0, y1 = _ordered(values[1], values[3], self.spec.box_limit)
         return Box(image=image, box=(x0, y0, x1, y1))
 
     def grammar(self, text: str) -> str:
@@ -257,7 +288,7 @@ class Lines:
         picture = 'PICTURE ", " ' if self.num_images > 1 else ""
         rules = [
             f'BOX: " []" | " [" {picture}NUMBER ", " NUMBER ", " NUMBER ", " NUMBER "]"',
-            f"NUMBER: /{_up_to(self.spec.box_range)}/",
+            f"NUMBER: /{_up_to(self.spec.box_limit)}/",
         ]
         if self.num_images > 1:
             rules.append("PICTURE: " + " | ".join(_quoted(str(n + 1)) for n in range(self.num_images)))

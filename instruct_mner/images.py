@@ -143,6 +143,11 @@ class BoxConvention:
     name: Literal["relative", "absolute"] = "relative"
     range: int = 1000
 
+    @property
+    def answer_range(self) -> int | None:
+        """The largest coordinate that is the same for all pictures; ``None`` for ``absolute``."""
+        return self.range if self.name == "relative" else None
+
     def extent(self, resized: tuple[int, int] | None) -> tuple[int, int]:
         """The largest x and y.
 

@@ -148,11 +148,14 @@ class Tagger:
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
         shown = [shown_text(example.text, self._engine.special_tokens()) for example, _ in posts]
-        requests = [self._request(text, images, spec) for text, (_, images) in zip(shown, posts, strict=True)]
+        specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
+        requests = [
+            self._request(text, images, each) for text, (_, images), each in zip(shown, posts, specs, strict=True)
+        ]
         completions = self._engine.generate(requests)
         return [
-            self._prediction(example, images, text, completion, spec)
-            for (example, images), text, completion in zip(posts, shown, completions, strict=True)
+            self._prediction(example, images, text, completion, each)
+            for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
 
     def _request(self, text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
@@ -167,7 +170,6 @@ class Tagger:
         self, example: Example, images: tuple[Image, ...], text: str, completion: Completion, spec: AnswerSpec
     ) -> Prediction:
         answer = spec.parse(text, completion.text, len(images), finished=completion.finished)
-        convention = BoxConvention(self.manifest.box_convention, spec.box_range)
         entities = tuple(
             PredictedEntity(
                 start=entity.start,
@@ -175,7 +177,7 @@ class Tagger:
                 text=example.text[entity.start : entity.end],
                 label=entity.label,
                 score=_confidence(entity, completion),
-                boxes=_pixel_boxes(entity, images, convention) if spec.grounded else None,
+                boxes=self._pixel_boxes(entity, images, spec) if spec.grounded else None,
             )
             for entity in answer.entities
         )
@@ -187,6 +189,14 @@ class Tagger:
             rejected=answer.rejected,
         )
 
+    def _pixel_boxes(self, entity: AnswerEntity, images: Sequence[Image], spec: AnswerSpec) -> tuple[Box, ...]:
+        if entity.box is None:
+            return ()
+        size = images[entity.box.image].size
+        convention = BoxConvention(self.manifest.box_convention, spec.box_limit)
+        pixels = to_pixels(entity.box.box, size, convention, resized=self._engine.resized(size))
+        return (Box(image=entity.box.image, box=pixels),)
+
 
 def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str], int]) -> int:
     """Where an answer is cut: the cap of entities, each with label, separators and box, and the text twice.
@@ -195,7 +205,7 @@ def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str],
     itself is cut, and the cut is counted as malformed.
     """
     label = max(count_tokens(f"{name}: \n") for name in spec.labels.names)
-    box = count_tokens(f" [{', '.join([str(spec.box_range)] * 5)}]") if spec.grounded else 0
+    box = count_tokens(f" [{', '.join([str(spec.box_limit)] * 5)}]") if spec.grounded else 0
     return spec.capacity(text) * (label + box) + 2 * count_tokens(text) + 8
 
 
@@ -234,7 +244,7 @@ def _zero_shot(loaded: Any) -> tuple[Manifest, Prompt]:
         prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
         # The labels are a placeholder: `Tagger.labels` says that there are none, and `_spec` asks for them.
         answer=AnswerSpec(
-            labels=LabelSet.of(["ENTITY"]), prefix=answer_prefix(loaded.processor), box_range=convention.range
+            labels=LabelSet.of(["ENTITY"]), prefix=answer_prefix(loaded.processor), box_range=convention.answer_range
         ),
         box_convention=convention.name,
     )
@@ -252,10 +262,3 @@ def _confidence(entity: AnswerEntity, completion: Completion) -> float:
     start, end = entity.written
     logprobs = [token.logprob for token in completion.tokens if token.start < end and token.end > start]
     return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0
-
-
-def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], convention: BoxConvention) -> tuple[Box, ...]:
-    if entity.box is None:
-        return ()
-    size = images[entity.box.image].size
-    return (Box(image=entity.box.image, box=to_pixels(entity.box.box, size, convention)),)

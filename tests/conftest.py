@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from instruct_mner.models.families import FAMILIES
+
 # Deadlines fail on a machine that is busy with something else; pytest-timeout stops what hangs.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
@@ -22,7 +24,9 @@ def shared_data() -> Path:
     return path
 
 
-FAMILY_NAMES = ("idefics3", "qwen3_vl")
+FAMILY_NAMES = tuple(FAMILIES)
+# One whose forward takes loss arguments, and one whose does not: TRL scales their losses differently.
+BOTH_KINDS = ("idefics3", "qwen3_vl")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp
-from instruct_mner.models.families import PixelLimits
+from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.prompts import find_prompt
 from instruct_mner.records import LabelSet
 

@@ -1,4 +1,4 @@
-"""Engines: they turn requests into completions. One file a backend, the same three methods."""
+"""Engines: they turn requests into completions. One file a backend, the same four methods."""
 
 from __future__ import annotations
 
@@ -68,3 +68,6 @@ class Engine(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Width and height of a picture after the processor's resize, where boxes are written in them."""

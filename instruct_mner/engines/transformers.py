@@ -34,6 +34,10 @@ class TransformersEngine:
         """How many tokens a text has."""
         return len(self._loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        return self._loaded.resized(size)
+
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from instruct_mner.errors import ModelError, listing
-from instruct_mner.models.families import Family, PixelLimits, find_family
+from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.pixels import PixelLimits
 
 Dtype = Literal["auto", "bfloat16", "float32"]
 
@@ -32,6 +33,15 @@ class LoadedModel:
     family: Family
     name: str
     revision: str | None = None
+
+    @property
+    def image_token_id(self) -> int:
+        """The id of an image token; a processor's own may be that of the placeholder (Gemma 3)."""
+        return int(self.model.config.image_token_id)
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        return self.family.resized and self.family.resized(self.processor, size)
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -88,9 +98,8 @@ def load_model(
 
 def limit_pixels(processor: Any, family: Family, pixels: PixelLimits) -> None:
     """Puts pixel limits into force on a processor."""
-    current = processor.image_processor.size
-    size = {key: current[key] for key in ("shortest_edge", "longest_edge") if current.get(key) is not None}
-    processor.image_processor.size = family.pixel_size(pixels, size)
+    for name, value in family.pixel_settings(processor.image_processor, pixels).items():
+        setattr(processor.image_processor, name, value)
 
 
 def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:

@@ -9,7 +9,8 @@ from typing import Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import DataError, listing
-from instruct_mner.images import BoxConvention, open_image, to_model_units
+from instruct_mner.images import open_image, to_model_units
+from instruct_mner.models.loading import LoadedModel
 from instruct_mner.prompts import Prompt, shown_text
 from instruct_mner.records import Entity, Example
 
@@ -24,21 +25,19 @@ class Conversations:
     Attributes:
         prompt: The template.
         spec: How it is answered.
-        convention: The model's units of boxes.
-        special_tokens: What a post must not hold.
+        loaded: The model: its units of boxes, and what a post must not hold.
         max_images: Pictures of a post that are shown.
     """
 
     prompt: Prompt
     spec: AnswerSpec
-    convention: BoxConvention
-    special_tokens: tuple[str, ...]
+    loaded: LoadedModel
     max_images: int
 
     def row(self, example: Example, paths: Sequence[Path]) -> dict[str, Any]:
         """A row in TRL's prompt/completion form, pictures opened."""
         images = [open_image(path) for path in paths[: self.max_images]]
-        text = shown_text(example.text, self.special_tokens)
+        text = shown_text(example.text, self.loaded.special_tokens)
         entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
         messages = self.prompt.messages(self.spec, text, len(images), several_pictures=self.max_images > 1)
         answer = self.spec.render(text, entities, len(images))
@@ -48,12 +47,15 @@ class Conversations:
     def _in_model_units(self, entity: Entity, sizes: Sequence[tuple[int, int]]) -> Entity:
         if not self.spec.grounded or not entity.boxes:
             return entity
-        boxes = tuple(
-            box.model_copy(update={"box": to_model_units(box.box, sizes[box.image], self.convention)})
-            for box in entity.boxes
-            if box.image < len(sizes)
-        )
-        return entity.model_copy(update={"boxes": boxes})
+        boxes = []
+        for box in entity.boxes:
+            if box.image < len(sizes):
+                size = sizes[box.image]
+                units = to_model_units(
+                    box.box, size, self.loaded.family.box_convention, resized=self.loaded.resized(size)
+                )
+                boxes.append(box.model_copy(update={"box": units}))
+        return entity.model_copy(update={"boxes": tuple(boxes)})
 
 
 class Collator:

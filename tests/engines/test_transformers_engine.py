@@ -26,9 +26,14 @@ def loaded(request, tiny_models):
 
 @pytest.fixture
 def conversations(loaded) -> Conversations:
-    spec = AnswerSpec(labels=LABELS, grounded=True, prefix=answer_prefix(loaded.processor))
+    spec = AnswerSpec(
+        labels=LABELS,
+        grounded=True,
+        prefix=answer_prefix(loaded.processor),
+        box_range=loaded.family.box_convention.answer_range,
+    )
     prompt = find_prompt("tag-grounded")
-    return Conversations(prompt, spec, loaded.family.box_convention, loaded.special_tokens, max_images=1)
+    return Conversations(prompt, spec, loaded, max_images=1)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from posts import make_posts
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
 from instruct_mner.errors import DataError
-from instruct_mner.images import BoxConvention
 from instruct_mner.models.loading import answer_prefix, load_model
 from instruct_mner.prompts import find_prompt
 from instruct_mner.records import Entity, Example, LabelSet
@@ -21,13 +20,16 @@ LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 def collated(request, tiny_models, tmp_path):
     loaded = load_model(str(tiny_models(request.param)))
     dataset = load_split(str(make_posts(tmp_path)))
-    spec = AnswerSpec(labels=LABELS, grounded=True, prefix=answer_prefix(loaded.processor))
-    conversations = Conversations(
-        find_prompt("tag-grounded"), spec, loaded.family.box_convention, loaded.special_tokens, max_images=1
+    spec = AnswerSpec(
+        labels=LABELS,
+        grounded=True,
+        prefix=answer_prefix(loaded.processor),
+        box_range=loaded.family.box_convention.answer_range,
     )
+    conversations = Conversations(find_prompt("tag-grounded"), spec, loaded, max_images=1)
     collator = Collator(
         dataset.examples, dataset.picture_paths, conversations,
-        prompt_completion_collator(loaded.processor), loaded.processor.image_token_id,
+        prompt_completion_collator(loaded.processor), loaded.image_token_id,
     )  # fmt: skip
     return loaded, dataset, spec, collator
 
@@ -54,13 +56,19 @@ def test_a_post_with_special_tokens_does_not_change_the_structure(collated) -> N
     assert ends == 2  # of the user's turn and of the answer
 
 
-def test_boxes_are_in_model_units(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("family", "box"),
+    [("qwen3_vl", "[56, 63, 444, 750]"), ("gemma3", "[56, 63, 444, 750]"), ("qwen2_5_vl", "[5, 5, 37, 63]")],
+)
+def test_boxes_are_in_model_units(family: str, box: str, tiny_models, tmp_path) -> None:
+    """(5, 5, 40, 60) of 90 x 80 pixels; Qwen2.5-VL writes pixels of the picture as it was resized, to 84 x 84."""
+    loaded = load_model(str(tiny_models(family)))
     dataset = load_split(str(make_posts(tmp_path)))
-    spec = AnswerSpec(labels=LABELS, grounded=True)
-    conversations = Conversations(find_prompt("tag-grounded"), spec, BoxConvention(), (), max_images=1)
-    [example] = [each for each in dataset.examples if each.id == "post-0"]  # 90 x 80 pixels
+    spec = AnswerSpec(labels=LABELS, grounded=True, box_range=loaded.family.box_convention.answer_range)
+    conversations = Conversations(find_prompt("tag-grounded"), spec, loaded, max_images=1)
+    [example] = [each for each in dataset.examples if each.id == "post-0"]
     [answer] = conversations.row(example, dataset.picture_paths(example))["completion"]
-    assert answer["content"][0]["text"] == "PER: Jordan [56, 63, 444, 750]\nLOC: Chicago []"
+    assert answer["content"][0]["text"] == f"PER: Jordan {box}\nLOC: Chicago []"
 
 
 def test_everything_that_cannot_be_trained_on_is_told_at_once() -> None:

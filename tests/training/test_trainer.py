@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FAMILY_NAMES
+from conftest import BOTH_KINDS
 from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback
@@ -83,7 +83,7 @@ def trained(model: Path, folder: Path, *, objectives=(), batch: int = 2, steps: 
     return trainer, gradients.kept, losses
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_only_lora_of_the_decoder_is_trained(family, tiny_models, tmp_path) -> None:
     trainer, gradients, _ = trained(tiny_models(family), tmp_path)
     names = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
@@ -93,7 +93,7 @@ def test_only_lora_of_the_decoder_is_trained(family, tiny_models, tmp_path) -> N
     )
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_an_objective_with_nothing_to_do_changes_nothing(family, tiny_models, tmp_path) -> None:
     _, plain, losses = trained(tiny_models(family), tmp_path / "plain", max_steps=3)
     _, same, same_losses = trained(tiny_models(family), tmp_path / "same", objectives=[Nothing()], max_steps=3)
@@ -102,7 +102,7 @@ def test_an_objective_with_nothing_to_do_changes_nothing(family, tiny_models, tm
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_the_gradient_of_an_objective_reaches_the_lora(family, checkpointing, tiny_models, tmp_path) -> None:
     more = {"gradient_checkpointing": checkpointing}
     _, plain, _ = trained(tiny_models(family), tmp_path / "plain", **more)
@@ -115,7 +115,7 @@ def test_the_gradient_of_an_objective_reaches_the_lora(family, checkpointing, ti
     assert logged[0]["energy/largest"] >= logged[0]["energy/loss"] > 0
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_accumulation_does_not_change_what_an_objective_adds(family, tiny_models, tmp_path) -> None:
     """Equal shares of the gradient for four posts at once, two times two, and four times one.
 
@@ -134,7 +134,7 @@ def test_accumulation_does_not_change_what_an_objective_adds(family, tiny_models
             torch.testing.assert_close(other[name], share, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_the_hook_leaves_nothing_behind(family, tiny_models, tmp_path) -> None:
     trainer, _, _ = trained(tiny_models(family), tmp_path, objectives=[Energy()])
     decoder = trainer.model.get_base_model().get_submodule(

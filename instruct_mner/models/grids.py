@@ -1,0 +1,145 @@
+"""Where the image tokens of each family look: boxes in 0..1 of the picture, in the order of the tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The pictures of one example.
+
+    Attributes:
+        sizes: Width and height of each, as opened.
+        inputs: What the processor returned for this example beside the ids.
+    """
+
+    sizes: Sequence[tuple[int, int]]
+    inputs: Mapping[str, Any]
+
+
+def cells(rows: int, columns: int, *, left: float = 0, top: float = 0, width: float = 1, height: float = 1) -> Tensor:
+    """Boxes of a raster over a rectangle, ``(rows * columns, 4)``, row by row."""
+    import torch
+
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    corners = [
+        left + width * x / columns,
+        top + height * y / rows,
+        left + width * (x + 1) / columns,
+        top + height * (y + 1) / rows,
+    ]
+    return torch.stack([corner.flatten().float() for corner in corners], dim=1)
+
+
+def _tiled(tiles: Sequence[tuple[int, int]], side: int) -> list[Tensor]:
+    """Tiles of ``side`` x ``side`` tokens at ``(row, column)`` each, which together cover the picture."""
+    rows, columns = 1 + max(row for row, _ in tiles), 1 + max(column for _, column in tiles)
+    return [
+        cells(side, side, left=column / columns, top=row / rows, width=1 / columns, height=1 / rows)
+        for row, column in tiles
+    ]
+
+
+def idefics_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Idefics3 and SmolVLM2: tiles row by row, each a square of tokens, then the whole picture once more.
+
+    Source: ``Idefics3Processor.replace_image_token``. Rows and columns are read from the ``<row_i_col_j>`` tokens:
+    ``get_number_of_image_patches`` rounds otherwise than the image processor itself (transformers 5.19).
+    """
+    import torch
+
+    side = isqrt(processor.image_seq_len)
+    found: list[Tensor] = []
+    tiles: list[tuple[int, int]] = []
+    marker = ""
+    for token, run in groupby(processor.tokenizer.convert_ids_to_tokens(input_ids)):
+        if token != processor.image_token:
+            marker = token
+            continue
+        if len(list(run)) != side * side:
+            raise ModelError(f"a tile has other than {side} x {side} image tokens; the text was cut inside a picture")
+        match = re.fullmatch(r"<row_(\d+)_col_(\d+)>", marker)
+        if match:
+            tiles.append((int(match.group(1)) - 1, int(match.group(2)) - 1))
+        else:
+            found.append(torch.cat([*(_tiled(tiles, side) if tiles else []), cells(side, side)]))
+            tiles = []
+    return found
+
+
+def qwen_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Qwen2-VL to Qwen3-VL: merged patches row by row.
+
+    Source: ``image_grid_thw`` counts patches before ``merge_size`` x ``merge_size`` of them become one token.
+    """
+    merge = processor.image_processor.merge_size
+    grids = pictures.inputs["image_grid_thw"].tolist() if "image_grid_thw" in pictures.inputs else []
+    return [cells(height // merge, width // merge) for _, height, width in grids]
+
+
+def gemma_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Gemma 3: one square of tokens a picture, whatever its shape; pan and scan is off by default."""
+    side = isqrt(processor.image_seq_length)
+    return [cells(side, side) for _ in pictures.sizes]
+
+
+def internvl_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """InternVL 3: tiles row by row, then the whole picture once more where there are several.
+
+    Source: ``GotOcr2ImageProcessor.crop_image_to_patches``.
+    """
+    import torch
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    images, side = processor.image_processor, isqrt(processor.image_seq_length)
+    tile = (images.size["height"], images.size["width"])
+    found = []
+    for width, height in pictures.sizes:
+        columns, rows = get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
+        parts = _tiled([(row, column) for row in range(rows) for column in range(columns)], side)
+        found.append(torch.cat(parts if len(parts) == 1 else [*parts, cells(side, side)]))
+    return found
+
+
+def llava_onevision_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """LLaVA-OneVision: the whole picture, then its tiles as one raster with a line break after each row.
+
+    Of several pictures each is seen as a whole only, with one line break. Padding of the tiles is cut away by the
+    model, so that the raster covers the picture.
+
+    Source: ``LlavaOnevisionModel.pack_image_features``.
+    """
+    import torch
+
+    side = isqrt(processor.num_image_tokens)
+    line_break = torch.tensor([[1.0, 1.0, 1.0, 1.0]])
+    if len(pictures.sizes) > 1:
+        return [torch.cat([cells(side, side), line_break]) for _ in pictures.sizes]
+    found = []
+    tile = processor.image_processor.size["height"]
+    for width, height in pictures.sizes:
+        rows, columns = _llava_raster(processor, (width, height), tile, side)
+        raster = cells(rows, columns).view(rows, columns, 4)
+        breaks = line_break.expand(rows, 1, 4)
+        found.append(torch.cat([cells(side, side), torch.cat([raster, breaks], dim=1).flatten(0, 1)]))
+    return found
+
+
+def _llava_raster(processor: Any, size: tuple[int, int], tile: int, side: int) -> tuple[int, int]:
+    from transformers.image_processing_utils import select_best_resolution
+
+    width, height = size
+    best = select_best_resolution([height, width], processor.image_processor.image_grid_pinpoints)
+    features, rows = processor._get_unpadded_features(height, width, side, side, best[0] // tile, best[1] // tile)
+    return rows, features // rows

@@ -1,0 +1,63 @@
+"""Tiny models of every family with random weights, for tests and for the demo.
+
+They are stock architectures with stock processors, saved as any other model is, so that what runs on them is the
+real loading, training, tagging and serving code. They know nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.models.tiny import idefics, others, qwen
+from instruct_mner.models.tiny.tokenizer import Vocabulary, train_tokenizer
+
+Builder = Callable[[Any, int, int], tuple[Any, Any]]
+
+_FAMILIES: dict[str, tuple[Vocabulary, Builder]] = {
+    "idefics3": (idefics.VOCABULARY, idefics.build_idefics3),
+    "smolvlm": (idefics.VOCABULARY, idefics.build_smolvlm),
+    "qwen2_vl": (qwen.VOCABULARY, qwen.build_qwen2_vl),
+    "qwen2_5_vl": (qwen.VOCABULARY, qwen.build_qwen2_5_vl),
+    "qwen3_vl": (qwen.VOCABULARY, qwen.build_qwen3_vl),
+    "gemma3": (others.GEMMA_VOCABULARY, others.build_gemma3),
+    "internvl": (others.INTERNVL_VOCABULARY, others.build_internvl),
+    "llava_onevision": (others.LLAVA_VOCABULARY, others.build_llava_onevision),
+}
+
+
+def build_tiny(
+    family: str,
+    folder: Path,
+    *,
+    texts: Iterable[str],
+    vocabulary: int = 600,
+    width: int = 64,
+    layers: int = 2,
+    seed: int = 0,
+) -> Path:
+    """Makes a model with random weights and its processor, and saves both.
+
+    Args:
+        family: A key of ``FAMILIES``.
+        folder: Where to save them.
+        texts: What the byte-level BPE tokenizer is trained on.
+        vocabulary: Its size.
+        width: Width of the decoder, a multiple of 32.
+        layers: Its number of layers.
+        seed: Seed of the weights.
+    """
+    from transformers import set_seed
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    set_seed(seed)
+    words, build = _FAMILIES[family]
+    tokenizer = train_tokenizer(words, texts, vocabulary)
+    model, processor = build(tokenizer, width, layers)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
