@@ -32,9 +32,7 @@ OUTPUT = ROOT / "eval" / "gates.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the gates that are named, or all; the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="gates to run; all without any")
     parser.add_argument("--list", action="store_true", help="say what the gates are, and run none")
     chosen = parser.parse_args(arguments)
@@ -46,23 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name:22} {str(gate.__doc__).splitlines()[0]}")
         return 0
     quiet_libraries()
-    entries = _read() if chosen.names else {}
     failed = False
     for name in chosen.names or GATES:
-        entries[name] = run_gate(name)
-        failed = failed or not (entries[name]["passed"] or _is_skipped(entries[name]))
-        _write(entries)
+        entry = run_gate(name)
+        failed = failed or not (entry["passed"] or _is_skipped(entry))
+        # After each gate, so that a run that is stopped keeps what it has shown.
+        _write({**_read(), name: entry})
     return int(failed)
 
 
 def run_gate(name: str) -> dict[str, Any]:
     """Runs one gate and prints what came of it; its entry."""
     print(f"{name} …", flush=True)
-    begin = time.perf_counter()
+    commit, begin = _commit(), time.perf_counter()
     try:
         result = GATES[name]()
     except SkippedGateError as reason:
-        result = Result(value="skipped", bound=str(reason), passed=False)
+        result = Result(value=f"skipped: {reason}", bound="its input is here", passed=False)
     except Exception as error:
         # A gate that breaks off has not passed; the others are to run all the same.
         result = Result(value=f"broke off: {error!r}", bound="runs through", passed=False)
@@ -71,19 +69,18 @@ def run_gate(name: str) -> dict[str, Any]:
         "value": result.value,
         "bound": result.bound,
         "passed": result.passed,
-        "commit": _commit(),
+        "commit": commit,
         "machine": _machine(),
         "seconds": round(time.perf_counter() - begin, 1),
     }
     verdict = "SKIPPED" if _is_skipped(entry) else "passed" if result.passed else "FAILED"
     print(f"  {verdict} in {entry['seconds']} s; {result.bound}", flush=True)
-    if not _is_skipped(entry):
-        print(f"  {json.dumps(result.value, ensure_ascii=False)}", flush=True)
+    print(f"  {json.dumps(result.value, ensure_ascii=False)}", flush=True)
     return entry
 
 
 def _is_skipped(entry: dict[str, Any]) -> bool:
-    return bool(entry["value"] == "skipped")
+    return str(entry["value"]).startswith("skipped: ")
 
 
 def _machine() -> str:
@@ -112,7 +109,7 @@ def _read(path: Path = OUTPUT) -> dict[str, dict[str, Any]]:
 
 def _write(entries: dict[str, dict[str, Any]]) -> None:
     """All entries in the order of the gates; the file is replaced whole, or left as it is."""
-    ordered = [entries[name] for name in (*GATES, *sorted(set(entries) - set(GATES))) if name in entries]
+    ordered = [entries[name] for name in GATES if name in entries]
     with replacing(OUTPUT) as file:
         file.write(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n")
 

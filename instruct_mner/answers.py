@@ -172,20 +172,6 @@ class Lines:
     spec: AnswerSpec
     num_images: int
 
-    def for_pictures(self, resized: Sequence[tuple[int, int] | None]) -> AnswerSpec:
-        """The spec for one post: where coordinates are pixels, none exceeds its largest picture.
-
-        Args:
-            resized: Width and height of each picture after the processor's resize.
-        """
-        sides = [side for size in resized if size is not None for side in size]
-        return self.model_copy(update={"box_range": max(sides)}) if self.box_range is None and sides else self
-
-    @property
-    def box_limit(self) -> int:
-        """The largest coordinate that may be written."""
-        return _LARGEST_SIDE if self.box_range is None else self.box_range
-
     def render(self, text: str, entities: Sequence[Entity]) -> str:
         """The gold answer; of several boxes the largest is written."""
         lines = []

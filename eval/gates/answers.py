@@ -92,15 +92,11 @@ def render_parse_identity() -> Result:
     )
 
 
-def _round_trip(
-    example: Example, sizes: dict[str, tuple[int, int]] | None
-) -> tuple[set[Span], str | None, int]:
+def _round_trip(example: Example, sizes: dict[str, tuple[int, int]] | None) -> tuple[set[Span], str | None, int]:
     """Gold spans that did not come back, what else is wrong, and the number of boxes that came back."""
     text = shown_text(example.text, SPECIAL_TOKENS)
     size = (1, 1) if sizes is None else _picture_size(example, sizes)
-    entities = (
-        [_in_model_units(entity, size) for entity in example.gold] if sizes is not None else example.gold
-    )
+    entities = [_in_model_units(entity, size) for entity in example.gold] if sizes is not None else example.gold
     spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC", "ORG", "OTHER", "MISC"]), grounded=sizes is not None)
     answer = spec.parse(text, spec.render(text, entities))
     gold = {_span(entity): entity for entity in example.gold}
@@ -111,9 +107,7 @@ def _round_trip(
     partly = [span for span in lost if not _is_partly_labelled(text, span, gold)]
     if partly:
         return lost, f"lost though all its surfaces are labelled: {partly}", 0
-    kept = (
-        [(gold[span], entity) for span, entity in found.items() if span in gold] if sizes is not None else []
-    )
+    kept = [(gold[span], entity) for span, entity in found.items() if span in gold] if sizes is not None else []
     far = [entity for entity, read in kept if not _box_is_near(entity, read, size)]
     problem = f"boxes more than a unit away: {far}" if far else None
     return lost, problem, sum(read.box is not None for _, read in kept)
@@ -132,9 +126,7 @@ def _is_partly_labelled(text: str, span: Span, gold: dict[Span, Entity]) -> bool
 
 
 def _in_model_units(entity: Entity, size: tuple[int, int]) -> Entity:
-    boxes = tuple(
-        Box(image=box.image, box=to_model_units(box.box, size, _CONVENTION)) for box in entity.boxes or ()
-    )
+    boxes = tuple(Box(image=box.image, box=to_model_units(box.box, size, _CONVENTION)) for box in entity.boxes or ())
     return entity.model_copy(update={"boxes": boxes})
 
 
@@ -148,12 +140,8 @@ def _box_is_near(gold: Entity, read: AnswerEntity, size: tuple[int, int]) -> boo
     ]
     areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in exact]
     # Boxes whose areas differ by less than rounding may be taken for one another.
-    candidates = [
-        box for box, area in zip(exact, areas, strict=True) if area >= max(areas) - 2 * _CONVENTION.range
-    ]
-    return any(
-        all(abs(said - side) <= 1 for said, side in zip(read.box.box, box, strict=True)) for box in candidates
-    )
+    candidates = [box for box, area in zip(exact, areas, strict=True) if area >= max(areas) - 2 * _CONVENTION.range]
+    return any(all(abs(said - side) <= 1 for said, side in zip(read.box.box, box, strict=True)) for box in candidates)
 
 
 def _picture_sizes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -24,9 +24,7 @@ def validate_counts() -> Result:
     )
 
 
-def _pairs(
-    name: str, decode: str, splits: list[Any], test_types: dict[str, int]
-) -> list[tuple[str, Any, Any]]:
+def _pairs(name: str, decode: str, splits: list[Any], test_types: dict[str, int]) -> list[tuple[str, Any, Any]]:
     """What was found beside what was published, a split each, and the types of the test split."""
     arguments = (str(shared_data(name)), "--missing-image", "text", "--decode", decode, "--json")
     report = run_program_json("validate", *arguments)

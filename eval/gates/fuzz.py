@@ -80,9 +80,7 @@ def parse_fuzz() -> Result:
         "wrong": len(wrong),
         "first wrong": wrong[:3],
     }
-    return Result(
-        value=value, bound="no exception, no span outside of the text or on another", passed=not wrong
-    )
+    return Result(value=value, bound="no exception, no span outside of the text or on another", passed=not wrong)
 
 
 def _completion(generator: random.Random, spec: AnswerSpec, text: str, num_images: int) -> str:
@@ -106,12 +104,7 @@ def _pathological(generator: random.Random, spec: AnswerSpec) -> str:
     """One piece over and over, behind the beginning of a line that is right."""
     repeated = generator.choice(_LONG) * generator.choice([50, 500, 5000])
     begin = f"{generator.choice(spec.labels.names)}: " if generator.random() < 0.7 else ""
-    return (
-        begin
-        + generator.choice(["", "a", "Bob [1"])
-        + repeated
-        + generator.choice(["", "]", " [1, 2, 3, 4]"])
-    )
+    return begin + generator.choice(["", "a", "Bob [1"]) + repeated + generator.choice(["", "]", " [1, 2, 3, 4]"])
 
 
 def _code_point(generator: random.Random) -> int:
@@ -133,8 +126,8 @@ def _entities(generator: random.Random, spec: AnswerSpec, text: str, num_images:
 
 
 def _box(generator: random.Random, spec: AnswerSpec, num_images: int) -> Box:
-    x0, y0 = (generator.randrange(spec.box_range) for _ in range(2))
-    x1, y1 = (generator.randint(low + 1, spec.box_range) for low in (x0, y0))
+    x0, y0 = (generator.randrange(spec.box_limit) for _ in range(2))
+    x1, y1 = (generator.randint(low + 1, spec.box_limit) for low in (x0, y0))
     return Box(image=generator.randrange(num_images), box=(x0, y0, x1, y1))
 
 

@@ -89,16 +89,14 @@ def random_spec(generator: random.Random) -> AnswerSpec:
     return AnswerSpec(
         labels=generator.choice(_LABEL_SETS),
         grounded=generator.random() < 0.6,
-        box_range=generator.choice([1000, 1000, 999, 100, 7, 1]),
+        box_range=generator.choice([1000, 1000, 999, 100, 7, 1, None]),
         segmentation=generator.choice(["words", "characters"]),
         max_entities=generator.choice([24, 24, 3, 1]),
         prefix=generator.choice(["", " "]),
     )
 
 
-def what_is_wrong(
-    spec: AnswerSpec, text: str, completion: str, num_images: int, answer: Answer
-) -> str | None:
+def what_is_wrong(spec: AnswerSpec, text: str, completion: str, num_images: int, answer: Answer) -> str | None:
     """The first thing that an answer must never hold, in words; ``None`` where there is nothing."""
     end = 0
     for entity in answer.entities:
@@ -112,7 +110,7 @@ def what_is_wrong(
             return f"written as {written!r}"
         if entity.box is not None:
             x0, y0, x1, y1 = entity.box.box
-            ordered = 0 <= x0 < x1 <= spec.box_range and 0 <= y0 < y1 <= spec.box_range
+            ordered = 0 <= x0 < x1 <= spec.box_limit and 0 <= y0 < y1 <= spec.box_limit
             if not spec.grounded or not ordered or entity.box.image >= num_images:
                 return f"box {entity.box}"
     return None

@@ -25,7 +25,8 @@ def seqeval() -> Result:
         for _ in range(1000):
             gold = generator.sample(whole, _SENTENCES)
             predicted = cases.corrupted(gold, generator.choice([0.02, 0.1, 0.5]), generator)
-            worst[decode] = max(worst[decode], cases.largest_difference(gold, predicted, decode))
+            difference = cases.largest_difference(gold, predicted, decode)
+            worst[decode] = max(worst[decode], float(difference))
     return Result(value=worst, bound="largest difference at most 1e-12", passed=max(worst.values()) <= 1e-12)
 
 

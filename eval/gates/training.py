@@ -42,9 +42,7 @@ def _real_tweets(folder: Path) -> list[Example]:
     for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines():
         tweet = json.loads(line)
         text, entities = join_tokens(tweet["tokens"], decode_spans(tweet["labels"]))
-        examples.append(
-            Example(id=tweet["id"], text=text, images=(tweet["image"],), entities=tuple(entities))
-        )
+        examples.append(Example(id=tweet["id"], text=text, images=(tweet["image"],), entities=tuple(entities)))
     return examples
 
 
@@ -59,7 +57,8 @@ def _learnt_by_heart(family: str, folder: Path, posts: Path, pictures: Path) -> 
         output=folder / family,
     )
     arguments = ("--images", str(pictures))
-    return _finetune_tag_evaluate(config, folder / family, str(posts), arguments)["micro"]["f1"] * 100
+    scores = _finetune_tag_evaluate(config, folder / family, str(posts), arguments)
+    return 100 * float(scores["micro"]["f1"])
 
 
 def twitter2015_epoch() -> Result:
@@ -117,9 +116,7 @@ def _finetune_tag_evaluate(config: dict[str, Any], run: Path, data: str, argumen
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     run_program("finetune", str(path), threads=_THREADS)
     run_program("tag", data, "--model", str(run), "-o", str(predicted), *arguments, threads=_THREADS)
-    return run_program_json(
-        "evaluate", data, str(predicted), "--json", "--resamples", "1000", threads=_THREADS
-    )
+    return run_program_json("evaluate", data, str(predicted), "--json", "--resamples", "1000", threads=_THREADS)
 
 
 def bare_trl() -> Result:

@@ -64,9 +64,7 @@ def grammar_walks() -> Result:
         "wrong": len(wrong),
         "first wrong": wrong[:3],
     }
-    passed = (
-        not wrong and counts["walks"] == _WALKS and not counts["malformed"] and not counts["hallucinated"]
-    )
+    passed = not wrong and counts["walks"] == _WALKS and not counts["malformed"] and not counts["hallucinated"]
     return Result(
         value=value,
         bound="all parse; malformed 0, hallucinated 0; at least 20,000 walks that name something",
@@ -99,9 +97,7 @@ def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -
         return "", "a character was cut"
 
 
-def _examine(
-    spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]
-) -> str | None:
+def _examine(spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]) -> str | None:
     """Parses a completion, adds to the counts, and says what is wrong with it."""
     answer = spec.parse(text, completion, num_images)
     rejected = answer.rejected

@@ -48,16 +48,18 @@ class TransformersEngine:
         """
         import torch
 
-        torch.manual_seed(seed)
         order = sorted(range(len(requests)), key=lambda index: self._length(requests[index]))
         answers: dict[int, Completion] = {}
         was_training = self._loaded.model.training
         self._loaded.model.eval()
+        # What is drawn here must not move the random numbers of a training that this interrupts.
         try:
-            for start in range(0, len(order), self._batch_size):
-                indices = order[start : start + self._batch_size]
-                batch = [requests[index] for index in indices]
-                answers.update(zip(indices, self._generate_batch(batch, temperature), strict=True))
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                for start in range(0, len(order), self._batch_size):
+                    indices = order[start : start + self._batch_size]
+                    batch = [requests[index] for index in indices]
+                    answers.update(zip(indices, self._generate_batch(batch, temperature), strict=True))
         finally:
             self._loaded.model.train(was_training)
         return [answers[index] for index in range(len(requests))]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from instruct_mner.errors import ModelError, listing
+from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.pixels import PixelLimits
 
@@ -60,7 +60,12 @@ def _dtype(config: Any, dtype: Dtype) -> Any:
 
 
 def load_model(
-    name: str, *, revision: str | None = None, dtype: Dtype = "auto", pixels: PixelLimits | None = None
+    name: str,
+    *,
+    revision: str | None = None,
+    dtype: Dtype = "auto",
+    pixels: PixelLimits | None = None,
+    quantized: bool = False,
 ) -> LoadedModel:
     """Loads a base model or a fully tuned one, with its processor.
 
@@ -69,6 +74,7 @@ def load_model(
         revision: Commit, branch or tag on the hub.
         dtype: ``auto`` keeps the model's own, but never float16.
         pixels: Limits on the size of pictures.
+        quantized: Hold the decoder's linear layers in 4 bits (NF4), for QLoRA.
 
     Raises:
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
@@ -83,7 +89,11 @@ def load_model(
         family = find_family(config.model_type)
         processor = AutoProcessor.from_pretrained(name, revision=revision)
         model = AutoModelForImageTextToText.from_pretrained(
-            name, revision=revision, dtype=_dtype(config, dtype), use_safetensors=True
+            name,
+            revision=revision,
+            dtype=_dtype(config, dtype),
+            use_safetensors=True,
+            quantization_config=_nf4(family) if quantized else None,
         )
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
@@ -92,8 +102,29 @@ def load_model(
             "files and *.safetensors is needed)"
         ) from error
     limit_pixels(processor, family, pixels or PixelLimits())
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if not quantized:  # bitsandbytes has placed its layers already
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
     return LoadedModel(model, processor, family, name, getattr(config, "_commit_hash", None))
+
+
+def _nf4(family: Family) -> Any:
+    """The 4-bit form of the QLoRA paper; vision tower, projector and output embedding stay as they are.
+
+    Source: arXiv:2305.14314, section 3.
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+    from transformers.utils import is_bitsandbytes_available
+
+    if not is_bitsandbytes_available():
+        raise ConfigError("tuning: qlora needs bitsandbytes: pip install 'instruct-mner[qlora]'")
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        llm_int8_skip_modules=["lm_head", *family.vision_paths],
+    )
 
 
 def limit_pixels(processor: Any, family: Family, pixels: PixelLimits) -> None:

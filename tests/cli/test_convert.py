@@ -8,7 +8,7 @@ import pytest
 from instruct_mner.cli import main
 from instruct_mner.data import load
 
-SETS = ["twitter2015", "twitter2015_repaired", "twitter2017", "gmner"]
+SETS = ["twitter2015", "twitter2015_repaired", "twitter2017", "gmner", "fmnerg"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -83,3 +83,18 @@ def test_published_sets_come_back_equal(
     for split, dataset in before.items():
         # Without a folder of pictures their names are kept, so the posts are equal to the last field.
         assert after[split].examples == dataset.examples
+
+
+def test_captions(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captions = tmp_path / "captions.txt"
+    captions.write_text("1.png :two men\n")
+    assert run(monkeypatch, folder, tmp_path / "out", "--captions", captions) == 0
+    train, test = load(str(tmp_path / "out")).values()
+    assert train.examples[0].context is not None
+    assert train.examples[0].context.caption == "two men"
+    assert test.examples[0].context is None
+    said = capsys.readouterr().err
+    assert "set/train: 1 posts got a caption (0 had another), 0 have pictures without one, 0 have no picture" in said
+    assert "set/test: 0 posts got a caption (0 had another), 1 have pictures without one" in said

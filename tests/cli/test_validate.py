@@ -49,16 +49,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stopped.value.code or 0)
 
 
-def test_a_good_set(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_good_set(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, f"jsonl:{folder}", "--json") == 0
     output = capsys.readouterr()
     report = json.loads(output.out)
     [split] = report["datasets"]
     assert len(split.pop("sha256")) == 64
     assert split == {
-        "name": "set/train", "format": "jsonl", "path": str(folder / "train.jsonl"), "num_posts": 4,
+        "name": "set/train", "format": "jsonl", "path": str(folder / "train.jsonl"), "known": None, "num_posts": 4,
         "num_unannotated": 1, "num_entities": {"tolerant": 3, "strict": 3}, "num_by_label": {"PER": 3},
         "num_with_pictures": 2, "num_missing_pictures": 0, "num_posts_lacking": 0, "num_groundable": 2,
     }  # fmt: skip
@@ -68,9 +66,7 @@ def test_a_good_set(
 def test_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, f"conll:{folder}", f"jsonl:{folder}", "--missing-image", "text") == 0
     head, conll, jsonl, last = capsys.readouterr().out.splitlines()
-    words = [
-        " ".join(word for place, word in enumerate(line.split()) if place != 2) for line in (conll, jsonl)
-    ]
+    words = [" ".join(word for place, word in enumerate(line.split()) if place != 2) for line in (conll, jsonl)]
     assert " ".join(head.split()[:6]) == "split format sha256 posts with picture"
     assert words == [
         "set/test conll 1 1 1 2 1 - LOC 1, PER 1",
@@ -103,15 +99,11 @@ def test_every_problem_is_listed(
     assert "error: 63 problem(s) found:" in output.err
     assert "nowhere: there is no such file" in output.err
     assert f"{path}:34: text: Field required" in output.err
-    assert (
-        "box [0, 0, 20, 40] of 'Ann' lies outside of images/1.jpg, 40 x 20 pixels when upright" in output.err
-    )
+    assert "box [0, 0, 20, 40] of 'Ann' lies outside of images/1.jpg, 40 x 20 pixels when upright" in output.err
     assert "2.jpg: " in output.err
 
 
-def test_an_unknown_format_stops_at_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_format_stops_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "jsnl:x") == 2
     assert capsys.readouterr().err.startswith("error: jsnl:x: unknown format 'jsnl'; did you mean 'jsonl'?")
 
@@ -124,3 +116,18 @@ def test_help_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_published_sets_are_named(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [shared_data / "twitter2015" / "test.txt", shared_data / "twitter2015_repaired" / "test.txt"]
+    assert run(monkeypatch, *data, "--missing-image", "text") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "twitter2015/test is Twitter-2015 (original labels), test" in lines
+    assert "twitter2015_repaired/test is Twitter-2015 (repaired labels), test" in lines
+    fmnerg = f"fmnerg:{shared_data / 'fmnerg' / 'test.txt'}"
+    assert run(monkeypatch, fmnerg, "--missing-image", "text", "--label-column", "coarse", "--json") == 0
+    [split] = json.loads(capsys.readouterr().out)["datasets"]
+    assert split["known"] == "FMNERG (coarse labels), test"
+    assert len(split["num_by_label"]) == 8

@@ -1,0 +1,45 @@
+"""Merges an adapter into its base, for servers and tools that take whole models only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.manifest import Manifest
+from instruct_mner.models.loading import load_adapter, load_model
+
+
+def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None) -> Path:
+    """Writes the base with an adapter merged into it, in bfloat16, with processor and ``mner.json``.
+
+    The base is loaded afresh, never taken from a training in 4 bits: merging into rounded weights would round the
+    adapter too.
+
+    Args:
+        adapter: The adapter, or its run folder.
+        output: The folder to write, which must not exist.
+        base_model: Where the base lies now, if not where ``mner.json`` says.
+
+    Raises:
+        MnerError: The output exists, or adapter and base do not fit.
+    """
+    if output.exists():
+        raise ConfigError(f"{output} exists; choose another folder or remove it")
+    folder = adapter / "adapter" if (adapter / "adapter").is_dir() else adapter
+    manifest, prompt = Manifest.load(folder)
+    if manifest.tuning == "full":
+        raise ModelError(f"{folder} is a whole model already: there is nothing to merge")
+    base = load_model(
+        base_model or manifest.base_model,
+        revision=None if base_model else manifest.base_revision,
+        dtype="bfloat16",
+        pixels=manifest.pixels,
+    )
+    merged = load_adapter(base, folder).model.merge_and_unload(safe_merge=True)
+    # Written beside its place and moved there whole: a folder that exists is a model.
+    unfinished = output.with_name(f"{output.name}.partial")
+    merged.save_pretrained(unfinished)
+    base.processor.save_pretrained(unfinished)
+    manifest.model_copy(update={"tuning": "full"}).save(unfinished, prompt)
+    unfinished.rename(output)
+    return output
