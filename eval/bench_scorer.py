@@ -39,10 +39,7 @@ def read_tags(path: Path) -> Tags:
 def corrupt(gold: Tags, rate: float, random_tags: random.Random) -> Tags:
     """The same sequences with a share of the tags replaced by other tags of the set."""
     tags = sorted({tag for sequence in gold for tag in sequence})
-    return [
-        [random_tags.choice(tags) if random_tags.random() < rate else tag for tag in sequence]
-        for sequence in gold
-    ]
+    return [[random_tags.choice(tags) if random_tags.random() < rate else tag for tag in sequence] for sequence in gold]
 
 
 def best_seconds(measured: Callable[[], object], repeats: int) -> float:
@@ -61,9 +58,7 @@ def speed_ratios(gold: Tags, predicted: Tags, decode: Decode, repeats: int) -> d
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ours = best_seconds(lambda: score_tags(gold, predicted, decode), 3 * repeats)
-        report = best_seconds(
-            lambda: classification_report(gold, predicted, output_dict=True, **strict), repeats
-        )
+        report = best_seconds(lambda: classification_report(gold, predicted, output_dict=True, **strict), repeats)
         single = best_seconds(lambda: f1_score(gold, predicted, **strict), repeats)
     return {"ours_seconds": ours, "classification_report": report / ours, "f1_score": single / ours}
 

@@ -45,9 +45,7 @@ _BROKEN = (
 _REMEDY = "save it again as JPEG or PNG, or take it out of its post"
 
 
-def open_image(
-    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
-) -> Image.Image:
+def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
     """Opens a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
 
     Args:
@@ -105,9 +103,7 @@ def _open(source: Path | bytes, max_pixels: int, max_bytes: int) -> Image.Image:
         raise DataError(f"{name}: not a picture that can be used ({reason}); {_REMEDY}") from None
     width, height = image.size
     if width * height > max_pixels:
-        raise DataError(
-            f"{name}: {width} x {height} pixels, more than the {max_pixels} allowed; make it smaller"
-        )
+        raise DataError(f"{name}: {width} x {height} pixels, more than the {max_pixels} allowed; make it smaller")
     return image
 
 

@@ -33,13 +33,27 @@ class PromptStamp(Record):
 
 
 class DatasetStamp(Record):
-    """Which file, by hash: two data sets of one name are told apart."""
+    """Which file, by hash: two data sets of one name are told apart.
 
-    role: Literal["train", "dev"]
+    Attributes:
+        role: ``train``; ``dev`` chose the checkpoint; ``evaluation`` was declared, and guarded against leaks.
+        name: Folder and split.
+        format: The reader that made it.
+        sha256: ``Dataset.sha256``.
+        num_posts: Posts that were used.
+        known: Name of the published set that it is.
+        file_sha256: Of the file alone, where ``sha256`` covers more.
+        num_dropped: Posts that were left out because they stand in an evaluation set.
+    """
+
+    role: Literal["train", "dev", "evaluation"]
     name: str
     format: str
     sha256: str
     num_posts: int
+    known: str | None = None
+    file_sha256: str | None = None
+    num_dropped: int = 0
 
 
 class Manifest(Record):
@@ -57,14 +71,15 @@ class Manifest(Record):
         box_convention: ``relative`` or ``absolute`` coordinates in answers.
         versions: Of the libraries that trained it.
         seed: Seed of the run.
-        datasets: What it was trained on and chosen by.
+        datasets: What it was trained on and chosen by, and what it was declared to be evaluated on.
+        leaked: What it was trained on although it stands in an evaluation set, a line for each pair of sets.
     """
 
     format_version: Literal[1] = 1
     base_model: str
     base_revision: str | None = None
     family: str
-    tuning: Literal["none", "lora", "full"]
+    tuning: Literal["none", "lora", "qlora", "full"]
     prompt: PromptStamp
     answer: AnswerSpec
     pixels: PixelLimits = PixelLimits()
@@ -73,6 +88,7 @@ class Manifest(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     seed: int | None = None
     datasets: tuple[DatasetStamp, ...] = ()
+    leaked: tuple[str, ...] = ()
 
     def save(self, folder: Path, prompt: Prompt) -> None:
         """Writes ``mner.json`` and ``prompt.jinja`` into a folder."""

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from instruct_mner.models.families import FAMILIES
-
 # Deadlines fail on a machine that is busy with something else; pytest-timeout stops what hangs.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
@@ -22,11 +20,6 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("the real data sets are not beside this checkout (../shared/data)")
     return path
-
-
-FAMILY_NAMES = tuple(FAMILIES)
-# One whose forward takes loss arguments, and one whose does not: TRL scales their losses differently.
-BOTH_KINDS = ("idefics3", "qwen3_vl")
 
 
 @pytest.fixture(scope="session")

@@ -52,3 +52,15 @@ def test_every_wrong_field_is_named(tmp_path) -> None:
     path.write_text(json.dumps(values))
     with pytest.raises(ModelError, match=r"(?s)tuning.*answer\.box_range|answer\.box_range.*tuning"):
         Manifest.load(tmp_path)
+
+
+def test_a_manifest_from_before_the_leak_guard_still_loads(tmp_path) -> None:
+    MANIFEST.save(tmp_path, PROMPT)
+    path = tmp_path / "mner.json"
+    values = json.loads(path.read_text())
+    del values["leaked"]
+    for stamp in values["datasets"]:
+        for name in ("known", "file_sha256", "num_dropped"):
+            del stamp[name]
+    path.write_text(json.dumps(values))
+    assert Manifest.load(tmp_path) == (MANIFEST, PROMPT)

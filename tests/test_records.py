@@ -47,9 +47,7 @@ def test_records_are_frozen_and_closed() -> None:
 def test_entities_are_put_in_text_order() -> None:
     example = Example(id="1", text="Ann met Bob", entities=(BOB, ANN))
     assert example.gold == (ANN, BOB)
-    raw = Example.model_validate(
-        {"id": 1, "text": "Ann met Bob", "entities": [BOB.model_dump(), ANN.model_dump()]}
-    )
+    raw = Example.model_validate({"id": 1, "text": "Ann met Bob", "entities": [BOB.model_dump(), ANN.model_dump()]})
     assert raw == example
 
 

@@ -7,24 +7,42 @@ from typing import Annotated, Literal
 
 import typer
 
+from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
+
 
 def run(
-    data: Annotated[str, typer.Argument(help="A path, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")],
+    data: Annotated[
+        str, typer.Argument(help="A path, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA")
+    ],
     out: Annotated[Path, typer.Argument(help="A .jsonl file; or a folder, for all splits.", metavar="OUT")],
     *,
     split: Annotated[str | None, typer.Option(help="Only this split: train, dev, test.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")] = None,
+    images: ImagesOption = None,
     decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
+    label_column: LabelColumnOption = "fine",
+    xml: XmlOption = None,
     missing_image: Annotated[
         Literal["error", "text", "skip", "keep"],
         typer.Option(help="Posts whose picture is missing: an error, kept as text, left out, or kept as is."),
     ] = "error",
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ready-made captions, put into the context of posts: JSON, or lines NAME :CAPTION.", metavar="FILE"
+        ),
+    ] = None,
 ) -> None:
     """Write any known format as JSONL, with pictures named relative to the written file."""
     from instruct_mner.data import load
+    from instruct_mner.data.captions import add_captions, read_captions
     from instruct_mner.data.conversion import choose_outputs, write_converted
 
-    splits = load(data, images=images, decode=decode, missing_image=missing_image)
+    texts = None if captions is None else read_captions(captions)
+    splits = load(data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml)
     for dataset, path in choose_outputs(splits, out, split):
-        write_converted(dataset, path)
+        captioned = dataset
+        if texts is not None:
+            captioned, counts = add_captions(dataset, texts)
+            typer.echo(f"{dataset.name}: {counts}", err=True)
+        write_converted(captioned, path)
         typer.echo(f"{dataset.name}: {len(dataset.examples)} posts written to {path}", err=True)

@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
+
 
 def run(
     gold: Annotated[
-        str,
-        typer.Argument(metavar="GOLD", help="Annotated posts: a path, or format:path (conll:, gmner:, jsonl:)."),
+        str, typer.Argument(metavar="GOLD", help="Annotated posts: a path, or FORMAT:PATH, as validate takes it.")
     ],
     predicted: Annotated[
-        Path,
-        typer.Argument(metavar="PRED", help="JSONL of predictions, as `tag` writes it; every post once."),
+        Path, typer.Argument(metavar="PRED", help="JSONL of predictions, as `tag` writes it; every post once.")
     ],
     compared: Annotated[
-        Path | None,
-        typer.Argument(metavar="PRED2", help="Predictions to compare with PRED, by a paired bootstrap."),
+        Path | None, typer.Argument(metavar="PRED2", help="Predictions to compare with PRED, by a paired bootstrap.")
     ] = None,
     *,
     decode: Annotated[
@@ -37,8 +36,17 @@ def run(
             "papers on LLMs do so, and it inflates the score."
         ),
     ] = "offset",
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the pictures; scoring opens none of them.")
+    images: ImagesOption = None,
+    label_column: LabelColumnOption = "fine",
+    xml: XmlOption = None,
+    of_run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--run",
+            metavar="FOLDER",
+            help="Run or adapter that made PRED; given twice, also that of PRED2. The report then says what it was "
+            "trained on, and LEAKED where the gold or posts of an evaluation set were.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
@@ -57,6 +65,9 @@ def run(
         decode=decode,
         match=match,
         images=images,
+        label_column=label_column,
+        xml=xml,
+        runs=of_run or (),
         seed=seed,
         num_resamples=resamples,
     )

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
 
 if TYPE_CHECKING:
     from instruct_mner.records import Example
 
 
 def run(
-    data: Annotated[list[str], typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, jsonl).", metavar="DATA")],
+    data: Annotated[
+        list[str],
+        typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA"),
+    ],
     *,
-    images: Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")] = None,
+    images: ImagesOption = None,
     decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
+    label_column: LabelColumnOption = "fine",
+    xml: XmlOption = None,
     missing_image: Annotated[
         Literal["error", "text", "skip"],
         typer.Option(help="Posts whose picture is missing: an error, kept as text, or left out."),
@@ -26,10 +32,18 @@ def run(
     """Count what data sets hold, and report every row, picture and box that is wrong."""
     import json
 
-    from instruct_mner.data.validation import survey, table
+    from instruct_mner.data.validation import known_sets, survey, table
     from instruct_mner.errors import DataError, listing
 
-    counts, problems = survey(data, images=images, decode=decode, missing_image=missing_image, track=_track)
+    counts, problems = survey(
+        data,
+        images=images,
+        decode=decode,
+        missing_image=missing_image,
+        label_column=label_column,
+        xml=xml,
+        track=_track,
+    )
     if as_json:
         datasets = [split.as_dict() for split in counts]
         report = {
@@ -40,7 +54,7 @@ def run(
         }
         typer.echo(json.dumps(report, ensure_ascii=False))
     elif counts:
-        typer.echo("\n".join(table(counts, decode)))
+        typer.echo("\n".join([*table(counts, decode), *known_sets(counts)]))
         lacking = sum(split.num_posts_lacking for split in counts)
         if lacking and missing_image != "error":
             fate = "are read as text" if missing_image == "text" else "are left out"

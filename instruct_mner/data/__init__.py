@@ -1,48 +1,25 @@
 """Data sets: files of any known format to ``Example`` records.
 
-DATA is a path, or ``format:path``: ``conll:``, ``gmner:``, ``jsonl:``. A folder holds splits (``train``,
-``dev`` or ``valid``, ``test``); a file is one split.
+DATA is a path, or ``format:path``: ``conll:``, ``gmner:``, ``fmnerg:``, ``cmner:``, ``jsonl:``, ``hub:``. A folder
+holds splits (``train``, ``dev`` or ``valid``, ``test``); a file is one split. ``hub:`` is a folder or a name of Hugging
+Face ``datasets``, with ``#split`` for one of its splits.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from instruct_mner.data import conll, gmner, jsonl
 from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import Dataset, MissingImage, Reader, Reading
+from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading, ReadOptions
+from instruct_mner.data.formats import FORMATS, Format, find_files
 from instruct_mner.data.jsonl import write_jsonl
-from instruct_mner.errors import ConfigError, DataError, listing, suggest
+from instruct_mner.errors import ConfigError, DataError, listing
 
 __all__ = [
-    "FORMATS", "Dataset", "Decode", "Format", "MissingImage", "Reading",
+    "FORMATS", "Dataset", "Decode", "Format", "LabelColumn", "MissingImage", "Reading",
     "find_files", "load", "load_split", "read", "write_jsonl",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Format:
-    """A file format.
-
-    Attributes:
-        reader: Reads one file of it.
-        splits: Where the splits of a folder lie, with ``{}`` for the name of the split.
-    """
-
-    reader: Reader
-    splits: str
-
-
-FORMATS = {
-    "conll": Format(conll.read, "{}.txt"),
-    "gmner": Format(gmner.read, "txt/{}.txt"),
-    "jsonl": Format(jsonl.read, "{}.jsonl"),
-}
-"""All known formats; a new one is a file with a reader and a line here."""
-
-_SPLITS = {"train": ("train",), "dev": ("dev", "valid"), "test": ("test",)}
 
 
 def load(
@@ -51,6 +28,8 @@ def load(
     images: Path | None = None,
     decode: Decode = "tolerant",
     missing_image: MissingImage = "error",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
 ) -> dict[str, Dataset]:
     """Loads a data set.
 
@@ -61,15 +40,17 @@ def load(
         missing_image: What to do with posts whose pictures are not there: ``error``; ``text``: keep them as
             text, without boxes; ``skip``: leave them out; ``keep``: leave them as they are annotated, for
             work that opens no picture.
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG; without it, where the format usually has them.
 
     Returns:
         The splits by name, in the order train, dev, test; a file's name is its stem.
 
     Raises:
-        ConfigError: An unknown format, or no such folder of pictures.
+        ConfigError: An unknown format, or no such folder of pictures or boxes.
         DataError: Anything wrong in the files; all of it at once.
     """
-    readings = read(data, images=images, decode=decode)
+    readings = read(data, images=images, decode=decode, label_column=label_column, xml=xml)
     problems = [problem for reading in readings.values() for problem in reading.problems]
     if missing_image == "error":
         reports = [reading.dataset.missing_report() for reading in readings.values()]
@@ -85,6 +66,8 @@ def load_split(
     images: Path | None = None,
     decode: Decode = "tolerant",
     missing_image: MissingImage = "error",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
 ) -> Dataset:
     """Loads one split: a file, or a folder that holds one. Arguments and errors as of ``load``."""
     form, files = find_files(data)
@@ -92,90 +75,36 @@ def load_split(
         names = ", ".join(f"{form}:{path}" for path in files.values())
         raise ConfigError(f"{data} holds several splits; name one of them: {names}")
     [path] = files.values()
-    [dataset] = load(f"{form}:{path}", images=images, decode=decode, missing_image=missing_image).values()
+    [dataset] = load(
+        f"{form}:{path}",
+        images=images,
+        decode=decode,
+        missing_image=missing_image,
+        label_column=label_column,
+        xml=xml,
+    ).values()
     return dataset
 
 
-def read(data: str, *, images: Path | None = None, decode: Decode = "tolerant") -> dict[str, Reading]:
+def read(
+    data: str,
+    *,
+    images: Path | None = None,
+    decode: Decode = "tolerant",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+) -> dict[str, Reading]:
     """Reads a data set with whatever is wrong in it, for who wants to report rather than to fail.
 
     Raises:
-        ConfigError: An unknown format, or no such folder of pictures.
+        ConfigError: An unknown format, or no such folder of pictures or boxes.
         DataError: No such file, or a folder without splits.
     """
     form, files = find_files(data)
+    options = ReadOptions(images=images, decode=decode, label_column=label_column, xml=xml)
     readings = {}
     for split, path in files.items():
-        reading = FORMATS[form].reader(path, images=images, decode=decode)
+        reading = FORMATS[form].reader(path, options)
         folder = reading.dataset.name.rpartition("/")[0]
         readings[split] = replace(reading, dataset=replace(reading.dataset, name=f"{folder}/{split}"))
     return readings
-
-
-def find_files(data: str) -> tuple[str, dict[str, Path]]:
-    """The format of DATA, named or sniffed, and its files by split.
-
-    Raises:
-        ConfigError: An unknown format.
-        DataError: No such file, or a folder without splits.
-    """
-    form, path = _parse(data)
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder")
-    if path.is_dir():
-        return _splits_of(path, form)
-    return form or _sniff(path), {path.stem: path}
-
-
-def _parse(data: str) -> tuple[str | None, Path]:
-    prefix, colon, rest = data.partition(":")
-    # Two letters at least: one is a drive.
-    if not colon or not re.fullmatch(r"[A-Za-z]\w+", prefix) or Path(data).exists():
-        return None, Path(data)
-    if prefix not in FORMATS:
-        raise ConfigError(
-            f"{data}: unknown format {prefix!r}{suggest(prefix, FORMATS)}; known: {', '.join(FORMATS)}"
-        )
-    return prefix, Path(rest)
-
-
-def _sniff(path: Path) -> str:
-    if path.suffix == ".jsonl":
-        return "jsonl"
-    if path.suffix == ".txt":
-        # Read as CoNLL, the boxes of a GMNER split would be lost without a word.
-        return "gmner" if path.parent.name == "txt" and (path.parent.parent / "xml").is_dir() else "conll"
-    raise ConfigError(
-        f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}"
-    )
-
-
-def _splits_of(folder: Path, form: str | None) -> tuple[str, dict[str, Path]]:
-    found = {}
-    for name in [form] if form else list(FORMATS):
-        files = _files_of(folder, name)
-        if files:
-            found[name] = files
-    if not found:
-        forms = [form] if form else list(FORMATS)
-        wanted = " or ".join(FORMATS[name].splits.format("train|dev|valid|test") for name in forms)
-        raise DataError(
-            f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file"
-        )
-    if len(found) > 1:
-        choices = ", ".join(f"{name}:{folder}" for name in found)
-        raise ConfigError(f"{folder} holds splits in several formats; write one of {choices}")
-    return found.popitem()
-
-
-def _files_of(folder: Path, form: str) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for split, names in _SPLITS.items():
-        there = [path for name in names if (path := folder / FORMATS[form].splits.format(name)).is_file()]
-        if len(there) > 1:
-            raise ConfigError(
-                f"{folder}: {' and '.join(path.name for path in there)} are both its {split}; take one out"
-            )
-        if there:
-            files[split] = there[0]
-    return files

@@ -12,9 +12,7 @@ from instruct_mner.errors import ConfigError, suggest
 from instruct_mner.records import Example
 
 
-def choose_outputs(
-    splits: Mapping[str, Dataset], out: Path, split: str | None = None
-) -> list[tuple[Dataset, Path]]:
+def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None = None) -> list[tuple[Dataset, Path]]:
     """Which split goes to which file.
 
     Args:
@@ -50,9 +48,7 @@ def write_converted(dataset: Dataset, path: Path) -> None:
         # Without a folder of pictures there is nothing to be relative to: bare names, for a later --images.
         if root is None or not example.images:
             return example
-        names = tuple(
-            Path(os.path.relpath(root.resolve() / name, folder)).as_posix() for name in example.images
-        )
+        names = tuple(Path(os.path.relpath(root.resolve() / name, folder)).as_posix() for name in example.images)
         return example.model_copy(update={"images": names})
 
     write_jsonl(path, map(rename, dataset.examples))

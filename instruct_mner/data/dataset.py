@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from instruct_mner.data.bio import Decode
+from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.offsets import Segmentation
 from instruct_mner.records import Example
 
 MissingImage = Literal["error", "text", "skip", "keep"]
+LabelColumn = Literal["coarse", "fine"]
 
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""What a picture that is named by an id may end with, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Dataset:
 
     Attributes:
         name: Folder and split, ``twitter2015/test``.
-        format: The reader that made it: ``conll``, ``gmner``, ``jsonl``.
+        format: The reader that made it, a key of ``FORMATS``; ``fmnerg-coarse`` or ``fmnerg-fine`` for FMNERG.
         path: Its file.
-        sha256: Of the file; for GMNER, of the file and of the XML files of its posts, in their order.
+        sha256: Of all that the gold was made from: the file; for FMNERG the column that was chosen; for sets with
+            boxes the XML files of its posts, in their order.
         examples: The posts, in the order of the file.
         image_root: Where ``Example.images`` are looked for; ``None`` where no folder of pictures was found.
         missing_images: Names of the pictures that are not there, whatever was done about them.
+        file_sha256: Of the file alone, where ``sha256`` covers more.
+        segmentation: ``characters`` where the text is written without spaces between its tokens.
     """
 
     name: str
@@ -37,6 +44,13 @@ class Dataset:
     examples: tuple[Example, ...]
     image_root: Path | None = None
     missing_images: tuple[str, ...] = ()
+    file_sha256: str | None = None
+    segmentation: Segmentation = "words"
+
+    @property
+    def known(self) -> str | None:
+        """The name of a published set, told by hash: ``Twitter-2015 (original labels), test``; ``None`` for others."""
+        return known_name(self.sha256) or known_name(self.file_sha256)
 
     def picture_paths(self, example: Example) -> tuple[Path, ...]:
         """Where the pictures of one of the posts lie, in the order of ``Example.images``.
@@ -47,9 +61,7 @@ class Dataset:
         if not example.images:
             return ()
         if self.image_root is None:
-            raise DataError(
-                f"post {example.id!r} of {self.path} names pictures, but no folder of them was found"
-            )
+            raise DataError(f"post {example.id!r} of {self.path} names pictures, but no folder of them was found")
         return tuple(self.image_root / name for name in example.images)
 
     def without_missing(self, how: MissingImage) -> Dataset:
@@ -102,14 +114,31 @@ class Reading:
     num_entities: dict[Decode, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a user may choose of how a file is read; a reader takes no notice of what its format does not have.
+
+    Attributes:
+        images: Folder of the pictures; without it, where the format usually has them.
+        decode: How BIO tags become entities.
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG; without it, ``xml`` in the folder of the set.
+    """
+
+    images: Path | None = None
+    decode: Decode = "tolerant"
+    label_column: LabelColumn = "fine"
+    xml: Path | None = None
+
+
 class Reader(Protocol):
     """Reads one file of a format.
 
     Never raises for what is wrong in the file: that goes to ``Reading.problems``, all of it at once.
     """
 
-    def __call__(self, path: Path, *, images: Path | None, decode: Decode) -> Reading:
-        """Reads the file; pictures lie in ``images`` where it is given."""
+    def __call__(self, path: Path, options: ReadOptions) -> Reading:
+        """Reads the file."""
         ...
 
 
@@ -137,7 +166,7 @@ def picture_folder(folder: Path, images: Path | None) -> Path | None:
 
 def picture_name(identifier: str, root: Path | None) -> str:
     """File name of the picture of a post that is named by its id: ``.jpg``, unless another is what exists."""
-    for suffix in _PICTURE_SUFFIXES if root is not None else ():
+    for suffix in PICTURE_SUFFIXES if root is not None else ():
         if root is not None and (root / f"{identifier}{suffix}").is_file():
             return f"{identifier}{suffix}"
     return f"{identifier}.jpg"

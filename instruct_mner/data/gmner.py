@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from instruct_mner.data.bio import Decode, decode_spans, join_tokens
-from instruct_mner.data.conll import Post, count_entities, parse, to_example
-from instruct_mner.data.dataset import Dataset, Reading, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.bio import decode_spans, join_tokens
+from instruct_mner.data.columns import Layout, Post, count_entities, parse, to_example
+from instruct_mner.data.conll import picture_of
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_bytes
 from instruct_mner.records import Box, Coordinates, Entity, Example
 
@@ -34,28 +37,20 @@ Boxes = dict[str, list[Box]]
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read(path: Path, *, images: Path | None, decode: Decode) -> Reading:
+def read(path: Path, options: ReadOptions) -> Reading:
     """Reads ``folder/txt/<split>.txt`` with the boxes in ``folder/xml``; see ``Reader``."""
     folder = path.parent.parent
     content = read_bytes(path)
     digest = hashlib.sha256(content)
-    posts, problems = parse(content, path)
-    if not (folder / "xml").is_dir():
-        problems.append(
-            f"{folder / 'xml'}: there is no such folder; for posts without boxes, read as conll:{path}"
-        )
-    root = picture_folder(folder, images)
-    examples = []
-    for post in posts:
-        boxes: Boxes = {}
-        annotation = folder / "xml" / f"{post.id}.xml"
-        if annotation.is_file():
-            xml = read_bytes(annotation)
-            digest.update(xml)
-            boxes, reasons = parse_boxes(xml)
-            reasons += _unlinked(post, boxes)
-            problems += [f"{annotation}: {reason}" for reason in reasons]
-        examples.append(_with_boxes(to_example(post, root, decode), boxes))
+    posts, problems = parse(content, path, Layout())
+    root = picture_folder(folder, options.images)
+    examples = [to_example(post, picture_of(post, root), options.decode) for post in posts]
+    xml = xml_folder(folder, options.xml)
+    if xml is None:
+        problems.append(f"{folder / 'xml'}: there is no such folder; for posts without boxes, read as conll:{path}")
+    else:
+        examples, reasons = link_boxes(posts, examples, xml, digest.update)
+        problems += reasons
     dataset = Dataset(
         name=dataset_name(folder, path.stem),
         format="gmner",
@@ -64,8 +59,50 @@ def read(path: Path, *, images: Path | None, decode: Decode) -> Reading:
         examples=tuple(examples),
         image_root=root,
         missing_images=missing_pictures(examples, root),
+        file_sha256=hashlib.sha256(content).hexdigest(),
     )
     return Reading(dataset, tuple(problems), count_entities(posts))
+
+
+def xml_folder(folder: Path, chosen: Path | None) -> Path | None:
+    """Where the boxes lie: the folder that was given, else ``xml`` in the folder of the set, else ``None``.
+
+    Raises:
+        ConfigError: The user's choice is not a folder.
+    """
+    if chosen is None:
+        return folder / "xml" if (folder / "xml").is_dir() else None
+    if not chosen.is_dir():
+        raise ConfigError(f"--xml {chosen}: there is no such folder")
+    return chosen
+
+
+def link_boxes(
+    posts: Sequence[Post], examples: Sequence[Example], xml: Path, digest: Callable[[bytes], None]
+) -> tuple[list[Example], list[str]]:
+    """Gives every entity the boxes of its name.
+
+    Args:
+        posts: As they stand in the file.
+        examples: The same, as records.
+        xml: Folder of the boxes, a file a post.
+        digest: Is told every file that was used.
+
+    Returns:
+        The posts with boxes, and what is wrong in the files.
+    """
+    linked, problems = [], []
+    for post, example in zip(posts, examples, strict=True):
+        boxes: Boxes = {}
+        annotation = xml / f"{post.id}.xml"
+        if annotation.is_file():
+            content = read_bytes(annotation)
+            digest(content)
+            boxes, reasons = parse_boxes(content)
+            reasons += _unlinked(post, boxes)
+            problems += [f"{annotation}: {reason}" for reason in reasons]
+        linked.append(_with_boxes(example, boxes))
+    return linked, problems
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):

@@ -13,22 +13,22 @@ empty.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import Dataset, Reading, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.errors import suggest
 from instruct_mner.files import decode_lines, read_bytes, replacing
+from instruct_mner.offsets import Segmentation
 from instruct_mner.records import Box, Context, Entity, Example
 
 _RECORD_OF_FIELD: dict[str, type[BaseModel]] = {"entities": Entity, "boxes": Box, "context": Context}
 
 
-def read(path: Path, *, images: Path | None, decode: Decode) -> Reading:
+def read(path: Path, options: ReadOptions) -> Reading:
     """Reads one file; see ``Reader``. Spans are stored as such, so ``decode`` has nothing to choose."""
     content = read_bytes(path)
     lines, problems = decode_lines(content, path)
@@ -43,14 +43,12 @@ def read(path: Path, *, images: Path | None, decode: Decode) -> Reading:
             problems += [f"{path}:{number}: {reason}" for reason in reasons(error)]
             continue
         if line_of_id.setdefault(example.id, number) != number:
-            problems.append(
-                f"{path}:{number}: id {example.id!r} stands already in line {line_of_id[example.id]}"
-            )
+            problems.append(f"{path}:{number}: id {example.id!r} stands already in line {line_of_id[example.id]}")
             continue
         examples.append(example)
     if not examples and not problems:
         problems.append(f"{path}:1: the file holds no post; expected one JSON object a line")
-    root = path.parent if images is None else picture_folder(path.parent, images)
+    root = path.parent if options.images is None else picture_folder(path.parent, options.images)
     dataset = Dataset(
         name=dataset_name(path.parent, path.stem),
         format="jsonl",
@@ -59,8 +57,16 @@ def read(path: Path, *, images: Path | None, decode: Decode) -> Reading:
         examples=tuple(examples),
         image_root=root,
         missing_images=missing_pictures(examples, root),
+        segmentation=_segmentation(examples),
     )
     return Reading(dataset, tuple(problems))
+
+
+def _segmentation(examples: Sequence[Example]) -> Segmentation:
+    """``characters`` where the text of every post is its tokens joined with nothing, as in a CMNER set converted."""
+    tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
+    joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
+    return "characters" if tokenised and joined else "words"
 
 
 def reasons(error: ValidationError) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from instruct_mner.data import read
 from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import Dataset, MissingImage, Reading
+from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading
 from instruct_mner.errors import DataError
 from instruct_mner.records import Example
 
@@ -26,6 +26,7 @@ class Counts:
         format: Its format.
         path: Its file.
         sha256: Its hash.
+        known: Name of the published set that it is, told by hash.
         num_posts: Posts.
         num_unannotated: Posts without ``entities``.
         num_entities: Entities by decoding of BIO tags, ``tolerant`` and ``strict``; equal without tags.
@@ -40,6 +41,7 @@ class Counts:
     format: str
     path: str
     sha256: str
+    known: str | None
     num_posts: int
     num_unannotated: int
     num_entities: dict[str, int]
@@ -60,6 +62,8 @@ def survey(
     images: Path | None = None,
     decode: Decode = "tolerant",
     missing_image: MissingImage = "error",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
     track: Track = iter,
 ) -> tuple[list[Counts], list[str]]:
     """Counts every split of every data set, opens every picture, and collects what is wrong.
@@ -69,19 +73,21 @@ def survey(
         images: Folder of the pictures.
         decode: How BIO tags become entities.
         missing_image: Whether pictures that are missing are a problem (``error``).
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG.
         track: Shows how far it is.
 
     Returns:
         The counts, a split each, and the problems, each with its place.
 
     Raises:
-        ConfigError: An unknown format, or no such folder of pictures.
+        ConfigError: An unknown format, or no such folder of pictures or boxes.
     """
     counts: list[Counts] = []
     problems: list[str] = []
     for source in data:
         try:
-            readings = read(source, images=images, decode=decode)
+            readings = read(source, images=images, decode=decode, label_column=label_column, xml=xml)
         except DataError as error:
             problems.append(str(error))
             continue
@@ -106,6 +112,7 @@ def count(reading: Reading) -> Counts:
         format=dataset.format,
         path=str(dataset.path),
         sha256=dataset.sha256,
+        known=dataset.known,
         num_posts=len(dataset.examples),
         num_unannotated=sum(example.entities is None for example in dataset.examples),
         num_entities={how: reading.num_entities.get(how, len(entities)) for how in ("tolerant", "strict")},
@@ -146,6 +153,11 @@ def table(counts: Sequence[Counts], decode: Decode) -> list[str]:
     ]
     types = [f"entities by type ({decode})", *map(_types, counts)]
     return [f"{line}  {last}" for line, last in zip(aligned, types, strict=True)]
+
+
+def known_sets(counts: Sequence[Counts]) -> list[str]:
+    """A line for each split that is a published one, whatever its folder is called."""
+    return [f"{split.name} is {split.known}" for split in counts if split.known is not None]
 
 
 def _types(split: Counts) -> str:

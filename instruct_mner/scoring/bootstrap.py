@@ -99,9 +99,7 @@ def _ends(samples: FloatArray) -> FloatArray:
     return ends
 
 
-def intervals(
-    tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = DEFAULT_NUM_RESAMPLES
-) -> list[Interval]:
+def intervals(tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = DEFAULT_NUM_RESAMPLES) -> list[Interval]:
     """The 95 % percentile interval and the standard error of the F1 of each tally.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 6 and 13.

@@ -110,16 +110,12 @@ class _Table:
 
 
 def _tabulate(items: Items, num_labels: int, distinct: bool) -> _Table:
-    codes, first, times = np.unique(
-        items.key * num_labels + items.label, return_index=True, return_counts=True
-    )
+    codes, first, times = np.unique(items.key * num_labels + items.label, return_index=True, return_counts=True)
     cells = items.post[first] * num_labels + items.label[first]
     return _Table(codes, cells, np.ones_like(times) if distinct else times)
 
 
-def count_matches(
-    gold: Items, predicted: Items, *, num_posts: int, num_labels: int, distinct: bool = False
-) -> Tally:
+def count_matches(gold: Items, predicted: Items, *, num_posts: int, num_labels: int, distinct: bool = False) -> Tally:
     """Counts by post and label.
 
     Items are matched one to one: a place predicted twice and gold once is right once and wrong once.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from instruct_mner.data import Decode, load_split
-from instruct_mner.errors import DataError, listing
+from instruct_mner.data import Decode, LabelColumn, load_split
+from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
 from instruct_mner.records import Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
+from instruct_mner.scoring.origin import Origin, read_origin
 from instruct_mner.scoring.report import Gold, Report, evaluate
 from instruct_mner.scoring.spans import Match
 
@@ -45,6 +48,9 @@ def evaluate_files(
     decode: Decode = "tolerant",
     match: Match = "offset",
     images: Path | None = None,
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+    runs: Sequence[Path] = (),
     seed: int = 0,
     num_resamples: int = DEFAULT_NUM_RESAMPLES,
 ) -> Report:
@@ -57,16 +63,25 @@ def evaluate_files(
         decode: How BIO tags of the gold become spans.
         match: What makes an entity right.
         images: Folder of the pictures, where the reader asks for it.
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG.
+        runs: Run folder or weights of the first system, then of the second: what they were trained on is stamped.
         seed: Of the bootstrap.
         num_resamples: Draws of posts.
 
     Raises:
+        ConfigError: There are more runs than prediction files.
         DataError: A file cannot be read, or the files are not of the same posts.
+        ModelError: A run has no manifest.
     """
+    num_systems = 1 if compared is None else 2
+    if len(runs) > num_systems:
+        raise ConfigError(f"{len(runs)} runs are given for {num_systems} prediction file(s); name one for each")
     # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
-    dataset = load_split(gold, images=images, decode=decode, missing_image="keep")
-    return evaluate(
-        Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples)),
+    dataset = load_split(gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml)
+    origins = [read_origin(folder, dataset) for folder in runs]
+    report = evaluate(
+        Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known),
         dataset.examples,
         (str(predicted), read_predictions(predicted)),
         None if compared is None else (str(compared), read_predictions(compared)),
@@ -74,3 +89,12 @@ def evaluate_files(
         seed=seed,
         num_resamples=num_resamples,
     )
+    return _stamped(report, origins)
+
+
+def _stamped(report: Report, origins: Sequence[Origin]) -> Report:
+    """The report with where its first and second system come from."""
+    comparison = report.comparison
+    if len(origins) > 1 and comparison is not None:
+        comparison = replace(comparison, report=replace(comparison.report, origin=origins[1]))
+    return replace(report, comparison=comparison, origin=origins[0] if origins else None)

@@ -16,6 +16,7 @@ from instruct_mner.scoring.bootstrap import (
     intervals,
 )
 from instruct_mner.scoring.counts import Average, Score, Tally
+from instruct_mner.scoring.origin import Origin
 from instruct_mner.scoring.spans import Match, RejectedRates, score_spans
 from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_grounded
 
@@ -29,12 +30,14 @@ class Gold:
         sha256: Of its content, hexadecimal.
         decode: How BIO tags became spans.
         num_posts: Number of posts.
+        known: Name of the published set that it is.
     """
 
     name: str
     sha256: str
     decode: str
     num_posts: int
+    known: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Report:
         triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
         not_grounded: Why triples were not scored; ``None`` where they were.
         comparison: With a second system, if one was given.
+        origin: What the model was trained on, where its run was given.
     """
 
     gold: Gold
@@ -108,6 +112,7 @@ class Report:
     triples: dict[str, Measured] | None
     not_grounded: str | None
     comparison: Comparison | None = None
+    origin: Origin | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As one JSON object; all shares are in 0..1."""
@@ -127,14 +132,14 @@ class Report:
 
     def _scores(self) -> dict[str, Any]:
         rejected = {
-            name: {"count": count, "rate": self.rejected.rate(count)}
-            for name, count in self.rejected.counts().items()
+            name: {"count": count, "rate": self.rejected.rate(count)} for name, count in self.rejected.counts().items()
         }
         triples: dict[str, Any] | None = None
         if self.triples is not None:
             triples = {name: measured.to_dict() for name, measured in self.triples.items()}
             triples["iou_threshold"] = IOU_THRESHOLD
         return {
+            "origin": self.origin and self.origin.to_dict(),
             "micro": self.micro.to_dict(),
             "macro": asdict(self.macro),
             "weighted": asdict(self.weighted),
@@ -169,8 +174,7 @@ def _measure(
     }
     found = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
     measured = {
-        key: Measured(tally.score, interval)
-        for (key, tally), interval in zip(tallies.items(), found, strict=True)
+        key: Measured(tally.score, interval) for (key, tally), interval in zip(tallies.items(), found, strict=True)
     }
     report = Report(
         gold=gold,

@@ -162,15 +162,11 @@ class _Numbering:
             for post, entities in enumerate(posts)
             for entity in entities
         ]
-        table = np.array(
-            [(post, key, self._labels[label]) for post, key, label in rows], dtype=np.int64
-        ).reshape(-1, 3)
+        table = np.array([(post, key, self._labels[label]) for post, key, label in rows], dtype=np.int64).reshape(-1, 3)
         return Items(table[:, 0], table[:, 1], table[:, 2])
 
 
-def _label_order(
-    pairs: Sequence[tuple[Example, Prediction]], labels: Sequence[str] | None
-) -> tuple[str, ...]:
+def _label_order(pairs: Sequence[tuple[Example, Prediction]], labels: Sequence[str] | None) -> tuple[str, ...]:
     found = {entity.label for post, said in pairs for entity in (*post.gold, *said.entities)}
     first = tuple(labels or ())
     return (*first, *sorted(found.difference(first)))
@@ -197,9 +193,7 @@ def span_scores(
     """
     distinct = match == "surface-lower-set"
     num_posts = len(ids)
-    table = count_matches(
-        gold, predicted, num_posts=num_posts, num_labels=max(len(labels), 1), distinct=distinct
-    )
+    table = count_matches(gold, predicted, num_posts=num_posts, num_labels=max(len(labels), 1), distinct=distinct)
     untyped = count_matches(
         gold.without_labels(),
         predicted.without_labels(),
@@ -241,9 +235,7 @@ def score_spans(
     pairs = pair_posts(gold, predicted)
     names = _label_order(pairs, labels)
     numbering = _Numbering(match, names)
-    counts = [
-        (said.rejected.malformed, said.rejected.hallucinated, said.rejected.unplaceable) for _, said in pairs
-    ]
+    counts = [(said.rejected.malformed, said.rejected.hallucinated, said.rejected.unplaceable) for _, said in pairs]
     return span_scores(
         numbering.items([post.gold for post, _ in pairs]),
         numbering.items([said.entities for _, said in pairs]),

@@ -71,7 +71,14 @@ def _score_table(report: Report) -> Table:
     return table
 
 
+def _leaks(report: Report) -> list[Text]:
+    """Above the scores, where it is not overlooked."""
+    leaked = report.origin.leaked if report.origin is not None else ()
+    return [Text("\n".join(f"LEAKED  {line}" for line in leaked), style="bold red")] if leaked else []
+
+
 def _notes(report: Report) -> Iterator[str]:
+    yield from report.origin.describe() if report.origin is not None else ()
     rejected = report.rejected
     counts = ", ".join(
         f"{count} {name} ({_percent(rejected.rate(count))} %)" for name, count in rejected.counts().items()
@@ -109,14 +116,15 @@ def _difference_table(comparison: Comparison, first: str) -> Table:
 def render(report: Report) -> RenderableType:
     """The report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
     gold = report.gold
+    name = gold.name if gold.known is None else f"{gold.name}: {gold.known}"
     stamp = (
-        f"gold {gold.name}  sha256 {gold.sha256[:12]}\n{gold.num_posts} posts, decode {gold.decode}, "
+        f"gold {name}  sha256 {gold.sha256[:12]}\n{gold.num_posts} posts, decode {gold.decode}, "
         f"match {report.match}, {report.num_resamples} resamples of posts, seed {report.seed}"
     )
-    parts: list[RenderableType] = [Text(stamp), _score_table(report), Text("\n".join(_notes(report)))]
+    parts: list[RenderableType] = [Text(stamp), *_leaks(report), _score_table(report), Text("\n".join(_notes(report)))]
     if report.comparison is not None:
         other = report.comparison.report
-        parts += [_score_table(other), Text("\n".join(_notes(other)))]
+        parts += [*_leaks(other), _score_table(other), Text("\n".join(_notes(other)))]
         parts.append(_difference_table(report.comparison, report.predicted))
     return Group(*parts)
 

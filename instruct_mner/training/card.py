@@ -10,8 +10,8 @@ from instruct_mner.training.config import FinetuneConfig
 
 def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> str:
     """What was trained, on what, how well it did on dev, and how to use it."""
-    kind = "LoRA adapter" if manifest.tuning == "lora" else "fully tuned model"
-    flag = "--adapter" if manifest.tuning == "lora" else "--model"
+    kind = "fully tuned model" if manifest.tuning == "full" else "LoRA adapter"
+    flag = "--model" if manifest.tuning == "full" else "--adapter"
     scored = [line for line in metrics if "eval_f1" in line]
     best = max(scored, key=lambda line: line["eval_f1"], default=None)
     lines = [
@@ -23,9 +23,13 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         f"Labels: {', '.join(manifest.answer.labels.names)}. Prompt `{manifest.prompt.name}` "
         f"({manifest.prompt.sha256[:12]}). Seed {manifest.seed}.",
         "",
-        "| data | set | posts | sha256 |",
-        "|---|---|---|---|",
-        *(f"| {each.role} | {each.name} | {each.num_posts} | `{each.sha256}` |" for each in manifest.datasets),
+        *_leaks(manifest),
+        "| data | set | published as | posts | sha256 |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each.role} | {each.name} | {each.known or '-'} | {each.num_posts} | `{each.sha256}` |"
+            for each in manifest.datasets
+        ),
         "",
     ]
     if best is None:
@@ -45,3 +49,13 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "",
     ]
     return "\n".join(lines)
+
+
+def _leaks(manifest: Manifest) -> list[str]:
+    if manifest.leaked:
+        lines = [f"- {leak}" for leak in manifest.leaked]
+        return ["**LEAKED**: it was trained on, or chosen by, posts of an evaluation set.", "", *lines, ""]
+    num_dropped = sum(each.num_dropped for each in manifest.datasets)
+    if any(each.role == "evaluation" for each in manifest.datasets):
+        return [f"No post of the evaluation sets below was trained on; {num_dropped} were left out for it.", ""]
+    return ["No evaluation set was declared, so leaks into the training data were not looked for.", ""]

@@ -28,16 +28,25 @@ class DataSettings(Settings):
     Attributes:
         train: DATA, a path or ``format:path``.
         dev: DATA that chooses the checkpoint; without it the last one is kept.
+        evaluate_on: DATA of every split that the model will be evaluated on; none of their posts may be trained on.
+        leaks: What to do with posts of ``train`` and ``dev`` that stand in one of these: ``refuse`` them all,
+            ``drop`` those posts, or ``allow`` them, which stamps LEAKED on everything that comes of the run.
         images: Folder of the pictures; by default where the format has them.
         decode: ``tolerant`` or ``strict`` decoding of BIO tags.
         missing_image: What to do with posts whose picture is not there.
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG; by default where the format has them.
     """
 
     train: str
     dev: str | None = None
+    evaluate_on: tuple[str, ...] = ()
+    leaks: Literal["refuse", "drop", "allow"] = "refuse"
     images: Path | None = None
     decode: Literal["tolerant", "strict"] = "tolerant"
     missing_image: Literal["error", "text", "skip"] = "error"
+    label_column: Literal["coarse", "fine"] = "fine"
+    xml: Path | None = None
 
 
 class AnswerSettings(Settings):
@@ -45,7 +54,7 @@ class AnswerSettings(Settings):
 
     format: Literal["lines"] = "lines"
     grounded: bool = False
-    segmentation: Segmentation = "words"
+    segmentation: Segmentation | None = None
     max_entities: int = Field(default=24, ge=1)
 
 
@@ -112,7 +121,7 @@ class FinetuneConfig(Settings):
         answer: How the model answers.
         pixels: Limits on the size of pictures.
         max_images: Pictures of a post that are shown.
-        tuning: ``lora``, or ``full`` for all weights.
+        tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
         lora: Its shape.
         optimizer: How weights move.
         evaluation: How checkpoints are compared.
@@ -129,7 +138,7 @@ class FinetuneConfig(Settings):
     answer: AnswerSettings = AnswerSettings()
     pixels: PixelLimits = PixelLimits()
     max_images: int = Field(default=1, ge=0)
-    tuning: Literal["lora", "full"] = "lora"
+    tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -151,7 +160,12 @@ class FinetuneConfig(Settings):
     def learning_rate(self) -> float:
         """The learning rate, or its default."""
         # Source: 2e-4 is QLoRA's for models of up to 13B (arXiv:2305.14314, table 9), 2e-5 TRL's for all weights.
-        return self.optimizer.learning_rate or (2e-4 if self.tuning == "lora" else 2e-5)
+        return self.optimizer.learning_rate or (2e-5 if self.tuning == "full" else 2e-4)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter is made, rather than a whole model."""
+        return self.tuning != "full"
 
     def to_yaml(self) -> str:
         """All settings, defaults included."""

@@ -24,6 +24,8 @@ def dry_run(config: FinetuneConfig, console: Console) -> None:
     run = prepare(config)
     console.rule("config")
     console.print(config.to_yaml().rstrip(), markup=False)
+    console.rule("data")
+    console.print("\n".join(run.sources.describe()), markup=False)
     console.rule("first post as rendered; the loss is on what is underlined")
     console.print(_rendered(run))
     console.rule("tokens of a post")
@@ -84,7 +86,7 @@ def _median(values: Sequence[int]) -> int:
 
 def _adapted(run: Run) -> str:
     config, family = run.config, run.loaded.family
-    if config.tuning == "full":
+    if not config.adapts:
         return "none: all weights are tuned"
     from peft import get_peft_model
 

@@ -6,26 +6,30 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset as Rows
 from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
 
-from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
-from instruct_mner.models.loading import count_adapted_modules, lora_config
+from instruct_mner.models.loading import lora_config
 from instruct_mner.training.card import model_card
+from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.decisions import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.progress import RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.run import Run, prepare
-from instruct_mner.training.trainer import BEST_METRIC, MnerTrainer, sft_config
+from instruct_mner.training.trainer import MnerTrainer, sft_config
 
 
-def finetune(config: FinetuneConfig, console: Console) -> Path:
-    """Fine-tunes a model.
+def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) -> Path:
+    """Fine-tunes a model; under ``accelerate launch``, in all of its processes.
 
     Args:
         config: The run.
         console: Where progress is shown.
+        resume: Go on with a run that was killed, as if it had not been.
 
     Returns:
         The run folder: ``adapter/`` (or ``model/``), ``config.yaml``, ``metrics.jsonl``, ``loss.png``, ``README.md``.
@@ -33,33 +37,47 @@ def finetune(config: FinetuneConfig, console: Console) -> Path:
     Raises:
         MnerError: Settings, data or model do not fit.
     """
+    processes = PartialState()
+    console.quiet = console.quiet or not processes.is_main_process
     folder = config.output
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"output: {folder} exists and is not empty; choose another (--set output=…) or remove it")
+    if resume and is_finished(folder):
+        console.print(f"{folder} is finished already")
+        return folder
+
+    if processes.is_main_process:
+        check_run_folder(config, resume=resume)
 
     set_seed(config.seed)
     run = prepare(config)
-    _say_what_was_decided(run, console)
+    say_what_was_decided(run, console)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "config.yaml") as file:
-        file.write(config.to_yaml())
+    found = [open_run_folder(config) if processes.is_main_process else None]
+    [checkpoint] = broadcast_object_list(found)
 
     trainer = build_trainer(run, folder / "checkpoints", console)
-    _say_what_is_trained(trainer.model, run, console)
-    trainer.train()
+    say_what_is_trained(trainer.model, run, console)
+    if checkpoint is not None:
+        console.print(f"resuming  from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
-    weights = folder / ("adapter" if config.tuning == "lora" else "model")
+    if processes.is_main_process:
+        _finish(trainer, run, console)
+    processes.wait_for_everyone()
+    return folder
+
+
+def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
+    """Writes weights, curve and card, and clears the checkpoints away."""
+    folder = run.config.output
+    weights = folder / ("adapter" if run.config.adapts else "model")
     save_weights(trainer, run, weights)
     metrics = read_metrics(folder / "metrics.jsonl")
     plot_metrics(metrics, folder / "loss.png")
     with replacing(folder / "README.md") as file:
-        file.write(model_card(run.manifest, config, metrics))
+        file.write(model_card(run.manifest, run.config, metrics))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-
     best = trainer.state.best_metric
-    console.print(f"saved {weights}" + ("" if best is None else f", best dev F1 {100 * best:.2f}"))
-    return folder
+    console.print(f"saved {weights}" + ("" if best is None else f", best dev {run.chooses_by} {100 * best:.2f}"))
 
 
 def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
@@ -75,7 +93,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         args=sft_config(
             config,
             checkpoints,
-            evaluates=run.dev is not None,
+            chooses_by=None if run.dev is None else run.chooses_by,
             mixed_precision=_mixed_precision(config, loaded.model),
         ),
         train_dataset=rows,
@@ -85,13 +103,14 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         # SFTTrainer seeds before it makes the adapter, so that a seed names its initial weights.
         peft_config=(
             lora_config(loaded.family, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
-            if config.tuning == "lora"
+            if config.adapts
             else None
         ),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(RunProgress(checkpoints.parent / "metrics.jsonl", console))
+    if trainer.args.should_save:
+        trainer.add_callback(RunProgress(checkpoints.parent / "metrics.jsonl", console))
     return trainer
 
 
@@ -109,40 +128,3 @@ def _mixed_precision(config: FinetuneConfig, model: Any) -> bool:
     import torch
 
     return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and torch.cuda.is_available()))
-
-
-def _say_what_was_decided(run: Run, console: Console) -> None:
-    config, optimizer = run.config, run.config.optimizer
-    console.print(f"base      {run.loaded.name} ({run.loaded.family.name})")
-    console.print(f"train     {run.train.name}, {len(run.train.examples)} posts, sha256 {run.train.sha256[:12]}")
-    if run.dev is None:
-        console.print("dev       none: the last checkpoint is kept")
-    else:
-        console.print(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {BEST_METRIC} is kept")
-    for dataset in (run.train, run.dev):
-        if dataset is not None and dataset.missing_images:
-            how = config.data.missing_image
-            console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
-    console.print(f"labels    {', '.join(run.spec.labels.names)}", markup=False)
-    unsaid = sum(
-        not run.spec.can_say(example.text, entity.start, entity.end)
-        for example in run.train.examples
-        for entity in example.gold
-    )
-    if unsaid:
-        console.print(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
-    console.print(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
-    console.print(
-        f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
-        f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
-    )
-
-
-def _say_what_is_trained(model: Any, run: Run, console: Console) -> None:
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    whole = sum(parameter.numel() for parameter in model.parameters())
-    adapted = ""
-    if run.config.tuning == "lora":
-        counts = count_adapted_modules(model, run.loaded.family)
-        adapted = "; adapted modules: " + ", ".join(f"{part} {count}" for part, count in counts.items())
-    console.print(f"tuning    {run.config.tuning}: {trained:,} of {whole:,} weights{adapted}")

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data import Dataset
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
-from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp, library_versions
+from instruct_mner.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
 from instruct_mner.prompts import Prompt, find_prompt
-from instruct_mner.records import LabelSet
-from instruct_mner.scoring import score_spans
+from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.scoring import score_spans, score_triples
+from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging import Tagger, checked_labels
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.sources import Sources, load_sources
 from instruct_mner.training.trainer import prompt_completion_collator
 
 
@@ -28,6 +30,7 @@ class Run:
 
     Attributes:
         config: Its settings.
+        sources: Its data as they were read and guarded.
         train: What is trained on.
         dev: What chooses the checkpoint, cut to the subset that does.
         loaded: The base model.
@@ -38,6 +41,7 @@ class Run:
     """
 
     config: FinetuneConfig
+    sources: Sources
     train: Dataset
     dev: Dataset | None
     loaded: LoadedModel
@@ -55,19 +59,43 @@ class Run:
         """Tags the dev subset with a model as it stands, as ``tag`` would.
 
         Returns:
-            ``f1`` (typed, offset), ``span_f1`` (types ignored), and ``rejected`` per predicted item, each in 0..1.
+            ``f1`` (typed, offset), ``span_f1`` (types ignored), ``rejected`` per predicted item and, where boxes
+            are asked for and annotated, ``gmner_f1``, each in 0..1.
         """
         assert self.dev is not None
         loaded = LoadedModel(model, self.loaded.processor, self.loaded.family, self.loaded.name)
         engine = TransformersEngine(loaded, self.config.evaluation.batch_size)
         tagger = Tagger(engine, self.manifest, self.prompt)
-        predictions = list(tagger.predict(self.dev.examples, self.dev.picture_paths))
-        scores = score_spans(self.dev.examples, predictions)
-        return {
+        dev = self.dev
+        predictions = _shared_out(dev.examples, lambda posts: tagger.predict(posts, dev.picture_paths))
+        scores = score_spans(dev.examples, predictions)
+        found = {
             "f1": scores.micro.score.f1,
             "span_f1": scores.span_only.score.f1,
             "rejected": scores.rejected.rate(scores.rejected.total),
         }
+        if self.chooses_by == "gmner_f1":
+            found["gmner_f1"] = score_triples(dev.examples, predictions).gmner.score.f1
+        return found
+
+    @property
+    def chooses_by(self) -> str:
+        """The dev score that chooses the checkpoint: boxes are learned after spans, so they must count."""
+        if self.dev is None or not self.spec.grounded or why_not_grounded(self.dev.examples, ()):
+            return "f1"
+        return "gmner_f1"
+
+
+def _shared_out(
+    examples: Sequence[Example], predict: Callable[[Sequence[Example]], Iterable[Prediction]]
+) -> list[Prediction]:
+    """Predicts in all processes of a launch, each its share, and gives every process all of them."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    found = list(predict(examples[state.process_index :: state.num_processes]))
+    return list(gather_object(found)) if state.num_processes > 1 else found
 
 
 def prepare(config: FinetuneConfig) -> Run:
@@ -76,15 +104,21 @@ def prepare(config: FinetuneConfig) -> Run:
     Raises:
         MnerError: Something does not, and what.
     """
-    train = _load(config, config.data.train)
-    dev = None if config.data.dev is None else _load(config, config.data.dev)
+    sources = load_sources(config.data)
+    train, dev = sources.train, sources.dev
     prompt = find_prompt(config.prompt_name)
-    loaded = load_model(config.model, revision=config.revision, dtype=_dtype(config), pixels=config.pixels)
+    loaded = load_model(
+        config.model,
+        revision=config.revision,
+        dtype=_dtype(config),
+        pixels=config.pixels,
+        quantized=config.tuning == "qlora",
+    )
     spec = AnswerSpec(
         labels=config.labels or _labels(train),
         grounded=config.answer.grounded,
         format=config.answer.format,
-        segmentation=config.answer.segmentation,
+        segmentation=config.answer.segmentation or train.segmentation,
         max_entities=config.answer.max_entities,
         box_range=loaded.family.box_convention.answer_range,
         prefix=answer_prefix(loaded.processor),
@@ -101,22 +135,15 @@ def prepare(config: FinetuneConfig) -> Run:
     )
     return Run(
         config=config,
+        sources=sources,
         train=train,
         dev=dev and _first_posts(dev, config.evaluation.posts),
         loaded=loaded,
         prompt=prompt,
-        manifest=_manifest(config, loaded, prompt, spec, [("train", train), ("dev", dev)]),
+        manifest=_manifest(config, loaded, prompt, spec, sources),
         collator=collator,
         conversations=conversations,
     )
-
-
-def _load(config: FinetuneConfig, data: str) -> Dataset:
-    settings = config.data
-    dataset = load_split(data, images=settings.images, decode=settings.decode, missing_image=settings.missing_image)
-    if not dataset.examples:
-        raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
-    return dataset
 
 
 def _dtype(config: FinetuneConfig) -> Any:
@@ -142,7 +169,7 @@ def _manifest(
     loaded: LoadedModel,
     prompt: Prompt,
     spec: AnswerSpec,
-    datasets: Sequence[tuple[Any, Dataset | None]],
+    sources: Sources,
 ) -> Manifest:
     folder = Path(loaded.name)
     return Manifest(
@@ -157,15 +184,6 @@ def _manifest(
         box_convention=loaded.family.box_convention.name,
         versions=library_versions(),
         seed=config.seed,
-        datasets=tuple(
-            DatasetStamp(
-                role=role,
-                name=each.name,
-                format=each.format,
-                sha256=each.sha256,
-                num_posts=len(each.examples),
-            )
-            for role, each in datasets
-            if each is not None
-        ),
+        datasets=sources.stamps,
+        leaked=sources.leaked,
     )

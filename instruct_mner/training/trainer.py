@@ -17,11 +17,10 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment import AlignmentBatch, Objective
+from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
 
 DevEvaluation = Callable[[], dict[str, float]]
-
-BEST_METRIC = "eval_f1"
 
 
 class MnerTrainer(SFTTrainer):  # type: ignore[misc]
@@ -105,6 +104,8 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # SFTTrainer's own would write TRL's model card beside every checkpoint; the run folder has one of ours.
         super(SFTTrainer, self)._save_checkpoint(model, trial)
+        if self.args.should_save:
+            (Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / COMPLETE).touch()
 
 
 def prompt_completion_collator(processor: Any) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
@@ -117,17 +118,19 @@ def prompt_completion_collator(processor: Any) -> Callable[[list[dict[str, Any]]
     )
 
 
-def sft_config(config: FinetuneConfig, checkpoints: Path, *, evaluates: bool, mixed_precision: bool) -> SFTConfig:
+def sft_config(
+    config: FinetuneConfig, checkpoints: Path, *, chooses_by: str | None, mixed_precision: bool
+) -> SFTConfig:
     """TRL's arguments for a run.
 
     Args:
         config: The run.
         checkpoints: Folder of its checkpoints.
-        evaluates: Whether there is a dev subset to choose by.
+        chooses_by: The dev score that chooses the checkpoint, where there is a dev subset.
         mixed_precision: Whether forwards run in bfloat16.
     """
     optimizer, every = config.optimizer, config.evaluation.every_steps
-    strategy = ("steps" if every else "epoch") if evaluates else "no"
+    strategy = "steps" if every else "epoch"
     return SFTConfig(
         output_dir=str(checkpoints),
         num_train_epochs=optimizer.epochs,
@@ -146,16 +149,19 @@ def sft_config(config: FinetuneConfig, checkpoints: Path, *, evaluates: bool, mi
         bf16=mixed_precision,
         logging_steps=1,
         logging_first_step=True,
-        eval_strategy=strategy,
+        eval_strategy=strategy if chooses_by else "no",
         eval_steps=every,
         save_strategy=strategy,
         save_steps=every or 500,
-        save_total_limit=1,
-        load_best_model_at_end=evaluates,
-        metric_for_best_model=BEST_METRIC if evaluates else None,
-        greater_is_better=True if evaluates else None,
+        # The one before is kept until the newest is complete.
+        save_total_limit=2,
+        load_best_model_at_end=chooses_by is not None,
+        metric_for_best_model=chooses_by and f"eval_{chooses_by}",
+        greater_is_better=True if chooses_by else None,
         disable_tqdm=True,
         report_to="none",
+        # Frozen parameters are not waited for; of a whole model, a batch without pictures leaves the vision tower out.
+        ddp_find_unused_parameters=config.tuning == "full",
         # Our rows are indices: the columns that TRL knows are made by the collator.
         remove_unused_columns=False,
         max_length=None,

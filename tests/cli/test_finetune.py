@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import FAMILY_NAMES
+from families import FAMILY_NAMES
 from posts import make_posts
 from typer.testing import CliRunner
 

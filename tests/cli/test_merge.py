@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import BOTH_KINDS
+from families import BOTH_KINDS
 from runs import QUIET, config_of
 from safetensors.torch import load_file
 from typer.testing import CliRunner

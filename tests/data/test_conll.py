@@ -6,6 +6,7 @@ import pytest
 
 from instruct_mner.data import load, load_split, read
 from instruct_mner.errors import DataError
+from instruct_mner.records import Context
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "train.txt") -> Path:
@@ -29,9 +30,7 @@ def test_a_post(tmp_path: Path) -> None:
     first, second = dataset.examples
     assert (first.id, first.text, first.images) == ("7", "Webber MS smiles", ("7.jpg",))
     assert first.tokens == ("Webber", "MS", "smiles")
-    assert [(e.start, e.end, e.text, e.label, e.boxes) for e in first.gold] == [
-        (0, 9, "Webber MS", "PER", None)
-    ]
+    assert [(e.start, e.end, e.text, e.label, e.boxes) for e in first.gold] == [(0, 9, "Webber MS", "PER", None)]
     assert second.gold == ()
 
 
@@ -88,14 +87,17 @@ def test_strict_decoding_is_chosen_and_both_are_counted(tmp_path: Path) -> None:
     [
         ("", ["1: the file holds no post"]),
         ("\n\n", ["1: the file holds no post"]),
-        ("IMGID:1\nAnn\tX\n", ["2: tag 'X' of token 'Ann' is none of O, B-<type>, I-<type>"]),
+        ("IMGID:1\nAnn\tPER\n", ["2: tag 'PER' of token 'Ann' is none of O, B-<type>, I-<type>"]),
+        ("IMGID:1\nAnn\tX\n", ["2: tag 'X' of token 'Ann' is for a context, which a <EOS> of the same post must open"]),
+        ("IMGID:1\na\tO\n<EOS>\tX\nb\tX\nc\tO\n", ["1: post '1' has tag 'O' after <EOS>, where all tokens are"]),
+        ("IMGID:1\n<EOS>\tX\na\tX\n", ["1: post '1' has no token"]),
+        ("IMGID:1\na\tO\n<EOS>\tO\nb\tO\nc\tX\n", ["1: post '1' has tag 'X' outside of a context"]),
         ("IMGID:1\nAnn B-PER\n", ["2: expected TOKEN<TAB>TAG, found 1 column(s)"]),
         ("IMGID:1\nAnn\tNN\tO\n", ["2: expected TOKEN<TAB>TAG, found 3 column(s)"]),
         ("IMGID:1\nAnn\t\n", ["2: tag '' of token 'Ann'"]),
         ("IMGID:1\n\tO\n", ["2: the token is empty"]),
         ("IMGID:1\n\nIMGID:2\na\tO\n", ["1: post '1' has no token"]),
         ("IMGID:\na\tO\n", ["1: 'IMGID:' without an id"]),
-        ("a\tO\n\nb\tO\n", ["1: a post begins without", "3: a post begins without"]),
         ("IMGID:1\na\tO\n\nb\tO\n", ["4: a post begins without an 'IMGID:<id>' line"]),
         ("IMGID:1\na\tO\n\nIMGID:1\nb\tO\n", ["4: id '1' stands already in line 1"]),
         (b"IMGID:1\ncaf\xe9\tO\n", ["2: byte 0xe9 at position 3 is not UTF-8"]),
@@ -109,8 +111,32 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str | byte
         assert line.startswith(start)
 
 
+def test_a_file_without_ids_is_one_of_sentences(tmp_path: Path) -> None:
+    dataset = load_split(str(write(tmp_path, "\nAnn\tB-PER\n\n\nb\tO\n")))
+    assert [(example.text, example.images, len(example.gold)) for example in dataset.examples] == [
+        ("Ann", (), 1),
+        ("b", (), 0),
+    ]
+    prefix = dataset.sha256[:8]
+    assert [example.id for example in dataset.examples] == [f"{prefix}-2", f"{prefix}-5"]
+
+
+@pytest.mark.parametrize(("eos", "label"), [("X", "X"), ("B-X", "B-X"), ("O", "X"), ("O", "B-X"), ("X", "I-X")])
+def test_what_follows_eos_is_a_context(tmp_path: Path, eos: str, label: str) -> None:
+    rows = f"IMGID:1\nAnn\tB-PER\n<EOS>\t{eos}\ntwo\t{label}\nmen\t{label}\n\nIMGID:2\n<EOS>\tO\nb\tO\n"
+    first, second = load_split(str(write(tmp_path, rows)), missing_image="keep").examples
+    assert (first.text, first.tokens, [entity.text for entity in first.gold]) == ("Ann", ("Ann",), ["Ann"])
+    assert first.context == Context(caption="two men")
+    assert (second.text, second.context) == ("<EOS> b", None)
+
+
+def test_an_empty_context_is_none(tmp_path: Path) -> None:
+    [example] = load_split(str(write(tmp_path, "IMGID:1\na\tO\n<EOS>\tX\n")), missing_image="keep").examples
+    assert (example.text, example.context) == ("a", None)
+
+
 def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
-    train = write(tmp_path, "IMGID:1\na\tX\nb\tY\n")
+    train = write(tmp_path, "IMGID:1\na\tx\nb\tY\n")
     dev = write(tmp_path, "IMGID:2\na\tO\n\nIMGID:3\n", "valid.txt")
     with pytest.raises(DataError) as error:
         load(str(train.parent))

@@ -122,7 +122,4 @@ def test_one_file_of_a_folder(tmp_path: Path) -> None:
     assert named == load_split(str(folder / "txt" / "test.txt"), missing_image="keep")
     assert named == load(str(folder), missing_image="keep")["test"]
     assert (named.name, named.format) == (f"{folder.name}/test", "gmner")
-    assert (
-        load_split(f"conll:{folder / 'txt' / 'test.txt'}", missing_image="keep").examples[0].gold[0].boxes
-        is None
-    )
+    assert load_split(f"conll:{folder / 'txt' / 'test.txt'}", missing_image="keep").examples[0].gold[0].boxes is None

@@ -52,9 +52,7 @@ def test_not_annotated_and_not_visible_are_two_things(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     entity = Entity(start=0, end=1, text="a", label="X")
     seen = entity.model_copy(update={"boxes": ()})
-    write_jsonl(
-        path, [Example(id="1", text="a", entities=(entity,)), Example(id="2", text="a", entities=(seen,))]
-    )
+    write_jsonl(path, [Example(id="1", text="a", entities=(entity,)), Example(id="2", text="a", entities=(seen,))])
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert "boxes" not in rows[0]["entities"][0]
     assert rows[1]["entities"][0]["boxes"] == []

@@ -48,7 +48,7 @@ def test_formats_are_told_from_names(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "error", "reason"),
     [
-        ("gmnr:x", ConfigError, "unknown format 'gmnr'; did you mean 'gmner'?; known: conll, gmner, jsonl"),
+        ("gmnr:x", ConfigError, "unknown format 'gmnr'; did you mean 'gmner'?; known: conll, gmner, fmnerg"),
         ("nowhere", DataError, "nowhere: there is no such file or folder"),
         ("conll:nowhere", DataError, "nowhere: there is no such file or folder"),
         ("{}/posts.csv", ConfigError, "the format cannot be told from the name"),
@@ -56,9 +56,7 @@ def test_formats_are_told_from_names(tmp_path: Path, folder: Path) -> None:
         ("jsonl:{}/tweets", DataError, "no split found; a folder holds train|dev|valid|test.jsonl"),
     ],
 )
-def test_what_cannot_be_found(
-    tmp_path: Path, folder: Path, data: str, error: type[Exception], reason: str
-) -> None:
+def test_what_cannot_be_found(tmp_path: Path, folder: Path, data: str, error: type[Exception], reason: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "posts.csv").touch()
     with pytest.raises(error) as raised:
@@ -79,9 +77,7 @@ def test_ambiguous_folders_are_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", ["tweets/images", "tweets/tweets_images", "tweets_images"])
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png"])
-def test_pictures_are_found_in_the_usual_places(
-    tmp_path: Path, folder: Path, place: str, suffix: str
-) -> None:
+def test_pictures_are_found_in_the_usual_places(tmp_path: Path, folder: Path, place: str, suffix: str) -> None:
     (tmp_path / place).mkdir()
     picture = tmp_path / place / f"3{suffix}"
     picture.touch()
@@ -111,9 +107,7 @@ def test_missing_pictures(folder: Path, how: MissingImage, images: list[tuple[st
     dataset = load_split(str(folder / "train.txt"), missing_image=how)
     assert [example.images for example in dataset.examples] == images
     assert dataset.missing_images == ("2.jpg",)
-    with pytest.raises(
-        DataError, match=r"1 of 2 pictures are missing \(2\.jpg\).*--images DIR.*--missing-image text"
-    ):
+    with pytest.raises(DataError, match=r"1 of 2 pictures are missing \(2\.jpg\).*--images DIR.*--missing-image text"):
         load_split(str(folder / "train.txt"))
 
 

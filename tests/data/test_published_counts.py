@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import load, read
+from instruct_mner.data import LabelColumn, load, read
 
 # Sentences, entities by tolerant and by strict decoding; train, dev, test.
 COUNTS = {
@@ -15,12 +15,15 @@ COUNTS = {
     "twitter2015_repaired": [(4000, 6352, 6170), (1000, 1594, 1541), (3257, 5237, 5119)],
     "twitter2017": [(3373, 6049, 6049), (723, 1324, 1324), (723, 1351, 1351)],
     "gmner": [(7000, 11779, 11779), (1500, 2450, 2450), (1500, 2543, 2543)],
+    "fmnerg": [(7000, 11779, 11779), (1500, 2450, 2450), (1500, 2543, 2543)],
+    "cmner": [(3000, 16373, 16373), (1000, 5395, 5395), (1000, 5277, 5277)],
 }
 TEST_TYPES = {
     "twitter2015": {"PER": 1873, "LOC": 1720, "ORG": 860, "OTHER": 754},
     "twitter2015_repaired": {"PER": 1880, "LOC": 1750, "ORG": 859, "OTHER": 748},
     "twitter2017": {"PER": 621, "LOC": 178, "ORG": 395, "MISC": 157},
     "gmner": {"PER": 1104, "LOC": 404, "ORG": 638, "OTHER": 397},
+    "cmner": {"PER": 1287, "LOC": 1605, "ORG": 1863, "MISC": 522},
 }
 
 
@@ -29,13 +32,10 @@ def test_counts(shared_data: Path, name: str) -> None:
     readings = read(str(shared_data / name))
     assert list(readings) == ["train", "dev", "test"]
     assert not [problem for reading in readings.values() for problem in reading.problems]
-    found = [
-        (len(r.dataset.examples), r.num_entities["tolerant"], r.num_entities["strict"])
-        for r in readings.values()
-    ]
+    found = [(len(r.dataset.examples), r.num_entities["tolerant"], r.num_entities["strict"]) for r in readings.values()]
     assert found == COUNTS[name]
     test = [entity for example in readings["test"].dataset.examples for entity in example.gold]
-    assert Counter(entity.label for entity in test) == TEST_TYPES[name]
+    assert name not in TEST_TYPES or Counter(entity.label for entity in test) == TEST_TYPES[name]
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -45,9 +45,31 @@ def test_strict_decoding_gives_its_counts(shared_data: Path, name: str) -> None:
     assert found == [strict for _, _, strict in COUNTS[name]]
 
 
+@pytest.mark.parametrize(("column", "num_labels"), [("coarse", 8), ("fine", 51)])
+def test_fmnerg_has_the_tokens_and_spans_of_gmner(shared_data: Path, column: LabelColumn, num_labels: int) -> None:
+    gmner = load(str(shared_data / "gmner"), missing_image="keep")
+    fmnerg = load(str(shared_data / "fmnerg"), missing_image="keep", label_column=column)
+    for split, dataset in fmnerg.items():
+        for ours, theirs in zip(dataset.examples, gmner[split].examples, strict=True):
+            assert (ours.id, ours.tokens) == (theirs.id, theirs.tokens)
+            assert [(e.start, e.end) for e in ours.gold] == [(e.start, e.end) for e in theirs.gold]
+        assert len({entity.label for example in dataset.examples for entity in example.gold}) == num_labels
+
+
 def test_groundable_mentions(shared_data: Path) -> None:
     splits = load(str(shared_data / "gmner"), missing_image="keep").values()
     entities = [[entity for example in dataset.examples for entity in example.gold] for dataset in splits]
     assert all(entity.boxes is not None for split in entities for entity in split)
     assert [sum(bool(entity.boxes) for entity in split) for split in entities] == [4736, 991, 1049]
     assert max(len(entity.boxes or ()) for split in entities for entity in split) == 22
+
+
+def test_odd_tokens_of_the_real_files_survive(shared_data: Path) -> None:
+    names = ("twitter2015", "twitter2017", "gmner")
+    splits = [split for name in names for split in load(str(shared_data / name), missing_image="keep").values()]
+    posts = [post for split in splits for post in split.examples]
+    tokens = {token for post in posts for token in post.tokens or ()}
+    assert {"\u00a0", "&amp", ";", "\ufe0f", "\u200d"} <= tokens
+    assert any("\ufffd" in token for token in tokens)
+    assert any("#" in entity.text for post in posts for entity in post.gold)
+    assert all(" ".join(post.tokens or ()) == post.text for post in posts)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import FAMILY_NAMES
+from families import FAMILY_NAMES
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec

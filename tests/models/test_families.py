@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import FAMILY_NAMES
+from families import FAMILY_NAMES
 from peft import get_peft_model
 from PIL import Image
 

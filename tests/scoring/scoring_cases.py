@@ -34,9 +34,7 @@ def gold_post(key, text, *entities):
 def said_post(key, text, *entities, **rejected):
     """A prediction; entities as in ``gold_post``."""
     fields = [item if isinstance(item, dict) else found(text, *item) for item in entities]
-    return Prediction(
-        id=key, text=text, images=("a.jpg", "b.jpg"), entities=fields, rejected=Rejected(**rejected)
-    )
+    return Prediction(id=key, text=text, images=("a.jpg", "b.jpg"), entities=fields, rejected=Rejected(**rejected))
 
 
 def from_tags(tags, decode="tolerant", tokens=None):
@@ -79,9 +77,7 @@ _REGIONS = st.lists(st.sampled_from([LEFT, LEFT_HALF, LEFT_THIRD, RIGHT]), max_s
 def tag_pairs(draw, max_sentences=6, max_tokens=7):
     """Gold and predicted tag sequences of the same lengths; some empty."""
     lengths = draw(st.lists(st.integers(0, max_tokens), min_size=1, max_size=max_sentences))
-    sides = [
-        [draw(st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)) for n in lengths] for _ in range(2)
-    ]
+    sides = [[draw(st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)) for n in lengths] for _ in range(2)]
     return sides[0], sides[1]
 
 
@@ -104,7 +100,5 @@ def systems(draw, grounded=False, max_posts=5):
         rejected = Rejected(malformed=draw(st.integers(0, 2)), unplaceable=draw(st.integers(0, 1)))
         pictures = ("a.jpg", "b.jpg")
         gold.append(Example(id=str(index), text=text, images=pictures, entities=right))
-        predicted.append(
-            Prediction(id=str(index), text=text, images=pictures, entities=said, rejected=rejected)
-        )
+        predicted.append(Prediction(id=str(index), text=text, images=pictures, entities=said, rejected=rejected))
     return gold, predicted

@@ -50,10 +50,7 @@ def test_equals_a_plain_loop_over_the_same_draws(counts, seed):
 def test_comparison_equals_a_plain_loop_over_the_same_draws(pair):
     first, second = pair
     drawn = np.concatenate(list(draw_posts(len(first), seed=0, num_resamples=200))).tolist()
-    moved = [
-        plain_f1([second[post] for post in posts]) - plain_f1([first[post] for post in posts])
-        for posts in drawn
-    ]
+    moved = [plain_f1([second[post] for post in posts]) - plain_f1([first[post] for post in posts]) for posts in drawn]
     [found] = compare([tally(first)], [tally(second)], seed=0, num_resamples=200)
     assert found.difference == pytest.approx(plain_f1(second) - plain_f1(first), abs=1e-15)
     assert (found.low, found.high) == pytest.approx(np.percentile(moved, [2.5, 97.5]), abs=1e-12)

@@ -59,6 +59,7 @@ def test_json_says_what_was_scored_and_every_number():
         "sha256": STAMP.sha256,
         "decode": "strict",
         "num_posts": 3,
+        "known": None,
     }
     assert (found["predicted"], found["match"]) == ("a.jsonl", "surface")
     assert found["bootstrap"] == {"seed": 4, "num_resamples": 200}
@@ -83,9 +84,8 @@ def test_table_says_micro_first_then_types_span_only_rejected_and_triples(text_o
     order = ["micro", "LOC", "ORG", "PER", "macro", "span only", "GMNER", "GMNER visible", "EEG", "rejected"]
     places = [text.index(f"│ {part}") if part != "rejected" else text.index(part) for part in order]
     assert places == sorted(places)
-    assert (
-        "1 malformed (20.00 %), 1 hallucinated (20.00 %), 0 unplaceable (0.00 %), of 5 predicted"
-        in " ".join(text.split())
+    assert "1 malformed (20.00 %), 1 hallucinated (20.00 %), 0 unplaceable (0.00 %), of 5 predicted" in " ".join(
+        text.split()
     )
 
 

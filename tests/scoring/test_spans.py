@@ -23,9 +23,7 @@ def test_every_number_of_a_case_counted_by_hand():
     predicted = [
         said_post("2", "nobody here", malformed=1),
         # Bob right, Ann of a wrong type, "Paris and" a wrong span, Rome missed, two rejected.
-        said_post(
-            "1", TEXT, ("Bob", "PER"), ("Ann", "ORG"), ("Paris and", "LOC"), hallucinated=1, unplaceable=1
-        ),
+        said_post("1", TEXT, ("Bob", "PER"), ("Ann", "ORG"), ("Paris and", "LOC"), hallucinated=1, unplaceable=1),
     ]
     scores = score_spans(gold, predicted)
     assert scores.ids == ("1", "2")

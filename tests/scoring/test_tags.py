@@ -45,9 +45,7 @@ def largest_difference(gold, predicted, decode):
     theirs = seqeval_report(gold, predicted, decode)
     ours = as_report(score_tags(gold, predicted, decode))
     assert ours.keys() == theirs.keys()
-    return max(
-        abs(ours[row][name] - value) for row, numbers in theirs.items() for name, value in numbers.items()
-    )
+    return max(abs(ours[row][name] - value) for row, numbers in theirs.items() for name, value in numbers.items())
 
 
 def corrupted(gold, rate, generator):
@@ -58,17 +56,13 @@ def corrupted(gold, rate, generator):
         lambda tag: "B" + tag[1:] if tag != "O" else "B-PER",
         lambda tag: "O",
     )
-    return [
-        [generator.choice(changes)(tag) if generator.random() < rate else tag for tag in tags]
-        for tags in gold
-    ]
+    return [[generator.choice(changes)(tag) if generator.random() < rate else tag for tag in tags] for tags in gold]
 
 
 def made_gold(generator, num_sentences=40):
     """Random tags, with orphaned and type-changed I- among them."""
     return [
-        generator.choices(TAGS, weights=[8, 2, 2, 1, 2, 1, 1], k=generator.randint(1, 12))
-        for _ in range(num_sentences)
+        generator.choices(TAGS, weights=[8, 2, 2, 1, 2, 1, 1], k=generator.randint(1, 12)) for _ in range(num_sentences)
     ]
 
 

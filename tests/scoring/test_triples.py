@@ -172,9 +172,7 @@ def test_baseline_of_right_text_and_nothing_visible_on_gmner(shared_data):
     # letter, and 3 by case or spaces (rays, didierdrogba, JUSTIN BIEBER). The other 1494 are right unseen.
     gold = load_split(f"gmner:{shared_data / 'gmner' / 'txt' / 'test.txt'}", missing_image="keep").examples
     blind = [
-        said.model_copy(
-            update={"entities": tuple(entity.model_copy(update={"boxes": ()}) for entity in said.entities)}
-        )
+        said.model_copy(update={"entities": tuple(entity.model_copy(update={"boxes": ()}) for entity in said.entities)})
         for said in as_perfect(gold)
     ]
     scores = score_triples(gold, blind)

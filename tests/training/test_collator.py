@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FAMILY_NAMES
+from families import FAMILY_NAMES
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec

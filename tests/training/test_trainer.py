@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import BOTH_KINDS
+from families import BOTH_KINDS
 from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback

@@ -1,0 +1,152 @@
+r"""Hugging Face ``datasets``: a folder (``save_to_disk``, parquet, imagefolder with metadata) or a name on the hub.
+
+``hub:user/name`` gives all splits, ``hub:user/name#test`` one. Columns by their usual names; a raw row of each kind::
+
+    {"id": "7", "tokens": ["Webber", "MS"], "ner_tags": [1, 2], "image": <Image>}
+    {"text": "Webber MS", "entities": [{"start": 0, "end": 9, "label": "PER", "boxes": [[132, 22, 500, 706]]}]}
+
+``tokens`` or ``words`` go with ``ner_tags``, ``tags`` or ``labels``: BIO tags, as texts or as class labels. ``text`` or
+``sentence`` goes with ``entities``, whose offsets are characters. Where that column is not there, or null in a row, the
+post is not annotated. ``id`` may be left out. ``image`` or ``images`` hold pictures, or names of files in the folder.
+Pictures are written once to the cache of ``datasets``, as files named by the hash of their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from instruct_mner.data.bio import Decode, decode_spans
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.hub_rows import Columns, Row
+from instruct_mner.data.jsonl import reasons
+from instruct_mner.errors import DataError
+from instruct_mner.files import read_bytes
+from instruct_mner.records import Example
+
+_SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "dev": "dev", "test": "test"}
+_ORDER = ("train", "dev", "test")
+
+
+def find_splits(path: Path) -> dict[str, Path]:
+    """The splits of a folder or hub name, each as a path of its own: ``name#split``.
+
+    Raises:
+        DataError: There is no such data set or split.
+    """
+    source, _, wanted = str(path).partition("#")
+    found = {_SPLIT_NAMES.get(name, name): Path(f"{source}#{name}") for name in _load(source)}
+    if wanted:
+        split = _SPLIT_NAMES.get(wanted, wanted)
+        if split not in found:
+            raise DataError(f"hub:{path}: there is no split {wanted!r}; found: {', '.join(found)}")
+        return {split: found[split]}
+    return {name: found[name] for name in (*_ORDER, *found) if name in found}
+
+
+def _load(source: str) -> dict[str, Any]:
+    """The splits as ``datasets.Dataset``, by their own names."""
+    import datasets
+
+    path = Path(source)
+    try:
+        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            loaded = datasets.load_from_disk(source)
+        elif path.is_file():
+            loaded = datasets.load_dataset(path.suffix.removeprefix("."), data_files=source)
+        else:
+            loaded = datasets.load_dataset(source)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"hub:{source} cannot be loaded as a folder or as a name on the hub: {reason}") from None
+    if isinstance(loaded, datasets.Dataset):
+        return {str(loaded.split or "train"): loaded}
+    return dict(loaded)
+
+
+def read(path: Path, options: ReadOptions) -> Reading:
+    """Reads one split, ``name#split``; see ``Reader``."""
+    source, _, split = str(path).partition("#")
+    rows = _load(source)[split]
+    columns = Columns.of(rows.features)
+    root = _picture_root(columns, Path(source), options)
+    problems = [f"hub:{path}: {reason}" for reason in columns.problems(rows.column_names)]
+    digest = hashlib.sha256()
+    examples: dict[str, Example] = {}
+    tags: list[list[str]] = []
+    for number, row in enumerate(_with_stored_pictures(rows, columns, root) if not problems else ()):
+        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True, default=str).encode())
+        try:
+            example = columns.to_example(row, number, options.decode)
+        except ValueError as error:
+            wrong = reasons(error) if isinstance(error, ValidationError) else [str(error)]
+            problems += [f"hub:{path}: row {number}: {reason}" for reason in wrong]
+            continue
+        if examples.setdefault(example.id, example) is not example:
+            problems.append(f"hub:{path}: row {number}: id {example.id!r} stands already in a row above")
+        tags.append(columns.tags_of(row) or [])
+    if not examples and not problems:
+        problems.append(f"hub:{path}: the split holds no row")
+    decodings: tuple[Decode, ...] = ("tolerant", "strict") if "tags" in columns.names else ()
+    dataset = Dataset(
+        name=dataset_name(Path(source), split),
+        format="hub",
+        path=path,
+        sha256=digest.hexdigest(),
+        examples=tuple(examples.values()),
+        image_root=root,
+        missing_images=missing_pictures(examples.values(), root),
+    )
+    num_entities = {how: sum(len(decode_spans(post, how)) for post in tags) for how in decodings}
+    return Reading(dataset, tuple(problems), num_entities)
+
+
+def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path | None:
+    """Where the names of pictures will be looked for: the cache for those that are stored, else the set's folder."""
+    import datasets
+
+    if columns.holds_pictures:
+        return Path(datasets.config.HF_DATASETS_CACHE) / "instruct-mner-pictures"
+    if options.images is None and source.is_dir():
+        return source
+    return picture_folder(source, options.images)
+
+
+def _with_stored_pictures(rows: Any, columns: Columns, root: Path | None) -> Iterator[Row]:
+    """The rows with names in place of pictures."""
+    import datasets
+
+    name = columns.names.get("images")
+    if root is None or name is None or not columns.holds_pictures:
+        yield from rows
+        return
+    undecoded = datasets.Image(decode=False)
+    single = isinstance(rows.features[name], datasets.Image)
+    # Without decoding: the file is stored byte for byte as it was published.
+    for row in rows.cast_column(name, undecoded if single else datasets.List(undecoded)):
+        pictures = [row[name]] if single else row[name] or []
+        yield {**row, name: [_store(picture, root) for picture in pictures if picture is not None]}
+
+
+def _store(picture: Row, root: Path) -> str:
+    """Writes a picture where it is not there yet; returns its file name."""
+    content = picture["bytes"] if picture["bytes"] is not None else read_bytes(Path(picture["path"]))
+    # The suffix is for people; whoever opens the picture looks at its content.
+    name = hashlib.sha256(content).hexdigest() + (".png" if content.startswith(b"\x89PNG") else ".jpg")
+    target = root / name
+    if not target.is_file():
+        # Beside it and renamed, because a second process may read the same set.
+        written = target.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            written.write_bytes(content)
+            written.replace(target)
+        except OSError as error:
+            raise DataError(f"{target}: a picture cannot be written: {error.strerror}") from None
+    return name

@@ -1,0 +1,79 @@
+"""What the model behind a prediction file was trained on, so that a score on its own training data says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.data import Dataset
+from instruct_mner.manifest import FILE_NAME, DatasetStamp, Manifest
+
+# Where `finetune` puts the weights, and the manifest beside them.
+_WEIGHTS = ("adapter", "model")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where predictions come from.
+
+    Attributes:
+        run: The folder of the run or of its weights, as the user named it.
+        datasets: What the model was trained on, chosen by, and declared to be evaluated on.
+        leaked: What it was trained on although it stands in an evaluation set; the gold itself, where it was.
+        chose: Whether the gold chose the checkpoint, so that its score flatters.
+        guarded: Whether the gold was declared as an evaluation set, so that leaks were looked for.
+    """
+
+    run: str
+    datasets: tuple[DatasetStamp, ...]
+    leaked: tuple[str, ...]
+    chose: bool
+    guarded: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "run": self.run,
+            "leaked": list(self.leaked),
+            "chose_checkpoint": self.chose,
+            "guarded": self.guarded,
+            "datasets": [stamp.model_dump(mode="json") for stamp in self.datasets],
+        }
+
+    def describe(self) -> list[str]:
+        """For people, a line each; what leaked is left to the caller, who shows it first."""
+        trained = [stamp for stamp in self.datasets if stamp.role == "train"]
+        names = ", ".join(f"{stamp.known or stamp.name} ({stamp.num_posts} posts)" for stamp in trained)
+        lines = [f"run {self.run}, trained on {names or 'nothing that it names'}"]
+        if self.chose:
+            lines.append("this gold chose the checkpoint: the score flatters")
+        if not self.guarded and not self.leaked:
+            lines.append("leaks of this gold into the training data were not looked for: its config does not name it")
+        return lines
+
+
+def read_origin(folder: Path, gold: Dataset) -> Origin:
+    """What ``mner.json`` of a run says, seen from the gold that it is scored on.
+
+    Raises:
+        ModelError: The folder holds no manifest.
+    """
+    inner = [folder / name for name in _WEIGHTS if (folder / name / FILE_NAME).is_file()]
+    manifest, _ = Manifest.load(folder if (folder / FILE_NAME).is_file() or not inner else inner[0])
+    same = [stamp for stamp in manifest.datasets if _hashes(stamp) & _hashes(gold)]
+    trained = [
+        f"{stamp.known or stamp.name}: the gold itself was trained on" for stamp in same if stamp.role == "train"
+    ]
+    return Origin(
+        run=str(folder),
+        datasets=manifest.datasets,
+        leaked=(*trained, *manifest.leaked),
+        chose=any(stamp.role == "dev" for stamp in same),
+        guarded=any(stamp.role == "evaluation" for stamp in same),
+    )
+
+
+def _hashes(file: DatasetStamp | Dataset) -> set[str]:
+    """Either hash: one file has the same posts with boxes and without, and by either column of labels."""
+    return {file.sha256, file.file_sha256 or file.sha256}

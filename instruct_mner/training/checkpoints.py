@@ -1,0 +1,85 @@
+"""Checkpoints of a run, so that one that was killed goes on as if it had not been."""
+
+from __future__ import annotations
+
+import json
+from difflib import unified_diff
+from pathlib import Path
+
+from instruct_mner.errors import ConfigError, listing
+from instruct_mner.files import replacing
+from instruct_mner.training.config import FinetuneConfig
+
+# Written last into a checkpoint: transformers writes its files one after the other, and a run may be killed between.
+COMPLETE = "complete"
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run came to its end: the model card is what it writes last."""
+    return (folder / "README.md").is_file()
+
+
+def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
+    """Refuses a folder in which the run may not be.
+
+    Args:
+        config: The run.
+        resume: Whether an earlier run in it may be continued.
+
+    Raises:
+        ConfigError: The folder is in use, or holds a run of other settings.
+    """
+    folder = config.output
+    used = folder.exists() and any(folder.iterdir())
+    if used and not resume:
+        raise ConfigError(
+            f"output: {folder} exists and is not empty; choose another (--set output=…), remove it, or continue the "
+            "run in it (--resume)"
+        )
+    if used:
+        _check_same_settings(folder, config)
+
+
+def open_run_folder(config: FinetuneConfig) -> Path | None:
+    """Makes the run folder, or finds where an earlier run in it stopped.
+
+    Returns:
+        The last complete checkpoint, or ``None`` where the run begins at its beginning.
+    """
+    folder = config.output
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "config.yaml") as file:
+        file.write(config.to_yaml())
+    checkpoint = _last_complete(folder / "checkpoints")
+    _cut_metrics(folder / "metrics.jsonl", 0 if checkpoint is None else _step(checkpoint))
+    return checkpoint
+
+
+def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"--resume: {folder} has no config.yaml, so it is not a run that can be continued")
+    before, now = path.read_text(encoding="utf-8").splitlines(), config.to_yaml().splitlines()
+    lines = list(unified_diff(before, now, lineterm="", n=0))[2:]
+    changed = [line for line in lines if line.startswith(("-", "+"))]
+    if changed:
+        raise ConfigError(f"--resume: the settings are not those of {path}:\n{listing(changed)}")
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _last_complete(folder: Path) -> Path | None:
+    """The newest complete checkpoint; those that are not are written over when their step comes again."""
+    complete = [checkpoint for checkpoint in folder.glob("checkpoint-*") if (checkpoint / COMPLETE).exists()]
+    return max(complete, key=_step, default=None)
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Drops the lines of steps that will be taken again, and a line that was being written."""
+    if not path.exists():
+        return
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0].split("\n")
+    with replacing(path) as file:
+        file.writelines(line + "\n" for line in whole if line and json.loads(line)["step"] <= step)

@@ -1,0 +1,51 @@
+"""What a run says about itself before it begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from instruct_mner.models.loading import count_adapted_modules
+from instruct_mner.training.run import Run
+
+
+def say_what_was_decided(run: Run, console: Console) -> None:
+    """Data, labels, prompt and steps."""
+    config, optimizer = run.config, run.config.optimizer
+    console.print(f"base      {run.loaded.name} ({run.loaded.family.name})")
+    console.print(f"train     {run.train.name}, {len(run.train.examples)} posts, sha256 {run.train.sha256[:12]}")
+    if run.dev is None:
+        console.print("dev       none: the last checkpoint is kept")
+    else:
+        console.print(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {run.chooses_by} is kept")
+    for dataset in (run.train, run.dev):
+        if dataset is not None and dataset.missing_images:
+            how = config.data.missing_image
+            console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
+    for line in run.sources.describe():
+        console.print(line, markup=False)
+    console.print(f"labels    {', '.join(run.spec.labels.names)}", markup=False)
+    unsaid = sum(
+        not run.spec.can_say(example.text, entity.start, entity.end)
+        for example in run.train.examples
+        for entity in example.gold
+    )
+    if unsaid:
+        console.print(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
+    console.print(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
+    console.print(
+        f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
+        f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
+    )
+
+
+def say_what_is_trained(model: Any, run: Run, console: Console) -> None:
+    """How many weights move, and which modules carry a LoRA."""
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    adapted = ""
+    if run.config.adapts:
+        counts = count_adapted_modules(model, run.loaded.family)
+        adapted = "; adapted modules: " + ", ".join(f"{part} {count}" for part, count in counts.items())
+    console.print(f"tuning    {run.config.tuning}: {trained:,} of {whole:,} weights{adapted}")

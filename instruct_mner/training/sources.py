@@ -1,0 +1,100 @@
+"""The data of a run: read, guarded against leaks, and stamped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import MissingImage
+from instruct_mner.data.leaks import Leak, guard
+from instruct_mner.errors import DataError
+from instruct_mner.manifest import DatasetStamp
+from instruct_mner.training.config import DataSettings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run is trained on and chosen by.
+
+    Attributes:
+        train: What is trained on.
+        dev: What chooses the checkpoint.
+        found: What each of them shares with each declared evaluation split.
+        leaked: The lines of ``found`` that are trained on nevertheless.
+        stamps: All files, for ``mner.json``.
+    """
+
+    train: Dataset
+    dev: Dataset | None
+    found: tuple[Leak, ...]
+    leaked: tuple[str, ...]
+    stamps: tuple[DatasetStamp, ...]
+
+    def describe(self) -> Iterator[str]:
+        """What a user should know of them, a line each."""
+        for stamp in self.stamps:
+            if stamp.known is not None:
+                yield f"known     {stamp.name} is {stamp.known}"
+            if stamp.num_dropped:
+                yield f"dropped   {stamp.num_dropped} posts of {stamp.role} that stand in an evaluation set"
+        for leak in self.found:
+            yield f"{'LEAKED' if str(leak) in self.leaked else 'leaks':<10}{leak}"
+        if not self.found:
+            yield "leaks     not looked for: data.evaluate_on names no split"
+
+
+def load_sources(settings: DataSettings) -> Sources:
+    """Reads the splits of a config, and takes care that none is evaluated on that was trained on.
+
+    Raises:
+        MnerError: A file cannot be used, nothing is left of it, or posts leak and leaks are refused.
+    """
+    roles: list[Literal["train", "dev"]] = ["train"]
+    read = [_load(settings, settings.train, settings.missing_image)]
+    if settings.dev is not None:
+        roles.append("dev")
+        read.append(_load(settings, settings.dev, settings.missing_image))
+    # "keep": nothing is trained on here, and pictures that are not there cannot be compared.
+    evaluated = [_load(settings, data, "keep") for data in settings.evaluate_on]
+    guarded = guard(read, evaluated, settings.leaks)
+    stamps = [
+        stamp_of(role, after, num_dropped=len(before.examples) - len(after.examples))
+        for role, before, after in zip(roles, read, guarded.datasets, strict=True)
+    ]
+    return Sources(
+        train=guarded.datasets[0],
+        dev=guarded.datasets[1] if settings.dev is not None else None,
+        found=guarded.found,
+        leaked=guarded.leaked,
+        stamps=(*stamps, *(stamp_of("evaluation", dataset) for dataset in evaluated)),
+    )
+
+
+def stamp_of(role: Literal["train", "dev", "evaluation"], dataset: Dataset, num_dropped: int = 0) -> DatasetStamp:
+    """What ``mner.json`` says of a split."""
+    return DatasetStamp(
+        role=role,
+        name=dataset.name,
+        format=dataset.format,
+        sha256=dataset.sha256,
+        num_posts=len(dataset.examples),
+        known=dataset.known,
+        file_sha256=dataset.file_sha256,
+        num_dropped=num_dropped,
+    )
+
+
+def _load(settings: DataSettings, data: str, missing_image: MissingImage) -> Dataset:
+    dataset = load_split(
+        data,
+        images=settings.images,
+        decode=settings.decode,
+        missing_image=missing_image,
+        label_column=settings.label_column,
+        xml=settings.xml,
+    )
+    if not dataset.examples:
+        raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
+    return dataset
