@@ -84,15 +84,19 @@ class PartialFile:
 
 
 def write_predictions(
-    predict: Predict, examples: Sequence[Example], output: Path, settings: str
+    predict: Predict, examples: Sequence[Example], output: Path, settings: str, *, window: int = 1
 ) -> Iterator[Prediction | None]:
-    """Tags posts into a file; a run that was killed goes on, every id exactly once.
+    """Tags posts into a file; a run that was killed goes on, every id exactly once, as if it had not been.
+
+    Which posts share a batch moves the last digits of a score. So the window in which the earlier run stopped is
+    tagged again as a whole, and what was written of it is kept.
 
     Args:
         predict: Tags posts, in their order.
         examples: All posts.
         output: The file to write, which must not exist.
         settings: :func:`fingerprint` of what decides the predictions.
+        window: Posts that ``predict`` batches together.
 
     Yields:
         ``None`` for each post that an earlier run had done, then the new predictions.
@@ -105,6 +109,7 @@ def write_predictions(
     partial = PartialFile(output, settings)
     done = set(partial.done)
     yield from (None for _ in done)
-    remaining = [example for example in examples if example.id not in done]
-    yield from partial.append(predict(remaining))
+    again = examples[len(done) - len(done) % window :]
+    if len(done) < len(examples):
+        yield from partial.append(each for each in predict(again) if each.id not in done)
     partial.finish()

@@ -17,7 +17,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.predictions import fingerprint, write_predictions
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging import WINDOW, Tagger
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def tag(
         missing_image=source.missing_image,
         constrained=constrained,
     )
-    _report(write_predictions(predict, dataset.examples, Path(output), settings), dataset, console)
+    _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
     console.print(f"wrote {output}")
 
 

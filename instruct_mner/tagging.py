@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Labels = LabelSet | Sequence[str] | Mapping[str, str | None]
 PicturePaths = Callable[[Example], Sequence[Path]]
 
-_WINDOW = 64
+# Posts that are batched together; a run that was killed goes on at the beginning of one.
+WINDOW = 64
 _ZERO_SHOT_PROMPT = "zero-shot"
 
 
@@ -129,7 +130,7 @@ class Tagger:
         """
         spec = self._spec(labels)
         remaining = iter(examples)
-        while window := list(islice(remaining, _WINDOW)):
+        while window := list(islice(remaining, WINDOW)):
             posts = [(example, self._pictures(picture_paths(example))) for example in window]
             yield from self._predict_batch(posts, spec)
 

@@ -64,6 +64,16 @@ def test_what_was_done_is_not_done_again(tmp_path) -> None:
     assert asked == [post.id for post in POSTS]
 
 
+@pytest.mark.parametrize(("death", "again"), [(2, ["0", "1", "2"]), (3, ["3", "4", "5"]), (5, ["3", "4", "5"])])
+def test_the_window_of_the_kill_is_asked_again_as_a_whole(death, again, tmp_path) -> None:
+    with pytest.raises(Killed):
+        list(write_predictions(predicting([], death), POSTS, tmp_path / "out", "s", window=3))
+    asked: list[str] = []
+    list(write_predictions(predicting(asked), POSTS, tmp_path / "out", "s", window=3))
+    assert asked[:3] == again
+    assert read(tmp_path / "out") == [post.id for post in POSTS]
+
+
 def test_a_run_of_other_settings_is_not_continued(tmp_path) -> None:
     with pytest.raises(Killed):
         list(write_predictions(predicting([], 3), POSTS, tmp_path / "out", fingerprint(model="a")))
