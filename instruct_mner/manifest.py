@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError, listing
 from instruct_mner.files import replacing
-from instruct_mner.models.families import PixelLimits
+from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.prompts import Prompt
 from instruct_mner.records import Record
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from instruct_mner.errors import ConfigError, listing, suggest
-from instruct_mner.models.families import PixelLimits
+from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.offsets import Segmentation
 from instruct_mner.records import LabelSet
 

@@ -35,7 +35,7 @@ def dry_run(config: FinetuneConfig, console: Console) -> None:
 def _rendered(run: Run) -> Text:
     batch = run.collator([{"index": 0}])
     tokenizer = run.loaded.processor.tokenizer
-    image_token = run.loaded.processor.image_token_id
+    image_token = run.loaded.image_token_id
     text = Text()
     ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
     start = 0
@@ -66,7 +66,7 @@ def _budget(run: Run) -> str:
     for index in indices:
         batch = run.collator([{"index": index}])
         lengths.append(int(batch["attention_mask"].sum()))
-        images.append(int((batch["input_ids"] == run.loaded.processor.image_token_id).sum()))
+        images.append(int((batch["input_ids"] == run.loaded.image_token_id).sum()))
         answers.append(int((batch["labels"] != -100).sum()))
     limit = run.loaded.model.config.get_text_config().max_position_embeddings
     rows = [

@@ -86,18 +86,18 @@ def prepare(config: FinetuneConfig) -> Run:
         format=config.answer.format,
         segmentation=config.answer.segmentation,
         max_entities=config.answer.max_entities,
-        box_range=loaded.family.box_convention.range,
+        box_range=loaded.family.box_convention.answer_range,
         prefix=answer_prefix(loaded.processor),
     )
     checked_labels(spec, loaded.special_tokens)
     check_trainable(train.examples, spec)
-    conversations = Conversations(prompt, spec, loaded.family.box_convention, loaded.special_tokens, config.max_images)
+    conversations = Conversations(prompt, spec, loaded, config.max_images)
     collator = Collator(
         train.examples,
         train.picture_paths,
         conversations,
         prompt_completion_collator(loaded.processor),
-        loaded.processor.image_token_id,
+        loaded.image_token_id,
     )
     return Run(
         config=config,
