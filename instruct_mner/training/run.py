@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.answers import AnswerSpec
+from instruct_mner.asking import checked_labels
 from instruct_mner.data import Dataset, load_split
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
@@ -16,7 +17,7 @@ from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
 from instruct_mner.prompts import Prompt, find_prompt
 from instruct_mner.records import LabelSet
 from instruct_mner.scoring import score_spans
-from instruct_mner.tagging import Tagger, checked_labels
+from instruct_mner.tagging import Tagger
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.trainer import prompt_completion_collator
