@@ -23,7 +23,7 @@ from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import BoxConvention, open_image, to_pixels
 from instruct_mner.manifest import Manifest
-from instruct_mner.prompts import Prompt, Shot, shown_context, shown_text
+from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.records import Box, Example, LabelSet, PredictedEntity, Prediction
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class Tagger:
         specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
         examples = shots(self._examples, spec, special_tokens)
         requests = [
-            self._request(post, text, each, examples) for post, text, each in zip(posts, shown, specs, strict=True)
+            self._request(self._messages(example, text, len(images), spec, examples), text, images, each)
+            for text, (example, images), each in zip(shown, posts, specs, strict=True)
         ]
         completions = self._engine.generate(requests)
         return [
@@ -235,19 +236,20 @@ class Tagger:
             for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
 
-    def _request(
-        self, post: tuple[Example, tuple[Image, ...]], text: str, spec: AnswerSpec, examples: Sequence[Shot]
-    ) -> Request:
-        example, images = post
-        context = example.context if self.manifest.context else None
-        messages = self._prompt.messages(
+    def _messages(
+        self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
+    ) -> list[Message]:
+        """What training showed: the spec is that of all posts, not of this one's pictures."""
+        return self._prompt.messages(
             spec,
             text,
-            len(images),
+            num_images,
             several_pictures=self.manifest.max_images > 1,
             examples=examples,
-            context=shown_context(context, self._engine.special_tokens()),
+            context=shown_context(example.context, self._engine.special_tokens()) if self.manifest.context else None,
         )
+
+    def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(
             messages=messages,
             images=images,

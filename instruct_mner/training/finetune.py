@@ -15,7 +15,7 @@ from instruct_mner.files import replacing
 from instruct_mner.models.loading import count_adapted_modules, lora_config
 from instruct_mner.training.card import model_card
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.progress import RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.progress import EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.run import Run, prepare
 from instruct_mner.training.trainer import BEST_METRIC, MnerTrainer, sft_config
 
@@ -91,6 +91,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(EpochOfCollator(run.collator))
     trainer.add_callback(RunProgress(checkpoints.parent / "metrics.jsonl", console))
     return trainer
 

@@ -18,6 +18,7 @@ from instruct_mner.prompts import Prompt, find_prompt
 from instruct_mner.records import LabelSet
 from instruct_mner.scoring import score_spans
 from instruct_mner.tagging import Tagger
+from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.trainer import prompt_completion_collator
@@ -90,15 +91,17 @@ def prepare(config: FinetuneConfig) -> Run:
         box_range=loaded.family.box_convention.answer_range,
         prefix=answer_prefix(loaded.processor),
     )
-    checked_labels(spec, loaded.special_tokens)
+    checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
     check_trainable(train.examples, spec)
-    conversations = Conversations(prompt, spec, loaded, config.max_images)
+    conversations = Conversations(prompt, spec, loaded, config.max_images, config.context)
     collator = Collator(
         train.examples,
         train.picture_paths,
         conversations,
         prompt_completion_collator(loaded.processor),
         loaded.image_token_id,
+        config.augmentation,
+        config.seed,
     )
     return Run(
         config=config,
@@ -155,6 +158,7 @@ def _manifest(
         answer=spec,
         pixels=config.pixels,
         max_images=config.max_images,
+        context=config.context,
         box_convention=loaded.family.box_convention.name,
         versions=library_versions(),
         seed=config.seed,
