@@ -66,8 +66,8 @@ class Json:
 
     def frame(self, label: str) -> str:
         """An entity of this type without its mention, with the longest box."""
-        box = [self.spec.box_limit] * 5 if self.spec.grounded else []
-        return json.dumps({"text": "", "label": label, "box": box}, separators=(",", ":"), ensure_ascii=False) + ","
+        box = {"box": [self.spec.box_limit] * 5} if self.spec.grounded else {}
+        return json.dumps({"text": "", "label": label, **box}, separators=(",", ":"), ensure_ascii=False) + ","
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """The entities of a completion, and the number of items that are none.
