@@ -68,6 +68,7 @@ class Manifest(Record):
         answer: Format, labels with their definitions, box range, segmentation, cap.
         pixels: Limits of the processor.
         max_images: Pictures of a post that are shown to the model; further ones are left out.
+        context: Whether the captions, tags and OCR of the pictures are shown.
         box_convention: ``relative`` or ``absolute`` coordinates in answers.
         versions: Of the libraries that trained it.
         seed: Seed of the run.
@@ -84,6 +85,7 @@ class Manifest(Record):
     answer: AnswerSpec
     pixels: PixelLimits = PixelLimits()
     max_images: int = Field(default=1, ge=0)
+    context: bool = False
     box_convention: Literal["relative", "absolute"] = "relative"
     versions: dict[str, str] = Field(default_factory=dict)
     seed: int | None = None

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
-from instruct_mner.records import Record
+from instruct_mner.records import Context, Record
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -49,6 +49,25 @@ def shown_text(text: str, special_tokens: Iterable[str] = ()) -> str:
     return shown
 
 
+def shown_context(context: Context | None, special_tokens: Iterable[str] = ()) -> Context | None:
+    """What is said of a picture, as the model is shown it; see :func:`shown_text`."""
+    if context is None:
+        return None
+    tokens = tuple(special_tokens)
+    return Context(
+        caption=context.caption and shown_text(context.caption, tokens),
+        tags=tuple(shown_text(tag, tokens) for tag in context.tags),
+        ocr=context.ocr and shown_text(context.ocr, tokens),
+    )
+
+
+class Shot(Record):
+    """A post with its answer, shown in the instruction as an example."""
+
+    text: str
+    answer: str
+
+
 class Prompt(Record):
     """A template: its name with version, and its text."""
 
@@ -60,22 +79,32 @@ class Prompt(Record):
         """Hash of the template's text."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def instruction(self, spec: AnswerSpec, *, several_pictures: bool = False) -> str:
+    def instruction(self, spec: AnswerSpec, *, several_pictures: bool = False, examples: Sequence[Shot] = ()) -> str:
         """The part that is the same for all posts."""
         return self._block(
             "instruction",
             labels=[label.model_dump() for label in spec.labels.labels],
+            format=spec.format,
             grounded=spec.grounded,
             several_pictures=several_pictures,
             box_range=spec.box_range,
+            examples=[shot.model_dump() for shot in examples],
         )
 
-    def post(self, text: str, num_images: int) -> str:
+    def post(self, text: str, num_images: int, context: Context | None = None) -> str:
         """The part after the pictures."""
-        return self._block("post", text=text, num_images=num_images)
+        said = context and context.model_dump()
+        return self._block("post", text=text, num_images=num_images, context=said)
 
     def messages(
-        self, spec: AnswerSpec, text: str, num_images: int, *, several_pictures: bool = False
+        self,
+        spec: AnswerSpec,
+        text: str,
+        num_images: int,
+        *,
+        several_pictures: bool = False,
+        examples: Sequence[Shot] = (),
+        context: Context | None = None,
     ) -> list[Message]:
         """The chat that asks for an answer.
 
@@ -84,11 +113,14 @@ class Prompt(Record):
             text: The text as shown to the model (:func:`shown_text`).
             num_images: Pictures of the post; their place stands between instruction and post.
             several_pictures: Whether posts of this data may hold several pictures.
+            examples: Posts with their answers, the same for all posts.
+            context: What is said of the pictures, as shown to the model (:func:`shown_context`).
         """
+        instruction = self.instruction(spec, several_pictures=several_pictures, examples=examples)
         content: list[Message] = [
-            {"type": "text", "text": self.instruction(spec, several_pictures=several_pictures)},
+            {"type": "text", "text": instruction},
             *({"type": "image"} for _ in range(num_images)),
-            {"type": "text", "text": self.post(text, num_images)},
+            {"type": "text", "text": self.post(text, num_images, context)},
         ]
         return [{"role": "user", "content": content}]
 

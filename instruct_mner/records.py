@@ -192,7 +192,7 @@ class Rejected(Record):
     """What a completion held beside its entities; each counts as a false positive.
 
     Attributes:
-        malformed: Lines that are not an answer (an unknown label, no separator, a bad box, a cut end).
+        malformed: Lines or objects that are no answer (an unknown label, no separator, a bad box, a cut end).
         hallucinated: Surfaces that are not in the text.
         unplaceable: Surfaces all of whose occurrences were taken already.
     """

@@ -12,7 +12,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
+from instruct_mner.asking import load_examples
 from instruct_mner.data import Dataset, MissingImage, load_split
+from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError
 from instruct_mner.predictions import fingerprint, write_predictions
 from instruct_mner.quiet import quiet_libraries
@@ -42,16 +45,59 @@ class Source:
         return load_split(self.data, images=self.images, missing_image=self.missing_image)
 
 
-def tag(
-    source: Source,
-    *,
-    output: str,
-    model: str | None,
-    adapter: Path | None,
-    labels: str | None,
-    batch_size: int,
-    constrained: bool,
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked, and how; fields are those of the command line."""
+
+    model: str | None
+    adapter: Path | None
+    endpoint: str | None = None
+    constraint: Constraint = "grammar"
+    concurrency: int = 8
+    scores: bool = True
+    examples: str | None = None
+    num_examples: int = 4
+    context: bool | None = None
+    batch_size: int = 8
+    constrained: bool = True
+
+    def shown(self) -> tuple[Example, ...]:
+        """The posts that the prompt shows as examples."""
+        return () if self.examples is None else load_examples(self.examples, self.num_examples)
+
+    def tagger(self, examples: Sequence[Example]) -> Tagger:
+        """Loads the model, or connects to the server.
+
+        Raises:
+            MnerError: It cannot be used.
+        """
+        if self.endpoint is not None:
+            if self.model is None:
+                raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
+            endpoint = Endpoint(
+                self.endpoint,
+                self.model,
+                constraint=self.constraint if self.constrained else "none",
+                concurrency=self.concurrency,
+                scores=self.scores,
+            )
+            return Tagger.connect(endpoint, adapter=self.adapter, examples=examples, context=self.context)
+        name = self.adapter if self.adapter is not None else self.model
+        if name is None:
+            raise ConfigError(
+                "give --model (hub name or folder) or --adapter (folder), or both for a base that has moved"
+            )
+        return Tagger.from_pretrained(
+            name,
+            base_model=self.model if self.adapter is not None else None,
+            batch_size=self.batch_size,
+            constrained=self.constrained,
+            examples=examples,
+            context=self.context,
+        )
+
+
+def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> None:
     """Tags posts and writes predictions, to standard output or resumably to a file.
 
     Raises:
@@ -63,14 +109,12 @@ def tag(
     if dataset.missing_images:
         console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
     quiet_libraries()
-    name = adapter if adapter is not None else model
-    assert name is not None
-    tagger = Tagger.from_pretrained(
-        name,
-        base_model=model if adapter is not None else None,
-        batch_size=batch_size,
-        constrained=constrained,
-    )
+    examples = asked.shown()
+    texts = {example.text for example in examples}
+    known = sum(post.text in texts for post in dataset.examples)
+    if known:
+        console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
+    tagger = asked.tagger(examples)
 
     def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
         return tagger.predict(examples, dataset.picture_paths, label_set)
@@ -82,12 +126,14 @@ def tag(
         return
     settings = fingerprint(
         manifest=tagger.manifest.model_dump(mode="json"),
-        model=str(name),
+        model=str(asked.adapter or asked.model),
         data=dataset.sha256,
         labels=label_set and label_set.model_dump(),
         images=str(source.images),
         missing_image=source.missing_image,
-        constrained=constrained,
+        constrained=asked.constrained,
+        endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
+        examples=[example.model_dump() for example in examples],
     )
     _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
     console.print(f"wrote {output}")

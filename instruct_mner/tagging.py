@@ -9,16 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerEntity, AnswerSpec
+from instruct_mner.asking import (
+    checked_labels,
+    max_answer_tokens,
+    shots,
+    tuned,
+    tuned_folder,
+    untuned,
+    with_context,
+    zero_shot,
+)
 from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import BoxConvention, open_image, to_pixels
-from instruct_mner.manifest import Manifest, PromptStamp
-from instruct_mner.prompts import Prompt, find_prompt, shown_text
+from instruct_mner.manifest import Manifest
+from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.records import Box, Example, LabelSet, PredictedEntity, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from instruct_mner.engines.endpoint import Endpoint
     from instruct_mner.models.loading import Dtype
 
 Labels = LabelSet | Sequence[str] | Mapping[str, str | None]
@@ -26,7 +37,6 @@ PicturePaths = Callable[[Example], Sequence[Path]]
 
 # Posts that are batched together; a run that was killed goes on at the beginning of one.
 WINDOW = 64
-_ZERO_SHOT_PROMPT = "zero-shot"
 
 
 class Tagger:
@@ -37,13 +47,23 @@ class Tagger:
         manifest: How to ask and how to read.
         prompt: The template that the manifest speaks of.
         constrained: Whether only legal answers may be given.
+        examples: Annotated posts that the prompt shows, the same for all posts.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, prompt: Prompt, *, constrained: bool = True) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        manifest: Manifest,
+        prompt: Prompt,
+        *,
+        constrained: bool = True,
+        examples: Sequence[Example] = (),
+    ) -> None:
         self.manifest = manifest
         self._engine = engine
         self._prompt = prompt
         self._constrained = constrained
+        self._examples = tuple(examples)
 
     @classmethod
     def from_pretrained(
@@ -55,6 +75,8 @@ class Tagger:
         dtype: Dtype = "auto",
         batch_size: int = 8,
         constrained: bool = True,
+        examples: Sequence[Example] = (),
+        context: bool | None = None,
     ) -> Tagger:
         """Loads a tagger.
 
@@ -66,21 +88,24 @@ class Tagger:
             dtype: Of the weights; ``auto`` keeps the model's own.
             batch_size: Posts tagged at once.
             constrained: Whether only legal answers may be given; leave it on.
+            examples: Annotated posts that a base model is shown.
+            context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
 
         Raises:
             ModelError: The model or the adapter cannot be loaded.
+            ConfigError: Examples for a model that was tuned.
         """
         from instruct_mner.engines.transformers import TransformersEngine
         from instruct_mner.models.loading import load_adapter, load_model
 
-        folder = _tuned_folder(Path(name))
+        folder = tuned_folder(Path(name))
         if folder is None:
             if base_model is not None:
                 raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
             loaded = load_model(str(name), revision=revision, dtype=dtype)
-            manifest, prompt = _zero_shot(loaded)
+            manifest, prompt = untuned(loaded, with_examples=bool(examples))
         else:
-            manifest, prompt = Manifest.load(folder)
+            manifest, prompt = tuned(folder, examples)
             tuned_fully = manifest.tuning == "full"
             loaded = load_model(
                 str(folder) if tuned_fully else base_model or manifest.base_model,
@@ -90,7 +115,57 @@ class Tagger:
             )
             if not tuned_fully:
                 loaded = load_adapter(loaded, folder)
-        return cls(TransformersEngine(loaded, batch_size), manifest, prompt, constrained=constrained)
+        engine = TransformersEngine(loaded, batch_size)
+        return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: Endpoint | str,
+        *,
+        model: str | None = None,
+        adapter: str | Path | None = None,
+        examples: Sequence[Example] = (),
+        context: bool | None = None,
+    ) -> Tagger:
+        """A tagger on a server that speaks OpenAI's chat completions; nothing is loaded here.
+
+        The API key is read from ``OPENAI_API_KEY``. The server must have the pixel limits of the adapter's
+        ``mner.json``.
+
+        Args:
+            endpoint: Its address, or all that is to be said of it.
+            model: The name under which it serves the model or the adapter, beside an address.
+            adapter: The folder of the adapter that it serves: prompt, labels and answers are those of the tuning.
+            examples: Annotated posts that a model that was not tuned is shown.
+            context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
+
+        Raises:
+            ModelError: The folder is no adapter.
+            ConfigError: The address is none, or the answers cannot be constrained as asked.
+        """
+        from instruct_mner.engines.endpoint import Endpoint, EndpointEngine, adapter_processor
+
+        if isinstance(endpoint, str):
+            if model is None:
+                raise ConfigError("give the name under which the server serves the model, model=…")
+            endpoint = Endpoint(endpoint, model)
+        processor = None
+        if adapter is None:
+            manifest, prompt = zero_shot(endpoint.model, with_examples=bool(examples))
+        else:
+            folder = tuned_folder(Path(adapter)) or Path(adapter)
+            manifest, prompt = tuned(folder, examples)
+            processor = adapter_processor(folder, manifest)
+        if endpoint.constraint == "schema":
+            manifest.answer.json_schema()
+        return cls(
+            EndpointEngine(endpoint, processor),
+            with_context(manifest, context),
+            prompt,
+            constrained=endpoint.constraint != "none",
+            examples=examples,
+        )
 
     @property
     def labels(self) -> LabelSet | None:
@@ -148,10 +223,13 @@ class Tagger:
         return checked_labels(spec, self._engine.special_tokens())
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
-        shown = [shown_text(example.text, self._engine.special_tokens()) for example, _ in posts]
+        special_tokens = self._engine.special_tokens()
+        shown = [shown_text(example.text, special_tokens) for example, _ in posts]
         specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
+        examples = shots(self._examples, spec, special_tokens)
         requests = [
-            self._request(text, images, each) for text, (_, images), each in zip(shown, posts, specs, strict=True)
+            self._request(self._messages(example, text, len(images), spec, examples), text, images, each)
+            for text, (example, images), each in zip(shown, posts, specs, strict=True)
         ]
         completions = self._engine.generate(requests)
         return [
@@ -159,12 +237,26 @@ class Tagger:
             for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
 
-    def _request(self, text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
+    def _messages(
+        self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
+    ) -> list[Message]:
+        """What training showed: the spec is that of all posts, not of this one's pictures."""
+        return self._prompt.messages(
+            spec,
+            text,
+            num_images,
+            several_pictures=self.manifest.max_images > 1,
+            examples=examples,
+            context=shown_context(example.context, self._engine.special_tokens()) if self.manifest.context else None,
+        )
+
+    def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(
-            messages=self._prompt.messages(spec, text, len(images), several_pictures=self.manifest.max_images > 1),
+            messages=messages,
             images=images,
             grammar=spec.grammar(text, len(images)) if self._constrained else None,
             max_tokens=max_answer_tokens(spec, text, self._engine.count_tokens),
+            schema=spec.json_schema(len(images)) if self._constrained and spec.format == "json" else None,
         )
 
     def _prediction(
@@ -199,59 +291,6 @@ class Tagger:
         return (Box(image=entity.box.image, box=pixels),)
 
 
-def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str], int]) -> int:
-    """Where an answer is cut: the cap of entities, each with label, separators and box, and the text twice.
-
-    Mentions do not overlap, so that all of them together are hardly longer than the text; a model that repeats
-    itself is cut, and the cut is counted as malformed.
-    """
-    label = max(count_tokens(f"{name}: \n") for name in spec.labels.names)
-    box = count_tokens(f" [{', '.join([str(spec.box_limit)] * 5)}]") if spec.grounded else 0
-    return spec.capacity(text) * (label + box) + 2 * count_tokens(text) + 8
-
-
-def checked_labels(spec: AnswerSpec, special_tokens: Sequence[str]) -> AnswerSpec:
-    """The spec, unless a label or definition holds a special token of the model.
-
-    Raises:
-        ConfigError: One does; it would end the turn or count as a picture.
-    """
-    for label in spec.labels.each():
-        for token in special_tokens:
-            if token in label.name or token in (label.definition or ""):
-                raise ConfigError(f"label '{label.name}' holds {token!r}, a special token of this model; rename it")
-    return spec
-
-
-def _tuned_folder(path: Path) -> Path | None:
-    """The folder of an adapter or of a fully tuned model, given itself or its run folder."""
-    for folder in (path, path / "adapter", path / "model"):
-        if (folder / "mner.json").is_file() or (folder / "adapter_config.json").is_file():
-            return folder
-    return None
-
-
-def _zero_shot(loaded: Any) -> tuple[Manifest, Prompt]:
-    """How a base model is asked that was never tuned."""
-    from instruct_mner.models.loading import answer_prefix
-
-    prompt = find_prompt(_ZERO_SHOT_PROMPT)
-    convention = loaded.family.box_convention
-    manifest = Manifest(
-        base_model=loaded.name,
-        base_revision=loaded.revision,
-        family=loaded.family.name,
-        tuning="none",
-        prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
-        # The labels are a placeholder: `Tagger.labels` says that there are none, and `_spec` asks for them.
-        answer=AnswerSpec(
-            labels=LabelSet.of(["ENTITY"]), prefix=answer_prefix(loaded.processor), box_range=convention.answer_range
-        ),
-        box_convention=convention.name,
-    )
-    return manifest, prompt
-
-
 def _opened(image: str | Path | bytes | Image) -> Image:
     if isinstance(image, str | Path):
         return open_image(Path(image))
@@ -259,7 +298,15 @@ def _opened(image: str | Path | bytes | Image) -> Image:
 
 
 def _confidence(entity: AnswerEntity, completion: Completion) -> float:
-    """``exp`` of the mean log-probability of the tokens that wrote an entity's label and mention."""
-    start, end = entity.written
-    logprobs = [token.logprob for token in completion.tokens if token.start < end and token.end > start]
+    """``exp`` of the mean log-probability of the tokens that wrote an entity's label and mention.
+
+    Where the engine says no probabilities there is none, and the score is 1, the record's default.
+    """
+    if not completion.tokens:
+        return 1.0
+    logprobs = [
+        token.logprob
+        for token in completion.tokens
+        if any(token.start < end and token.end > start for start, end in entity.written)
+    ]
     return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import json
 import random
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
-from instruct_mner.answers import AnswerSpec, _up_to
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.pieces import up_to
 from instruct_mner.records import Box, Entity, LabelSet
 
 LABELS = LabelSet.of(["PER", "LOC", "sports team", 'a "b" é'])
 TEXTS = st.text(alphabet="abAB1#:,.[]'\"\\{}é日😀 ", min_size=1, max_size=30)
 BYTES = LLTokenizer("byte")
+FORMATS = pytest.mark.parametrize("form", ["lines", "json"])
 
 
 def spec(**changes: object) -> AnswerSpec:
@@ -59,18 +63,23 @@ def wholly_labelled(text: str, entities: list[Entity]) -> bool:
     return True
 
 
+@FORMATS
 @given(annotated())
-def test_parse_inverts_render(case: tuple[str, list[Entity]]) -> None:
+def test_parse_inverts_render(form: str, case: tuple[str, list[Entity]]) -> None:
     text, entities = case
-    answer = spec().parse(text, spec().render(text, entities))
+    rules = spec(format=form)
+    answer = rules.parse(text, rules.render(text, entities))
     assert answer.rejected.total == 0
     assert len(answer.entities) == len(entities)
     if wholly_labelled(text, entities):
         assert [(e.start, e.end, e.label) for e in answer.entities] == [(e.start, e.end, e.label) for e in entities]
 
 
+@FORMATS
 @given(annotated(), st.integers(1, 3), st.data())
-def test_parse_inverts_render_with_boxes(case: tuple[str, list[Entity]], num_images: int, data: st.DataObject) -> None:
+def test_parse_inverts_render_with_boxes(
+    form: str, case: tuple[str, list[Entity]], num_images: int, data: st.DataObject
+) -> None:
     text, entities = case
     corner = st.integers(0, 999)
     grounded = []
@@ -81,7 +90,7 @@ def test_parse_inverts_render_with_boxes(case: tuple[str, list[Entity]], num_ima
             x1, y1 = data.draw(st.integers(x0 + 1, 1000)), data.draw(st.integers(y0 + 1, 1000))
             boxes.append(Box(image=data.draw(st.integers(0, num_images - 1)), box=(x0, y0, x1, y1)))
         grounded.append(entity.model_copy(update={"boxes": tuple(boxes)}))
-    rules = spec(grounded=True)
+    rules = spec(grounded=True, format=form)
     answer = rules.parse(text, rules.render(text, grounded, num_images), num_images)
     assert answer.rejected.total == 0
     if wholly_labelled(text, entities):
@@ -89,10 +98,12 @@ def test_parse_inverts_render_with_boxes(case: tuple[str, list[Entity]], num_ima
             assert found.box == max(gold.boxes or (), key=lambda box: box.area, default=None)
 
 
+@FORMATS
+@pytest.mark.parametrize("segmentation", ["words", "characters"])
 @given(annotated(on_words=True), st.sampled_from(["", " "]))
-def test_the_grammar_admits_gold(case: tuple[str, list[Entity]], prefix: str) -> None:
+def test_the_grammar_admits_gold(form: str, segmentation: str, case: tuple[str, list[Entity]], prefix: str) -> None:
     text, entities = case
-    rules = spec(prefix=prefix)
+    rules = spec(prefix=prefix, format=form, segmentation=segmentation)
     assert admits(rules.grammar(text), prefix + rules.render(text, entities))
 
 
@@ -178,22 +189,34 @@ def test_a_completion_that_was_cut_loses_its_last_line_and_is_counted() -> None:
 
 def test_written_is_where_label_and_mention_stand() -> None:
     completion = " PER: Ann\nLOC: Paris"
-    written = [completion[slice(*e.written)] for e in spec().parse("Ann in Paris", completion).entities]
-    assert written == ["PER: Ann", "LOC: Paris"]
+    assert written(spec(), "Ann in Paris", completion) == [["PER: Ann"], ["LOC: Paris"]]
 
 
+def written(rules: AnswerSpec, text: str, completion: str) -> list[list[str]]:
+    entities = rules.parse(text, completion).entities
+    return [[completion[start:end] for start, end in entity.written] for entity in entities]
+
+
+PIECES = [
+    "PER: ", "\n", "none", " [", "]", ", ", "1", "LOC: a", "[]", "[", "{", "}", ",", ":",
+    '"', "\\", '"text":', '"label":',
+    '"box":', '"a"', '"PER"', '{"text":"a","label":"PER"', '[{"text":"1","label":"LOC","box":[1,2,3,4]}', "\ud800",
+    "[" * 3000, '{"text":' * 500, "1" * 5000, "```json\n", "null", "-1",
+]  # fmt: skip
+
+
+@FORMATS
 @given(
     TEXTS,
-    st.lists(
-        st.one_of(st.sampled_from(["PER: ", "\n", "none", " [", "]", ", ", "1", "LOC: a", "[]"]), st.text()),
-        max_size=12,
-    ),
+    st.lists(st.one_of(st.sampled_from(PIECES), st.text()), max_size=12),
     st.booleans(),
     st.integers(0, 3),
     st.booleans(),
 )
-def test_parse_never_raises(text: str, pieces: list[str], grounded: bool, num_images: int, finished: bool) -> None:
-    answer = spec(grounded=grounded).parse(text, "".join(pieces), num_images, finished=finished)
+def test_parse_never_raises(
+    form: str, text: str, pieces: list[str], grounded: bool, num_images: int, finished: bool
+) -> None:
+    answer = spec(grounded=grounded, format=form).parse(text, "".join(pieces), num_images, finished=finished)
     end = 0
     for entity in answer.entities:
         assert end <= entity.start < entity.end <= len(text)
@@ -201,9 +224,38 @@ def test_parse_never_raises(text: str, pieces: list[str], grounded: bool, num_im
         assert entity.box is None or entity.box.image < num_images or num_images <= 1
 
 
+@FORMATS
+@pytest.mark.parametrize("segmentation", ["words", "characters"])
+@given(TEXTS, st.booleans(), st.integers(0, 2), st.randoms(use_true_random=False))
+def test_whatever_the_grammar_lets_through_parses_clean(
+    form: str, segmentation: str, text: str, grounded: bool, num_images: int, chance: random.Random
+) -> None:
+    rules = spec(format=form, segmentation=segmentation, grounded=grounded, max_entities=3)
+    completion = walk(rules.grammar(text, num_images), chance)
+    answer = rules.parse(text, completion, num_images)
+    assert (answer.rejected.malformed, answer.rejected.hallucinated) == (0, 0), completion
+    if form == "json":
+        assert completion == json.dumps(json.loads(completion), separators=(",", ":"), ensure_ascii=False)
+
+
+def walk(grammar: str, chance: random.Random) -> str:
+    """A completion, each byte drawn evenly from those that are allowed; the end as soon as it is."""
+    matcher = LLMatcher(BYTES, grammar, log_level=0)
+    tokens: list[int] = []
+    while not matcher.is_stopped():
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        token = int(chance.choice(allowed))
+        if BYTES.eos_token in allowed:
+            break
+        tokens.append(token)
+        assert matcher.consume_token(token), matcher.get_error()
+    return bytes(tokens).decode()
+
+
 @given(st.integers(0, 30_000))
 def test_numbers_up_to(maximum: int) -> None:
-    pattern = re.compile(_up_to(maximum))
+    pattern = re.compile(up_to(maximum))
     probe = random.Random(maximum)
     numbers = {0, 1, maximum, maximum + 1, maximum * 10, *(probe.randrange(40_000) for _ in range(50))}
     assert all(bool(pattern.fullmatch(str(number))) == (number <= maximum) for number in numbers)

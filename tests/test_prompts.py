@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError
-from instruct_mner.prompts import Prompt, find_prompt, packaged_folder, shown_text
-from instruct_mner.records import LabelSet
+from instruct_mner.prompts import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
+from instruct_mner.records import Context, LabelSet
 
 SPECIAL = ("<image>", "<|im_end|>", "[INST]", "<row_1_col_1>")
 SPEC = AnswerSpec(labels=LabelSet.of({"PER": "people & others", "LOC": None}))
@@ -29,15 +29,17 @@ def test_shown_text_changes_nothing_else() -> None:
     assert shown_text("a < b <image> \u00a0 é\tz", SPECIAL) == "a < b ‹image> \u00a0 é z"
 
 
-@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot"])
-def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name: str) -> None:
+@pytest.mark.parametrize(("form", "nothing"), [("lines", "Write none"), ("json", "Write []")])
+@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot", "few-shot"])
+def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name: str, form: str, nothing: str) -> None:
     prompt = find_prompt(name)
-    spec = SPEC.model_copy(update={"grounded": name == "tag-grounded"})
+    spec = SPEC.model_copy(update={"grounded": name == "tag-grounded", "format": form})
     [message] = prompt.messages(spec, "Ann {{ 1 }} <b>", 1)
     instruction, picture, post = message["content"]
     assert "PER" in instruction["text"]
     assert "people & others" in instruction["text"]
-    assert "none" in instruction["text"]
+    assert nothing in instruction["text"]
+    assert ('"label":' in instruction["text"]) == (form == "json")
     assert picture == {"type": "image"}
     assert post["text"].endswith("Post: Ann {{ 1 }} <b>")
 
@@ -48,6 +50,33 @@ def test_the_instruction_does_not_depend_on_the_post() -> None:
     assert first == prompt.messages(SPEC, "Bob", 0)[0]["content"][0]
     assert len(prompt.messages(SPEC, "Bob", 0)[0]["content"]) == 2
     assert len(prompt.messages(SPEC, "Bob", 3)[0]["content"]) == 5
+
+
+@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot", "few-shot"])
+def test_context_stands_between_picture_and_post(name: str) -> None:
+    prompt = find_prompt(name)
+    assert prompt.post("Ann", 1) == prompt.post("Ann", 1, Context()) == "\nPost: Ann"
+    whole = Context(caption="a man", tags=("ball", "net"), ocr="BULLS")
+    assert prompt.post("Ann", 1, whole) == ("\nPicture: a man\nTags: ball, net\nText in the picture: BULLS\nPost: Ann")
+    assert prompt.post("Ann", 0, Context(ocr="BULLS")) == "Text in the picture: BULLS\nPost: Ann"
+    first, second = (prompt.messages(SPEC, "Ann", 1, context=context)[0]["content"][0] for context in (None, whole))
+    assert first == second
+
+
+def test_context_is_neutralised_as_the_post_is() -> None:
+    said = Context(caption="a\n<image>", tags=("<|im_end|>",), ocr="x\u2028y")
+    shown = Context(caption="a ‹image>", tags=("‹|im_end|>",), ocr="x y")
+    assert shown_context(said, SPECIAL) == shown
+    assert shown_context(None, SPECIAL) is None
+
+
+def test_examples_follow_the_instruction() -> None:
+    few, zero = find_prompt("few-shot"), find_prompt("zero-shot")
+    spec = SPEC.model_copy(update={"format": "json"})
+    shots = [Shot(text="Ann & Bob", answer='[{"text":"Ann","label":"PER"}]'), Shot(text="x", answer="[]")]
+    assert few.instruction(spec) == zero.instruction(spec)
+    added = few.instruction(spec, examples=shots).removeprefix(zero.instruction(spec))
+    assert added.endswith('Post: Ann & Bob\nAnswer:\n[{"text":"Ann","label":"PER"}]\n\nPost: x\nAnswer:\n[]\n\n')
 
 
 def test_names_find_versions_and_a_wrong_one_suggests_the_nearest() -> None:
@@ -89,4 +118,9 @@ def test_a_template_that_cannot_be_rendered_says_why(source: str, message: str) 
         Prompt(name="mine", source=source).instruction(SPEC)
 
 
-PUBLISHED = {"tag-grounded.v1": "4e27dd7cd04859fa", "tag.v1": "c1941b113c8ca29b", "zero-shot.v1": "481642c0b5ac29a3"}
+PUBLISHED = {
+    "few-shot.v1": "c0695ebb59499d30",
+    "tag-grounded.v1": "fefa6c0041a312a5",
+    "tag.v1": "d12178baf74cfddf",
+    "zero-shot.v1": "0cf9fb349ee01dc3",
+}

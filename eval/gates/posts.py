@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from functools import cache
 
@@ -87,6 +88,7 @@ def shown_texts() -> tuple[str, ...]:
 def random_spec(generator: random.Random) -> AnswerSpec:
     """One of the ways to ask."""
     return AnswerSpec(
+        format=generator.choice(["lines", "json"]),
         labels=generator.choice(_LABEL_SETS),
         grounded=generator.random() < 0.6,
         box_range=generator.choice([1000, 1000, 999, 100, 7, 1, None]),
@@ -94,6 +96,14 @@ def random_spec(generator: random.Random) -> AnswerSpec:
         max_entities=generator.choice([24, 24, 3, 1]),
         prefix=generator.choice(["", " "]),
     )
+
+
+def _is_written(spec: AnswerSpec, written: list[str], label: str, mention: str) -> bool:
+    if spec.format == "lines":
+        [line] = written
+        return line.startswith(label) and line.endswith(mention)
+    text, label_written = (json.loads(f'"{piece}"') for piece in written)
+    return text.strip() == mention and label_written == label
 
 
 def what_is_wrong(spec: AnswerSpec, text: str, completion: str, num_images: int, answer: Answer) -> str | None:
@@ -105,9 +115,9 @@ def what_is_wrong(spec: AnswerSpec, text: str, completion: str, num_images: int,
         end = entity.end
         if entity.label not in spec.labels:
             return f"label {entity.label!r}"
-        written = completion[slice(*entity.written)]
-        if not written.startswith(entity.label) or not written.endswith(text[entity.start : entity.end]):
-            return f"written as {written!r}"
+        written = [completion[start:end] for start, end in entity.written]
+        if not _is_written(spec, written, entity.label, text[entity.start : entity.end]):
+            return f"written as {written}"
         if entity.box is not None:
             x0, y0, x1, y1 = entity.box.box
             ordered = 0 <= x0 < x1 <= spec.box_limit and 0 <= y0 < y1 <= spec.box_limit

@@ -33,7 +33,7 @@ class _Vocabulary:
     @classmethod
     def of(cls, tokenizer: Any) -> _Vocabulary:
         pieces = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocab_size)]
-        closing = np.array([piece.startswith((b"\n", b" [", b"[", b"]")) for piece in pieces])
+        closing = np.array([piece.startswith((b"\n", b" [", b"[", b"]", b'"', b"}")) for piece in pieces])
         closing[tokenizer.eos_token] = True
         return cls(tokenizer, closing)
 

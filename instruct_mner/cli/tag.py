@@ -17,6 +17,14 @@ class MissingImage(StrEnum):
     skip = "skip"
 
 
+class Constraint(StrEnum):
+    """What keeps a server's answers legal."""
+
+    grammar = "grammar"
+    schema = "schema"
+    none = "none"
+
+
 def run(
     input_: Annotated[
         str | None,
@@ -25,8 +33,15 @@ def run(
     output: Annotated[str, typer.Option("--output", "-o", help="JSONL to write; - is standard output.")] = "-",
     text: Annotated[str | None, typer.Option(help="One post, instead of INPUT.")] = None,
     image: Annotated[Path | None, typer.Option(help="Its picture.")] = None,
-    model: Annotated[str | None, typer.Option(help="A base or fully tuned model: hub name or folder.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A base or fully tuned model: hub name or folder; or its name at the endpoint."),
+    ] = None,
     adapter: Annotated[Path | None, typer.Option(help="An adapter, or the run folder of one.")] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A server with OpenAI's API; its key, if any, in OPENAI_API_KEY."),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="PER,LOC or a YAML file (a list, or NAME: definition); default: the tuned ones."),
@@ -39,21 +54,28 @@ def run(
     constrained: Annotated[
         bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.")
     ] = True,
+    examples: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Annotated posts to show a model that was not tuned.")
+    ] = None,
+    num_examples: Annotated[int, typer.Option(min=1, help="The first so many of them.")] = 4,
+    context: Annotated[
+        bool | None, typer.Option(help="Show captions, tags and OCR of the pictures; default: as tuned.")
+    ] = None,
+    constraint: Annotated[
+        Constraint, typer.Option(help="Endpoint: grammar (vLLM), schema (JSON answers on other servers) or none.")
+    ] = Constraint.grammar,
+    concurrency: Annotated[int, typer.Option(min=1, help="Endpoint: requests at once.")] = 8,
+    scores: Annotated[bool, typer.Option(help="Endpoint: ask for log-probabilities; without, scores are 1.")] = True,
 ) -> None:
     """Find the entities of posts; JSONL in and out."""
     from instruct_mner.errors import ConfigError
-    from instruct_mner.tag_command import Source, tag
+    from instruct_mner.tag_command import Asked, Source, tag
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")
-    if model is None and adapter is None:
-        raise ConfigError("give --model (hub name or folder) or --adapter (folder), or both for a base that has moved")
-    tag(
-        Source(input_, text, image, images, missing_image.value),
-        output=output,
-        model=model,
-        adapter=adapter,
-        labels=labels,
-        batch_size=batch_size,
-        constrained=constrained,
-    )
+    source = Source(input_, text, image, images, missing_image.value)
+    asked = Asked(
+        model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
+        batch_size, constrained,
+    )  # fmt: skip
+    tag(source, asked, output=output, labels=labels)

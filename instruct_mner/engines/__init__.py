@@ -19,12 +19,14 @@ class Request:
         images: The pictures, in the order of their places.
         grammar: A Lark grammar of the answers that are allowed; ``None`` = anything.
         max_tokens: Where an answer is cut.
+        schema: The grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
     """
 
     messages: list[dict[str, Any]]
     images: tuple[Image, ...] = ()
     grammar: str | None = None
     max_tokens: int = 256
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Completion:
 
     Attributes:
         text: Without special tokens.
-        tokens: Its pieces.
+        tokens: Its pieces; none where the backend does not say their probabilities.
         finished: False where it was cut at ``max_tokens``.
     """
 

@@ -11,8 +11,9 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import DataError, listing
 from instruct_mner.images import open_image, to_model_units
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.prompts import Prompt, shown_text
-from instruct_mner.records import Entity, Example
+from instruct_mner.prompts import Prompt, shown_context, shown_text
+from instruct_mner.records import Entity, Example, LabelSet
+from instruct_mner.training.augmentation import AugmentationSettings, augment
 
 Batch = dict[str, Any]
 Row = Mapping[str, Any]
@@ -27,20 +28,35 @@ class Conversations:
         spec: How it is answered.
         loaded: The model: its units of boxes, and what a post must not hold.
         max_images: Pictures of a post that are shown.
+        context: Whether the captions, tags and OCR of the pictures are shown.
     """
 
     prompt: Prompt
     spec: AnswerSpec
     loaded: LoadedModel
     max_images: int
+    context: bool = False
 
-    def row(self, example: Example, paths: Sequence[Path]) -> dict[str, Any]:
-        """A row in TRL's prompt/completion form, pictures opened."""
+    def row(self, example: Example, paths: Sequence[Path], labels: LabelSet | None = None) -> dict[str, Any]:
+        """A row in TRL's prompt/completion form, pictures opened.
+
+        Args:
+            example: The post.
+            paths: Where its pictures lie.
+            labels: Other labels than those of the spec.
+        """
+        spec = self.spec.with_labels(labels)
         images = [open_image(path) for path in paths[: self.max_images]]
         text = shown_text(example.text, self.loaded.special_tokens)
         entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
-        messages = self.prompt.messages(self.spec, text, len(images), several_pictures=self.max_images > 1)
-        answer = self.spec.render(text, entities, len(images))
+        messages = self.prompt.messages(
+            spec,
+            text,
+            len(images),
+            several_pictures=self.max_images > 1,
+            context=shown_context(example.context, self.loaded.special_tokens) if self.context else None,
+        )
+        answer = spec.render(text, entities, len(images))
         completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
         return {"prompt": messages, "completion": completion, "images": images}
 
@@ -69,6 +85,11 @@ class Collator:
         conversations: How a post becomes question and answer.
         collate: TRL's collator of prompt/completion rows.
         image_token_id: No label may sit on it.
+        augmentation: How posts are changed.
+        seed: Of the changes.
+
+    Attributes:
+        epoch: Of the changes; whoever trains sets it as an epoch begins.
     """
 
     def __init__(
@@ -78,20 +99,29 @@ class Collator:
         conversations: Conversations,
         collate: Callable[[list[dict[str, Any]]], Batch],
         image_token_id: int,
+        augmentation: AugmentationSettings | None = None,
+        seed: int = 0,
     ) -> None:
+        self.epoch = 0
         self._examples = examples
         self._picture_paths = picture_paths
         self._conversations = conversations
         self._collate = collate
         self._image_token_id = image_token_id
+        self._augmentation = augmentation or AugmentationSettings()
+        self._seed = seed
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """A batch with ``input_ids``, ``attention_mask``, ``labels`` and the processor's picture tensors."""
-        examples = [self._examples[row["index"]] for row in rows]
-        batch = self._collate([self._conversations.row(each, self._picture_paths(each)) for each in examples])
+        batch = self._collate([self._row(self._examples[row["index"]]) for row in rows])
         on_pictures = batch["labels"][batch["input_ids"] == self._image_token_id]
         assert (on_pictures == -100).all(), "a label sits on an image token"
         return batch
+
+    def _row(self, example: Example) -> dict[str, Any]:
+        labels = self._conversations.spec.labels
+        example, labels = augment(example, labels, self._augmentation, self._seed, self.epoch)
+        return self._conversations.row(example, self._picture_paths(example), labels)
 
 
 def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from instruct_mner.answers import FormatName
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.offsets import Segmentation
 from instruct_mner.records import LabelSet
+from instruct_mner.training.augmentation import AugmentationSettings
 
 
 class Settings(BaseModel):
@@ -52,7 +54,7 @@ class DataSettings(Settings):
 class AnswerSettings(Settings):
     """How the model answers; see ``answers.AnswerSpec``."""
 
-    format: Literal["lines"] = "lines"
+    format: FormatName = "lines"
     grounded: bool = False
     segmentation: Segmentation | None = None
     max_entities: int = Field(default=24, ge=1)
@@ -121,6 +123,8 @@ class FinetuneConfig(Settings):
         answer: How the model answers.
         pixels: Limits on the size of pictures.
         max_images: Pictures of a post that are shown.
+        context: Whether captions, tags and OCR of the pictures are shown, where a post has them.
+        augmentation: How posts are changed from epoch to epoch.
         tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
         lora: Its shape.
         optimizer: How weights move.
@@ -138,6 +142,8 @@ class FinetuneConfig(Settings):
     answer: AnswerSettings = AnswerSettings()
     pixels: PixelLimits = PixelLimits()
     max_images: int = Field(default=1, ge=0)
+    context: bool = False
+    augmentation: AugmentationSettings = AugmentationSettings()
     tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

@@ -18,7 +18,7 @@ from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.decisions import say_what_is_trained, say_what_was_decided
-from instruct_mner.training.progress import RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.progress import EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.run import Run, prepare
 from instruct_mner.training.trainer import MnerTrainer, sft_config
 
@@ -109,6 +109,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(EpochOfCollator(run.collator))
     if trainer.args.should_save:
         trainer.add_callback(RunProgress(checkpoints.parent / "metrics.jsonl", console))
     return trainer

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from instruct_mner.training.collator import Collator
+
 
 class RunProgress(TrainerCallback):  # type: ignore[misc]
     """Appends every log line to ``metrics.jsonl`` and keeps a bar on standard error up to date."""
@@ -52,6 +54,17 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leaves the bar as it stands."""
         self._progress.stop()
+
+
+class EpochOfCollator(TrainerCallback):  # type: ignore[misc]
+    """Tells the collator which epoch begins; batches are made in this process, so that it sees it at once."""
+
+    def __init__(self, collator: Collator) -> None:
+        self._collator = collator
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Takes the whole part: a run that is resumed begins within an epoch."""
+        self._collator.epoch = int(state.epoch or 0)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.answers import AnswerSpec
+from instruct_mner.asking import checked_labels
 from instruct_mner.data import Dataset
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
@@ -17,7 +18,8 @@ from instruct_mner.prompts import Prompt, find_prompt
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
-from instruct_mner.tagging import Tagger, checked_labels
+from instruct_mner.tagging import Tagger
+from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.sources import Sources, load_sources
@@ -123,15 +125,17 @@ def prepare(config: FinetuneConfig) -> Run:
         box_range=loaded.family.box_convention.answer_range,
         prefix=answer_prefix(loaded.processor),
     )
-    checked_labels(spec, loaded.special_tokens)
+    checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
     check_trainable(train.examples, spec)
-    conversations = Conversations(prompt, spec, loaded, config.max_images)
+    conversations = Conversations(prompt, spec, loaded, config.max_images, config.context)
     collator = Collator(
         train.examples,
         train.picture_paths,
         conversations,
         prompt_completion_collator(loaded.processor),
         loaded.image_token_id,
+        config.augmentation,
+        config.seed,
     )
     return Run(
         config=config,
@@ -181,6 +185,7 @@ def _manifest(
         answer=spec,
         pixels=config.pixels,
         max_images=config.max_images,
+        context=config.context,
         box_convention=loaded.family.box_convention.name,
         versions=library_versions(),
         seed=config.seed,

@@ -129,6 +129,27 @@ def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_json_answers_with_context_and_augmentation(tiny_models, tmp_path) -> None:
+    config = config_of(
+        tiny_models("qwen3_vl"),
+        tmp_path,
+        answer={"format": "json", "grounded": True},
+        context=True,
+        augmentation={"drop_picture": 0.5, "rename_labels": 1, "label_names": {"PER": ["person"]}, "jitter_boxes": 0.1},
+    )
+    shown = run("finetune", config, "--dry-run")
+    assert '[{"text":"Jordan","label":"person","box":[' in shown
+    assert "Types: person (people), LOC" in shown
+    run("finetune", config)
+    manifest, _ = Manifest.load(tmp_path / "run" / "adapter")
+    assert (manifest.answer.format, manifest.context) == ("json", True)
+    assert manifest.answer.labels.names == ("PER", "LOC", "ORG", "MISC")
+    lines = run("tag", tmp_path / "posts" / "posts.jsonl", "--adapter", tmp_path / "run").split("\n")[:-1]
+    for prediction in map(Prediction.model_validate_json, lines):
+        assert prediction.rejected.hallucinated == 0
+        assert {entity.label for entity in prediction.entities} <= set(manifest.answer.labels.names)
+
+
 def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny_models, tmp_path) -> None:
     losses = []
     for name, seed in [("a", 5), ("b", 5), ("c", 6)]:
@@ -154,6 +175,8 @@ def test_a_run_folder_is_never_written_over(tiny_models, tmp_path) -> None:
     [
         ({"labels": ["PER"]}, DataError, "outside the label set: LOC"),
         ({"labels": ["<image>", "PER", "LOC", "ORG", "MISC"]}, ConfigError, "special token"),
+        ({"augmentation": {"label_names": {"PRE": ["x"]}}}, ConfigError, "did you mean 'PER'"),
+        ({"augmentation": {"label_names": {"PER": ["<image>"]}}}, ConfigError, "special token"),
         ({"prompt": "tga"}, ConfigError, "did you mean 'tag'"),
         ({"pixels": {"min_pixels": 3}}, ModelError, "min_pixels"),
         ({"model": "no/such-model-anywhere"}, ModelError, "no/such-model-anywhere cannot be loaded"),

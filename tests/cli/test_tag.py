@@ -53,6 +53,17 @@ def test_labels_with_definitions_from_a_file(tiny_models, tmp_path) -> None:
     assert {entity["label"] for entity in json.loads(line)["entities"]} <= {"sports team", "venue"}
 
 
+def test_examples_and_context_for_a_base_model(tiny_models, tmp_path) -> None:
+    posts = make_posts(tmp_path)
+    line = run(
+        "--text", "Jordan in Chicago", "--model", tiny_models("idefics3"), "--labels", "PER,LOC,ORG,MISC",
+        "--examples", posts, "--num-examples", 3, "--context",
+    )  # fmt: skip
+    assert Prediction.model_validate_json(line).rejected.hallucinated == 0
+    with pytest.raises(ConfigError, match="outside the label set"):
+        run("--text", "x", "--model", tiny_models("idefics3"), "--labels", "PER", "--examples", posts)
+
+
 def test_a_pipe(tiny_models, tmp_path) -> None:
     posts = make_posts(tmp_path)
     command = [

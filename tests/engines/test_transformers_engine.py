@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from families import FAMILY_NAMES
@@ -38,6 +40,10 @@ def conversations(loaded) -> Conversations:
 
 @pytest.fixture
 def requests(loaded, conversations, tmp_path) -> list[Request]:
+    return made_requests(loaded, conversations, tmp_path)
+
+
+def made_requests(loaded, conversations, tmp_path) -> list[Request]:
     dataset = load_split(str(make_posts(tmp_path)))
     made = []
     for example in dataset.examples:
@@ -62,8 +68,10 @@ def test_the_ids_are_those_of_training(loaded, conversations, tmp_path) -> None:
             assert torch.equal(tagged["pixel_values"], trained["pixel_values"])
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.5])
-def test_every_answer_is_legal(loaded, conversations, requests, temperature: float) -> None:
+@pytest.mark.parametrize(("form", "temperature"), [("lines", 0.0), ("lines", 1.5), ("json", 1.5)])
+def test_every_answer_is_legal(loaded, conversations, tmp_path, form: str, temperature: float) -> None:
+    conversations = replace(conversations, spec=conversations.spec.model_copy(update={"format": form}))
+    requests = made_requests(loaded, conversations, tmp_path)
     completions = TransformersEngine(loaded, batch_size=4).generate(requests * 3, temperature=temperature, seed=3)
     for request, completion in zip(requests * 3, completions, strict=True):
         post = request.messages[0]["content"][-1]["text"].partition("Post: ")[2]

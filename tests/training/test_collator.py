@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import json
+
 import pytest
-from families import FAMILY_NAMES
+import torch
+from families import BOTH_KINDS, FAMILY_NAMES
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
+from instruct_mner.engines import Completion
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
+from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.models.loading import answer_prefix, load_model
 from instruct_mner.prompts import find_prompt
 from instruct_mner.records import Entity, Example, LabelSet
+from instruct_mner.tagging import Tagger
+from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.trainer import prompt_completion_collator
 
@@ -69,6 +77,61 @@ def test_boxes_are_in_model_units(family: str, box: str, tiny_models, tmp_path) 
     [example] = [each for each in dataset.examples if each.id == "post-0"]
     [answer] = conversations.row(example, dataset.picture_paths(example))["completion"]
     assert answer["content"][0]["text"] == f"PER: Jordan {box}\nLOC: Chicago []"
+
+
+@pytest.mark.parametrize("family", ["idefics3", "qwen2_5_vl"])
+def test_json_and_context_as_tagging_would_ask(family: str, tiny_models, tmp_path) -> None:
+    """Question and answer of training are those of the tagger, to the last character."""
+    loaded = load_model(str(tiny_models(family)))
+    posts = make_posts(tmp_path)
+    context = {"caption": f"a {loaded.processor.image_token}"}
+    lines = [json.loads(line) | {"context": context} for line in posts.read_text().split("\n")[:-1]]
+    posts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    dataset = load_split(str(posts))
+    convention = loaded.family.box_convention
+    spec = AnswerSpec(labels=LABELS, format="json", grounded=True, box_range=convention.answer_range)
+    prompt = find_prompt("tag-grounded")
+    conversations = Conversations(prompt, spec, loaded, max_images=1, context=True)
+    manifest = Manifest(
+        base_model="m", family=family, tuning="lora", prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
+        answer=spec, context=True, box_convention=convention.name,
+    )  # fmt: skip
+    engine = Parrot(loaded)
+    list(Tagger(engine, manifest, prompt).predict(dataset.examples, dataset.picture_paths))
+    for example, request in zip(dataset.examples, engine.requests, strict=True):
+        row = conversations.row(example, dataset.picture_paths(example))
+        assert row["prompt"] == request.messages
+        assert "Picture: a ‹" in request.messages[0]["content"][-1]["text"]
+        answer = row["completion"][0]["content"][0]["text"]
+        assert [item["text"] for item in json.loads(answer)] == [entity.text for entity in example.gold]
+
+
+class Parrot(TransformersEngine):
+    """Notes what it is asked."""
+
+    def generate(self, requests, *, temperature: float = 0.0, seed: int = 0):
+        self.requests = list(requests)
+        return [Completion("[]") for _ in requests]
+
+
+@pytest.mark.parametrize("family", BOTH_KINDS)
+def test_batches_without_augmentation_are_those_of_the_rows(family: str, tiny_models, tmp_path) -> None:
+    loaded = load_model(str(tiny_models(family)))
+    dataset = load_split(str(make_posts(tmp_path)))
+    conversations = Conversations(find_prompt("tag"), AnswerSpec(labels=LABELS), loaded, max_images=1)
+    collate = prompt_completion_collator(loaded.processor)
+    arguments = (dataset.examples, dataset.picture_paths, conversations, collate, loaded.image_token_id)
+    indices = [{"index": index} for index in range(len(dataset.examples))]
+    expected = collate([conversations.row(each, dataset.picture_paths(each)) for each in dataset.examples])
+    for epoch in (0, 3):
+        collator = Collator(*arguments, AugmentationSettings(), seed=7)
+        collator.epoch = epoch
+        batch = collator(indices)
+        assert batch.keys() == expected.keys()
+        assert all(torch.equal(batch[name], expected[name]) for name in expected)
+    bare = Collator(*arguments, AugmentationSettings(drop_picture=1))(indices)
+    assert "pixel_values" not in bare
+    assert not (bare["input_ids"] == loaded.image_token_id).any()
 
 
 def test_everything_that_cannot_be_trained_on_is_told_at_once() -> None:

@@ -89,6 +89,9 @@ def test_overrides_that_are_none(tmp_path, override: str) -> None:
         ({"labels": []}, "at least 1"),
         ({"labels": [" A"]}, "space at its edge"),
         ({"answer": {"grounded": True}, "max_images": 0}, "max_images"),
+        ({"answer": {"format": "jsno"}}, "answer.format"),
+        ({"augmentation": {"drop_picture": 1.5}}, "augmentation.drop_picture"),
+        ({"augmentation": {"jitter_box": 0.1}}, "did you mean 'jitter_boxes'"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, changes: dict[str, object], message: str) -> None:

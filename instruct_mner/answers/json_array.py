@@ -1,0 +1,216 @@
+"""Answers as a JSON array: what models that were never tuned write best, and what plain servers can constrain."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.answers.pieces import (
+    Mention,
+    Span,
+    box_numbers,
+    mention_rules,
+    nameable,
+    number_rules,
+    quoted,
+    read_box,
+)
+from instruct_mner.records import Box, Entity
+
+if TYPE_CHECKING:
+    from instruct_mner.answers.spec import AnswerSpec
+
+_DECODER = json.JSONDecoder()
+_OPENING = re.compile(r"\[\s*+(?=[{\]])")
+_SPACE = re.compile(r"\s*+")
+# What a chat model likes to put around JSON, and what is no answer of its own.
+_FENCE_BEFORE = re.compile(r"\s*+(```\w*+\s*+)?")
+_FENCE_AFTER = re.compile(r"\s*+(```\s*+)?")
+
+Fields = dict[str, tuple[object, Span]]
+
+
+@dataclass(frozen=True)
+class Json:
+    """Compact objects in text order: ``[{"text":"George Zimmerman","label":"PER","box":[12,40,88,97]}]``.
+
+    ``"box"`` only when grounded, ``[]`` where the entity is not visible; with several pictures it begins with the
+    number of its picture, from 1. ``[]`` when there is no entity.
+
+    What is decoded is the very serialisation that is trained on: no space outside of strings, and of the escapes
+    of JSON only those that ``render`` writes. Reading is a little more lenient, for free decoding: white space,
+    a Markdown fence around the array, a comma too many or too few, other order of the keys, and keys that were not
+    asked for do no harm. Text before or after the array is one malformed item each, so is an object that is no
+    entity, and so is whatever comes from the first place on that is not JSON; the objects before it are read.
+    """
+
+    spec: AnswerSpec
+    num_images: int
+
+    def render(self, text: str, entities: Sequence[Entity]) -> str:
+        """The gold answer; of several boxes the largest is written."""
+        objects = []
+        for entity in entities:
+            item: dict[str, object] = {"text": text[entity.start : entity.end], "label": entity.label}
+            if self.spec.grounded:
+                item["box"] = box_numbers(entity, self.num_images)
+            objects.append(item)
+        return json.dumps(objects, separators=(",", ":"), ensure_ascii=False)
+
+    def spelled(self, text: str) -> str:
+        """A piece of the text as an answer writes it, between its quotes."""
+        return quoted(text)[1:-1]
+
+    def frame(self, label: str) -> str:
+        """An entity of this type without its mention, with the longest box."""
+        box = {"box": [self.spec.box_limit] * 5} if self.spec.grounded else {}
+        return json.dumps({"text": "", "label": label, **box}, separators=(",", ":"), ensure_ascii=False) + ","
+
+    def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
+        """The entities of a completion, and the number of items that are none.
+
+        Of an array that was cut the whole objects are read: unlike a line, an object says where it ends.
+        """
+        opening = _OPENING.search(completion)
+        if opening is None:
+            return [], 1
+        mentions: list[Mention] = []
+        malformed = 0 if _FENCE_BEFORE.fullmatch(completion, 0, opening.start()) else 1
+        position = opening.end()
+        while not completion.startswith("]", position):
+            try:
+                fields, position = _read_item(completion, position)
+            except (ValueError, RecursionError):
+                # The end of what was cut, or no JSON: where the next item begins nobody can say.
+                return mentions, malformed + 1
+            mention = self._mention(fields)
+            if mention is None:
+                malformed += 1
+            else:
+                mentions.append(mention)
+            position = _next(completion, position)
+        is_clean = finished and _FENCE_AFTER.fullmatch(completion, position + 1)
+        return mentions, malformed + (0 if is_clean else 1)
+
+    def _mention(self, fields: Fields) -> Mention | None:
+        text, text_span = fields.get("text", (None, (0, 0)))
+        label, label_span = fields.get("label", (None, (0, 0)))
+        if not isinstance(text, str) or not text.strip() or not isinstance(label, str):
+            return None
+        if label not in self.spec.labels:
+            return None
+        box: Box | None = None
+        if self.spec.grounded:
+            numbers = fields.get("box", (None, (0, 0)))[0]
+            if not isinstance(numbers, list):
+                return None
+            if numbers:
+                box = self._read_box(numbers)
+                if box is None:
+                    return None
+        # Without the quotes and what lies between: their probability says nothing of the entity.
+        written = tuple((start + 1, end - 1) for start, end in (text_span, label_span))
+        return Mention(label, text.strip(), box, written)
+
+    def _read_box(self, numbers: list[object]) -> Box | None:
+        values = [number for number in numbers if type(number) is int and number >= 0]
+        if len(values) != len(numbers):
+            return None
+        return read_box(values, self.num_images, self.spec.box_limit)
+
+    def grammar(self, text: str) -> str:
+        """The answers that may be given on this text.
+
+        The text is escaped chunk by chunk, so that no mention begins or ends inside of an escape. An object is one
+        terminal, so that no text can confuse the lexer.
+        """
+        prefix = f"{quoted(self.spec.prefix)} " if self.spec.prefix else ""
+        none = f'{prefix}"[]"'
+        if not nameable(text):
+            return f"%llguidance {{}}\nstart: {none}\n"
+        more = self.spec.capacity(text) - 1
+        further = f' ("," ENTITY){{0,{more}}}' if more else ""
+        before, between, after = (quoted(each) for each in ('{"text":"', '","label":', "}"))
+        rules = [
+            "%llguidance {}",
+            f'start: {none} | {prefix}"[" ENTITY{further} "]"',
+            f"ENTITY: {before} MENTION {between} LABEL {self._box_rule()}{after}",
+            f"LABEL: {' | '.join(quoted(quoted(name)) for name in self.spec.labels.names)}",
+            *mention_rules(text, self.spec.segmentation, self.spelled),
+        ]
+        if self.spec.grounded and self.num_images:
+            picture = 'PICTURE "," ' if self.num_images > 1 else ""
+            rules.append(f'BOX: "[]" | "[" {picture}NUMBER "," NUMBER "," NUMBER "," NUMBER "]"')
+            rules += number_rules(self.spec.box_limit, self.num_images)
+        return "\n".join(rules) + "\n"
+
+    def _box_rule(self) -> str:
+        if not self.spec.grounded:
+            return ""
+        key = quoted(',"box":')
+        return f"{key} BOX " if self.num_images else f'{key} "[]" '
+
+    def schema(self) -> dict[str, Any]:
+        """A JSON schema of the answers, for servers that know no grammar; it cannot say that a mention is a copy."""
+        properties: dict[str, Any] = {
+            "text": {"type": "string", "minLength": 1},
+            "label": {"type": "string", "enum": list(self.spec.labels.names)},
+        }
+        if self.spec.grounded:
+            properties["box"] = self._box_schema()
+        item = {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": item, "maxItems": self.spec.max_entities}
+
+    def _box_schema(self) -> dict[str, Any]:
+        nowhere: dict[str, Any] = {"type": "array", "items": {"type": "integer"}, "maxItems": 0}
+        if not self.num_images:
+            return nowhere
+        length = 5 if self.num_images > 1 else 4
+        number = {"type": "integer", "minimum": 0, "maximum": self.spec.box_limit}
+        somewhere = {"type": "array", "items": number, "minItems": length, "maxItems": length}
+        return {"anyOf": [nowhere, somewhere]}
+
+
+def _after(completion: str, position: int) -> int:
+    """The first position from here on that is no white space."""
+    match = _SPACE.match(completion, position)
+    assert match is not None
+    return match.end()
+
+
+def _next(completion: str, position: int) -> int:
+    """Where the next member begins, or the closing bracket stands."""
+    position = _after(completion, position)
+    return _after(completion, position + 1) if completion.startswith(",", position) else position
+
+
+def _read_item(completion: str, position: int) -> tuple[Fields, int]:
+    """An item of the array: the fields of an object with their places, none for other JSON; and where it ends.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    if not completion.startswith("{", position):
+        _, position = _DECODER.raw_decode(completion, position)
+        return {}, position
+    fields: Fields = {}
+    position = _after(completion, position + 1)
+    while not completion.startswith("}", position):
+        key, position = _DECODER.raw_decode(completion, position)
+        position = _after(completion, position)
+        if not isinstance(key, str) or not completion.startswith(":", position):
+            raise ValueError("no key")
+        start = _after(completion, position + 1)
+        value, position = _DECODER.raw_decode(completion, start)
+        fields[key] = value, (start, position)
+        position = _next(completion, position)
+    return fields, position + 1

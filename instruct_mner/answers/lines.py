@@ -1,0 +1,132 @@
+"""Answers of one entity a line: few tokens, the default after fine-tuning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from instruct_mner.answers.pieces import (
+    Mention,
+    box_numbers,
+    mention_rules,
+    nameable,
+    number_rules,
+    quoted,
+    read_box,
+)
+from instruct_mner.records import Box, Entity
+
+if TYPE_CHECKING:
+    from instruct_mner.answers.spec import AnswerSpec
+
+NO_ENTITIES = "none"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One entity a line, in text order: ``PER: George Zimmerman``; grounded, `` [12, 40, 88, 97]`` or `` []``.
+
+    ``none`` when there is none. With several pictures a box begins with the number of its picture, from 1.
+    """
+
+    spec: AnswerSpec
+    num_images: int
+
+    def render(self, text: str, entities: Sequence[Entity]) -> str:
+        """The gold answer; of several boxes the largest is written."""
+        lines = []
+        for entity in entities:
+            line = f"{entity.label}: {text[entity.start : entity.end]}"
+            lines.append(line + (f" {box_numbers(entity, self.num_images)}" if self.spec.grounded else ""))
+        return "\n".join(lines) or NO_ENTITIES
+
+    def spelled(self, text: str) -> str:
+        """A piece of the text as an answer writes it."""
+        return text
+
+    def frame(self, label: str) -> str:
+        """An entity of this type without its mention, with the longest box."""
+        return f"{label}: {f' {[self.spec.box_limit] * 5}' if self.spec.grounded else ''}\n"
+
+    def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
+        """The well-formed lines of a completion, and the number of the others.
+
+        The last line of a completion that was cut is not read: its mention may go on.
+        """
+        if not finished:
+            whole_lines = completion.rpartition("\n")[0]
+            mentions, malformed = self.read(whole_lines, finished=True) if whole_lines.strip() else ([], 0)
+            return mentions, malformed + 1
+        body = completion.strip()
+        if body == NO_ENTITIES:
+            return [], 0
+        if not body:
+            return [], 1
+        lines: list[Mention] = []
+        malformed = 0
+        position = completion.index(body)
+        for raw in body.split("\n"):
+            line = self._read_line(raw, position)
+            if line is not None:
+                lines.append(line)
+            elif raw.strip():
+                malformed += 1
+            position += len(raw) + 1
+        return lines, malformed
+
+    def _read_line(self, raw: str, position: int) -> Mention | None:
+        label, separator, rest = raw.partition(": ")
+        if not separator or label not in self.spec.labels:
+            return None
+        box: Box | None = None
+        if self.spec.grounded:
+            match = re.fullmatch(r"(.*) \[([0-9, ]*)\]", rest)
+            if match is None:
+                return None
+            rest = match.group(1)
+            numbers = match.group(2)
+            if numbers:
+                box = self._read_box(numbers)
+                if box is None:
+                    return None
+        surface = rest.strip()
+        if not surface:
+            return None
+        end = position + len(label) + len(separator) + rest.index(surface) + len(surface)
+        return Mention(label, surface, box, ((position, end),))
+
+    def _read_box(self, numbers: str) -> Box | None:
+        if not re.fullmatch(r"[0-9]{1,9}(, [0-9]{1,9})*", numbers):
+            return None
+        return read_box([int(number) for number in numbers.split(", ")], self.num_images, self.spec.box_limit)
+
+    def grammar(self, text: str) -> str:
+        """The answers that may be given on this text.
+
+        A line is one terminal, so that a text that itself holds `` [`` or ``: `` cannot confuse the lexer. With
+        no letter or digit in the text there is nothing to name, and ``none`` is the only answer.
+        """
+        prefix = f"{quoted(self.spec.prefix)} " if self.spec.prefix else ""
+        none = f"{prefix}{quoted(NO_ENTITIES)}"
+        if not nameable(text):
+            return f"%llguidance {{}}\nstart: {none}\n"
+        box = " BOX" if self.spec.grounded and self.num_images else ' " []"' if self.spec.grounded else ""
+        more = self.spec.capacity(text) - 1
+        further = f' ("\\n" ENTITY){{0,{more}}}' if more else ""
+        rules = [
+            "%llguidance {}",
+            f"start: {none} | {prefix}ENTITY{further}",
+            f'ENTITY: LABEL ": " MENTION{box}',
+            f"LABEL: {' | '.join(quoted(name) for name in self.spec.labels.names)}",
+            *mention_rules(text, self.spec.segmentation),
+        ]
+        return "\n".join(rules + self._box_rules()) + "\n"
+
+    def _box_rules(self) -> list[str]:
+        if not self.spec.grounded or not self.num_images:
+            return []
+        picture = 'PICTURE ", " ' if self.num_images > 1 else ""
+        box = f'BOX: " []" | " [" {picture}NUMBER ", " NUMBER ", " NUMBER ", " NUMBER "]"'
+        return [box, *number_rules(self.spec.box_limit, self.num_images)]

@@ -1,0 +1,248 @@
+"""The engine on a server: any that speaks OpenAI's chat completions, such as vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from instruct_mner.engines import Completion, Request, Token
+from instruct_mner.engines.wire import SPECIAL_TOKENS, Constraint, keeps_grammar, request_body, written_tokens
+from instruct_mner.errors import ConfigError, ModelError, ServingError
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+    from instruct_mner.manifest import Manifest
+    from instruct_mner.models.loading import LoadedModel
+
+_SLOWEST_RETRY_SECONDS = 30.0
+_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 408, 429, 500
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How a server is asked.
+
+    Attributes:
+        url: Where it is; without a path, ``/v1`` is added.
+        model: The name under which it serves the model, or the adapter.
+        constraint: ``grammar``: vLLM with the guidance backend; ``schema``: ``response_format: json_schema``, for
+            answers as JSON; ``none``.
+        concurrency: Requests under way at once.
+        timeout_seconds: Of one request.
+        max_retries: After 429, 5xx and timeouts, and after nothing else.
+        first_retry_seconds: Pause before the first retry; each further one is twice as long.
+        scores: Whether log-probabilities are asked for; without them all scores are 1.
+    """
+
+    url: str
+    model: str
+    constraint: Constraint = "grammar"
+    concurrency: int = 8
+    timeout_seconds: float = 120.0
+    max_retries: int = 5
+    first_retry_seconds: float = 0.5
+    scores: bool = True
+
+    @property
+    def base_url(self) -> str:
+        """The address, with ``/v1`` where it has no path.
+
+        Raises:
+            ConfigError: It is none.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ConfigError(f"--endpoint {self.url}: write an address such as http://localhost:8000/v1")
+        return self.url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1"
+
+
+class EndpointEngine:
+    """Answers requests with a server; pictures travel as PNG, so that it sees the very pixels.
+
+    The API key is read from the environment, ``OPENAI_API_KEY``, and from nowhere else.
+
+    Args:
+        endpoint: The server.
+        processor: The model's own processor, with its family, where it is at hand: for an adapter. Without it,
+            special tokens are those of the usual families, and the length of an answer is bounded by its bytes.
+
+    Raises:
+        ConfigError: The address is none.
+    """
+
+    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None) -> None:
+        self._endpoint = endpoint
+        self._base_url = endpoint.base_url
+        self._processor = processor
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that a post must not hold."""
+        return SPECIAL_TOKENS if self._processor is None else self._processor.special_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has, at most: no tokenizer makes more than one of a byte."""
+        if self._processor is None:
+            return len(text.encode())
+        return len(self._processor.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        return None if self._processor is None else self._processor.resized(size)
+
+    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
+        """Answers requests, in their order; several are under way at once.
+
+        Raises:
+            ServingError: The server cannot be reached, refuses a request, ignores the grammar, or says no
+                log-probabilities although scores are asked for.
+        """
+        return _run(self._generate(requests, {"temperature": temperature, "seed": seed}))
+
+    async def _generate(self, requests: Sequence[Request], sampling: dict[str, Any]) -> list[Completion]:
+        from openai import AsyncOpenAI
+
+        # A server that asks for no key takes any; the client does not go without.
+        key = os.environ.get("OPENAI_API_KEY") or "none"
+        slots = asyncio.Semaphore(self._endpoint.concurrency)
+        async with AsyncOpenAI(
+            base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0
+        ) as client:
+
+            def body_of(request: Request) -> dict[str, Any]:
+                body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
+                return {"model": self._endpoint.model, **body, **sampling}
+
+            async def answer(request: Request) -> Completion:
+                async with slots:
+                    return self._completion(request, await self._ask(client, body_of(request)))
+
+            tasks = [asyncio.create_task(answer(request)) for request in requests]
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+        """The first choice of the server's answer. The slot is kept through all retries, to relieve the server."""
+        from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+        pause = self._endpoint.first_retry_seconds
+        for retries_left in reversed(range(self._endpoint.max_retries + 1)):
+            try:
+                response = await client.chat.completions.create(**body)
+                return self._first_choice(response)
+            except APITimeoutError:
+                if not retries_left:
+                    raise ServingError(
+                        f"{self._base_url} did not answer within {self._endpoint.timeout_seconds:g} seconds, "
+                        f"{self._endpoint.max_retries + 1} times; is it overloaded? Lower --concurrency"
+                    ) from None
+                wait = pause
+            except APIStatusError as error:
+                if not retries_left or not _may_pass(error.status_code):
+                    raise self._refusal(error) from None
+                wait = _retry_after(error) or pause
+            except APIConnectionError as error:
+                reason = error.__cause__ or error
+                raise ServingError(
+                    f"{self._base_url} cannot be reached ({reason}): start the server, or check --endpoint"
+                ) from None
+            except APIError as error:
+                raise self._no_such_server(error.message) from None
+            await asyncio.sleep(min(wait, _SLOWEST_RETRY_SECONDS))
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    def _first_choice(self, response: Any) -> Any:
+        from openai.types.chat import ChatCompletion
+
+        if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message is None:
+            raise self._no_such_server("no choices")
+        return response.choices[0]
+
+    def _no_such_server(self, reason: str) -> ServingError:
+        return ServingError(
+            f"{self._base_url} does not answer as OpenAI's chat completions do ({reason}): check --endpoint; most "
+            "servers have them under /v1"
+        )
+
+    def _refusal(self, error: Any) -> ServingError:
+        body = error.body if isinstance(error.body, dict) else {}
+        status = error.status_code
+        remedy = {
+            401: "set OPENAI_API_KEY",
+            403: "set OPENAI_API_KEY to a key that may use this model",
+            404: "check --endpoint, and --model against the models that it serves",
+            _TOO_MANY_REQUESTS: "lower --concurrency",
+        }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
+        said = body.get("message") or error.message
+        return ServingError(f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}")
+
+    def _completion(self, request: Request, choice: Any) -> Completion:
+        text = choice.message.content or ""
+        grammar = request.grammar if self._endpoint.constraint == "grammar" else None
+        # Servers ignore what they do not know, with HTTP 200: only the answer tells.
+        if grammar is not None and not keeps_grammar(grammar, text):
+            raise ServingError(
+                f"{self._base_url} ignores the grammar of the answers (it wrote {text[:80]!r}): start vLLM with "
+                '--structured-outputs-config \'{"backend":"guidance"}\', or choose --constraint schema or none'
+            )
+        tokens: tuple[Token, ...] = ()
+        if self._endpoint.scores and text:
+            content = choice.logprobs.content if choice.logprobs is not None else None
+            tokens = written_tokens(text, content or ())
+            if not tokens:
+                raise ServingError(
+                    f"{self._base_url} says no log-probabilities of what it wrote, so confidences are not known; with "
+                    "--no-scores (Python: scores=False) it is used without, and every score is 1"
+                )
+        return Completion(text, tokens, finished=choice.finish_reason != "length")
+
+
+def adapter_processor(folder: Path, manifest: Manifest) -> LoadedModel:
+    """The processor that lies beside an adapter, without any model.
+
+    Raises:
+        ModelError: It does not.
+    """
+    from transformers import AutoProcessor
+
+    from instruct_mner.models.families import find_family
+    from instruct_mner.models.loading import LoadedModel, limit_pixels
+
+    family = find_family(manifest.family)
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"{folder} lacks the processor's files that 'finetune' puts beside an adapter: {first}"
+        ) from None
+    limit_pixels(processor, family, manifest.pixels)
+    return LoadedModel(None, processor, family, manifest.base_model)
+
+
+def _may_pass(status: int) -> bool:
+    return status in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS} or status >= _SERVER_ERRORS
+
+
+def _retry_after(error: Any) -> float | None:
+    """What the server asks for, where it does so in seconds."""
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after", "")))
+    except ValueError:
+        return None
+
+
+def _run(coroutine: Coroutine[Any, Any, list[Completion]]) -> list[Completion]:
+    """Runs to the end in a thread of its own: a notebook has an event loop already, and one thread runs only one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

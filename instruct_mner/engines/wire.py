@@ -1,0 +1,111 @@
+"""Requests and completions as OpenAI's chat completions write them; pure, without a connection."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from instruct_mner.engines import Request, Token
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Constraint = Literal["grammar", "schema", "none"]
+
+# What gives a prompt its structure in the families that people serve; a post must not hold it.
+# Source: tokenizer_config.json of Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM, SmolVLM2, Idefics3, Gemma 3, InternVL 3,
+# LLaVA-OneVision, Llama 3.2 Vision, Pixtral and Phi-3.5-vision.
+_STRUCTURE = (
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    "<|image_pad|>", "<|video_pad|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
+    "<|quad_start|>", "<|quad_end|>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>",
+    "</think>", "<image>", "<video>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<bos>",
+    "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
+    "<image_soft_token>", "<IMG_CONTEXT>", "<img>", "</img>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>",
+    "</box>", "<s>", "</s>", "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>",
+    "<|start_header_id|>", "<|end_header_id|>", "<|python_tag|>", "<|image|>", "[INST]", "[/INST]", "[IMG]",
+    "[IMG_BREAK]", "[IMG_END]", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>",
+)  # fmt: skip
+# Source: the added tokens of Idefics3 and SmolVLM name tiles of up to 6 rows and columns.
+_ROWS = range(1, 7)
+SPECIAL_TOKENS = (*_STRUCTURE, *(f"<row_{row}_col_{column}>" for row in _ROWS for column in _ROWS))
+"""Those of an unknown model."""
+
+
+def request_body(request: Request, constraint: Constraint, *, logprobs: bool) -> dict[str, Any]:
+    """The arguments of ``chat.completions.create``, but for model and sampling.
+
+    Args:
+        request: The question.
+        constraint: ``grammar`` is vLLM's ``structured_outputs``, ``schema`` OpenAI's ``response_format``.
+        logprobs: Whether log-probabilities are asked for.
+    """
+    body: dict[str, Any] = {"messages": _with_pictures(request), "max_tokens": request.max_tokens}
+    if logprobs:
+        body["logprobs"] = True
+    if constraint == "grammar" and request.grammar is not None:
+        body["extra_body"] = {"structured_outputs": {"grammar": request.grammar}}
+    if constraint == "schema" and request.schema is not None:
+        schema = {"name": "entities", "schema": request.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def written_tokens(text: str, logprobs: Sequence[Any]) -> tuple[Token, ...]:
+    """Where each token of an answer stands in its text; empty where they do not spell it.
+
+    A token that is no text of its own (the end of the turn, or a part of a character, of which servers show nothing)
+    belongs to the character that comes next.
+
+    Args:
+        text: The answer.
+        logprobs: ``choices[0].logprobs.content``.
+    """
+    whole = text.encode(errors="replace")
+    position, tokens = 0, []
+    for each in logprobs:
+        piece = each.token.encode(errors="replace") if each.bytes is None else bytes(each.bytes)
+        if position == 0 and not whole.startswith(piece):
+            piece = piece.lstrip()
+        start = len(whole[:position].decode(errors="ignore"))
+        end = min(start + 1, len(text))
+        if piece and whole.startswith(piece, position):
+            position += len(piece)
+            end = len(whole[:position].decode(errors="replace"))
+        tokens.append(Token(start, end, each.logprob))
+    return () if whole[position:].strip() else tuple(tokens)
+
+
+def keeps_grammar(grammar: str, text: str) -> bool:
+    """Whether an answer, or the beginning of one that was cut, is one that a grammar admits."""
+    from llguidance import LLMatcher, LLTokenizer
+
+    # A character that was cut is shown as U+FFFD.
+    begun = text.rstrip("\ufffd")
+    matcher = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
+    # Some servers drop the space that an answer begins with.
+    return any(
+        matcher.validate_tokens(list(answer)) == len(answer)
+        for answer in (begun.encode(errors="replace"), f" {begun}".encode(errors="replace"))
+    )
+
+
+def _with_pictures(request: Request) -> list[dict[str, Any]]:
+    pictures = iter(request.images)
+    return [
+        {
+            "role": message["role"],
+            "content": [_picture(next(pictures)) if part["type"] == "image" else part for part in message["content"]],
+        }
+        for message in request.messages
+    ]
+
+
+def _picture(picture: Image) -> dict[str, Any]:
+    """As PNG, so that the server sees the very pixels."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    data = base64.b64encode(file.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import socket
+from dataclasses import replace
+
+import pytest
+from fake_server import chat, first_word_is_a_person, post_of, serving, token
+from PIL import Image
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.engines import Request
+from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.engines.wire import SPECIAL_TOKENS, keeps_grammar, written_tokens
+from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.prompts import shown_text
+from instruct_mner.records import LabelSet
+
+LABELS = ["PER", "LOC"]
+SPEC = AnswerSpec(labels=LabelSet.of(LABELS), format="json")
+POSTS = [f"name{number} is here" for number in range(12)]
+
+
+def request(text: str, *images: Image.Image) -> Request:
+    content = [
+        {"type": "text", "text": "?"},
+        *({"type": "image"} for _ in images),
+        {"type": "text", "text": f"Post: {text}"},
+    ]
+    return Request(
+        [{"role": "user", "content": content}], images, SPEC.grammar(text), max_tokens=40, schema=SPEC.json_schema()
+    )
+
+
+def engine(url: str, **changes: object) -> EndpointEngine:
+    endpoint = Endpoint(url, "m", first_retry_seconds=0.01, timeout_seconds=5.0)
+    return EndpointEngine(replace(endpoint, **changes))  # type: ignore[arg-type]
+
+
+def test_answers_come_in_the_order_of_the_requests_and_no_more_at_once_than_allowed() -> None:
+    with serving(delay=lambda body: 0.06 if post_of(body).startswith("name0") else 0.02) as server:
+        completions = engine(server.url, concurrency=3).generate([request(text) for text in POSTS])
+        assert server.most_at_once == 3
+    assert [SPEC.parse(t, c.text).entities[0].end for t, c in zip(POSTS, completions, strict=True)] == [
+        len(text.split()[0]) for text in POSTS
+    ]
+    assert [json.loads(completion.text)[0]["text"] for completion in completions] == [t.split()[0] for t in POSTS]
+
+
+def test_what_is_sent(monkeypatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    picture = Image.new("RGB", (3, 2), "red")
+    with serving() as server:
+        engine(server.url).generate([request("Ann is here", picture)], temperature=0.5, seed=7)
+        [body], [headers] = server.bodies, server.headers
+    assert headers["path"] == "/v1/chat/completions"
+    assert headers["authorization"] == "Bearer secret"
+    assert body["structured_outputs"] == {"grammar": SPEC.grammar("Ann is here")}
+    assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("m", 0.5, 7, 40)
+    assert body["logprobs"] is True
+    kinds = [part["type"] for part in body["messages"][0]["content"]]
+    assert kinds == ["text", "image_url", "text"]
+    data = body["messages"][0]["content"][1]["image_url"]["url"].removeprefix("data:image/png;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(data))).tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(("constraint", "sent"), [("schema", "response_format"), ("none", None)])
+def test_other_constraints(constraint: str, sent: str | None) -> None:
+    with serving() as server:
+        engine(server.url, constraint=constraint, scores=False).generate([request("Ann is here")])
+        [body] = server.bodies
+    assert {"structured_outputs", "response_format"} & set(body) == ({sent} if sent else set())
+    if sent:
+        assert body[sent]["json_schema"]["schema"] == SPEC.json_schema()
+    assert "logprobs" not in body
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_what_may_pass_is_tried_again(status: int) -> None:
+    def reply(body, number):
+        return (status, {"error": {"message": "busy"}}) if number < 2 else first_word_is_a_person(body, number)
+
+    with serving(reply) as server:
+        [completion] = engine(server.url).generate([request("Ann is here")])
+        assert len(server.bodies) == 3
+    assert completion.text.startswith('[{"text":"Ann"')
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(400, "--constraint"), (401, "OPENAI_API_KEY"), (404, "--model"), (409, "--constraint"), (422, "--constraint")],
+)
+def test_what_does_not_pass_is_an_error_at_once_in_the_words_of_the_server(status: int, remedy: str) -> None:
+    with serving(lambda body, number: (status, {"error": {"message": "no such thing"}})) as server:
+        with pytest.raises(ServingError, match=f"HTTP {status}: no such thing.*{remedy}"):
+            engine(server.url).generate([request("Ann")])
+        assert len(server.bodies) == 1
+
+
+def test_a_server_that_stays_busy_is_given_up() -> None:
+    with serving(lambda body, number: (429, {"error": {"message": "busy"}})) as server:
+        with pytest.raises(ServingError, match="HTTP 429: busy; lower --concurrency"):
+            engine(server.url, max_retries=2).generate([request("Ann")])
+        assert len(server.bodies) == 3
+
+
+def test_timeouts_are_tried_again_and_given_up() -> None:
+    with serving(delay=lambda body: 0.3) as server:
+        with pytest.raises(ServingError, match=r"did not answer within 0\.05 seconds, 2 times"):
+            engine(server.url, timeout_seconds=0.05, max_retries=1).generate([request("Ann")])
+        assert len(server.bodies) == 2
+
+
+def test_no_server() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(ServingError, match=r"cannot be reached.*start the server, or check --endpoint"):
+        engine(f"http://127.0.0.1:{port}").generate([request("Ann")])
+
+
+@pytest.mark.parametrize("said", ["<html>hello</html>", {"hello": 1}, {"choices": []}, {"choices": [{"index": 0}]}])
+def test_something_else_answers(said: object) -> None:
+    with serving(lambda body, number: (200, said)) as server, pytest.raises(ServingError, match="under /v1"):
+        engine(server.url).generate([request("Ann")])
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "http://", ""])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="--endpoint"):
+        engine(url)
+
+
+def test_a_path_is_kept() -> None:
+    assert Endpoint("http://a/b/v2", "m").base_url == "http://a/b/v2"
+    assert Endpoint("http://a:1/", "m").base_url == "http://a:1/v1"
+
+
+def test_a_server_that_ignores_the_grammar_is_found_out() -> None:
+    with serving(lambda body, number: (200, chat("Sure!", logprobs=[token("Sure!")]))) as server:
+        with pytest.raises(ServingError, match=r"ignores the grammar.*guidance"):
+            engine(server.url).generate([request("Ann")])
+        [completion] = engine(server.url, constraint="none").generate([request("Ann")])
+    assert completion.text == "Sure!"
+
+
+def test_a_cut_answer_is_not_finished() -> None:
+    cut = '[{"text":"Ann'
+    with serving(lambda body, number: (200, chat(cut, logprobs=[token(cut)], finish="length"))) as server:
+        [completion] = engine(server.url).generate([request("Ann")])
+    assert not completion.finished
+    assert SPEC.parse("Ann", completion.text, finished=False).rejected.malformed == 1
+    assert keeps_grammar(SPEC.grammar("😀1"), '[{"text":"\ufffd')
+
+
+def test_nothing_at_all_is_malformed() -> None:
+    with serving(lambda body, number: (200, chat(None))) as server:
+        [completion] = engine(server.url).generate([request("Ann")])
+    assert SPEC.parse("Ann", completion.text).rejected.malformed == 1
+
+
+def test_no_logprobs_is_an_error_unless_none_are_wanted() -> None:
+    with serving(lambda body, number: (200, chat("[]"))) as server:
+        with pytest.raises(ServingError, match="--no-scores"):
+            engine(server.url).generate([request("Ann")])
+        [completion] = engine(server.url, scores=False).generate([request("Ann")])
+    assert completion.tokens == ()
+
+
+class Said:
+    """A token as the client gives it."""
+
+    def __init__(self, text: str, raw: bytes | None) -> None:
+        self.token, self.bytes, self.logprob = text, None if raw is None else list(raw), -1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "spans"),
+    [
+        ("PER: Ann", [("PER", None), (": ", None), ("Ann", None)], ["PER", ": ", "Ann"]),
+        ("a😀b", [("a", b"a"), ("?", b"\xf0\x9f"), ("?", b"\x98\x80"), ("b", b"b")], ["a", "😀", "😀", "b"]),
+        ("a😀b", [("a", b"a"), ("", b""), ("😀", "😀".encode()), ("b", b"b")], ["a", "😀", "😀", "b"]),
+        ("none", [(" none", b" none"), ("<|im_end|>", b"<|im_end|>")], ["none", ""]),
+        ("none", [("no", b"no")], None),
+        ("none", [], None),
+    ],
+)
+def test_where_tokens_stand(text: str, said: list[tuple[str, bytes | None]], spans: list[str] | None) -> None:
+    tokens = written_tokens(text, [Said(*each) for each in said])
+    assert [text[each.start : each.end] for each in tokens] == (spans or [])
+
+
+def test_special_tokens_of_an_unknown_model_cover_those_of_the_families() -> None:
+    from instruct_mner.models.tiny import idefics, others, qwen
+
+    vocabularies = [idefics.VOCABULARY, qwen.VOCABULARY, others.GEMMA_VOCABULARY, others.INTERNVL_VOCABULARY]
+    for vocabulary in (*vocabularies, others.LLAVA_VOCABULARY):
+        assert set(vocabulary.special_tokens) <= set(SPECIAL_TOKENS)
+    assert "<image>" not in shown_text("a <image> b", SPECIAL_TOKENS)
