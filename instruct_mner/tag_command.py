@@ -14,6 +14,7 @@ from rich.progress import track
 
 from instruct_mner.asking import load_examples
 from instruct_mner.data import Dataset, MissingImage, load_split
+from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError
@@ -32,6 +33,7 @@ class Source:
     image: Path | None
     images: Path | None
     missing_image: MissingImage
+    image_source: ImageSource = "own"
 
     def load(self) -> Dataset:
         """The posts."""
@@ -41,8 +43,13 @@ class Source:
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
         assert self.data is not None
         if self.data == "-":
-            return load_split("jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self.missing_image)
-        return load_split(self.data, images=self.images, missing_image=self.missing_image)
+            return load_split("jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self._missing_image)
+        return load_split(self.data, images=self.images, missing_image=self._missing_image)
+
+    @property
+    def _missing_image(self) -> MissingImage:
+        """Pictures that are not shown are not missed."""
+        return "keep" if self.image_source == "none" else self.missing_image
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     label_set = None if labels is None else parse_labels(labels)
     dataset = source.load()
-    if dataset.missing_images:
+    if dataset.missing_images and source.image_source != "none":
         console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
     quiet_libraries()
     examples = asked.shown()
@@ -116,8 +123,10 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
     tagger = asked.tagger(examples)
 
+    pictures = picture_source(dataset, source.image_source)
+
     def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
-        return tagger.predict(examples, dataset.picture_paths, label_set)
+        return tagger.predict(examples, pictures, label_set)
 
     if output == "-":
         for prediction in predict(dataset.examples):
@@ -131,6 +140,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         labels=label_set and label_set.model_dump(),
         images=str(source.images),
         missing_image=source.missing_image,
+        image_source=source.image_source,
         constrained=asked.constrained,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
         examples=[example.model_dump() for example in examples],

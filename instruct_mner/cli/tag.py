@@ -17,6 +17,14 @@ class MissingImage(StrEnum):
     skip = "skip"
 
 
+class ImageSource(StrEnum):
+    """Which pictures posts are shown with."""
+
+    own = "own"
+    none = "none"
+    shuffled = "shuffled"
+
+
 class Constraint(StrEnum):
     """What keeps a server's answers legal."""
 
@@ -50,6 +58,9 @@ def run(
     missing_image: Annotated[
         MissingImage, typer.Option(help="Posts whose picture is not there: stop, keep as text, or leave out.")
     ] = MissingImage.error,
+    image_source: Annotated[
+        ImageSource, typer.Option(help="Show each post with its own pictures, none, or another post's (a baseline).")
+    ] = ImageSource.own,
     batch_size: Annotated[int, typer.Option(min=1, help="Posts tagged at once.")] = 8,
     constrained: Annotated[
         bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.")
@@ -73,7 +84,7 @@ def run(
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")
-    source = Source(input_, text, image, images, missing_image.value)
+    source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
         batch_size, constrained,

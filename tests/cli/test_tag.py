@@ -153,3 +153,13 @@ def test_python(tiny_models, tmp_path) -> None:
         assert text[entity["start"] : entity["end"]] == entity["text"]
         assert 0 <= entity["score"] <= 1
     assert Path(path).exists()
+
+
+def test_baselines_of_pictures(tiny_models, tmp_path) -> None:
+    posts = make_posts(tmp_path)
+    arguments = (posts, "--model", tiny_models("qwen3_vl"), "--labels", "PER,LOC", "--image-source")
+    own, shuffled = run(*arguments, "own"), run(*arguments, "shuffled")
+    for picture in tmp_path.glob("*.png"):
+        picture.unlink()
+    none = run(*arguments, "none")  # what is not shown is not missed
+    assert len({own, shuffled, none}) == 3
