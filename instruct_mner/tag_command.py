@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -129,9 +130,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         return tagger.predict(examples, pictures, label_set)
 
     if output == "-":
-        for prediction in predict(dataset.examples):
-            sys.stdout.write(prediction.model_dump_json(exclude_none=True) + "\n")
-            sys.stdout.flush()
+        _print(predict(dataset.examples))
         return
     settings = fingerprint(
         manifest=tagger.manifest.model_dump(mode="json"),
@@ -147,6 +146,17 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
     )
     _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
     console.print(f"wrote {output}")
+
+
+def _print(predictions: Iterable[Prediction]) -> None:
+    """Writes predictions to standard output as they come."""
+    try:
+        for prediction in predictions:
+            sys.stdout.write(prediction.model_dump_json(exclude_none=True) + "\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has left (`| head`): not a failure, and what Python still holds back has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(predictions: Iterable[Prediction | None], dataset: Dataset, console: Console) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.answers import AnswerEntity, AnswerSpec
+from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import (
     checked_labels,
     max_answer_tokens,
@@ -19,12 +18,13 @@ from instruct_mner.asking import (
     with_context,
     zero_shot,
 )
-from instruct_mner.engines import Completion, Engine, Request
+from instruct_mner.engines import Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.images import BoxConvention, open_image, to_pixels
+from instruct_mner.images import open_image
 from instruct_mner.manifest import Manifest
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
-from instruct_mner.records import Box, Example, LabelSet, PredictedEntity, Prediction
+from instruct_mner.reading import Reading, read_prediction
+from instruct_mner.records import Example, LabelSet, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -233,7 +233,7 @@ class Tagger:
         ]
         completions = self._engine.generate(requests)
         return [
-            self._prediction(example, images, text, completion, each)
+            read_prediction(example, images, Reading(text, completion, each, self.manifest, self._engine.resized))
             for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
 
@@ -259,54 +259,8 @@ class Tagger:
             schema=spec.json_schema(len(images)) if self._constrained and spec.format == "json" else None,
         )
 
-    def _prediction(
-        self, example: Example, images: tuple[Image, ...], text: str, completion: Completion, spec: AnswerSpec
-    ) -> Prediction:
-        answer = spec.parse(text, completion.text, len(images), finished=completion.finished)
-        entities = tuple(
-            PredictedEntity(
-                start=entity.start,
-                end=entity.end,
-                text=example.text[entity.start : entity.end],
-                label=entity.label,
-                score=_confidence(entity, completion),
-                boxes=self._pixel_boxes(entity, images, spec) if spec.grounded else None,
-            )
-            for entity in answer.entities
-        )
-        return Prediction(
-            id=example.id,
-            text=example.text,
-            images=example.images,
-            entities=entities,
-            rejected=answer.rejected,
-        )
-
-    def _pixel_boxes(self, entity: AnswerEntity, images: Sequence[Image], spec: AnswerSpec) -> tuple[Box, ...]:
-        if entity.box is None:
-            return ()
-        size = images[entity.box.image].size
-        convention = BoxConvention(self.manifest.box_convention, spec.box_limit)
-        pixels = to_pixels(entity.box.box, size, convention, resized=self._engine.resized(size))
-        return (Box(image=entity.box.image, box=pixels),)
-
 
 def _opened(image: str | Path | bytes | Image) -> Image:
     if isinstance(image, str | Path):
         return open_image(Path(image))
     return open_image(image) if isinstance(image, bytes) else image.convert("RGB")
-
-
-def _confidence(entity: AnswerEntity, completion: Completion) -> float:
-    """``exp`` of the mean log-probability of the tokens that wrote an entity's label and mention.
-
-    Where the engine says no probabilities there is none, and the score is 1, the record's default.
-    """
-    if not completion.tokens:
-        return 1.0
-    logprobs = [
-        token.logprob
-        for token in completion.tokens
-        if any(token.start < end and token.end > start for start, end in entity.written)
-    ]
-    return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0

@@ -6,7 +6,6 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
@@ -41,7 +40,3 @@ def main() -> None:
     except MnerError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:
-        # The reader of our standard output has left (`| head`): not a failure, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
