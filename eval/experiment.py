@@ -138,7 +138,7 @@ def table(experiment: Experiment, reports: Mapping[str, Sequence[dict[str, Any]]
     rows = [names, ["---"] * len(names)]
     rows += [[arm, *cells(each, types, grounded=bool(first["triples"]))] for arm, each in reports.items()]
     if first["triples"]:
-        baseline = not_visible(experiment)
+        baseline = f"{100 * first['triples']['not_visible_baseline']:.2f}"
         rows.append(['perfect text, all "not visible"', baseline, *["100.00"] * (len(names) - 3), "0.00"])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*heading(experiment, reports), *lines, "", *differences(experiment), ""])
@@ -186,27 +186,6 @@ def differences(experiment: Experiment) -> list[str]:
             f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}, p = {found['p_value']:.3f} (paired bootstrap)"
         )
     return lines
-
-
-def not_visible(experiment: Experiment) -> str:
-    """The triple F1 of perfect text with "not visible" everywhere."""
-    from instruct_mner.data import load_split
-    from instruct_mner.records import PredictedEntity, Prediction
-    from instruct_mner.scoring import score_triples
-
-    posts = load_split(experiment.recipe["test"], missing_image="keep").examples
-    said = [
-        Prediction(
-            id=post.id,
-            text=post.text,
-            images=post.images,
-            entities=tuple(
-                PredictedEntity(start=e.start, end=e.end, text=e.text, label=e.label, boxes=()) for e in post.gold
-            ),
-        )
-        for post in posts
-    ]
-    return f"{100 * score_triples(posts, said).gmner.score.f1:.2f}"
 
 
 def read(folder: str, name: str, places: Mapping[str, str]) -> dict[str, Any]:

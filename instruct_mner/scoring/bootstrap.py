@@ -76,11 +76,11 @@ def resample_f1(tallies: Sequence[Tally], *, seed: int, num_resamples: int) -> F
         num_resamples: Number of draws.
 
     Returns:
-        ``(num_resamples, tallies)``, in 0..1.
+        ``(num_resamples, tallies)``, in 0..1; NaN where a draw holds nothing of a tally, neither gold nor predicted.
     """
     num_posts = len(tallies[0].correct)
     if num_posts == 0:
-        return np.zeros((num_resamples, len(tallies)))
+        return np.full((num_resamples, len(tallies)), np.nan)
     twice_correct = np.stack([2.0 * tally.correct for tally in tallies], axis=1)
     divisor = np.stack([(tally.predicted + tally.gold).astype(np.float64) for tally in tallies], axis=1)
     chunks = []
@@ -89,7 +89,7 @@ def resample_f1(tallies: Sequence[Tally], *, seed: int, num_resamples: int) -> F
         cells = drawn + num_posts * np.arange(len(drawn))[:, None]
         times = np.bincount(cells.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
         below = times @ divisor
-        chunks.append(np.divide(times @ twice_correct, below, out=np.zeros_like(below), where=below > 0))
+        chunks.append(np.divide(times @ twice_correct, below, out=np.full_like(below, np.nan), where=below > 0))
     return np.concatenate(chunks)
 
 
@@ -107,11 +107,15 @@ def intervals(tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = D
     if not tallies:
         return []
     samples = resample_f1(tallies, seed=seed, num_resamples=num_resamples)
-    errors = samples.std(axis=0, ddof=1 if num_resamples > 1 else 0)
-    return [
-        Interval(float(low), float(high), float(error))
-        for low, high, error in zip(*_ends(samples), errors, strict=True)
-    ]
+    return [_interval(column[~np.isnan(column)]) for column in samples.T]
+
+
+def _interval(samples: FloatArray) -> Interval:
+    """That of the draws in which there was something to score: a rare type is missing from many of them."""
+    if samples.size == 0:
+        return Interval(0.0, 0.0, 0.0)
+    low, high = _ends(samples)
+    return Interval(float(low), float(high), float(samples.std(ddof=1 if samples.size > 1 else 0)))
 
 
 def compare(
@@ -137,7 +141,8 @@ def compare(
     """
     if not first:
         return []
-    samples = resample_f1([*first, *second], seed=seed, num_resamples=num_resamples)
+    # A draw with nothing to score moves neither system.
+    samples = np.nan_to_num(resample_f1([*first, *second], seed=seed, num_resamples=num_resamples))
     moved = samples[:, len(first) :] - samples[:, : len(first)]
     smaller = np.minimum((moved <= 0).sum(axis=0), (moved >= 0).sum(axis=0))
     p_values = np.minimum(1.0, 2 * (smaller + 1) / (num_resamples + 1))

@@ -114,6 +114,16 @@ class Report:
     comparison: Comparison | None = None
     origin: Origin | None = None
 
+    @property
+    def not_visible_baseline(self) -> float:
+        """GMNER F1, in 0..1, of the gold's own spans and types with "not visible" everywhere.
+
+        As many are predicted as are gold, so precision, recall and F1 are all the share of gold without a box.
+        """
+        triples = self.triples or {}
+        num_gold = triples["gmner"].score.gold if triples else 0
+        return triples["invisible"].score.gold / num_gold if num_gold else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """As one JSON object; all shares are in 0..1."""
         return {
@@ -138,6 +148,7 @@ class Report:
         if self.triples is not None:
             triples = {name: measured.to_dict() for name, measured in self.triples.items()}
             triples["iou_threshold"] = IOU_THRESHOLD
+            triples["not_visible_baseline"] = self.not_visible_baseline
         return {
             "origin": self.origin and self.origin.to_dict(),
             "micro": self.micro.to_dict(),

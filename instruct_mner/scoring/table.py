@@ -85,6 +85,10 @@ def _notes(report: Report) -> Iterator[str]:
     )
     yield f"rejected, among the false positives: {counts}, of {rejected.entities + rejected.total} predicted"
     if report.not_grounded is None:
+        yield (
+            f'baseline: the gold\'s own spans and types with "not visible" everywhere reach GMNER '
+            f"{_percent(report.not_visible_baseline)}"
+        )
         yield _TRIPLES_NOTE
     else:
         yield f"not grounded: {report.not_grounded}"

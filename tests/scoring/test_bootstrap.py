@@ -32,6 +32,17 @@ def plain_f1(counts):
 
 
 @settings(max_examples=25)
+def undefined(counts, posts):
+    """Whether a draw of posts holds neither gold nor predicted items."""
+    return sum(counts[post][1] + counts[post][2] for post in posts) == 0
+
+
+def test_a_rare_type_has_no_interval_made_of_draws_without_it():
+    counts = [(1, 1, 1), *[(0, 0, 0)] * 9]  # a third of all draws miss the only post
+    [interval] = intervals([tally(counts)], num_resamples=500)
+    assert (interval.low, interval.high, interval.standard_error) == (1.0, 1.0, 0.0)
+
+
 @given(one_system, st.integers(0, 3))
 def test_equals_a_plain_loop_over_the_same_draws(counts, seed):
     # 300 draws are more than one chunk.
@@ -39,7 +50,8 @@ def test_equals_a_plain_loop_over_the_same_draws(counts, seed):
     assert drawn.shape == (300, len(counts))
     slow = [plain_f1([counts[post] for post in posts]) for posts in drawn.tolist()]
     fast = resample_f1([tally(counts)], seed=seed, num_resamples=300)[:, 0]
-    assert fast.tolist() == pytest.approx(slow, abs=1e-15)
+    assert np.isnan(fast).tolist() == [undefined(counts, posts) for posts in drawn.tolist()]
+    assert np.nan_to_num(fast).tolist() == pytest.approx(slow, abs=1e-15)
     [interval] = intervals([tally(counts)], seed=seed, num_resamples=300)
     assert interval.standard_error == pytest.approx(np.std(slow, ddof=1), abs=1e-12)
     assert (interval.low, interval.high) == pytest.approx(np.percentile(slow, [2.5, 97.5]), abs=1e-12)
