@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from instruct_mner.manifest import Manifest
 from instruct_mner.training.config import FinetuneConfig
 
-
 # What the rules of the field ask for beside a score.
 _BESIDE = (
-    "A score on a test set says little without these beside it: at least three seeds, mean ± standard deviation; the same "
-    "recipe without pictures (`max_images: 0`); shuffled pictures (`tag --image-source shuffled`); for boxes, the baseline "
-    'of "not visible" everywhere, which `evaluate` prints; what was rejected; and `evaluate --run`, which stamps what was '
-    "trained on. `eval/experiment.py` makes the whole table."
+    "A score on a test set says little without these beside it: at least three seeds, mean ± standard deviation; the "
+    "same recipe without pictures (`max_images: 0`); shuffled pictures (`tag --image-source shuffled`); for boxes, the "
+    'baseline of "not visible" everywhere, which `evaluate` prints; what was rejected; and `evaluate --run`, which '
+    "stamps what was trained on. `eval/experiment.py` makes the whole table."
 )
 
 
