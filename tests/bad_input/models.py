@@ -1,0 +1,2 @@
+KINDS = ()
+POST = CONFIG = ""
