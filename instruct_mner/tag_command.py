@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
@@ -16,8 +15,10 @@ from instruct_mner.asking import load_examples
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import read_yaml
 from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.tagging import WINDOW, Tagger
@@ -36,6 +37,8 @@ class Source:
     def load(self) -> Dataset:
         """The posts."""
         if self.text is not None:
+            if self.image is not None and not self.image.is_file():
+                raise DataError(f"--image {self.image}: there is no such picture; check the path")
             names = () if self.image is None else (str(self.image.resolve()),)
             post = Example(id="post", text=self.text, images=names)
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
@@ -164,14 +167,11 @@ def parse_labels(text: str) -> LabelSet:
     path = Path(text)
     try:
         if path.suffix in {".yaml", ".yml"} or path.is_file():
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values = read_yaml(path)
         else:
             values = [name.strip() for name in text.split(",")]
         return LabelSet.model_validate(values)
-    except OSError as error:
-        raise ConfigError(f"--labels {text}: cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--labels {text} is not YAML: {' '.join(str(error).split())}") from None
+    except DataError as error:
+        raise ConfigError(f"--labels {error}") from None
     except ValidationError as error:
-        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
-        raise ConfigError(f"--labels {text}: {reasons}") from None
+        raise ConfigError(f"--labels {text}: {'; '.join(reasons(error, LabelSet))}") from None

@@ -96,7 +96,7 @@ def test_one_message_with_place_and_remedy(
     [message] = MESSAGE.findall(said.err)
     message = " ".join(message.split()) if said.err.startswith("Usage") else message
     for pattern in (kind.place, kind.remedy, *kind.more):
-        assert re.search(pattern, message), f"no {pattern!r} in: {message}"
+        assert re.search(pattern, message, re.DOTALL), f"no {pattern!r} in: {message}"
     assert "\nerror:" not in message.lower(), "one message"
     assert "pydantic" not in message
     after = snapshot(tmp_path)

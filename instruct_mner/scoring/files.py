@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from instruct_mner.data import Decode, LabelColumn, load_split
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
+from instruct_mner.problems import reasons
 from instruct_mner.records import Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
@@ -31,10 +32,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         try:
             predictions.append(Prediction.model_validate_json(line))
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_input=False):
-                field = ".".join(str(part) for part in found["loc"] if not str(part).startswith("function-"))
-                message = found["msg"].removeprefix("Value error, ")
-                problems.append(f"{path}:{number}: {field}{': ' if field else ''}{message}")
+            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
     if problems:
         raise DataError(f"{path} holds rows that are not predictions:\n{listing(problems)}")
     return predictions

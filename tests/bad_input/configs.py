@@ -5,7 +5,9 @@ from __future__ import annotations
 from bad_input import ANN, Kind, config, post
 
 
-def _config(name: str, remedy: str, *, place: str = r"config\.yaml: \d setting\(s\) to mend", **changes: object) -> Kind:
+def _config(
+    name: str, remedy: str, *, place: str = r"config\.yaml: \d setting\(s\) to mend", **changes: object
+) -> Kind:
     """A config with other settings."""
     files = {"config.yaml": config(**changes), "posts.jsonl": post()}
     return Kind(name, "finetune config.yaml", files, place, remedy)
@@ -81,7 +83,7 @@ SETTINGS = (
     _config("labels-of-numbers", "labels.*1.*", labels=[1, 2]),
     _config("labels-a-text", "labels: .*list.*NAME: definition", labels="PER"),
     _config("five-problems-at-once",
-            r"(?s)(?=.*modle: .*'model')(?=.*data\.decode)(?=.*optimizer\.epoch: .*'epochs')(?=.*batch_size)(?=.*seed:)",
+            "(?=.*modle: .*'model')(?=.*data.decode)(?=.*optimizer.epoch: .*'epochs')(?=.*batch_size)(?=.*seed:)",
             place=r"config\.yaml: 5 setting\(s\)", **FIVE),
 )  # fmt: skip
 

@@ -78,7 +78,7 @@ XML = (
 )  # fmt: skip
 
 HUB = (
-    Kind("hub-none", "convert hub:./nowhere out.jsonl", {}, "hub:nowhere cannot be loaded", "a folder or .*name on the"),
+    Kind("hub-none", "convert hub:./nowhere out.jsonl", {}, "hub:nowhere cannot be loaded", "folder or .*on the hub"),
     Kind("hub-no-text", "convert hub:set out.jsonl", {}, "hub:set#train: ", "no column is named text, sentence, tokens",
          change=hub_rows(post=["a"])),
     Kind("hub-numbers-without-names", "convert hub:set out.jsonl", {}, "hub:set#train: row 0: label 1 is a number",

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from bad_input import Kind, boxed, config, post
 from PIL import Image
+
+from bad_input import Kind, boxed, config, post
 
 
 def _encoded(form: str, size: tuple[int, int] = (64, 48)) -> bytes:

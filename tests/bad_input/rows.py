@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bad_input import ANN, Content, Kind, boxed, marked, post
 
 ROME = {"start": 7, "end": 11, "text": "Rome", "label": "LOC"}
@@ -50,9 +48,7 @@ KINDS = (
     _rows("zero-length", marked({**ANN, "end": 0, "text": ""}), "ends at 0, not after its start 0"),
     _rows("negative-offset", marked({**ANN, "start": -3}), r"entities\.0\.start: .*greater than or equal to 0"),
     _rows("overlapping", marked(ANN, {"start": 2, "end": 6, "text": "n in", "label": "X"}), "overlaps.*must be flat"),
-    _rows(
-        "nested", marked({**ANN, "end": 11, "text": "Ann in Rome"}, ROME), "'Rome' at 7:11 overlaps.*must be flat"
-    ),
+    _rows("nested", marked({**ANN, "end": 11, "text": "Ann in Rome"}, ROME), "'Rome' at 7:11 overlaps.*must be flat"),
     _rows("same-span-twice", marked(ANN, {**ANN, "label": "LOC"}), "overlaps.*must be flat"),
     _rows("empty-label", marked({**ANN, "label": ""}), r"entities\.0\.label: .*at least 1 character"),
     _rows("label-with-newline", marked({**ANN, "label": "P\nR"}), r"entities\.0.*'P\\nR' holds a newline"),
