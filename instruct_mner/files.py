@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from instruct_mner.errors import DataError, listing
+from instruct_mner.errors import ConfigError, DataError, listing
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -27,6 +27,8 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: cannot be read, it is a folder; name a file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -117,6 +119,18 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise DataError(f"{path}: not YAML: {reason}") from None
+
+
+def check_place(path: Path) -> None:
+    """Refuses a place in which no file or folder can be made, before hours of work are lost to it.
+
+    Raises:
+        ConfigError: What is above it is no folder, or may not be written to.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "may not be written to" if above.is_dir() else "is a file"
+        raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
 
 
 @contextmanager

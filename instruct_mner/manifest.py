@@ -100,6 +100,18 @@ class Manifest(Record):
         with replacing(folder / FILE_NAME) as file:
             file.write(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
+    def check_base(self, family: str, name: str) -> None:
+        """Refuses a base of another family than the adapter's own.
+
+        Raises:
+            ModelError: It is of another.
+        """
+        if family != self.family:
+            raise ModelError(
+                f"{name} is of the family {family}, the adapter was tuned on {self.base_model}, of the family "
+                f"{self.family}; give its own base"
+            )
+
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, Prompt]:
         """Reads both.

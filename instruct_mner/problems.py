@@ -61,8 +61,8 @@ def explained(details: ErrorDetails) -> str:
         return "must not be empty: at least 1 is needed"
     return {
         "missing": "is needed",
-        "model_type": "expected an object, {…}",
-        "model_attributes_type": "expected an object, {…}",
+        "model_type": "expected a JSON object, {…}",
+        "model_attributes_type": "expected a JSON object, {…}",
         "tuple_type": "expected a list",
         "list_type": "expected a list",
     }.get(kind, message.removeprefix("Value error, "))

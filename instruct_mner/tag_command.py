@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from instruct_mner.asking import load_examples
+from instruct_mner.asking import load_examples, tuned_folder
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
-from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.files import read_yaml
-from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.predictions import check_output, fingerprint, write_predictions
 from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
@@ -74,6 +74,11 @@ class Asked:
         Raises:
             MnerError: It cannot be used.
         """
+        if self.adapter is not None and tuned_folder(self.adapter) is None:
+            why = "holds no adapter" if self.adapter.is_dir() else "there is no such folder"
+            raise ModelError(
+                f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
+            )
         if self.endpoint is not None:
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
@@ -107,6 +112,8 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         MnerError: Posts, labels or model cannot be used.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if output != "-":
+        check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
     dataset = source.load()
     if dataset.missing_images:
@@ -166,7 +173,7 @@ def parse_labels(text: str) -> LabelSet:
     """
     path = Path(text)
     try:
-        if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if path.suffix in {".yaml", ".yml"} or ("," not in text and path.is_file()):
             values = read_yaml(path)
         else:
             values = [name.strip() for name in text.split(",")]

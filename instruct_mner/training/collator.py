@@ -134,7 +134,7 @@ def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
     problems = []
     for example in examples:
         if example.entities is None:
-            problems.append(f"post {example.id!r} is not annotated: it has no 'entities'")
+            problems.append(f"post {example.id!r} is not annotated: it has no 'entities' ([]: there is none)")
             continue
         unknown = sorted({entity.label for entity in example.entities} - set(spec.labels.names))
         if unknown:

@@ -42,6 +42,7 @@ def hub_rows(**columns: list[object]) -> object:
 
 
 COLUMNS = (
+    _columns("conll-label-with-separator", "IMGID:7\nAnn\tB-a: b\n", r"a\.txt:2: tag 'B-a: b'", "none of O, B-<type>"),
     _columns("conll-bad-tag", lines("IMGID:7", "Ann PER"), r"a\.txt:2: tag 'PER'", "none of O, B-<type>, I-<type>"),
     _columns("conll-missing-tab", "IMGID:7\nAnn B-PER\n", r"a\.txt:2: ", "expected TOKEN<TAB>TAG, found 1 column"),
     _columns("conll-too-many-columns", lines("IMGID:7", "Ann NNP O B-PER"), r"a\.txt:2: ", "expected TOKEN<TAB>TAG"),
@@ -113,6 +114,8 @@ DATA = (
          {"posts.jsonl": post(), "c.txt": "a.jpg : a\nb.jpg\n"}, r"c\.txt:2: ", "expected NAME :CAPTION"),
     Kind("captions-not-json", "convert posts.jsonl out.jsonl --captions c.json", {"posts.jsonl": post(), "c.json": "{"},
          r"c\.json is not JSON: .*line 1", "expected one object of picture names and their captions"),
+    Kind("captions-nested-too-deep", "convert posts.jsonl out.jsonl --captions c.json",
+         {"posts.jsonl": post(), "c.json": "[" * 100_000}, r"c\.json is not JSON", "expected one object of picture names"),
     Kind("captions-of-another-shape", "convert posts.jsonl out.jsonl --captions c.json",
          {"posts.jsonl": post(), "c.json": '{"a.jpg": 3}'}, r"c\.json: ", "expected one object of picture names"),
     Kind("captions-that-differ", "convert posts.jsonl out.jsonl --captions c.txt",

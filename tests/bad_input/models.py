@@ -19,7 +19,7 @@ _POSTS = {"posts.jsonl": POST}
 Change = Callable[[Path], object]
 
 
-def _model(name: str, flags: str, place: str, remedy: str, files: dict[str, str] | None = None) -> Kind:
+def _model(name: str, flags: str, place: str, remedy: str, files: dict[str, str | bytes] | None = None) -> Kind:
     return Kind(name, f"{_TAG} {flags}", {**_POSTS, **(files or {})}, place, remedy)
 
 
@@ -107,16 +107,17 @@ BASES = (
 )  # fmt: skip
 
 ADAPTERS = (
-    _model("adapter-missing", "--adapter nowhere", "--adapter nowhere", "there is no such folder; check the path"),
-    _model("adapter-folder-of-none", "--adapter empty", "empty is no adapter", "adapter_config.json", {"empty/a": ""}),
+    _model("adapter-missing", "--adapter nowhere", "--adapter nowhere", "there is no such folder; name the run folder"),
+    _model("adapter-folder-of-none", "--adapter empty", "--adapter empty: holds no adapter", "a base: --model",
+           {"empty/a": ""}),
     _adapter("adapter-without-weights", _without("adapter/adapter_model.safetensors"), "adapter is not an adapter",
              "needs adapter_config.json and adapter_model.safetensors"),
     _adapter("adapter-weights-cut", _with("adapter/adapter_model.safetensors", b"no"), "adapter adapter",
-             "does not fit|cannot be read"),
+             "cannot be read .*put back"),
     _adapter("adapter-config-broken", _with("adapter/adapter_config.json", "{"), "adapter adapter",
              "adapter_config.json"),
-    _adapter("adapter-of-another-family", lambda folder: None, "adapter adapter does not fit the base model",
-             "finds no module|family idefics3", "--model $QWEN3_VL"),
+    _adapter("adapter-of-another-family", lambda folder: None,
+             "is of the family qwen3_vl, the adapter was tuned on .*idefics3", "give its own base", "--model $QWEN3_VL"),
     _adapter("adapter-with-foreign-keys", _weights(lambda name: name.replace("layers.0", "blocks.0")),
              "adapter adapter does not fit the base model", "finds no module: .*blocks.0"),
     _adapter("adapter-with-missing-keys", _weights(lambda name: None if "layers.0" in name else name),
@@ -153,7 +154,10 @@ FLAGS = (
     _model("tag-labels-a-number", "--model x --labels l.yaml", r"--labels l\.yaml: ", "a list of names, or a mapping",
            {"l.yaml": "7"}),
     _model("tag-label-special-token", "--model $IDEFICS3 --labels '<image>'", "label '<image>'", "rename it"),
-    _model("tag-batch-size", "--model x --labels PER --batch-size 0", "--batch-size", "x>=1"),
+    _model("tag-images-missing", "--model x --labels PER --images nowhere", "--images nowhere", "check the path"),
+    _model("tag-labels-not-utf-8", "--model x --labels l.yaml", r"--labels l\.yaml", "save .* as UTF-8",
+           {"l.yaml": b"- Z\xfcrich\n"}),
+    _model("tag-batch-size", "--model x --labels PER --batch-size 0", "--batch-size", ">?= ?1|equal to 1"),
     _model("endpoint-no-address", "--endpoint localhost:8000 --model m --labels PER", "--endpoint localhost:8000",
            "write an address such as http://localhost:8000/v1"),
     _model("endpoint-bad-port", "--endpoint http://localhost:port --model m --labels PER",
@@ -162,8 +166,7 @@ FLAGS = (
            "the name under which"),
     _model("endpoint-without-labels", "--endpoint http://localhost:1 --model m", "was not tuned", "give labels"),
     Kind("endpoint-nobody-there", f"{_TAG} --endpoint http://localhost:1 --model m --labels PER", _POSTS,
-         "http://localhost:1/v1 cannot be reached", "start the server, or check --endpoint",
-         leaves=(r"out\.jsonl\.partial",)),
+         "http://localhost:1/v1 cannot be reached", "start the server, or check --endpoint"),
     _model("endpoint-unknown-constraint", "--endpoint http://localhost:1 --model m --constraint regex", "--constraint",
            "is not one of 'grammar'"),
     _model("examples-not-annotated", "--model x --labels PER --examples e.jsonl --num-examples 1",
@@ -188,6 +191,10 @@ OUTPUTS = (
          "output: run exists and is not empty", "--set output=.*--resume"),
     Kind("finetune-out-is-a-file", "finetune config.yaml", {**_POSTS, "config.yaml": CONFIG, "run": "mine"},
          "output: run is a file", "choose another"),
+    Kind("finetune-out-under-a-file", "finetune config.yaml --set output=config.yaml/run",
+         {**_POSTS, "config.yaml": CONFIG}, r"config\.yaml/run: cannot be written, .*is a file", "choose another place"),
+    Kind("merge-out-under-a-file", "merge adapter mine/whole", {"mine": ""}, "mine/whole: cannot be written",
+         "choose another place", copies={"adapter": "adapter"}),
     Kind("resume-of-no-run", "finetune config.yaml --resume", {**_POSTS, "config.yaml": CONFIG, "run/mine": ""},
          "--resume: run has no config.yaml", "remove it|choose another"),
     Kind("resume-of-other-settings", "finetune config.yaml --resume --set seed=7", {**_POSTS, "config.yaml": CONFIG},
