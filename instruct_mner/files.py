@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from instruct_mner.errors import DataError, listing
+import yaml
+
+from instruct_mner.errors import ConfigError, DataError, listing
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_HEAD_BYTES = 4
 
 
 def read_bytes(path: Path) -> bytes:
@@ -23,7 +26,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+        raise DataError(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: cannot be read, it is a folder; name a file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -44,6 +49,8 @@ def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
     """
     if content.startswith(_UTF16_BOMS):
         return [], [f"{path}:1: the file is UTF-16; save it as UTF-8"]
+    if b"\0" in content[:_HEAD_BYTES]:
+        return [], [f"{path}:1: the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"]
     lines = content.removeprefix(_UTF8_BOM).split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -73,6 +80,59 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
+def read_text(path: Path) -> str:
+    """The whole of a UTF-8 file, every line ended by a newline alone.
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8.
+    """
+    read_lines(path)
+    return read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8").replace("\r\n", "\n")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would take the last without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Called by the parser for every mapping."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """The value of a YAML file.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8 or not YAML.
+    """
+    text = read_text(path)
+    try:
+        return yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = "" if mark is None else f":{mark.line + 1}"
+        raise DataError(f"{path}{where}: not YAML: {error.problem or error.context}; mend the line") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise DataError(f"{path}: not YAML: {reason}") from None
+
+
+def check_place(path: Path) -> None:
+    """Refuses a place in which no file or folder can be made, before hours of work are lost to it.
+
+    Raises:
+        ConfigError: What is above it is no folder, or may not be written to.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "may not be written to" if above.is_dir() else "is a file"
+        raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """Opens a text file that takes the place of ``path`` when the block ends well, and leaves no trace else.
@@ -92,7 +152,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = written.open("w", encoding="utf-8", newline="\n")
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
     try:
         with file:
             yield file

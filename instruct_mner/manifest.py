@@ -14,8 +14,9 @@ from pydantic import Field, ValidationError
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError, listing
-from instruct_mner.files import replacing
+from instruct_mner.files import read_text, replacing
 from instruct_mner.models.pixels import PixelLimits
+from instruct_mner.problems import reasons
 from instruct_mner.prompts import Prompt
 from instruct_mner.records import Record
 
@@ -99,6 +100,18 @@ class Manifest(Record):
         with replacing(folder / FILE_NAME) as file:
             file.write(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
+    def check_base(self, family: str, name: str) -> None:
+        """Refuses a base of another family than the adapter's own.
+
+        Raises:
+            ModelError: It is of another.
+        """
+        if family != self.family:
+            raise ModelError(
+                f"{name} is of the family {family}, the adapter was tuned on {self.base_model}, of the family "
+                f"{self.family}; give its own base"
+            )
+
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, Prompt]:
         """Reads both.
@@ -113,14 +126,18 @@ class Manifest(Record):
                 "and answer format of this model are not known"
             )
         try:
-            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
+            manifest = cls.model_validate_json(read_text(path))
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            raise ModelError(f"{path} is not a manifest of this version:\n{listing(problems)}") from None
+            raise ModelError(
+                f"{path} is not a manifest of this version; put back the file that 'finetune' wrote:\n"
+                f"{listing(reasons(error, cls))}"
+            ) from None
         source = folder / PROMPT_FILE_NAME
         if not source.is_file():
-            raise ModelError(f"{folder} has no {PROMPT_FILE_NAME}, the prompt template that {FILE_NAME} speaks of")
-        prompt = Prompt(name=manifest.prompt.name, source=source.read_text(encoding="utf-8"))
+            raise ModelError(
+                f"{folder} has no {PROMPT_FILE_NAME}, the prompt template that {FILE_NAME} speaks of; put it back"
+            )
+        prompt = Prompt(name=manifest.prompt.name, source=read_text(source))
         if prompt.sha256 != manifest.prompt.sha256:
             raise ModelError(
                 f"{source} was changed after training: its hash is {prompt.sha256[:12]}…, {FILE_NAME} says "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import ValidationError
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import replacing
+from instruct_mner.files import check_place, replacing
 from instruct_mner.records import Example, Prediction
 
 Predict = Callable[[Sequence[Example]], Iterator[Prediction]]
@@ -64,15 +66,22 @@ class PartialFile:
 
     def append(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
         """Writes predictions down as they pass through."""
-        fresh = not self._path.exists() or self._path.stat().st_size == 0
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8", newline="\n") as file:
-            if fresh:
-                file.write(self._header + "\n")
+        with ExitStack() as stack:
+            file = None
             for prediction in predictions:
+                # Not opened before the first prediction: what fails at once leaves nothing behind.
+                file = file or stack.enter_context(self._open())
                 file.write(prediction.model_dump_json(exclude_none=True) + "\n")
                 file.flush()
                 yield prediction
+
+    def _open(self) -> TextIO:
+        """The partial file, with its settings, to be written on."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a", encoding="utf-8", newline="\n")
+        if self._path.stat().st_size == 0:
+            file.write(self._header + "\n")
+        return file
 
     def finish(self) -> None:
         """Puts the whole output in its place and removes the partial file."""
@@ -81,6 +90,19 @@ class PartialFile:
             for line in partial:
                 file.write(line)
         self._path.unlink()
+
+
+def check_output(output: Path) -> None:
+    """Refuses an output that cannot be written.
+
+    Raises:
+        ConfigError: It exists, is a folder, or lies where nothing can be written.
+    """
+    if output.is_dir():
+        raise ConfigError(f"{output} is a folder; name a file")
+    if output.is_file():
+        raise ConfigError(f"{output} exists; choose another name or remove it")
+    check_place(output)
 
 
 def write_predictions(
@@ -102,10 +124,9 @@ def write_predictions(
         ``None`` for each post that an earlier run had done, then the new predictions.
 
     Raises:
-        ConfigError: The output exists, or a partial file of other settings does.
+        ConfigError: The output exists or cannot be written, or a partial file of other settings does.
     """
-    if output.exists() and output.is_file():
-        raise ConfigError(f"{output} exists; choose another name or remove it")
+    check_output(output)
     partial = PartialFile(output, settings)
     done = set(partial.done)
     yield from (None for _ in done)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
+from instruct_mner.files import read_text
 from instruct_mner.records import Context, Record
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ def find_prompt(name: str) -> Prompt:
     path = Path(name)
     if path.suffix == ".jinja" or path.is_file():
         if not path.is_file():
-            raise ConfigError(f"prompt template {name}: no such file")
-        return Prompt(name=path.stem, source=path.read_text(encoding="utf-8"))
+            raise ConfigError(f"prompt template {name}: no such file; check the path")
+        return Prompt(name=path.stem, source=read_text(path))
     versions = _versions(packaged_folder("prompts"))
     wanted = re.fullmatch(r"(.+)\.v(\d+)", name)
     base = wanted.group(1) if wanted else name

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
@@ -88,6 +89,8 @@ class Entity(Record):
                 f"entity {self.text!r} has {len(self.text)} characters, "
                 f"its offsets {self.start}:{self.end} span {self.end - self.start}"
             )
+        if reason := why_no_label(self.label):
+            raise ValueError(reason)
         return self
 
 
@@ -222,6 +225,18 @@ class Prediction(Record):
         return self
 
 
+@lru_cache(maxsize=1024)
+def why_no_label(name: str) -> str | None:
+    """Why an answer could not hold it as the name of a type; ``None`` where it could."""
+    if not name or name != name.strip():
+        return f"label {name!r} is empty or has a space at its edge"
+    if ": " in name:
+        return f"label {name!r} holds ': ', which separates label and mention in an answer"
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+        return f"label {name!r} holds a newline or a control character"
+    return None
+
+
 class Label(Record):
     """An entity type, with its definition where there is one."""
 
@@ -230,13 +245,8 @@ class Label(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        name = self.name
-        if not name or name != name.strip():
-            raise ValueError(f"label {name!r} is empty or has a space at its edge")
-        if ": " in name:
-            raise ValueError(f"label {name!r} holds ': ', which separates label and mention in an answer")
-        if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
-            raise ValueError(f"label {name!r} holds a newline or a control character")
+        if reason := why_no_label(self.name):
+            raise ValueError(reason)
         return self
 
 
@@ -254,8 +264,10 @@ class LabelSet(Record):
         if isinstance(value, Mapping) and "labels" not in value:
             return {"labels": [{"name": name, "definition": text} for name, text in value.items()]}
         if isinstance(value, list | tuple):
-            return {"labels": [{"name": item} if isinstance(item, str) else item for item in value]}
-        return value
+            return {"labels": [item if isinstance(item, Mapping | Label) else {"name": item} for item in value]}
+        if isinstance(value, Mapping | LabelSet):
+            return value
+        raise ValueError("labels are a list of names, or a mapping NAME: definition")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

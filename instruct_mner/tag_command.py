@@ -8,18 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from instruct_mner.asking import load_examples
+from instruct_mner.asking import load_examples, tuned_folder
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
-from instruct_mner.errors import ConfigError
-from instruct_mner.predictions import fingerprint, write_predictions
+from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.files import read_yaml
+from instruct_mner.predictions import check_output, fingerprint, write_predictions
+from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.tagging import WINDOW, Tagger
@@ -39,6 +40,8 @@ class Source:
     def load(self) -> Dataset:
         """The posts."""
         if self.text is not None:
+            if self.image is not None and not self.image.is_file():
+                raise DataError(f"--image {self.image}: there is no such picture; check the path")
             names = () if self.image is None else (str(self.image.resolve()),)
             post = Example(id="post", text=self.text, images=names)
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
@@ -79,6 +82,11 @@ class Asked:
         Raises:
             MnerError: It cannot be used.
         """
+        if self.adapter is not None and tuned_folder(self.adapter) is None:
+            why = "holds no adapter" if self.adapter.is_dir() else "there is no such folder"
+            raise ModelError(
+                f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
+            )
         if self.endpoint is not None:
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
@@ -112,6 +120,8 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         MnerError: Posts, labels or model cannot be used.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if output != "-":
+        check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
     dataset = source.load()
     if dataset.missing_images and source.image_source != "none":
@@ -183,15 +193,12 @@ def parse_labels(text: str) -> LabelSet:
     """
     path = Path(text)
     try:
-        if path.suffix in {".yaml", ".yml"} or path.is_file():
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.suffix in {".yaml", ".yml"} or ("," not in text and path.is_file()):
+            values = read_yaml(path)
         else:
             values = [name.strip() for name in text.split(",")]
         return LabelSet.model_validate(values)
-    except OSError as error:
-        raise ConfigError(f"--labels {text}: cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--labels {text} is not YAML: {' '.join(str(error).split())}") from None
+    except DataError as error:
+        raise ConfigError(f"--labels {error}") from None
     except ValidationError as error:
-        reasons = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
-        raise ConfigError(f"--labels {text}: {reasons}") from None
+        raise ConfigError(f"--labels {text}: {'; '.join(reasons(error, LabelSet))}") from None

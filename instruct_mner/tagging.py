@@ -114,6 +114,7 @@ class Tagger:
                 pixels=manifest.pixels,
             )
             if not tuned_fully:
+                manifest.check_base(loaded.family.name, loaded.name)
                 loaded = load_adapter(loaded, folder)
         engine = TransformersEngine(loaded, batch_size)
         return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)

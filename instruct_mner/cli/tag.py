@@ -84,6 +84,8 @@ def run(
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")
+    if image is not None and text is None:
+        raise ConfigError("--image is the picture of --text; posts of INPUT name their own, in the folder --images")
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,

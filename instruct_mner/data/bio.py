@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Entity
+from instruct_mner.records import Entity, why_no_label
 
 Decode = Literal["tolerant", "strict"]
 Span = tuple[int, int, str]
@@ -23,8 +23,8 @@ _TAG = re.compile(r"O|[BI]-\S(?:.*\S)?")
 
 
 def is_tag(tag: str) -> bool:
-    """Whether it is ``O``, ``B-X`` or ``I-X``."""
-    return _TAG.fullmatch(tag) is not None
+    """Whether it is ``O``, ``B-X`` or ``I-X``, with a type that an answer can hold."""
+    return _TAG.fullmatch(tag) is not None and (tag == "O" or why_no_label(tag[2:]) is None)
 
 
 def decode_spans(tags: Sequence[str], decode: Decode = "tolerant") -> list[Span]:

@@ -20,6 +20,7 @@ from instruct_mner.files import read_lines
 from instruct_mner.records import Context, Example
 
 _SEPARATOR = " :"
+_OBJECT = "one object of picture names and their captions"
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def read_captions(path: Path) -> dict[str, str]:
 def _from_json(path: Path) -> dict[str, str]:
     try:
         captions = json.loads("\n".join(read_lines(path)))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON: {error}; expected {_OBJECT}") from None
     if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):
-        raise DataError(f"{path}: expected one object of picture names and their captions")
+        raise DataError(f"{path}: expected {_OBJECT}")
     return captions
 
 
@@ -76,7 +77,7 @@ def _from_lines(path: Path) -> dict[str, str]:
         if not separator or not name:
             problems.append(f"{path}:{number}: expected NAME{_SEPARATOR}CAPTION, found {line[:40]!r}")
         elif captions.setdefault(name, caption) != caption:
-            problems.append(f"{path}:{number}: {name} has another caption in a line above")
+            problems.append(f"{path}:{number}: {name} has another caption in a line above; keep one of them")
     if problems:
         raise DataError(f"{path} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
     return captions

@@ -87,16 +87,21 @@ def parse(content: bytes, path: Path, layout: Layout) -> tuple[list[Post], list[
     else:
         prefix = None
     posts = list(_posts(lines, path, layout, prefix, problems))
+    rows = "<TAB>".join(layout.columns)
     if not posts and not problems:
-        rows = "<TAB>".join(layout.columns)
         problems.append(f"{path}:1: the file holds no post; expected '{layout.header}:<id>' and {rows} lines")
     line_of_id: dict[str, int] = {}
     for post in posts:
         _split_context(post, path, problems)
         if not post.tokens and not post.spoiled:
-            problems.append(f"{path}:{post.line}: post {post.id!r} has no token")
+            problems.append(
+                f"{path}:{post.line}: post {post.id!r} has no token; write {rows} lines below its id, or take it out"
+            )
         if post.id and line_of_id.setdefault(post.id, post.line) != post.line:
-            problems.append(f"{path}:{post.line}: id {post.id!r} stands already in line {line_of_id[post.id]}")
+            first = line_of_id[post.id]
+            problems.append(
+                f"{path}:{post.line}: id {post.id!r} stands already in line {first}; give each post an id of its own"
+            )
             post.spoiled = True
     return [post for post in posts if post.tokens and not post.spoiled], problems
 
@@ -137,7 +142,7 @@ def _add_row(post: Post, line: str, layout: Layout, where: str, problems: list[s
     if len(columns) != len(layout.columns):
         reason = f"expected {'<TAB>'.join(layout.columns)}, found {len(columns)} column(s): {line[:40]!r}"
     elif not token:
-        reason = "the token is empty"
+        reason = f"the token is empty; expected {'<TAB>'.join(layout.columns)}"
     elif tag == "X" and not in_context:
         reason = f"tag 'X' of token {token!r} is for a context, which a {CONTEXT_TOKEN} of the same post must open"
     elif not is_tag(tag) and tag not in _CONTEXT_TAGS:

@@ -21,18 +21,23 @@ def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None =
         split: Only this one.
 
     Raises:
-        ConfigError: No such split, or several for one file.
+        ConfigError: No such split, several for one file, or a file that exists.
     """
     if split is not None and split not in splits:
         raise ConfigError(f"no split {split!r}{suggest(split, splits)}; found: {', '.join(splits)}")
     chosen = {name: dataset for name, dataset in splits.items() if split in {None, name}}
     if out.is_dir() or (out.suffix != ".jsonl" and not out.exists()):
-        return [(dataset, out / f"{name}.jsonl") for name, dataset in chosen.items()]
-    if len(chosen) > 1:
+        outputs = [(dataset, out / f"{name}.jsonl") for name, dataset in chosen.items()]
+    elif len(chosen) > 1:
         raise ConfigError(
             f"{', '.join(chosen)} do not fit into one file {out}: choose one with --split, or name a folder"
         )
-    return [(dataset, out) for dataset in chosen.values()]
+    else:
+        outputs = [(dataset, out) for dataset in chosen.values()]
+    there = [str(path) for _, path in outputs if path.is_file()]
+    if there:
+        raise ConfigError(f"{', '.join(there)} exists; choose another name or remove it")
+    return outputs
 
 
 def write_converted(dataset: Dataset, path: Path) -> None:

@@ -155,7 +155,7 @@ def picture_folder(folder: Path, images: Path | None) -> Path | None:
     """
     if images is not None:
         if not images.is_dir():
-            raise ConfigError(f"--images {images}: there is no such folder")
+            raise ConfigError(f"--images {images}: there is no such folder; check the path")
         return images
     name = f"{folder.resolve().name}_images"
     for usual in (folder / "images", folder / name, folder.resolve().parent / name):

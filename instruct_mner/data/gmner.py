@@ -73,7 +73,7 @@ def xml_folder(folder: Path, chosen: Path | None) -> Path | None:
     if chosen is None:
         return folder / "xml" if (folder / "xml").is_dir() else None
     if not chosen.is_dir():
-        raise ConfigError(f"--xml {chosen}: there is no such folder")
+        raise ConfigError(f"--xml {chosen}: there is no such folder; check the path")
     return chosen
 
 
@@ -119,7 +119,7 @@ def parse_boxes(xml: bytes) -> tuple[Boxes, list[str]]:
     try:
         annotation = ElementTree.fromstring(xml, parser)  # noqa: S314
     except ElementTree.ParseError as error:
-        return {}, [f"not well-formed XML: {error}"]
+        return {}, [f"not well-formed XML: {error}; save the file again"]
     except ValueError as error:
         return {}, [str(error)]
     boxes: Boxes = {}
@@ -127,16 +127,16 @@ def parse_boxes(xml: bytes) -> tuple[Boxes, list[str]]:
     for element in annotation.iterfind("object"):
         name = element.findtext("name") or ""
         if not name:
-            reasons.append("an object has no name")
+            reasons.append("an object has no name; write the mention that it shows")
             continue
         found = element.findall("bndbox")
         if not found:
-            reasons.append(f"object {name!r} has no bndbox")
+            reasons.append(f"object {name!r} has no bndbox; draw its box, or take it out")
         for bndbox in found:
             try:
                 box = _box(bndbox, annotation)
             except ValueError as error:
-                reasons.append(f"object {name!r}: {error}")
+                reasons.append(f"object {name!r}: {error}; mend the box, or take it out")
             else:
                 boxes.setdefault(name, []).append(box)
     return boxes, reasons
@@ -190,7 +190,7 @@ def _unlinked(post: Post, boxes: Boxes) -> list[str]:
     _, entities = join_tokens(post.tokens, decode_spans(post.tags, "tolerant"))
     surfaces = {_folded(entity.text) for entity in entities}
     return [
-        f"object {name!r} is no entity of the post in line {post.line}"
+        f"object {name!r} is no entity of the post in line {post.line}; mend its name, or take it out"
         for name in boxes
         if _folded(name) not in surfaces
     ]

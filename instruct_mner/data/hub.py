@@ -25,9 +25,9 @@ from pydantic import ValidationError
 from instruct_mner.data.bio import Decode, decode_spans
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.hub_rows import Columns, Row
-from instruct_mner.data.jsonl import reasons
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
+from instruct_mner.problems import reasons
 from instruct_mner.records import Example
 
 _SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "dev": "dev", "test": "test"}
@@ -85,7 +85,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
         try:
             example = columns.to_example(row, number, options.decode)
         except ValueError as error:
-            wrong = reasons(error) if isinstance(error, ValidationError) else [str(error)]
+            wrong = reasons(error, Example) if isinstance(error, ValidationError) else [str(error)]
             problems += [f"hub:{path}: row {number}: {reason}" for reason in wrong]
             continue
         if examples.setdefault(example.id, example) is not example:

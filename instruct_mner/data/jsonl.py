@@ -16,16 +16,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
-from instruct_mner.errors import suggest
 from instruct_mner.files import decode_lines, read_bytes, replacing
 from instruct_mner.offsets import Segmentation
-from instruct_mner.records import Box, Context, Entity, Example
-
-_RECORD_OF_FIELD: dict[str, type[BaseModel]] = {"entities": Entity, "boxes": Box, "context": Context}
+from instruct_mner.problems import reasons
+from instruct_mner.records import Example
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
@@ -40,10 +37,13 @@ def read(path: Path, options: ReadOptions) -> Reading:
         try:
             example = Example.model_validate_json(line)
         except ValidationError as error:
-            problems += [f"{path}:{number}: {reason}" for reason in reasons(error)]
+            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Example)]
             continue
         if line_of_id.setdefault(example.id, number) != number:
-            problems.append(f"{path}:{number}: id {example.id!r} stands already in line {line_of_id[example.id]}")
+            first = line_of_id[example.id]
+            problems.append(
+                f"{path}:{number}: id {example.id!r} stands already in line {first}; give each post an id of its own"
+            )
             continue
         examples.append(example)
     if not examples and not problems:
@@ -67,23 +67,6 @@ def _segmentation(examples: Sequence[Example]) -> Segmentation:
     tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
     joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
     return "characters" if tokenised and joined else "words"
-
-
-def reasons(error: ValidationError) -> list[str]:
-    """What pydantic found wrong in a row, one line each: ``entities.0.end: reason``."""
-    return [_reason(details) for details in error.errors(include_url=False)]
-
-
-def _reason(details: ErrorDetails) -> str:
-    location = [part for part in details["loc"] if not str(part).startswith("function-")]
-    field = ".".join(str(part) for part in location)
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        *above, name = location
-        holders = [part for part in above if isinstance(part, str)]
-        record = _RECORD_OF_FIELD[holders[-1]] if holders else Example
-        message = f"unknown field{suggest(str(name), record.model_fields)}"
-    return f"{field}: {message}" if field else message
 
 
 def write_jsonl(path: Path, examples: Iterable[Example]) -> None:

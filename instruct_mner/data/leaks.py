@@ -96,7 +96,9 @@ def guard(trained: Sequence[Dataset], evaluated: Sequence[Dataset], policy: Leak
         found += leaks
         posts = [post for number, post in enumerate(dataset.examples) if policy != "drop" or number not in leaking]
         if not posts and dataset.examples:
-            raise DataError(f"{dataset.path}: no post is left when those of the evaluation sets are dropped")
+            raise DataError(
+                f"{dataset.path}: no post is left when those of the evaluation sets are dropped; train on other data"
+            )
         kept.append(replace(dataset, examples=tuple(posts)))
     told = tuple(str(leak) for leak in found if leak.leaking)
     if told and policy == "refuse":

@@ -57,8 +57,12 @@ class Endpoint:
         Raises:
             ConfigError: It is none.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
+        try:
+            parts = urlsplit(self.url)
+            right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, brackets that do not close
+            right = False
+        if not right:
             raise ConfigError(f"--endpoint {self.url}: write an address such as http://localhost:8000/v1")
         return self.url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1"
 

@@ -80,6 +80,7 @@ def load_model(
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
     from transformers.utils import logging as transformers_logging
 
@@ -95,11 +96,18 @@ def load_model(
             use_safetensors=True,
             quantization_config=_nf4(family) if quantized else None,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(
             f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json, the processor's "
             "files and *.safetensors is needed)"
+        ) from error
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise ModelError(
+            f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back the "
+            "files as they were published"
         ) from error
     limit_pixels(processor, family, pixels or PixelLimits())
     if not quantized:  # bitsandbytes has placed its layers already
@@ -141,18 +149,27 @@ def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
             the base would answer in the adapter's name.
     """
     from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
+    from safetensors import SafetensorError
 
     if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
         raise ModelError(f"{folder} is not an adapter: it needs adapter_config.json and adapter_model.safetensors")
     try:
         config = PeftConfig.from_pretrained(folder)
-        config.inference_mode = True
-        model = get_peft_model(base.model, config)
         weights = load_peft_weights(str(folder), device="cpu")
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"adapter {folder} cannot be read ({error}); put back adapter_config.json and adapter_model.safetensors as "
+            "'finetune' wrote them"
+        ) from error
+    config.inference_mode = True
+    try:
+        model = get_peft_model(base.model, config)
         result = set_peft_model_state_dict(model, weights)
     except (ValueError, RuntimeError, TypeError) as error:
         first = str(error).strip().split("\n")[0]
-        raise ModelError(f"adapter {folder} does not fit the base model {base.name}: {first}") from error
+        raise ModelError(
+            f"adapter {folder} does not fit the base model {base.name}: {first}; give its own base"
+        ) from error
     missing = [key for key in result.missing_keys if "lora_" in key]
     problems = [f"finds no module: {key}" for key in result.unexpected_keys]
     problems += [f"not in the adapter: {key}" for key in missing]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.files import check_place
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import load_adapter, load_model
 
@@ -25,6 +26,7 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
     """
     if output.exists():
         raise ConfigError(f"{output} exists; choose another folder or remove it")
+    check_place(output)
     folder = adapter / "adapter" if (adapter / "adapter").is_dir() else adapter
     manifest, prompt = Manifest.load(folder)
     if manifest.tuning == "full":
@@ -35,6 +37,7 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
         dtype="bfloat16",
         pixels=manifest.pixels,
     )
+    manifest.check_base(base.family.name, base.name)
     merged = load_adapter(base, folder).model.merge_and_unload(safe_merge=True)
     # Written beside its place and moved there whole: a folder that exists is a model.
     unfinished = output.with_name(f"{output.name}.partial")

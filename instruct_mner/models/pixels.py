@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from math import isqrt
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from instruct_mner.errors import ModelError
 from instruct_mner.records import Record
@@ -14,6 +16,12 @@ class PixelLimits(Record):
 
     min_pixels: int | None = None
     max_pixels: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels is {self.min_pixels}, more than max_pixels, {self.max_pixels}")
+        return self
 
     @property
     def given(self) -> bool:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from instruct_mner.data import Decode, LabelColumn, load_split
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
+from instruct_mner.problems import reasons
 from instruct_mner.records import Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
@@ -31,10 +32,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         try:
             predictions.append(Prediction.model_validate_json(line))
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_input=False):
-                field = ".".join(str(part) for part in found["loc"] if not str(part).startswith("function-"))
-                message = found["msg"].removeprefix("Value error, ")
-                problems.append(f"{path}:{number}: {field}{': ' if field else ''}{message}")
+            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
     if problems:
         raise DataError(f"{path} holds rows that are not predictions:\n{listing(problems)}")
     return predictions
@@ -71,7 +69,7 @@ def evaluate_files(
 
     Raises:
         ConfigError: There are more runs than prediction files.
-        DataError: A file cannot be read, or the files are not of the same posts.
+        DataError: A file cannot be read, gold is not annotated, or the files are not of the same posts.
         ModelError: A run has no manifest.
     """
     num_systems = 1 if compared is None else 2
@@ -79,6 +77,12 @@ def evaluate_files(
         raise ConfigError(f"{len(runs)} runs are given for {num_systems} prediction file(s); name one for each")
     # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
     dataset = load_split(gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml)
+    unannotated = [example.id for example in dataset.examples if example.entities is None]
+    if unannotated:
+        raise DataError(
+            f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give them "
+            "'entities' ([]: there is none), or take them out"
+        )
     origins = [read_origin(folder, dataset) for folder in runs]
     report = evaluate(
         Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known),

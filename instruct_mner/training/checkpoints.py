@@ -7,7 +7,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError, listing
-from instruct_mner.files import replacing
+from instruct_mner.files import check_place, replacing
 from instruct_mner.training.config import FinetuneConfig
 
 # Written last into a checkpoint: transformers writes its files one after the other, and a run may be killed between.
@@ -27,9 +27,12 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
         resume: Whether an earlier run in it may be continued.
 
     Raises:
-        ConfigError: The folder is in use, or holds a run of other settings.
+        ConfigError: The folder cannot be made, is in use, or holds a run of other settings.
     """
     folder = config.output
+    check_place(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"output: {folder} is a file; choose another (--set output=…)")
     used = folder.exists() and any(folder.iterdir())
     if used and not resume:
         raise ConfigError(
@@ -58,12 +61,18 @@ def open_run_folder(config: FinetuneConfig) -> Path | None:
 def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
-        raise ConfigError(f"--resume: {folder} has no config.yaml, so it is not a run that can be continued")
+        raise ConfigError(
+            f"--resume: {folder} has no config.yaml, so it is not a run that can be continued; choose another "
+            "folder (--set output=…) or remove it"
+        )
     before, now = path.read_text(encoding="utf-8").splitlines(), config.to_yaml().splitlines()
     lines = list(unified_diff(before, now, lineterm="", n=0))[2:]
     changed = [line for line in lines if line.startswith(("-", "+"))]
     if changed:
-        raise ConfigError(f"--resume: the settings are not those of {path}:\n{listing(changed)}")
+        raise ConfigError(
+            f"--resume: the settings are not those of {path}; take these back, or choose another folder:\n"
+            f"{listing(changed)}"
+        )
 
 
 def _step(checkpoint: Path) -> int:

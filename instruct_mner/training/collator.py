@@ -134,16 +134,22 @@ def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
     problems = []
     for example in examples:
         if example.entities is None:
-            problems.append(f"post {example.id} is not annotated: it has no 'entities'")
+            problems.append(f"post {example.id!r} is not annotated: it has no 'entities' ([]: there is none)")
             continue
         unknown = sorted({entity.label for entity in example.entities} - set(spec.labels.names))
         if unknown:
-            problems.append(f"post {example.id} has label(s) outside the label set: {', '.join(unknown)}")
+            problems.append(
+                f"post {example.id!r} has label(s) outside the label set: {', '.join(unknown)}; add them to labels"
+            )
         if len(example.entities) > spec.max_entities:
             problems.append(
-                f"post {example.id} has {len(example.entities)} entities, answer.max_entities is {spec.max_entities}"
+                f"post {example.id!r} has {len(example.entities)} entities; raise answer.max_entities, which is "
+                f"{spec.max_entities}"
             )
         if spec.grounded and example.images and any(entity.boxes is None for entity in example.entities):
-            problems.append(f"post {example.id} has entities without 'boxes', but answer.grounded asks for them")
+            problems.append(
+                f"post {example.id!r} has entities without 'boxes': annotate them ([]: not visible), or set "
+                "answer.grounded: false"
+            )
     if problems:
         raise DataError(f"{len(problems)} problem(s) in the training data:\n{listing(problems)}")

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from instruct_mner.answers import FormatName
 from instruct_mner.errors import ConfigError, listing, suggest
+from instruct_mner.files import read_yaml
 from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.offsets import Segmentation
+from instruct_mner.problems import explained, fields_at, place
 from instruct_mner.records import LabelSet
 from instruct_mner.training.augmentation import AugmentationSettings
+
+_INIT = "'instruct-mner init DIR' writes a config to start from"
 
 
 class Settings(BaseModel):
     """Base of the config's sections: frozen, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -187,23 +193,20 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
 
     Raises:
         ConfigError: Whatever is wrong in it, all at once, with the nearest right key.
+        DataError: It cannot be read, or is not YAML.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; 'instruct-mner init DIR' writes a config to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file; {_INIT}")
+    values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a config is a mapping of settings, this is {type(values).__name__}")
+        found = "empty" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"{path}: a config is a mapping of settings, this is {found}; {_INIT}")
     for override in overrides:
         _override(values, override)
     try:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(dict(each)) for each in error.errors()]
+        problems = list(dict.fromkeys(map(_problem, error.errors())))
         raise ConfigError(f"{path}: {len(problems)} setting(s) to mend:\n{listing(problems)}") from None
 
 
@@ -227,23 +230,16 @@ def _override(values: dict[str, Any], override: str) -> None:
     values[name] = value
 
 
-def _problem(error: Mapping[str, Any]) -> str:
-    location = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = _fields(FinetuneConfig, error["loc"][:-1])
-        return f"{location}: unknown setting{suggest(str(error['loc'][-1]), known)}; known: {', '.join(known)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "missing":
-        message = "is needed"
+def _problem(error: ErrorDetails) -> str:
+    location = place(error)
+    name, kind = ".".join(map(str, location)), error["type"]
     given = error.get("input")
-    shown = "" if isinstance(given, dict | Settings) or error["type"] == "missing" else f" (it is {given!r})"
-    return f"{location}: {message}{shown}" if location else message
-
-
-def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+    if kind == "extra_forbidden":
+        known = fields_at(FinetuneConfig, location[:-1])
+        return f"{name}: unknown setting{suggest(str(location[-1]), known)}; known: {', '.join(known)}"
+    message = explained(error)
+    if kind == "model_type":
+        message = f"expected a section with {', '.join(fields_at(FinetuneConfig, location))}"
+    if kind != "missing" and not isinstance(given, dict | BaseModel):
+        message += f" (it is {shorten(repr(given), 80)})"
+    return f"{name}: {message}" if name else message

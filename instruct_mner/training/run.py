@@ -126,8 +126,13 @@ def prepare(config: FinetuneConfig) -> Run:
         prefix=answer_prefix(loaded.processor),
     )
     checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
-    check_trainable(train.examples, spec)
+    try:
+        check_trainable(train.examples, spec)
+    except DataError as error:
+        raise DataError(f"{train.path}: {error}") from None
     conversations = Conversations(prompt, spec, loaded, config.max_images, config.context)
+    # A mistake in the template is told here, before a run folder is made.
+    conversations.row(train.examples[0], ())
     collator = Collator(
         train.examples,
         train.picture_paths,

@@ -1,0 +1,87 @@
+"""What pydantic found wrong, in words for who wrote the file or the setting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from instruct_mner.errors import suggest
+
+Location = Sequence[int | str]
+
+
+def reasons(error: ValidationError, record: type[BaseModel]) -> list[str]:
+    """What is wrong in a row or object, one line each: ``entities.0.end: reason``.
+
+    Args:
+        error: Of the validation.
+        record: What was validated.
+    """
+    found = (_reason(details, record) for details in error.errors(include_url=False))
+    return list(dict.fromkeys(found))
+
+
+def _reason(details: ErrorDetails, record: type[BaseModel]) -> str:
+    location = place(details)
+    message = explained(details)
+    if details["type"] == "extra_forbidden":
+        message = f"unknown field{suggest(str(location[-1]), fields_at(record, location[:-1]))}"
+    field = ".".join(map(str, location))
+    return f"{field}: {message}" if field else message
+
+
+def place(details: ErrorDetails) -> Location:
+    """Names and indices that lead to the value, without what pydantic adds of its own: validators, kinds of number."""
+    named = [part for part in details["loc"] if not str(part).startswith("function-")]
+    return named[:-1] if named and named[-1] in {"int", "float"} else named
+
+
+def explained(details: ErrorDetails) -> str:
+    """What is wrong with the value itself."""
+    kind, message, context = details["type"], details["msg"], details.get("ctx", {})
+    if kind == "json_invalid":
+        reason = str(context.get("error", "")).replace("line 1 column", "column")
+        return f"not JSON: {reason}; a line is one whole object (is the file cut, or spread over lines?)"
+    if kind in {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}:
+        # Where both kinds of number are allowed, pydantic complains of each.
+        both = details["loc"] and details["loc"][-1] in {"int", "float"}
+        return "expected a number" if both or kind.startswith("float") else "expected a whole number, an integer"
+    if kind == "string_type":
+        unquoted = isinstance(details.get("input"), bool | int | float)
+        return "expected a text, a string" + ("; put it into quotes" if unquoted else "")
+    if kind == "literal_error":
+        expected = str(context.get("expected", ""))
+        known = re.findall("'([^']+)'", expected)
+        return f"expected {expected}{suggest(str(details.get('input')), known)}"
+    if kind in {"string_too_short", "too_short"} and context.get("min_length") == 1:
+        return "must not be empty: at least 1 is needed"
+    return {
+        "missing": "is needed",
+        "model_type": "expected a JSON object, {…}",
+        "model_attributes_type": "expected a JSON object, {…}",
+        "tuple_type": "expected a list",
+        "list_type": "expected a list",
+    }.get(kind, message.removeprefix("Value error, "))
+
+
+def fields_at(model: type[BaseModel], location: Location) -> list[str]:
+    """Names that are known at a place inside of a model; none where no model is there."""
+    for part in location:
+        if isinstance(part, str):
+            field = model.model_fields.get(part)
+            inner = None if field is None else _model_in(field.annotation)
+            if inner is None:
+                return []
+            model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in an annotation such as ``tuple[Entity, ...] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)
