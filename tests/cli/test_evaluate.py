@@ -103,9 +103,9 @@ def test_all_wrong_rows_are_named_with_file_and_line(gold, tmp_path):
     message = str(caught.value)
     for part in (
         f"{path}:1: entity 'Rob' at 0:3 does not stand there",
-        f"{path}:3: text: Field required",
+        f"{path}:3: text: is needed",
         f"{path}:4: extra: Extra inputs are not permitted",
-        f"{path}:6: Invalid JSON",
+        f"{path}:6: not JSON",
     ):
         assert part in message
     assert f"{path}:2" not in message
