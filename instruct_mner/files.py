@@ -107,7 +107,8 @@ def read_yaml(path: Path) -> Any:
     """The value of a YAML file.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not YAML.
+        DataError: The file cannot be read, or is not UTF-8.
+        ConfigError: It is not YAML.
     """
     text = read_text(path)
     try:
@@ -115,10 +116,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f":{mark.line + 1}"
-        raise DataError(f"{path}{where}: not YAML: {error.problem or error.context}; mend the line") from None
+        raise ConfigError(f"{path}{where}: not YAML: {error.problem or error.context}; mend the line") from None
     except (yaml.YAMLError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise DataError(f"{path}: not YAML: {reason}") from None
+        reason = "nested too deep; make it flat" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise ConfigError(f"{path}: not YAML: {reason}") from None
 
 
 def check_place(path: Path) -> None:

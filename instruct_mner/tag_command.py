@@ -198,7 +198,7 @@ def parse_labels(text: str) -> LabelSet:
         else:
             values = [name.strip() for name in text.split(",")]
         return LabelSet.model_validate(values)
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         raise ConfigError(f"--labels {error}") from None
     except ValidationError as error:
         raise ConfigError(f"--labels {text}: {'; '.join(reasons(error, LabelSet))}") from None

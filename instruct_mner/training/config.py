@@ -193,7 +193,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
 
     Raises:
         ConfigError: Whatever is wrong in it, all at once, with the nearest right key.
-        DataError: It cannot be read, or is not YAML.
+        DataError: The file cannot be read, or is not UTF-8.
     """
     if not path.exists():
         raise ConfigError(f"{path}: no such file; {_INIT}")

@@ -114,7 +114,8 @@ TEMPLATES = (
     _template("template-undefined-variable", INSTRUCTION + "{% block post %}{{ tekst }}{% endblock %}",
               "prompt template my.*'tekst' is undefined", r"prompts/README\.md lists the variables"),
     _template("template-without-block", POST, "prompt template my has no block 'instruction'", "needs the blocks"),
-    _template("template-not-utf-8", "{# Zürich #}".encode("latin-1"), r"my\.jinja:1: byte 0xfc", "save the file as UTF-8"),
+    _template("template-not-utf-8", "{# Zürich #}".encode("latin-1"), r"my\.jinja:1: byte 0xfc",
+              "save the file as UTF-8"),
     _template("template-unsafe", INSTRUCTION + "{% block post %}{{ text.__class__.mro() }}{% endblock %}",
               "prompt template my", r"unsafe.*prompts/README\.md"),
 )  # fmt: skip

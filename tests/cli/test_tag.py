@@ -121,7 +121,7 @@ def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
         (["--text", "x"], ConfigError, "--model"),
         (["--text", "x", "--model", "MODEL"], ConfigError, "--labels"),
         (["--text", "x", "--model", "MODEL", "--labels", "A,A"], ConfigError, "twice"),
-        (["--text", "x", "--model", "MODEL", "--labels", "no.yaml"], ConfigError, "cannot be read"),
+        (["--text", "x", "--model", "MODEL", "--labels", "no.yaml"], ConfigError, "no such file; check the path"),
         (["--text", "x", "--model", "MODEL", "--labels", "<image>"], ConfigError, "special token"),
         (["--text", "x", "--model", "MODEL", "--labels", "PER", "--image", "no.png"], DataError, "no.png"),
         (["no.jsonl", "--model", "MODEL", "--labels", "PER"], DataError, "no such file"),

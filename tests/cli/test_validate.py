@@ -98,7 +98,7 @@ def test_every_problem_is_listed(
     assert json.loads(output.out)["datasets"][0]["num_posts"] == 4
     assert "error: 63 problem(s) found:" in output.err
     assert "nowhere: there is no such file" in output.err
-    assert f"{path}:34: text: Field required" in output.err
+    assert f"{path}:34: text: is needed" in output.err
     assert "box [0, 0, 20, 40] of 'Ann' lies outside of images/1.jpg, 40 x 20 pixels when upright" in output.err
     assert "2.jpg: " in output.err
 

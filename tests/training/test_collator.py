@@ -150,9 +150,9 @@ def test_everything_that_cannot_be_trained_on_is_told_at_once() -> None:
     message = str(raised.value)
     for part in (
         "4 problem(s)",
-        "a is not annotated",
+        "post 'a' is not annotated",
         "label set: DOG",
-        "post c has entities without 'boxes'",
-        "max_entities is 2",
+        "post 'c' has entities without 'boxes'",
+        "raise answer.max_entities, which is 2",
     ):
         assert part in message
