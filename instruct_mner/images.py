@@ -68,6 +68,13 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes:
     return upright
 
 
+def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
+    """A picture however it is given: a path, the bytes of a file, or opened already."""
+    if isinstance(source, Image.Image):
+        return _as_rgb(source)
+    return open_image(Path(source) if isinstance(source, str) else source)
+
+
 def image_size(source: Path | bytes) -> tuple[int, int]:
     """Width and height as ``open_image`` gives them, read from the header without decoding.
 

@@ -20,7 +20,7 @@ from instruct_mner.asking import (
 )
 from instruct_mner.engines import Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.images import open_image
+from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
@@ -186,7 +186,7 @@ class Tagger:
         Returns:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
-        images = () if image is None else (_opened(image),)
+        images = () if image is None else (as_image(image),)
         spec = self._spec(labels)
         [prediction] = self._predict_batch([(Example(id="post", text=text), images)], spec)
         return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
@@ -207,11 +207,11 @@ class Tagger:
         spec = self._spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
-            posts = [(example, self._pictures(picture_paths(example))) for example in window]
+            posts = [
+                (example, tuple(map(open_image, picture_paths(example)[: self.manifest.max_images])))
+                for example in window
+            ]
             yield from self._predict_batch(posts, spec)
-
-    def _pictures(self, paths: Sequence[Path]) -> tuple[Image, ...]:
-        return tuple(open_image(path) for path in paths[: self.manifest.max_images])
 
     def _spec(self, labels: Labels | None) -> AnswerSpec:
         if labels is None and self.labels is None:
@@ -259,9 +259,3 @@ class Tagger:
             max_tokens=max_answer_tokens(spec, text, self._engine.count_tokens),
             schema=spec.json_schema(len(images)) if self._constrained and spec.format == "json" else None,
         )
-
-
-def _opened(image: str | Path | bytes | Image) -> Image:
-    if isinstance(image, str | Path):
-        return open_image(Path(image))
-    return open_image(image) if isinstance(image, bytes) else image.convert("RGB")

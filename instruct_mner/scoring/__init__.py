@@ -1,8 +1,8 @@
 """Scoring: gold and predictions in, typed results out; no files, no models."""
 
-from instruct_mner.scoring.bootstrap import Difference, Interval, compare, intervals
+from instruct_mner.scoring.bootstrap import Difference, Interval, Measured, compare, intervals
 from instruct_mner.scoring.counts import Average, Score, Tally
-from instruct_mner.scoring.report import Comparison, Gold, Measured, Report, evaluate
+from instruct_mner.scoring.report import Comparison, Gold, Report, evaluate
 from instruct_mner.scoring.spans import Match, SpanScores, score_spans
 from instruct_mner.scoring.tags import score_tags
 from instruct_mner.scoring.triples import TripleScores, score_triples

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.scoring.counts import Tally
+from instruct_mner.scoring.counts import Score, Tally
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +39,29 @@ class Interval:
     low: float
     high: float
     standard_error: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A score and how far its F1 would move with other posts."""
+
+    score: Score
+    interval: Interval
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON: shares in 0..1, counts, and the 95 % interval of the F1."""
+        score, interval = self.score, self.interval
+        return {
+            "precision": score.precision,
+            "recall": score.recall,
+            "f1": score.f1,
+            "f1_standard_error": interval.standard_error,
+            "f1_low": interval.low,
+            "f1_high": interval.high,
+            "correct": score.correct,
+            "predicted": score.predicted,
+            "gold": score.gold,
+        }
 
 
 @dataclass(frozen=True)

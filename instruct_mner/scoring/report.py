@@ -11,11 +11,11 @@ from instruct_mner.records import Example, Prediction
 from instruct_mner.scoring.bootstrap import (
     DEFAULT_NUM_RESAMPLES,
     Difference,
-    Interval,
+    Measured,
     compare,
     intervals,
 )
-from instruct_mner.scoring.counts import Average, Score, Tally
+from instruct_mner.scoring.counts import Average, Tally
 from instruct_mner.scoring.origin import Origin
 from instruct_mner.scoring.spans import Match, RejectedRates, score_spans
 from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_grounded
@@ -38,29 +38,6 @@ class Gold:
     decode: str
     num_posts: int
     known: str | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A score and how far its F1 would move with other posts."""
-
-    score: Score
-    interval: Interval
-
-    def to_dict(self) -> dict[str, float]:
-        """As JSON: shares in 0..1, counts, and the 95 % interval of the F1."""
-        score, interval = self.score, self.interval
-        return {
-            "precision": score.precision,
-            "recall": score.recall,
-            "f1": score.f1,
-            "f1_standard_error": interval.standard_error,
-            "f1_low": interval.low,
-            "f1_high": interval.high,
-            "correct": score.correct,
-            "predicted": score.predicted,
-            "gold": score.gold,
-        }
 
 
 @dataclass(frozen=True)

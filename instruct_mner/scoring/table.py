@@ -8,7 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from instruct_mner.scoring.report import Comparison, Measured, Report
+from instruct_mner.scoring.bootstrap import Measured
+from instruct_mner.scoring.report import Comparison, Report
 from instruct_mner.scoring.triples import IOU_THRESHOLD
 
 _TRIPLES = {
