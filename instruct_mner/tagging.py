@@ -187,8 +187,7 @@ class Tagger:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
-        spec = self._spec(labels)
-        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], spec)
+        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self._spec(labels))
         return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
 
     def predict(
