@@ -1,0 +1,99 @@
+"""Label sets, and the base of all records."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+
+class Record(BaseModel):
+    """Base of the records: immutable, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@lru_cache(maxsize=1024)
+def why_no_label(name: str) -> str | None:
+    """Why an answer could not hold it as the name of a type; ``None`` where it could."""
+    if not name or name != name.strip():
+        return f"label {name!r} is empty or has a space at its edge"
+    if ": " in name:
+        return f"label {name!r} holds ': ', which separates label and mention in an answer"
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+        return f"label {name!r} holds a newline or a control character"
+    return None
+
+
+class Label(Record):
+    """An entity type, with its definition where there is one."""
+
+    name: str
+    definition: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if reason := why_no_label(self.name):
+            raise ValueError(reason)
+        return self
+
+
+class LabelSet(Record):
+    """Entity types in the order in which they are shown to the model.
+
+    Made from a list of names or from a mapping of names to definitions.
+    """
+
+    labels: tuple[Label, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept(cls, value: object) -> object:
+        if isinstance(value, Mapping) and "labels" not in value:
+            return {"labels": [{"name": name, "definition": text} for name, text in value.items()]}
+        if isinstance(value, list | tuple):
+            return {"labels": [item if isinstance(item, Mapping | Label) else {"name": item} for item in value]}
+        if isinstance(value, Mapping | LabelSet):
+            return value
+        raise ValueError("labels are a list of names, or a mapping NAME: definition")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"label(s) given twice: {', '.join(twice)}")
+        return self
+
+    @model_serializer
+    def _dump(self) -> dict[str, str | None] | list[str]:
+        if self.defined:
+            return {label.name: label.definition for label in self.labels}
+        return list(self.names)
+
+    @classmethod
+    def of(cls, names: Iterable[str] | Mapping[str, str | None]) -> LabelSet:
+        """A label set from names, or from a mapping of names to definitions."""
+        return cls.model_validate(dict(names) if isinstance(names, Mapping) else list(names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def defined(self) -> bool:
+        """Whether any label has a definition."""
+        return any(label.definition for label in self.labels)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def each(self) -> Iterator[Label]:
+        """The labels, in order."""
+        return iter(self.labels)
