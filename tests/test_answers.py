@@ -260,3 +260,13 @@ def test_numbers_up_to(maximum: int) -> None:
     numbers = {0, 1, maximum, maximum + 1, maximum * 10, *(probe.randrange(40_000) for _ in range(50))}
     assert all(bool(pattern.fullmatch(str(number))) == (number <= maximum) for number in numbers)
     assert not pattern.fullmatch("00")
+
+
+@pytest.mark.parametrize("answer_format", ["lines", "json"])
+def test_a_word_of_thousands_of_letters_is_no_trouble_for_the_grammar(answer_format: str) -> None:
+    """In one piece it is: llguidance's lexer gives up on it."""
+    text = "a" * 3000 + " Bob"
+    rules = spec(format=answer_format, grounded=True)
+    for surface, start in (("Bob", 3001), ("a" * 3000, 0)):
+        gold = Entity(start=start, end=start + len(surface), text=surface, label="PER", boxes=())
+        assert admits(rules.grammar(text), rules.render(text, [gold]))

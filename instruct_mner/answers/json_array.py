@@ -124,20 +124,21 @@ class Json:
     def grammar(self, text: str) -> str:
         """The answers that may be given on this text.
 
-        The text is escaped chunk by chunk, so that no mention begins or ends inside of an escape. An object is one
-        terminal, so that no text can confuse the lexer.
+        The text is escaped chunk by chunk, so that no mention begins or ends inside of an escape. A mention is a
+        terminal of its own: the quote that ends it stands in no mention unescaped, so that the lexer cannot be
+        confused. The array opens in one way only: with ``"[]"`` beside ``"["`` the lexer would have to look ahead.
         """
         prefix = f"{quoted(self.spec.prefix)} " if self.spec.prefix else ""
         none = f'{prefix}"[]"'
         if not nameable(text):
             return f"%llguidance {{}}\nstart: {none}\n"
         more = self.spec.capacity(text) - 1
-        further = f' ("," ENTITY){{0,{more}}}' if more else ""
+        further = f' ("," entity){{0,{more}}}' if more else ""
         before, between, after = (quoted(each) for each in ('{"text":"', '","label":', "}"))
         rules = [
             "%llguidance {}",
-            f'start: {none} | {prefix}"[" ENTITY{further} "]"',
-            f"ENTITY: {before} MENTION {between} LABEL {self._box_rule()}{after}",
+            f'start: {prefix}"[" ("]" | entity{further} "]")',
+            f"entity: {before} MENTION {between} LABEL {self._box_rule()}{after}",
             f"LABEL: {' | '.join(quoted(quoted(name)) for name in self.spec.labels.names)}",
             *mention_rules(text, self.spec.segmentation, self.spelled),
         ]

@@ -11,6 +11,10 @@ from instruct_mner.records import Box, Entity
 
 Span = tuple[int, int]
 
+# llguidance's lexer gives up on a piece of some hundred characters ("too many expressions"). No word is as long as
+# this; what is, may be cut.
+_LONGEST_PIECE = 64
+
 
 @dataclass(frozen=True)
 class Mention:
@@ -78,7 +82,10 @@ def mention_rules(text: str, segmentation: Segmentation, spell: Callable[[str], 
         spell: How a piece of the text is written in an answer; no mention ends inside of such a piece.
     """
     pieces = list(text) if segmentation == "characters" else chunks(text)
-    substring = {"substring_chunks": [spell(piece) for piece in pieces]}
+    short = [
+        piece[start : start + _LONGEST_PIECE] for piece in pieces for start in range(0, len(piece), _LONGEST_PIECE)
+    ]
+    substring = {"substring_chunks": [spell(piece) for piece in short]}
     return [
         r"MENTION: SUBSTRING & /\S([^\n]*\S)?/ & /[^\n]*[\p{L}\p{N}][^\n]*/",
         f"SUBSTRING: %regex {json.dumps(substring)}",
