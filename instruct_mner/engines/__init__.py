@@ -36,7 +36,8 @@ class Token:
     Attributes:
         start: First character of the completion's text that it writes to.
         end: One past the last.
-        logprob: Natural logarithm of its probability, before any constraint.
+        logprob: Natural logarithm of its probability before any constraint; a server may give that after it, as vLLM
+            0.32 does for requests with a grammar.
     """
 
     start: int
