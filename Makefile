@@ -20,7 +20,8 @@ demo: setup
 	$(BIN)/instruct-mner demo
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	# One thread a process: two processes of two threads each are several times slower on two cores.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 prove: setup
 	$(BIN)/python eval/prove.py
