@@ -16,15 +16,15 @@ from posts import make_posts
 from runs import QUIET, config_of
 
 from instruct_mner import Tagger
-from instruct_mner.data import load_split
+from instruct_mner.data import Dataset, load_split
 from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.wire import Constraint
 from instruct_mner.models.tiny import build_tiny
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 
 pytestmark = [
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make setup brings it)"),
-    pytest.mark.xdist_group("vllm"),
     pytest.mark.timeout(400),
 ]
 
@@ -72,8 +72,15 @@ def server(run) -> Iterator[str]:
     process.wait()
 
 
-def test_what_is_served_answers_as_what_is_loaded(run, server, tmp_path) -> None:
+# One test, because each process of a parallel run would start a server of its own.
+def test_real_vllm(run, server, tmp_path) -> None:
     dataset = load_split(str(make_posts(tmp_path)))
+    _answers_as_what_is_loaded(run, server, dataset)
+    for constraint in ("grammar", "schema"):
+        _answers_labels_never_seen(server, dataset, constraint)
+
+
+def _answers_as_what_is_loaded(run: Path, server: str, dataset: Dataset) -> None:
     loaded = Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths)
     served = Tagger.connect(server, model="mner", adapter=run).predict(dataset.examples, dataset.picture_paths)
     for here, there in zip(loaded, served, strict=True):
@@ -86,13 +93,10 @@ def test_what_is_served_answers_as_what_is_loaded(run, server, tmp_path) -> None
         assert all(a.score <= b.score + 1e-3 for a, b in zip(here.entities, there.entities, strict=True))
 
 
-@pytest.mark.parametrize("constraint", ["grammar", "schema"])
-def test_labels_never_seen_are_answered_legally(constraint, server, tmp_path) -> None:
-    dataset = load_split(str(make_posts(tmp_path)))
+def _answers_labels_never_seen(server: str, dataset: Dataset, constraint: Constraint) -> None:
     tagger = Tagger.connect(Endpoint(server, "mner", constraint=constraint))
-    found = list(
-        tagger.predict(dataset.examples, dataset.picture_paths, labels={"venue": "a place to play", "club": None})
-    )
+    labels = {"venue": "a place to play", "club": None}
+    found = list(tagger.predict(dataset.examples, dataset.picture_paths, labels))
     assert [each.id for each in found] == [example.id for example in dataset.examples]
     for each in found:
         assert {entity.label for entity in each.entities} <= {"venue", "club"}
