@@ -81,7 +81,9 @@ def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     assert found[1].images == ()
 
     report = json.loads(run("evaluate", posts, predictions, "--json", "--resamples", 100))
-    assert report
+    assert report["gold"]["num_posts"] == 6
+    assert report["micro"]["gold"] == 10
+    assert report["triples"]["gmner"]["gold"] == 10
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
