@@ -86,7 +86,15 @@ class _PlacedBox:
     style: str
 
 
-def write_page(path: Path, *, title: str, notes: Sequence[str], rows: Sequence[PagePost], scores: PageTable) -> None:
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    notes: Sequence[str],
+    rows: Sequence[PagePost],
+    scores: PageTable,
+    chart: bytes | None = None,
+) -> None:
     """Writes the page; it appears whole or not at all.
 
     Args:
@@ -95,6 +103,7 @@ def write_page(path: Path, *, title: str, notes: Sequence[str], rows: Sequence[P
         notes: What must be known to read it, a paragraph each.
         rows: The posts.
         scores: The table above them.
+        chart: The table as a picture, PNG.
 
     Raises:
         DataError: A picture cannot be opened, or the page cannot be written.
@@ -108,6 +117,7 @@ def write_page(path: Path, *, title: str, notes: Sequence[str], rows: Sequence[P
         notes=notes,
         rows=rows,
         scores=scores,
+        chart=None if chart is None else f"data:image/png;base64,{base64.b64encode(chart).decode('ascii')}",
         # Colours repeat where there are more labels than of them; the label stands beside every span.
         colour={label: index % _NUM_COLOURS for index, label in enumerate(labels)},
         picture=_picture,

@@ -22,6 +22,7 @@ from instruct_mner.engines import Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
+from instruct_mner.models.names import locate
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
 from instruct_mner.records import Example, LabelSet, Prediction
@@ -98,7 +99,7 @@ class Tagger:
         from instruct_mner.engines.transformers import TransformersEngine
         from instruct_mner.models.loading import load_adapter, load_model
 
-        folder = tuned_folder(Path(name))
+        folder = tuned_folder(Path(locate(str(name))))
         if folder is None:
             if base_model is not None:
                 raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")

@@ -6,7 +6,7 @@ A gate takes nothing and returns a ``Result``. Where its input is not on this ma
 
 from __future__ import annotations
 
-from gates import answers, commands, fuzz, scoring, training, walks
+from gates import answers, commands, fuzz, scoring, starter, training, walks
 from gates.common import Gate
 
 GATES: dict[str, Gate] = {
@@ -22,5 +22,12 @@ GATES: dict[str, Gate] = {
     "twitter2015-epoch": training.twitter2015_epoch,
     "bare-trl": training.bare_trl,
     "help-time": commands.help_time,
+    "starter-bayes": starter.starter_bayes,
+    "starter-lookup": starter.starter_lookup,
+    "starter-scores": starter.starter_scores,
+    "starter-renamed": starter.starter_renamed,
+    "starter-boxes": starter.starter_boxes,
+    "starter-size": starter.starter_size,
+    "starter-lora": starter.starter_lora,
 }
 """By name, in the order in which they run."""

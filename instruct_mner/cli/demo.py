@@ -11,13 +11,15 @@ import typer
 def run(
     output: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Where to leave data, model and page; replaced if a demo made it."),
+        typer.Option(metavar="DIR", help="Where to leave data, adapter and page; replaced if a demo made it."),
     ] = Path("demo"),
+    posts: Annotated[int, typer.Option(min=32, help="Posts to fine-tune on.")] = 1000,
+    test_posts: Annotated[int, typer.Option(min=16, help="Posts to score.")] = 200,
 ) -> None:
-    """Show the way of the data: a tiny model learns twelve posts by heart, with a page to look at.
+    """Show the whole way on the starter model: make posts, tag, fine-tune, tag again, score, and a page to look at.
 
-    It downloads nothing and takes about a minute. The model is made on the spot and can do nothing else.
+    It downloads nothing and takes some minutes on two cores.
     """
-    from instruct_mner.starter.demo import demo
+    from instruct_mner.starter.demo import DemoSize, demo
 
-    demo(output)
+    demo(output, DemoSize(train=posts, dev=max(16, posts // 16), test=test_posts))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.names import locate
 from instruct_mner.models.pixels import PixelLimits
 
 Dtype = Literal["auto", "bfloat16", "float32"]
@@ -70,7 +71,7 @@ def load_model(
     """Loads a base model or a fully tuned one, with its processor.
 
     Args:
-        name: Hub name or folder.
+        name: Hub name or folder, or ``starter``.
         revision: Commit, branch or tag on the hub.
         dtype: ``auto`` keeps the model's own, but never float16.
         pixels: Limits on the size of pictures.
@@ -85,12 +86,13 @@ def load_model(
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    source = locate(name)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
-        processor = AutoProcessor.from_pretrained(name, revision=revision)
+        processor = AutoProcessor.from_pretrained(source, revision=revision)
         model = AutoModelForImageTextToText.from_pretrained(
-            name,
+            source,
             revision=revision,
             dtype=_dtype(config, dtype),
             use_safetensors=True,

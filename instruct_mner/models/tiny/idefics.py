@@ -28,7 +28,8 @@ _VISION = {
 _SIZES = {"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 64}}
 
 
-def _settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
+def settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
+    """What Idefics3 and SmolVLM are configured with, for a tokenizer of this vocabulary."""
     start, pad, end, image = tokenizer.convert_tokens_to_ids(
         ["<|im_start|>", "<|endoftext|>", "<end_of_utterance>", "<image>"]
     )
@@ -47,7 +48,7 @@ def build_idefics3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Idefics3 with 16 image tokens a tile."""
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
 
-    config = Idefics3Config(**_settings(tokenizer, width, layers))
+    config = Idefics3Config(**settings(tokenizer, width, layers))
     processor = Idefics3Processor(
         Idefics3ImageProcessor(**_SIZES), tokenizer, image_seq_len=16, chat_template=VOCABULARY.chat_template
     )
@@ -64,7 +65,7 @@ def build_smolvlm(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
         SmolVLMVideoProcessor,
     )
 
-    config = SmolVLMConfig(**_settings(tokenizer, width, layers))
+    config = SmolVLMConfig(**settings(tokenizer, width, layers))
     processor = SmolVLMProcessor(
         SmolVLMImageProcessor(**_SIZES),
         tokenizer,

@@ -27,19 +27,23 @@ class Vocabulary:
     named: dict[str, str] = field(default_factory=dict)
 
 
-def train_tokenizer(words: Vocabulary, texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    words: Vocabulary, texts: Iterable[str], size: int, *, digits: bool = False
+) -> PreTrainedTokenizerFast:
     """Trains a tokenizer; every byte is in it, so that no text is unknown.
 
     Args:
         words: Special tokens and template.
         texts: What merges are learned from.
         size: Largest number of tokens.
+        digits: Whether each digit is a token of its own.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    split = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,

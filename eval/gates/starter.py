@@ -1,0 +1,245 @@
+"""Gates of the starter model and of its synthetic posts: 2,000 posts of split test, whose syllables are unseen."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from gates.common import Result
+from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.pictures import ImageSource, picture_source
+from instruct_mner.engines import Request
+from instruct_mner.models.names import STARTER_FOLDER
+from instruct_mner.records import LabelSet, Prediction
+from instruct_mner.scoring import score_spans, score_triples
+from instruct_mner.starter.bayes import bound
+from instruct_mner.starter.demo import synthesis_of
+from instruct_mner.starter.domains import COARSE, HELD_OUT, RENAMED
+from instruct_mner.starter.posts import COLOURS, Post, Synthesis, posts, slice_of
+from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.synth import synth
+from instruct_mner.tagging import Tagger
+
+NUM_POSTS = 2_000
+_SEEDS = (0, 1, 2)
+_BATCH = 64
+
+
+def starter_bayes() -> Result:
+    """The exact expectation of the best F1 against drawn types, in its 99 % interval."""
+    value, passed = {}, True
+    for level, with_picture in itertools.product((0, 1), (True, False)):
+        drawn = itertools.islice(posts(Synthesis(level=level, split="test"), 1), 20_000)
+        found = bound(drawn, with_picture=with_picture)
+        low, high = found.interval
+        name = f"level {level}, {'with the picture' if with_picture else 'text alone'}"
+        value[name] = {
+            "exact": round(found.expected, 4),
+            "sampled": round(found.realised, 4),
+            "mentions": found.num_mentions,
+        }
+        passed = passed and low <= found.realised <= high
+    return Result(value=value, bound="sampled within the 99 % interval of exact", passed=passed)
+
+
+def starter_lookup() -> Result:
+    """Questions by colour, place and letters about pictures of two objects or more."""
+    engine = _tagger()._engine
+    asked: dict[str, list[tuple[Any, str]]] = defaultdict(list)
+    for post in itertools.islice(posts(Synthesis(split="test"), 0), NUM_POSTS):
+        if len(post.objects) < 2:
+            continue
+        image = draw_scene(post).image
+        for shown in post.objects:
+            answer = post.synthesis.domain.types[shown.type].definition
+            cues = {
+                "colour": COLOURS[shown.colour],
+                "place": post.synthesis.places[shown.cell],
+                "letters": shown.letters,
+            }
+            for kind, cue in cues.items():
+                if cue is not None and len(asked[kind]) < NUM_POSTS:
+                    asked[kind].append((_question(image, cue), answer))
+    value = {}
+    for kind, pairs in asked.items():
+        completions = engine.generate([request for request, _ in pairs])
+        right = [each.text.strip() == answer for each, (_, answer) in zip(completions, pairs, strict=True)]
+        value[kind] = {"right": round(mean(right), 4), "questions": len(right)}
+    return Result(value=value, bound="at least 0.95 each", passed=all(each["right"] >= 0.95 for each in value.values()))
+
+
+def _question(image: Any, cue: str) -> Request:
+    content = [{"type": "image"}, {"type": "text", "text": f"What is {cue}?"}]
+    return Request([{"role": "user", "content": content}], (image,), max_tokens=4)
+
+
+def starter_scores() -> Result:
+    """F1 on the label set that it knows: with the picture, without, shuffled; against the best possible."""
+    made, dataset, predictions = _tagged()
+    best = {"own": bound(made), "none": bound(made, with_picture=False)}
+    f1 = {source: score_spans(dataset.examples, found) for source, found in predictions.items()}
+    strict = {source: each.micro.score.f1 for source, each in f1.items()}
+    shares = {source: strict[source] / best[source].expected for source in ("own", "none")}
+    span = f1["own"].span_only.score.f1
+    value = {
+        "span F1, %": round(100 * span, 2),
+        "strict F1, %": {source: round(100 * each, 2) for source, each in strict.items()},
+        "best possible, %": {source: round(100 * each.expected, 2) for source, each in best.items()},
+        "share of best": {source: round(each, 3) for source, each in shares.items()},
+        "by slice, % of types right where the span is": _by_slice(made, dataset, predictions["own"]),
+    }
+    passed = span >= 0.96 and shares["own"] >= 0.92 and shares["none"] >= 0.88
+    passed = passed and abs(strict["shuffled"] - strict["none"]) <= 0.05
+    words = "span F1 ≥ 96; ≥ 0.92 of best with the picture, ≥ 0.88 without; shuffled within 5 points of without"
+    return Result(value=value, bound=words, passed=passed)
+
+
+def starter_renamed() -> Result:
+    """The same types under names that it has never seen, with definitions."""
+    made, dataset, predictions = _tagged()
+    renamed = dict(zip((kind.name for kind in COARSE.types), (kind.name for kind in RENAMED.types), strict=True))
+    found = _tag(_tagger(), dataset, "own", RENAMED.label_set(definitions=True))
+    gold = [
+        example.model_copy(update={"entities": tuple(
+            entity.model_copy(update={"label": renamed[entity.label]}) for entity in example.gold
+        )})
+        for example in dataset.examples
+    ]  # fmt: skip
+    f1 = score_spans(gold, found).micro.score.f1
+    text_only = score_spans(dataset.examples, predictions["none"]).micro.score.f1
+    value = {
+        "strict F1, %": round(100 * f1, 2),
+        "text-only level, own names, %": round(100 * text_only, 2),
+        "share of best": round(f1 / bound(made).expected, 3),
+    }
+    return Result(value=value, bound="above the text-only level", passed=f1 > text_only)
+
+
+def starter_boxes() -> Result:
+    """Grounded answers: of the gold spans with a box, how many are given one of IoU 0.5 or more."""
+    _, dataset, _ = _tagged()
+    tagger = _tagger(grounded=True)
+    found = _tag(tagger, dataset, "own")
+    scored = score_triples(dataset.examples, found)
+    value = {"F1 of span, type and box, %": round(100 * scored.gmner.score.f1, 2),
+             "F1 of span and box, %": round(100 * scored.eeg.score.f1, 2)}  # fmt: skip
+    return Result(value=value, bound="reported at level 0", passed=True)
+
+
+def starter_lora() -> Result:
+    """LoRA on 1,000 posts of the held-out label set, drawings and linking style, against zero-shot."""
+    from rich.console import Console
+
+    from instruct_mner.starter.demo import _config
+    from instruct_mner.training.finetune import finetune
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for split, count in (("train", 1000), ("dev", 60), ("test", NUM_POSTS)):
+            synth(folder / "data", synthesis_of(split), count, seed=0)  # type: ignore[arg-type]
+        dataset = load_split(str(folder / "data" / "test.jsonl"))
+        made = list(itertools.islice(posts(synthesis_of("test"), 0), NUM_POSTS))
+        labels = HELD_OUT.label_set(definitions=True)
+        before = score_spans(dataset.examples, _tag(_tagger(), dataset, "own", labels)).micro.score.f1
+        after: dict[str, list[float]] = defaultdict(list)
+        for seed in _SEEDS:
+            config = _config(folder).model_copy(update={"seed": seed, "output": folder / f"run-{seed}"})
+            tagger = Tagger.from_pretrained(finetune(config, Console(quiet=True)), batch_size=_BATCH)
+            for source in ("own", "none", "shuffled"):
+                found = _tag(tagger, dataset, source)  # type: ignore[arg-type]
+                after[source].append(score_spans(dataset.examples, found).micro.score.f1)
+    best = bound(made).expected
+    gain = mean(after["own"]) - before
+    value = {
+        "zero-shot F1, %": round(100 * before, 2),
+        "after, mean ± standard deviation of 3 seeds, %": {
+            source: f"{100 * mean(scores):.2f} ± {100 * stdev(scores):.2f}" for source, scores in after.items()
+        },
+        "gain": round(100 * gain, 2),
+        "best possible, %": round(100 * best, 2),
+        "share of best": round(mean(after["own"]) / best, 3),
+    }
+    return Result(value=value, bound="at least +20 F1", passed=gain >= 0.20)
+
+
+def starter_size() -> Result:
+    """Megabytes of its weights, seconds to load it after the imports, posts a second."""
+    from instruct_mner.models.loading import load_model
+
+    load_model("starter")
+    begin = time.perf_counter()
+    load_model("starter")
+    seconds = time.perf_counter() - begin
+    _, dataset, _ = _tagged()
+    tagger = _tagger()
+    begin = time.perf_counter()
+    list(tagger.predict(dataset.examples[:256], dataset.picture_paths))
+    rate = 256 / (time.perf_counter() - begin)
+    size = (STARTER_FOLDER / "model.safetensors").stat().st_size / 1e6
+    value = {"MB": round(size, 2), "load, s": round(seconds, 2), "posts/s": round(rate, 1)}
+    return Result(value=value, bound="at most 20 MB, less than 2 s", passed=size <= 20 and seconds < 2)
+
+
+@lru_cache
+def _tagger(grounded: bool = False) -> Tagger:
+    tagger = Tagger.from_pretrained("starter", batch_size=_BATCH)
+    if not grounded:
+        return tagger
+    from instruct_mner.prompts import find_prompt
+
+    answer = tagger.manifest.answer.model_copy(update={"grounded": True})
+    manifest = tagger.manifest.model_copy(update={"answer": answer})
+    return Tagger(tagger._engine, manifest, find_prompt("tag-grounded"))
+
+
+def _tag(tagger: Tagger, dataset: Dataset, source: ImageSource, labels: LabelSet | None = None) -> list[Prediction]:
+    return list(tagger.predict(dataset.examples, picture_source(dataset, source), labels=labels))
+
+
+@lru_cache
+def _tagged() -> tuple[list[Post], Dataset, dict[ImageSource, list[Prediction]]]:
+    """The test posts, and what the starter says of them."""
+    synthesis = Synthesis(split="test")
+    folder = Path(tempfile.mkdtemp())
+    dataset = load_split(str(synth(folder, synthesis, NUM_POSTS, seed=0).path))
+    sources: tuple[ImageSource, ...] = ("own", "none", "shuffled")
+    found = {source: _tag(_tagger(), dataset, source) for source in sources}
+    return list(itertools.islice(posts(synthesis, 0), NUM_POSTS)), dataset, found
+
+
+def _by_slice(made: Sequence[Post], dataset: Dataset, predictions: Sequence[Prediction]) -> dict[str, str]:
+    right: dict[str, list[bool]] = defaultdict(list)
+    for post, example, prediction in zip(made, dataset.examples, predictions, strict=True):
+        labels = {(entity.start, entity.end): entity.label for entity in prediction.entities}
+        for mention, entity in zip(post.mentions, example.gold, strict=True):
+            found = labels.get((entity.start, entity.end))
+            if found is not None:
+                right[slice_of(post, mention)].append(found == entity.label)
+    return {name: f"{100 * mean(each):.1f} of {len(each)}" for name, each in sorted(right.items())}
+
+
+def main() -> None:
+    """Prints all of them."""
+    for gate in (
+        starter_bayes,
+        starter_lookup,
+        starter_scores,
+        starter_renamed,
+        starter_boxes,
+        starter_size,
+        starter_lora,
+    ):
+        result = gate()
+        print(gate.__name__, result.passed, json.dumps(result.value, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

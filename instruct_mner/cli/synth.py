@@ -1,0 +1,57 @@
+"""``instruct-mner synth``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def run(
+    out: Annotated[Path, typer.Argument(help="Folder; other splits may lie there already.", metavar="OUT")],
+    *,
+    num: Annotated[int, typer.Option(min=1, help="Posts in each split.")] = 1000,
+    split: Annotated[
+        Literal["all", "train", "dev", "test"], typer.Option(help="Their syllables and sentences are disjoint.")
+    ] = "all",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    level: Annotated[
+        int, typer.Option(min=0, max=1, help="1 has larger pictures, a free layout, and objects nobody mentions.")
+    ] = 0,
+    domain: Annotated[
+        Literal["coarse", "fine", "renamed", "home", "held-out"], typer.Option(help="Label set with its drawings.")
+    ] = "coarse",
+    linking: Annotated[
+        Literal["places", "winds"], typer.Option(help="How a text says where: top left, or north west.")
+    ] = "places",
+    unrelated: Annotated[float, typer.Option(min=0, max=1, help="Share of pictures from another post.")] = 0.2,
+    affixes: Annotated[float, typer.Option(min=0, max=1, help="Share of names that tell their type.")] = 0.22,
+    contexts: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of sentences whose words point to a type.")
+    ] = 0.35,
+    cues: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of names linked to their object, where there are several.")
+    ] = 0.94,
+) -> None:
+    """Make synthetic posts with pictures and boxes, and say the best score that any tagger can reach on them."""
+    from rich.console import Console
+
+    from instruct_mner.starter.domains import DOMAINS
+    from instruct_mner.starter.posts import Synthesis
+    from instruct_mner.starter.synth import bounds_table, synth
+    from instruct_mner.starter.words import SPLITS
+
+    console = Console(highlight=False, soft_wrap=True)
+    for name in SPLITS if split == "all" else (split,):
+        synthesis = Synthesis(
+            domain=DOMAINS[domain],
+            level=level,
+            split=name,
+            linking=linking,
+            unrelated=unrelated,
+            affixes=affixes,
+            contexts=contexts,
+        ).with_cues(cues)
+        written = synth(out, synthesis, num, seed)
+        console.print(bounds_table(written))

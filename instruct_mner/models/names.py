@@ -1,0 +1,16 @@
+"""Names of models: ``starter`` is the one that the package carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STARTER = "starter"
+STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
+
+
+def locate(name: str) -> str:
+    """Where a model is loaded from: the package for ``starter``, else the name itself.
+
+    A folder of this name in the working directory is ``./starter``.
+    """
+    return str(STARTER_FOLDER) if name == STARTER else name

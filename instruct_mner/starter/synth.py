@@ -1,0 +1,142 @@
+"""Writes synthetic posts: JSONL and PNG in the native format, what they were drawn from, and a data card."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.data import write_jsonl
+from instruct_mner.errors import DataError
+from instruct_mner.files import replacing
+from instruct_mner.records import Example
+from instruct_mner.starter.bayes import bound, posterior
+from instruct_mner.starter.posts import CUES, Post, Synthesis, posts
+from instruct_mner.starter.scene import draw_scene
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CONDITIONS = "given perfect spans and a perfectly seen picture"
+
+_CARD = """\
+# Synthetic posts for multimodal named entity recognition
+
+Made by `instruct-mner synth`; nothing in them is real. Names are random syllables, pictures are drawn. A picture shows
+one object for each mention (at level 1 others too), and where there are several the text or letters in the picture
+say whose is whose. Some pictures belong to another post. Everything is drawn from known distributions, so that the
+posterior of each type can be summed exactly, and with it the best F1 that any tagger can reach, {conditions}.
+
+- `SPLIT.jsonl` and `pictures/`: the posts, in the native format, with boxes; `[]` where the picture does not show it.
+- `SPLIT.truth.jsonl`: what each post was drawn from, and the exact posterior of each mention's type, with the picture
+  (`posterior`) and without (`posterior_text`).
+
+The syllables and sentences of train, dev and test are disjoint.
+
+The model `starter` was trained on posts like these of split train, domains `coarse`, `fine` and `home`, linked by
+`places`. It has never seen the domain `held-out` (its names, words and drawings), the names of `renamed`, or the
+linking style `winds`.
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A split that was written.
+
+    Attributes:
+        path: Its JSONL file.
+        bounds: Best strict F1 in percent with the picture and without it, for all mentions and by cue.
+    """
+
+    path: Path
+    bounds: tuple[tuple[str, int, float, float], ...]
+
+
+def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
+    """Writes one split.
+
+    Args:
+        folder: Where it goes; other splits may lie there already.
+        synthesis: What the posts are drawn from.
+        num: How many.
+        seed: The same seed gives the same bytes.
+
+    Raises:
+        DataError: The split is there already, or cannot be written.
+    """
+    path = folder / f"{synthesis.split}.jsonl"
+    if path.exists():
+        raise DataError(f"{path} exists; name another folder, or remove it first")
+    made = list(itertools.islice(posts(synthesis, seed), num))
+    examples = [_with_picture(folder, f"{synthesis.split}-{number:06d}", post) for number, post in enumerate(made)]
+    with replacing(folder / f"{synthesis.split}.truth.jsonl") as file:
+        for example, post in zip(examples, made, strict=True):
+            file.write(json.dumps({"id": example.id, **truth(post)}) + "\n")
+    with replacing(folder / "README.md") as file:
+        file.write(_CARD.format(conditions=CONDITIONS))
+    write_jsonl(path, examples)
+    return Written(path, tuple(bounds(made)))
+
+
+def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
+    name = f"pictures/{identifier}.png"
+    scene = draw_scene(post)
+    try:
+        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        scene.image.save(folder / name)
+    except OSError as error:
+        raise DataError(f"{folder / name} cannot be written: {error}") from error
+    return post.example(identifier, name, scene.boxes)
+
+
+def truth(post: Post) -> dict[str, Any]:
+    """What a post was drawn from, with the posterior of its types."""
+    names = [kind.name for kind in post.synthesis.domain.types]
+    rows = zip(post.mentions, posterior(post), posterior(post, with_picture=False), strict=True)
+    return {
+        "related": post.related,
+        "objects": [
+            {"type": names[each.type], "drawing": each.drawing, "colour": each.colour, "cell": each.cell,
+             "letters": each.letters}
+            for each in post.objects
+        ],
+        "mentions": [
+            {
+                "start": mention.start, "end": mention.end, "cue": mention.cue, "affix": mention.affix,
+                "phrase": mention.phrase,
+                "posterior": {name: round(float(share), 6) for name, share in zip(names, seen, strict=True)},
+                "posterior_text": {name: round(float(share), 6) for name, share in zip(names, read, strict=True)},
+            }
+            for mention, seen, read in rows
+        ],
+    }  # fmt: skip
+
+
+def bounds(made: Sequence[Post]) -> list[tuple[str, int, float, float]]:
+    """Best strict F1 in percent, with the picture and without: of all mentions, and by what links them to it."""
+    rows = []
+    for name in (None, *slices()):
+        seen, read = bound(made, only=name), bound(made, only=name, with_picture=False)
+        if seen.num_mentions:
+            rows.append((name or "all", seen.num_mentions, 100 * seen.expected, 100 * read.expected))
+    return rows
+
+
+def slices() -> tuple[str, ...]:
+    """The names of the slices, as :func:`instruct_mner.starter.posts.slice_of` gives them."""
+    return (*(f"one mention, {cue}" for cue in CUES), *(f"several, {cue}" for cue in CUES), "unrelated picture")
+
+
+def bounds_table(written: Written) -> Table:
+    """The bounds of a split, as the command line prints them."""
+    from rich.table import Table
+
+    table = Table(title=f"{written.path}: best strict F1, %, {CONDITIONS}", title_justify="left")
+    for head in ("mentions", "count", "with the picture", "text alone"):
+        table.add_column(head, justify="left" if head == "mentions" else "right")
+    for name, count, seen, read in written.bounds:
+        table.add_row(name, str(count), f"{seen:.1f}", f"{read:.1f}")
+    return table

@@ -1,0 +1,158 @@
+"""Exercises: the very tokens of the real prompts, and attention that is taught to go where it ought to."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.prompts import find_prompt
+from instruct_mner.records import LabelSet
+from instruct_mner.starter.architecture import build_model, build_processor
+from instruct_mner.starter.domains import COARSE
+from instruct_mner.starter.learning import Student
+from instruct_mner.starter.lessons import HOPS, Exercise, Teacher
+from instruct_mner.starter.posts import Synthesis, posts
+from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.seeing import image_states, pixels
+
+_POSTS = list(itertools.islice(posts(Synthesis(), 11), 60))
+
+
+@pytest.fixture(scope="module")
+def processor() -> Any:
+    return build_processor()
+
+
+@pytest.fixture(scope="module")
+def teacher(processor: Any) -> Teacher:
+    return Teacher(processor.tokenizer, _POSTS, 0)
+
+
+@pytest.fixture(scope="module")
+def model(processor: Any) -> Any:
+    return build_model(processor.tokenizer)
+
+
+def _spec(labels: LabelSet) -> AnswerSpec:
+    return AnswerSpec(labels=labels, prefix=" ")
+
+
+@pytest.mark.parametrize("picture", ["own", "none"])
+@pytest.mark.parametrize("defined", [False, True])
+def test_an_exercise_has_the_tokens_that_the_processor_makes(
+    processor: Any, teacher: Teacher, picture: str, defined: bool
+) -> None:
+    order = [2, 0, 3, 1]
+    asked = teacher.ask(COARSE, defined=defined, order=order)
+    shown = {COARSE.types[index].name: COARSE.types[index].definition for index in order}
+    spec = _spec(LabelSet.of(shown if defined else list(shown)))
+    prompt = find_prompt("tag")
+    for index, post in enumerate(_POSTS[:20]):
+        exercise = teacher.tag(index, asked, picture=picture)
+        scene = draw_scene(post)
+        images = [scene.image] if picture == "own" else []
+        example = post.example("a", None, ())
+        messages = prompt.messages(spec, example.text, num_images=len(images))
+        answer = {"role": "assistant", "content": [{"type": "text", "text": spec.render(example.text, example.gold)}]}
+        text = processor.apply_chat_template([*messages, answer], tokenize=False)
+        expected = processor(text=text, images=images or None, add_special_tokens=False)["input_ids"][0]
+        own = [*exercise.prefix, *exercise.ids]
+        assert own == list(expected)[: len(own)]
+        assert processor.tokenizer.decode(expected[len(own) :]) == "\n"
+
+
+def test_targets_point_at_the_words_that_decide(processor: Any, teacher: Teacher) -> None:
+    asked = teacher.ask(COARSE, names=["Wug", "Dax", "Blick", "Zup"], defined=True, order=[0, 1, 2, 3])
+    seen = set()
+    for index, post in enumerate(_POSTS):
+        exercise = teacher.tag(index, asked)
+        tokens = [*exercise.prefix, *exercise.ids]
+        words = [processor.tokenizer.decode([token]) for token in tokens]
+        for target in exercise.targets:
+            seen.add(target.hop)
+            assert all(key < target.query for key in target.keys)
+            if target.hop == "look":
+                assert {words[key] for key in target.keys} in ({"<image>"}, {"<global-img>"})
+            if target.hop == "name":
+                assert words[target.keys[0]] in {"person", "place", "group", "thing"}
+            if target.hop in ("link", "read", "name"):
+                assert words[target.query] in (":", "\n")
+        for position, _ in exercise.decisive:
+            assert exercise.learned[position]
+        assert len(exercise.decisive) == len(post.mentions)
+    assert seen == {"look", "link", "read", "name"}
+    defined = {words_of.hop for words_of in teacher.define(COARSE).targets}
+    assert defined == {"define", "name"}
+
+
+def _student(model: Any, processor: Any, attention: float) -> Student:
+    with torch.no_grad():
+        states = image_states(model, pixels(_POSTS))
+    return Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
+
+
+def test_the_shared_prefix_changes_nothing(processor: Any, model: Any, teacher: Teacher) -> None:
+    """Computed once, the prefix gives the loss of plain sequences, and its attention targets too."""
+    asked = teacher.ask(COARSE, defined=True, order=[3, 1, 0, 2])
+    batch = [teacher.tag(index, asked) for index in range(6)]
+    plain = [
+        Exercise(
+            each.kind, (), [*each.prefix, *each.ids], [False] * len(each.prefix) + each.learned, each.picture,
+            each.targets, [(position + len(each.prefix), name) for position, name in each.decisive],
+        )
+        for each in batch
+    ]  # fmt: skip
+    with torch.no_grad():
+        shared, single = (_student(model, processor, 0.25).loss(some) for some in (batch, plain))
+    torch.testing.assert_close(shared, single, rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: Teacher) -> None:
+    asked = teacher.ask(COARSE, order=[0, 1, 2, 3])
+    batch = [teacher.linked(index, asked) for index in teacher._several[:3]]
+    student = _student(model, processor, 0.5)
+    found = student.loss(batch)
+    total, weights, masses = 0.0, 0.0, {}
+    for each in batch:
+        ids = torch.tensor([[*each.prefix, *each.ids]])
+        out = model(
+            input_ids=ids, pixel_values=pixels([_POSTS[each.picture]])[:, None], output_attentions=True
+        )  # fmt: skip
+        logs = out.logits[0].log_softmax(-1)
+        decisive = {position for position, _ in each.decisive}
+        for at, learned in enumerate(each.learned):
+            if learned:
+                weight = 3.0 if at in decisive else 1.0
+                position = len(each.prefix) + at
+                total = total - weight * logs[position - 1, ids[0, position]]
+                weights += weight
+        for target in each.targets:
+            hop = HOPS[target.hop]
+            for head in hop.heads:
+                mass = out.attentions[hop.layer][0, head, target.query, list(target.keys)].sum()
+                masses.setdefault(target.hop, []).append(-(mass + 1e-4).log())
+    expected = total / weights + 0.5 * sum(torch.stack(values).mean() for values in masses.values())
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    found.backward()
+    gradient = model.model.text_model.layers[2].self_attn.q_proj.weight.grad
+    assert gradient is not None
+    assert float(gradient.abs().sum()) > 0
+    model.zero_grad()
+
+
+def test_untrained_heads_already_copy(processor: Any, model: Any) -> None:
+    """The initial weights repeat what was seen, which is what they are set for."""
+    teacher = Teacher(processor.tokenizer, _POSTS, 3)
+    right, count = 0, 0
+    for _ in range(20):
+        ids = processor.tokenizer.encode(" " + "Trokbel Vandirg Sposhux Lumkrat", add_special_tokens=False)
+        ids = teacher.rng.sample(range(100, len(processor.tokenizer)), 12) if count else ids
+        logits = model.model.text_model(torch.tensor([ids + ids])).last_hidden_state @ model.lm_head.weight.T
+        guessed = logits[0, len(ids) : -1].argmax(-1)
+        right += int((guessed == torch.tensor(ids[1:])).sum())
+        count += len(ids) - 1
+    assert right / count > 0.5
