@@ -71,6 +71,7 @@ class Asked:
     context: bool | None = None
     batch_size: int = 8
     constrained: bool = True
+    threshold: float = 0.0
 
     def shown(self) -> tuple[Example, ...]:
         """The posts that the prompt shows as examples."""
@@ -82,6 +83,8 @@ class Asked:
         Raises:
             MnerError: It cannot be used.
         """
+        if self.threshold > 0 and self.endpoint is not None and not self.scores:
+            raise ConfigError("--threshold needs confidences, and with --no-scores each is 1; leave one of them out")
         if self.adapter is not None and tuned_folder(self.adapter) is None:
             why = "holds no adapter" if self.adapter.is_dir() else "there is no such folder"
             raise ModelError(
@@ -137,7 +140,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
     pictures = picture_source(dataset, source.image_source)
 
     def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
-        return tagger.predict(examples, pictures, label_set)
+        return tagger.predict(examples, pictures, label_set, threshold=asked.threshold)
 
     if output == "-":
         _print(predict(dataset.examples))
@@ -151,6 +154,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         missing_image=source.missing_image,
         image_source=source.image_source,
         constrained=asked.constrained,
+        threshold=asked.threshold,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
         examples=[example.model_dump() for example in examples],
     )

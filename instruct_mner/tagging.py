@@ -174,7 +174,12 @@ class Tagger:
         return None if self.manifest.tuning == "none" else self.manifest.answer.labels
 
     def predict_entities(
-        self, text: str, labels: Labels | None = None, image: str | Path | bytes | Image | None = None
+        self,
+        text: str,
+        labels: Labels | None = None,
+        image: str | Path | bytes | Image | None = None,
+        *,
+        threshold: float = 0.0,
     ) -> list[dict[str, Any]]:
         """The entities of one post, as dictionaries.
 
@@ -182,19 +187,22 @@ class Tagger:
             text: The post.
             labels: Names, or names with definitions; needed for a model that was not tuned.
             image: A file, its bytes, or an open picture.
+            threshold: Entities of lower confidence are left out.
 
         Returns:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
         [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self._spec(labels))
-        return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
+        return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
 
     def predict(
         self,
         examples: Iterable[Example],
         picture_paths: PicturePaths = lambda example: (),
         labels: Labels | None = None,
+        *,
+        threshold: float = 0.0,
     ) -> Iterator[Prediction]:
         """Tags posts one after the other, in their order, a window of them at a time.
 
@@ -202,6 +210,7 @@ class Tagger:
             examples: The posts; their gold, if any, is not looked at.
             picture_paths: Where a post's pictures lie, as ``Dataset.picture_paths``.
             labels: Other labels than those of the tuning.
+            threshold: Entities of lower confidence are left out.
         """
         spec = self._spec(labels)
         remaining = iter(examples)
@@ -210,7 +219,7 @@ class Tagger:
                 (example, tuple(map(open_image, picture_paths(example)[: self.manifest.max_images])))
                 for example in window
             ]
-            yield from self._predict_batch(posts, spec)
+            yield from (prediction.above(threshold) for prediction in self._predict_batch(posts, spec))
 
     def _spec(self, labels: Labels | None) -> AnswerSpec:
         if labels is None and self.labels is None:

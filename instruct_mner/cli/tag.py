@@ -72,6 +72,9 @@ def run(
     context: Annotated[
         bool | None, typer.Option(help="Show captions, tags and OCR of the pictures; default: as tuned.")
     ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out entities of lower confidence (see calibrate).")
+    ] = 0.0,
     constraint: Annotated[
         Constraint, typer.Option(help="Endpoint: grammar (vLLM), schema (JSON answers on other servers) or none.")
     ] = Constraint.grammar,
@@ -89,6 +92,6 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained,
+        batch_size, constrained, threshold,
     )  # fmt: skip
     tag(source, asked, output=output, labels=labels)
