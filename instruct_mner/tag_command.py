@@ -19,6 +19,7 @@ from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.files import read_yaml
+from instruct_mner.neighbours import Choose, Pool
 from instruct_mner.predictions import check_output, fingerprint, write_predictions
 from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
@@ -72,12 +73,17 @@ class Asked:
     batch_size: int = 8
     constrained: bool = True
     threshold: float = 0.0
+    choose: Choose = "first"
 
-    def shown(self) -> tuple[Example, ...]:
-        """The posts that the prompt shows as examples."""
-        return () if self.examples is None else load_examples(self.examples, self.num_examples)
+    def shown(self) -> tuple[Example, ...] | Pool:
+        """The posts that the prompt shows as examples, or those among which each post finds its own."""
+        if self.examples is None:
+            return ()
+        if self.choose == "nearest":
+            return Pool.load(self.examples, self.num_examples)
+        return load_examples(self.examples, self.num_examples)
 
-    def tagger(self, examples: Sequence[Example]) -> Tagger:
+    def tagger(self, examples: Sequence[Example] | Pool) -> Tagger:
         """Loads the model, or connects to the server.
 
         Raises:
@@ -131,7 +137,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
     quiet_libraries()
     examples = asked.shown()
-    texts = {example.text for example in examples}
+    texts = {example.text for example in examples} if not isinstance(examples, Pool) else set()
     known = sum(post.text in texts for post in dataset.examples)
     if known:
         console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
@@ -156,10 +162,17 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         constrained=asked.constrained,
         threshold=asked.threshold,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
-        examples=[example.model_dump() for example in examples],
+        examples=_stamp(examples),
     )
     _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
     console.print(f"wrote {output}")
+
+
+def _stamp(examples: Sequence[Example] | Pool) -> object:
+    """What tells examples from others."""
+    if isinstance(examples, Pool):
+        return ("nearest", examples.dataset.sha256, examples.num_examples)
+    return [example.model_dump() for example in examples]
 
 
 def _print(predictions: Iterable[Prediction]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -68,7 +68,11 @@ def run(
     examples: Annotated[
         str | None, typer.Option(metavar="DATA", help="Annotated posts to show a model that was not tuned.")
     ] = None,
-    num_examples: Annotated[int, typer.Option(min=1, help="The first so many of them.")] = 4,
+    num_examples: Annotated[int, typer.Option(min=1, help="So many of them.")] = 4,
+    choose: Annotated[
+        Literal["first", "nearest"],
+        typer.Option(help="Which: the first, or for each post those most like it (a server: by words alone)."),
+    ] = "first",
     context: Annotated[
         bool | None, typer.Option(help="Show captions, tags and OCR of the pictures; default: as tuned.")
     ] = None,
@@ -92,6 +96,6 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained, threshold,
+        batch_size, constrained, threshold, choose,
     )  # fmt: skip
     tag(source, asked, output=output, labels=labels)
