@@ -79,7 +79,9 @@ class _Worker:
 
 
 def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
-    """Tags posts on all workers; a worker that dies is started again, and its window given out again.
+    """Tags posts on all workers.
+
+    A worker may die as often as it will: Ray Data starts it again, and gives its windows out again.
 
     Args:
         job: What is to be done.
@@ -93,7 +95,7 @@ def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
         MnerError: What a worker said that the user must mend.
     """
     with _ray(job) as ray:
-        num_workers, resources = _workers(job)
+        num_workers, resources = places_of(job, ray.cluster_resources())
         windows = range(first // job.window, -(-job.posts.num_posts // job.window))
         found = ray.data.from_items(
             [{"window": number} for number in windows], override_num_blocks=min(len(windows), _MOST_BLOCKS)
@@ -102,22 +104,18 @@ def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
             batch_size=1,
             fn_constructor_args=(job,),
             compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(windows)), max_tasks_in_flight_per_actor=2),
-            # A worker may die as often as it will: its machine may be taken away.
-            max_restarts=-1,
-            max_task_retries=-1,
             **resources,
         )
         for row in found.iter_rows():
-            if row["error"]:
-                raise getattr(errors, row["error"])(row["line"])
-            yield Prediction.model_validate_json(row["line"])
+            yield _prediction(row)
 
 
 @contextmanager
 def _ray(job: Job) -> Iterator[Any]:
     """Ray, of the cluster that ``RAY_ADDRESS`` names, or else started on this machine and ended afterwards."""
-    # Nothing is told to anybody.
+    # Nothing is told to anybody, and of what Ray does itself only errors to the user.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -141,11 +139,23 @@ def _ray(job: Job) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _workers(job: Job) -> tuple[int, dict[str, float]]:
-    """How many workers, and what each takes: a GPU where there are any and a model is loaded, else a processor."""
-    import ray
+def _prediction(row: dict[str, str]) -> Prediction:
+    """What a worker found, or the error that it met."""
+    if row["error"]:
+        raise getattr(errors, row["error"])(row["line"])
+    return Prediction.model_validate_json(row["line"])
 
-    total = ray.cluster_resources()
+
+def places_of(job: Job, total: dict[str, float]) -> tuple[int, dict[str, float]]:
+    """How many workers, and what each takes: a GPU where there are any and a model is loaded, else a processor.
+
+    Args:
+        job: What is to be done.
+        total: What Ray has, as ``ray.cluster_resources()`` says.
+
+    Raises:
+        ConfigError: It has fewer places than workers are asked for.
+    """
     machines = sum(name.startswith("node:") and name != "node:__internal_head__" for name in total)
     needs_gpu = total.get("GPU", 0) > 0 and job.asked.endpoint is None
     places = int(total["GPU"] if needs_gpu else total.get("CPU", 0))

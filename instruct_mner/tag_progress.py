@@ -39,7 +39,7 @@ def report(
     )
     task = bar.add_task("tagging", total=num_posts, pace="")
     rejected = tagged = earlier = 0
-    begun = said = clock()
+    begun, said = clock(), None
     with bar:
         for prediction in predictions:
             if prediction is None:
@@ -50,6 +50,7 @@ def report(
             now = clock()
             pace = describe_pace(tagged, now - begun, num_posts - earlier - tagged)
             bar.update(task, completed=earlier + tagged, pace=pace)
+            said = now if said is None else said
             if not console.is_terminal and now - said >= _SECONDS_BETWEEN_LINES:
                 said = now
                 console.print(f"{earlier + tagged}/{num_posts} posts, {pace}")

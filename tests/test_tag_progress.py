@@ -15,7 +15,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     seconds = iter(range(0, 10_000, 10))
     report([None, None, *[FOUND] * 8], 10, Console(file=written, width=200), clock=lambda: float(next(seconds)))
     lines = written.getvalue().strip().split("\n")
-    assert lines[0] == "5/10 posts, 0.1 posts/s, 0:00:50 left"
+    assert lines[0] == "6/10 posts, 0.1 posts/s, 0:00:40 left"
     assert len(lines) == 3
     assert lines[-1] == "8 posts tagged, 0.1 posts/s, 2 done before; 8 items of answers were rejected"
 
