@@ -90,7 +90,7 @@ def test_worker_and_driver_are_killed_and_the_run_goes_on(posts, tmp_path) -> No
         output = ["-o", tmp_path / "out.parquet", "--endpoint", server.url]
         command = [sys.executable, "-m", "instruct_mner", *ask(posts, *output, "--engine", "ray", "--workers", 2)]
         killer.driver = subprocess.Popen(command, stderr=(tmp_path / "driver.log").open("w"))
-        killer.driver.wait(timeout=120)
+        killer.driver.wait(timeout=240)
         assert len(killer.workers) == 2
         assert killer.driver.returncode == -signal.SIGKILL
         _, alive = psutil.wait_procs(killer.descendants, timeout=60)
