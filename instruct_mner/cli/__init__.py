@@ -24,9 +24,9 @@ app = typer.Typer(
 
 
 def _add_verbs() -> None:
-    from instruct_mner.cli import calibrate, convert, demo, env, evaluate, finetune, init, merge, tag, validate
+    from instruct_mner.cli import calibrate, context, convert, demo, env, evaluate, finetune, init, merge, tag, validate
 
-    for verb in (init, validate, convert, finetune, tag, calibrate, evaluate, merge, demo, env):
+    for verb in (init, validate, convert, context, finetune, tag, calibrate, evaluate, merge, demo, env):
         app.command(verb.__name__.rpartition(".")[2])(verb.run)
 
 
