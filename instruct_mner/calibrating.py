@@ -79,7 +79,8 @@ def calibrate(
     measured_on = fitted_on if held_out is None else held_out.load()
     _refuse_training_data(manifest, fitted_on)
     quiet_libraries()
-    tagger = asked.tagger(())
+    local = asked.of_one_process()
+    tagger = local.tagger(())
     tagger.manifest = tagger.manifest.model_copy(update={"calibration": None})
     judged = _judge(tagger, fitted_on)
     temperature = fit_temperature(judged)
@@ -101,7 +102,7 @@ def calibrate(
     plot_reliability(report)
     calibration = Calibration(
         temperature=temperature,
-        engine="transformers" if asked.endpoint is None else "endpoint",
+        engine=local.engine,
         dataset=report.fitted_on,
         sha256=fitted_on.sha256,
         num_entities=len(judged.scores),

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fake_server import chat, serving, token
 from posts import TEXTS
 from runs import QUIET, config_of
 from typer.testing import CliRunner
@@ -92,6 +93,31 @@ def test_from_fit_to_tagging(tuned: Path, tmp_path: Path) -> None:
     scores = [entity.score for line in kept for entity in Prediction.model_validate_json(line).entities]
     assert len(scores) == sum(entity.score >= 0.5 for _, entity in entities)
     assert min(scores, default=1.0) >= 0.5
+
+
+def test_a_servers_confidences_are_of_another_kind(tuned: Path, tmp_path: Path) -> None:
+    """Fitted through the server, they are used for it, and whoever uses them elsewhere is told."""
+    run_folder = Path(shutil.copytree(tuned, tmp_path / "run"))
+    sure, unsure = (Entity(start=0, end=3, text="Ann", label=label) for label in ("PER", "LOC"))
+    examples = [
+        Example(id=f"{number}", text=f"Ann {number}", entities=(sure if number % 3 else unsure,))
+        for number in range(30)
+    ]
+    write_jsonl(tmp_path / "dev.jsonl", examples)
+    answer = " PER: Ann"
+
+    def reply(body, number):
+        return 200, chat(answer, logprobs=[token(answer, -0.05 - 0.01 * (number % 7))])
+
+    with serving(reply) as server:
+        flags = ["--endpoint", server.url, "--model", "m"]
+        report = json.loads(run("calibrate", run_folder, tmp_path / "dev.jsonl", *flags, "--json", "--resamples", 50))
+        [line] = run("tag", "--text", "Ann 1", "--adapter", run_folder, *flags).split("\n")[:-1]
+    assert report["temperature"] > 1  # two thirds are right, where nearly all were said to be
+    assert report["after"]["brier"]["value"] < report["before"]["brier"]["value"]
+    assert json.loads(line)["entities"][0]["score"] == pytest.approx(2 / 3, abs=0.05)
+    result = CliRunner().invoke(app, ["tag", "--text", "Ann", "--adapter", str(run_folder)])
+    assert "calibrated with the engine endpoint" in result.stderr
 
 
 def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:
