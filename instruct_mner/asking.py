@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.images import BoxConvention
+from instruct_mner.images import BoxConvention, open_image
+from instruct_mner.index_cache import cached_index
 from instruct_mner.manifest import Manifest, PromptStamp
+from instruct_mner.neighbours import Embedder, Neighbours, Pool, build_index
 from instruct_mner.prompts import Prompt, Shot, find_prompt, shown_text
 from instruct_mner.records import Example, LabelSet
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from instruct_mner.models.loading import LoadedModel
 
 
@@ -68,14 +72,29 @@ def untuned(loaded: LoadedModel, *, with_examples: bool) -> tuple[Manifest, Prom
     )
 
 
-def tuned(folder: Path, examples: Sequence[Example]) -> tuple[Manifest, Prompt]:
+def has_examples(examples: Sequence[Example] | Pool) -> bool:
+    """Whether the prompt shows any."""
+    return isinstance(examples, Pool) or bool(examples)
+
+
+def find_neighbours(pool: Pool, embedder: Embedder, max_images: int, special_tokens: Sequence[str]) -> Neighbours:
+    """What chooses the examples of each post; the annotated posts are embedded once, and that is kept."""
+
+    def open_pictures(post: Example) -> list[Image]:
+        return [open_image(path) for path in pool.picture_paths(post)[:max_images]]
+
+    index = cached_index(pool, embedder, max_images, lambda: build_index(pool, embedder, open_pictures, special_tokens))
+    return Neighbours(pool, index, embedder, special_tokens)
+
+
+def tuned(folder: Path, examples: Sequence[Example] | Pool) -> tuple[Manifest, Prompt]:
     """Manifest and prompt of an adapter or of a fully tuned model.
 
     Raises:
         ConfigError: There are examples, which the tuning did not have.
         ModelError: The folder holds no manifest that can be used.
     """
-    if examples:
+    if has_examples(examples):
         raise ConfigError(
             f"{folder} was tuned on posts without examples before them, so it is tagged without: leave --examples out"
         )
@@ -109,7 +128,13 @@ def load_examples(data: str, num_examples: int) -> tuple[Example, ...]:
 
 
 def shots(examples: Sequence[Example], spec: AnswerSpec, special_tokens: Sequence[str]) -> tuple[Shot, ...]:
-    """Examples as the prompt shows them.
+    """Examples as the prompt shows them; errors as of :func:`check_examples`."""
+    check_examples(examples, spec)
+    return tuple(_shot(example, spec, special_tokens) for example in examples)
+
+
+def check_examples(examples: Sequence[Example], spec: AnswerSpec) -> None:
+    """Refuses examples that do not fit the labels.
 
     Raises:
         ConfigError: One has a label that is not asked for: the model would be shown an answer that it may not give.
@@ -120,7 +145,6 @@ def shots(examples: Sequence[Example], spec: AnswerSpec, special_tokens: Sequenc
             f"the examples have label(s) outside the label set: {', '.join(unknown)}; add them to --labels, or choose "
             "other examples"
         )
-    return tuple(_shot(example, spec, special_tokens) for example in examples)
 
 
 def _shot(example: Example, spec: AnswerSpec, special_tokens: Sequence[str]) -> Shot:

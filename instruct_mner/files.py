@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import yaml
 
@@ -23,8 +25,16 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: It is missing, a folder, or may not be read.
     """
+    with opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Opens a file to be read as bytes; errors as of :func:`read_bytes`."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; check the path") from None
     except IsADirectoryError:
@@ -34,38 +44,72 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
-    r"""Cuts UTF-8 text into lines, and says which of them are not UTF-8.
+    """All lines of a file in memory, without their ends, and the problems; see :func:`stream_lines`."""
+    lines = list(_decoded(io.BytesIO(content), path))
+    unreadable = [line.problem for line in lines if line.problem is not None]
+    return [line.text for line in lines if not line.fatal], unreadable
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file.
+
+    Attributes:
+        number: From 1.
+        offset: Its first byte in the file.
+        text: Without its end; U+FFFD for what cannot be decoded.
+        problem: Why it is not UTF-8, as ``file:line: reason``.
+        fatal: Whether the file is no text at all, so that nothing follows.
+    """
+
+    number: int
+    offset: int
+    text: str
+    problem: str | None = None
+    fatal: bool = False
+
+
+def stream_lines(path: Path, offset: int = 0) -> Iterator[Line]:
+    r"""Reads UTF-8 text line by line, and says which lines are not UTF-8.
 
     Lines end at ``\n`` or ``\r\n`` only: ``str.splitlines`` would also cut at U+0085 and U+2028, which stand
     in posts. A byte order mark at the beginning is dropped.
 
     Args:
-        content: The bytes of the file.
-        path: Named in the problems.
+        path: The file.
+        offset: Byte of a line's beginning from which to read; numbers then count from there.
 
-    Returns:
-        The lines without their ends, U+FFFD for what cannot be decoded; and the problems, as
-        ``file:line: reason``.
+    Raises:
+        DataError: It is missing, a folder, or may not be read.
     """
-    if content.startswith(_UTF16_BOMS):
-        return [], [f"{path}:1: the file is UTF-16; save it as UTF-8"]
-    if b"\0" in content[:_HEAD_BYTES]:
-        return [], [f"{path}:1: the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"]
-    lines = content.removeprefix(_UTF8_BOM).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    texts, problems = [], []
-    for number, line in enumerate(lines, start=1):
+    with opened(path) as file:
+        file.seek(offset)
+        yield from _decoded(file, path, offset)
+
+
+def _decoded(file: BinaryIO, path: Path, offset: int = 0) -> Iterator[Line]:
+    for number, raw in enumerate(file, start=1):
+        begins = offset == 0
+        if begins and raw.startswith(_UTF16_BOMS):
+            yield Line(1, 0, "", f"{path}:1: the file is UTF-16; save it as UTF-8", fatal=True)
+            return
+        if begins and b"\0" in raw[:_HEAD_BYTES]:
+            reason = "the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"
+            yield Line(1, 0, "", f"{path}:1: {reason}", fatal=True)
+            return
+        line = raw.removeprefix(_UTF8_BOM) if begins else raw
+        line = line.removesuffix(b"\n")
+        problem = None
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            problems.append(
+            problem = (
                 f"{path}:{number}: byte 0x{line[error.start]:02x} at position {error.start} is not UTF-8; "
                 "save the file as UTF-8"
             )
             text = line.decode("utf-8", errors="replace")
-        texts.append(text.removesuffix("\r"))
-    return texts, problems
+        yield Line(number, offset, text.removesuffix("\r"), problem)
+        offset += len(raw)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -57,6 +57,24 @@ class DatasetStamp(Record):
     num_dropped: int = 0
 
 
+class Calibration(Record):
+    """What makes confidences true, and on which posts it was fitted.
+
+    Attributes:
+        temperature: Of the logit of a score; see :func:`~instruct_mner.scoring.calibration.scaled`.
+        engine: What gave the log-probabilities; those of a server may be of another kind.
+        dataset: Folder and split of the posts.
+        sha256: ``Dataset.sha256`` of them.
+        num_entities: Predicted entities that it was fitted on.
+    """
+
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+    engine: str = "transformers"
+    dataset: str
+    sha256: str
+    num_entities: int = Field(ge=1)
+
+
 class Manifest(Record):
     """Everything that tagging and serving must repeat.
 
@@ -71,6 +89,7 @@ class Manifest(Record):
         max_images: Pictures of a post that are shown to the model; further ones are left out.
         context: Whether the captions, tags and OCR of the pictures are shown.
         box_convention: ``relative`` or ``absolute`` coordinates in answers.
+        calibration: What makes its confidences true; ``None`` = they are shown as they are.
         versions: Of the libraries that trained it.
         seed: Seed of the run.
         datasets: What it was trained on and chosen by, and what it was declared to be evaluated on.
@@ -88,6 +107,7 @@ class Manifest(Record):
     max_images: int = Field(default=1, ge=0)
     context: bool = False
     box_convention: Literal["relative", "absolute"] = "relative"
+    calibration: Calibration | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seed: int | None = None
     datasets: tuple[DatasetStamp, ...] = ()

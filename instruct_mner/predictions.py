@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import check_place, replacing
-from instruct_mner.records import Example, Prediction
+from instruct_mner.files import check_place, replacing, stream_lines
+from instruct_mner.prediction_tables import write_table
+from instruct_mner.records import Prediction, Record
 
-Predict = Callable[[Sequence[Example]], Iterator[Prediction]]
+Made = TypeVar("Made", bound=Record)
+Predict = Callable[[int], Iterator[Prediction]]
+"""Tags the posts from one on, counted from 0, in their order."""
 
 
 def fingerprint(**settings: object) -> str:
@@ -23,57 +28,68 @@ def fingerprint(**settings: object) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
-class PartialFile:
-    """Predictions so far, in ``OUT.partial`` beside the output: a line of settings, then a line a post.
+class PartialFile(Generic[Made]):
+    """Records so far, in ``OUT.partial`` beside the output: a line of settings, then a line a post.
 
     Args:
         output: The file that will hold all of them.
         settings: Fingerprint; a partial file of other settings is not continued.
+        record: What a line is.
 
     Raises:
         ConfigError: There is a partial file of other settings.
     """
 
-    def __init__(self, output: Path, settings: str) -> None:
+    def __init__(self, output: Path, settings: str, record: type[Made]) -> None:
+        self._record = record
         self._output = output
         self._path = output.with_name(output.name + ".partial")
         self._header = json.dumps({"settings": settings})
-        self.done = self._recover()
+        self.num_done = self._recover()
 
-    def _recover(self) -> list[str]:
-        """Ids of the posts that are done; cuts off a line that was being written when the run was killed."""
+    def _recover(self) -> int:
+        """How many posts are done; cuts off a line that was being written when the run was killed."""
         if not self._path.exists():
-            return []
-        content = self._path.read_bytes()
-        if b"\n" not in content:
+            return 0
+        whole = num_lines = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._check(line.removesuffix(b"\n"), num_lines)
+                num_lines += 1
+                whole += len(line)
+        if num_lines == 0:
             self._path.unlink()  # killed before even the settings were written
-            return []
-        header, *lines = content[: content.rfind(b"\n")].split(b"\n")
-        if header != self._header.encode():
+            return 0
+        if whole < self._path.stat().st_size:
+            os.truncate(self._path, whole)
+        return num_lines - 1
+
+    def _check(self, line: bytes, number: int) -> None:
+        if number == 0 and line != self._header.encode():
             raise ConfigError(
                 f"{self._path} is of a run with another model, input or setting; remove it, or repeat that "
                 "run's settings"
             )
         try:
-            ids = [Prediction.model_validate_json(line).id for line in lines]
+            if number > 0:
+                self._record.model_validate_json(line)
         except ValidationError:
-            raise ConfigError(f"{self._path} holds a line that is no prediction; remove the file") from None
-        whole = b"".join(line + b"\n" for line in (header, *lines))
-        if len(whole) < len(content):
-            with self._path.open("r+b") as file:
-                file.truncate(len(whole))
-        return ids
+            raise ConfigError(
+                f"{self._path} holds a line that is no {self._record.__name__.lower()}; remove the file"
+            ) from None
 
-    def append(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
-        """Writes predictions down as they pass through."""
+    def append(self, records: Iterator[Made]) -> Iterator[Made]:
+        """Writes records down as they pass through."""
         with ExitStack() as stack:
             file = None
-            for prediction in predictions:
-                # Not opened before the first prediction: what fails at once leaves nothing behind.
+            for record in records:
+                # Not opened before the first one: what fails at once leaves nothing behind.
                 file = file or stack.enter_context(self._open())
-                file.write(prediction.model_dump_json(exclude_none=True) + "\n")
+                file.write(record.model_dump_json(exclude_none=True) + "\n")
                 file.flush()
-                yield prediction
+                yield record
 
     def _open(self) -> TextIO:
         """The partial file, with its settings, to be written on."""
@@ -84,12 +100,20 @@ class PartialFile:
         return file
 
     def finish(self) -> None:
-        """Puts the whole output in its place and removes the partial file."""
-        with self._path.open(encoding="utf-8", newline="\n") as partial, replacing(self._output) as file:
-            next(partial)
-            for line in partial:
-                file.write(line)
+        """Puts the whole output in its place, JSONL or Parquet by its suffix, and removes the partial file."""
+        lines = (line.text for line in stream_lines(self._path))
+        next(lines)
+        if is_table(self._output):
+            write_table((Prediction.model_validate_json(line) for line in lines), self._output)
+        else:
+            with replacing(self._output) as file:
+                file.writelines(f"{line}\n" for line in lines)
         self._path.unlink()
+
+
+def is_table(output: Path) -> bool:
+    """Whether an output is written as Parquet."""
+    return output.suffix == ".parquet"
 
 
 def check_output(output: Path) -> None:
@@ -106,31 +130,45 @@ def check_output(output: Path) -> None:
 
 
 def write_predictions(
-    predict: Predict, examples: Sequence[Example], output: Path, settings: str, *, window: int = 1
+    predict: Predict, num_posts: int, output: Path, settings: str, *, window: int = 1
 ) -> Iterator[Prediction | None]:
-    """Tags posts into a file; a run that was killed goes on, every id exactly once, as if it had not been.
+    """Tags posts into a file; see :func:`write_records`. ``.parquet`` is written as such, anything else as JSONL."""
+    return write_records(predict, num_posts, output, settings, record=Prediction, window=window)
 
-    Which posts share a batch moves the last digits of a score. So the window in which the earlier run stopped is
-    tagged again as a whole, and what was written of it is kept.
+
+def write_records(
+    make: Callable[[int], Iterator[Made]],
+    num_posts: int,
+    output: Path,
+    settings: str,
+    *,
+    record: type[Made],
+    window: int = 1,
+) -> Iterator[Made | None]:
+    """Makes a record of each post, in a file; a run that was killed goes on, every post exactly once.
+
+    It goes on as if it had not been killed. Which posts share a batch moves the last digits of a score. So the window
+    in which the earlier run stopped is gone through again as a whole, and what was written of it is kept.
 
     Args:
-        predict: Tags posts, in their order.
-        examples: All posts.
+        make: Makes those of the posts from one on, counted from 0, in their order.
+        num_posts: All of them.
         output: The file to write, which must not exist.
-        settings: :func:`fingerprint` of what decides the predictions.
-        window: Posts that ``predict`` batches together.
+        settings: :func:`fingerprint` of what decides the records.
+        record: What is made.
+        window: Posts that are batched together.
 
     Yields:
-        ``None`` for each post that an earlier run had done, then the new predictions.
+        ``None`` for each post that an earlier run had done, then the new records.
 
     Raises:
         ConfigError: The output exists or cannot be written, or a partial file of other settings does.
     """
     check_output(output)
-    partial = PartialFile(output, settings)
-    done = set(partial.done)
-    yield from (None for _ in done)
-    again = examples[len(done) - len(done) % window :]
-    if len(done) < len(examples):
-        yield from partial.append(each for each in predict(again) if each.id not in done)
+    partial = PartialFile(output, settings, record)
+    num_done = partial.num_done
+    yield from (None for _ in range(num_done))
+    if num_done < num_posts:
+        again = num_done % window
+        yield from partial.append(islice(make(num_done - again), again, None))
     partial.finish()

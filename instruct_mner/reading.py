@@ -12,6 +12,7 @@ from instruct_mner.engines import Completion
 from instruct_mner.images import BoxConvention, to_pixels
 from instruct_mner.manifest import Manifest
 from instruct_mner.records import Box, Example, PredictedEntity, Prediction
+from instruct_mner.scoring.calibration import scaled_score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,7 +53,7 @@ def read_prediction(example: Example, images: Sequence[Image], reading: Reading)
             end=entity.end,
             text=example.text[entity.start : entity.end],
             label=entity.label,
-            score=confidence(entity, completion),
+            score=_score(entity, reading),
             boxes=_pixel_boxes(entity, images, reading) if spec.grounded else None,
         )
         for entity in answer.entities
@@ -75,6 +76,14 @@ def confidence(entity: AnswerEntity, completion: Completion) -> float:
         if any(token.start < end and token.end > start for start, end in entity.written)
     ]
     return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0
+
+
+def _score(entity: AnswerEntity, reading: Reading) -> float:
+    """The confidence, with the temperature of the manifest; where there are no probabilities there is none to scale."""
+    score, calibration = confidence(entity, reading.completion), reading.manifest.calibration
+    if calibration is None or not reading.completion.tokens:
+        return score
+    return scaled_score(score, calibration.temperature)
 
 
 def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], reading: Reading) -> tuple[Box, ...]:

@@ -222,3 +222,8 @@ class Prediction(Record):
     def _check(self) -> Self:
         _check_spans(self.text, len(self.images), self.entities)
         return self
+
+    def above(self, threshold: float) -> Prediction:
+        """Without entities whose score is lower than a threshold; what was rejected stays counted."""
+        kept = tuple(entity for entity in self.entities if entity.score >= threshold)
+        return self if len(kept) == len(self.entities) else self.model_copy(update={"entities": kept})

@@ -5,55 +5,33 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import track
 
-from instruct_mner.asking import load_examples, tuned_folder
-from instruct_mner.data import Dataset, MissingImage, load_split
-from instruct_mner.data.pictures import ImageSource, picture_source
+from instruct_mner.asking import has_examples, load_examples, tuned, tuned_folder, untuned, with_context
+from instruct_mner.data.stream import Posts
+from instruct_mner.distributed import Job, predict_on_ray
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
-from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.errors import ConfigError, DataError, ModelError, suggest
 from instruct_mner.files import read_yaml
-from instruct_mner.predictions import check_output, fingerprint, write_predictions
+from instruct_mner.manifest import Manifest
+from instruct_mner.models.loading import describe_model
+from instruct_mner.neighbours import Choose, Pool
+from instruct_mner.predictions import Predict, check_output, fingerprint, write_predictions
 from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.tag_progress import report
+from instruct_mner.tag_source import Source
 from instruct_mner.tagging import WINDOW, Tagger
 
-
-@dataclass(frozen=True)
-class Source:
-    """Where posts come from: DATA, ``-``, or one post given by flags."""
-
-    data: str | None
-    text: str | None
-    image: Path | None
-    images: Path | None
-    missing_image: MissingImage
-    image_source: ImageSource = "own"
-
-    def load(self) -> Dataset:
-        """The posts."""
-        if self.text is not None:
-            if self.image is not None and not self.image.is_file():
-                raise DataError(f"--image {self.image}: there is no such picture; check the path")
-            names = () if self.image is None else (str(self.image.resolve()),)
-            post = Example(id="post", text=self.text, images=names)
-            return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
-        assert self.data is not None
-        if self.data == "-":
-            return load_split("jsonl:/dev/stdin", images=self.images or Path.cwd(), missing_image=self._missing_image)
-        return load_split(self.data, images=self.images, missing_image=self._missing_image)
-
-    @property
-    def _missing_image(self) -> MissingImage:
-        """Pictures that are not shown are not missed."""
-        return "keep" if self.image_source == "none" else self.missing_image
+ENGINES = ("transformers", "endpoint")
+"""What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +49,74 @@ class Asked:
     context: bool | None = None
     batch_size: int = 8
     constrained: bool = True
+    threshold: float = 0.0
+    choose: Choose = "first"
+    engine: str = "transformers"
 
-    def shown(self) -> tuple[Example, ...]:
-        """The posts that the prompt shows as examples."""
-        return () if self.examples is None else load_examples(self.examples, self.num_examples)
+    @property
+    def distributed(self) -> bool:
+        """Whether the work is shared out by Ray."""
+        return self.engine.partition(":")[0] == "ray"
 
-    def tagger(self, examples: Sequence[Example]) -> Tagger:
-        """Loads the model, or connects to the server.
+    def of_one_process(self) -> Asked:
+        """The same, with the engine by which each process is asked: ``ray:vllm`` is ``vllm`` on many.
 
         Raises:
-            MnerError: It cannot be used.
+            ConfigError: There is no such engine.
         """
+        engine = (self.engine.partition(":")[2] or ENGINES[0]) if self.distributed else self.engine
+        if engine not in ENGINES:
+            raise ConfigError(
+                f"--engine {self.engine}: there is no engine {engine!r}{suggest(engine, ENGINES)}; known: "
+                f"{', '.join(ENGINES)}, and ray or ray:ENGINE, which shares the work out"
+            )
+        if self.endpoint is not None or engine == "endpoint":
+            if self.endpoint is None:
+                raise ConfigError("--engine endpoint needs --endpoint, the address of the server")
+            engine = "endpoint"
+        return replace(self, engine=engine)
+
+    def manifest(self, examples: Sequence[Example] | Pool) -> Manifest:
+        """That of :meth:`tagger`, without loading the weights.
+
+        Raises:
+            MnerError: The model cannot be used.
+        """
+        self._check()
+        folder = tuned_folder(self.adapter or Path(self.model or ""))
+        if folder is not None:
+            found, _ = tuned(folder, examples)
+        elif self.endpoint is not None or self.model is None:
+            found = self.tagger(examples).manifest  # of a server nothing is loaded; without a name it says so
+        else:
+            found, _ = untuned(describe_model(self.model), with_examples=has_examples(examples))
+        return with_context(found, self.context)
+
+    def shown(self) -> tuple[Example, ...] | Pool:
+        """The posts that the prompt shows as examples, or those among which each post finds its own."""
+        if self.examples is None:
+            return ()
+        if self.choose == "nearest":
+            return Pool.load(self.examples, self.num_examples)
+        return load_examples(self.examples, self.num_examples)
+
+    def _check(self) -> None:
+        """What is said before anything is loaded."""
+        if self.threshold > 0 and self.endpoint is not None and not self.scores:
+            raise ConfigError("--threshold needs confidences, and with --no-scores each is 1; leave one of them out")
         if self.adapter is not None and tuned_folder(self.adapter) is None:
             why = "holds no adapter" if self.adapter.is_dir() else "there is no such folder"
             raise ModelError(
                 f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
             )
+
+    def tagger(self, examples: Sequence[Example] | Pool) -> Tagger:
+        """Loads the model, or connects to the server.
+
+        Raises:
+            MnerError: It cannot be used.
+        """
+        self._check()
         if self.endpoint is not None:
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
@@ -113,7 +143,7 @@ class Asked:
         )
 
 
-def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> None:
+def tag(source: Source, asked: Asked, *, output: str, labels: str | None, workers: int | None = None) -> None:
     """Tags posts and writes predictions, to standard output or resumably to a file.
 
     Raises:
@@ -123,39 +153,70 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
     if output != "-":
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
-    dataset = source.load()
-    if dataset.missing_images and source.image_source != "none":
-        console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
+    local = asked.of_one_process()
+    posts = source.load()
+    if posts.num_missing and source.image_source != "none":
+        console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
     quiet_libraries()
     examples = asked.shown()
-    texts = {example.text for example in examples}
-    known = sum(post.text in texts for post in dataset.examples)
-    if known:
-        console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
-    tagger = asked.tagger(examples)
+    _warn_of_known_posts(posts, examples, console)
+    predict: Predict
+    if asked.distributed:
+        manifest = local.manifest(examples)
+        predict = partial(predict_on_ray, Job(local, posts, label_set, WINDOW, workers))
+    else:
+        tagger = local.tagger(examples)
+        manifest = tagger.manifest
 
-    pictures = picture_source(dataset, source.image_source)
+        def predict(first: int) -> Iterator[Prediction]:
+            found = posts.posts(first)
+            return tagger.predict(found, posts.picture_paths, label_set, threshold=asked.threshold)
 
-    def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
-        return tagger.predict(examples, pictures, label_set)
-
+    _warn_of_calibration(manifest, local.engine, console)
     if output == "-":
-        _print(predict(dataset.examples))
+        _print(predict(0))
         return
     settings = fingerprint(
-        manifest=tagger.manifest.model_dump(mode="json"),
+        manifest=manifest.model_dump(mode="json"),
         model=str(asked.adapter or asked.model),
-        data=dataset.sha256,
+        engine=local.engine,
+        data=posts.sha256,
         labels=label_set and label_set.model_dump(),
         images=str(source.images),
         missing_image=source.missing_image,
         image_source=source.image_source,
         constrained=asked.constrained,
+        threshold=asked.threshold,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
-        examples=[example.model_dump() for example in examples],
+        examples=_stamp(examples),
     )
-    _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
+    report(write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW), posts.num_posts, console)
     console.print(f"wrote {output}")
+
+
+def _warn_of_known_posts(posts: Posts, examples: Sequence[Example] | Pool, console: Console) -> None:
+    if isinstance(examples, Pool) or not examples:
+        return  # of a pool, a post is never its own example
+    texts = {example.text for example in examples}
+    known = sum(post.text in texts for post in posts.posts())
+    if known:
+        console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
+
+
+def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> None:
+    calibration = manifest.calibration
+    if calibration is not None and calibration.engine != engine:
+        console.print(
+            f"confidences were calibrated with the engine {calibration.engine}, those of {engine} may be of another "
+            "kind: calibrate with it, or do not rely on them"
+        )
+
+
+def _stamp(examples: Sequence[Example] | Pool) -> object:
+    """What tells examples from others."""
+    if isinstance(examples, Pool):
+        return ("nearest", examples.dataset.sha256, examples.num_examples)
+    return [example.model_dump() for example in examples]
 
 
 def _print(predictions: Iterable[Prediction]) -> None:
@@ -167,22 +228,6 @@ def _print(predictions: Iterable[Prediction]) -> None:
     except BrokenPipeError:
         # The reader has left (`| head`): not a failure, and what Python still holds back has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report(predictions: Iterable[Prediction | None], dataset: Dataset, console: Console) -> None:
-    rejected = tagged = 0
-    for prediction in track(
-        predictions, "tagging", total=len(dataset.examples), console=console, disable=not console.is_terminal
-    ):
-        if prediction is not None:
-            tagged += 1
-            rejected += prediction.rejected.total
-    earlier = len(dataset.examples) - tagged
-    console.print(
-        f"{tagged} posts tagged"
-        + (f", {earlier} done before" if earlier else "")
-        + (f"; {rejected} items of answers were rejected" if rejected else "")
-    )
 
 
 def parse_labels(text: str) -> LabelSet:

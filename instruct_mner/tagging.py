@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import (
+    check_examples,
     checked_labels,
+    find_neighbours,
+    has_examples,
     max_answer_tokens,
     shots,
     tuned,
@@ -18,11 +21,13 @@ from instruct_mner.asking import (
     with_context,
     zero_shot,
 )
+from instruct_mner.embedding import ModelEmbedder, WordEmbedder
 from instruct_mner.engines import Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.names import locate
+from instruct_mner.neighbours import Embedder, Neighbours, Pool
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
 from instruct_mner.records import Example, LabelSet, Prediction
@@ -49,6 +54,7 @@ class Tagger:
         prompt: The template that the manifest speaks of.
         constrained: Whether only legal answers may be given.
         examples: Annotated posts that the prompt shows, the same for all posts.
+        neighbours: Chooses the examples of each post instead.
     """
 
     def __init__(
@@ -59,12 +65,14 @@ class Tagger:
         *,
         constrained: bool = True,
         examples: Sequence[Example] = (),
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.manifest = manifest
         self._engine = engine
         self._prompt = prompt
         self._constrained = constrained
         self._examples = tuple(examples)
+        self._neighbours = neighbours
 
     @classmethod
     def from_pretrained(
@@ -76,7 +84,7 @@ class Tagger:
         dtype: Dtype = "auto",
         batch_size: int = 8,
         constrained: bool = True,
-        examples: Sequence[Example] = (),
+        examples: Sequence[Example] | Pool = (),
         context: bool | None = None,
     ) -> Tagger:
         """Loads a tagger.
@@ -89,7 +97,7 @@ class Tagger:
             dtype: Of the weights; ``auto`` keeps the model's own.
             batch_size: Posts tagged at once.
             constrained: Whether only legal answers may be given; leave it on.
-            examples: Annotated posts that a base model is shown.
+            examples: Annotated posts that a base model is shown: these, or of a pool the nearest of each post.
             context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
 
         Raises:
@@ -104,7 +112,7 @@ class Tagger:
             if base_model is not None:
                 raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
             loaded = load_model(str(name), revision=revision, dtype=dtype)
-            manifest, prompt = untuned(loaded, with_examples=bool(examples))
+            manifest, prompt = untuned(loaded, with_examples=has_examples(examples))
         else:
             manifest, prompt = tuned(folder, examples)
             tuned_fully = manifest.tuning == "full"
@@ -118,7 +126,8 @@ class Tagger:
                 manifest.check_base(loaded.family.name, loaded.name)
                 loaded = load_adapter(loaded, folder)
         engine = TransformersEngine(loaded, batch_size)
-        return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)
+        embedder = ModelEmbedder(loaded, engine, batch_size)
+        return cls._showing(examples, embedder, engine, with_context(manifest, context), prompt, constrained)
 
     @classmethod
     def connect(
@@ -127,7 +136,7 @@ class Tagger:
         *,
         model: str | None = None,
         adapter: str | Path | None = None,
-        examples: Sequence[Example] = (),
+        examples: Sequence[Example] | Pool = (),
         context: bool | None = None,
     ) -> Tagger:
         """A tagger on a server that speaks OpenAI's chat completions; nothing is loaded here.
@@ -139,7 +148,8 @@ class Tagger:
             endpoint: Its address, or all that is to be said of it.
             model: The name under which it serves the model or the adapter, beside an address.
             adapter: The folder of the adapter that it serves: prompt, labels and answers are those of the tuning.
-            examples: Annotated posts that a model that was not tuned is shown.
+            examples: Annotated posts that a model that was not tuned is shown: these, or of a pool those that are
+                nearest in their words, since a server gives no embeddings.
             context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
 
         Raises:
@@ -154,20 +164,31 @@ class Tagger:
             endpoint = Endpoint(endpoint, model)
         processor = None
         if adapter is None:
-            manifest, prompt = zero_shot(endpoint.model, with_examples=bool(examples))
+            manifest, prompt = zero_shot(endpoint.model, with_examples=has_examples(examples))
         else:
             folder = tuned_folder(Path(adapter)) or Path(adapter)
             manifest, prompt = tuned(folder, examples)
             processor = adapter_processor(folder, manifest)
         if endpoint.constraint == "schema":
             manifest.answer.json_schema()
-        return cls(
-            EndpointEngine(endpoint, processor),
-            with_context(manifest, context),
-            prompt,
-            constrained=endpoint.constraint != "none",
-            examples=examples,
-        )
+        engine, constrained = EndpointEngine(endpoint, processor), endpoint.constraint != "none"
+        return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
+
+    @classmethod
+    def _showing(
+        cls,
+        examples: Sequence[Example] | Pool,
+        embedder: Embedder,
+        engine: Engine,
+        manifest: Manifest,
+        prompt: Prompt,
+        constrained: bool,
+    ) -> Tagger:
+        """A tagger that shows these examples, or of a pool those that are nearest by an embedder."""
+        if not isinstance(examples, Pool):
+            return cls(engine, manifest, prompt, constrained=constrained, examples=examples)
+        neighbours = find_neighbours(examples, embedder, manifest.max_images, engine.special_tokens())
+        return cls(engine, manifest, prompt, constrained=constrained, neighbours=neighbours)
 
     @property
     def labels(self) -> LabelSet | None:
@@ -175,7 +196,12 @@ class Tagger:
         return None if self.manifest.tuning == "none" else self.manifest.answer.labels
 
     def predict_entities(
-        self, text: str, labels: Labels | None = None, image: str | Path | bytes | Image | None = None
+        self,
+        text: str,
+        labels: Labels | None = None,
+        image: str | Path | bytes | Image | None = None,
+        *,
+        threshold: float = 0.0,
     ) -> list[dict[str, Any]]:
         """The entities of one post, as dictionaries.
 
@@ -183,19 +209,22 @@ class Tagger:
             text: The post.
             labels: Names, or names with definitions; needed for a model that was not tuned.
             image: A file, its bytes, or an open picture.
+            threshold: Entities of lower confidence are left out.
 
         Returns:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
         [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self._spec(labels))
-        return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
+        return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
 
     def predict(
         self,
         examples: Iterable[Example],
         picture_paths: PicturePaths = lambda example: (),
         labels: Labels | None = None,
+        *,
+        threshold: float = 0.0,
     ) -> Iterator[Prediction]:
         """Tags posts one after the other, in their order, a window of them at a time.
 
@@ -203,6 +232,7 @@ class Tagger:
             examples: The posts; their gold, if any, is not looked at.
             picture_paths: Where a post's pictures lie, as ``Dataset.picture_paths``.
             labels: Other labels than those of the tuning.
+            threshold: Entities of lower confidence are left out.
         """
         spec = self._spec(labels)
         remaining = iter(examples)
@@ -211,7 +241,7 @@ class Tagger:
                 (example, tuple(map(open_image, picture_paths(example)[: self.manifest.max_images])))
                 for example in window
             ]
-            yield from self._predict_batch(posts, spec)
+            yield from (prediction.above(threshold) for prediction in self._predict_batch(posts, spec))
 
     def _spec(self, labels: Labels | None) -> AnswerSpec:
         if labels is None and self.labels is None:
@@ -221,22 +251,39 @@ class Tagger:
             )
         chosen = labels if isinstance(labels, LabelSet) or labels is None else LabelSet.of(labels)
         spec = self.manifest.answer.with_labels(chosen)
+        if self._neighbours is not None:
+            check_examples(self._neighbours.pool.dataset.examples, spec)
         return checked_labels(spec, self._engine.special_tokens())
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
         special_tokens = self._engine.special_tokens()
         shown = [shown_text(example.text, special_tokens) for example, _ in posts]
         specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
-        examples = shots(self._examples, spec, special_tokens)
+        examples, order = self._shown_examples(posts, spec)
         requests = [
-            self._request(self._messages(example, text, len(images), spec, examples), text, images, each)
-            for text, (example, images), each in zip(shown, posts, specs, strict=True)
+            self._request(self._messages(example, text, len(images), spec, each_shown), text, images, each)
+            for text, (example, images), each, each_shown in zip(shown, posts, specs, examples, strict=True)
         ]
-        completions = self._engine.generate(requests)
+        answers = self._engine.generate([requests[number] for number in order])
+        completions = [
+            completion for _, completion in sorted(zip(order, answers, strict=True), key=lambda pair: pair[0])
+        ]
         return [
             read_prediction(example, images, Reading(text, completion, each, self.manifest, self._engine.resized))
             for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
+
+    def _shown_examples(
+        self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec
+    ) -> tuple[list[tuple[Shot, ...]], list[int]]:
+        """The examples of each post, and the order in which posts are asked: those of like examples together."""
+        special_tokens = self._engine.special_tokens()
+        if self._neighbours is None:
+            return [shots(self._examples, spec, special_tokens)] * len(posts), list(range(len(posts)))
+        pool = self._neighbours.pool.dataset.examples
+        chosen = self._neighbours.choose(posts)
+        shown = [shots([pool[place] for place in each], spec, special_tokens) for each in chosen]
+        return shown, self._neighbours.order(chosen)
 
     def _messages(
         self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]

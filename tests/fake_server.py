@@ -45,6 +45,8 @@ class FakeServer(ThreadingHTTPServer):
     """Notes what it is asked, and how much of it at once."""
 
     daemon_threads = True
+    # Connections that wait to be accepted; with the usual 5, those of several clients on a busy machine are lost.
+    request_queue_size = 128
 
     def __init__(self, reply: Reply, delay: Callable[[Body], float]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -6,7 +6,7 @@ import pytest
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
-from instruct_mner.manifest import DatasetStamp, Manifest, PromptStamp
+from instruct_mner.manifest import Calibration, DatasetStamp, Manifest, PromptStamp
 from instruct_mner.models.pixels import PixelLimits
 from instruct_mner.prompts import find_prompt
 from instruct_mner.records import LabelSet
@@ -29,6 +29,18 @@ MANIFEST = Manifest(
 def test_it_comes_back_as_it_was(tmp_path) -> None:
     MANIFEST.save(tmp_path, PROMPT)
     assert Manifest.load(tmp_path) == (MANIFEST, PROMPT)
+
+
+def test_one_of_before_calibration_is_read(tmp_path) -> None:
+    MANIFEST.save(tmp_path, PROMPT)
+    values = json.loads((tmp_path / "mner.json").read_text())
+    assert values.pop("calibration") is None
+    (tmp_path / "mner.json").write_text(json.dumps(values))
+    assert Manifest.load(tmp_path) == (MANIFEST, PROMPT)
+    calibration = Calibration(temperature=1.5, dataset="a/dev", sha256="1" * 64, num_entities=9)
+    calibrated = MANIFEST.model_copy(update={"calibration": calibration})
+    calibrated.save(tmp_path, PROMPT)
+    assert Manifest.load(tmp_path) == (calibrated, PROMPT)
 
 
 def test_a_changed_template_is_an_error(tmp_path) -> None:

@@ -24,9 +24,23 @@ app = typer.Typer(
 
 
 def _add_verbs() -> None:
-    from instruct_mner.cli import convert, demo, env, evaluate, finetune, init, merge, synth, tag, validate
+    from instruct_mner.cli import (
+        calibrate,
+        context,
+        convert,
+        demo,
+        env,
+        evaluate,
+        finetune,
+        init,
+        merge,
+        synth,
+        tag,
+        validate,
+    )
 
-    for verb in (init, synth, validate, convert, finetune, tag, evaluate, merge, demo, env):
+    verbs = (init, synth, validate, convert, context, finetune, tag, calibrate, evaluate, merge, demo, env)
+    for verb in verbs:
         app.command(verb.__name__.rpartition(".")[2])(verb.run)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,7 +38,9 @@ def run(
         str | None,
         typer.Argument(metavar="[INPUT]", help="DATA (a path or format:path), or - for JSONL on standard input."),
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", help="JSONL to write; - is standard output.")] = "-",
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to write, JSONL or .parquet; - is standard output.")
+    ] = "-",
     text: Annotated[str | None, typer.Option(help="One post, instead of INPUT.")] = None,
     image: Annotated[Path | None, typer.Option(help="Its picture.")] = None,
     model: Annotated[
@@ -49,6 +51,12 @@ def run(
     endpoint: Annotated[
         str | None,
         typer.Option(metavar="URL", help="A server with OpenAI's API; its key, if any, in OPENAI_API_KEY."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="transformers, or ray: the same on workers of as many machines as RAY_ADDRESS has.")
+    ] = "transformers",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray: so many; default: one a GPU, or one a machine without any.")
     ] = None,
     labels: Annotated[
         str | None,
@@ -68,19 +76,27 @@ def run(
     examples: Annotated[
         str | None, typer.Option(metavar="DATA", help="Annotated posts to show a model that was not tuned.")
     ] = None,
-    num_examples: Annotated[int, typer.Option(min=1, help="The first so many of them.")] = 4,
+    num_examples: Annotated[int, typer.Option(min=1, help="So many of them.")] = 4,
+    choose: Annotated[
+        Literal["first", "nearest"],
+        typer.Option(help="Which: the first, or for each post those most like it (a server: by words alone)."),
+    ] = "first",
     context: Annotated[
         bool | None, typer.Option(help="Show captions, tags and OCR of the pictures; default: as tuned.")
     ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out entities of lower confidence (see calibrate).")
+    ] = 0.0,
     constraint: Annotated[
         Constraint, typer.Option(help="Endpoint: grammar (vLLM), schema (JSON answers on other servers) or none.")
     ] = Constraint.grammar,
     concurrency: Annotated[int, typer.Option(min=1, help="Endpoint: requests at once.")] = 8,
     scores: Annotated[bool, typer.Option(help="Endpoint: ask for log-probabilities; without, scores are 1.")] = True,
 ) -> None:
-    """Find the entities of posts; JSONL in and out."""
+    """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
     from instruct_mner.errors import ConfigError
-    from instruct_mner.tag_command import Asked, Source, tag
+    from instruct_mner.tag_command import Asked, tag
+    from instruct_mner.tag_source import Source
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")
@@ -89,6 +105,6 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained,
+        batch_size, constrained, threshold, choose, engine,
     )  # fmt: skip
-    tag(source, asked, output=output, labels=labels)
+    tag(source, asked, output=output, labels=labels, workers=workers)

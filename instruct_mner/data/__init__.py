@@ -1,8 +1,8 @@
 """Data sets: files of any known format to ``Example`` records.
 
-DATA is a path, or ``format:path``: ``conll:``, ``gmner:``, ``fmnerg:``, ``cmner:``, ``jsonl:``, ``hub:``. A folder
-holds splits (``train``, ``dev`` or ``valid``, ``test``); a file is one split. ``hub:`` is a folder or a name of Hugging
-Face ``datasets``, with ``#split`` for one of its splits.
+DATA is a path, or ``format:path``: ``conll:``, ``gmner:``, ``fmnerg:``, ``cmner:``, ``jsonl:``, ``parquet:``, ``hub:``.
+A folder holds splits (``train``, ``dev`` or ``valid``, ``test``); a file is one split. ``hub:`` is a folder or a name
+of Hugging Face ``datasets``, with ``#split`` for one of its splits.
 """
 
 from __future__ import annotations

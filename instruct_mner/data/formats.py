@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl
+from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet
 from instruct_mner.data.bio import is_tag
 from instruct_mner.data.dataset import Reader
 from instruct_mner.errors import ConfigError, DataError, suggest
@@ -36,6 +36,7 @@ FORMATS = {
     "fmnerg": Format(fmnerg.read, "{}.txt"),
     "cmner": Format(cmner.read, "{}.txt"),
     "jsonl": Format(jsonl.read, "{}.jsonl"),
+    "parquet": Format(parquet.read, "{}.parquet"),
     "hub": Format(hub.read, hub.find_splits),
 }
 """All known formats; a new one is a file with a reader and a line here."""
@@ -72,8 +73,8 @@ def _parse(data: str) -> tuple[str | None, Path]:
 
 
 def _sniff(path: Path) -> str:
-    if path.suffix == ".jsonl":
-        return "jsonl"
+    if path.suffix in {".jsonl", ".parquet"}:
+        return path.suffix.removeprefix(".")
     if path.suffix == ".txt":
         return _sniff_columns(path)
     raise ConfigError(

@@ -12,61 +12,30 @@ empty.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
-from instruct_mner.files import decode_lines, read_bytes, replacing
-from instruct_mner.offsets import Segmentation
-from instruct_mner.problems import reasons
+from instruct_mner.data.dataset import Reading, ReadOptions
+from instruct_mner.data.rows import Row, collect, parse_row
+from instruct_mner.files import replacing, stream_lines
 from instruct_mner.records import Example
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
-    """Reads one file; see ``Reader``. Spans are stored as such, so ``decode`` has nothing to choose."""
-    content = read_bytes(path)
-    lines, problems = decode_lines(content, path)
-    examples: list[Example] = []
-    line_of_id: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip(" "):
-            continue
-        try:
-            example = Example.model_validate_json(line)
-        except ValidationError as error:
-            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Example)]
-            continue
-        if line_of_id.setdefault(example.id, number) != number:
-            first = line_of_id[example.id]
-            problems.append(
-                f"{path}:{number}: id {example.id!r} stands already in line {first}; give each post an id of its own"
-            )
-            continue
-        examples.append(example)
-    if not examples and not problems:
-        problems.append(f"{path}:1: the file holds no post; expected one JSON object a line")
-    root = path.parent if options.images is None else picture_folder(path.parent, options.images)
-    dataset = Dataset(
-        name=dataset_name(path.parent, path.stem),
-        format="jsonl",
-        path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
-        examples=tuple(examples),
-        image_root=root,
-        missing_images=missing_pictures(examples, root),
-        segmentation=_segmentation(examples),
-    )
-    return Reading(dataset, tuple(problems))
+    """Reads one file; see ``Reader``."""
+    return collect("jsonl", path, options, rows(path))
 
 
-def _segmentation(examples: Sequence[Example]) -> Segmentation:
-    """``characters`` where the text of every post is its tokens joined with nothing, as in a CMNER set converted."""
-    tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
-    joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
-    return "characters" if tokenised and joined else "words"
+def rows(path: Path, position: int = 0) -> Iterator[Row]:
+    """Its rows, from the line that begins at a byte."""
+    for line in stream_lines(path, position):
+        problems = () if line.problem is None else (line.problem,)
+        if line.fatal:
+            yield Row(line.number, line.offset, None, problems)
+        elif line.text.strip(" "):
+            parse = partial(Example.model_validate_json, line.text)
+            yield parse_row(parse, path, line.number, line.offset, problems)
 
 
 def write_jsonl(path: Path, examples: Iterable[Example]) -> None:

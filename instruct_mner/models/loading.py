@@ -117,6 +117,27 @@ def load_model(
     return LoadedModel(model, processor, family, name, getattr(config, "_commit_hash", None))
 
 
+def describe_model(name: str) -> LoadedModel:
+    """Family and processor of a base model, without its weights.
+
+    Raises:
+        ModelError: It is not there, or of a family that is not supported.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    try:
+        config = AutoConfig.from_pretrained(name)
+        family = find_family(config.model_type)
+        processor = AutoProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
+            "files is needed)"
+        ) from error
+    return LoadedModel(None, processor, family, name, getattr(config, "_commit_hash", None))
+
+
 def _nf4(family: Family) -> Any:
     """The 4-bit form of the QLoRA paper; vision tower, projector and output embedding stay as they are.
 

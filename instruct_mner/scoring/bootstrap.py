@@ -130,10 +130,10 @@ def intervals(tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = D
     if not tallies:
         return []
     samples = resample_f1(tallies, seed=seed, num_resamples=num_resamples)
-    return [_interval(column[~np.isnan(column)]) for column in samples.T]
+    return [interval_of(column[~np.isnan(column)]) for column in samples.T]
 
 
-def _interval(samples: FloatArray) -> Interval:
+def interval_of(samples: FloatArray) -> Interval:
     """That of the draws in which there was something to score: a rare type is missing from many of them."""
     if samples.size == 0:
         return Interval(0.0, 0.0, 0.0)

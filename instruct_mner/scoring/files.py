@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from instruct_mner.data import Decode, LabelColumn, load_split
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
+from instruct_mner.prediction_tables import read_table
 from instruct_mner.problems import reasons
 from instruct_mner.records import Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
@@ -20,11 +21,13 @@ from instruct_mner.scoring.spans import Match
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Reads JSONL of predictions, as ``tag`` writes it.
+    """Reads JSONL or Parquet of predictions, as ``tag`` writes it.
 
     Raises:
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
+    if path.suffix == ".parquet":
+        return list(read_table(path))
     predictions, problems = [], []
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():

@@ -163,3 +163,44 @@ def test_baselines_of_pictures(tiny_models, tmp_path) -> None:
         picture.unlink()
     none = run(*arguments, "none")  # what is not shown is not missed
     assert len({own, shuffled, none}) == 3
+
+
+def test_the_nearest_examples(tiny_models, tmp_path, monkeypatch) -> None:
+    """A post finds examples among the others, never itself, and the same ones alone as among others."""
+    from instruct_mner.engines.transformers import TransformersEngine
+
+    posts = make_posts(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked: dict[str, str] = {}
+    original = TransformersEngine.generate
+
+    def listening(self, requests, **keywords):
+        for request in requests:
+            content = request.messages[0]["content"]
+            asked[content[-1]["text"].strip().removeprefix("Post: ")] = content[0]["text"]
+        return original(self, requests, **keywords)
+
+    monkeypatch.setattr(TransformersEngine, "generate", listening)
+    arguments = ("--model", tiny_models("idefics3"), "--labels", "PER,LOC,ORG,MISC", "--examples", posts)
+    many = run(posts, *arguments, "--num-examples", 2, "--choose", "nearest")
+    assert [json.loads(line)["id"] for line in many.split("\n")[:-1]] == [f"post-{n}" for n in range(6)]
+    assert len(asked) == 6
+    for text, instruction in asked.items():
+        assert instruction.count("\nAnswer:\n") == 2
+        assert f"Post: {text}\n" not in instruction
+    before = dict(asked)
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1
+    run(
+        "--text",
+        "Acme opens in Lagos",
+        "--image",
+        tmp_path / "2.png",
+        *arguments,
+        "--num-examples",
+        2,
+        "--choose",
+        "nearest",
+    )
+    assert asked == before
+    with pytest.raises(ConfigError, match="outside the label set"):
+        run(posts, *arguments, "--labels", "PER", "--choose", "nearest")

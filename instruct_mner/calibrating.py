@@ -1,0 +1,131 @@
+"""What ``instruct-mner calibrate`` does: tags annotated posts, fits a temperature, writes it into ``mner.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from instruct_mner.asking import tuned_folder
+from instruct_mner.data import Dataset, MissingImage, load_split
+from instruct_mner.data.leaks import shown_name
+from instruct_mner.errors import DataError, ModelError
+from instruct_mner.files import check_place
+from instruct_mner.manifest import FILE_NAME, Calibration, Manifest
+from instruct_mner.quiet import quiet_libraries
+from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
+from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
+from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
+from instruct_mner.scoring.spans import pair_posts
+from instruct_mner.tag_command import Asked
+from instruct_mner.tagging import Tagger
+
+PLOT_NAME = "reliability.png"
+
+
+@dataclass(frozen=True)
+class Posts:
+    """Which posts are tagged: DATA, where their pictures lie, whether posts without them are kept as text."""
+
+    data: str
+    images: Path | None = None
+    text_where_missing: bool = False
+
+    def load(self) -> Dataset:
+        """Those that are annotated.
+
+        Raises:
+            DataError: There are none.
+        """
+        missing_image: MissingImage = "text" if self.text_where_missing else "error"
+        dataset = load_split(self.data, images=self.images, missing_image=missing_image)
+        annotated = tuple(example for example in dataset.examples if example.entities is not None)
+        if not annotated:
+            raise DataError(f"{dataset.path}: no post is annotated, nothing can be fitted; give posts with gold")
+        return replace(dataset, examples=annotated)
+
+
+def calibrate(
+    asked: Asked,
+    dev: Posts,
+    *,
+    held_out: Posts | None = None,
+    plot: Path | None = None,
+    seed: int = 0,
+    num_resamples: int = DEFAULT_NUM_RESAMPLES,
+) -> CalibrationReport:
+    """Fits one temperature on the logit of the score, and writes it into the manifest of a tuned model.
+
+    Args:
+        asked: The adapter, and what runs it.
+        dev: Annotated posts that the model was not trained on.
+        held_out: Posts on which the change is measured; without them, those that it was fitted on.
+        plot: The reliability plot; without it, ``reliability.png`` beside ``mner.json``.
+        seed: Of the bootstrap.
+        num_resamples: Draws of posts.
+
+    Raises:
+        MnerError: The model or the posts cannot be used, or there is nothing to fit.
+    """
+    folder = None if asked.adapter is None else tuned_folder(asked.adapter)
+    if folder is None:
+        raise ModelError(f"{asked.adapter} holds no adapter; name the run folder that 'finetune' made")
+    manifest, prompt = Manifest.load(folder)
+    plot = plot or folder / PLOT_NAME
+    check_place(plot)
+    fitted_on = dev.load()
+    measured_on = fitted_on if held_out is None else held_out.load()
+    _refuse_training_data(manifest, fitted_on)
+    quiet_libraries()
+    local = asked.of_one_process()
+    tagger = local.tagger(())
+    tagger.manifest = tagger.manifest.model_copy(update={"calibration": None})
+    judged = _judge(tagger, fitted_on)
+    temperature = fit_temperature(judged)
+    shown = judged if held_out is None else _judge(tagger, measured_on)
+    if not len(shown.scores):
+        raise DataError(f"{measured_on.path}: no entity was predicted, nothing can be measured; give more posts")
+    report = CalibrationReport(
+        temperature=temperature,
+        fitted_on=shown_name(fitted_on),
+        measured_on=shown_name(measured_on),
+        num_posts=shown.num_posts,
+        num_entities=len(shown.scores),
+        num_right=int(shown.right.sum()),
+        before=measure(shown, seed=seed, num_resamples=num_resamples),
+        after=measure(shown.with_temperature(temperature), seed=seed, num_resamples=num_resamples),
+        manifest=folder / FILE_NAME,
+        plot=plot,
+    )
+    plot_reliability(report)
+    calibration = Calibration(
+        temperature=temperature,
+        engine=local.engine,
+        dataset=report.fitted_on,
+        sha256=fitted_on.sha256,
+        num_entities=len(judged.scores),
+    )
+    manifest.model_copy(update={"calibration": calibration}).save(folder, prompt)
+    return report
+
+
+def _refuse_training_data(manifest: Manifest, dataset: Dataset) -> None:
+    if any(stamp.role == "train" and stamp.sha256 == dataset.sha256 for stamp in manifest.datasets):
+        raise DataError(
+            f"{dataset.path}: the model was trained on these posts, on which it is surer than on others; give posts "
+            "that it has not seen, such as those of dev"
+        )
+
+
+def _judge(tagger: Tagger, dataset: Dataset) -> Judged:
+    console = Console(stderr=True)
+    predictions = track(
+        tagger.predict(dataset.examples, dataset.picture_paths),
+        f"tagging {dataset.name}",
+        total=len(dataset.examples),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    return judge(pair_posts(dataset.examples, list(predictions)))

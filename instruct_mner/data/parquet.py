@@ -1,0 +1,93 @@
+"""Parquet, one post a row, with the fields of ``Example`` as columns; what is null is left out.
+
+The columns of a file of posts (``text`` and an ``id``, a string or a whole number, are all that is asked for)::
+
+    id: string, text: string, images: list<string>,
+    entities: list<struct<start: int64, end: int64, text: string, label: string,
+                          boxes: list<struct<image: int64, box: list<double>>>>>
+
+Data sets of the Hugging Face hub, which hold their pictures themselves, are another format: ``hub:``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.data.dataset import Reading, ReadOptions
+from instruct_mner.data.rows import Row, collect, parse_row
+from instruct_mner.errors import DataError
+from instruct_mner.files import opened
+from instruct_mner.records import Example
+
+# Rows that are held at once.
+_BATCH = 256
+
+
+def read(path: Path, options: ReadOptions) -> Reading:
+    """Reads one file; see ``Reader``."""
+    try:
+        return collect("parquet", path, options, rows(path))
+    except DataError as error:
+        if path.is_file():  # cut, or no Parquet: as any other problem of a file
+            empty = collect("parquet", path, options, iter(()))
+            return Reading(empty.dataset, (str(error),))
+        raise
+
+
+def rows(path: Path, position: int = 0) -> Iterator[Row]:
+    """Its rows, from a row on, counted from 0.
+
+    Raises:
+        DataError: It cannot be read as Parquet.
+    """
+    for number, values in enumerate(stream_values(path, position), start=position):
+        yield parse_row(partial(Example.model_validate, values), path, number + 1, number)
+
+
+def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file as dictionaries without what is null, from a row on; few are held at once.
+
+    Raises:
+        DataError: It cannot be read as Parquet.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with opened(path) as raw:
+        try:
+            # A group of rows is read piece by piece, not ahead.
+            file = parquet.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20)
+            groups, skipped = _groups_from(file.metadata, first)
+            to_skip = first - skipped
+            for batch in file.iter_batches(batch_size=_BATCH, row_groups=groups):
+                if to_skip >= len(batch):
+                    to_skip -= len(batch)
+                    continue
+                for values in batch.slice(to_skip).to_pylist():
+                    yield _without_null(values)
+                to_skip = 0
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).split("\n")[0]
+            raise DataError(f"{path}: cannot be read as Parquet: {reason}; is it cut, or another format?") from None
+
+
+def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:
+    """Groups that hold rows from one on, and how many rows the groups before them hold."""
+    before = 0
+    for group in range(metadata.num_row_groups):
+        rows_of_group = metadata.row_group(group).num_rows
+        if before + rows_of_group > first:
+            return list(range(group, metadata.num_row_groups)), before
+        before += rows_of_group
+    return [], before
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_null(inner) for inner in value]
+    return value

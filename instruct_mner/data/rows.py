@@ -1,0 +1,107 @@
+"""Files of one post a row, JSONL or Parquet: read row by row, from any place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.files import opened
+from instruct_mner.offsets import Segmentation
+from instruct_mner.problems import reasons
+from instruct_mner.records import Example
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a file.
+
+    Attributes:
+        number: From 1; of a line, where rows are lines.
+        position: From which it can be read again: a byte of JSONL, a row of Parquet.
+        example: The post; ``None`` where it is wrong.
+        problems: Why, each as ``file:number: reason``.
+    """
+
+    number: int
+    position: int
+    example: Example | None
+    problems: tuple[str, ...] = ()
+
+
+Rows = Callable[[Path, int], Iterator[Row]]
+"""Reads the rows of a file from a position on."""
+
+
+def parse_row(
+    parse: Callable[[], Example], path: Path, number: int, position: int, problems: tuple[str, ...] = ()
+) -> Row:
+    """A row from what makes its post, with what is wrong in it."""
+    try:
+        return Row(number, position, parse(), problems)
+    except ValidationError as error:
+        wrong = (f"{path}:{number}: {reason}" for reason in reasons(error, Example))
+        return Row(number, position, None, (*problems, *wrong))
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file, which is not held in memory."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def picture_root(path: Path, images: Path | None) -> Path | None:
+    """Pictures lie relative to the file, unless a folder is given."""
+    return path.parent if images is None else picture_folder(path.parent, images)
+
+
+def said_twice(path: Path, number: int, first: int, identifier: str) -> str:
+    """The problem of an id that two rows have."""
+    return f"{path}:{number}: id {identifier!r} stands already in line {first}; give each post an id of its own"
+
+
+def no_post(path: Path, form: str) -> str:
+    """The problem of a file without rows."""
+    expected = "one JSON object a line" if form == "jsonl" else "one post a row"
+    return f"{path}:1: the file holds no post; expected {expected}"
+
+
+def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) -> Reading:
+    """All rows of a file as a data set; see ``Reader``. Spans are stored as such, so ``decode`` chooses nothing."""
+    examples: list[Example] = []
+    problems: list[str] = []
+    line_of_id: dict[str, int] = {}
+    for row in rows:
+        problems += row.problems
+        if row.example is None:
+            continue
+        first = line_of_id.setdefault(row.example.id, row.number)
+        if first != row.number:
+            problems.append(said_twice(path, row.number, first, row.example.id))
+        else:
+            examples.append(row.example)
+    if not examples and not problems:
+        problems.append(no_post(path, form))
+    root = picture_root(path, options.images)
+    dataset = Dataset(
+        name=dataset_name(path.parent, path.stem),
+        format=form,
+        path=path,
+        sha256=file_sha256(path),
+        examples=tuple(examples),
+        image_root=root,
+        missing_images=missing_pictures(examples, root),
+        segmentation=_segmentation(examples),
+    )
+    return Reading(dataset, tuple(problems))
+
+
+def _segmentation(examples: Sequence[Example]) -> Segmentation:
+    """``characters`` where the text of every post is its tokens joined with nothing, as in a CMNER set converted."""
+    tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
+    joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
+    return "characters" if tokenised and joined else "words"

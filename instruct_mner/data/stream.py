@@ -1,0 +1,227 @@
+"""Posts for tagging: of a file that is read as it is needed, or of a data set in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from instruct_mner.data import jsonl, parquet
+from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, said_twice
+from instruct_mner.errors import DataError, listing
+from instruct_mner.records import Example
+
+STREAMED: dict[str, Rows] = {"jsonl": jsonl.rows, "parquet": parquet.rows}
+"""Formats that are read row by row."""
+
+
+class Posts(Protocol):
+    """Posts that are tagged; may be sent to other processes.
+
+    Attributes:
+        sha256: Of all that they were made from.
+        num_posts: How many there are.
+        num_missing: Pictures that are not there.
+    """
+
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+
+    @property
+    def num_posts(self) -> int: ...  # noqa: D102
+
+    @property
+    def num_missing(self) -> int: ...  # noqa: D102
+
+    def posts(self, first: int = 0) -> Iterator[Example]:
+        """The posts from one on, counted from 0, in their order."""
+
+    def picture_paths(self, example: Example) -> Sequence[Path]:
+        """Where the pictures of a post lie that it is shown with."""
+
+
+@dataclass(frozen=True)
+class HeldPosts:
+    """Posts of a data set in memory; ``pictures`` says which they are shown with."""
+
+    dataset: Dataset
+    pictures: Callable[[Example], Sequence[Path]]
+
+    @property
+    def sha256(self) -> str:
+        """Of the data set."""
+        return self.dataset.sha256
+
+    @property
+    def num_posts(self) -> int:
+        """Of the data set."""
+        return len(self.dataset.examples)
+
+    @property
+    def num_missing(self) -> int:
+        """Of the data set."""
+        return len(self.dataset.missing_images)
+
+    def posts(self, first: int = 0) -> Iterator[Example]:
+        """The posts from one on."""
+        return iter(self.dataset.examples[first:])
+
+    def picture_paths(self, example: Example) -> Sequence[Path]:
+        """Where its pictures lie."""
+        return self.pictures(example)
+
+
+@dataclass(frozen=True)
+class StreamedPosts:
+    """Posts of a file that was looked through once, and is read again as they are needed.
+
+    Attributes:
+        path: The file.
+        form: A key of ``STREAMED``.
+        sha256: Of the file.
+        num_posts: Posts, without those that are left out because a picture is missing.
+        image_root: Where pictures are looked for.
+        missing_image: What is done about posts whose pictures are not there.
+        show_pictures: Whether posts are shown with theirs.
+        every: Posts between two marks.
+        marks: Position in the file of every so manieth post.
+        num_missing: Pictures that are not there.
+    """
+
+    path: Path
+    form: str
+    sha256: str
+    num_posts: int
+    image_root: Path | None
+    missing_image: MissingImage
+    show_pictures: bool
+    every: int
+    marks: Sequence[int] = field(repr=False)
+    num_missing: int = 0
+
+    def posts(self, first: int = 0) -> Iterator[Example]:
+        """The posts from one on."""
+        if first >= self.num_posts:
+            return
+        rows = STREAMED[self.form](self.path, self.marks[first // self.every])
+        kept = (example for row in rows if (example := self._kept(row)) is not None)
+        yield from islice(kept, first % self.every, None)
+
+    def picture_paths(self, example: Example) -> Sequence[Path]:
+        """Where its pictures lie."""
+        root = self.image_root
+        return () if root is None or not self.show_pictures else tuple(root / name for name in example.images)
+
+    def _kept(self, row: Row) -> Example | None:
+        if row.example is None:
+            raise DataError(f"{self.path} has changed while it was read:\n{listing(row.problems)}")
+        return _treated(row.example, self.image_root, self.missing_image)
+
+
+def _treated(example: Example, root: Path | None, how: MissingImage) -> Example | None:
+    """The post after its missing pictures were seen to; ``None`` where it is left out. See ``without_missing``."""
+    if how in {"error", "keep"} or all(_is_there(root, name) for name in example.images):
+        return example
+    return None if how == "skip" else example.without_images()
+
+
+def _is_there(root: Path | None, name: str) -> bool:
+    return root is not None and (root / name).is_file()
+
+
+def look_through(
+    path: Path, form: str, *, images: Path | None, missing_image: MissingImage, show_pictures: bool, every: int
+) -> StreamedPosts:
+    """Reads a file once, so that all that is wrong in it is said before a model is loaded. Few rows are held at once.
+
+    Args:
+        path: The file.
+        form: A key of ``STREAMED``.
+        images: Folder of the pictures; without it, that of the file.
+        missing_image: As of :func:`~instruct_mner.data.load`.
+        show_pictures: Whether posts are shown with their pictures.
+        every: How many posts lie between two places from which the file can be read.
+
+    Raises:
+        ConfigError: There is no such folder of pictures.
+        DataError: Anything wrong in the file; all of it at once.
+    """
+    root = picture_root(path, images)
+    seen = _Seen(root)
+    marks, num_posts, problems = array("q"), 0, list[str]()
+    for row in STREAMED[form](path, 0):
+        problems += row.problems
+        if row.example is None:
+            continue
+        seen.add(row.example)
+        if _treated(row.example, root, missing_image) is not None:
+            if num_posts % every == 0:
+                marks.append(row.position)
+            num_posts += 1
+    problems += seen.repeated(path, form)
+    if not seen.ids and not problems:
+        problems.append(no_post(path, form))
+    if missing_image == "error" and seen.num_missing:
+        problems.append(seen.missing_report(path))
+    if problems:
+        raise DataError(f"{path} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
+    return StreamedPosts(
+        path, form, file_sha256(path), num_posts, root, missing_image, show_pictures, every, marks, seen.num_missing
+    )
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+class _Seen:
+    """What is remembered of every post: eight bytes for its id, and for each name of a picture."""
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root
+        self.ids = array("Q")
+        self._named, self._missing = array("Q"), array("Q")
+        self._first_missing: list[str] = []
+
+    def add(self, example: Example) -> None:
+        self.ids.append(_hash(example.id))
+        for name in example.images:
+            self._named.append(_hash(name))
+            if not _is_there(self._root, name):
+                self._missing.append(_hash(name))
+                if len(self._first_missing) <= 3 and name not in self._first_missing:
+                    self._first_missing.append(name)
+
+    @property
+    def num_missing(self) -> int:
+        """Pictures that are not there, each counted once."""
+        return len(np.unique(np.asarray(self._missing)))
+
+    def missing_report(self, path: Path) -> str:
+        """See ``Dataset.missing_report``."""
+        first = ", ".join(self._first_missing[:3]) + (", …" if len(self._first_missing) > 3 else "")
+        return (
+            f"{path}: {self.num_missing} of {len(np.unique(np.asarray(self._named)))} pictures are missing ({first}): "
+            f"not in {self._root}; give --images DIR, or --missing-image text to keep such posts as text, skip to "
+            "leave them out"
+        )
+
+    def repeated(self, path: Path, form: str) -> list[str]:
+        """The problems of ids that are given twice; only where hashes are equal is the file read again."""
+        hashes, counts = np.unique(np.asarray(self.ids), return_counts=True)
+        suspected = set(hashes[counts > 1].tolist())
+        problems: list[str] = []
+        line_of_id: dict[str, int] = {}
+        for row in STREAMED[form](path, 0) if suspected else ():
+            if row.example is not None and _hash(row.example.id) in suspected:
+                first = line_of_id.setdefault(row.example.id, row.number)
+                if first != row.number:
+                    problems.append(said_twice(path, row.number, first, row.example.id))
+        return problems

@@ -1,0 +1,166 @@
+"""Tagging on Ray Data: the same windows of posts as in one process, on workers of as many machines as there are.
+
+Only numbers of windows travel to the workers, and predictions back: files of posts, pictures and models must be
+reachable under the same paths on every machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner import errors
+from instruct_mner.data.stream import Posts
+from instruct_mner.errors import ConfigError, MnerError
+from instruct_mner.quiet import quiet_libraries
+from instruct_mner.records import LabelSet, Prediction
+
+if TYPE_CHECKING:
+    from instruct_mner.tag_command import Asked
+
+# Blocks of windows that are handed out; a window that is done is written down once its block is.
+_MOST_BLOCKS = 4096
+# All that travels is numbers and predictions.
+_OBJECT_STORE_BYTES = 200 * 1024**2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker does.
+
+    Attributes:
+        asked: The engine of one worker, and how it is asked.
+        posts: All posts.
+        labels: Other labels than those of the tuning.
+        window: Posts that are batched together.
+        num_workers: How many there are; ``None``: one a GPU, or one a machine where there is none.
+    """
+
+    asked: Asked
+    posts: Posts
+    labels: LabelSet | None
+    window: int
+    num_workers: int | None = None
+
+
+class _Worker:
+    """Holds a tagger, and tags windows of posts with it."""
+
+    def __init__(self, job: Job) -> None:
+        quiet_libraries()
+        self._job = job
+        self._error: MnerError | None = None
+        try:
+            self._tagger = job.asked.tagger(job.asked.shown())
+        except MnerError as error:
+            self._error = error
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Lines of predictions; or, in their place, what the user must mend, which Ray would try again and again."""
+        try:
+            if self._error is not None:
+                raise self._error
+            lines = [line for number in batch["window"].tolist() for line in self._tag(int(number))]
+        except MnerError as error:
+            return {"line": [str(error)], "error": [type(error).__name__]}
+        return {"line": lines, "error": [""] * len(lines)}
+
+    def _tag(self, number: int) -> Iterator[str]:
+        job = self._job
+        posts = islice(job.posts.posts(number * job.window), job.window)
+        threshold = job.asked.threshold
+        for prediction in self._tagger.predict(posts, job.posts.picture_paths, job.labels, threshold=threshold):
+            yield prediction.model_dump_json(exclude_none=True)
+
+
+def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
+    """Tags posts on all workers.
+
+    A worker may die as often as it will: Ray Data starts it again, and gives its windows out again.
+
+    Args:
+        job: What is to be done.
+        first: The first post of a window, counted from 0.
+
+    Yields:
+        The predictions, in the order of the posts.
+
+    Raises:
+        ConfigError: Ray is not installed, or has fewer places than workers are asked for.
+        MnerError: What a worker said that the user must mend.
+    """
+    with _ray(job) as ray:
+        num_workers, resources = places_of(job, ray.cluster_resources())
+        windows = range(first // job.window, -(-job.posts.num_posts // job.window))
+        found = ray.data.from_items(
+            [{"window": number} for number in windows], override_num_blocks=min(len(windows), _MOST_BLOCKS)
+        ).map_batches(
+            _Worker,
+            batch_size=1,
+            fn_constructor_args=(job,),
+            compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(windows)), max_tasks_in_flight_per_actor=2),
+            **resources,
+        )
+        for row in found.iter_rows():
+            yield _prediction(row)
+
+
+@contextmanager
+def _ray(job: Job) -> Iterator[Any]:
+    """Ray, of the cluster that ``RAY_ADDRESS`` names, or else started on this machine and ended afterwards."""
+    # Nothing is told to anybody, and of what Ray does itself only errors to the user.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ConfigError("--engine ray needs Ray: pip install 'instruct-mner[ray]'") from None
+    started = not ray.is_initialized()
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if started and os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+    elif started:
+        places = max(job.num_workers or 1, os.cpu_count() or 1)
+        ray.init(num_cpus=places, include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES, **quiet)
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _prediction(row: dict[str, str]) -> Prediction:
+    """What a worker found, or the error that it met."""
+    if row["error"]:
+        raise getattr(errors, row["error"])(row["line"])
+    return Prediction.model_validate_json(row["line"])
+
+
+def places_of(job: Job, total: dict[str, float]) -> tuple[int, dict[str, float]]:
+    """How many workers, and what each takes: a GPU where there are any and a model is loaded, else a processor.
+
+    Args:
+        job: What is to be done.
+        total: What Ray has, as ``ray.cluster_resources()`` says.
+
+    Raises:
+        ConfigError: It has fewer places than workers are asked for.
+    """
+    machines = sum(name.startswith("node:") and name != "node:__internal_head__" for name in total)
+    needs_gpu = total.get("GPU", 0) > 0 and job.asked.endpoint is None
+    places = int(total["GPU"] if needs_gpu else total.get("CPU", 0))
+    num_workers = job.num_workers or (places if needs_gpu else machines)
+    if num_workers > places:
+        kind = "GPUs" if needs_gpu else "processors"
+        raise ConfigError(f"--workers {num_workers}: Ray has {places} {kind}; ask for fewer, or add machines")
+    return num_workers, {"num_cpus": 0, "num_gpus": 1} if needs_gpu else {"num_cpus": 1}

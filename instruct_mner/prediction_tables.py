@@ -1,0 +1,84 @@
+"""Predictions as Parquet, for who works with tables; the same fields as the lines of JSONL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from instruct_mner.data.parquet import stream_values
+from instruct_mner.errors import DataError, listing
+from instruct_mner.problems import reasons
+from instruct_mner.records import Prediction
+
+# Predictions that are held at once, and a group of rows in the file.
+_ROWS = 1024
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    box = pa.struct([("image", pa.int64()), ("box", pa.list_(pa.float64()))])
+    entity = pa.struct(
+        [
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("text", pa.string()),
+            ("label", pa.string()),
+            ("boxes", pa.list_(box)),
+            ("score", pa.float64()),
+        ]
+    )
+    rejected = pa.struct([(name, pa.int64()) for name in ("malformed", "hallucinated", "unplaceable")])
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("text", pa.string()),
+            ("images", pa.list_(pa.string())),
+            ("entities", pa.list_(entity)),
+            ("rejected", rejected),
+        ]
+    )
+
+
+def write_table(predictions: Iterable[Prediction], path: Path) -> None:
+    """Writes predictions as Parquet; the file appears whole or not at all, and few predictions are held at once.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema, remaining = _schema(), iter(predictions)
+    written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with parquet.ParquetWriter(written, schema) as writer:
+            while rows := [prediction.model_dump(mode="json") for prediction in islice(remaining, _ROWS)]:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        written.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}; choose another place") from None
+    finally:
+        with suppress(OSError):  # there was no such folder
+            written.unlink(missing_ok=True)
+
+
+def read_table(path: Path) -> Iterator[Prediction]:
+    """Reads predictions that were written as Parquet.
+
+    Raises:
+        DataError: The file cannot be read, or a row is no prediction.
+    """
+    for number, values in enumerate(stream_values(path), start=1):
+        try:
+            yield Prediction.model_validate(values)
+        except ValidationError as error:
+            wrong = listing(f"{path}:{number}: {reason}" for reason in reasons(error, Prediction))
+            raise DataError(f"{path} holds rows that are not predictions:\n{wrong}") from None

@@ -1,0 +1,254 @@
+"""Whether a confidence means what it says: one temperature on its logit, ECE, Brier score.
+
+A confidence is calibrated where, of the entities that bear 0.8, four in five are right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instruct_mner.errors import DataError
+from instruct_mner.records import Example, Prediction
+from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES, Interval, draw_posts, interval_of
+from instruct_mner.scoring.counts import IntArray
+
+FloatArray = NDArray[np.float64]
+
+NUM_BINS = 15
+
+# A probability of exactly 0 or 1 has no logit; these are what float32 can still tell from them.
+_SMALLEST_SCORE = 1e-7
+_COLDEST, _HOTTEST = 1e-2, 1e2
+_MOST_STEPS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predicted entities of annotated posts, as parallel arrays ``(entities,)``.
+
+    Attributes:
+        post: Index of the post of each.
+        scores: Their confidences, in 0..1.
+        right: 1 where start, end and label are those of a gold entity, else 0.
+        num_posts: Posts, those without any predicted entity among them.
+    """
+
+    post: IntArray
+    scores: FloatArray
+    right: FloatArray
+    num_posts: int
+
+    def with_temperature(self, temperature: float) -> Judged:
+        """The same entities with the confidences that a temperature gives."""
+        return Judged(self.post, scaled(self.scores, temperature), self.right, self.num_posts)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval over posts."""
+
+    value: float
+    interval: Interval
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON."""
+        return {"value": self.value, "low": self.interval.low, "high": self.interval.high}
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How far confidences are from the share that is right.
+
+    Attributes:
+        ece: Expected calibration error over bins of equal mass, in 0..1.
+        brier: Mean squared difference of confidence and outcome, in 0..1.
+        confidence: ``(bins,)``, mean confidence of each bin that holds anything.
+        accuracy: ``(bins,)``, share of it that is right.
+        mass: ``(bins,)``, number of its entities.
+    """
+
+    ece: Estimate
+    brier: Estimate
+    confidence: FloatArray
+    accuracy: FloatArray
+    mass: IntArray
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        bins = zip(self.confidence.tolist(), self.accuracy.tolist(), self.mass.tolist(), strict=True)
+        return {
+            "ece": self.ece.to_dict(),
+            "brier": self.brier.to_dict(),
+            "bins": [{"confidence": said, "accuracy": right, "entities": mass} for said, right, mass in bins],
+        }
+
+
+def judge(pairs: Sequence[tuple[Example, Prediction]]) -> Judged:
+    """Compares predicted entities with gold: right where start, end and label are equal.
+
+    What the parser rejected has no confidence, and is not among them.
+
+    Args:
+        pairs: Annotated posts with their predictions, see :func:`~.spans.pair_posts`.
+    """
+    rows = []
+    for number, (example, prediction) in enumerate(pairs):
+        gold = {(entity.start, entity.end, entity.label) for entity in example.gold}
+        rows += [
+            (number, entity.score, (entity.start, entity.end, entity.label) in gold) for entity in prediction.entities
+        ]
+    return Judged(
+        post=np.array([post for post, _, _ in rows], dtype=np.int64),
+        scores=np.array([score for _, score, _ in rows], dtype=np.float64),
+        right=np.array([right for _, _, right in rows], dtype=np.float64),
+        num_posts=len(pairs),
+    )
+
+
+def scaled(scores: FloatArray, temperature: float) -> FloatArray:
+    """``sigmoid(logit(score) / temperature)``; at temperature 1 the scores themselves, to the last bit.
+
+    The order of scores stays, so that nothing that ranks by them changes.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:1706.04599), section 4.2, for the
+    two outcomes right and wrong.
+
+    Args:
+        scores: In 0..1, any shape.
+        temperature: Above 0; above 1 it makes confidences more modest.
+    """
+    if temperature == 1.0:
+        return scores
+    return _sigmoid(_logits(scores) / temperature)
+
+
+def scaled_score(score: float, temperature: float) -> float:
+    """:func:`scaled` for one score."""
+    return float(scaled(np.array([score]), temperature)[0])
+
+
+def _sigmoid(values: FloatArray) -> FloatArray:
+    chance: FloatArray = np.exp(-np.logaddexp(0, -values))
+    return chance
+
+
+def _logits(scores: FloatArray) -> FloatArray:
+    inner = np.clip(scores, _SMALLEST_SCORE, 1 - _SMALLEST_SCORE)
+    logits: FloatArray = np.log(inner) - np.log1p(-inner)
+    return logits
+
+
+def fit_temperature(judged: Judged) -> float:
+    """The temperature of largest likelihood.
+
+    The negative log-likelihood is convex in ``b = 1 / temperature``, with the slope ``sum z (sigmoid(b z) - right)``
+    over the logits ``z``; its root is found by Newton's method, kept inside a shrinking bracket.
+
+    Raises:
+        DataError: There is nothing to fit: no entities, all of them right or all wrong, or confidences that say
+            nothing of being right.
+    """
+    _check_fit(judged)
+    logits, right = _logits(judged.scores), judged.right
+
+    def slope(sharpness: float) -> tuple[float, float]:
+        chance = _sigmoid(sharpness * logits)
+        return float(logits @ (chance - right)), float((logits**2) @ (chance * (1 - chance)))
+
+    low, high = 1 / _HOTTEST, 1 / _COLDEST
+    if slope(low)[0] >= 0:
+        raise DataError(
+            "nothing to fit: confidences say nothing of being right here (no more often above one half than below), so "
+            "that no temperature makes them true; train longer, or leave them as they are"
+        )
+    if slope(high)[0] <= 0:
+        raise DataError(
+            "nothing to fit: confidence tells all right entities from all wrong ones, so that no temperature is too "
+            "low; give more annotated posts"
+        )
+    sharpness = 1.0
+    for _ in range(_MOST_STEPS):
+        value, curvature = slope(sharpness)
+        low, high = (sharpness, high) if value < 0 else (low, sharpness)
+        step = sharpness - value / curvature if curvature > 0 else low
+        following = step if low < step < high else math.sqrt(low * high)
+        if abs(following - sharpness) <= 1e-12 * sharpness:
+            break
+        sharpness = following
+    return 1 / sharpness
+
+
+def _check_fit(judged: Judged) -> None:
+    num_entities, num_right = len(judged.scores), int(judged.right.sum())
+    if num_entities == 0:
+        raise DataError(f"nothing to fit: no entity was predicted in {judged.num_posts} post(s); give more posts")
+    if num_right in {0, num_entities}:
+        which = "wrong" if num_right == 0 else "right"
+        raise DataError(
+            f"nothing to fit: all {num_entities} predicted entities are {which}; give annotated posts on which the "
+            "model is sometimes right and sometimes wrong, and that it was not trained on"
+        )
+    if np.ptp(judged.scores) == 0 and judged.scores[0] == 1:
+        raise DataError("nothing to fit: all confidences are 1; are log-probabilities switched off (--no-scores)?")
+
+
+def bins_of(scores: FloatArray, num_bins: int = NUM_BINS) -> IntArray:
+    """The bin of each score, ``(entities,)``: bins of equal mass, but equal scores are never parted.
+
+    Source: Nixon et al., Measuring Calibration in Deep Learning, CVPR workshops 2019 (arXiv:1904.01685): equal mass
+    rather than equal width, because nearly all confidences lie near 1.
+    """
+    smaller = np.searchsorted(np.sort(scores), scores, side="left")
+    return (num_bins * smaller // max(len(scores), 1)).astype(np.int64)
+
+
+def measure(judged: Judged, *, seed: int = 0, num_resamples: int = DEFAULT_NUM_RESAMPLES) -> Reliability:
+    """ECE and Brier score with their intervals, and the bins of the reliability plot.
+
+    Posts are drawn with replacement; the bins are those of all posts in every draw. A resampled ECE is larger than the
+    true one on average, as an ECE on few posts is: its interval lies somewhat high.
+
+    Args:
+        judged: At least one entity.
+        seed: Of the draws.
+        num_resamples: Number of draws.
+    """
+    bins = bins_of(judged.scores)
+    gap = judged.right - judged.scores
+    num = int(bins.max()) + 1
+    # Sums of each post, (posts, bins) and (posts,): a draw is then a weighted sum of posts.
+    gaps = np.zeros((judged.num_posts, num))
+    np.add.at(gaps, (judged.post, bins), gap)
+    squares = np.bincount(judged.post, gap**2, judged.num_posts).astype(np.float64)
+    entities = np.bincount(judged.post, minlength=judged.num_posts).astype(np.float64)
+    samples = _resampled(gaps, squares, entities, seed=seed, num_resamples=num_resamples)
+    mass = np.bincount(bins, minlength=num)
+    held = mass > 0
+    total = len(gap)
+    return Reliability(
+        ece=Estimate(float(np.abs(gaps.sum(axis=0)).sum() / total), interval_of(samples[:, 0])),
+        brier=Estimate(float((gap**2).mean()), interval_of(samples[:, 1])),
+        confidence=np.bincount(bins, judged.scores, num)[held] / mass[held],
+        accuracy=np.bincount(bins, judged.right, num)[held] / mass[held],
+        mass=mass[held],
+    )
+
+
+def _resampled(
+    gaps: FloatArray, squares: FloatArray, entities: FloatArray, *, seed: int, num_resamples: int
+) -> FloatArray:
+    """ECE and Brier score of each draw that holds an entity, ``(draws, 2)``."""
+    num_posts = len(entities)
+    chunks = []
+    for drawn in draw_posts(num_posts, seed=seed, num_resamples=num_resamples):
+        cells = drawn + num_posts * np.arange(len(drawn))[:, None]
+        times = np.bincount(cells.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        below = times @ entities
+        sums = np.stack([np.abs(times @ gaps).sum(axis=1), times @ squares], axis=1)
+        chunks.append(sums[below > 0] / below[below > 0, None])
+    return np.concatenate(chunks)

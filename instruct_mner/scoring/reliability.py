@@ -1,0 +1,112 @@
+"""What calibration changed, for people: a table and a reliability plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.files import check_place
+from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """Confidences before and after a temperature.
+
+    Attributes:
+        temperature: That was fitted.
+        fitted_on: Name of the posts that it was fitted on.
+        measured_on: Name of the posts that the numbers are of.
+        num_posts: Of the latter.
+        num_entities: Predicted entities of the latter.
+        num_right: Of these, those that are right.
+        before: Confidences as they were.
+        after: With the temperature.
+        manifest: The file that holds the temperature now.
+        plot: The picture of both.
+    """
+
+    temperature: float
+    fitted_on: str
+    measured_on: str
+    num_posts: int
+    num_entities: int
+    num_right: int
+    before: Reliability
+    after: Reliability
+    manifest: Path
+    plot: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "temperature": self.temperature,
+            "fitted_on": self.fitted_on,
+            "measured_on": self.measured_on,
+            "num_posts": self.num_posts,
+            "num_entities": self.num_entities,
+            "num_right": self.num_right,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+            "manifest": str(self.manifest),
+            "plot": str(self.plot),
+        }
+
+
+def render(report: CalibrationReport) -> RenderableType:
+    """The report for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    same = report.measured_on == report.fitted_on
+    where = f"{report.measured_on}, {'on which it was fitted' if same else f'fitted on {report.fitted_on}'}"
+    table = Table(title=Text(f"confidences on {where}"), title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in (f"ECE, {NUM_BINS} bins of equal mass", "95 %", "Brier score", "95 %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, found in (("before", report.before), ("after", report.after)):
+        table.add_row(name, *_cells(found.ece), *_cells(found.brier))
+    note = (
+        f"temperature {report.temperature:.4f}, written to {report.manifest}; {report.num_entities} predicted entities "
+        f"of {report.num_posts} posts, {report.num_right} right; plot: {report.plot}"
+    )
+    return Group(table, Text(note))
+
+
+def _cells(estimate: Estimate) -> tuple[str, str]:
+    return f"{estimate.value:.4f}", f"{estimate.interval.low:.4f} … {estimate.interval.high:.4f}"
+
+
+def plot_reliability(report: CalibrationReport) -> None:
+    """Draws both sides as a PNG: the share that is right over the confidence, bin by bin.
+
+    Raises:
+        ConfigError: It cannot be written there.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    check_place(report.plot)
+    report.plot.parent.mkdir(parents=True, exist_ok=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained", sharey=True)
+    _draw(left, report.before, "before")
+    _draw(right, report.after, f"after, temperature {report.temperature:.2f}")
+    left.set_ylabel("share that is right")
+    figure.suptitle(f"{report.num_entities} predicted entities of {report.measured_on}")
+    figure.savefig(report.plot, dpi=150, format="png")
+    plt.close(figure)
+
+
+def _draw(axes: Axes, found: Reliability, title: str) -> None:
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    axes.plot(found.confidence, found.accuracy, color="tab:blue", marker="o")
+    axes.vlines(found.confidence, found.confidence, found.accuracy, color="tab:red", linewidth=1)
+    axes.set(title=f"{title}: ECE {found.ece.value:.3f}", xlabel="confidence", xlim=(0, 1), ylim=(0, 1))

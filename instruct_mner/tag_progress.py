@@ -1,0 +1,74 @@
+"""How far a run over posts is: a bar with rate and time left; in a log, a line now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from instruct_mner.records import Prediction, Record
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def report(
+    records: Iterable[Record | None],
+    num_posts: int,
+    console: Console,
+    *,
+    doing: str = "tagging",
+    done: str = "tagged",
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Draws records through to their end, and says how it goes.
+
+    Args:
+        records: ``None`` for each that an earlier run had made, then those of this one.
+        num_posts: All posts.
+        console: Where it is said.
+        doing: What is done to posts.
+        done: What then has been done to them.
+        clock: Seconds; what the rate is measured with.
+    """
+    bar = Progress(
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task(doing, total=num_posts, pace="")
+    rejected = tagged = earlier = 0
+    begun, said = clock(), None
+    with bar:
+        for record in records:
+            if record is None:
+                earlier += 1
+                continue
+            tagged += 1
+            rejected += record.rejected.total if isinstance(record, Prediction) else 0
+            now = clock()
+            pace = describe_pace(tagged, now - begun, num_posts - earlier - tagged)
+            bar.update(task, completed=earlier + tagged, pace=pace)
+            said = now if said is None else said
+            if not console.is_terminal and now - said >= _SECONDS_BETWEEN_LINES:
+                said = now
+                console.print(f"{earlier + tagged}/{num_posts} posts, {pace}")
+    rate = f", {tagged / (clock() - begun):.1f} posts/s" if tagged else ""
+    console.print(
+        f"{tagged} posts {done}{rate}"
+        + (f", {earlier} done before" if earlier else "")
+        + (f"; {rejected} items of answers were rejected" if rejected else "")
+    )
+
+
+def describe_pace(tagged: int, seconds: float, num_left: int) -> str:
+    """``12.5 posts/s, 0:03:20 left``, by the mean of this run, the loading of the model within it."""
+    if seconds <= 0:
+        return ""
+    rate = tagged / seconds
+    return f"{rate:.1f} posts/s, {timedelta(seconds=round(num_left / rate))} left"

@@ -1,0 +1,1 @@
+"""What pictures show, in words: captions, tags of objects, and the text that stands in them."""

@@ -1,0 +1,154 @@
+"""What ``instruct-mner context`` does: puts captions, tags and OCR of pictures into the context of posts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from PIL.Image import Image
+from rich.console import Console
+
+from instruct_mner.data import MissingImage
+from instruct_mner.data.stream import Posts
+from instruct_mner.engines import Engine
+from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.errors import ConfigError
+from instruct_mner.images import open_image
+from instruct_mner.predictions import check_output, fingerprint, write_records
+from instruct_mner.quiet import quiet_libraries
+from instruct_mner.records import Context, Example
+from instruct_mner.tag_progress import report
+from instruct_mner.tag_source import Source
+from instruct_mner.visual.captions import INSTRUCTION, caption
+from instruct_mner.visual.detector import Detector
+from instruct_mner.visual.ocr import Reader
+
+# Posts whose pictures are open at once.
+_WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is said of pictures; fields are those of the command line.
+
+    Attributes:
+        captions: The vision-language model that writes captions; its name there, with an endpoint.
+        endpoint: A server that has it.
+        instruction: What it is asked.
+        tags: The object detector that names objects.
+        least_score: Of an object.
+        most_tags: Of a picture.
+        ocr: Whether text in pictures is read.
+        ocr_languages: Tesseract's names, joined with ``+``.
+        batch_size: Pictures captioned at once.
+    """
+
+    captions: str | None = None
+    endpoint: str | None = None
+    instruction: str = INSTRUCTION
+    tags: str | None = None
+    least_score: float = 0.5
+    most_tags: int = 10
+    ocr: bool = False
+    ocr_languages: str = "eng"
+    batch_size: int = 8
+
+
+class ContextMaker:
+    """Says what pictures show.
+
+    Args:
+        wanted: What of it.
+
+    Raises:
+        MnerError: Nothing is wanted, or a model or program is missing.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        if wanted.captions is None and wanted.tags is None and not wanted.ocr:
+            raise ConfigError("nothing is asked for: give --captions MODEL, --tags DETECTOR, --ocr, or several of them")
+        self._wanted = wanted
+        self._reader = Reader(wanted.ocr_languages) if wanted.ocr else None
+        self._detector = None
+        if wanted.tags is not None:
+            self._detector = Detector(wanted.tags, wanted.least_score, wanted.most_tags)
+        self._engine = self._load_engine()
+
+    def _load_engine(self) -> Engine | None:
+        wanted = self._wanted
+        if wanted.captions is None:
+            if wanted.endpoint is not None:
+                raise ConfigError("--endpoint needs --captions, the name under which the server serves the model")
+            return None
+        if wanted.endpoint is not None:
+            return EndpointEngine(Endpoint(wanted.endpoint, wanted.captions, constraint="none", scores=False))
+        from instruct_mner.engines.transformers import TransformersEngine
+        from instruct_mner.models.loading import load_model
+
+        return TransformersEngine(load_model(wanted.captions), wanted.batch_size)
+
+    def add(self, posts: Sequence[tuple[Example, Sequence[Image]]]) -> list[Example]:
+        """Posts with what is said of their pictures; what is not asked for stays, as do posts without pictures."""
+        pictures = [picture for _, images in posts for picture in images]
+        captions = iter(self._captions(pictures))
+        found = []
+        for example, images in posts:
+            mine = [next(captions) for _ in images]
+            found.append(example.model_copy(update={"context": self._context(example, images, mine)}))
+        return found
+
+    def _captions(self, pictures: Sequence[Image]) -> list[str | None]:
+        if self._engine is None or not pictures:
+            return [None] * len(pictures)
+        return caption(pictures, self._engine, self._wanted.instruction)
+
+    def _context(self, example: Example, images: Sequence[Image], captions: Sequence[str | None]) -> Context | None:
+        if not images:
+            return example.context
+        context = example.context or Context()
+        changed: dict[str, object] = {}
+        if self._engine is not None:
+            changed["caption"] = " ".join(filter(None, captions)) or None
+        if self._detector is not None:
+            changed["tags"] = tuple(dict.fromkeys(tag for image in images for tag in self._detector.tags(image)))
+        if self._reader is not None:
+            changed["ocr"] = " ".join(filter(None, map(self._reader.read, images))) or None
+        return context.model_copy(update=changed)
+
+
+def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None, missing_image: MissingImage) -> None:
+    """Writes DATA as JSONL with the context of its pictures; a run that was killed goes on where it stopped.
+
+    Pictures are named relative to the written file.
+
+    Raises:
+        MnerError: The posts, a model or a program cannot be used, or the output cannot be written.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if output.suffix != ".jsonl":
+        raise ConfigError(f"{output}: the output is JSONL; name a .jsonl file")
+    check_output(output)
+    posts = Source(data, None, None, images, missing_image).load()
+    quiet_libraries()
+    maker = ContextMaker(wanted)
+
+    def make(first: int) -> Iterator[Example]:
+        return _windows(posts, maker, first, output.parent.resolve())
+
+    settings = fingerprint(data=posts.sha256, images=str(images), missing_image=missing_image, wanted=vars(wanted))
+    written = write_records(make, posts.num_posts, output, settings, record=Example, window=_WINDOW)
+    report(written, posts.num_posts, console, doing="describing", done="described")
+    console.print(f"wrote {output}")
+
+
+def _windows(posts: Posts, maker: ContextMaker, first: int, folder: Path) -> Iterator[Example]:
+    remaining = posts.posts(first)
+    while window := list(islice(remaining, _WINDOW)):
+        opened = [(example, [open_image(path) for path in posts.picture_paths(example)]) for example in window]
+        for example in maker.add(opened):
+            paths = posts.picture_paths(example)
+            names = tuple(Path(os.path.relpath(path.resolve(), folder)).as_posix() for path in paths)
+            yield example.model_copy(update={"images": names})

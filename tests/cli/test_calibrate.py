@@ -1,0 +1,132 @@
+"""Calibration of a tiny tuned model, from the command line to the scores that tagging writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_server import chat, serving, token
+from posts import TEXTS
+from runs import QUIET, config_of
+from typer.testing import CliRunner
+
+from instruct_mner.cli import app
+from instruct_mner.data import load_split, write_jsonl
+from instruct_mner.errors import DataError, ModelError
+from instruct_mner.manifest import Manifest
+from instruct_mner.records import Entity, Example, Prediction
+from instruct_mner.scoring import score_spans
+from instruct_mner.scoring.calibration import scaled_score
+from instruct_mner.scoring.files import read_predictions
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_models, tmp_path_factory) -> Path:
+    from instruct_mner.training.config import load_config
+    from instruct_mner.training.finetune import finetune
+
+    folder = tmp_path_factory.mktemp("calibrated")
+    return finetune(load_config(config_of(tiny_models("idefics3"), folder)), QUIET)
+
+
+def write_dev(folder: Path, run_folder: Path) -> Path:
+    """Posts whose gold is what the model is sure of, but for every fourth entity: confidences say something."""
+    posts = [Example(id=f"{number}", text=f"{text} {number}", entities=()) for number in range(5) for text, _ in TEXTS]
+    posts = [post.model_copy(update={"id": f"dev-{index}"}) for index, post in enumerate(posts)]
+    write_jsonl(folder / "plain.jsonl", posts)
+    said = run("tag", folder / "plain.jsonl", "--adapter", run_folder).split("\n")[:-1]
+    predictions = [Prediction.model_validate_json(line) for line in said]
+    scores = sorted(entity.score for prediction in predictions for entity in prediction.entities)
+    assert len(set(scores)) > 5
+    count, examples = 0, []
+    for post, prediction in zip(posts, predictions, strict=True):
+        gold = []
+        for entity in prediction.entities:
+            count += 1
+            if (entity.score >= 0.5) != (count % 4 == 0):
+                gold.append(Entity(start=entity.start, end=entity.end, text=entity.text, label=entity.label))
+        examples.append(post.model_copy(update={"entities": tuple(gold)}))
+    write_jsonl(folder / "dev.jsonl", examples)
+    return folder / "dev.jsonl"
+
+
+def test_from_fit_to_tagging(tuned: Path, tmp_path: Path) -> None:
+    run_folder = Path(shutil.copytree(tuned, tmp_path / "run"))
+    dev = write_dev(tmp_path, run_folder)
+    run("tag", dev, "--adapter", run_folder, "-o", tmp_path / "before.jsonl")
+    report = json.loads(run("calibrate", run_folder, dev, "--json", "--resamples", 200))
+    run("tag", dev, "--adapter", run_folder, "-o", tmp_path / "after.jsonl")
+
+    manifest, _ = Manifest.load(run_folder / "adapter")
+    assert manifest.calibration is not None
+    assert manifest.calibration.temperature == report["temperature"]
+    assert (run_folder / "adapter" / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    before, after = read_predictions(tmp_path / "before.jsonl"), read_predictions(tmp_path / "after.jsonl")
+    entities = [
+        pair
+        for first, second in zip(before, after, strict=True)
+        for pair in zip(first.entities, second.entities, strict=True)
+    ]
+    assert len(entities) == report["num_entities"]
+    for plain, warm in entities:
+        assert (plain.start, plain.end, plain.label) == (warm.start, warm.end, warm.label)
+        assert warm.score == pytest.approx(scaled_score(plain.score, report["temperature"]), abs=1e-6)
+    gold = load_split(str(dev)).examples
+    assert score_spans(gold, before).micro.score == score_spans(gold, after).micro.score
+    assert report["after"]["brier"]["value"] != report["before"]["brier"]["value"]
+
+    again = json.loads(run("calibrate", run_folder, dev, "--json", "--resamples", 200))
+    assert again["temperature"] == pytest.approx(report["temperature"], rel=1e-6)  # never fitted on top of itself
+    table = run("calibrate", run_folder, dev, "--resamples", 50, "--plot", tmp_path / "plots" / "a.png")
+    assert "ECE" in table
+    assert (tmp_path / "plots" / "a.png").is_file()
+
+    kept = run("tag", dev, "--adapter", run_folder, "--threshold", 0.5).split("\n")[:-1]
+    scores = [entity.score for line in kept for entity in Prediction.model_validate_json(line).entities]
+    assert len(scores) == sum(entity.score >= 0.5 for _, entity in entities)
+    assert min(scores, default=1.0) >= 0.5
+
+
+def test_a_servers_confidences_are_of_another_kind(tuned: Path, tmp_path: Path) -> None:
+    """Fitted through the server, they are used for it, and whoever uses them elsewhere is told."""
+    run_folder = Path(shutil.copytree(tuned, tmp_path / "run"))
+    sure, unsure = (Entity(start=0, end=3, text="Ann", label=label) for label in ("PER", "LOC"))
+    examples = [
+        Example(id=f"{number}", text=f"Ann {number}", entities=(sure if number % 3 else unsure,))
+        for number in range(30)
+    ]
+    write_jsonl(tmp_path / "dev.jsonl", examples)
+    answer = " PER: Ann"
+
+    def reply(body, number):
+        return 200, chat(answer, logprobs=[token(answer, -0.05 - 0.01 * (number % 7))])
+
+    with serving(reply) as server:
+        flags = ["--endpoint", server.url, "--model", "m"]
+        report = json.loads(run("calibrate", run_folder, tmp_path / "dev.jsonl", *flags, "--json", "--resamples", 50))
+        [line] = run("tag", "--text", "Ann 1", "--adapter", run_folder, *flags).split("\n")[:-1]
+    assert report["temperature"] > 1  # two thirds are right, where nearly all were said to be
+    assert report["after"]["brier"]["value"] < report["before"]["brier"]["value"]
+    assert json.loads(line)["entities"][0]["score"] == pytest.approx(2 / 3, abs=0.05)
+    result = CliRunner().invoke(app, ["tag", "--text", "Ann", "--adapter", str(run_folder)])
+    assert "calibrated with the engine endpoint" in result.stderr
+
+
+def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:
+    trained_on = tuned.parent / "posts" / "posts.jsonl"
+    with pytest.raises(DataError, match="was trained on these posts"):
+        run("calibrate", tuned, trained_on)
+    write_jsonl(tmp_path / "plain.jsonl", [Example(id="1", text="no gold")])
+    with pytest.raises(DataError, match="no post is annotated"):
+        run("calibrate", tuned, tmp_path / "plain.jsonl")
+    with pytest.raises(ModelError, match="holds no adapter"):
+        run("calibrate", tmp_path, tmp_path / "plain.jsonl")
+    assert not (tuned / "adapter" / "reliability.png").exists()

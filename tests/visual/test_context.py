@@ -1,0 +1,174 @@
+"""Captions, tags and OCR: each alone and together, by real loading code on tiny models, and by Tesseract itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_server import chat, serving
+from huggingface_hub import constants
+from PIL import Image, ImageDraw, ImageFont
+from posts import make_posts
+from typer.testing import CliRunner
+
+from instruct_mner.cli import app
+from instruct_mner.data import load_split
+from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.visual import making
+from instruct_mner.visual.detector import Detector
+from instruct_mner.visual.ocr import Reader
+
+needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is not installed")
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["context", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stderr
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory) -> Path:
+    """A random YOLOS of a few thousand weights, as its makers publish theirs."""
+    import torch
+    from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor
+
+    torch.manual_seed(0)
+    kinds = ["cat", "N/A", "ball", "car", "tree"]
+    config = YolosConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=[64, 96],
+        patch_size=16, num_detection_tokens=12, id2label=dict(enumerate(kinds)),
+        label2id={kind: number for number, kind in enumerate(kinds)},
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("detector")
+    YolosForObjectDetection(config).save_pretrained(folder)
+    YolosImageProcessor(size={"shortest_edge": 64, "longest_edge": 96}).save_pretrained(folder)
+    return folder
+
+
+def picture_of(text: str) -> Image.Image:
+    picture = Image.new("RGB", (460, 120), "white")
+    ImageDraw.Draw(picture).text((20, 30), text, "black", font=ImageFont.load_default(48))
+    return picture
+
+
+def test_tags_are_those_of_the_detector(detector) -> None:
+    picture = Image.effect_noise((90, 60), 90).convert("RGB")
+    every = Detector(str(detector), least_score=0.0, most_tags=99).tags(picture)
+    assert set(every) <= {"cat", "ball", "car", "tree"}  # never N/A
+    assert len(every) == len(set(every)) > 0
+    assert Detector(str(detector), least_score=0.0, most_tags=1).tags(picture) == every[:1]
+    assert Detector(str(detector), least_score=1.0).tags(picture) == ()
+
+
+def test_tags_come_the_surest_first(detector) -> None:
+    import torch
+
+    picture = Image.effect_noise((90, 60), 90).convert("RGB")
+    found = Detector(str(detector), least_score=0.0, most_tags=99)
+    with torch.no_grad():
+        logits = found._model(**found._processor(images=picture, return_tensors="pt")).logits[0]
+    best: dict[str, float] = {}
+    for row in logits.softmax(-1)[:, :-1].tolist():
+        score = max(row)
+        name = found._model.config.id2label[row.index(score)]
+        best[name] = max(best.get(name, 0.0), score)
+    best.pop("N/A", None)
+    assert found.tags(picture) == tuple(sorted(best, key=lambda name: -best[name]))
+
+
+@needs_tesseract
+def test_text_in_pictures() -> None:
+    reader = Reader()
+    assert reader.read(picture_of("OPENING NIGHT")) == "OPENING NIGHT"
+    assert reader.read(Image.new("RGB", (200, 200), "blue")) is None
+    assert reader.read(Image.new("RGB", (2, 2), "blue")) is None
+    with pytest.raises(ConfigError, match="tesseract has no xyz"):
+        Reader("eng+xyz")
+
+
+def test_all_of_it(detector, tiny_models, tmp_path) -> None:
+    posts = make_posts(tmp_path / "in")
+    picture_of("ACME").save(tmp_path / "in" / "2.png")
+    ocr = [] if shutil.which("tesseract") is None else ["--ocr"]
+    out = tmp_path / "out" / "context.jsonl"
+    run(posts, out, "--captions", tiny_models("idefics3"), "--tags", detector, "--least-score", 0, *ocr)
+    before, after = load_split(str(posts)), load_split(str(out))  # whose pictures are found from there
+    assert [post.without_images().model_copy(update={"context": None}) for post in after.examples] == [
+        post.without_images() for post in before.examples
+    ]
+    assert [after.picture_paths(post)[0].resolve() for post in after.examples if post.images] == [
+        before.picture_paths(post)[0].resolve() for post in before.examples if post.images
+    ]
+    for post in after.examples:
+        if not post.images:
+            assert post.context is None
+            continue
+        assert post.context is not None
+        assert post.context.tags
+        assert post.context.caption is None or "\n" not in post.context.caption
+    assert any(post.context and post.context.caption for post in after.examples)
+    if ocr:
+        assert after.examples[2].context.ocr == "ACME"
+
+
+def test_what_is_not_asked_for_stays(detector, tmp_path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
+    said = {"caption": "of before", "tags": ["old"], "ocr": "text"}
+    rows = [{"id": "1", "text": "x", "images": ["a.png", "a.png"], "context": said}, {"id": "2", "text": "y"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with serving(lambda body, number: (200, chat(" a red\n square "))) as server:
+        run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--captions", "m", "--endpoint", server.url)
+        bodies = server.bodies
+    assert len(bodies) == 2
+    assert [part["type"] for part in bodies[0]["messages"][0]["content"]] == ["image_url", "text"]
+    one, two = load_split(str(tmp_path / "b.jsonl")).examples
+    assert one.context is not None
+    assert one.context.model_dump() == {"caption": "a red square a red square", "tags": ("old",), "ocr": "text"}
+    assert two.context is None
+
+
+def test_a_killed_run_goes_on(detector, tmp_path, monkeypatch) -> None:
+    posts = make_posts(tmp_path)
+    monkeypatch.setattr(making, "_WINDOW", 2)
+    run(posts, tmp_path / "whole.jsonl", "--tags", detector, "--least-score", 0)
+    seen: list[int] = []
+    original = Detector.tags
+
+    def dies(self, picture):
+        seen.append(1)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return original(self, picture)
+
+    monkeypatch.setattr(Detector, "tags", dies)
+    arguments = ["context", str(posts), str(tmp_path / "out.jsonl"), "--tags", str(detector), "--least-score", "0"]
+    CliRunner().invoke(app, arguments)
+    assert not (tmp_path / "out.jsonl").exists()
+    assert "2 posts described" in run(*arguments[1:])
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "error", "message"),
+    [
+        ([], ConfigError, "nothing is asked for"),
+        (["--endpoint", "http://127.0.0.1:1"], ConfigError, "nothing is asked for"),
+        (["--tags", "nowhere"], ModelError, "--tags nowhere: cannot be loaded"),
+        (["--tags", "MODEL"], ModelError, "cannot be loaded"),
+    ],
+)
+def test_mistakes(flags, error, message, tiny_models, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    posts = make_posts(tmp_path)
+    given = [str(tiny_models("idefics3")) if flag == "MODEL" else flag for flag in flags]
+    with pytest.raises(error, match=message):
+        run(posts, tmp_path / "out.jsonl", *given)
+    with pytest.raises(ConfigError, match=r"name a \.jsonl file"):
+        run(posts, tmp_path / "out.parquet", *given)
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(DataError, match="1 of 5 pictures are missing"):
+        run(posts, tmp_path / "out.jsonl", *given)
+    assert not list(tmp_path.glob("out*"))
