@@ -1,7 +1,7 @@
 """The wording of synthetic posts: names of random syllables and sentences around them.
 
-The syllables and the sentences of train, dev and test are disjoint; the words that point to a type are the same, for
-they are what is to be learned.
+The syllables and the sentences of train, dev and test are disjoint. The words are the same, above all those that point
+to a type, for they are what is to be learned; half of the sentences of train are such words in a random order.
 """
 
 from __future__ import annotations
@@ -50,11 +50,20 @@ _NEUTRAL_BEFORE = ("love", "need", "so much", "more", "nothing but", "thinking o
 _NEUTRAL_AFTER = ("is great", "made my day", "you win", "is all i need", "for real", "and me", "never fails", "")
 
 
+_ALL_WORDS = tuple(
+    sorted({
+        each
+        for some in (_FRAMES, _FILLERS) for group in some.values() for sentence in group for each in sentence.split()
+        if each[0] not in "{,:"
+    } | {*ADJECTIVES, *NOUNS, *ADVERBS})
+)  # fmt: skip
+
 # What a name must not be.
 _COMMON = frozenset(
-    " ".join((*_NEUTRAL_BEFORE, *_NEUTRAL_AFTER, *(each for some in (_FRAMES, _FILLERS) for group in some.values()
-    for each in group), "in the one for no so me my his her mom dad")).lower().split()
-)  # fmt: skip
+    " ".join((*_ALL_WORDS, *_NEUTRAL_BEFORE, *_NEUTRAL_AFTER, "in the one for no so me my his her mom dad"))
+    .lower()
+    .split()
+)
 
 
 @lru_cache
@@ -93,7 +102,7 @@ def letter_shares(split: Split) -> dict[str, float]:
     return shares
 
 
-def misspelled(text: str, rng: random.Random, share: float = 0.03) -> str:
+def misspelled(text: str, rng: random.Random, share: float = 0.015) -> str:
     """The text with a letter dropped, doubled or moved in some of its longer words."""
     words = text.split(" ")
     for index, each in enumerate(words):
@@ -104,6 +113,11 @@ def misspelled(text: str, rng: random.Random, share: float = 0.03) -> str:
                  each[:at] + each[at + 1] + each[at] + each[at + 2 :])
             )  # fmt: skip
     return " ".join(words)
+
+
+def _jumbled(rng: random.Random, most: int) -> str:
+    """Up to so many words in a random order, with a space after each."""
+    return "".join(f"{rng.choice(_ALL_WORDS)} " for _ in range(rng.randint(0, most)))
 
 
 def _filled(template: str, rng: random.Random) -> str:
@@ -141,7 +155,10 @@ def clause(rng: random.Random, split: Split, before: tuple[str, ...] = (), after
     lead = rng.random() < len(before) / (len(before) + len(after))
     left, right = (rng.choice(before), "") if lead else ("", rng.choice(after))
     unit = " ".join(part for part in (left, "\0", right) if part)
-    sentence = misspelled(_filled(rng.choice(_FRAMES[split]), rng), rng).replace("{U}", unit)
+    frame = rng.choice(_FRAMES[split])
+    if split == "train" and rng.random() < 0.5:
+        frame = f"{_jumbled(rng, 3)}{{U}} {_jumbled(rng, 3)}".rstrip()
+    sentence = misspelled(_filled(frame, rng), rng).replace("{U}", unit)
     first, second = sentence.split("\0")
     if rng.random() < 0.3 and first:
         first = first[0].upper() + first[1:]
@@ -150,4 +167,6 @@ def clause(rng: random.Random, split: Split, before: tuple[str, ...] = (), after
 
 def filler(rng: random.Random, split: Split) -> str:
     """A sentence without an entity."""
+    if split == "train" and rng.random() < 0.5:
+        return misspelled((_jumbled(rng, 4) + rng.choice(_ALL_WORDS)).strip(), rng)
     return misspelled(_filled(rng.choice(_FILLERS[split]), rng), rng)
