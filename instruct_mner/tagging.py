@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import (
+    Question,
     checked_labels,
     max_answer_tokens,
     shots,
@@ -18,7 +19,7 @@ from instruct_mner.asking import (
     with_context,
     zero_shot,
 )
-from instruct_mner.engines import Engine, Request
+from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
@@ -187,7 +188,7 @@ class Tagger:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
-        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self._spec(labels))
+        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self.answer_spec(labels))
         return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
 
     def predict(
@@ -203,7 +204,7 @@ class Tagger:
             picture_paths: Where a post's pictures lie, as ``Dataset.picture_paths``.
             labels: Other labels than those of the tuning.
         """
-        spec = self._spec(labels)
+        spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
             posts = [
@@ -212,7 +213,12 @@ class Tagger:
             ]
             yield from self._predict_batch(posts, spec)
 
-    def _spec(self, labels: Labels | None) -> AnswerSpec:
+    def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
+        """What is asked for, with these labels or with those of the tuning.
+
+        Raises:
+            ConfigError: There are none, or one cannot be asked for.
+        """
         if labels is None and self.labels is None:
             raise ConfigError(
                 "this model was not tuned, so it does not know which types to look for: give labels "
@@ -223,19 +229,31 @@ class Tagger:
         return checked_labels(spec, self._engine.special_tokens())
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
-        special_tokens = self._engine.special_tokens()
-        shown = [shown_text(example.text, special_tokens) for example, _ in posts]
-        specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
-        examples = shots(self._examples, spec, special_tokens)
-        requests = [
-            self._request(self._messages(example, text, len(images), spec, examples), text, images, each)
-            for text, (example, images), each in zip(shown, posts, specs, strict=True)
-        ]
-        completions = self._engine.generate(requests)
-        return [
-            read_prediction(example, images, Reading(text, completion, each, self.manifest, self._engine.resized))
-            for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
-        ]
+        examples = shots(self._examples, spec, self._engine.special_tokens())
+        questions = [self.question(example, images, spec, examples) for example, images in posts]
+        completions = self._engine.generate([question.request for question in questions])
+        return [self.read(question, each) for question, each in zip(questions, completions, strict=True)]
+
+    def question(
+        self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
+    ) -> Question:
+        """What the engine is asked on one post.
+
+        Args:
+            example: The post.
+            images: Its pictures, at most ``manifest.max_images``.
+            spec: Of :meth:`answer_spec`.
+            examples: Posts with their answers, before this one.
+        """
+        text = shown_text(example.text, self._engine.special_tokens())
+        own = spec.for_pictures([self._engine.resized(each.size) for each in images])
+        messages = self._messages(example, text, len(images), spec, examples)
+        return Question(example, images, text, own, self._request(messages, text, images, own))
+
+    def read(self, question: Question, completion: Completion) -> Prediction:
+        """The prediction that an answer to a question makes."""
+        reading = Reading(question.text, completion, question.spec, self.manifest, self._engine.resized)
+        return read_prediction(question.example, question.images, reading)
 
     def _messages(
         self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]

@@ -107,25 +107,41 @@ class EndpointEngine:
             ServingError: The server cannot be reached, refuses a request, ignores the grammar, or says no
                 log-probabilities although scores are asked for.
         """
-        return _run(self._generate(requests, {"temperature": temperature, "seed": seed}))
+        return _run(self._generate(requests, temperature, seed))
 
-    async def _generate(self, requests: Sequence[Request], sampling: dict[str, Any]) -> list[Completion]:
+    def client(self, key: str | None = None) -> AsyncOpenAI:
+        """A connection; the key is that of ``OPENAI_API_KEY`` unless another is given."""
         from openai import AsyncOpenAI
 
         # A server that asks for no key takes any; the client does not go without.
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        slots = asyncio.Semaphore(self._endpoint.concurrency)
-        async with AsyncOpenAI(
+        key = key or os.environ.get("OPENAI_API_KEY") or "none"
+        return AsyncOpenAI(
             base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0
-        ) as client:
+        )
 
-            def body_of(request: Request) -> dict[str, Any]:
-                body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
-                return {"model": self._endpoint.model, **body, **sampling}
+    async def answer(
+        self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0
+    ) -> Completion:
+        """Answers one request; pictures are packed, and answers checked, in threads beside the event loop.
+
+        Raises:
+            ServingError: As for :meth:`generate`.
+        """
+        body = await asyncio.to_thread(self._body, request, temperature, seed)
+        choice = await self._ask(client, body)
+        return await asyncio.to_thread(self._completion, request, choice)
+
+    def _body(self, request: Request, temperature: float, seed: int) -> dict[str, Any]:
+        body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
+        return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
+
+    async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
+        slots = asyncio.Semaphore(self._endpoint.concurrency)
+        async with self.client() as client:
 
             async def answer(request: Request) -> Completion:
                 async with slots:
-                    return self._completion(request, await self._ask(client, body_of(request)))
+                    return await self.answer(client, request, temperature=temperature, seed=seed)
 
             tasks = [asyncio.create_task(answer(request)) for request in requests]
             try:
@@ -188,7 +204,11 @@ class EndpointEngine:
             _TOO_MANY_REQUESTS: "lower --concurrency",
         }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
         said = body.get("message") or error.message
-        return ServingError(f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}")
+        return ServingError(
+            f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}",
+            status=status,
+            said=str(said),
+        )
 
     def _completion(self, request: Request, choice: Any) -> Completion:
         text = choice.message.content or ""
