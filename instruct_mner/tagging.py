@@ -188,7 +188,7 @@ class Tagger:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
-        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self.answer_spec(labels))
+        [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
         return [entity.model_dump(exclude_none=True) for entity in prediction.entities]
 
     def predict(
@@ -212,6 +212,12 @@ class Tagger:
                 for example in window
             ]
             yield from self._predict_batch(posts, spec)
+
+    def predict_opened(
+        self, posts: Sequence[tuple[Example, tuple[Image, ...]]], labels: Labels | None = None
+    ) -> list[Prediction]:
+        """Tags posts whose pictures are open already, all at once."""
+        return self._predict_batch(posts, self.answer_spec(labels))
 
     def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
         """What is asked for, with these labels or with those of the tuning.

@@ -24,9 +24,9 @@ app = typer.Typer(
 
 
 def _add_verbs() -> None:
-    from instruct_mner.cli import convert, demo, env, evaluate, finetune, init, merge, tag, validate
+    from instruct_mner.cli import convert, demo, env, evaluate, finetune, init, merge, serve, tag, validate
 
-    for verb in (init, validate, convert, finetune, tag, evaluate, merge, demo, env):
+    for verb in (init, validate, convert, finetune, tag, evaluate, serve, merge, demo, env):
         app.command(verb.__name__.rpartition(".")[2])(verb.run)
 
 

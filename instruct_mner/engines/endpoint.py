@@ -39,6 +39,8 @@ class Endpoint:
         max_retries: After 429, 5xx and timeouts, and after nothing else.
         first_retry_seconds: Pause before the first retry; each further one is twice as long.
         scores: Whether log-probabilities are asked for; without them all scores are 1.
+        window: Tokens of prompt and answer that the server takes, where that is known. An answer that could need more
+            than a quarter of it is cut by the server, where the window ends.
     """
 
     url: str
@@ -49,6 +51,7 @@ class Endpoint:
     max_retries: int = 5
     first_retry_seconds: float = 0.5
     scores: bool = True
+    window: int | None = None
 
     @property
     def base_url(self) -> str:
@@ -70,21 +73,23 @@ class Endpoint:
 class EndpointEngine:
     """Answers requests with a server; pictures travel as PNG, so that it sees the very pixels.
 
-    The API key is read from the environment, ``OPENAI_API_KEY``, and from nowhere else.
+    The API key is read from the environment, ``OPENAI_API_KEY``, unless the server is one of ours.
 
     Args:
         endpoint: The server.
         processor: The model's own processor, with its family, where it is at hand: for an adapter. Without it,
             special tokens are those of the usual families, and the length of an answer is bounded by its bytes.
+        key: That of a server that this program has started itself.
 
     Raises:
         ConfigError: The address is none.
     """
 
-    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None, key: str | None = None) -> None:
         self._endpoint = endpoint
         self._base_url = endpoint.base_url
         self._processor = processor
+        self._key = key
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
@@ -109,15 +114,13 @@ class EndpointEngine:
         """
         return _run(self._generate(requests, temperature, seed))
 
-    def client(self, key: str | None = None) -> AsyncOpenAI:
-        """A connection; the key is that of ``OPENAI_API_KEY`` unless another is given."""
+    def client(self) -> AsyncOpenAI:
+        """A connection to the server."""
         from openai import AsyncOpenAI
 
         # A server that asks for no key takes any; the client does not go without.
-        key = key or os.environ.get("OPENAI_API_KEY") or "none"
-        return AsyncOpenAI(
-            base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0
-        )
+        key = self._key or os.environ.get("OPENAI_API_KEY") or "none"
+        return AsyncOpenAI(base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0)
 
     async def answer(
         self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0
@@ -133,6 +136,8 @@ class EndpointEngine:
 
     def _body(self, request: Request, temperature: float, seed: int) -> dict[str, Any]:
         body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
+        if self._endpoint.window is not None and request.max_tokens > self._endpoint.window // 4:
+            del body["max_tokens"]
         return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
 
     async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
