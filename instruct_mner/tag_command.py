@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -24,6 +25,8 @@ from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.tagging import WINDOW, Tagger
+
+EngineName = Literal["transformers", "vllm"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Asked:
     context: bool | None = None
     batch_size: int = 8
     constrained: bool = True
+    engine: EngineName = "transformers"
+    vllm: tuple[str, ...] = ()
+    exact_scores: bool = False
 
     def shown(self) -> tuple[Example, ...]:
         """The posts that the prompt shows as examples."""
@@ -87,7 +93,11 @@ class Asked:
             raise ModelError(
                 f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
             )
+        if self.engine != "vllm" and (self.vllm or self.exact_scores):
+            raise ConfigError("--vllm and --exact-scores are for --engine vllm")
         if self.endpoint is not None:
+            if self.engine == "vllm":
+                raise ConfigError("--endpoint asks a server, --engine vllm runs vLLM here: leave one of them out")
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
             endpoint = Endpoint(
@@ -102,6 +112,16 @@ class Asked:
         if name is None:
             raise ConfigError(
                 "give --model (hub name or folder) or --adapter (folder), or both for a base that has moved"
+            )
+        if self.engine == "vllm":
+            return Tagger.with_vllm(
+                name,
+                base_model=self.model if self.adapter is not None else None,
+                flags=self.vllm,
+                exact_scores=self.exact_scores,
+                constrained=self.constrained,
+                examples=examples,
+                context=self.context,
             )
         return Tagger.from_pretrained(
             name,
@@ -153,6 +173,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         constrained=asked.constrained,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
         examples=[example.model_dump() for example in examples],
+        engine=(asked.engine, asked.exact_scores),
     )
     _report(write_predictions(predict, dataset.examples, Path(output), settings, window=WINDOW), dataset, console)
     console.print(f"wrote {output}")

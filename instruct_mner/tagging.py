@@ -121,6 +121,44 @@ class Tagger:
         return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)
 
     @classmethod
+    def with_vllm(
+        cls,
+        name: str | Path,
+        *,
+        base_model: str | None = None,
+        flags: Sequence[str] = (),
+        exact_scores: bool = False,
+        constrained: bool = True,
+        examples: Sequence[Example] = (),
+        context: bool | None = None,
+    ) -> Tagger:
+        """A tagger on vLLM in this process.
+
+        Args:
+            name: As for :meth:`from_pretrained`.
+            base_model: Where the adapter's base lies now, if not where ``mner.json`` says.
+            flags: Flags of vLLM itself, as ``--max-model-len=4096``.
+            exact_scores: Whether each answer is read a second time for the log-probabilities that transformers gives.
+            constrained: Whether only legal answers may be given; leave it on.
+            examples: Annotated posts that a base model is shown.
+            context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
+
+        Raises:
+            MnerError: The model or the adapter cannot be loaded by vLLM, or vLLM does not start.
+        """
+        from instruct_mner.engines.vllm import VllmEngine
+
+        plan = VllmEngine.plan(name, base_model)
+        model = plan.models[0]
+        manifest, prompt = model.manifest, model.prompt
+        if manifest.tuning == "none":
+            manifest, prompt = untuned(model.processor, with_examples=bool(examples))
+        elif examples:
+            manifest, prompt = tuned(Path(name), examples)
+        engine = VllmEngine(plan, flags, exact_scores=exact_scores)
+        return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)
+
+    @classmethod
     def connect(
         cls,
         endpoint: Endpoint | str,

@@ -25,6 +25,13 @@ class ImageSource(StrEnum):
     shuffled = "shuffled"
 
 
+class Engine(StrEnum):
+    """What runs the model."""
+
+    transformers = "transformers"
+    vllm = "vllm"
+
+
 class Constraint(StrEnum):
     """What keeps a server's answers legal."""
 
@@ -77,6 +84,13 @@ def run(
     ] = Constraint.grammar,
     concurrency: Annotated[int, typer.Option(min=1, help="Endpoint: requests at once.")] = 8,
     scores: Annotated[bool, typer.Option(help="Endpoint: ask for log-probabilities; without, scores are 1.")] = True,
+    engine: Annotated[Engine, typer.Option(help="What runs the model here.")] = Engine.transformers,
+    vllm: Annotated[
+        list[str] | None, typer.Option("--vllm", help="A flag of vLLM's, as --vllm=--max-model-len=4096; repeatable.")
+    ] = None,
+    exact_scores: Annotated[
+        bool, typer.Option("--exact-scores", help="vllm: read each answer twice, for the scores of transformers.")
+    ] = False,
 ) -> None:
     """Find the entities of posts; JSONL in and out."""
     from instruct_mner.errors import ConfigError
@@ -89,6 +103,6 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained,
+        batch_size, constrained, engine.value, tuple(vllm or ()), exact_scores,
     )  # fmt: skip
     tag(source, asked, output=output, labels=labels)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines import Completion, Request
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.serving.command import engine_arguments
+from instruct_mner.serving.command import engine_arguments, seeds_are_fatal
 from instruct_mner.serving.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class VllmEngine:
         constraint = None if request.grammar is None else StructuredOutputsParams(grammar=request.grammar)
         return SamplingParams(
             temperature=temperature,
-            seed=seed if temperature > 0 else None,
+            seed=None if temperature == 0 or seeds_are_fatal() else seed,
             max_tokens=request.max_tokens,
             logprobs=0,
             structured_outputs=constraint,

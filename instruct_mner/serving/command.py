@@ -66,6 +66,16 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
     return [*arguments, *extra]
 
 
+def seeds_are_fatal() -> bool:
+    """Whether a request with a seed can end vLLM: without a GPU, where its prompt is read in pieces.
+
+    Source: vLLM 0.32, ``GPUModelRunner._bookkeeping_sync``, winds a CPU's generator back, which has no offset.
+    """
+    import torch
+
+    return not torch.cuda.is_available()
+
+
 def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
     """The command, for the Python that runs this.
 

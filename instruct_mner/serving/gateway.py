@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
@@ -104,13 +104,13 @@ def build_gateway(
     async def chat(body: ChatBody, request: Request) -> Response:
         """OpenAI's chat completions, with vLLM's `structured_outputs`; streaming as well."""
         await upstream.check_chat(body)
-        return await upstream.forward("POST", "/v1/chat/completions", await request.body())
+        return await upstream.pass_on("/v1/chat/completions", body, await request.body())
 
     @app.post("/v1/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="complete")
     async def complete(body: CompletionBody, request: Request) -> Response:
         """OpenAI's completions of a text."""
         upstream.check_completion(body)
-        return await upstream.forward("POST", "/v1/completions", await request.body())
+        return await upstream.pass_on("/v1/completions", body, await request.body())
 
     @app.get("/v1/models", responses=_errors(401, 413, 429), dependencies=locked, operation_id="list_models")
     async def list_models() -> ModelList:
@@ -126,7 +126,7 @@ def build_gateway(
 
     @app.get(
         "/metrics",
-        responses=_errors(401, 413, 429, 503),
+        responses=_told_as_json(401, 413, 429, 503),
         dependencies=locked,
         response_class=PlainTextResponse,
         operation_id="metrics",
@@ -137,9 +137,11 @@ def build_gateway(
         return PlainTextResponse(counters.text() + bytes(theirs.body).decode())
 
     def failed(_: Request, error: Any) -> JSONResponse:
-        return JSONResponse(error_body(*_told(error)), _told(error)[0])
+        status, message = _told(error)
+        return JSONResponse(error_body(status, message), status, headers=getattr(error, "headers", None))
 
     _handle_errors(app, failed)
+    _name_models(app, upstream.names)
     app.add_middleware(Admission, key=key, limits=limits, counters=counters)
     return app
 
@@ -154,6 +156,25 @@ _ANYTHING: dict[int | str, dict[str, Any]] = {
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorResponse, "description": _SAID[status]} for status in statuses}
+
+
+def _told_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Errors of a route whose answers are no JSON."""
+    schema = {"$ref": f"#/components/schemas/{ErrorResponse.__name__}"}
+    return {
+        status: {"description": _SAID[status], "content": {"application/json": {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def _name_models(app: FastAPI, names: Sequence[str]) -> None:
+    """Says in the description which models there are."""
+    schemas = app.openapi()["components"]["schemas"]
+    for body in (EntitiesRequest, ChatBody, CompletionBody):
+        field = schemas[body.__name__]["properties"]["model"]
+        for kind in field.get("anyOf", [field]):
+            if kind["type"] == "string":
+                kind["enum"] = list(names)
 
 
 def _handle_errors(app: FastAPI, failed: Callable[..., Any]) -> None:

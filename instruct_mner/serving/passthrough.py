@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from instruct_mner.errors import ServingError
 from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture, is_allowed_address
@@ -22,6 +22,9 @@ _OPERATORS = (
     "mm_processor_kwargs", "media_io_kwargs", "chat_template", "chat_template_kwargs", "prompt_embeds",
     "kv_transfer_params", "ec_transfer_params", "vllm_xargs", "documents", "priority",
 )  # fmt: skip
+
+
+Prompt = Annotated[str, Field(min_length=1)]
 
 
 class ChatMessage(BaseModel):
@@ -40,8 +43,8 @@ class ChatBody(BaseModel):
 
     model: str
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    n: Annotated[int, Field(ge=1)] | None = None
-    stream: bool | None = None
+    n: Annotated[int, Field(ge=1, strict=True)] | None = None
+    stream: StrictBool | None = None
 
 
 class CompletionBody(BaseModel):
@@ -50,9 +53,9 @@ class CompletionBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    prompt: str | Annotated[list[str], Field(min_length=1)]
-    n: Annotated[int, Field(ge=1)] | None = None
-    stream: bool | None = None
+    prompt: Prompt | Annotated[list[Prompt], Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, strict=True)] | None = None
+    stream: StrictBool | None = None
 
 
 class Upstream:
@@ -66,6 +69,7 @@ class Upstream:
         limits: What a request may hold.
         max_images: Pictures of a request.
         remote_domains: From where vLLM may fetch pictures.
+        without_seed: Whether seeds are left out of what is passed on; OpenAI promises of them no more than an effort.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class Upstream:
         limits: Limits,
         max_images: int,
         remote_domains: Sequence[str] = (),
+        *,
+        without_seed: bool = False,
     ) -> None:
         self.client = client
         self.names = tuple(names)
@@ -85,6 +91,7 @@ class Upstream:
         self._limits = limits
         self._max_images = max_images
         self._remote_domains = tuple(remote_domains)
+        self._without_seed = without_seed
         self._decoders = asyncio.Semaphore(2)
 
     async def check_chat(self, body: ChatBody) -> None:
@@ -119,8 +126,6 @@ class Upstream:
         """
         self._check_common(body.model, body.n, body.model_extra or {})
         for text in [body.prompt] if isinstance(body.prompt, str) else body.prompt:
-            if not text:
-                raise RefusedError(422, "the prompt is empty")
             self._check_text(text, self._placeholders)
 
     def _check_common(self, model: str, num_choices: int | None, further: dict[str, Any]) -> None:
@@ -141,6 +146,16 @@ class Upstream:
             raise RefusedError(
                 422, f"a text holds {found!r}, a special token of the model; /v1/entities takes such texts as they are"
             )
+
+    async def pass_on(self, path: str, body: ChatBody | CompletionBody, content: bytes) -> Response:
+        """Passes on what was checked, as it came.
+
+        Raises:
+            ServingError: vLLM is not there.
+        """
+        if self._without_seed and (body.model_extra or {}).get("seed") is not None:
+            content = await asyncio.to_thread(_seedless, content)
+        return await self.forward("POST", path, content)
 
     async def forward(self, method: str, path: str, content: bytes = b"") -> Response:
         """Passes a request on, and what is answered back, as it comes.
@@ -164,6 +179,10 @@ class Upstream:
             return Response(await answer.aread(), answer.status_code, media_type=kind)
         finally:
             await answer.aclose()
+
+
+def _seedless(content: bytes) -> bytes:
+    return json.dumps({name: value for name, value in json.loads(content).items() if name != "seed"}).encode()
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:

@@ -19,7 +19,13 @@ from rich.console import Console
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving.command import server_arguments, shown_command, vllm_command, vllm_environment
+from instruct_mner.serving.command import (
+    seeds_are_fatal,
+    server_arguments,
+    shown_command,
+    vllm_command,
+    vllm_environment,
+)
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.plan import Plan, make_plan
 from instruct_mner.serving.process import VllmProcess, free_port
@@ -191,7 +197,14 @@ def _gateway(
     )
     names = [model.name for model in plan.models]
     upstream = Upstream(
-        client, names, sorted(special_tokens), placeholders, limits, plan.max_images, settings.remote_domains
+        client,
+        names,
+        sorted(special_tokens),
+        placeholders,
+        limits,
+        plan.max_images,
+        settings.remote_domains,
+        without_seed=seeds_are_fatal(),
     )
     engine = taggers[plan.whole.name][1]
     service = EntityService(taggers, engine.client(), limits, counters)

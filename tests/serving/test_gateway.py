@@ -182,7 +182,7 @@ def test_a_chat_is_passed_on_as_it_came(gateway: Gateway, body: dict[str, object
         (CHAT, said(words("hi"), chat_template="{{ x }}"), 422, "chat_template"),
         (CHAT, said(words("hi"), n=3), 422, "n is 3"),
         (COMPLETIONS, {"model": "m", "prompt": "a <image>"}, 422, "special token"),
-        (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "empty"),
+        (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "at least 1 character"),
         (COMPLETIONS, {"model": "nobody", "prompt": "a"}, 404, "no model"),
     ],
 )
