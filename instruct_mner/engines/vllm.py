@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines import Completion, Request
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.serving.command import engine_arguments, seeds_are_fatal
+from instruct_mner.serving.command import engine_arguments, seeds_are_fatal, vllm_environment
 from instruct_mner.serving.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _start(arguments: Sequence[str]) -> LLM:
     if find_spec("vllm") is None:
         raise ConfigError("--engine vllm needs vLLM: pip install 'instruct-mner[serve]'")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.update(vllm_environment())
     from vllm import LLM, EngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 

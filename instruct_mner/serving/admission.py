@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.serving.limits import Limits
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What is told to those without a key."""
+
+_PATIENCE_SECONDS = 10
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
@@ -75,16 +79,42 @@ class Admission:
         headers = {name.lower(): value for name, value in scope["headers"]}
         if not self._is_known(headers.get(b"authorization", b"")):
             message = "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'"
-            await _refuse(send, 401, message, [(b"www-authenticate", b"Bearer")])
+            await self._refuse(receive, send, 401, message, {"www-authenticate": "Bearer"})
             return
         if self._under_way > self._limits.concurrency:
-            await _refuse(send, 429, "too many requests are under way; try again", [(b"retry-after", b"1")])
+            await self._refuse(receive, send, 429, "too many requests are under way; try again", {"retry-after": "1"})
             return
-        body = await self._read(headers, receive)
+        body, ended = await self._read(headers, receive)
         if body is None:
-            await _refuse(send, 413, f"the body is larger than the {self._limits.body_bytes} bytes allowed", [])
+            message = f"the body is larger than the {self._limits.body_bytes} bytes allowed"
+            await self._refuse(receive, send, 413, message, {}, ended=ended)
             return
         await self._app(scope, _replaying(body, receive), send)
+
+    async def _refuse(
+        self,
+        receive: Receive,
+        send: Send,
+        status: int,
+        message: str,
+        headers: dict[str, str],
+        *,
+        ended: bool = False,
+    ) -> None:
+        """Answers with an error, once the body is out of the way: who still writes would not read the answer."""
+        from starlette.responses import JSONResponse
+
+        left = 2 * self._limits.body_bytes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not ended and left > 0:
+                    part = await receive()
+                    left -= len(part.get("body", b""))
+                    ended = not part.get("more_body", False)
+        # What is left of it is not read, and the connection not used again.
+        response = JSONResponse(error_body(status, message), status, headers={**headers, "connection": "close"})
+        await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     def _is_known(self, authorization: bytes) -> bool:
         if self._digest is None:
@@ -93,21 +123,21 @@ class Admission:
         # Digests of the same length, compared in constant time: neither the key's length nor a part of it shows.
         return hmac.compare_digest(hashlib.sha256(given.strip()).digest(), self._digest) and scheme.lower() == b"bearer"
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The whole body; ``None`` where it is too large, whether it says so before or not."""
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> tuple[bytes | None, bool]:
+        """The whole body, or ``None`` where it is too large, whether it says so before or not; and whether it ended."""
         said = headers.get(b"content-length", b"0")
         if said.isdigit() and int(said) > self._limits.body_bytes:
-            return None
-        chunks, size = [], 0
-        while True:
+            return None, False
+        chunks, size, ended = [], 0, False
+        while not ended:
             message = await receive()
+            ended = not message.get("more_body", False)
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._limits.body_bytes:
-                return None
+                return None, ended
             chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
+        return b"".join(chunks), ended
 
 
 def _digest(key: str) -> bytes:
@@ -122,14 +152,3 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return replay
-
-
-async def _refuse(send: Send, status: int, message: str, headers: list[tuple[bytes, bytes]]) -> None:
-    from starlette.responses import JSONResponse
-
-    response = JSONResponse(error_body(status, message), status)
-    response.raw_headers.extend(headers)
-    # What is left of the body is not read: the connection cannot be used again.
-    response.raw_headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": response.body})

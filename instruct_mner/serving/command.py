@@ -14,12 +14,13 @@ from instruct_mner.serving.plan import Plan
 # No host has it (RFC 2606): without any allowed domain vLLM fetches every address that a request names.
 NO_DOMAIN = "nowhere.invalid"
 
-ENVIRONMENT = {
+_ENVIRONMENT = {
     # An allowed domain may not send vLLM elsewhere.
     "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
     "VLLM_NO_USAGE_STATS": "1",
 }
-"""What vLLM is told by its environment."""
+# Without it vLLM asks for nearly all memory of the machine, and does not start where anything else runs.
+_CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "4"}
 
 
 # White space between the parts of JSON is what a model can fill its whole answer with; ours is trained without.
@@ -66,14 +67,19 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
     return [*arguments, *extra]
 
 
+def has_gpu() -> bool:
+    """Whether vLLM runs on a GPU here."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
 def seeds_are_fatal() -> bool:
     """Whether a request with a seed can end vLLM: without a GPU, where its prompt is read in pieces.
 
     Source: vLLM 0.32, ``GPUModelRunner._bookkeeping_sync``, winds a CPU's generator back, which has no offset.
     """
-    import torch
-
-    return not torch.cuda.is_available()
+    return not has_gpu()
 
 
 def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
@@ -85,18 +91,15 @@ def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
     return [sys.executable, "-m", module, "--host", host, "--port", str(port), *arguments]
 
 
-def vllm_environment(key: str) -> dict[str, str]:
-    """The environment of vLLM.
-
-    Args:
-        key: What it is to ask of those who talk to it.
-    """
-    return {**os.environ, **ENVIRONMENT, "VLLM_API_KEY": key}
+def vllm_environment() -> dict[str, str]:
+    """What vLLM is told by its environment; what the user's says stays."""
+    variables = {**_ENVIRONMENT} if has_gpu() else {**_ENVIRONMENT, **_CPU_ENVIRONMENT}
+    return {name: os.environ.get(name, value) for name, value in variables.items()}
 
 
 def shown_command(arguments: Sequence[str], host: str, port: int) -> str:
     """The command as a line of a shell, for people who run vLLM themselves."""
-    return shlex.join([*_assignments(ENVIRONMENT), "python", *vllm_command(arguments, host, port)[1:]])
+    return shlex.join([*_assignments(vllm_environment()), "python", *vllm_command(arguments, host, port)[1:]])
 
 
 def _assignments(variables: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from PIL import Image
 from rich.console import Console
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
@@ -69,6 +71,8 @@ def serve(settings: ServeSettings, console: Console) -> None:
     Raises:
         MnerError: What is to be served cannot be, vLLM does not start or ends, or it does not do what it must.
     """
+    # Such pictures are refused, which is said to those who send them.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     # As Ctrl-C: whatever is under way is left by its way out, which ends vLLM.
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
@@ -86,7 +90,8 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         port, private_key = free_port(), secrets.token_urlsafe(32)
         url = f"http://127.0.0.1:{port}"
         command = vllm_command(_arguments(plan, settings), "127.0.0.1", port)
-        with VllmProcess(command, url, vllm_environment(private_key)) as vllm:
+        environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
+        with VllmProcess(command, url, environment) as vllm:
             _wait(vllm, console)
             taggers = _taggers(plan, url, private_key, _window(url, private_key))
             check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
