@@ -21,7 +21,7 @@ def run(
         str | None, typer.Option(help="A base model, served as it is; or where the adapters' base lies now.")
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port there.")] = 8000,
     dtype: Annotated[str, typer.Option(help="Of the weights: auto, bfloat16, float32.")] = "auto",
     allow_remote_pictures: Annotated[
         list[str] | None,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 
-VERBS = ("init", "validate", "convert", "finetune", "tag", "evaluate", "demo", "env")
+VERBS = ("init", "validate", "convert", "finetune", "tag", "evaluate", "serve", "demo", "env")
 HEAVY = ("numpy", "torch", "transformers", "PIL", "rich", "pandas", "yaml", "jinja2", "datasets")
 
 _MODULES_AFTER_HELP = """

@@ -89,7 +89,7 @@ def test_the_end_of_the_log_tells_why_it_did_not_start() -> None:
     said = "INFO 11-21 03:36:51 [core.py:15] Loading weights took 3 s"
     command = [sys.executable, "-c", f"print({said!r}); raise ValueError('no such thing as a model')"]
     shown: list[str] = []
-    with pytest.raises(ServingError, match="no such thing as a model") as caught:  # noqa: PT012
+    with pytest.raises(ServingError, match="no such thing as a model") as caught:
         with VllmProcess(command, "", os.environ) as process:
             while process.is_running:
                 time.sleep(0.02)
