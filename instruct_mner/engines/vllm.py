@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines import Completion, Request
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.serving.command import engine_arguments, seeds_are_fatal, vllm_environment
+from instruct_mner.serving.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
 from instruct_mner.serving.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ class VllmEngine:
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
         settings = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        outputs = self._run(whole, [settings] * len(whole))
+        # Source: vLLM 0.32, punica_cpu.add_lora_logits: with an adapter on a CPU it ends when it is asked for the
+        # log-probabilities of several prompts at once.
+        step = 1 if self._adapter is not None and not has_gpu() else max(1, len(whole))
+        batches = [whole[start : start + step] for start in range(0, len(whole), step)]
+        outputs = [output for batch in batches for output in self._run(batch, [settings] * len(batch))]
         found = []
         for output, answer in zip(outputs, answers, strict=True):
             steps = (output.prompt_logprobs or [])[len(output.prompt_token_ids or []) - len(answer) :]

@@ -134,6 +134,10 @@ class Upstream:
         for name in _OPERATORS:
             if further.get(name) is not None:
                 raise RefusedError(422, f"'{name}' is not for requests: the operator of this server sets it")
+        # Source: vLLM 0.32 with adapters (punica_cpu.add_lora_logits): beside other requests, the log-probabilities of
+        # a prompt end it on a CPU.
+        if further.get("prompt_logprobs") is not None or (further.get("echo") and _asks_logprobs(further)):
+            raise RefusedError(422, "log-probabilities of the prompt are not served; those of the answer are")
         if num_choices is not None and num_choices > self._limits.num_choices:
             raise RefusedError(422, f"n is {num_choices}, more than the {self._limits.num_choices} allowed")
 
@@ -179,6 +183,10 @@ class Upstream:
             return Response(await answer.aread(), answer.status_code, media_type=kind)
         finally:
             await answer.aclose()
+
+
+def _asks_logprobs(further: dict[str, Any]) -> bool:
+    return any(further.get(name) not in (None, False) for name in ("logprobs", "top_logprobs"))
 
 
 def _seedless(content: bytes) -> bytes:

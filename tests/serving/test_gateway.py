@@ -181,6 +181,8 @@ def test_a_chat_is_passed_on_as_it_came(gateway: Gateway, body: dict[str, object
         (CHAT, said(words("hi"), mm_processor_kwargs={"size": {}}), 422, "mm_processor_kwargs"),
         (CHAT, said(words("hi"), chat_template="{{ x }}"), 422, "chat_template"),
         (CHAT, said(words("hi"), n=3), 422, "n is 3"),
+        (CHAT, said(words("hi"), prompt_logprobs=0), 422, "log-probabilities of the prompt"),
+        (COMPLETIONS, {"model": "m", "prompt": "a", "echo": True, "logprobs": 0}, 422, "log-probabilities of the"),
         (COMPLETIONS, {"model": "m", "prompt": "a <image>"}, 422, "special token"),
         (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "at least 1 character"),
         (COMPLETIONS, {"model": "nobody", "prompt": "a"}, 404, "no model"),

@@ -16,14 +16,19 @@ from instruct_mner.errors import ServingError
 from instruct_mner.serving.process import VllmProcess
 
 # Starts a child that will not be ended by a signal, writes down both, and waits; as vLLM with its engine.
-STUBBORN = """
-import os, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c",
-    "import signal, time\\nfor each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(each, signal.SIG_IGN)"
-    "\\nprint('deaf', flush=True)\\ntime.sleep(600)"], stdout=subprocess.PIPE)
+_DEAF = """
+import signal, time
+for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(each, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(600)
+"""
+STUBBORN = f"""
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {_DEAF!r}], stdout=subprocess.PIPE)
 child.stdout.readline()
 with open(sys.argv[1] + ".new", "w") as file:
-    file.write(f"{os.getpid()} {child.pid}")
+    file.write(str(os.getpid()) + " " + str(child.pid))
 os.rename(sys.argv[1] + ".new", sys.argv[1])
 time.sleep(600)
 """
@@ -89,12 +94,12 @@ def test_the_end_of_the_log_tells_why_it_did_not_start() -> None:
     said = "INFO 11-21 03:36:51 [core.py:15] Loading weights took 3 s"
     command = [sys.executable, "-c", f"print({said!r}); raise ValueError('no such thing as a model')"]
     shown: list[str] = []
-    with pytest.raises(ServingError, match="no such thing as a model") as caught:
-        with VllmProcess(command, "", os.environ) as process:
-            while process.is_running:
-                time.sleep(0.02)
-            shown.append(process._phase())
-            process.wait_until_ready(lambda: False, shown.append)
+    process = VllmProcess(command, "", os.environ)
+    with pytest.raises(ServingError, match="no such thing as a model") as caught, process:
+        while process.is_running:
+            time.sleep(0.02)
+        shown.append(process._phase())
+        process.wait_until_ready(lambda: False, shown.append)
     assert process.log.exists(), "kept, to be read"
     assert str(process.log) in str(caught.value)
     process.log.unlink()
