@@ -186,7 +186,9 @@ class Upstream:
 
 
 def _asks_logprobs(further: dict[str, Any]) -> bool:
-    return any(further.get(name) not in (None, False) for name in ("logprobs", "top_logprobs"))
+    """Whether log-probabilities are asked for; 0 asks for those of the tokens themselves."""
+    asked = (further.get("logprobs"), further.get("top_logprobs"))
+    return any(value is not None and value is not False for value in asked)
 
 
 def _seedless(content: bytes) -> bytes:

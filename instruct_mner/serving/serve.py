@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -32,6 +30,7 @@ from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.plan import Plan, make_plan
 from instruct_mner.serving.process import VllmProcess, free_port
 from instruct_mner.serving.selfcheck import check_server
+from instruct_mner.serving.usage import usage
 from instruct_mner.tagging import Tagger
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
             gateway = _gateway(plan, taggers, vllm, private_key, key, settings)
-            ready = usage(settings, plan, has_key=key is not None)
+            ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if key is not None else None)
             asyncio.run(_open(gateway, vllm, listener, lambda: print(ready, flush=True)))
 
 
@@ -252,22 +251,3 @@ async def _open(gateway: FastAPI, vllm: VllmProcess, listener: socket.socket, sa
     await running
     if vllm_ended:
         raise vllm.failure("ended")
-
-
-def usage(settings: ServeSettings, plan: Plan, *, has_key: bool) -> str:
-    """What to do with the server, as it runs when it is copied."""
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 (only compared)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    post: dict[str, object] = {"text": "Ada Lovelace meets Acme in Lagos"}
-    if plan.models[0].manifest.tuning == "none":
-        post["labels"] = ["PER", "ORG", "LOC"]
-    body = json.dumps(post)
-    curl_key = f'-H "Authorization: Bearer ${KEY_VARIABLE}" ' if has_key else ""
-    python_key = f', headers={{"Authorization": "Bearer " + os.environ["{KEY_VARIABLE}"]}}' if has_key else ""
-    return f"""ready at {address} (documentation at {address}/docs)
-
-curl -s {address}/v1/entities {curl_key}-H 'Content-Type: application/json' -d {quote(body)}
-
-import os, httpx
-print(httpx.post("{address}/v1/entities", json={body}{python_key}, timeout=60).json())
-"""
