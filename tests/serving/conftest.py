@@ -50,7 +50,9 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         tagger = Tagger(engine, manifest, find_prompt("zero-shot"))
         counters = Counters()
         inner = httpx.AsyncClient(base_url=vllm.url, timeout=5)
-        upstream = Upstream(inner, ["m"], ["<image>", "<|im_end|>"], ["<image>"], LIMITS, 1, ["pictures.example"])
+        upstream = Upstream(
+            inner, ["m"], ["<image>", "<|im_end|>"], ["<image>"], LIMITS, 1, ["pictures.example"], without_seed=True
+        )
         service = EntityService({"m": (tagger, engine)}, engine.client(), LIMITS, counters)
         settings = {"is_running": lambda: True, "limits": LIMITS, **changes}
         app = build_gateway(service, upstream, counters, key=key, **settings)  # type: ignore[arg-type]

@@ -198,6 +198,12 @@ def test_what_must_not_reach_vllm(
     assert len(gateway.vllm.bodies) == before
 
 
+def test_a_seed_is_left_out_where_it_would_end_vllm(gateway: Gateway) -> None:
+    body = said(words("hi ☕"), temperature=1.0)
+    assert gateway.client.post(CHAT, json={**body, "seed": 7}).status_code == 200
+    assert gateway.vllm.bodies[-1] == body
+
+
 def test_a_stream_comes_piece_by_piece() -> None:
     with running_gateway(lambda body, number: (200, "data: {}\n\ndata: [DONE]\n\n")) as streaming:
         streaming.vllm.text_type = "text/event-stream"

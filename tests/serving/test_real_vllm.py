@@ -171,7 +171,7 @@ def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
     subprocess.run([*map(str, command), *further], check=True, env=ENVIRONMENT)
     dataset = load_split(str(posts))
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
-    there = [Prediction.model_validate_json(line) for line in output.read_text().splitlines()]
+    there = [Prediction.model_validate_json(line) for line in output.open()]
     _agree(loaded, there)
     for mine, theirs in zip(loaded, there, strict=True):
         assert [each.score for each in mine.entities] == pytest.approx([e.score for e in theirs.entities], abs=1e-3)
