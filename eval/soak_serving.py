@@ -156,7 +156,10 @@ async def client_loop(
             continue
         post, expected = generator.choice(posts)
         begin = time.monotonic()
-        status, found = await read(client, post)
+        try:
+            status, found = await read(client, post)
+        except httpx.TransportError as error:
+            status, found = 0, repr(error)
         tally.seconds.append(time.monotonic() - begin)
         tally.counts["good"] += 1
         if status != 200 or found != expected:

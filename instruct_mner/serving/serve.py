@@ -232,7 +232,15 @@ async def _open(gateway: FastAPI, vllm: VllmProcess, listener: socket.socket, sa
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    config = uvicorn.Config(gateway, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+    config = uvicorn.Config(
+        gateway,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        # Longer than clients and proxies keep a connection that they do not use: who closes first must be they, or a
+        # request that is on its way is lost.
+        timeout_keep_alive=90,
+    )
     server = Server(config)
 
     def end() -> None:
