@@ -71,7 +71,9 @@ def test_leaving_ends_it_and_its_children(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_when_the_parent_is_killed_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", _PARENT, *stubborn(tmp_path / "pids")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    # Who is killed cannot remove its log.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         guard = int(parent.stdout.readline())
         pids = pids_in(tmp_path / "pids")
