@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,27 @@ from instruct_mner.records import Example, LabelSet
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from instruct_mner.engines import Request
     from instruct_mner.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an engine is asked on one post, with all that is needed to read the answer.
+
+    Attributes:
+        example: The post.
+        images: The pictures that the model is shown.
+        text: The text as the model is shown it.
+        spec: What it is asked for on this post.
+        request: The question itself.
+    """
+
+    example: Example
+    images: tuple[Image, ...]
+    text: str
+    spec: AnswerSpec
+    request: Request
 
 
 def zero_shot(

@@ -34,7 +34,17 @@ class ModelError(MnerError):
 
 
 class ServingError(MnerError):
-    """A server did not start, or answers otherwise than it must."""
+    """A server did not start, or answers otherwise than it must.
+
+    Attributes:
+        status: The HTTP status with which it refused, where it did.
+        said: What it said then.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, said: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
 
 
 def listing(problems: Iterable[str], *, most: int = 20) -> str:

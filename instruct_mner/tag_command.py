@@ -30,7 +30,7 @@ from instruct_mner.tag_progress import report
 from instruct_mner.tag_source import Source
 from instruct_mner.tagging import WINDOW, Tagger
 
-ENGINES = ("transformers", "endpoint")
+ENGINES = ("transformers", "vllm", "endpoint")
 """What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""
 
 
@@ -52,6 +52,8 @@ class Asked:
     threshold: float = 0.0
     choose: Choose = "first"
     engine: str = "transformers"
+    vllm: tuple[str, ...] = ()
+    exact_scores: bool = False
 
     @property
     def distributed(self) -> bool:
@@ -70,6 +72,8 @@ class Asked:
                 f"--engine {self.engine}: there is no engine {engine!r}{suggest(engine, ENGINES)}; known: "
                 f"{', '.join(ENGINES)}, and ray or ray:ENGINE, which shares the work out"
             )
+        if self.endpoint is not None and engine == "vllm":
+            raise ConfigError("--endpoint asks a server, --engine vllm runs vLLM here: leave one of them out")
         if self.endpoint is not None or engine == "endpoint":
             if self.endpoint is None:
                 raise ConfigError("--engine endpoint needs --endpoint, the address of the server")
@@ -109,6 +113,8 @@ class Asked:
             raise ModelError(
                 f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
             )
+        if self.engine != "vllm" and (self.vllm or self.exact_scores):
+            raise ConfigError("--vllm and --exact-scores are for --engine vllm")
 
     def tagger(self, examples: Sequence[Example] | Pool) -> Tagger:
         """Loads the model, or connects to the server.
@@ -132,6 +138,16 @@ class Asked:
         if name is None:
             raise ConfigError(
                 "give --model (hub name or folder) or --adapter (folder), or both for a base that has moved"
+            )
+        if self.engine == "vllm":
+            return Tagger.with_vllm(
+                name,
+                base_model=self.model if self.adapter is not None else None,
+                flags=self.vllm,
+                exact_scores=self.exact_scores,
+                constrained=self.constrained,
+                examples=examples,
+                context=self.context,
             )
         return Tagger.from_pretrained(
             name,
@@ -179,7 +195,6 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None, worker
     settings = fingerprint(
         manifest=manifest.model_dump(mode="json"),
         model=str(asked.adapter or asked.model),
-        engine=local.engine,
         data=posts.sha256,
         labels=label_set and label_set.model_dump(),
         images=str(source.images),
@@ -189,6 +204,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None, worker
         threshold=asked.threshold,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
         examples=_stamp(examples),
+        engine=(local.engine, asked.exact_scores),
     )
     report(write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW), posts.num_posts, console)
     console.print(f"wrote {output}")

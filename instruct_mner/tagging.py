@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import (
+    Question,
     check_examples,
     checked_labels,
     find_neighbours,
@@ -22,7 +23,7 @@ from instruct_mner.asking import (
     zero_shot,
 )
 from instruct_mner.embedding import ModelEmbedder, WordEmbedder
-from instruct_mner.engines import Engine, Request
+from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
@@ -130,6 +131,44 @@ class Tagger:
         return cls._showing(examples, embedder, engine, with_context(manifest, context), prompt, constrained)
 
     @classmethod
+    def with_vllm(
+        cls,
+        name: str | Path,
+        *,
+        base_model: str | None = None,
+        flags: Sequence[str] = (),
+        exact_scores: bool = False,
+        constrained: bool = True,
+        examples: Sequence[Example] | Pool = (),
+        context: bool | None = None,
+    ) -> Tagger:
+        """A tagger on vLLM in this process.
+
+        Args:
+            name: As for :meth:`from_pretrained`.
+            base_model: Where the adapter's base lies now, if not where ``mner.json`` says.
+            flags: Flags of vLLM itself, as ``--max-model-len=4096``.
+            exact_scores: Whether each answer is read a second time for the log-probabilities that transformers gives.
+            constrained: Whether only legal answers may be given; leave it on.
+            examples: Annotated posts that a base model is shown: these, or of a pool those nearest in their words.
+            context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
+
+        Raises:
+            MnerError: The model or the adapter cannot be loaded by vLLM, or vLLM does not start.
+        """
+        from instruct_mner.engines.vllm import VllmEngine
+
+        plan = VllmEngine.plan(name, base_model)
+        model = plan.models[0]
+        manifest, prompt = model.manifest, model.prompt
+        if manifest.tuning == "none":
+            manifest, prompt = untuned(model.processor, with_examples=has_examples(examples))
+        elif has_examples(examples):
+            manifest, prompt = tuned(Path(name), examples)
+        engine = VllmEngine(plan, flags, exact_scores=exact_scores)
+        return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
+
+    @classmethod
     def connect(
         cls,
         endpoint: Endpoint | str,
@@ -215,7 +254,7 @@ class Tagger:
             ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where asked for.
         """
         images = () if image is None else (as_image(image),)
-        [prediction] = self._predict_batch([(Example(id="post", text=text), images)], self._spec(labels))
+        [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
         return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
 
     def predict(
@@ -234,7 +273,7 @@ class Tagger:
             labels: Other labels than those of the tuning.
             threshold: Entities of lower confidence are left out.
         """
-        spec = self._spec(labels)
+        spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
             posts = [
@@ -243,7 +282,18 @@ class Tagger:
             ]
             yield from (prediction.above(threshold) for prediction in self._predict_batch(posts, spec))
 
-    def _spec(self, labels: Labels | None) -> AnswerSpec:
+    def predict_opened(
+        self, posts: Sequence[tuple[Example, tuple[Image, ...]]], labels: Labels | None = None
+    ) -> list[Prediction]:
+        """Tags posts whose pictures are open already, all at once."""
+        return self._predict_batch(posts, self.answer_spec(labels))
+
+    def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
+        """What is asked for, with these labels or with those of the tuning.
+
+        Raises:
+            ConfigError: There are none, or one cannot be asked for.
+        """
         if labels is None and self.labels is None:
             raise ConfigError(
                 "this model was not tuned, so it does not know which types to look for: give labels "
@@ -256,22 +306,35 @@ class Tagger:
         return checked_labels(spec, self._engine.special_tokens())
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
-        special_tokens = self._engine.special_tokens()
-        shown = [shown_text(example.text, special_tokens) for example, _ in posts]
-        specs = [spec.for_pictures([self._engine.resized(each.size) for each in images]) for _, images in posts]
         examples, order = self._shown_examples(posts, spec)
-        requests = [
-            self._request(self._messages(example, text, len(images), spec, each_shown), text, images, each)
-            for text, (example, images), each, each_shown in zip(shown, posts, specs, examples, strict=True)
+        questions = [
+            self.question(example, images, spec, shown)
+            for (example, images), shown in zip(posts, examples, strict=True)
         ]
-        answers = self._engine.generate([requests[number] for number in order])
-        completions = [
-            completion for _, completion in sorted(zip(order, answers, strict=True), key=lambda pair: pair[0])
-        ]
-        return [
-            read_prediction(example, images, Reading(text, completion, each, self.manifest, self._engine.resized))
-            for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
-        ]
+        answers = self._engine.generate([questions[number].request for number in order])
+        completions = dict(zip(order, answers, strict=True))
+        return [self.read(question, completions[number]) for number, question in enumerate(questions)]
+
+    def question(
+        self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
+    ) -> Question:
+        """What the engine is asked on one post.
+
+        Args:
+            example: The post.
+            images: Its pictures, at most ``manifest.max_images``.
+            spec: Of :meth:`answer_spec`.
+            examples: Posts with their answers, before this one.
+        """
+        text = shown_text(example.text, self._engine.special_tokens())
+        own = spec.for_pictures([self._engine.resized(each.size) for each in images])
+        messages = self._messages(example, text, len(images), spec, examples)
+        return Question(example, images, text, own, self._request(messages, text, images, own))
+
+    def read(self, question: Question, completion: Completion) -> Prediction:
+        """The prediction that an answer to a question makes."""
+        reading = Reading(question.text, completion, question.spec, self.manifest, self._engine.resized)
+        return read_prediction(question.example, question.images, reading)
 
     def _shown_examples(
         self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec

@@ -51,6 +51,7 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self, reply: Reply, delay: Callable[[Body], float]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.reply, self.delay = reply, delay
+        self.text_type = "text/html"
         self.lock = threading.Lock()
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
@@ -80,12 +81,20 @@ class Handler(BaseHTTPRequestHandler):
         content = said.encode() if isinstance(said, str) else json.dumps(said).encode()
         try:
             self.send_response(status)
-            self.send_header("content-type", "text/html" if isinstance(said, str) else "application/json")
+            self.send_header("content-type", self.server.text_type if isinstance(said, str) else "application/json")
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
         except OSError:
             pass  # the client has given up, which is what some tests want
+
+    def do_GET(self) -> None:
+        content = b"vllm:up 1.0\n"
+        self.send_response(200)
+        self.send_header("content-type", "text/plain")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
         pass

@@ -34,12 +34,13 @@ def _add_verbs() -> None:
         finetune,
         init,
         merge,
+        serve,
         synth,
         tag,
         validate,
     )
 
-    verbs = (init, synth, validate, convert, context, finetune, tag, calibrate, evaluate, merge, demo, env)
+    verbs = (init, synth, validate, convert, context, finetune, tag, calibrate, evaluate, serve, merge, demo, env)
     for verb in verbs:
         app.command(verb.__name__.rpartition(".")[2])(verb.run)
 

@@ -53,7 +53,8 @@ def run(
         typer.Option(metavar="URL", help="A server with OpenAI's API; its key, if any, in OPENAI_API_KEY."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="transformers, or ray: the same on workers of as many machines as RAY_ADDRESS has.")
+        str,
+        typer.Option(help="transformers, vllm, or ray[:ENGINE]: on workers of as many machines as RAY_ADDRESS has."),
     ] = "transformers",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Ray: so many; default: one a GPU, or one a machine without any.")
@@ -92,6 +93,12 @@ def run(
     ] = Constraint.grammar,
     concurrency: Annotated[int, typer.Option(min=1, help="Endpoint: requests at once.")] = 8,
     scores: Annotated[bool, typer.Option(help="Endpoint: ask for log-probabilities; without, scores are 1.")] = True,
+    vllm: Annotated[
+        list[str] | None, typer.Option("--vllm", help="A flag of vLLM's, as --vllm=--max-model-len=4096; repeatable.")
+    ] = None,
+    exact_scores: Annotated[
+        bool, typer.Option("--exact-scores", help="vllm: read each answer twice, for the scores of transformers.")
+    ] = False,
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
     from instruct_mner.errors import ConfigError
@@ -105,6 +112,6 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained, threshold, choose, engine,
+        batch_size, constrained, threshold, choose, engine, tuple(vllm or ()), exact_scores,
     )  # fmt: skip
     tag(source, asked, output=output, labels=labels, workers=workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,6 +58,25 @@ class Completion:
     text: str
     tokens: tuple[Token, ...] = ()
     finished: bool = True
+
+    @classmethod
+    def of(cls, pieces: Sequence[bytes], logprobs: Sequence[float], *, finished: bool) -> Self:
+        """What tokens spell; a character of several tokens belongs to each of them.
+
+        Args:
+            pieces: The bytes of each token; none for a token that is no text.
+            logprobs: The log-probability of each.
+            finished: Whether the answer came to its end.
+        """
+        whole = b"".join(pieces)
+        tokens = []
+        position = 0
+        for piece, logprob in zip(pieces, logprobs, strict=True):
+            start = len(whole[:position].decode("utf-8", errors="ignore"))
+            position += len(piece)
+            end = len(whole[:position].decode("utf-8", errors="replace"))
+            tokens.append(Token(start, end, logprob))
+        return cls(whole.decode("utf-8", errors="replace"), tuple(tokens), finished)
 
 
 class Engine(Protocol):

@@ -39,6 +39,8 @@ class Endpoint:
         max_retries: After 429, 5xx and timeouts, and after nothing else.
         first_retry_seconds: Pause before the first retry; each further one is twice as long.
         scores: Whether log-probabilities are asked for; without them all scores are 1.
+        window: Tokens of prompt and answer that the server takes, where that is known. An answer that could need more
+            than a quarter of it is cut by the server, where the window ends.
     """
 
     url: str
@@ -49,6 +51,7 @@ class Endpoint:
     max_retries: int = 5
     first_retry_seconds: float = 0.5
     scores: bool = True
+    window: int | None = None
 
     @property
     def base_url(self) -> str:
@@ -70,21 +73,23 @@ class Endpoint:
 class EndpointEngine:
     """Answers requests with a server; pictures travel as PNG, so that it sees the very pixels.
 
-    The API key is read from the environment, ``OPENAI_API_KEY``, and from nowhere else.
+    The API key is read from the environment, ``OPENAI_API_KEY``, unless the server is one of ours.
 
     Args:
         endpoint: The server.
         processor: The model's own processor, with its family, where it is at hand: for an adapter. Without it,
             special tokens are those of the usual families, and the length of an answer is bounded by its bytes.
+        key: That of a server that this program has started itself.
 
     Raises:
         ConfigError: The address is none.
     """
 
-    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None, key: str | None = None) -> None:
         self._endpoint = endpoint
         self._base_url = endpoint.base_url
         self._processor = processor
+        self._key = key
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
@@ -107,25 +112,41 @@ class EndpointEngine:
             ServingError: The server cannot be reached, refuses a request, ignores the grammar, or says no
                 log-probabilities although scores are asked for.
         """
-        return _run(self._generate(requests, {"temperature": temperature, "seed": seed}))
+        return _run(self._generate(requests, temperature, seed))
 
-    async def _generate(self, requests: Sequence[Request], sampling: dict[str, Any]) -> list[Completion]:
+    def client(self) -> AsyncOpenAI:
+        """A connection to the server."""
         from openai import AsyncOpenAI
 
         # A server that asks for no key takes any; the client does not go without.
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        slots = asyncio.Semaphore(self._endpoint.concurrency)
-        async with AsyncOpenAI(
-            base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0
-        ) as client:
+        key = self._key or os.environ.get("OPENAI_API_KEY") or "none"
+        return AsyncOpenAI(base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0)
 
-            def body_of(request: Request) -> dict[str, Any]:
-                body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
-                return {"model": self._endpoint.model, **body, **sampling}
+    async def answer(
+        self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0
+    ) -> Completion:
+        """Answers one request; pictures are packed, and answers checked, in threads beside the event loop.
+
+        Raises:
+            ServingError: As for :meth:`generate`.
+        """
+        body = await asyncio.to_thread(self._body, request, temperature, seed)
+        choice = await self._ask(client, body)
+        return await asyncio.to_thread(self._completion, request, choice)
+
+    def _body(self, request: Request, temperature: float, seed: int) -> dict[str, Any]:
+        body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
+        if self._endpoint.window is not None and request.max_tokens > self._endpoint.window // 4:
+            del body["max_tokens"]
+        return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
+
+    async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
+        slots = asyncio.Semaphore(self._endpoint.concurrency)
+        async with self.client() as client:
 
             async def answer(request: Request) -> Completion:
                 async with slots:
-                    return self._completion(request, await self._ask(client, body_of(request)))
+                    return await self.answer(client, request, temperature=temperature, seed=seed)
 
             tasks = [asyncio.create_task(answer(request)) for request in requests]
             try:
@@ -188,7 +209,11 @@ class EndpointEngine:
             _TOO_MANY_REQUESTS: "lower --concurrency",
         }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
         said = body.get("message") or error.message
-        return ServingError(f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}")
+        return ServingError(
+            f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}",
+            status=status,
+            said=str(said),
+        )
 
     def _completion(self, request: Request, choice: Any) -> Completion:
         text = choice.message.content or ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.engines import Completion, Request, Token
+from instruct_mner.engines import Completion, Request
 from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import LoadedModel
 
@@ -139,16 +139,7 @@ class TransformersEngine:
         finished = bool(ends) and ends[0] <= max_tokens
         special = set(self._loaded.processor.tokenizer.all_special_ids)
         pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in ids[:length]]
-        whole = b"".join(pieces)
-        text = whole.decode("utf-8", errors="replace")
-        tokens = []
-        position = 0
-        for piece, logprob in zip(pieces, logprobs, strict=False):
-            start = len(whole[:position].decode("utf-8", errors="ignore"))
-            position += len(piece)
-            end = len(whole[:position].decode("utf-8", errors="replace"))
-            tokens.append(Token(start, end, logprob))
-        return Completion(text, tuple(tokens), finished)
+        return Completion.of(pieces, logprobs[:length], finished=finished)
 
 
 class _Guided:

@@ -60,6 +60,11 @@ def _dtype(config: Any, dtype: Dtype) -> Any:
     return torch.bfloat16 if own == torch.float16 else own or torch.float32
 
 
+def own_dtype(config: Any) -> str:
+    """The name of the type of a model's weights, as ``auto`` takes it."""
+    return str(_dtype(config, "auto")).removeprefix("torch.")
+
+
 def load_model(
     name: str,
     *,

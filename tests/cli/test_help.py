@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 
-VERBS = ("init", "validate", "convert", "finetune", "context", "tag", "calibrate", "evaluate", "demo", "env")
+VERBS = (
+    "init", "synth", "validate", "convert", "finetune", "context", "tag", "calibrate", "evaluate", "serve", "demo", "env",
+)  # fmt: skip
 HEAVY = ("numpy", "torch", "transformers", "PIL", "rich", "pandas", "yaml", "jinja2", "datasets")
 
 _MODULES_AFTER_HELP = """

@@ -199,3 +199,12 @@ def test_special_tokens_of_an_unknown_model_cover_those_of_the_families() -> Non
     for vocabulary in (*vocabularies, others.LLAVA_VOCABULARY):
         assert set(vocabulary.special_tokens) <= set(SPECIAL_TOKENS)
     assert "<image>" not in shown_text("a <image> b", SPECIAL_TOKENS)
+
+
+@pytest.mark.parametrize(("window", "sent"), [(None, 40), (160, 40), (159, None)])
+def test_a_small_window_cuts_by_itself(window: int | None, sent: int | None) -> None:
+    with serving() as server:
+        engine(server.url, window=window).generate([request("Ann is here")])
+        [body] = server.bodies
+    assert body.get("max_tokens") == sent
+    assert body["repetition_penalty"] == 1.0

@@ -1,0 +1,143 @@
+"""Completions at temperature 1.5 on posts that try to break an answer: none may be malformed or hallucinated.
+
+    instruct-mner serve RUN &
+    python eval/constrained.py http://127.0.0.1:8000 --model NAME --num 1000
+    python eval/constrained.py vllm --model FOLDER --num 1000       vLLM in this process
+
+Answers as lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON
+object; exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+from gates.common import seeded
+from gates.posts import random_spec, shown_texts, what_is_wrong
+from PIL import Image
+
+from instruct_mner.answers import AnswerSpec
+from instruct_mner.asking import max_answer_tokens
+from instruct_mner.engines import Completion, Engine, Request
+from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.errors import ServingError
+from instruct_mner.prompts import find_prompt, shown_text
+
+_BATCH = 32
+# A text that fills the window is refused, which is right, but shows nothing.
+_MOST_CHARACTERS = 12_000
+
+
+def main() -> int:
+    """Draws the completions and prints what was counted; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("engine", help="the address of a server, or 'vllm'")
+    parser.add_argument("--model", required=True, help="its name at the server; with 'vllm' a folder or hub name")
+    parser.add_argument("--num", type=int, default=1000, help="completions")
+    parser.add_argument("--temperature", type=float, default=1.5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--prefix", default="", help="what the model's chat template puts before an answer")
+    parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, with 'vllm'")
+    chosen = parser.parse_args()
+    engine = _engine(chosen.engine, chosen.model, chosen.vllm)
+    begin = time.perf_counter()
+    counts, wrong = draw(engine, chosen.num, chosen.temperature, chosen.seed, chosen.prefix)
+    report = {
+        "model": chosen.model,
+        "temperature": chosen.temperature,
+        **counts,
+        "wrong": len(wrong),
+        "first wrong": wrong[:3],
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    print(json.dumps(report, ensure_ascii=False, indent=2))
+    return int(bool(wrong) or counts["completions"] < chosen.num)
+
+
+def _engine(name: str, model: str, flags: list[str]) -> Engine:
+    if name == "vllm":
+        from instruct_mner.engines.vllm import VllmEngine
+
+        return VllmEngine(VllmEngine.plan(model), flags)
+    return EndpointEngine(Endpoint(name, model, concurrency=_BATCH))
+
+
+def draw(engine: Engine, num: int, temperature: float, seed: int, prefix: str) -> tuple[Counter[str], list[str]]:
+    """So many completions, each on a post and a way to ask drawn anew; counts, and what is wrong."""
+    generator = seeded(seed)
+    counts: Counter[str] = Counter(completions=0, malformed=0, hallucinated=0, unplaceable=0, entities=0)
+    wrong: list[str] = []
+    while counts["completions"] < num and counts["refused"] < num:
+        asked = list(islice(_questions(engine, generator, prefix), min(_BATCH, num - counts["completions"])))
+        seed += 1
+        for (spec, text, request), completion in zip(asked, _answers(engine, asked, temperature, seed), strict=True):
+            if completion is None:
+                counts["refused"] += 1
+            elif reason := _examine(spec, text, completion, len(request.images), counts):
+                wrong.append(f"{reason}: {completion.text[:200]!r} on {text[:100]!r}")
+    return counts, wrong
+
+
+def _questions(engine: Engine, generator: random.Random, prefix: str) -> Any:
+    prompt = find_prompt("zero-shot")
+    texts = [text for text in shown_texts() if len(text) < _MOST_CHARACTERS]
+    while True:
+        text = shown_text(generator.choice(texts), engine.special_tokens())
+        spec = random_spec(generator).model_copy(update={"prefix": prefix})
+        colour = generator.choice(["red", "navy"])
+        images = tuple(Image.new("RGB", (64, 48), colour) for _ in range(generator.randint(0, 1)))
+        yield (
+            spec,
+            text,
+            Request(
+                prompt.messages(spec, text, len(images)),
+                images,
+                spec.grammar(text, len(images)),
+                max_answer_tokens(spec, text, engine.count_tokens),
+            ),
+        )
+
+
+def _answers(engine: Engine, asked: list[Any], temperature: float, seed: int) -> list[Completion | None]:
+    """The answers; ``None`` for a post that is too long for the server."""
+    requests = [request for _, _, request in asked]
+    try:
+        return list(engine.generate(requests, temperature=temperature, seed=seed))
+    except ServingError as error:
+        if len(requests) == 1:
+            if error.status in {400, 422}:
+                return [None]
+            raise
+    return [answer for one in asked for answer in _answers(engine, [one], temperature, seed)]
+
+
+def _examine(spec: AnswerSpec, text: str, completion: Completion, num_images: int, counts: Counter[str]) -> str | None:
+    """Parses a completion, adds to the counts, and says what is wrong with it.
+
+    Of an answer that was cut (a random model repeats itself until its tokens are spent) the cut alone is malformed.
+    """
+    answer = spec.parse(text, completion.text, num_images, finished=completion.finished)
+    cut = 0 if completion.finished else 1
+    counts["completions"] += 1
+    counts["cut"] += cut
+    counts["entities"] += len(answer.entities)
+    counts["boxes"] += sum(entity.box is not None for entity in answer.entities)
+    counts["malformed"] += answer.rejected.malformed - cut
+    counts["hallucinated"] += answer.rejected.hallucinated
+    counts["unplaceable"] += answer.rejected.unplaceable
+    if answer.rejected.malformed > cut or answer.rejected.hallucinated:
+        return f"rejected {answer.rejected}"
+    if len(answer.entities) + answer.rejected.unplaceable > spec.capacity(text):
+        return "more entities than the cap"
+    return what_is_wrong(spec, text, completion.text, num_images, answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

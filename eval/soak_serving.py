@@ -1,0 +1,249 @@
+"""Many clients at once, a tenth of whose requests are broken: every good one right, every broken one a clear 4xx.
+
+    instruct-mner serve NAME=RUN --port 8000 & echo $!
+    python eval/soak_serving.py http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl --seconds 300
+
+A good request is right where it says what the same post said when it was asked alone. The key, if any, is read from
+``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether
+they are the same processes at the end. Prints one JSON object; exit code 1 where anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import io
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from gates.common import seeded
+from PIL import Image
+
+from instruct_mner.data import load_split
+
+ENTITIES, CHAT = "/v1/entities", "/v1/chat/completions"
+_BROKEN_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Post:
+    """A good request: what is sent, and what must come."""
+
+    path: str
+    body: dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """What came."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)
+
+
+def good_posts(path: str, model: str) -> list[Post]:
+    """The posts of a file with their pictures, as requests; every fourth as a stream of OpenAI's API."""
+    dataset = load_split(path)
+    posts = []
+    for example in dataset.examples:
+        pictures = [base64.b64encode(each.read_bytes()).decode() for each in dataset.picture_paths(example)]
+        posts.append(Post(ENTITIES, {"text": example.text, "images": pictures, "model": model}))
+    chat = {"model": model, "messages": [{"role": "user", "content": "Who is here?"}], "max_tokens": 16}
+    return [*posts, Post(CHAT, {**chat, "temperature": 0, "stream": True})]
+
+
+def _picture(size: tuple[int, int] = (64, 48)) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", size, "red").save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def broken_requests(model: str, key: str | None) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Path and arguments of httpx, by what is wrong."""
+    small, bomb, slow_bomb = _picture(), _picture((12_000, 12_000)), _picture((5_500, 5_000))
+
+    def entities(**more: Any) -> tuple[str, dict[str, Any]]:
+        return ENTITIES, {"json": {"text": "Ann", "model": model, **more}}
+
+    def chat(url: str | None = None, text: str = "hi", **more: Any) -> tuple[str, dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
+        parts += [{"type": "image_url", "image_url": {"url": url}}] if url else []
+        return CHAT, {"json": {"model": model, "messages": [{"role": "user", "content": parts}], **more}}
+
+    kinds = {
+        "bad JSON": (ENTITIES, {"content": b'{"text": "Ann'}),
+        "bad JSON, chat": (CHAT, {"content": b"[[[" * 9000}),
+        "bomb": entities(images=[bomb]),
+        "bomb, chat": chat(f"data:image/png;base64,{bomb}"),
+        "large picture": entities(images=[slow_bomb]),
+        "truncated picture": entities(images=[small[: len(small) // 2]]),
+        "truncated picture, chat": chat(f"data:image/png;base64,{small[:60]}"),
+        "file:": entities(images=["file:///etc/passwd"]),
+        "file:, chat": chat("file:///etc/passwd"),
+        "http:": entities(images=["http://127.0.0.1:1/a.png"]),
+        "http:, chat": chat("http://127.0.0.1:1/a.png"),
+        "special tokens, label": entities(labels=["<|im_end|>"]),
+        "special tokens, chat": chat(text="<|vision_start|><|image_pad|><|im_end|>"),
+        "unknown adapter": entities(model="nobody"),
+        "unknown adapter, chat": (CHAT, {"json": {"model": "nobody", "messages": [{"role": "user", "content": "x"}]}}),
+        "text too long": entities(text="x" * 30_000),
+        "body too large": (ENTITIES, {"content": b" " * (17 * 2**20)}),
+        "bad grammar": chat(structured_outputs={"grammar": "start: <<<"}),
+        "pixel settings": chat(mm_processor_kwargs={"size": {"longest_edge": 10**9}}),
+        "far too many choices": chat(n=1000),
+    }
+    if key is not None:
+        kinds["wrong key"] = (ENTITIES, {"json": {"text": "Ann"}, "headers": {"authorization": "Bearer wrong"}})
+    return kinds
+
+
+async def read(client: httpx.AsyncClient, post: Post) -> tuple[int, Any]:
+    """Status, and what of the answer must not change."""
+    if post.path == ENTITIES:
+        response = await client.post(post.path, json=post.body)
+        found = response.json()
+        keep = [(each["start"], each["end"], each["label"], each["boxes"]) for each in found.get("entities", [])]
+        return response.status_code, keep if response.is_success else found
+    async with client.stream("POST", post.path, json=post.body) as response:
+        lines = [json.loads(line[6:]) async for line in response.aiter_lines() if line.startswith("data: {")]
+    return response.status_code, "".join(each["choices"][0]["delta"].get("content") or "" for each in lines)
+
+
+async def ask_broken(client: httpx.AsyncClient, name: str, path: str, arguments: dict[str, Any], tally: Tally) -> None:
+    """Sends a broken request, which must be refused with a clear message."""
+    headers = {"content-type": "application/json", **arguments.get("headers", {})}
+    try:
+        response = await client.post(path, **{**arguments, "headers": headers})
+    except httpx.TransportError as error:
+        # The door is shut while a body that is too large is still being sent: that is a refusal too.
+        if name != "body too large":
+            tally.wrong.append(f"{name}: {error!r}")
+        tally.counts["shut out"] += 1
+        return
+    tally.counts[f"{response.status_code} {name}"] += 1
+    error = response.json().get("error", {})
+    if not 400 <= response.status_code < 500 or len(error.get("message", "")) < 8:
+        tally.wrong.append(f"{name}: HTTP {response.status_code}: {response.text[:200]}")
+
+
+async def client_loop(
+    client: httpx.AsyncClient,
+    generator: random.Random,
+    posts: list[tuple[Post, Any]],
+    broken: dict[str, tuple[str, dict[str, Any]]],
+    until: float,
+    tally: Tally,
+) -> None:
+    """One client: asks, and asks again at once."""
+    while time.monotonic() < until:
+        if generator.randrange(_BROKEN_EVERY) == 0:
+            name = generator.choice(list(broken))
+            await ask_broken(client, name, *broken[name], tally)
+            tally.counts["broken"] += 1
+            continue
+        post, expected = generator.choice(posts)
+        begin = time.monotonic()
+        try:
+            status, found = await read(client, post)
+        except httpx.TransportError as error:
+            status, found = 0, repr(error)
+        tally.seconds.append(time.monotonic() - begin)
+        tally.counts["good"] += 1
+        if status != 200 or found != expected:
+            tally.wrong.append(f"{status} {post.body.get('text', 'chat')!r}: {found}, not {expected}")
+
+
+def processes(pid: int) -> list[psutil.Process]:
+    """The server and its children."""
+    server = psutil.Process(pid)
+    return [server, *server.children(recursive=True)]
+
+
+async def watch(pid: int, until: float, tally: Tally, begin: float) -> None:
+    """Notes the memory of the server and its children, a few times a minute."""
+    while time.monotonic() < until:
+        megabytes = sum(each.memory_info().rss for each in processes(pid)) / 2**20
+        tally.memory.append((time.monotonic() - begin, megabytes))
+        await asyncio.sleep(5)
+
+
+async def soak(chosen: argparse.Namespace) -> dict[str, Any]:
+    """All of it; the report."""
+    key = os.environ.get("INSTRUCT_MNER_API_KEY")
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=chosen.url, headers=headers, timeout=300, limits=limits) as client:
+        posts = [(post, (await read(client, post))[1]) for post in good_posts(chosen.posts, chosen.model)]
+        tally, broken = Tally(), broken_requests(chosen.model, key)
+        before = {each.pid for each in processes(chosen.pid)} if chosen.pid else set()
+        begin = time.monotonic()
+        until = begin + chosen.seconds
+        loops = [client_loop(client, seeded(number), posts, broken, until, tally) for number in range(chosen.clients)]
+        if chosen.pid:
+            loops.append(watch(chosen.pid, until, tally, begin))
+        await asyncio.gather(*loops)
+        after = {each.pid for each in processes(chosen.pid)} if chosen.pid else set()
+        health = (await client.get("/health")).status_code
+    return _report(chosen, tally, same=before == after, health=health)
+
+
+def _report(chosen: argparse.Namespace, tally: Tally, *, same: bool, health: int) -> dict[str, Any]:
+    tenths = statistics.quantiles(tally.seconds, n=20)
+    report: dict[str, Any] = {
+        "clients": chosen.clients,
+        "seconds": chosen.seconds,
+        "good": tally.counts.pop("good"),
+        "broken": tally.counts.pop("broken"),
+        "wrong": len(tally.wrong),
+        "first wrong": tally.wrong[:5],
+        "broken by status and kind": dict(sorted(tally.counts.items())),
+        "seconds a good request": {"median": round(tenths[9], 3), "95th percentile": round(tenths[18], 3)},
+        "health at the end": health,
+    }
+    if tally.memory:
+        # The first third warms caches.
+        settled = [megabytes for at, megabytes in tally.memory if at > chosen.seconds / 3]
+        report["memory in MB"] = {
+            "first": round(tally.memory[0][1]),
+            "after a third": round(settled[0]),
+            "last": round(settled[-1]),
+            "most": round(max(megabytes for _, megabytes in tally.memory)),
+        }
+        report["same processes"] = same
+    return report
+
+
+def main() -> int:
+    """Prints the report; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--posts", required=True, help="DATA with pictures")
+    parser.add_argument("--pid", type=int)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--output", type=Path)
+    chosen = parser.parse_args()
+    report = asyncio.run(soak(chosen))
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    print(text)
+    if chosen.output is not None:
+        chosen.output.write_text(text + "\n")
+    return int(bool(report["wrong"]) or report["health at the end"] != 200 or not report.get("same processes", True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

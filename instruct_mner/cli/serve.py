@@ -1,0 +1,59 @@
+"""``instruct-mner serve``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    adapters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=]ADAPTER", help="Run folders of 'finetune': adapters on one base, or one whole model."
+        ),
+    ] = None,
+    vllm: Annotated[
+        list[str] | None, typer.Option("--vllm", help="A flag of vLLM's, as --vllm=--max-model-len=4096; repeatable.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A base model, served as it is; or where the adapters' base lies now.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port there.")] = 8000,
+    dtype: Annotated[str, typer.Option(help="Of the weights: auto, bfloat16, float32.")] = "auto",
+    allow_remote_pictures: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN", help="A domain from which pictures may be fetched; repeatable. None by default."
+        ),
+    ] = None,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest body of a request, in megabytes.")] = 16,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded, in megapixels.")] = 25,
+    max_text: Annotated[int, typer.Option(min=1, help="Longest text, in characters.")] = 20_000,
+    print_command: Annotated[
+        bool, typer.Option("--print-command", help="Print the command that starts vLLM alone, and start nothing.")
+    ] = False,
+) -> None:
+    """Serve adapters with vLLM: OpenAI's API and /v1/entities, checked before it says ready.
+
+    Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set.
+    """
+    from rich.console import Console
+
+    from instruct_mner.quiet import quiet_libraries
+
+    quiet_libraries()
+    from instruct_mner.serving.limits import Limits
+    from instruct_mner.serving.serve import ServeSettings, serve
+    from instruct_mner.serving.serve import print_command as command
+
+    limits = Limits(body_bytes=max_body * 2**20, picture_pixels=max_pixels * 10**6, text_characters=max_text)
+    settings = ServeSettings(
+        tuple(adapters or ()), model, host, port, dtype, tuple(allow_remote_pictures or ()), limits, tuple(vllm or ())
+    )
+    if print_command:
+        typer.echo(command(settings))
+    else:
+        serve(settings, Console(stderr=True, highlight=False, soft_wrap=True))

@@ -1,0 +1,187 @@
+"""The engine on vLLM in this process: for large files, without a server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.engines import Completion, Request
+from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.serving.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
+from instruct_mner.serving.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm.lora.request import LoRARequest
+
+
+class VllmEngine:
+    """Answers requests with vLLM, as ``serve`` would set it up.
+
+    Args:
+        plan: One adapter on its base, or a whole model.
+        flags: Flags of vLLM itself, as ``--max-model-len=4096``.
+        exact_scores: vLLM's log-probabilities are those that are left after the grammar has taken its share. With
+            this, each answer is read a second time, as a part of the prompt, for those before it, which the engine on
+            transformers gives. The reading is a prefill without the prefix cache: vLLM would give no log-probabilities
+            of what it finds there.
+
+    Raises:
+        ConfigError: vLLM is not installed.
+        ServingError: It does not start.
+    """
+
+    def __init__(self, plan: Plan, flags: Sequence[str] = (), *, exact_scores: bool = False) -> None:
+        self._plan = plan
+        self._loaded = plan.models[0].processor
+        self._exact_scores = exact_scores
+        self._llm = _start(engine_arguments(plan, flags))
+
+    @classmethod
+    def plan(cls, name: str | Path, base_model: str | None = None, dtype: str = "auto") -> Plan:
+        """What is to be run: an adapter, a fully tuned model, or a base model (hub name or folder).
+
+        Raises:
+            MnerError: It cannot be.
+        """
+        from instruct_mner.asking import tuned_folder
+
+        if tuned_folder(Path(name)) is None:
+            return make_plan((), str(name), dtype)
+        return make_plan((f"tuned={name}",), base_model, dtype)
+
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that a post must not hold."""
+        return self._loaded.special_tokens
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        return self._loaded.resized(size)
+
+    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
+        """Answers requests, in their order; vLLM batches them by itself.
+
+        Raises:
+            ServingError: vLLM refuses one.
+        """
+        prompts = [self._prompt(request) for request in requests]
+        settings = [self._sampling(request, temperature, seed) for request in requests]
+        outputs = self._run(prompts, settings)
+        written = [_written(output) for output in outputs]
+        logprobs = [[step[token].logprob for token, step in zip(ids, logs, strict=False)] for ids, logs, _ in written]
+        if self._exact_scores:
+            logprobs = self._reread(prompts, [ids for ids, _, _ in written])
+        return [
+            Completion.of([self._piece(token) for token in ids], scores, finished=finished)
+            for (ids, _, finished), scores in zip(written, logprobs, strict=True)
+        ]
+
+    def _prompt(self, request: Request) -> dict[str, Any]:
+        """The ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
+        processor = self._loaded.processor
+        text = processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
+        prompt: dict[str, Any] = {"prompt_token_ids": self._tokenizer(text, add_special_tokens=False)["input_ids"]}
+        if request.images:
+            prompt["multi_modal_data"] = {"image": list(request.images)}
+        return prompt
+
+    def _sampling(self, request: Request, temperature: float, seed: int) -> SamplingParams:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        constraint = None if request.grammar is None else StructuredOutputsParams(grammar=request.grammar)
+        return SamplingParams(
+            temperature=temperature,
+            seed=None if temperature == 0 or seeds_are_fatal() else seed,
+            max_tokens=request.max_tokens,
+            logprobs=0,
+            structured_outputs=constraint,
+            detokenize=False,
+        )
+
+    def _reread(self, prompts: Sequence[dict[str, Any]], answers: Sequence[list[int]]) -> list[list[float]]:
+        """The log-probability of each token of the answers, before any constraint."""
+        from vllm import SamplingParams
+
+        whole = [
+            {**prompt, "prompt_token_ids": [*prompt["prompt_token_ids"], *answer]}
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        settings = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
+        # Source: vLLM 0.32, punica_cpu.add_lora_logits: with an adapter on a CPU it ends when it is asked for the
+        # log-probabilities of several prompts at once.
+        step = 1 if self._adapter is not None and not has_gpu() else max(1, len(whole))
+        batches = [whole[start : start + step] for start in range(0, len(whole), step)]
+        outputs = [output for batch in batches for output in self._run(batch, [settings] * len(batch))]
+        found = []
+        for output, answer in zip(outputs, answers, strict=True):
+            steps = (output.prompt_logprobs or [])[len(output.prompt_token_ids or []) - len(answer) :]
+            found.append([step[token].logprob for token, step in zip(answer, steps, strict=True) if step])
+        return found
+
+    def _run(self, prompts: Sequence[dict[str, Any]], settings: Sequence[SamplingParams]) -> list[RequestOutput]:
+        try:
+            return self._llm.generate(
+                list(prompts),  # type: ignore[arg-type]
+                list(settings),
+                use_tqdm=False,
+                lora_request=self._adapter,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise ServingError(f"vLLM refuses a post: {str(error).strip().splitlines()[0]}") from error
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self._loaded.processor.tokenizer
+
+    @cached_property
+    def _adapter(self) -> LoRARequest | None:
+        from vllm.lora.request import LoRARequest
+
+        adapter = self._plan.models[0]
+        return None if adapter.folder is None else LoRARequest(adapter.name, 1, str(adapter.folder))
+
+    @cached_property
+    def _guide(self) -> Any:
+        from llguidance.hf import from_tokenizer
+
+        return from_tokenizer(self._tokenizer)
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.all_special_ids)
+
+    def _piece(self, token: int) -> bytes:
+        return b"" if token in self._special_ids else bytes(self._guide.decode_bytes([token]))
+
+
+def _start(arguments: Sequence[str]) -> LLM:
+    from importlib.util import find_spec
+
+    if find_spec("vllm") is None:
+        raise ConfigError("--engine vllm needs vLLM: pip install 'instruct-mner[serve]'")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.update(vllm_environment())
+    from vllm import LLM, EngineArgs
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = EngineArgs.add_cli_args(FlexibleArgumentParser())  # type: ignore[no-untyped-call]
+    try:
+        return LLM.from_engine_args(EngineArgs.from_cli_args(parser.parse_args(list(arguments))))
+    except (ValueError, RuntimeError) as error:
+        raise ServingError(f"vLLM does not start: {error}; its own flags can be given with --vllm") from error
+
+
+def _written(output: RequestOutput) -> tuple[list[int], Any, bool]:
+    """The ids of an answer without the end of its turn, their log-probabilities, and whether it came to its end."""
+    answer = output.outputs[0]
+    finished = answer.finish_reason == "stop"
+    ids = list(answer.token_ids)
+    return (ids[:-1] if finished else ids), answer.logprobs or [], finished

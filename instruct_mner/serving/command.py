@@ -1,0 +1,110 @@
+"""The command that starts vLLM: all that is known of its flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+
+from instruct_mner.serving.adapters import RANKS
+from instruct_mner.serving.plan import Plan
+
+# No host has it (RFC 2606): without any allowed domain vLLM fetches every address that a request names.
+NO_DOMAIN = "nowhere.invalid"
+
+_ENVIRONMENT = {
+    # An allowed domain may not send vLLM elsewhere.
+    "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+# Without it vLLM asks for nearly all memory of the machine, and does not start where anything else runs.
+_CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "4"}
+
+
+# White space between the parts of JSON is what a model can fill its whole answer with; ours is trained without.
+_STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}
+# A model's own generation_config.json says where a turn ends, which must stay, and how to sample, which requests say:
+# a penalty of repetitions would change what greedy means.
+_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+
+
+def server_arguments(plan: Plan, *, remote_domains: Sequence[str] = (), extra: Sequence[str] = ()) -> list[str]:
+    """The flags of vLLM as a server, but for host and port.
+
+    Args:
+        plan: What is served.
+        remote_domains: From where pictures may be fetched.
+        extra: Flags of vLLM itself; they come last, so that they win.
+    """
+    arguments = ["--served-model-name", plan.whole.name]
+    if plan.adapters:
+        arguments += ["--lora-modules", *(f"{adapter.name}={adapter.folder}" for adapter in plan.adapters)]
+    arguments += ["--allowed-media-domains", *(remote_domains or [NO_DOMAIN]), "--disable-uvicorn-access-log"]
+    return [*arguments, *engine_arguments(plan, extra)]
+
+
+def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
+    """The flags of vLLM that decide what is answered, for a server and for an engine in this process.
+
+    Args:
+        plan: What is served.
+        extra: Flags of vLLM itself; they come last, so that they win.
+    """
+    arguments = ["--model", plan.base, "--dtype", plan.dtype]
+    if plan.revision is not None:
+        arguments += ["--revision", plan.revision]
+    if plan.adapters:
+        rank = max(adapter.rank for adapter in plan.adapters)
+        most = next(each for each in RANKS if each >= rank)
+        arguments += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(len(plan.adapters))]
+    arguments += ["--limit-mm-per-prompt", _compact({"image": plan.max_images, "video": 0})]
+    if plan.pixel_settings:
+        arguments += ["--mm-processor-kwargs", _compact(plan.pixel_settings)]
+    arguments += ["--structured-outputs-config", _compact(_STRUCTURED), "--enable-prefix-caching"]
+    arguments += ["--override-generation-config", _compact(_SAMPLING)]
+    return [*arguments, *extra]
+
+
+def has_gpu() -> bool:
+    """Whether vLLM runs on a GPU here."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def seeds_are_fatal() -> bool:
+    """Whether a request with a seed can end vLLM: without a GPU, where its prompt is read in pieces.
+
+    Source: vLLM 0.32, ``GPUModelRunner._bookkeeping_sync``, winds a CPU's generator back, which has no offset.
+    """
+    return not has_gpu()
+
+
+def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
+    """The command, for the Python that runs this.
+
+    The ``vllm`` command of the build for CPUs asks for a distribution that it is not; the module works for both.
+    """
+    module = "vllm.entrypoints.openai.api_server"
+    return [sys.executable, "-m", module, "--host", host, "--port", str(port), *arguments]
+
+
+def vllm_environment() -> dict[str, str]:
+    """What vLLM is told by its environment; what the user's says stays."""
+    variables = {**_ENVIRONMENT} if has_gpu() else {**_ENVIRONMENT, **_CPU_ENVIRONMENT}
+    return {name: os.environ.get(name, value) for name, value in variables.items()}
+
+
+def shown_command(arguments: Sequence[str], host: str, port: int) -> str:
+    """The command as a line of a shell, for people who run vLLM themselves."""
+    return shlex.join([*_assignments(vllm_environment()), "python", *vllm_command(arguments, host, port)[1:]])
+
+
+def _assignments(variables: Mapping[str, str]) -> list[str]:
+    return ["env", *(f"{name}={value}" for name, value in variables.items())]
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,45 @@
+"""What the gateway counts, for Prometheus."""
+
+from __future__ import annotations
+
+from instruct_mner.records import Prediction
+
+_PATHS = frozenset(
+    {"/v1/entities", "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/openapi.json"}
+)
+
+
+class Counters:
+    """Requests by path and status, their time, and what was found in posts."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        self._registry = CollectorRegistry()
+        name = "instruct_mner"
+        self._requests = Counter(f"{name}_requests", "Requests answered.", ["path", "status"], registry=self._registry)
+        self._seconds = Histogram(
+            f"{name}_request_seconds", "Time until a request was answered.", ["path"], registry=self._registry
+        )
+        self._entities = Counter(f"{name}_entities", "Entities found.", ["model", "label"], registry=self._registry)
+        self._rejected = Counter(
+            f"{name}_rejected", "Items of answers that were no entity.", ["model"], registry=self._registry
+        )
+
+    def note_request(self, path: str, status: int, seconds: float) -> None:
+        """Counts a request; paths that do not exist are one."""
+        shown = path if path in _PATHS else "other"
+        self._requests.labels(shown, str(status)).inc()
+        self._seconds.labels(shown).observe(seconds)
+
+    def note_prediction(self, model: str, prediction: Prediction, own_labels: frozenset[str]) -> None:
+        """Counts what was found in a post; labels that a client has thought up are one."""
+        for entity in prediction.entities:
+            self._entities.labels(model, entity.label if entity.label in own_labels else "other").inc()
+        self._rejected.labels(model).inc(prediction.rejected.total)
+
+    def text(self) -> str:
+        """All counts, as Prometheus reads them."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self._registry).decode()

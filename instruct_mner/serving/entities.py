@@ -1,0 +1,142 @@
+"""``POST /v1/entities``: a post goes in, its entities come out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from instruct_mner.errors import MnerError, ServingError
+from instruct_mner.records import Context, Example, LabelSet, PredictedEntity, Rejected
+from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from PIL.Image import Image
+
+    from instruct_mner.asking import Question
+    from instruct_mner.engines.endpoint import EndpointEngine
+    from instruct_mner.serving.counters import Counters
+    from instruct_mner.tagging import Tagger
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Definition = Annotated[str, StringConstraints(max_length=2000)]
+_MOST_DECODERS = 2
+
+
+class EntitiesRequest(BaseModel):
+    """A post.
+
+    Attributes:
+        text: Its text.
+        images: Its pictures, as base64 or as data URLs.
+        labels: The types to look for, where they are not those of the tuning: names, or names with definitions.
+        context: What is said of the pictures, for models that were tuned with it.
+        model: Which of the served models is asked; without it the first.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "Ada meets Acme in Lagos"}]})
+
+    text: str
+    images: Annotated[list[str], Field(max_length=16)] = []
+    labels: Annotated[list[Name] | dict[Name, Definition | None], Field(min_length=1)] | None = None
+    context: Context | None = None
+    model: str | None = None
+
+
+class EntitiesResponse(BaseModel):
+    """What was found.
+
+    Attributes:
+        model: Who found it.
+        entities: In text order. Offsets are characters, end exclusive; boxes are pixels of the picture that was sent,
+            ``null`` where none were asked for, empty where an entity is not seen.
+        rejected: Items of the model's answer that were no entity.
+    """
+
+    model: str
+    entities: list[PredictedEntity]
+    rejected: Rejected
+
+
+class EntityService:
+    """Answers posts with the taggers of the served models.
+
+    Args:
+        taggers: A tagger and its engine for each model; the first is asked where none is named.
+        client: The connection to vLLM.
+        limits: What a post may hold.
+        counters: Where it counts.
+    """
+
+    def __init__(
+        self,
+        taggers: Mapping[str, tuple[Tagger, EndpointEngine]],
+        client: AsyncOpenAI,
+        limits: Limits,
+        counters: Counters,
+    ) -> None:
+        self._taggers = dict(taggers)
+        self._client = client
+        self._limits = limits
+        self._counters = counters
+        # Each may hold a picture of the largest size several times.
+        self._decoders = asyncio.Semaphore(_MOST_DECODERS)
+
+    async def answer(self, asked: EntitiesRequest) -> EntitiesResponse:
+        """The entities of a post. Pictures are decoded, and grammars built, in threads.
+
+        Raises:
+            RefusedError: The request cannot be answered, by the fault of who sent it.
+            ServingError: vLLM cannot answer.
+        """
+        name = asked.model if asked.model is not None else next(iter(self._taggers))
+        if name not in self._taggers:
+            raise RefusedError(404, f"there is no model {name!r:.80}; there are {', '.join(self._taggers)}")
+        tagger, engine = self._taggers[name]
+        self._check(asked, tagger)
+        images = []
+        for number, source in enumerate(asked.images, start=1):
+            async with self._decoders:
+                images.append(await asyncio.to_thread(decode_picture, source, number, self._limits))
+        question = await asyncio.to_thread(_question, tagger, asked, tuple(images))
+        try:
+            completion = await engine.answer(self._client, question.request)
+        except ServingError as error:
+            if error.status is not None and 400 <= error.status < 500:
+                raise RefusedError(422, f"the model cannot take this post: {error.said}") from None
+            raise
+        prediction = await asyncio.to_thread(tagger.read, question, completion)
+        self._counters.note_prediction(name, prediction, frozenset(tagger.manifest.answer.labels.names))
+        return EntitiesResponse(model=name, entities=list(prediction.entities), rejected=prediction.rejected)
+
+    def _check(self, asked: EntitiesRequest, tagger: Tagger) -> None:
+        shown = [asked.text]
+        if asked.context is not None:
+            shown += [asked.context.caption or "", asked.context.ocr or "", *asked.context.tags]
+        if sum(map(len, shown)) > self._limits.text_characters:
+            raise RefusedError(413, f"the text is longer than the {self._limits.text_characters} characters allowed")
+        names = json.dumps(asked.labels, ensure_ascii=False)
+        check_encodable("".join([*shown, names]))
+        if asked.labels is None and tagger.labels is None:
+            raise RefusedError(422, "this model was not tuned and does not know which types to look for: give labels")
+        if asked.labels is not None and len(asked.labels) > self._limits.num_labels:
+            raise RefusedError(422, f"more labels than the {self._limits.num_labels} allowed")
+        most = tagger.manifest.max_images
+        if len(asked.images) > most:
+            raise RefusedError(422, f"{len(asked.images)} pictures; this model takes at most {most} with a post")
+
+
+def _question(tagger: Tagger, asked: EntitiesRequest, images: tuple[Image, ...]) -> Question:
+    names = tuple(str(number) for number in range(len(images)))
+    post = Example(id="post", text=asked.text, images=names, context=asked.context)
+    try:
+        labels = None if asked.labels is None else LabelSet.of(asked.labels)
+        return tagger.question(post, images, tagger.answer_spec(labels))
+    except ValidationError as error:
+        raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None
+    except MnerError as error:
+        raise RefusedError(422, str(error)) from None

@@ -1,0 +1,187 @@
+"""What is to be served, checked before the minutes that a start of vLLM takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.asking import tuned_folder, untuned
+from instruct_mner.engines.endpoint import adapter_processor
+from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.manifest import Manifest
+from instruct_mner.models.loading import LoadedModel
+from instruct_mner.prompts import Prompt
+from instruct_mner.serving.adapters import adapter_rank
+
+_NAME = re.compile(r"[\w.-]+")
+# Source: vLLM applies an adapter of such a name to every request that has a picture (LoRAConfig.default_mm_loras).
+_RESERVED = ("image", "video", "audio")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as clients name it, with all that is needed to ask it.
+
+    Attributes:
+        name: Its name.
+        manifest: How to ask and how to read.
+        prompt: The template that the manifest speaks of.
+        processor: Its processor and family, without weights.
+        folder: The adapter; ``None`` for a whole model.
+        rank: Of the adapter.
+    """
+
+    name: str
+    manifest: Manifest
+    prompt: Prompt
+    processor: LoadedModel
+    folder: Path | None = None
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one vLLM serves: a whole model, and adapters on it.
+
+    Attributes:
+        base: Hub name or folder of the whole model.
+        revision: Its commit on the hub.
+        dtype: Of its weights, as vLLM calls it.
+        models: The adapters, and last the whole model itself.
+    """
+
+    base: str
+    revision: str | None
+    dtype: str
+    models: tuple[Served, ...]
+
+    @property
+    def adapters(self) -> tuple[Served, ...]:
+        """Those of the models that are adapters."""
+        return tuple(model for model in self.models if model.folder is not None)
+
+    @property
+    def whole(self) -> Served:
+        """The one that is none."""
+        return self.models[-1]
+
+    @property
+    def max_images(self) -> int:
+        """Most pictures of a request."""
+        return max(1, *(model.manifest.max_images for model in self.models))
+
+    @property
+    def pixel_settings(self) -> dict[str, Any]:
+        """Pixel limits, as the model's image processor calls them."""
+        chosen = self.models[0]
+        images = chosen.processor.processor.image_processor
+        return chosen.processor.family.pixel_settings(images, chosen.manifest.pixels)
+
+
+def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto") -> Plan:
+    """Reads and checks what is to be served.
+
+    Args:
+        named: Adapters or one fully tuned model, each a folder or ``NAME=FOLDER``.
+        model: A base model to serve as it is; beside adapters, where their base lies now.
+        dtype: Of the weights; ``auto`` keeps the model's own, but never float16.
+
+    Raises:
+        ConfigError: The names are no names, or what is named does not go together.
+        ModelError: vLLM could not load it, or would serve the base in its name.
+    """
+    tuned = [_tuned(each) for each in named]
+    if not tuned:
+        if model is None:
+            raise ConfigError("give an adapter (a run folder of 'finetune'), or --model with a base model")
+        return _whole_model(model, None, dtype)
+    full = [name for name, _, manifest, _ in tuned if manifest.tuning == "full"]
+    if full:
+        if len(tuned) > 1 or model is not None:
+            raise ConfigError(f"'{full[0]}' is a whole model: it is served alone, without --model and other adapters")
+        name, folder, _, _ = tuned[0]
+        return _whole_model(str(folder), name, dtype)
+    base = _common([(model or manifest.base_model, name) for name, _, manifest, _ in tuned], "base models")
+    pixels = [(manifest.pixels.model_dump_json(), name) for name, _, manifest, _ in tuned]
+    _common(pixels, "pixel limits")
+    whole = _whole_model(base, None, dtype, tuned[0][2].base_revision if model is None else None)
+    adapters = []
+    for name, folder, manifest, prompt in tuned:
+        manifest.check_base(whole.whole.processor.family.name, base)
+        rank = adapter_rank(folder, whole.whole.processor.family, _config(base, whole.revision))
+        adapters.append(Served(name, manifest, prompt, adapter_processor(folder, manifest), folder, rank))
+    _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
+    return Plan(base, whole.revision, whole.dtype, (*adapters, whole.whole))
+
+
+def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
+    """Name, folder, manifest and prompt of ``FOLDER`` or ``NAME=FOLDER``."""
+    before, separator, after = named.partition("=")
+    given = bool(separator) and not Path(named).exists()
+    path = Path(after if given else named)
+    folder = tuned_folder(path)
+    if folder is None:
+        why = "holds no adapter" if path.is_dir() else "there is no such folder"
+        raise ModelError(f"{path}: {why}; name the run folder that 'finetune' made (a base model: --model)")
+    # "adapter" and "model" are what a run folder calls what it holds.
+    absolute = folder.resolve()
+    own = absolute.parent.name if absolute.name in {"adapter", "model"} else absolute.name
+    name = before if given else re.sub(r"[^\w.-]+", "-", own)
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        why = "vLLM takes it for a kind of input" if name in _RESERVED else "use letters, digits, '.', '_' and '-'"
+        raise ConfigError(f"an adapter cannot be named '{name}' ({why}); write NAME={path}")
+    return name, absolute, *Manifest.load(folder)
+
+
+def _common(values: Sequence[tuple[str, str]], what: str) -> str:
+    first, name = values[0]
+    for value, other in values:
+        if value != first:
+            raise ConfigError(
+                f"'{name}' and '{other}' have different {what} ({first} and {value}): one vLLM serves one; start "
+                "a server for each"
+            )
+    return first
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two models are named '{name}': give one another name, NAME=FOLDER")
+
+
+def _config(name: str, revision: str | None) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"base model {name} is not there ({first}); give its hub name or folder with --model"
+        ) from None
+
+
+def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None = None) -> Plan:
+    """A base model, or a fully tuned one."""
+    from transformers import AutoProcessor
+
+    from instruct_mner.models.families import find_family
+    from instruct_mner.models.loading import own_dtype
+
+    config = _config(name, revision)
+    family = find_family(config.model_type)
+    folder = tuned_folder(Path(name))
+    if folder is not None and shown is not None:
+        manifest, prompt = Manifest.load(folder)
+        processor = adapter_processor(folder, manifest)
+    else:
+        processor = LoadedModel(None, AutoProcessor.from_pretrained(name, revision=revision), family, name, revision)
+        manifest, prompt = untuned(processor, with_examples=False)
+    # A folder's path is nothing to tell strangers.
+    called = shown or (Path(name).resolve().name if Path(name).is_dir() else name)
+    chosen = own_dtype(config) if dtype == "auto" else dtype
+    return Plan(name, revision, chosen, (Served(called, manifest, prompt, processor),))

@@ -1,0 +1,92 @@
+"""Whether a vLLM does what it must: adapters that change something, answers that keep the grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from instruct_mner.errors import MnerError, ServingError
+from instruct_mner.records import Example
+from instruct_mner.serving.plan import Plan, Served
+from instruct_mner.tagging import Tagger
+
+_TEXT = "Ada Lovelace meets Acme in Lagos"
+# Nothing that any model writes by itself.
+_UNLIKELY = '%llguidance {}\nstart: "zq-instruct-mner-0815"\n'
+# A probability is the same with and without a request for an adapter that changes nothing, but for the rounding of
+# another order of sums (bfloat16: up to some 1e-2); what was trained changes some token by far more.
+_LEAST_CHANGE = 0.02
+
+
+def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) -> None:
+    """Asks a vLLM that has started whether it does what it must.
+
+    Args:
+        plan: What it serves.
+        taggers: A tagger on it for each model.
+        url: Where it is.
+        key: What it asks for.
+
+    Raises:
+        ServingError: An adapter answers as the base does, or an answer is not constrained.
+    """
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=600) as client:
+        _check_grammar(client, plan.whole.name)
+        for adapter in plan.adapters:
+            _check_adapter(client, adapter, plan.whole.name)
+    for model in plan.models:
+        _check_post(model, taggers[model.name])
+
+
+def _ask(client: httpx.Client, model: str, text: str, **settings: Any) -> dict[str, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": text}], "temperature": 0, **settings}
+    response = client.post("/v1/chat/completions", json=body)
+    if response.is_error:
+        raise ServingError(f"the self-check of '{model}' failed: HTTP {response.status_code}: {response.text[:300]}")
+    return dict(response.json())
+
+
+def _check_grammar(client: httpx.Client, model: str) -> None:
+    answer = _ask(client, model, "Say yes.", max_tokens=64, structured_outputs={"grammar": _UNLIKELY})
+    written = answer["choices"][0]["message"]["content"]
+    if not written or written.strip() not in _UNLIKELY:
+        raise ServingError(
+            f"vLLM does not keep to a grammar (it wrote {written!r:.80}): its backend for structured outputs must be "
+            "guidance; leave --structured-outputs-config out of its flags"
+        )
+
+
+def _check_adapter(client: httpx.Client, adapter: Served, base: str) -> None:
+    """The log-probabilities of the same text must differ: an adapter without a match is served as the base."""
+    text = adapter.prompt.messages(adapter.manifest.answer, _TEXT, 0)[0]["content"]
+    probe = "\n".join(part["text"] for part in text)
+    here, there = (
+        _prompt_logprobs(_ask(client, name, probe, max_tokens=1, prompt_logprobs=0)) for name in (adapter.name, base)
+    )
+    change = max((abs(a - b) for a, b in zip(here, there, strict=True)), default=0.0)
+    if change < _LEAST_CHANGE:
+        raise ServingError(
+            f"the adapter '{adapter.name}' changes nothing: vLLM gives the same log-probabilities with it as the base "
+            f"(largest difference {change:.1g}); was it trained, and on this base?"
+        )
+
+
+def _prompt_logprobs(answer: Mapping[str, Any]) -> list[float]:
+    """The log-probability of each token of the prompt but the first."""
+    return [next(iter(each.values()))["logprob"] for each in answer["prompt_logprobs"][1:]]
+
+
+def _check_post(model: Served, tagger: Tagger) -> None:
+    labels = None if tagger.labels is not None else ["PER", "ORG", "LOC"]
+    picture = Image.new("RGB", (64, 48), "navy") if model.manifest.max_images else None
+    try:
+        [prediction] = tagger.predict_opened(
+            [(Example(id="probe", text=_TEXT), () if picture is None else (picture,))], labels
+        )
+    except MnerError as error:
+        raise ServingError(f"the self-check of '{model.name}' failed: {error}") from None
+    if prediction.rejected.hallucinated or (prediction.rejected.malformed > 1):
+        raise ServingError(f"the self-check of '{model.name}' failed: its answer is not constrained: {prediction}")

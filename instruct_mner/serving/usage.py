@@ -1,0 +1,36 @@
+"""What is printed when a server is ready: how to ask it, as it runs when it is copied."""
+
+from __future__ import annotations
+
+import json
+from shlex import quote
+
+from instruct_mner.serving.plan import Plan
+
+
+def usage(plan: Plan, host: str, port: int, key_variable: str | None) -> str:
+    """The address, a ``curl`` line, and a Python snippet.
+
+    Args:
+        plan: What is served; the first model is asked.
+        host: Where it listens.
+        port: The port there.
+        key_variable: The environment's variable that holds the key, where one must be sent.
+    """
+    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 (only compared)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    post: dict[str, object] = {"text": "Ada Lovelace meets Acme in Lagos"}
+    if plan.models[0].manifest.tuning == "none":
+        post["labels"] = ["PER", "ORG", "LOC"]
+    body = json.dumps(post)
+    curl_key = python_key = ""
+    if key_variable is not None:
+        curl_key = f'-H "Authorization: Bearer ${key_variable}" '
+        python_key = f', headers={{"Authorization": "Bearer " + os.environ["{key_variable}"]}}'
+    return f"""ready at {address} (documentation at {address}/docs)
+
+curl -s {address}/v1/entities {curl_key}-H 'Content-Type: application/json' -d {quote(body)}
+
+import os, httpx
+print(httpx.post("{address}/v1/entities", json={body}{python_key}, timeout=60).json())
+"""

@@ -1,0 +1,97 @@
+"""``serve`` before anything is started: what it would start, and what it refuses; the rest is tests/serving."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+from runs import QUIET, config_of
+from typer.testing import CliRunner
+
+from instruct_mner.cli import app
+from instruct_mner.errors import MnerError
+from instruct_mner.training.config import load_config
+from instruct_mner.training.finetune import finetune
+
+
+@pytest.fixture(scope="module")
+def run(tiny_models, tmp_path_factory) -> Path:
+    """A run of one step."""
+    folder = tmp_path_factory.mktemp("serve")
+    changes = {"optimizer": {"max_steps": 1, "batch_size": 2}, "pixels": {"min_pixels": 3000, "max_pixels": 6000}}
+    return finetune(load_config(config_of(tiny_models("qwen3_vl"), folder, **changes)), QUIET)
+
+
+def invoke(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, ["serve", *map(str, arguments)], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
+    further = ("--print-command", "--port", 81, "--vllm=--max-model-len=99")
+    words = shlex.split(invoke(f"first={run}", f"second={run / 'adapter'}", *further))
+    flags = words[words.index("-m") + 2 :]
+
+    def after(flag: str) -> list[str]:
+        rest = flags[flags.index(flag) + 1 :]
+        return rest[: next((index for index, word in enumerate(rest) if word.startswith("--")), len(rest))]
+
+    assert words[words.index("-m") + 1] == "vllm.entrypoints.openai.api_server"
+    assert "VLLM_MEDIA_URL_ALLOW_REDIRECTS=0" in words
+    assert after("--port") == ["81"]
+    assert after("--model") == [str(tiny_models("qwen3_vl"))]
+    assert after("--lora-modules") == [f"first={run / 'adapter'}", f"second={run / 'adapter'}"]
+    assert after("--max-lora-rank") == ["8"]
+    assert after("--max-loras") == ["2"]
+    assert json.loads(after("--limit-mm-per-prompt")[0]) == {"image": 1, "video": 0}
+    assert json.loads(after("--mm-processor-kwargs")[0]) == {"size": {"shortest_edge": 3000, "longest_edge": 6000}}
+    assert json.loads(after("--structured-outputs-config")[0])["backend"] == "guidance"
+    assert after("--allowed-media-domains") == ["nowhere.invalid"]
+    assert "--enable-prefix-caching" in flags
+    assert flags[-1] == "--max-model-len=99"
+
+
+def test_a_base_model_and_domains(tiny_models) -> None:
+    output = invoke("--model", tiny_models("idefics3"), "--print-command", "--allow-remote-pictures", "a.example")
+    assert "--allowed-media-domains a.example" in output
+    assert "--enable-lora" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give an adapter"),
+        (("nowhere",), "there is no such folder"),
+        (("{empty}",), "holds no adapter"),
+        (("image={run}",), "cannot be named 'image'"),
+        (("a b={run}",), "cannot be named 'a b'"),
+        (("a={run}", "a={run}"), "two models are named 'a'"),
+        (("{run}", "--model", "nowhere"), "base model nowhere is not there"),
+        (("{run}", "--model", "{other}"), "the adapter was tuned on"),
+        (("{run}", "--host", "0.0.0.0"), "INSTRUCT_MNER_API_KEY"),
+        (("{run}", "--port", "{taken}"), "choose another port"),
+    ],
+)
+def test_what_is_refused(
+    arguments: tuple[str, ...], said: str, run: Path, tiny_models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INSTRUCT_MNER_API_KEY", raising=False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        names = {
+            "run": run, "empty": tmp_path, "other": tiny_models("idefics3"), "taken": taken.getsockname()[1]
+        }  # fmt: skip
+        with pytest.raises(MnerError, match=said):
+            invoke(*(each.format(**names) for each in arguments))
+
+
+def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    monkeypatch.setenv("INSTRUCT_MNER_API_KEY", "a\nb")
+    with pytest.raises(MnerError, match="INSTRUCT_MNER_API_KEY"):
+        invoke(run)
