@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers import FormatName
+from instruct_mner.data.pictures import ImageSource
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml
 from instruct_mner.models.pixels import PixelLimits
@@ -42,6 +44,8 @@ class DataSettings(Settings):
         images: Folder of the pictures; by default where the format has them.
         decode: ``tolerant`` or ``strict`` decoding of BIO tags.
         missing_image: What to do with posts whose picture is not there.
+        image_source: Which pictures posts of ``train`` are shown with: their ``own``, ``none``, or ``shuffled``, those
+            of another post. The last two are controls for experiments.
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; by default where the format has them.
     """
@@ -53,6 +57,7 @@ class DataSettings(Settings):
     images: Path | None = None
     decode: Literal["tolerant", "strict"] = "tolerant"
     missing_image: Literal["error", "text", "skip"] = "error"
+    image_source: ImageSource = "own"
     label_column: Literal["coarse", "fine"] = "fine"
     xml: Path | None = None
 
@@ -131,6 +136,7 @@ class FinetuneConfig(Settings):
         max_images: Pictures of a post that are shown.
         context: Whether captions, tags and OCR of the pictures are shown, where a post has them.
         augmentation: How posts are changed from epoch to epoch.
+        alignment: Objectives beside the answer.
         tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
         lora: Its shape.
         optimizer: How weights move.
@@ -150,6 +156,7 @@ class FinetuneConfig(Settings):
     max_images: int = Field(default=1, ge=0)
     context: bool = False
     augmentation: AugmentationSettings = AugmentationSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
     tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -161,6 +168,7 @@ class FinetuneConfig(Settings):
     def _check(self) -> FinetuneConfig:
         if self.answer.grounded and self.max_images == 0:
             raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
+        check_alignment(self)
         return self
 
     @property
@@ -182,6 +190,28 @@ class FinetuneConfig(Settings):
     def to_yaml(self) -> str:
         """All settings, defaults included."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def check_alignment(config: FinetuneConfig) -> None:
+    """Refuses objectives that have nothing to align.
+
+    Raises:
+        ValueError: One needs pictures, context or negatives that the run does not have.
+    """
+    own, problems = config.alignment, []
+    needs_picture = [name for name, _ in own.each() if name != "cross_view"]
+    teacher = None if own.cross_view is None else own.cross_view.teacher
+    if teacher in {"image", "both"}:
+        needs_picture.append(f"cross_view with teacher: {teacher}")
+    if needs_picture and config.max_images == 0:
+        problems.append(f"{', '.join(needs_picture)} need(s) pictures, max_images: 0 shows none")
+    if teacher in {"context", "both"} and not config.context:
+        problems.append(f"cross_view with teacher: {teacher} needs context: true")
+    bottleneck = own.information_bottleneck
+    if bottleneck is not None and bottleneck.store == 0 and config.optimizer.batch_size == 1:
+        problems.append("information_bottleneck has no negatives: raise its store, or optimizer.batch_size")
+    if problems:
+        raise ValueError("alignment: " + "; ".join(problems))
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
