@@ -158,12 +158,12 @@ class Generative(nn.Module):
             looked = self.cells[stage](seen, looked, keys, f"cells/{stage}")
             read = self.words[stage](text, read, keys, f"words/{stage}")
             generated = self._written(stage, text, read, own)
-            described = self.image2text[stage](seen, looked, cells, text.shape[1])
+            described = self.image2text[stage](seen, looked, cells, own)
             losses["text2image"].append(self._apart(pictures, generated, looked))
             losses["image2text"].append(self._apart(text, described, read))
             if settings.cycle:
                 again = self.image2text[stage](
-                    self._scaled(generated, inverse=True), torch.ones_like(looked), cells, text.shape[1]
+                    self._scaled(generated, inverse=True), torch.ones_like(looked), cells, own
                 )
                 back = self._written(stage, described, torch.ones_like(read), own)
                 losses["cycle"].append(self._apart(text, again, read) + self._apart(pictures, back, looked))
@@ -181,7 +181,8 @@ class Generative(nn.Module):
 
     def _written(self, stage: int, text: Tensor, keep: Tensor, own: Tensor) -> Tensor:
         """A picture generated from a text, as large as real ones."""
-        return self._scaled(self.text2image[stage](text, keep, own, self._settings.grid**2))
+        cells = own.new_ones(len(own), self._settings.grid**2)
+        return self._scaled(self.text2image[stage](text, keep, own, cells))
 
     def _scaled(self, pictures: Tensor, *, inverse: bool = False) -> Tensor:
         scale = cast(Tensor, self.scale).clamp(min=1e-6)

@@ -66,18 +66,19 @@ class Generator(nn.Module):
         )
         self.write = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, target))
 
-    def forward(self, source: Tensor, keep: Tensor, own: Tensor, num_tokens: int) -> Tensor:
-        """``(batch, num_tokens, target)``.
+    def forward(self, source: Tensor, keep: Tensor, own: Tensor, written: Tensor) -> Tensor:
+        """``(batch, written tokens, target)``.
 
         Args:
             source: ``(batch, tokens, source)``.
             keep: ``(batch, tokens)``, what the sampler kept.
             own: ``(batch, tokens)``, false at padding.
-            num_tokens: How many are written.
+            written: ``(batch, written tokens)``, false at padding.
         """
         read = self.read(source) * keep[..., None]
-        queries = self.queries[:num_tokens].expand(len(source), -1, -1)
-        return self.write(self.layer(queries, read, memory_key_padding_mask=~own))  # type: ignore[no-any-return]
+        queries = self.queries[: written.shape[1]].expand(len(source), -1, -1)
+        found = self.layer(queries, read, memory_key_padding_mask=~own, tgt_key_padding_mask=~written)
+        return self.write(found)  # type: ignore[no-any-return]
 
 
 def softened_divergence(target: Tensor, generated: Tensor, temperature: float) -> Tensor:

@@ -51,7 +51,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(features)
+        self.norm = nn.LayerNorm(features, elementwise_affine=False)
         self.hidden = nn.Linear(features, features)
         self.out = nn.Linear(features, 2 * width)
 

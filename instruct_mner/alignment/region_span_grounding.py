@@ -72,7 +72,7 @@ class HeadGrounding(nn.Module):
         self._image_token_id = image_token_id
         self._num_types = num_types
         own = settings.width
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         # The longest gold of the published sets has 9 words; what is longer shares the last row.
         self.num_words = nn.Embedding(settings.longest + 4, own)
         self.query = nn.Linear(2 * width + own, own)

@@ -136,6 +136,8 @@ class Annotator:
         return found
 
 
+# Half, but for rounding.
+_HALF = 0.4999
 # What the processor returns once for each picture, rather than for each post.
 _PER_PICTURE = ("image_grid_thw",)
 
@@ -184,5 +186,5 @@ def covered(cells: Tensor, box: tuple[float, float, float, float]) -> list[int]:
     shared = (high - low).clamp(min=0).prod(dim=1)
     area = (cells[:, 2:] - cells[:, :2]).prod(dim=1)
     least = torch.minimum(area, (limits[2:] - limits[:2]).prod().expand_as(area))
-    chosen = (shared > 0) & ((shared >= 0.5 * least) | (shared == shared.max()))
+    chosen = (shared > 0) & ((shared >= _HALF * least) | (shared == shared.max()))
     return [int(index) for index in chosen.nonzero()[:, 0]]

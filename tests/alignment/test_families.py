@@ -7,21 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from families import FAMILY_NAMES
-from posts import make_posts
-from rich.console import Console
+from runs import EVERYTHING, aligned_run, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.finetune import build_trainer, save_weights
-from instruct_mner.training.run import prepare
-
-EVERYTHING = {
-    "cross_view": {},
-    "information_bottleneck": {"width": 16},
-    "region_span_grounding": {"through": "head", "width": 16},
-    "generative": {"width": 16, "grid": 2, "generated_share": 1.0},
-}
+from instruct_mner.training.finetune import save_weights
 
 
 class Gradients(TrainerCallback):
@@ -34,20 +24,8 @@ class Gradients(TrainerCallback):
 
 def stepped(model: Path, folder: Path, alignment: dict, **more):
     """A trainer after two steps, its run, and the gradients of the second."""
-    config = FinetuneConfig.model_validate(
-        {
-            "model": str(model),
-            "data": {"train": str(make_posts(folder / "posts"))},
-            "lora": {"rank": 8, "dropout": 0.0},
-            "alignment": alignment,
-            "output": str(folder / "run"),
-            **more,
-            "optimizer": {"batch_size": 6, "max_steps": 2, "learning_rate": 1e-2, **more.get("optimizer", {})},
-        }
-    )
-    (folder / "run").mkdir(parents=True)
-    run = prepare(config)
-    trainer = build_trainer(run, folder / "run" / "checkpoints", Console(quiet=True))
+    run = aligned_run(model, folder, alignment, **more)
+    trainer = trainer_of(run)
     gradients = Gradients()
     trainer.add_callback(gradients)
     trainer.train()
