@@ -132,8 +132,8 @@ class Generative(nn.Module):
     def _measure(self, pictures: Tensor) -> None:
         scale = cast(Tensor, self.scale)
         if not bool(scale.any()):
-            parts = pictures.reshape(*pictures.shape[:2], len(scale), self._width)
-            scale.copy_(parts.square().mean(dim=(0, 1, 3)).sqrt())
+            parts = pictures[0].reshape(-1, len(scale), self._width)
+            scale.copy_(parts.square().mean(dim=(0, 2)).sqrt())
 
     def _texts(self, batch: AlignmentBatch, rows: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """States of the posts at each stage, ``(rows, tokens, width)``, and which are theirs."""

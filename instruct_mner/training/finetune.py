@@ -19,9 +19,12 @@ from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.decisions import say_what_is_trained, say_what_was_decided
-from instruct_mner.training.progress import EpochOfCollator, RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.run import Run, heads_shape, prepare
 from instruct_mner.training.trainer import MnerTrainer, sft_config
+
+
+_FLAG = "information_bottleneck/collapsed"
 
 
 def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) -> Path:
@@ -80,6 +83,8 @@ def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
     with replacing(folder / "README.md") as file:
         file.write(model_card(run.manifest, config, metrics))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if next((line[_FLAG] for line in reversed(metrics) if _FLAG in line), 0):
+        console.print(COLLAPSED)
     best = trainer.state.best_metric
     console.print(f"saved {weights}" + ("" if best is None else f", best dev {run.chooses_by} {100 * best:.2f}"))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from made_up_batch import IMAGE, WIDTH, agree, made_up
 from torch import Tensor
 
 from instruct_mner.alignment.attention_grounding import AttentionGrounding
@@ -21,7 +22,6 @@ from instruct_mner.alignment.settings import (
     InformationBottleneckSettings,
     RegionSpanGroundingSettings,
 )
-from made_up_batch import IMAGE, WIDTH, agree, made_up
 
 
 def softmax(scores: list[Tensor]) -> list[Tensor]:
