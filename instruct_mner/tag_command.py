@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import track
 
-from instruct_mner.asking import load_examples, tuned_folder
+from instruct_mner.asking import heads_folder, load_examples, tuned_folder
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.files import read_yaml
+from instruct_mner.looking import Looker
 from instruct_mner.predictions import check_output, fingerprint, write_predictions
 from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
@@ -35,7 +38,16 @@ class Source:
     image: Path | None
     images: Path | None
     missing_image: MissingImage
-    image_source: ImageSource = "own"
+    image_source: ImageSource | Literal["generated"] = "own"
+
+    @property
+    def shows_own_words_only(self) -> bool:
+        """Whether no post's pictures are opened."""
+        return self.image_source in {"none", "generated"}
+
+    def pictures(self, dataset: Dataset) -> Callable[[Example], Sequence[Path]]:
+        """Where to look for the pictures of a post."""
+        return picture_source(dataset, "none" if self.image_source == "generated" else self.image_source)
 
     def load(self) -> Dataset:
         """The posts."""
@@ -53,7 +65,7 @@ class Source:
     @property
     def _missing_image(self) -> MissingImage:
         """Pictures that are not shown are not missed."""
-        return "keep" if self.image_source == "none" else self.missing_image
+        return "keep" if self.shows_own_words_only else self.missing_image
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class Asked:
     context: bool | None = None
     batch_size: int = 8
     constrained: bool = True
+    generated: bool = False
 
     def shown(self) -> tuple[Example, ...]:
         """The posts that the prompt shows as examples."""
@@ -88,6 +101,11 @@ class Asked:
                 f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
             )
         if self.endpoint is not None:
+            if self.generated:
+                raise ConfigError(
+                    "--image-source generated: no server can be given pictures that were never seen; leave --endpoint "
+                    "out, and name the run folder of the model (--adapter)"
+                )
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
             endpoint = Endpoint(
@@ -110,11 +128,34 @@ class Asked:
             constrained=self.constrained,
             examples=examples,
             context=self.context,
+            generated=self.generated,
         )
 
+    def looker(self, tagger: Tagger, folder: Path, labels: LabelSet | None) -> Looker:
+        """Draws what mentions look at.
 
-def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> None:
+        Raises:
+            ConfigError: The model is behind an endpoint.
+        """
+        if not isinstance(tagger.engine, TransformersEngine) or self.generated:
+            raise ConfigError(
+                "--attention shows the attention on a real picture of a model in this process; leave --endpoint and "
+                "--image-source generated out"
+            )
+        name = self.adapter if self.adapter is not None else self.model
+        heads = None if name is None else heads_folder(Path(name))
+        return Looker(tagger, tagger.engine, heads, folder, labels)
+
+
+def tag(source: Source, asked: Asked, *, output: str, labels: str | None, attention: Path | None = None) -> None:
     """Tags posts and writes predictions, to standard output or resumably to a file.
+
+    Args:
+        source: The posts.
+        asked: Who is asked.
+        output: The file; ``-`` is standard output.
+        labels: Other labels than those of the tuning.
+        attention: Folder for pictures of what each mention looks at.
 
     Raises:
         MnerError: Posts, labels or model cannot be used.
@@ -124,7 +165,7 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
     dataset = source.load()
-    if dataset.missing_images and source.image_source != "none":
+    if dataset.missing_images and not source.shows_own_words_only:
         console.print(f"{len(dataset.missing_images)} pictures are missing: {source.missing_image}")
     quiet_libraries()
     examples = asked.shown()
@@ -134,10 +175,14 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None) -> Non
         console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
     tagger = asked.tagger(examples)
 
-    pictures = picture_source(dataset, source.image_source)
+    pictures = source.pictures(dataset)
+    looker = None if attention is None else asked.looker(tagger, attention, label_set)
 
     def predict(examples: Sequence[Example]) -> Iterator[Prediction]:
-        return tagger.predict(examples, pictures, label_set)
+        for example, prediction in zip(examples, tagger.predict(examples, pictures, label_set), strict=True):
+            if looker is not None:
+                looker.draw(example, pictures(example), prediction)
+            yield prediction
 
     if output == "-":
         _print(predict(dataset.examples))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import (
     checked_labels,
+    heads_folder,
     max_answer_tokens,
     shots,
     tuned,
@@ -18,13 +20,13 @@ from instruct_mner.asking import (
     with_context,
     zero_shot,
 )
-from instruct_mner.engines import Engine, Request
+from instruct_mner.engines import Engine, FromText, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.records import Context, Example, LabelSet, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,6 +50,7 @@ class Tagger:
         prompt: The template that the manifest speaks of.
         constrained: Whether only legal answers may be given.
         examples: Annotated posts that the prompt shows, the same for all posts.
+        generated: Whether posts are shown without their pictures, to an engine that generates others.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class Tagger:
         *,
         constrained: bool = True,
         examples: Sequence[Example] = (),
+        generated: bool = False,
     ) -> None:
         self.manifest = manifest
         self._engine = engine
+        self._generated = generated
         self._prompt = prompt
         self._constrained = constrained
         self._examples = tuple(examples)
@@ -77,6 +82,7 @@ class Tagger:
         constrained: bool = True,
         examples: Sequence[Example] = (),
         context: bool | None = None,
+        generated: bool = False,
     ) -> Tagger:
         """Loads a tagger.
 
@@ -90,9 +96,11 @@ class Tagger:
             constrained: Whether only legal answers may be given; leave it on.
             examples: Annotated posts that a base model is shown.
             context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
+            generated: Answer from pictures that are generated from the texts, whatever pictures posts have; the model
+                was tuned with ``alignment.generative``, and lies in its run folder.
 
         Raises:
-            ModelError: The model or the adapter cannot be loaded.
+            ModelError: The model or the adapter cannot be loaded, or has no generator.
             ConfigError: Examples for a model that was tuned.
         """
         from instruct_mner.engines.transformers import TransformersEngine
@@ -117,7 +125,18 @@ class Tagger:
                 manifest.check_base(loaded.family.name, loaded.name)
                 loaded = load_adapter(loaded, folder)
         engine = TransformersEngine(loaded, batch_size)
-        return cls(engine, with_context(manifest, context), prompt, constrained=constrained, examples=examples)
+        if generated:
+            from instruct_mner.engines.generated import GeneratedPictureEngine
+
+            engine = GeneratedPictureEngine(loaded, heads_folder(Path(name)), batch_size)
+        return cls(
+            engine,
+            with_context(manifest, context),
+            prompt,
+            constrained=constrained,
+            examples=examples,
+            generated=generated,
+        )
 
     @classmethod
     def connect(
@@ -169,6 +188,11 @@ class Tagger:
         )
 
     @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self._engine
+
+    @property
     def labels(self) -> LabelSet | None:
         """The label set that the model was tuned for; ``None`` for a base model."""
         return None if self.manifest.tuning == "none" else self.manifest.answer.labels
@@ -206,11 +230,21 @@ class Tagger:
         spec = self._spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
-            posts = [
-                (example, tuple(map(open_image, picture_paths(example)[: self.manifest.max_images])))
-                for example in window
-            ]
+            posts = [(example, () if self._generated else self._opened(picture_paths(example))) for example in window]
             yield from self._predict_batch(posts, spec)
+
+    def question(
+        self, example: Example, num_images: int, labels: Labels | None = None
+    ) -> tuple[list[Message], int | None]:
+        """What is asked about a post, and where in its last part the text begins."""
+        special_tokens = self._engine.special_tokens()
+        text, spec = shown_text(example.text, special_tokens), self._spec(labels)
+        context = self._context(example)
+        messages = self._messages(example, text, num_images, spec, shots(self._examples, spec, special_tokens))
+        return messages, self._prompt.text_begins(text, num_images, context)
+
+    def _opened(self, paths: Sequence[Path]) -> tuple[Image, ...]:
+        return tuple(map(open_image, paths[: self.manifest.max_images]))
 
     def _spec(self, labels: Labels | None) -> AnswerSpec:
         if labels is None and self.labels is None:
@@ -231,11 +265,22 @@ class Tagger:
             self._request(self._messages(example, text, len(images), spec, examples), text, images, each)
             for text, (example, images), each in zip(shown, posts, specs, strict=True)
         ]
+        if self._generated:
+            requests = [
+                replace(request, from_text=self._from_text(example, text, spec, examples))
+                for request, text, (example, _) in zip(requests, shown, posts, strict=True)
+            ]
         completions = self._engine.generate(requests)
         return [
             read_prediction(example, images, Reading(text, completion, each, self.manifest, self._engine.resized))
             for (example, images), text, completion, each in zip(posts, shown, completions, specs, strict=True)
         ]
+
+    def _context(self, example: Example) -> Context | None:
+        """What is said of the pictures; to a picture that is generated from the text nothing is added."""
+        if not self.manifest.context or self._generated:
+            return None
+        return shown_context(example.context, self._engine.special_tokens())
 
     def _messages(
         self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
@@ -247,8 +292,15 @@ class Tagger:
             num_images,
             several_pictures=self.manifest.max_images > 1,
             examples=examples,
-            context=shown_context(example.context, self._engine.special_tokens()) if self.manifest.context else None,
+            context=self._context(example),
         )
+
+    def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
+        """The same question with a place for a picture."""
+        begin = self._prompt.text_begins(text, 0)
+        if begin is None:
+            raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")
+        return FromText(self._messages(example, text, 1, spec, examples), begin, begin + len(text))
 
     def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(

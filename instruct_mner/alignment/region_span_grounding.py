@@ -104,6 +104,14 @@ class HeadGrounding(nn.Module):
                 metrics |= metric
         return loss, metrics
 
+    def attention(self, batch: AlignmentBatch) -> Tensor:
+        """Attention of each mention on the image tokens, ``(batch, mentions, image_tokens)``."""
+        spans = self._spans(batch.image.rows, batch.states.device)
+        assert spans is not None
+        keys, _, own = self.keys(batch)
+        scores = torch.einsum("bsw,bkw->bsk", self.queries(batch, spans), keys) / keys.shape[-1] ** 0.5
+        return scores.masked_fill(~own[:, None], float("-inf")).softmax(dim=-1)[..., self._before :]  # type: ignore[no-any-return]
+
     def queries(self, batch: AlignmentBatch, spans: Spans) -> Tensor:
         """Spans as they look, ``(batch, spans, width)``."""
         states = self._states(batch)

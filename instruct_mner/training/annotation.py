@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from instruct_mner.training.collator import Conversations
 
-# Stands for the text where the template is asked where it puts it.
-_MARK = "\ue000"
-
 
 class Annotator:
     """Finds things in the tokens of a view.
@@ -77,7 +74,7 @@ class Annotator:
     ) -> Row:
         import torch
 
-        begin = self._text_begins(post)
+        begin = self._conversations.text_begins(post.example, len(post.row["images"]))
         place = None if begin is None else self._text.sequence(ids, question).find(post.block)
         written = self._text.sequence(ids, answer).find(post.answer)
         if place is None or written is None or begin is None:
@@ -108,13 +105,6 @@ class Annotator:
             content=_content(found, written),
             image_boxes=None if boxes is None else torch.cat(boxes),
         )
-
-    def _text_begins(self, post: Shown) -> int | None:
-        """Where in its block the template puts the text."""
-        length = len(post.example.text)
-        block = self._conversations.post_block(post.example, _MARK * length, len(post.row["images"]))
-        begin = block.find(_MARK * length) if length else -1
-        return begin if begin >= 0 else None
 
     def _written(self, post: Shown, place: Place) -> list[tuple[TokenSpan, TokenSpan]]:
         """Tokens of label and mention of each entity of the answer; none where not all are found."""

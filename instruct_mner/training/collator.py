@@ -73,9 +73,9 @@ class Conversations:
         """The text of a post as the model is shown it."""
         return shown_text(example.text, self.loaded.special_tokens)
 
-    def post_block(self, example: Example, text: str, num_images: int) -> str:
-        """The part of the question that holds the text, with another text in its place."""
-        return self.prompt.post(text, num_images, self._context(example))
+    def text_begins(self, example: Example, num_images: int) -> int | None:
+        """Where in its part of the question the text begins."""
+        return self.prompt.text_begins(self.shown_text(example), num_images, self._context(example))
 
     def _context(self, example: Example) -> Context | None:
         return shown_context(example.context, self.loaded.special_tokens) if self.context else None

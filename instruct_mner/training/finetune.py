@@ -23,7 +23,6 @@ from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgr
 from instruct_mner.training.run import Run, heads_shape, prepare
 from instruct_mner.training.trainer import MnerTrainer, sft_config
 
-
 _FLAG = "information_bottleneck/collapsed"
 
 

@@ -12,7 +12,6 @@ from transformers import TrainerCallback
 
 from instruct_mner.training.collator import Collator
 
-
 COLLAPSED = (
     "the information bottleneck has collapsed: its estimate of what picture and text share stays at chance, so that it "
     "only pushes pictures together; lower alignment.information_bottleneck.divergence, or choose another layer"
