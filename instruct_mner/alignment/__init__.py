@@ -27,6 +27,7 @@ class Needs:
         attention_layers: Queries and keys of these layers, from 0, in the view with the picture.
         picture: What the projector made of the picture.
         text_view: The bare post: a forward of its own.
+        text_answer: Its last states; without, the forward ends with the last of ``text_layers``.
         text_layers: States that enter these decoder layers, in that view.
         teacher: What a teacher is shown beside the post, pictures and context; ``None`` needs no teacher.
         generated_share: Share of posts that are also answered from a generated picture, each a forward of its own.
@@ -37,6 +38,7 @@ class Needs:
     attention_layers: tuple[int, ...] = ()
     picture: bool = False
     text_view: bool = False
+    text_answer: bool = False
     text_layers: tuple[int, ...] = ()
     teacher: tuple[bool, bool] | None = None
     generated_share: float = 0.0

@@ -45,7 +45,7 @@ class CrossView(nn.Module):
         self.weight = 1.0
         self.warmup_steps = settings.warmup_steps
         teacher = (settings.teacher != "context", settings.teacher != "image")
-        self.needs = Needs(rows=True, text_view=True, teacher=teacher if settings.weight else None)
+        self.needs = Needs(rows=True, text_view=True, text_answer=True, teacher=teacher if settings.weight else None)
         self._settings = settings
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:

@@ -146,6 +146,7 @@ def together(objectives: Sequence[Any]) -> Needs:
         attention_layers=_union(need.attention_layers for need in needs),
         picture=any(need.picture for need in needs),
         text_view=any(need.text_view for need in needs),
+        text_answer=any(need.text_answer for need in needs),
         text_layers=_union(need.text_layers for need in needs),
         teacher=next((need.teacher for need in needs if need.teacher is not None), None),
         generated_share=max((need.generated_share for need in needs), default=0.0),

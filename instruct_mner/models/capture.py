@@ -92,6 +92,22 @@ class Captured:
 
 
 @contextmanager
+def shortened(decoder: nn.Module, num_layers: int) -> Iterator[None]:
+    """The decoder with its first layers alone, where later states have no use.
+
+    Args:
+        decoder: The text decoder of a family.
+        num_layers: How many are run.
+    """
+    whole: Any = decoder.layers
+    decoder.layers = whole[:num_layers]
+    try:
+        yield
+    finally:
+        decoder.layers = whole
+
+
+@contextmanager
 def capture(
     decoder: nn.Module,
     *,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from instruct_mner.alignment import AlignmentBatch, Needs, View
-from instruct_mner.models.capture import Captured, capture
+from instruct_mner.models.capture import Captured, capture, shortened
 from instruct_mner.models.generated_pictures import encoder_outputs
 from instruct_mner.models.loading import LoadedModel
 
@@ -59,7 +59,7 @@ class Forwards:
         """
         text = teacher = generated = None
         if "text" in views:
-            with capture(self._decoder, layers=self._needs.text_layers) as bare:
+            with capture(self._decoder, layers=self._needs.text_layers) as bare, self._as_deep_as_needed():
                 self._forward(views["text"])
             text = _view(bare, views["text"], views["text_rows"])
         if "teacher" in views:
@@ -77,6 +77,13 @@ class Forwards:
             output_embedding=self._logits,
             num_tokens=num_tokens,
         )
+
+    def _as_deep_as_needed(self) -> AbstractContextManager[None]:
+        """Without an answer to learn from, the bare post is read up to the layer that is asked for."""
+        blocks: Any = self._decoder.layers
+        # The states are caught as they enter the layer after.
+        deepest = len(blocks) if self._needs.text_answer else max(self._needs.text_layers) + 1
+        return shortened(self._decoder, deepest)
 
     def _forward(self, batch: Mapping[str, Any], **more: Any) -> Any:
         arguments = {name: value for name, value in batch.items() if name != _LABELS}

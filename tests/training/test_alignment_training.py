@@ -58,6 +58,22 @@ def test_no_forward_that_is_not_needed(alignment, more, decoder, vision, tiny_mo
     assert counts == {"decoder": decoder, "vision": vision}
 
 
+def test_bare_posts_are_read_no_deeper_than_needed(tiny_models, tmp_path) -> None:
+    """Of three layers; the states of the first are caught as they enter the second."""
+    from instruct_mner.models.tiny import build_tiny
+
+    model = build_tiny("idefics3", tmp_path / "base", texts=["Types: PER, LOC, ORG, MISC."] * 4, layers=3)
+    for alignment, layers in [({"information_bottleneck": {"layer": 1, "width": 4}}, 2), ({"cross_view": {}}, 3)]:
+        folder = tmp_path / str(layers)
+        run = aligned_run(model, folder, alignment, optimizer={"max_steps": 1})
+        counts = [0, 0, 0]
+        for number, block in enumerate(run.loaded.model.model.text_model.layers):
+            block.register_forward_hook(lambda *_, at=number, counts=counts: counts.__setitem__(at, counts[at] + 1))
+        trainer_of(run).train()
+        assert counts == [2] * layers + [1] * (3 - layers)
+        assert len(run.loaded.model.model.text_model.layers) == 3
+
+
 class Gradients(TrainerCallback):
     def __init__(self) -> None:
         self.kept: dict[str, torch.Tensor] = {}
