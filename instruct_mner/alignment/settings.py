@@ -139,6 +139,28 @@ class AlignmentSettings(Record):
             if settings is not None:
                 yield name, settings
 
+    def without_use(self, *, shows_pictures: bool, shows_context: bool, batch_size: int) -> list[str]:
+        """What a run lacks that an objective needs.
+
+        Args:
+            shows_pictures: Whether posts are shown with their pictures.
+            shows_context: Whether they are shown with what is said of them.
+            batch_size: Posts in one forward.
+        """
+        problems = []
+        needs_picture = [name for name, _ in self.each() if name != "cross_view"]
+        teacher = None if self.cross_view is None else self.cross_view.teacher
+        if teacher in {"image", "both"}:
+            needs_picture.append(f"cross_view with teacher: {teacher}")
+        if needs_picture and not shows_pictures:
+            problems.append(f"{', '.join(needs_picture)} need(s) pictures, max_images: 0 shows none")
+        if teacher in {"context", "both"} and not shows_context:
+            problems.append(f"cross_view with teacher: {teacher} needs context: true")
+        bottleneck = self.information_bottleneck
+        if bottleneck is not None and bottleneck.store == 0 and batch_size == 1:
+            problems.append("information_bottleneck has no negatives: raise its store, or optimizer.batch_size")
+        return problems
+
     @model_validator(mode="after")
     def _check(self) -> AlignmentSettings:
         if self.head_learning_rate is not None and not self.is_on:

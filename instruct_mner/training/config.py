@@ -168,7 +168,11 @@ class FinetuneConfig(Settings):
     def _check(self) -> FinetuneConfig:
         if self.answer.grounded and self.max_images == 0:
             raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
-        check_alignment(self)
+        problems = self.alignment.without_use(
+            shows_pictures=self.max_images > 0, shows_context=self.context, batch_size=self.optimizer.batch_size
+        )
+        if problems:
+            raise ValueError("alignment: " + "; ".join(problems))
         return self
 
     @property
@@ -190,28 +194,6 @@ class FinetuneConfig(Settings):
     def to_yaml(self) -> str:
         """All settings, defaults included."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def check_alignment(config: FinetuneConfig) -> None:
-    """Refuses objectives that have nothing to align.
-
-    Raises:
-        ValueError: One needs pictures, context or negatives that the run does not have.
-    """
-    own, problems = config.alignment, []
-    needs_picture = [name for name, _ in own.each() if name != "cross_view"]
-    teacher = None if own.cross_view is None else own.cross_view.teacher
-    if teacher in {"image", "both"}:
-        needs_picture.append(f"cross_view with teacher: {teacher}")
-    if needs_picture and config.max_images == 0:
-        problems.append(f"{', '.join(needs_picture)} need(s) pictures, max_images: 0 shows none")
-    if teacher in {"context", "both"} and not config.context:
-        problems.append(f"cross_view with teacher: {teacher} needs context: true")
-    bottleneck = own.information_bottleneck
-    if bottleneck is not None and bottleneck.store == 0 and config.optimizer.batch_size == 1:
-        problems.append("information_bottleneck has no negatives: raise its store, or optimizer.batch_size")
-    if problems:
-        raise ValueError("alignment: " + "; ".join(problems))
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:

@@ -58,7 +58,8 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
     [checkpoint] = broadcast_object_list(found)
 
     trainer = build_trainer(run, folder / "checkpoints", console)
-    say_what_is_trained(trainer.model, run, console)
+    with trainer.without_heads():
+        say_what_is_trained(trainer.model, run, console)
     if checkpoint is not None:
         console.print(f"resuming  from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

@@ -90,7 +90,7 @@ def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    losses = [(line["step"], line["loss"]) for line in metrics if "loss" in line]
+    losses = [(line["step"], line.get("answer_loss", line["loss"])) for line in metrics if "loss" in line]
     axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
     axes.set(xlabel="step", ylabel="loss of the answer")
     axes.yaxis.label.set_color("tab:blue")

@@ -84,6 +84,8 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         # Source: SFTTrainer's own auxiliary loss: with `num_items_in_batch`, Trainer leaves the division by the
         # accumulation steps to the loss, because the answer loss is already a sum over all of them.
         steps = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
+        # What is logged as the loss is all of it together.
+        self._metrics["train"]["answer_loss"].append(loss.item() * steps)
         num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
         batch = self._forwards.batch(found, inputs, views, num_tokens)
         for objective in self._objectives:
@@ -211,6 +213,8 @@ def sft_config(
         seed=config.seed,
         data_seed=config.seed,
         bf16=mixed_precision,
+        # Without a GPU, mixed precision is refused unless it is said that none is meant.
+        use_cpu=mixed_precision and not torch.cuda.is_available(),
         logging_steps=1,
         logging_first_step=True,
         eval_strategy=strategy if chooses_by else "no",
