@@ -54,6 +54,9 @@ class Gaussian(nn.Module):
         self.norm = nn.LayerNorm(features, elementwise_affine=False)
         self.hidden = nn.Linear(features, features)
         self.out = nn.Linear(features, 2 * width)
+        # Deviations begin at 0.05: at 0.7, where a bias of 0 begins, the noise drowns the means, and on made-up pairs
+        # of eight kinds the estimate left chance after 200 steps or never, instead of after 50.
+        nn.init.constant_(self.out.bias[width:], -3.0)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """``(..., width)`` each."""

@@ -170,7 +170,7 @@ def test_information_bottleneck(filled: int) -> None:
     objective.load_state_dict(before, strict=False)
     loss, metrics = objective(made.batch)
     assert metrics["negatives"] == 1 + min(filled, 3)
-    information = (0.3 * metrics["kl"] - float(loss)) / 0.8
+    information = (0.3 * metrics["kl"] - loss.item()) / 0.8
     assert metrics["mi"] == pytest.approx(information - CHANCE)
 
 
