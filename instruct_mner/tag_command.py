@@ -132,16 +132,8 @@ class Asked:
         )
 
     def looker(self, tagger: Tagger, folder: Path, labels: LabelSet | None) -> Looker:
-        """Draws what mentions look at.
-
-        Raises:
-            ConfigError: The model is behind an endpoint.
-        """
-        if not isinstance(tagger.engine, TransformersEngine) or self.generated:
-            raise ConfigError(
-                "--attention shows the attention on a real picture of a model in this process; leave --endpoint and "
-                "--image-source generated out"
-            )
+        """Draws what mentions look at."""
+        assert isinstance(tagger.engine, TransformersEngine)
         name = self.adapter if self.adapter is not None else self.model
         heads = None if name is None else heads_folder(Path(name))
         return Looker(tagger, tagger.engine, heads, folder, labels)
@@ -160,6 +152,11 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None, attent
     Raises:
         MnerError: Posts, labels or model cannot be used.
     """
+    if attention is not None and (asked.endpoint is not None or source.shows_own_words_only):
+        raise ConfigError(
+            "--attention shows the attention of a model in this process on real pictures; leave --endpoint and "
+            f"--image-source {source.image_source} out"
+        )
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if output != "-":
         check_output(Path(output))

@@ -22,9 +22,7 @@ def batch_of(step: int, *, related: bool) -> AlignmentBatch:
     inputs = {"input_ids": torch.tensor([[99, 1]] * POSTS)}
     rows = tuple(Row(f"{step}/{number}", (1, 1)) for number in range(POSTS))
     seen, said = (torch.stack([states, states], dim=1) for states in (kinds[0, chosen], kinds[1, other]))
-    return AlignmentBatch(
-        View(seen, inputs, rows, {1: seen}), View(said, inputs, rows, {1: said}), tuple(range(POSTS))
-    )
+    return AlignmentBatch(View(seen, inputs, rows, {1: seen}), View(said, inputs, rows, {1: said}), tuple(range(POSTS)))
 
 
 @pytest.mark.parametrize("related", [True, False])

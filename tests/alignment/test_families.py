@@ -70,7 +70,8 @@ def test_gradient_reaches_the_lora_and_nothing_gets_into_the_adapter(family, tin
     check_tagging(trainer, run, folder)
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+# A family for each way to compute attention: the others share theirs with one of these.
+@pytest.mark.parametrize("family", ["idefics3", "qwen2_vl", "qwen3_vl", "gemma3", "internvl"])
 def test_supervised_attention_reaches_queries_and_keys_under_checkpointing(family, tiny_models, tmp_path) -> None:
     kept = []
     for weight in (0, 1):

@@ -51,7 +51,7 @@ def test_where_there_is_no_generator_it_says_so(tuned, tiny_models, tmp_path) ->
     endpoint = ["--endpoint", "http://127.0.0.1:9", "--model", "m", "--labels", "PER"]
     with pytest.raises(ConfigError, match="never seen; leave --endpoint out"):
         tag(*common, *endpoint)
-    with pytest.raises(ConfigError, match="--attention shows the attention on a real picture"):
+    with pytest.raises(ConfigError, match="--attention shows the attention of a model in this process"):
         tag(data, *endpoint, "--attention", tmp_path / "drawn", "-o", tmp_path / "other.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 
