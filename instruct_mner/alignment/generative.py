@@ -67,22 +67,20 @@ class Generative(nn.Module):
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
         """See :class:`alignment.Objective`."""
-        loss, metrics = nothing(batch), dict[str, float]()
-        if batch.text is None:
-            return loss, metrics
+        text = batch.text
         usable = [
             number
             for number, row in enumerate(batch.origin)
-            if image_tokens(batch.image.rows[row]) and batch.text.rows[number].post is not None
+            if text is not None and image_tokens(batch.image.rows[row]) and text.rows[number].post is not None
         ]
-        if not usable:
-            return loss, metrics
-        keys = [batch.text.rows[number].key for number in usable]
-        pictures = self._real(batch, [batch.origin[number] for number in usable])
+        pictures = self._real(batch, [batch.origin[number] for number in usable]) if usable else None
         self._measure(pictures)
+        if pictures is None or text is None:
+            return nothing(batch), {}
+        keys = [text.rows[number].key for number in usable]
         texts, own = self._texts(batch, usable)
         losses, generated, metrics = self._stages(pictures, texts, own, keys)
-        loss = loss + losses.sum() / len(batch.states)
+        loss = losses.sum() / len(batch.states)
         if batch.generated is not None:
             lines = [usable.index(row) for row in batch.generated.rows if row in usable]
             if len(lines) == len(batch.generated.rows):
@@ -129,11 +127,21 @@ class Generative(nn.Module):
         return torch.stack(found)
 
     @torch.no_grad()
-    def _measure(self, pictures: Tensor) -> None:
+    def _measure(self, pictures: Tensor | None) -> None:
+        """Sets the scale by the first picture of the run; all processes of a launch agree on whose it is."""
+        from torch import distributed
+
         scale = cast(Tensor, self.scale)
-        if not bool(scale.any()):
-            parts = pictures[0].reshape(-1, len(scale), self._width)
-            scale.copy_(parts.square().mean(dim=(0, 2)).sqrt())
+        if bool(scale.any()):
+            return
+        found = torch.zeros_like(scale)
+        if pictures is not None:
+            found = pictures[0].reshape(-1, len(scale), self._width).square().mean(dim=(0, 2)).sqrt()
+        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+            everyone = [torch.empty_like(found) for _ in range(distributed.get_world_size())]
+            distributed.all_gather(everyone, found)
+            found = next((each for each in everyone if bool(each.any())), found)
+        scale.copy_(found)
 
     def _texts(self, batch: AlignmentBatch, rows: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """States of the posts at each stage, ``(rows, tokens, width)``, and which are theirs."""

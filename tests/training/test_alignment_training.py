@@ -198,13 +198,13 @@ def test_two_processes_have_the_loss_of_one(tiny_models, tmp_path) -> None:
     result = subprocess.run(launch, capture_output=True, text=True, check=False, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     # The norm is that of all gradients, of the heads too: processes that did not agree would soon differ in it.
-    for name in ("loss", "grad_norm"):
+    for name, apart in (("loss", 2e-3), ("grad_norm", 1e-2)):
         first, second = (
             [line[name] for line in read_metrics(folder / "run" / "metrics.jsonl") if name in line]
             for folder in (one, two)
         )
         assert len(first) == 3
-        assert first == pytest.approx(second, rel=2e-3)
+        assert first == pytest.approx(second, rel=apart)
 
 
 def test_four_bits(tiny_models, tmp_path) -> None:
