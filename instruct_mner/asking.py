@@ -130,6 +130,12 @@ def tuned_folder(path: Path) -> Path | None:
     return None
 
 
+def heads_folder(path: Path) -> Path:
+    """Where the run folder of a tuned model keeps the heads that tagging has a use for."""
+    folder = tuned_folder(path) or path
+    return folder.parent / "alignment" if folder.name in {"adapter", "model"} else folder / "alignment"
+
+
 def with_context(manifest: Manifest, context: bool | None) -> Manifest:
     """The manifest, with captions, tags and OCR of the pictures switched on or off; ``None`` leaves it."""
     return manifest if context is None else manifest.model_copy(update={"context": context})

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 # The first that stands in no special token of the tokenizer is used.
+# Stands for the text where a template is asked where it puts it.
+_MARK = "\ue000"
 _NEUTRAL_CHARACTERS = "‹⟨＜"
 
 
@@ -96,6 +98,12 @@ class Prompt(Record):
         """The part after the pictures."""
         said = context and context.model_dump()
         return self._block("post", text=text, num_images=num_images, context=said)
+
+    def text_begins(self, text: str, num_images: int, context: Context | None = None) -> int | None:
+        """Where in :meth:`post` the text begins; ``None`` where the template leaves it out."""
+        mark = _MARK * len(text)
+        begin = self.post(mark, num_images, context).find(mark) if text else -1
+        return begin if begin >= 0 else None
 
     def messages(
         self,

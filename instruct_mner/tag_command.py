@@ -12,13 +12,15 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from instruct_mner.asking import has_examples, load_examples, tuned, tuned_folder, untuned, with_context
+from instruct_mner.asking import has_examples, heads_folder, load_examples, tuned, tuned_folder, untuned, with_context
 from instruct_mner.data.stream import Posts
 from instruct_mner.distributed import Job, predict_on_ray
 from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError, DataError, ModelError, suggest
 from instruct_mner.files import read_yaml
+from instruct_mner.looking import Looker
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import describe_model
 from instruct_mner.neighbours import Choose, Pool
@@ -54,6 +56,7 @@ class Asked:
     engine: str = "transformers"
     vllm: tuple[str, ...] = ()
     exact_scores: bool = False
+    generated: bool = False
 
     @property
     def distributed(self) -> bool:
@@ -124,6 +127,11 @@ class Asked:
         """
         self._check()
         if self.endpoint is not None:
+            if self.generated:
+                raise ConfigError(
+                    "--image-source generated: no server can be given pictures that were never seen; leave --endpoint "
+                    "out, and name the run folder of the model (--adapter)"
+                )
             if self.model is None:
                 raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
             endpoint = Endpoint(
@@ -156,22 +164,52 @@ class Asked:
             constrained=self.constrained,
             examples=examples,
             context=self.context,
+            generated=self.generated,
         )
 
+    def looker(self, tagger: Tagger, folder: Path, labels: LabelSet | None) -> Looker:
+        """Draws what mentions look at."""
+        assert isinstance(tagger.engine, TransformersEngine)
+        name = self.adapter if self.adapter is not None else self.model
+        heads = None if name is None else heads_folder(Path(name))
+        return Looker(tagger, tagger.engine, heads, folder, labels)
 
-def tag(source: Source, asked: Asked, *, output: str, labels: str | None, workers: int | None = None) -> None:
+
+def tag(
+    source: Source,
+    asked: Asked,
+    *,
+    output: str,
+    labels: str | None,
+    workers: int | None = None,
+    attention: Path | None = None,
+) -> None:
     """Tags posts and writes predictions, to standard output or resumably to a file.
+
+    Args:
+        source: The posts.
+        asked: Who is asked.
+        output: The file; ``-`` is standard output.
+        labels: Other labels than those of the tuning.
+        workers: Of Ray.
+        attention: Folder for pictures of what each mention looks at.
 
     Raises:
         MnerError: Posts, labels or model cannot be used.
     """
+    if attention is not None and (asked.of_one_process().engine != "transformers" or asked.distributed):
+        raise ConfigError(
+            "--attention shows the attention of a model in this process; leave --endpoint and --engine out"
+        )
+    if attention is not None and source.shows_own_words_only:
+        raise ConfigError(f"--attention needs real pictures; leave --image-source {source.image_source} out")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if output != "-":
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
     local = asked.of_one_process()
     posts = source.load()
-    if posts.num_missing and source.image_source != "none":
+    if posts.num_missing and not source.shows_own_words_only:
         console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
     quiet_libraries()
     examples = asked.shown()
@@ -184,9 +222,16 @@ def tag(source: Source, asked: Asked, *, output: str, labels: str | None, worker
         tagger = local.tagger(examples)
         manifest = tagger.manifest
 
+        looker = None if attention is None else local.looker(tagger, attention, label_set)
+
         def predict(first: int) -> Iterator[Prediction]:
-            found = posts.posts(first)
-            return tagger.predict(found, posts.picture_paths, label_set, threshold=asked.threshold)
+            found = tagger.predict(posts.posts(first), posts.picture_paths, label_set, threshold=asked.threshold)
+            if looker is None:
+                yield from found
+                return
+            for example, prediction in zip(posts.posts(first), found, strict=True):
+                looker.draw(example, posts.picture_paths(example), prediction)
+                yield prediction
 
     _warn_of_calibration(manifest, local.engine, console)
     if output == "-":

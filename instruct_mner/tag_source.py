@@ -8,6 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from instruct_mner.data import Dataset, MissingImage, find_files, load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
@@ -27,7 +28,12 @@ class Source:
     image: Path | None
     images: Path | None
     missing_image: MissingImage
-    image_source: ImageSource = "own"
+    image_source: ImageSource | Literal["generated"] = "own"
+
+    @property
+    def shows_own_words_only(self) -> bool:
+        """Whether no post's pictures are opened."""
+        return self.image_source in {"none", "generated"}
 
     def load(self) -> Posts:
         """The posts; of JSONL and Parquet no more than a window is held at once."""
@@ -40,7 +46,9 @@ class Source:
                 [path] = files.values()
                 return self._streamed(path, form, self.images)
         dataset = self._dataset()
-        return HeldPosts(dataset, picture_source(dataset, self.image_source))
+        return HeldPosts(
+            dataset, picture_source(dataset, "none" if self.image_source == "generated" else self.image_source)
+        )
 
     def _streamed(self, path: Path, form: str, images: Path | None) -> Posts:
         return look_through(
@@ -76,7 +84,7 @@ class Source:
     @property
     def _missing_image(self) -> MissingImage:
         """Pictures that are not shown are not missed."""
-        return "keep" if self.image_source == "none" else self.missing_image
+        return "keep" if self.shows_own_words_only else self.missing_image
 
 
 def _spooled() -> Path:

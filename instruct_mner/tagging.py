@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from instruct_mner.asking import (
     checked_labels,
     find_neighbours,
     has_examples,
+    heads_folder,
     max_answer_tokens,
     shots,
     tuned,
@@ -23,7 +25,7 @@ from instruct_mner.asking import (
     zero_shot,
 )
 from instruct_mner.embedding import ModelEmbedder, WordEmbedder
-from instruct_mner.engines import Completion, Engine, Request
+from instruct_mner.engines import Completion, Engine, FromText, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
@@ -31,7 +33,7 @@ from instruct_mner.models.names import locate
 from instruct_mner.neighbours import Embedder, Neighbours, Pool
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.records import Context, Example, LabelSet, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,6 +58,7 @@ class Tagger:
         constrained: Whether only legal answers may be given.
         examples: Annotated posts that the prompt shows, the same for all posts.
         neighbours: Chooses the examples of each post instead.
+        generated: Whether posts are shown without their pictures, to an engine that generates others.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Tagger:
         constrained: bool = True,
         examples: Sequence[Example] = (),
         neighbours: Neighbours | None = None,
+        generated: bool = False,
     ) -> None:
         self.manifest = manifest
         self._engine = engine
+        self._generated = generated
         self._prompt = prompt
         self._constrained = constrained
         self._examples = tuple(examples)
@@ -87,6 +92,7 @@ class Tagger:
         constrained: bool = True,
         examples: Sequence[Example] | Pool = (),
         context: bool | None = None,
+        generated: bool = False,
     ) -> Tagger:
         """Loads a tagger.
 
@@ -100,9 +106,11 @@ class Tagger:
             constrained: Whether only legal answers may be given; leave it on.
             examples: Annotated posts that a base model is shown: these, or of a pool the nearest of each post.
             context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
+            generated: Answer from pictures that are generated from the texts, whatever pictures posts have; the model
+                was tuned with ``alignment.generative``, and lies in its run folder.
 
         Raises:
-            ModelError: The model or the adapter cannot be loaded.
+            ModelError: The model or the adapter cannot be loaded, or has no generator.
             ConfigError: Examples for a model that was tuned.
         """
         from instruct_mner.engines.transformers import TransformersEngine
@@ -127,8 +135,12 @@ class Tagger:
                 manifest.check_base(loaded.family.name, loaded.name)
                 loaded = load_adapter(loaded, folder)
         engine = TransformersEngine(loaded, batch_size)
-        embedder = ModelEmbedder(loaded, engine, batch_size)
-        return cls._showing(examples, embedder, engine, with_context(manifest, context), prompt, constrained)
+        if generated:
+            from instruct_mner.engines.generated import GeneratedPictureEngine
+
+            engine = GeneratedPictureEngine(loaded, heads_folder(Path(name)), batch_size)
+        embedder, manifest = ModelEmbedder(loaded, engine, batch_size), with_context(manifest, context)
+        return cls._showing(examples, embedder, engine, manifest, prompt, constrained, generated=generated)
 
     @classmethod
     def with_vllm(
@@ -222,12 +234,19 @@ class Tagger:
         manifest: Manifest,
         prompt: Prompt,
         constrained: bool,
+        *,
+        generated: bool = False,
     ) -> Tagger:
         """A tagger that shows these examples, or of a pool those that are nearest by an embedder."""
         if not isinstance(examples, Pool):
-            return cls(engine, manifest, prompt, constrained=constrained, examples=examples)
+            return cls(engine, manifest, prompt, constrained=constrained, examples=examples, generated=generated)
         neighbours = find_neighbours(examples, embedder, manifest.max_images, engine.special_tokens())
-        return cls(engine, manifest, prompt, constrained=constrained, neighbours=neighbours)
+        return cls(engine, manifest, prompt, constrained=constrained, neighbours=neighbours, generated=generated)
+
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self._engine
 
     @property
     def labels(self) -> LabelSet | None:
@@ -276,11 +295,20 @@ class Tagger:
         spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
-            posts = [
-                (example, tuple(map(open_image, picture_paths(example)[: self.manifest.max_images])))
-                for example in window
-            ]
+            posts = [(example, () if self._generated else self._opened(picture_paths(example))) for example in window]
             yield from (prediction.above(threshold) for prediction in self._predict_batch(posts, spec))
+
+    def conversation(
+        self, example: Example, num_images: int, labels: Labels | None = None
+    ) -> tuple[list[Message], int | None]:
+        """What is asked about a post, and where in its last part the text begins."""
+        special_tokens = self._engine.special_tokens()
+        text, spec = shown_text(example.text, special_tokens), self.answer_spec(labels)
+        messages = self._messages(example, text, num_images, spec, shots(self._examples, spec, special_tokens))
+        return messages, self._prompt.text_begins(text, num_images, self._context(example))
+
+    def _opened(self, paths: Sequence[Path]) -> tuple[Image, ...]:
+        return tuple(map(open_image, paths[: self.manifest.max_images]))
 
     def predict_opened(
         self, posts: Sequence[tuple[Example, tuple[Image, ...]]], labels: Labels | None = None
@@ -328,8 +356,10 @@ class Tagger:
         """
         text = shown_text(example.text, self._engine.special_tokens())
         own = spec.for_pictures([self._engine.resized(each.size) for each in images])
-        messages = self._messages(example, text, len(images), spec, examples)
-        return Question(example, images, text, own, self._request(messages, text, images, own))
+        request = self._request(self._messages(example, text, len(images), spec, examples), text, images, own)
+        if self._generated:
+            request = replace(request, from_text=self._from_text(example, text, spec, examples))
+        return Question(example, images, text, own, request)
 
     def read(self, question: Question, completion: Completion) -> Prediction:
         """The prediction that an answer to a question makes."""
@@ -348,6 +378,12 @@ class Tagger:
         shown = [shots([pool[place] for place in each], spec, special_tokens) for each in chosen]
         return shown, self._neighbours.order(chosen)
 
+    def _context(self, example: Example) -> Context | None:
+        """What is said of the pictures; to a picture that is generated from the text nothing is added."""
+        if not self.manifest.context or self._generated:
+            return None
+        return shown_context(example.context, self._engine.special_tokens())
+
     def _messages(
         self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
     ) -> list[Message]:
@@ -358,8 +394,15 @@ class Tagger:
             num_images,
             several_pictures=self.manifest.max_images > 1,
             examples=examples,
-            context=shown_context(example.context, self._engine.special_tokens()) if self.manifest.context else None,
+            context=self._context(example),
         )
+
+    def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
+        """The same question with a place for a picture."""
+        begin = self._prompt.text_begins(text, 0)
+        if begin is None:
+            raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")
+        return FromText(self._messages(example, text, 1, spec, examples), begin, begin + len(text))
 
     def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from posts import make_posts
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from instruct_mner.training.run import Run
+    from instruct_mner.training.trainer import MnerTrainer
+
 QUIET = Console(quiet=True)
+
+# All alignment objectives, with heads as small as the tests' models.
+EVERYTHING: dict[str, Any] = {
+    "cross_view": {},
+    "information_bottleneck": {"width": 16},
+    "region_span_grounding": {"through": "head", "width": 16},
+    "generative": {"width": 16, "grid": 2, "generated_share": 1.0},
+}
 
 
 def config_of(base: Path, folder: Path, **changes: object) -> Path:
@@ -26,3 +39,30 @@ def config_of(base: Path, folder: Path, **changes: object) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
+
+
+def aligned_run(model: Path, folder: Path, alignment: dict[str, Any], **more: Any) -> Run:
+    """A run on the tests' posts, all six in a batch, prepared but not started."""
+    from instruct_mner.training.config import FinetuneConfig
+    from instruct_mner.training.run import prepare
+
+    config = FinetuneConfig.model_validate(
+        {
+            "model": str(model),
+            "data": {"train": str(make_posts(folder / "posts"))},
+            "lora": {"rank": 8, "dropout": 0.0},
+            "alignment": alignment,
+            "output": str(folder / "run"),
+            **more,
+            "optimizer": {"batch_size": 6, "max_steps": 2, "learning_rate": 1e-2, **more.get("optimizer", {})},
+        }
+    )
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    return prepare(config)
+
+
+def trainer_of(run: Run) -> MnerTrainer:
+    """Its trainer."""
+    from instruct_mner.training.finetune import build_trainer
+
+    return build_trainer(run, run.config.output / "checkpoints", QUIET)

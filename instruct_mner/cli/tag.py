@@ -23,6 +23,7 @@ class ImageSource(StrEnum):
     own = "own"
     none = "none"
     shuffled = "shuffled"
+    generated = "generated"
 
 
 class Constraint(StrEnum):
@@ -68,8 +69,16 @@ def run(
         MissingImage, typer.Option(help="Posts whose picture is not there: stop, keep as text, or leave out.")
     ] = MissingImage.error,
     image_source: Annotated[
-        ImageSource, typer.Option(help="Show each post with its own pictures, none, or another post's (a baseline).")
+        ImageSource,
+        typer.Option(
+            help="Show each post with its own pictures, none, another post's (a baseline), or one generated from its "
+            "text (models tuned with alignment.generative; not on endpoints)."
+        ),
     ] = ImageSource.own,
+    attention: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also draw what each mention looks at in its picture: a PNG each."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Posts tagged at once.")] = 8,
     constrained: Annotated[
         bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.")
@@ -113,5 +122,6 @@ def run(
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
         batch_size, constrained, threshold, choose, engine, tuple(vllm or ()), exact_scores,
+        image_source is ImageSource.generated,
     )  # fmt: skip
-    tag(source, asked, output=output, labels=labels, workers=workers)
+    tag(source, asked, output=output, labels=labels, workers=workers, attention=attention)

@@ -11,6 +11,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class FromText:
+    """How a request is answered from a picture that is generated from its text.
+
+    Attributes:
+        messages: The chat with a place for the picture.
+        begin: First character of the text in the last part of the request's own chat.
+        end: One past its last.
+    """
+
+    messages: list[dict[str, Any]]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Request:
     """One question to a model.
 
@@ -20,6 +35,7 @@ class Request:
         grammar: A Lark grammar of the answers that are allowed; ``None`` = anything.
         max_tokens: Where an answer is cut.
         schema: The grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
+        from_text: How it is answered from a generated picture, for the engine that does.
     """
 
     messages: list[dict[str, Any]]
@@ -27,6 +43,7 @@ class Request:
     grammar: str | None = None
     max_tokens: int = 256
     schema: dict[str, Any] | None = None
+    from_text: FromText | None = None
 
 
 @dataclass(frozen=True)

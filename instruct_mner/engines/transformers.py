@@ -26,6 +26,11 @@ class TransformersEngine:
         self._loaded = loaded
         self._batch_size = batch_size
 
+    @property
+    def loaded(self) -> LoadedModel:
+        """What answers."""
+        return self._loaded
+
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
         return self._loaded.special_tokens

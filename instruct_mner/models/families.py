@@ -36,6 +36,9 @@ class Family:
         pixel_settings: Attributes of the image processor that put pixel limits into force.
         box_convention: How its models write coordinates.
         resized: Width and height of a picture after the processor's resize; only absolute coordinates need it.
+        grid_inputs: What the model is told of pictures of so many rows and columns of image tokens.
+        splits_pictures: Whether the projector's output is a tuple of pictures rather than one tensor.
+        num_deepstack: Decoder layers, beside the first, that pictures enter, by the model's config.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Family:
     pixel_settings: Callable[[Any, PixelLimits], dict[str, Any]]
     box_convention: BoxConvention = field(default_factory=BoxConvention)
     resized: Callable[[Any, tuple[int, int]], tuple[int, int]] | None = None
+    grid_inputs: Callable[[Any, int, int, int], dict[str, Tensor]] = grids.no_grid_inputs
+    splits_pictures: bool = False
+    num_deepstack: Callable[[Any], int] = grids.no_deepstack
 
     @property
     def lora_pattern(self) -> str:
@@ -76,6 +82,8 @@ FAMILIES: dict[str, Family] = {
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
             token_boxes=grids.qwen_boxes,
+            grid_inputs=grids.qwen_grid_inputs,
+            splits_pictures=True,
             pixel_settings=pixels.number_of_pixels,
         ),
         Family(
@@ -83,6 +91,8 @@ FAMILIES: dict[str, Family] = {
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
             token_boxes=grids.qwen_boxes,
+            grid_inputs=grids.qwen_grid_inputs,
+            splits_pictures=True,
             pixel_settings=pixels.number_of_pixels,
             # Source: Qwen2.5-VL technical report (arXiv:2502.13923), section 2.1: absolute coordinates of the input.
             box_convention=BoxConvention(name="absolute"),
@@ -93,6 +103,9 @@ FAMILIES: dict[str, Family] = {
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
             token_boxes=grids.qwen_boxes,
+            grid_inputs=grids.qwen_grid_inputs,
+            splits_pictures=True,
+            num_deepstack=grids.qwen3_deepstack,
             pixel_settings=pixels.number_of_pixels,
         ),
         Family(
@@ -114,6 +127,7 @@ FAMILIES: dict[str, Family] = {
             decoder_path="model.language_model",
             vision_paths=_LLAVA_VISION,
             token_boxes=grids.llava_onevision_boxes,
+            splits_pictures=True,
             pixel_settings=pixels.fixed,
         ),
     )

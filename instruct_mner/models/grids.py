@@ -143,3 +143,29 @@ def _llava_raster(processor: Any, size: tuple[int, int], tile: int, side: int) -
     best = select_best_resolution([height, width], processor.image_processor.image_grid_pinpoints)
     features, rows = processor._get_unpadded_features(height, width, side, side, best[0] // tile, best[1] // tile)
     return rows, features // rows
+
+
+def no_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
+    """Families whose positions are those of the tokens need not be told of grids."""
+    return {}
+
+
+def qwen_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
+    """The grid in patches, from which Qwen2-VL to Qwen3-VL make the positions of image tokens."""
+    import torch
+
+    merge = processor.image_processor.merge_size
+    return {"image_grid_thw": torch.tensor([[1, rows * merge, columns * merge]] * num_pictures)}
+
+
+def no_deepstack(config: Any) -> int:
+    """Pictures enter the decoder once, as embeddings."""
+    return 0
+
+
+def qwen3_deepstack(config: Any) -> int:
+    """Qwen3-VL: features of several layers of the vision tower are added to the first layers of the decoder.
+
+    Source: DeepStack, arXiv:2406.04334.
+    """
+    return len(config.vision_config.deepstack_visual_indexes)

@@ -28,6 +28,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         f"Labels: {', '.join(manifest.answer.labels.names)}. Prompt `{manifest.prompt.name}` "
         f"({manifest.prompt.sha256[:12]}). Seed {manifest.seed}.",
         "",
+        *_alignment(config),
         *_leaks(manifest),
         "| data | set | published as | posts | sha256 |",
         "|---|---|---|---|---|",
@@ -47,6 +48,16 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "",
     ]
     return "\n".join(lines)
+
+
+def _alignment(config: FinetuneConfig) -> list[str]:
+    names = ", ".join(f"`{name}`" for name, _ in config.alignment.each())
+    shown = {"own": "", "none": " It was shown no pictures.", "shuffled": " It was shown pictures of other posts."}
+    trained = (
+        f"Trained with {names} beside the answer; nothing of it is in these weights but its effect." if names else ""
+    )
+    said = (trained + shown[config.data.image_source]).strip()
+    return [said, ""] if said else []
 
 
 def _dev_scores(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> list[str]:

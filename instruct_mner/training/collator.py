@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import DataError, listing
 from instruct_mner.images import open_image, to_model_units
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.prompts import Prompt, shown_context, shown_text
-from instruct_mner.records import Entity, Example, LabelSet
+from instruct_mner.records import Context, Entity, Example, LabelSet
 from instruct_mner.training.augmentation import AugmentationSettings, augment
+from instruct_mner.training.shown import VIEWS, Shown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from instruct_mner.training.views import ViewCollator
 
 Batch = dict[str, Any]
 Row = Mapping[str, Any]
@@ -45,20 +51,34 @@ class Conversations:
             paths: Where its pictures lie.
             labels: Other labels than those of the spec.
         """
+        return self.asked(example, [open_image(path) for path in paths[: self.max_images]], labels)
+
+    def asked(self, example: Example, images: Sequence[Image], labels: LabelSet | None = None) -> dict[str, Any]:
+        """The same, of pictures that are open."""
         spec = self.spec.with_labels(labels)
-        images = [open_image(path) for path in paths[: self.max_images]]
-        text = shown_text(example.text, self.loaded.special_tokens)
+        text = self.shown_text(example)
         entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
         messages = self.prompt.messages(
             spec,
             text,
             len(images),
             several_pictures=self.max_images > 1,
-            context=shown_context(example.context, self.loaded.special_tokens) if self.context else None,
+            context=self._context(example),
         )
         answer = spec.render(text, entities, len(images))
         completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
         return {"prompt": messages, "completion": completion, "images": images}
+
+    def shown_text(self, example: Example) -> str:
+        """The text of a post as the model is shown it."""
+        return shown_text(example.text, self.loaded.special_tokens)
+
+    def text_begins(self, example: Example, num_images: int) -> int | None:
+        """Where in its part of the question the text begins."""
+        return self.prompt.text_begins(self.shown_text(example), num_images, self._context(example))
+
+    def _context(self, example: Example) -> Context | None:
+        return shown_context(example.context, self.loaded.special_tokens) if self.context else None
 
     def _in_model_units(self, entity: Entity, sizes: Sequence[tuple[int, int]]) -> Entity:
         if not self.spec.grounded or not entity.boxes:
@@ -87,6 +107,7 @@ class Collator:
         image_token_id: No label may sit on it.
         augmentation: How posts are changed.
         seed: Of the changes.
+        views: Makes what alignment objectives need; ``None`` where there are none.
 
     Attributes:
         epoch: Of the changes; whoever trains sets it as an epoch begins.
@@ -101,6 +122,7 @@ class Collator:
         image_token_id: int,
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
+        views: ViewCollator | None = None,
     ) -> None:
         self.epoch = 0
         self._examples = examples
@@ -110,18 +132,25 @@ class Collator:
         self._image_token_id = image_token_id
         self._augmentation = augmentation or AugmentationSettings()
         self._seed = seed
+        self._views = views
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """A batch with ``input_ids``, ``attention_mask``, ``labels`` and the processor's picture tensors."""
-        batch = self._collate([self._row(self._examples[row["index"]]) for row in rows])
+        shown = [self._shown(self._examples[row["index"]]) for row in rows]
+        batch = self._collate([dict(post.row) for post in shown])
         on_pictures = batch["labels"][batch["input_ids"] == self._image_token_id]
         assert (on_pictures == -100).all(), "a label sits on an image token"
+        if self._views is not None:
+            batch[VIEWS] = self._views(shown, batch)
         return batch
 
-    def _row(self, example: Example) -> dict[str, Any]:
+    def _shown(self, example: Example) -> Shown:
+        """A post as it is shown in this epoch."""
         labels = self._conversations.spec.labels
         example, labels = augment(example, labels, self._augmentation, self._seed, self.epoch)
-        return self._conversations.row(example, self._picture_paths(example), labels)
+        paths = self._picture_paths(example)
+        row = self._conversations.row(example, paths, labels)
+        return Shown(example, labels, row, f"{self._seed}/{self.epoch}/{example.id}", paths)
 
 
 def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:

@@ -12,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers import FormatName
+from instruct_mner.data.pictures import ImageSource
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml
 from instruct_mner.models.pixels import PixelLimits
@@ -42,6 +44,8 @@ class DataSettings(Settings):
         images: Folder of the pictures; by default where the format has them.
         decode: ``tolerant`` or ``strict`` decoding of BIO tags.
         missing_image: What to do with posts whose picture is not there.
+        image_source: Which pictures posts of ``train`` are shown with: their ``own``, ``none``, or ``shuffled``, those
+            of another post. The last two are controls for experiments.
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; by default where the format has them.
     """
@@ -53,6 +57,7 @@ class DataSettings(Settings):
     images: Path | None = None
     decode: Literal["tolerant", "strict"] = "tolerant"
     missing_image: Literal["error", "text", "skip"] = "error"
+    image_source: ImageSource = "own"
     label_column: Literal["coarse", "fine"] = "fine"
     xml: Path | None = None
 
@@ -131,6 +136,7 @@ class FinetuneConfig(Settings):
         max_images: Pictures of a post that are shown.
         context: Whether captions, tags and OCR of the pictures are shown, where a post has them.
         augmentation: How posts are changed from epoch to epoch.
+        alignment: Objectives beside the answer.
         tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
         lora: Its shape.
         optimizer: How weights move.
@@ -150,6 +156,7 @@ class FinetuneConfig(Settings):
     max_images: int = Field(default=1, ge=0)
     context: bool = False
     augmentation: AugmentationSettings = AugmentationSettings()
+    alignment: AlignmentSettings = AlignmentSettings()
     tuning: Literal["lora", "qlora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -161,6 +168,11 @@ class FinetuneConfig(Settings):
     def _check(self) -> FinetuneConfig:
         if self.answer.grounded and self.max_images == 0:
             raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
+        problems = self.alignment.without_use(
+            shows_pictures=self.max_images > 0, shows_context=self.context, batch_size=self.optimizer.batch_size
+        )
+        if problems:
+            raise ValueError("alignment: " + "; ".join(problems))
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from instruct_mner.models.loading import count_adapted_modules
@@ -34,10 +35,17 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     if unsaid:
         console.print(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
     console.print(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
+    for name, settings in config.alignment.each():
+        console.print(f"alignment {name}: {describe(settings)}", markup=False)
     console.print(
         f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
         f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
     )
+
+
+def describe(settings: BaseModel) -> str:
+    """All that is set, in the words of the config."""
+    return ", ".join(f"{name} {value}" for name, value in settings.model_dump().items() if value is not None)
 
 
 def say_what_is_trained(model: Any, run: Run, console: Console) -> None:

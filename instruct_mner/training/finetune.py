@@ -12,15 +12,18 @@ from datasets import Dataset as Rows
 from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
 
+from instruct_mner.alignment.heads import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
 from instruct_mner.models.loading import lora_config
 from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.decisions import say_what_is_trained, say_what_was_decided
-from instruct_mner.training.progress import EpochOfCollator, RunProgress, plot_metrics, read_metrics
-from instruct_mner.training.run import Run, prepare
+from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.run import Run, heads_shape, prepare
 from instruct_mner.training.trainer import MnerTrainer, sft_config
+
+_FLAG = "information_bottleneck/collapsed"
 
 
 def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) -> Path:
@@ -55,7 +58,8 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
     [checkpoint] = broadcast_object_list(found)
 
     trainer = build_trainer(run, folder / "checkpoints", console)
-    say_what_is_trained(trainer.model, run, console)
+    with trainer.without_heads():
+        say_what_is_trained(trainer.model, run, console)
     if checkpoint is not None:
         console.print(f"resuming  from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -68,14 +72,19 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
 
 def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
     """Writes weights, curve and card, and clears the checkpoints away."""
-    folder = run.config.output
-    weights = folder / ("adapter" if run.config.adapts else "model")
+    config = run.config
+    folder = config.output
+    weights = folder / ("adapter" if config.adapts else "model")
     save_weights(trainer, run, weights)
+    if trainer.heads is not None and uses_heads(config.alignment):
+        save_heads(folder / FOLDER, trainer.heads, config.alignment, heads_shape(run.loaded, run.spec))
     metrics = read_metrics(folder / "metrics.jsonl")
     plot_metrics(metrics, folder / "loss.png")
     with replacing(folder / "README.md") as file:
-        file.write(model_card(run.manifest, run.config, metrics))
+        file.write(model_card(run.manifest, config, metrics))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if next((line[_FLAG] for line in reversed(metrics) if _FLAG in line), 0):
+        console.print(COLLAPSED)
     best = trainer.state.best_metric
     console.print(f"saved {weights}" + ("" if best is None else f", best dev {run.chooses_by} {100 * best:.2f}"))
 
@@ -87,7 +96,9 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     rows = Rows.from_dict({"index": list(range(len(run.train.examples))), "images": [[]] * len(run.train.examples)})
     lora = config.lora
     trainer = MnerTrainer(
-        decoder_path=loaded.family.decoder_path,
+        loaded=loaded,
+        objectives=run.objectives,
+        head_learning_rate=config.alignment.head_learning_rate,
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,
         args=sft_config(
@@ -117,7 +128,8 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
 
 def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
     """Saves adapter or model with its processor, ``mner.json`` and the prompt template."""
-    trainer.model.save_pretrained(folder)
+    with trainer.without_heads():
+        trainer.model.save_pretrained(folder)
     run.loaded.processor.save_pretrained(folder)
     # PEFT writes a model card of its own; the run folder's says more.
     (folder / "README.md").unlink(missing_ok=True)

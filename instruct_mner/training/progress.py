@@ -12,6 +12,11 @@ from transformers import TrainerCallback
 
 from instruct_mner.training.collator import Collator
 
+COLLAPSED = (
+    "the information bottleneck has collapsed: its estimate of what picture and text share stays at chance, so that it "
+    "only pushes pictures together; lower alignment.information_bottleneck.divergence, or choose another layer"
+)
+
 
 class RunProgress(TrainerCallback):  # type: ignore[misc]
     """Appends every log line to ``metrics.jsonl`` and keeps a bar on standard error up to date."""
@@ -29,6 +34,7 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
             console=console,
         )
         self._task = self._progress.add_task("training", total=None, loss="", f1="")
+        self._collapsed = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Starts the bar."""
@@ -50,6 +56,10 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
             self._progress.update(self._task, f1=f"dev F1 {100 * logs['eval_f1']:.1f}")
             if not self._console.is_terminal:
                 self._console.print(f"step {state.global_step}: dev F1 {100 * logs['eval_f1']:.2f}")
+
+        if logs.get("information_bottleneck/collapsed") and not self._collapsed:
+            self._collapsed = True
+            self._console.print(f"step {state.global_step}: {COLLAPSED}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leaves the bar as it stands."""
@@ -80,7 +90,7 @@ def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    losses = [(line["step"], line["loss"]) for line in metrics if "loss" in line]
+    losses = [(line["step"], line.get("answer_loss", line["loss"])) for line in metrics if "loss" in line]
     axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
     axes.set(xlabel="step", ylabel="loss of the answer")
     axes.yaxis.label.set_color("tab:blue")

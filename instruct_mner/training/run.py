@@ -7,23 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.alignment.heads import Shape, build_objectives, together
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import checked_labels
 from instruct_mner.data import Dataset
+from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
 from instruct_mner.manifest import Manifest, PromptStamp, library_versions
+from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
 from instruct_mner.prompts import Prompt, find_prompt
 from instruct_mner.records import Example, LabelSet, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging import Tagger
+from instruct_mner.training.annotation import Annotator
 from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.collator import Collator, Conversations, check_trainable
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.sources import Sources, load_sources
 from instruct_mner.training.trainer import prompt_completion_collator
+from instruct_mner.training.views import ViewCollator
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Run:
         manifest: What will stand beside the weights.
         collator: Makes the batches.
         conversations: Makes question and answer of a post.
+        objectives: Losses beside that of the answer.
     """
 
     config: FinetuneConfig
@@ -51,6 +57,7 @@ class Run:
     manifest: Manifest
     collator: Collator
     conversations: Conversations
+    objectives: tuple[Any, ...] = ()
 
     @property
     def spec(self) -> AnswerSpec:
@@ -133,14 +140,17 @@ def prepare(config: FinetuneConfig) -> Run:
     conversations = Conversations(prompt, spec, loaded, config.max_images, config.context)
     # A mistake in the template is told here, before a run folder is made.
     conversations.row(train.examples[0], ())
+    collate = prompt_completion_collator(loaded.processor)
+    objectives, views = _objectives(config, loaded, conversations, collate)
     collator = Collator(
         train.examples,
-        train.picture_paths,
+        picture_source(train, config.data.image_source, config.seed),
         conversations,
-        prompt_completion_collator(loaded.processor),
+        collate,
         loaded.image_token_id,
         config.augmentation,
         config.seed,
+        views,
     )
     return Run(
         config=config,
@@ -152,6 +162,34 @@ def prepare(config: FinetuneConfig) -> Run:
         manifest=_manifest(config, loaded, prompt, spec, sources),
         collator=collator,
         conversations=conversations,
+        objectives=tuple(objectives),
+    )
+
+
+def _objectives(
+    config: FinetuneConfig, loaded: LoadedModel, conversations: Conversations, collate: Callable[[list[Any]], Any]
+) -> tuple[list[Any], ViewCollator | None]:
+    """The objectives that are on, and what makes their views; nothing is made where none is."""
+    if not config.alignment.is_on:
+        return [], None
+    objectives = build_objectives(config.alignment, heads_shape(loaded, conversations.spec), config.seed)
+    annotator = Annotator(loaded, conversations, config.augmentation)
+    generative = config.alignment.generative
+    grid = 1 if generative is None else generative.grid
+    views = ViewCollator(together(objectives), loaded, conversations, annotator, collate, grid)
+    return objectives, views
+
+
+def heads_shape(loaded: LoadedModel, spec: AnswerSpec) -> Shape:
+    """What the heads of objectives must know of a model and a label set."""
+    text = loaded.model.config.get_text_config()
+    return Shape(
+        width=text.hidden_size,
+        num_layers=text.num_hidden_layers,
+        num_heads=text.num_attention_heads,
+        num_types=len(spec.labels),
+        features=num_features(loaded),
+        image_token_id=loaded.image_token_id,
     )
 
 

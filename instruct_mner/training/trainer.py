@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with a place for auxiliary losses, and an evaluation that tags; all that is known of TRL's inside.
+"""TRL's SFTTrainer with alignment objectives and an evaluation that tags; all that is known of TRL's inside.
 
 Without objectives it is SFTTrainer itself, to the last bit of the loss.
 """
@@ -16,19 +16,28 @@ from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from instruct_mner.alignment import AlignmentBatch, Objective
+from instruct_mner.alignment import Objective
+from instruct_mner.alignment.heads import CHECKPOINT, load_checkpoint, save_checkpoint, together
+from instruct_mner.models.loading import LoadedModel
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.forwards import Forwards
+from instruct_mner.training.shown import VIEWS
 
 DevEvaluation = Callable[[], dict[str, float]]
+
+# Where the model carries what the objectives learn.
+_HEADS = "alignment_heads"
 
 
 class MnerTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer with auxiliary losses on the decoder's states.
 
     Args:
-        decoder_path: The decoder inside the base model.
-        objectives: Auxiliary losses; none of them is plain fine-tuning.
+        loaded: The base model, its family and its processor.
+        objectives: Auxiliary losses; none of them is plain fine-tuning. What they learn is attached to the model, so
+            that processes agree on it, and saved beside checkpoints, never with the weights.
+        head_learning_rate: Of what they learn; ``None`` is that of the run.
         dev_evaluation: Tags the dev subset and returns scores by name.
         **arguments: Those of SFTTrainer.
     """
@@ -36,15 +45,24 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        decoder_path: str,
+        loaded: LoadedModel,
         objectives: Sequence[Objective] = (),
+        head_learning_rate: float | None = None,
         dev_evaluation: DevEvaluation | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
-        self._decoder_path = decoder_path
-        self._objectives = tuple(objectives)
         self._dev_evaluation = dev_evaluation
+        self._objectives = tuple(objectives)
+        self._head_learning_rate = head_learning_rate
+        self.heads: nn.ModuleDict | None = None
+        modules = {each.name: each for each in objectives if isinstance(each, nn.Module)}
+        if modules:
+            self.heads = nn.ModuleDict(modules).to(self.accelerator.device)
+            self.model.add_module(_HEADS, self.heads)
+        unwrapped = self.accelerator.unwrap_model(self.model)
+        base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
+        self._forwards = Forwards(base, loaded, together(objectives), self.accelerator.autocast)
 
     def compute_loss(
         self,
@@ -58,35 +76,80 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         The states come from a hook on the decoder: ``super().compute_loss(…, return_outputs=True)`` would return
         those of a second forward without gradient, on which an auxiliary loss trains nothing.
         """
+        views = inputs.pop(VIEWS, {})
         if not self._objectives or not model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with self._decoder_states(model) as states:
+        with self._forwards.image() as found:
             loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
-        batch = AlignmentBatch(states=states[0], inputs=inputs)
         # Source: SFTTrainer's own auxiliary loss: with `num_items_in_batch`, Trainer leaves the division by the
         # accumulation steps to the loss, because the answer loss is already a sum over all of them.
         steps = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
+        # What is logged as the loss is all of it together.
+        self._metrics["train"]["answer_loss"].append(loss.item() * steps)
+        num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
+        batch = self._forwards.batch(found, inputs, views, num_tokens)
         for objective in self._objectives:
             value, metrics = objective(batch)
-            loss = loss + objective.weight * value / steps
+            loss = loss + self._weight(objective) * value / steps
             self._metrics["train"][f"{objective.name}/loss"].append(value.item())
             for name, metric in metrics.items():
                 self._metrics["train"][f"{objective.name}/{name}"].append(metric)
+        if self.heads is not None and self.accelerator.num_processes > 1:
+            # Processes wait for each other's gradient of every parameter, also where a batch had no use for it.
+            loss = loss + sum((parameter.sum() * 0 for parameter in self.heads.parameters()), torch.zeros(()).to(loss))
         return loss
 
+    def _weight(self, objective: Objective) -> float:
+        """Its weight in this step."""
+        grown = (self.state.global_step + 1) / objective.warmup_steps if objective.warmup_steps else 1.0
+        return objective.weight * min(1.0, grown)
+
+    def _num_tokens(self, inputs: dict[str, Any], num_items: Tensor | int | None, steps: int) -> float:
+        """What a sum over the answer tokens of one forward is divided by, to be scaled as the answer loss is."""
+        if num_items is None:
+            return max(1.0, float((inputs["labels"][:, 1:] != -100).sum()))
+        processes = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+        return float(num_items) / (steps * processes)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimiser, with the heads' own learning rate where there is one."""
+        optimizer = super().create_optimizer(model)
+        if self.heads is not None and self._head_learning_rate is not None:
+            heads = {id(parameter) for parameter in self.heads.parameters()}
+            for group in list(optimizer.param_groups):
+                mine = [parameter for parameter in group["params"] if id(parameter) in heads]
+                if mine and group["lr"] != self._head_learning_rate:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in heads]
+                    optimizer.add_param_group({**group, "params": mine, "lr": self._head_learning_rate})
+        return optimizer  # type: ignore[no-any-return]
+
     @contextmanager
-    def _decoder_states(self, model: nn.Module) -> Iterator[list[Tensor]]:
-        """Collects the decoder's last states of the forwards inside the block."""
-        unwrapped = self.accelerator.unwrap_model(model)
-        base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
-        states: list[Tensor] = []
-        handle = base.get_submodule(self._decoder_path).register_forward_hook(
-            lambda module, arguments, output: states.append(output.last_hidden_state)
-        )
+    def without_heads(self) -> Iterator[None]:
+        """The model as it is served, without what the objectives learn."""
+        attached = self.model._modules.pop(_HEADS, None)
         try:
-            yield states
+            yield
         finally:
-            handle.remove()
+            if attached is not None:
+                self.model._modules[_HEADS] = attached
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        with self.without_heads():
+            super()._save(output_dir, state_dict)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        with self.without_heads():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self._load_heads(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        with self.without_heads():
+            super()._load_best_model()
+        self._load_heads(self.state.best_model_checkpoint)
+
+    def _load_heads(self, checkpoint: str) -> None:
+        if self.heads is not None:
+            load_checkpoint(Path(checkpoint) / CHECKPOINT, self.heads)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -105,7 +168,10 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         # SFTTrainer's own would write TRL's model card beside every checkpoint; the run folder has one of ours.
         super(SFTTrainer, self)._save_checkpoint(model, trial)
         if self.args.should_save:
-            (Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / COMPLETE).touch()
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            if self.heads is not None:
+                save_checkpoint(folder / CHECKPOINT, self.heads)
+            (folder / COMPLETE).touch()
 
 
 def prompt_completion_collator(processor: Any) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
@@ -147,6 +213,8 @@ def sft_config(
         seed=config.seed,
         data_seed=config.seed,
         bf16=mixed_precision,
+        # Without a GPU, mixed precision is refused unless it is said that none is meant.
+        use_cpu=mixed_precision and not torch.cuda.is_available(),
         logging_steps=1,
         logging_first_step=True,
         eval_strategy=strategy if chooses_by else "no",

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from instruct_mner.cli import app
 
 VERBS = (
-    "init", "synth", "validate", "convert", "finetune", "context", "tag", "calibrate", "evaluate", "serve", "demo", "env",
+    "init", "synth", "validate", "convert", "finetune", "context", "tag", "calibrate", "evaluate", "serve", "demo",
+    "env",
 )  # fmt: skip
 HEAVY = ("numpy", "torch", "transformers", "PIL", "rich", "pandas", "yaml", "jinja2", "datasets")
 

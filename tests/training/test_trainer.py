@@ -12,7 +12,7 @@ from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback
 
-from instruct_mner.alignment import AlignmentBatch
+from instruct_mner.alignment import AlignmentBatch, Needs
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.run import prepare
@@ -23,6 +23,8 @@ class Energy:
 
     name = "energy"
     weight = 0.5
+    warmup_steps = 0
+    needs = Needs()
 
     def __call__(self, batch: AlignmentBatch) -> tuple[torch.Tensor, Mapping[str, float]]:
         mask = batch.inputs["attention_mask"].unsqueeze(-1)

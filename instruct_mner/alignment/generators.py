@@ -1,0 +1,110 @@
+"""The parts of bidirectional generation: the sampler that keeps or drops tokens, and the generator of a modality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from instruct_mner.alignment.rows import uniform
+
+_TINY = 1e-9
+
+
+class Sampler(nn.Module):
+    """One stage of the context sampler: keeps or drops each token by a hard Gumbel-softmax, straight-through.
+
+    Each stage refines the choice of the one before: the masks are multiplied, with their gradient.
+
+    Args:
+        features: Of a token.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        # Most tokens are kept at first: what is never kept is never learned from.
+        nn.init.constant_(self.score.bias, 1.0)
+
+    def forward(self, states: Tensor, before: Tensor, keys: Sequence[str] | None, name: str) -> Tensor:
+        """What is kept of what was kept before, ``(batch, tokens)``, 0 or 1, with a gradient.
+
+        Args:
+            states: ``(batch, tokens, features)``.
+            before: ``(batch, tokens)``.
+            keys: Of the posts' random numbers; ``None`` draws none, as in tagging.
+            name: Of this stage's numbers.
+        """
+        score = self.score(states)[..., 0]
+        if keys is not None:
+            # The difference of two Gumbel variables is logistic, so that one number decides between two classes.
+            drawn = uniform(keys, name, states.shape[1:2], states.device).to(score).clamp(_TINY, 1 - 1e-6)
+            score = score + drawn.log() - (-drawn).log1p()
+        soft = score.sigmoid()
+        keep = before * ((soft > 0.5).to(soft) - soft.detach() + soft)
+        # A stage that would leave nothing leaves things as they were.
+        return torch.where((keep > 0.5).any(dim=1, keepdim=True), keep, before)
+
+
+class Generator(nn.Module):
+    """Writes tokens of one modality from those of the other: learned queries and one transformer decoder layer.
+
+    Args:
+        source: Features of a token that is read.
+        target: Features of a token that is written.
+        num_queries: Most tokens that are written.
+        width: Of the layer.
+    """
+
+    def __init__(self, source: int, target: int, num_queries: int, width: int) -> None:
+        super().__init__()
+        self.read = nn.Sequential(nn.LayerNorm(source), nn.Linear(source, width))
+        self.queries = nn.Parameter(0.02 * torch.randn(num_queries, width))
+        self.layer = nn.TransformerDecoderLayer(
+            width, nhead=4, dim_feedforward=2 * width, dropout=0.0, batch_first=True, norm_first=True
+        )
+        self.write = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, target))
+
+    def forward(self, source: Tensor, keep: Tensor, own: Tensor, written: Tensor) -> Tensor:
+        """``(batch, written tokens, target)``.
+
+        Args:
+            source: ``(batch, tokens, source)``.
+            keep: ``(batch, tokens)``, what the sampler kept.
+            own: ``(batch, tokens)``, false at padding.
+            written: ``(batch, written tokens)``, false at padding.
+        """
+        read = self.read(source) * keep[..., None]
+        queries = self.queries[: written.shape[1]].expand(len(source), -1, -1)
+        found = self.layer(queries, read, memory_key_padding_mask=~own, tgt_key_padding_mask=~written)
+        return self.write(found)  # type: ignore[no-any-return]
+
+
+def softened_divergence(target: Tensor, generated: Tensor, temperature: float) -> Tensor:
+    """``KL(softmax(target / temperature) ‖ softmax(generated / temperature))`` of each token; no gradient into it."""
+    wanted = torch.log_softmax(target.detach() / temperature, dim=-1)
+    found = torch.log_softmax(generated / temperature, dim=-1)
+    return (wanted.exp() * (wanted - found)).sum(dim=-1)
+
+
+def kept_mean(values: Tensor, keep: Tensor) -> Tensor:
+    """Mean over what was kept, ``(batch,)``."""
+    return (values * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
+
+
+def grid_shares(boxes: Tensor, grid: int) -> Tensor:
+    """How much of each cell of a grid each image token covers, ``(grid * grid, image_tokens)``; rows sum to 1.
+
+    Args:
+        boxes: ``(image_tokens, 4)``, in 0..1 of the picture.
+        grid: Rows and columns.
+    """
+    edges = torch.arange(grid + 1, dtype=boxes.dtype, device=boxes.device) / grid
+
+    def overlap(low: Tensor, high: Tensor) -> Tensor:
+        return (torch.minimum(high[None], edges[1:, None]) - torch.maximum(low[None], edges[:-1, None])).clamp(min=0)
+
+    across, down = overlap(boxes[:, 0], boxes[:, 2]), overlap(boxes[:, 1], boxes[:, 3])
+    shares = (down[:, None] * across[None]).flatten(0, 1)
+    return shares / shares.sum(dim=1, keepdim=True).clamp(min=_TINY)

@@ -1,0 +1,221 @@
+"""Makes the objectives of a run, and saves and loads what they have learned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from instruct_mner.alignment import Needs
+from instruct_mner.alignment.attention_grounding import AttentionGrounding
+from instruct_mner.alignment.cross_view import CrossView
+from instruct_mner.alignment.generative import Generative
+from instruct_mner.alignment.information_bottleneck import InformationBottleneck
+from instruct_mner.alignment.region_span_grounding import HeadGrounding
+from instruct_mner.alignment.settings import AlignmentSettings
+from instruct_mner.errors import ConfigError, ModelError, listing
+from instruct_mner.files import read_text, replacing
+
+FOLDER = "alignment"
+"""In a run folder, where a mode of tagging uses the heads."""
+CHECKPOINT = "alignment.safetensors"
+"""Beside the weights of a checkpoint."""
+_WEIGHTS, _SHAPE = "heads.safetensors", "alignment.json"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What heads must know of a model and a run.
+
+    Attributes:
+        width: Of the decoder.
+        num_layers: Of the decoder.
+        num_heads: Of its attention.
+        num_types: Types of the run.
+        features: Of an image token; see ``models.generated_pictures.num_features``.
+        image_token_id: The id of an image token.
+    """
+
+    width: int
+    num_layers: int
+    num_heads: int
+    num_types: int
+    features: int
+    image_token_id: int
+
+
+def build_objectives(settings: AlignmentSettings, shape: Shape, seed: int) -> list[Any]:
+    """The objectives that are on, with heads that depend on the seed alone.
+
+    Raises:
+        ConfigError: A layer or attention head is not there.
+    """
+    settings = resolved(settings, shape)
+    made: list[Any] = []
+    # Random numbers of their own: the rest of the run stays as it is without them.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if settings.cross_view is not None:
+            made.append(CrossView(settings.cross_view))
+        bottleneck = None
+        if settings.information_bottleneck is not None:
+            layer = settings.information_bottleneck.layer
+            assert layer is not None
+            bottleneck = InformationBottleneck(
+                settings.information_bottleneck, layer, shape.width, shape.image_token_id
+            )
+            made.append(bottleneck)
+        if settings.region_span_grounding is not None:
+            made.append(_grounding(settings, shape, bottleneck))
+        if settings.generative is not None:
+            layers = settings.generative.layers
+            assert layers is not None
+            made.append(Generative(settings.generative, layers, shape.width, shape.features, shape.image_token_id))
+    return made
+
+
+def _grounding(settings: AlignmentSettings, shape: Shape, bottleneck: InformationBottleneck | None) -> nn.Module:
+    own = settings.region_span_grounding
+    assert own is not None
+    assert own.layer is not None
+    if own.through == "attention":
+        return AttentionGrounding(own, own.layer, shape.image_token_id)
+    sampled = None
+    if bottleneck is not None and settings.information_bottleneck is not None:
+        sampled = (bottleneck.sample_pictures, settings.information_bottleneck.width)
+    return HeadGrounding(own, own.layer, shape.width, shape.num_types, shape.image_token_id, sampled)
+
+
+def resolved(settings: AlignmentSettings, shape: Shape) -> AlignmentSettings:
+    """The settings with every layer named.
+
+    Raises:
+        ConfigError: A layer or attention head is not there; all at once.
+    """
+    middle = max(1, shape.num_layers // 2)
+    thirds = tuple(dict.fromkeys(max(1, shape.num_layers * part // 3) for part in (1, 2)))
+    changes: dict[str, Any] = {}
+    for name, own in settings.each():
+        if name in {"information_bottleneck", "region_span_grounding"} and own.layer is None:  # type: ignore[attr-defined]
+            changes[name] = own.model_copy(update={"layer": middle})
+        if name == "generative" and own.layers is None:  # type: ignore[attr-defined]
+            changes[name] = own.model_copy(update={"layers": thirds})
+    settings = settings.model_copy(update=changes)
+    problems = _problems(settings, shape)
+    if problems:
+        raise ConfigError(f"{len(problems)} setting(s) to mend:\n{listing(problems)}")
+    return settings
+
+
+def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
+    found = []
+    named: list[tuple[str, int | None, int]] = []
+    if settings.information_bottleneck is not None:
+        named.append(("information_bottleneck.layer", settings.information_bottleneck.layer, shape.num_layers))
+    grounding = settings.region_span_grounding
+    if grounding is not None:
+        attends = grounding.through == "attention"
+        named.append(("region_span_grounding.layer", grounding.layer, shape.num_layers - attends))
+        wrong = [head for head in grounding.heads if not 0 <= head < shape.num_heads]
+        if attends and wrong:
+            found.append(
+                f"alignment.region_span_grounding.heads: {', '.join(map(str, wrong))}; the model has heads 0 to "
+                f"{shape.num_heads - 1}"
+            )
+    if settings.generative is not None:
+        named += [("generative.layers", layer, shape.num_layers) for layer in settings.generative.layers or ()]
+    found += [
+        f"alignment.{name}: {layer}; of this model, 1 to {most}"
+        for name, layer, most in named
+        if layer is not None and not 1 <= layer <= most
+    ]
+    return found
+
+
+def together(objectives: Sequence[Any]) -> Needs:
+    """What all of them need."""
+    needs = [objective.needs for objective in objectives]
+    return Needs(
+        rows=any(need.rows for need in needs),
+        layers=_union(need.layers for need in needs),
+        attention_layers=_union(need.attention_layers for need in needs),
+        picture=any(need.picture for need in needs),
+        text_view=any(need.text_view for need in needs),
+        text_answer=any(need.text_answer for need in needs),
+        text_layers=_union(need.text_layers for need in needs),
+        teacher=next((need.teacher for need in needs if need.teacher is not None), None),
+        generated_share=max((need.generated_share for need in needs), default=0.0),
+    )
+
+
+def _union(layers: Any) -> tuple[int, ...]:
+    return tuple(sorted({layer for each in layers for layer in each}))
+
+
+def uses_heads(settings: AlignmentSettings) -> bool:
+    """Whether tagging has a use for what was learned: a picture from the text, or what a mention looks at."""
+    return settings.generative is not None or settings.region_span_grounding is not None
+
+
+def save_heads(folder: Path, objectives: Any, settings: AlignmentSettings, shape: Shape) -> None:
+    """Saves the heads for tagging, with all that is needed to make them again.
+
+    Args:
+        folder: ``alignment`` of a run folder.
+        objectives: The module that holds them.
+        settings: Of the run.
+        shape: What they were made for.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(_tensors(objectives), folder / _WEIGHTS)
+    described = {"settings": resolved(settings, shape).model_dump(mode="json"), "shape": asdict(shape)}
+    with replacing(folder / _SHAPE) as file:
+        file.write(json.dumps(described, indent=2) + "\n")
+
+
+def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, Any]]:
+    """The objectives of a run by name, as they were saved, with their settings.
+
+    Raises:
+        ModelError: They are not there, or not of this version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not (folder / _SHAPE).is_file() or not (folder / _WEIGHTS).is_file():
+        raise ModelError(f"{folder} holds no heads of alignment objectives; name the run folder that trained them")
+    try:
+        described = json.loads(read_text(folder / _SHAPE))
+        settings = AlignmentSettings.model_validate(described["settings"])
+        made = build_objectives(settings, Shape(**described["shape"]), seed=0)
+        modules = nn.ModuleDict({each.name: each for each in made})
+        modules.load_state_dict(load_file(folder / _WEIGHTS))
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(f"{folder} cannot be read ({first}); put back what 'finetune' wrote there") from error
+    return settings, dict(modules.eval().items())
+
+
+def save_checkpoint(path: Path, heads: nn.Module) -> None:
+    """Saves the heads beside a checkpoint."""
+    from safetensors.torch import save_file
+
+    save_file(_tensors(heads), path)
+
+
+def load_checkpoint(path: Path, heads: nn.Module) -> None:
+    """Loads the heads of a checkpoint."""
+    from safetensors.torch import load_file
+
+    heads.load_state_dict(load_file(path))
+
+
+def _tensors(heads: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous().clone() for name, value in heads.state_dict().items()}

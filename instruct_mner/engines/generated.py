@@ -1,0 +1,100 @@
+"""The transformers engine on pictures that are generated from the posts' texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.engines import Request
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.errors import ModelError
+from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, with_grid
+from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.token_text import TokenText
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GeneratedPictureEngine(TransformersEngine):
+    """Answers requests without pictures from one that is generated from the text.
+
+    The bare question is read once, for the states of the text at the layers that the generator was trained on; the
+    picture that it writes takes the place of one in a second question, which is answered.
+
+    Args:
+        loaded: Model, processor and family.
+        heads: The folder ``alignment`` of the run that trained the model.
+        batch_size: Requests answered at once.
+
+    Raises:
+        ModelError: The run trained no generator, or none that was answered from.
+    """
+
+    def __init__(self, loaded: LoadedModel, heads: Path, batch_size: int = 8) -> None:
+        from instruct_mner.alignment.heads import load_heads
+
+        super().__init__(loaded, batch_size)
+        needed = "; --image-source generated needs a model tuned with alignment.generative"
+        try:
+            settings, found = load_heads(heads)
+        except ModelError as error:
+            raise ModelError(f"{error}{needed}") from None
+        if settings.generative is None or not settings.generative.generated_share:
+            raise ModelError(f"{heads}: no post was answered from a generated picture in training{needed}")
+        self._generator = found["generative"].to(loaded.model.device)
+        self._grid = settings.generative.grid
+        vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
+        self._text = TokenText(loaded.processor.tokenizer, vocabulary)
+
+    def inputs(self, batch: Sequence[Request]) -> Any:
+        """Questions with a generated picture each."""
+        from transformers import BatchFeature
+
+        asked = [replace(each, messages=_pictured(each), images=(blank_picture(),)) for each in batch]
+        pictures = self._pictures(batch)
+        inputs = with_grid(super().inputs(asked), self._loaded, self._grid, padding_side="left")
+        outputs = encoder_outputs(self._loaded, pictures.to(self._loaded.model.dtype))
+        return BatchFeature({**inputs, "mm_encoder_outputs": outputs})
+
+    def _pictures(self, batch: Sequence[Request]) -> Tensor:
+        import torch
+
+        from instruct_mner.alignment.pooling import gathered, span_mask
+        from instruct_mner.models.capture import capture
+
+        model = self._loaded.model
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        inputs = super().inputs(batch).to(model.device)
+        spans = [
+            self._span(request, ids, mask)
+            for request, ids, mask in zip(
+                batch, inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True
+            )
+        ]
+        decoder = base.get_submodule(self._loaded.family.decoder_path)
+        with torch.no_grad(), capture(decoder, layers=self._generator.stages) as found:
+            base.model(**inputs, use_cache=False)
+            mask = span_mask(spans, inputs["input_ids"].shape[1], model.device)
+            texts = [gathered(found.layers[layer], mask) for layer in self._generator.stages]
+            return self._generator.picture_of([states for states, _ in texts], texts[0][1])  # type: ignore[no-any-return]
+
+    def _span(self, request: Request, ids: list[int], mask: list[int]) -> tuple[int, int]:
+        """Tokens of the text in the bare question."""
+        assert request.from_text is not None
+        block = str(request.messages[-1]["content"][-1]["text"])
+        positions = [position for position, real in enumerate(mask) if real]
+        place = self._text.sequence(ids, positions).find(block)
+        begin, end = request.from_text.begin, request.from_text.end
+        span = None if place is None else place.tokens(begin, end)
+        if span is None:
+            raise ModelError(f"no picture can be generated from {block[begin:end]!r}: its question does not show it")
+        return span
+
+
+def _pictured(request: Request) -> list[dict[str, Any]]:
+    if request.from_text is None:
+        raise ModelError("a request that is to be answered from a generated picture does not say how")
+    return request.from_text.messages

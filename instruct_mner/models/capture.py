@@ -1,0 +1,192 @@
+"""What passes through a decoder in a forward, caught by hooks: states, queries and keys, pictures.
+
+Hooks see the very tensors of the forward, with their gradient, under gradient checkpointing too (the non-reentrant
+kind, which is the only one that is used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class AttentionInputs:
+    """Queries and keys of one layer, before the rotation by position.
+
+    Attributes:
+        module: The attention.
+        query: ``(batch, tokens, heads * head width)``.
+        key: ``(batch, tokens, key heads * head width)``.
+        rotation: Cosines and sines, ``(batch, tokens, head width)``.
+    """
+
+    module: Any
+    query: Tensor
+    key: Tensor
+    rotation: tuple[Tensor, Tensor]
+
+    def scores(self, example: int, rows: Sequence[int], heads: Sequence[int], mask: Tensor) -> Tensor:
+        """Attention scores of some tokens before the softmax, as the layer itself computes them.
+
+        Only these rows and heads are computed, so that nothing forbids fused attention in the model.
+
+        Args:
+            example: Row of the batch.
+            rows: Tokens that look.
+            heads: Heads, from 0.
+            mask: ``(tokens,)``, 1 where a token is none of the padding.
+
+        Returns:
+            ``(heads, rows, tokens)`` in float32, ``-inf`` where a token may not be looked at.
+        """
+        module = self.module
+        at = torch.as_tensor(rows, device=self.query.device)
+        chosen = torch.as_tensor(heads, device=self.query.device)
+        cosine, sine = (part[example if len(part) > 1 else 0] for part in self.rotation)
+        query = self.query[example, at].view(len(rows), -1, module.head_dim)[:, chosen]
+        key = self.key[example].view(self.key.shape[1], -1, module.head_dim)[:, chosen // module.num_key_value_groups]
+        if hasattr(module, "q_norm"):  # Qwen3-VL and Gemma 3 normalise each head
+            query, key = module.q_norm(query), module.k_norm(key)
+        wide = torch.promote_types(query.dtype, torch.float32)
+        query = _rotated(query, cosine[at], sine[at]).to(wide)
+        key = _rotated(key, cosine, sine).to(wide)
+        scores = torch.einsum("rhd,thd->hrt", query, key) * module.scaling
+        token = torch.arange(scores.shape[-1], device=scores.device)
+        hidden = (token > at[:, None]) | (mask == 0)
+        window = getattr(module, "sliding_window", None)
+        if window is not None:
+            hidden = hidden | (token <= at[:, None] - window)
+        return scores.masked_fill(hidden, float("-inf"))  # type: ignore[no-any-return]
+
+
+def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotation by position, ``(tokens, heads, head width)``.
+
+    Source: ``apply_rotary_pos_emb`` of Llama, Qwen2-VL to Qwen3-VL and Gemma 3, transformers 5.19.
+    """
+    first, second = states.chunk(2, dim=-1)
+    return states * cosine[:, None] + torch.cat([-second, first], dim=-1) * sine[:, None]
+
+
+@dataclass
+class Captured:
+    """What was caught in the forwards of a block, of each the last.
+
+    Attributes:
+        states: The decoder's last states.
+        layers: States that entered a layer.
+        attention: Queries and keys of a layer.
+        picture: See ``alignment.View.picture``.
+    """
+
+    states: Tensor | None = None
+    layers: dict[int, Tensor] = field(default_factory=dict)
+    attention: dict[int, AttentionInputs] = field(default_factory=dict)
+    picture: Tensor | None = None
+
+
+@contextmanager
+def shortened(decoder: nn.Module, num_layers: int) -> Iterator[None]:
+    """The decoder with its first layers alone, where later states have no use.
+
+    Args:
+        decoder: The text decoder of a family.
+        num_layers: How many are run.
+    """
+    whole: Any = decoder.layers
+    decoder.layers = whole[:num_layers]
+    try:
+        yield
+    finally:
+        decoder.layers = whole
+
+
+@contextmanager
+def capture(
+    decoder: nn.Module,
+    *,
+    layers: Sequence[int] = (),
+    attention_layers: Sequence[int] = (),
+    picture: bool = False,
+) -> Iterator[Captured]:
+    """Catches what passes through a decoder in the forwards of the block.
+
+    Args:
+        decoder: The text decoder of a family.
+        layers: Layers whose incoming states are caught, from 0; the number of layers names the last states.
+        attention_layers: Layers whose queries and keys are caught, from 0.
+        picture: Whether the incoming embeddings are caught.
+    """
+    found = Captured()
+    blocks: Any = decoder.layers
+
+    def last(module: Any, arguments: Any, output: Any) -> None:
+        found.states = output.last_hidden_state
+        if len(blocks) in layers:
+            found.layers[len(blocks)] = found.states
+
+    handles = [decoder.register_forward_hook(last)]
+    for layer in layers:
+        if layer < len(blocks):
+            # What enters the layer, not what leaves the one before: DeepStack adds to it in between.
+            handles.append(blocks[layer].register_forward_pre_hook(_enters(found, layer), with_kwargs=True))
+    for layer in attention_layers:
+        handles += _catch_attention(found, layer, blocks[layer].self_attn)
+    if picture:
+        handles.append(decoder.register_forward_pre_hook(_embeddings(found), with_kwargs=True))
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _enters(found: Captured, layer: int) -> Any:
+    def hook(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        found.layers[layer] = arguments[0] if arguments else keywords["hidden_states"]
+
+    return hook
+
+
+def _catch_attention(found: Captured, layer: int, attention: Any) -> list[Any]:
+    parts: dict[str, Any] = {}
+
+    def before(module: Any, arguments: Any, keywords: dict[str, Any]) -> None:
+        parts["rotation"] = keywords["position_embeddings"]
+
+    def keep(name: str) -> Any:
+        def hook(module: Any, arguments: Any, output: Tensor) -> None:
+            parts[name] = output
+
+        return hook
+
+    def after(module: Any, arguments: Any, output: Any) -> None:
+        found.attention[layer] = AttentionInputs(attention, parts["query"], parts["key"], parts["rotation"])
+
+    return [
+        attention.register_forward_pre_hook(before, with_kwargs=True),
+        attention.q_proj.register_forward_hook(keep("query")),
+        attention.k_proj.register_forward_hook(keep("key")),
+        attention.register_forward_hook(after),
+    ]
+
+
+def _embeddings(found: Captured) -> Any:
+    def hook(module: Any, arguments: Any, keywords: dict[str, Any]) -> None:
+        embeddings = keywords.get("inputs_embeds")
+        if embeddings is None:
+            return
+        parts = [embeddings]
+        for added in keywords.get("deepstack_visual_embeds") or ():
+            spread = torch.zeros_like(embeddings)
+            spread[keywords["visual_pos_masks"]] = added.to(spread)
+            parts.append(spread)
+        found.picture = torch.cat(parts, dim=-1)
+
+    return hook

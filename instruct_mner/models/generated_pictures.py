@@ -1,0 +1,86 @@
+"""Pictures that were never seen: a fixed grid of generated image tokens takes the place of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from instruct_mner.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+_PADDED = {"attention_mask": 0, "labels": -100, "token_type_ids": 0, "mm_token_type_ids": 0}
+_SIDE = 32
+
+
+@lru_cache(maxsize=1)
+def blank_picture() -> Image:
+    """Stands for the picture until its tokens are replaced; its size is part of how a family writes a picture."""
+    from PIL import Image
+
+    return Image.new("RGB", (_SIDE, _SIDE))
+
+
+def with_grid(
+    batch: Mapping[str, Any], loaded: LoadedModel, grid: int, *, padding_side: Literal["left", "right"]
+) -> dict[str, Tensor]:
+    """Posts of one blank picture each, with ``grid`` x ``grid`` image tokens in its place.
+
+    Args:
+        batch: What the processor made of them.
+        loaded: The model.
+        grid: Rows and columns.
+        padding_side: Where the batch is padded.
+    """
+    import torch
+
+    names = ["input_ids", *(name for name in _PADDED if name in batch)]
+    rows: dict[str, list[Tensor]] = {name: [] for name in names}
+    for number, ids in enumerate(batch["input_ids"]):
+        real = batch["attention_mask"][number].bool()
+        places = (ids[real] == loaded.image_token_id).nonzero()[:, 0]
+        first, last = int(places[0]), int(places[-1])
+        for name in names:
+            values = batch[name][number][real]
+            inside = values[first].expand(grid * grid)
+            rows[name].append(torch.cat([values[:first], inside, values[last + 1 :]]))
+    padding = {"input_ids": loaded.processor.tokenizer.pad_token_id, **_PADDED}
+    padded = {
+        name: torch.nn.utils.rnn.pad_sequence(
+            rows[name], batch_first=True, padding_value=padding[name], padding_side=padding_side
+        )
+        for name in names
+    }
+    return {**padded, **loaded.family.grid_inputs(loaded.processor, len(batch["input_ids"]), grid, grid)}
+
+
+def num_features(loaded: LoadedModel) -> int:
+    """Numbers that describe an image token: its embedding, and what DeepStack adds to it later."""
+    config = loaded.model.config
+    return int(config.get_text_config().hidden_size) * (1 + loaded.family.num_deepstack(config))
+
+
+def encoder_outputs(loaded: LoadedModel, pictures: Tensor) -> dict[str, Any]:
+    """Generated pictures in the form of a vision tower's output: ``mm_encoder_outputs`` of a forward.
+
+    Args:
+        loaded: The model.
+        pictures: ``(pictures, cells, features)``.
+    """
+    import torch
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
+    width = int(loaded.model.config.get_text_config().hidden_size)
+    parts = list(torch.split(pictures, width, dim=-1))
+    first: Any = tuple(parts[0]) if loaded.family.splits_pictures else parts[0]
+    if len(parts) == 1:
+        return {"image": BaseModelOutputWithPooling(pooler_output=first)}
+    return {
+        "image": BaseModelOutputWithDeepstackFeatures(
+            pooler_output=first, deepstack_features=[tuple(part) for part in parts[1:]]
+        )
+    }

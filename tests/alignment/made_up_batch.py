@@ -1,0 +1,112 @@
+"""A made-up batch of two posts in double precision, whose states are leaves that gradients arrive at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from instruct_mner.alignment import AlignmentBatch, View
+from instruct_mner.alignment.rows import MentionTokens, Row
+from instruct_mner.models.capture import AttentionInputs
+from instruct_mner.models.grids import cells
+
+WIDTH, TOKENS, IMAGE = 6, 14, 99
+
+
+@dataclass
+class MadeUp:
+    """The batch, and what its losses must move."""
+
+    batch: AlignmentBatch
+    leaves: dict[str, Tensor]
+
+
+def mention(type_: int, span: tuple[int, int], words: tuple[int, int], label: int, regions: Any) -> MentionTokens:
+    return MentionTokens(type_, span, words, (label, label), (label + 1, label + 1), regions)
+
+
+def rows_of(annotated: bool) -> tuple[Row, ...]:
+    """A post with a visible, an invisible and no further mention, and one with one of many words."""
+    first = Row(
+        "0/0/a",
+        (5, 8),
+        ((5, 5), (6, 7), (8, 8)),
+        (
+            mention(0, (6, 7), (1, 1), 10, (1, 3) if annotated else None),
+            mention(2, (8, 8), (2, 2), 12, () if annotated else None),
+        ),
+        (10, 11, 12, 13),
+        cells(2, 2),
+    )
+    second = Row(
+        "0/0/b",
+        (5, 9),
+        ((5, 6), (7, 9)),
+        (mention(1, (5, 9), (0, 1), 11, (0,) if annotated else None),),
+        (11, 12),
+        cells(2, 1),
+    )
+    return first, second
+
+
+def made_up(*, annotated: bool = True, layers: tuple[int, ...] = (1,)) -> MadeUp:
+    """Two posts: image tokens from 1 on, four and two of them; the text view begins three tokens earlier."""
+    draw = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64).requires_grad_()
+
+    ids = torch.randint(0, 9, (2, TOKENS), generator=draw)
+    ids[0, 1:5], ids[1, 1:3] = IMAGE, IMAGE
+    mask = torch.ones(2, TOKENS, dtype=torch.long)
+    mask[1, 13:] = 0
+    labels = torch.full_like(ids, -100)
+    labels[0, 10:], labels[1, 11:13] = ids[0, 10:], ids[1, 11:13]
+    rows = rows_of(annotated)
+    leaves = {"states": leaf(2, TOKENS, WIDTH), "text": leaf(2, TOKENS, WIDTH), "embedding": leaf(9, WIDTH)}
+    leaves |= {f"image/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
+    leaves |= {f"text/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
+    module = SimpleNamespace(head_dim=2, num_key_value_groups=2, scaling=2**-0.5)
+    attention = {}
+    for layer in (0, 1):
+        leaves[f"query/{layer}"], leaves[f"key/{layer}"] = leaf(2, TOKENS, 8), leaf(2, TOKENS, 4)
+        angle = torch.arange(TOKENS, dtype=torch.float64)[None, :, None].expand(1, TOKENS, 2)
+        attention[layer] = AttentionInputs(
+            module, leaves[f"query/{layer}"], leaves[f"key/{layer}"], (angle.cos(), angle.sin())
+        )
+    image = View(
+        leaves["states"], {"input_ids": ids, "attention_mask": mask, "labels": labels}, rows,
+        {layer: leaves[f"image/{layer}"] for layer in layers}, attention,
+        torch.randn(2, TOKENS, 2 * WIDTH, generator=draw, dtype=torch.float64),
+    )  # fmt: skip
+    text = View(
+        leaves["text"], {"input_ids": ids, "attention_mask": mask, "labels": labels}, rows,
+        {layer: leaves[f"text/{layer}"] for layer in layers},
+    )  # fmt: skip
+    batch = AlignmentBatch(
+        image, text, (0, 1), output_embedding=lambda states: states @ leaves["embedding"].T, num_tokens=5.0
+    )
+    return MadeUp(batch, leaves)
+
+
+def agree(objective: Any, made: MadeUp, reference: Any) -> None:
+    """The loss and its gradients, as the objective and as plain loops compute them."""
+    leaves = [*made.leaves.values(), *(objective.parameters() if isinstance(objective, torch.nn.Module) else ())]
+
+    def gradients(loss: Tensor) -> list[Tensor]:
+        return [
+            torch.zeros_like(leaf) if found is None else found
+            for leaf, found in zip(leaves, torch.autograd.grad(loss, leaves, allow_unused=True), strict=True)
+        ]
+
+    found, _ = objective(made.batch)
+    expected = reference()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert expected.item() != 0
+    for one, other in zip(gradients(found), gradients(expected), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)

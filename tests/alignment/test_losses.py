@@ -1,0 +1,306 @@
+"""Each objective against plain loops in double precision, its gradient too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from made_up_batch import IMAGE, WIDTH, agree, made_up
+from torch import Tensor
+
+from instruct_mner.alignment.attention_grounding import AttentionGrounding
+from instruct_mner.alignment.cross_view import CrossView
+from instruct_mner.alignment.generative import Generative
+from instruct_mner.alignment.information_bottleneck import CHANCE, InformationBottleneck
+from instruct_mner.alignment.region_span_grounding import HeadGrounding
+from instruct_mner.alignment.rows import noise
+from instruct_mner.alignment.settings import (
+    CrossViewSettings,
+    GenerativeSettings,
+    InformationBottleneckSettings,
+    RegionSpanGroundingSettings,
+)
+
+
+def softmax(scores: list[Tensor]) -> list[Tensor]:
+    exponents = [score.exp() for score in scores]
+    whole = sum(exponents)
+    return [each / whole for each in exponents]
+
+
+def kl(target: Tensor, found: Tensor, temperature: float) -> Tensor:
+    one = softmax([value / temperature for value in target.detach()])
+    other = softmax([value / temperature for value in found])
+    return sum(p * (p.log() - q.log()) for p, q in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("weight", "text_weight"), [(0.7, 1.0), (0.0, 1.0), (1.0, 0.0)])
+def test_cross_view(weight: float, text_weight: float) -> None:
+    made = made_up()
+    objective = CrossView(CrossViewSettings(weight=weight, text_weight=text_weight, temperature=3.0))
+
+    def reference() -> Tensor:
+        leaves, batch = made.leaves, made.batch
+        labels, total = batch.inputs["labels"], torch.zeros(())
+        for post in (0, 1):
+            for token in range(1, 14):
+                if labels[post, token] != -100:
+                    logits = [leaves["text"][post, token - 1] @ word for word in leaves["embedding"]]
+                    total = total - text_weight * softmax(logits)[labels[post, token]].log() / 5.0
+            content = batch.image.rows[post].content
+            for token in content:
+                teacher = leaves["embedding"] @ leaves["states"][post, token - 1]
+                student = leaves["embedding"] @ leaves["text"][post, token - 1]
+                total = total + weight * 9.0 * kl(teacher, student, 3.0) / len(content) / 2
+        return total
+
+    agree(objective, made, reference)
+    # The teacher is taught nothing.
+    loss, _ = objective(made.batch)
+    assert torch.autograd.grad(loss, made.leaves["states"], allow_unused=True)[0] is None
+
+
+def attention(made, layer: int, post: int, row: int, head: int) -> list[Tensor]:
+    """The attention of one token by its definition: rotated, scaled, causal, two query heads a key head."""
+
+    def rotated(vector: Tensor, angle: float) -> tuple[Tensor, Tensor]:
+        cosine, sine = math.cos(angle), math.sin(angle)
+        return vector[0] * cosine - vector[1] * sine, vector[1] * cosine + vector[0] * sine
+
+    query = rotated(made.leaves[f"query/{layer}"][post, row, 2 * head : 2 * head + 2], row)
+    scores = []
+    for token in range(row + 1):
+        key = rotated(made.leaves[f"key/{layer}"][post, token, 2 * (head // 2) : 2 * (head // 2) + 2], token)
+        scores.append((query[0] * key[0] + query[1] * key[1]) / math.sqrt(2))
+    return softmax(scores)
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_grounding_through_attention(annotated: bool) -> None:
+    made = made_up(annotated=annotated)
+    settings = RegionSpanGroundingSettings(heads=(3, 1))
+    objective = AttentionGrounding(settings, 1, IMAGE)
+
+    def reference() -> Tensor:
+        total = torch.zeros(())
+        for post, row in enumerate(made.batch.image.rows):
+            images = [token for token in range(14) if made.batch.inputs["input_ids"][post, token] == IMAGE]
+            for mention in row.mentions:
+                for head in (3, 1):
+                    share = 1 / (2 * len(row.mentions) * 2)
+                    seen = attention(made, 0, post, mention.span[1], head)
+                    if mention.regions:
+                        total = total - share * sum(seen[images[region]] for region in mention.regions).log()
+                    elif mention.regions is not None:
+                        total = total - share * sum(s for t, s in enumerate(seen) if t not in images).log()
+                    read = attention(made, 1, post, mention.label[0] - 1, head)
+                    total = total - share * sum(read[mention.span[0] : mention.span[1] + 1]).log()
+        return total
+
+    agree(objective, made, reference)
+
+
+def linear(module: torch.nn.Linear, vector: Tensor) -> Tensor:
+    return torch.stack([sum(w * x for w, x in zip(row, vector, strict=True)) for row in module.weight]) + module.bias
+
+
+def normalised(vector: Tensor) -> Tensor:
+    mean = sum(vector) / len(vector)
+    variance = sum((value - mean) ** 2 for value in vector) / len(vector)
+    return torch.stack([(value - mean) / (variance + 1e-5).sqrt() for value in vector])
+
+
+def gaussian(module, vector: Tensor) -> tuple[Tensor, Tensor]:
+    out = linear(module.out, linear(module.hidden, normalised(vector)).clamp(min=0))
+    half = len(out) // 2
+    return out[:half], torch.stack([(1 + value.exp()).log() + 1e-7 for value in out[half:]])
+
+
+def critic(module, v: Tensor, t: Tensor) -> Tensor:
+    hidden = linear(module[0], torch.cat([v, t])).clamp(min=0)
+    return linear(module[4], linear(module[2], hidden).clamp(min=0))[0]
+
+
+def bottleneck_of(store: int = 3) -> InformationBottleneck:
+    torch.manual_seed(1)
+    settings = InformationBottleneckSettings(width=4, store=store, divergence=0.3, mutual_information=0.8)
+    return InformationBottleneck(settings, 1, WIDTH, IMAGE).double()
+
+
+@pytest.mark.parametrize("filled", [0, 2, 5])
+def test_information_bottleneck(filled: int) -> None:
+    made = made_up()
+    objective = bottleneck_of()
+    earlier = torch.randn(filled, WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    objective._remember(earlier)
+    # First in, first out: the store of three holds the last three, wherever they lie in it.
+    kept = {2: [0, 1], 5: [3, 4, 2], 0: []}[filled]
+    stored = earlier[kept].clone()
+
+    def reference() -> Tensor:
+        keys = ["0/0/a", "0/0/b"]
+        v, t = [], []
+        for post, images in enumerate([range(1, 5), range(1, 3)]):
+            pooled = sum(made.leaves["image/1"][post, token] for token in images) / len(images)
+            span = range(5, 9) if post == 0 else range(5, 10)
+            read = sum(made.leaves["text/1"][post, token] for token in span) / len(span)
+            v.append(gaussian(objective.picture, pooled))
+            t.append(gaussian(objective.text, read))
+        draws = noise(keys, "picture", (4,)).double(), noise(keys, "text", (4,)).double()
+        seen = [mean + deviation * draw for (mean, deviation), draw in zip(v, draws[0], strict=True)]
+        said = [mean + deviation * draw for (mean, deviation), draw in zip(t, draws[1], strict=True)]
+        old = []
+        for each, draw in zip(stored, noise(keys[:1], "earlier", (len(stored), 4))[0].double(), strict=True):
+            mean, deviation = gaussian(objective.picture, each)
+            old.append(mean + deviation * draw)
+        paired = [critic(objective.critic, seen[post], said[post]) for post in (0, 1)]
+        unpaired = [critic(objective.critic, other, said[post]) for post in (0, 1) for other in [seen[1 - post], *old]]
+        information = sum(-(1 + (-f).exp()).log() for f in paired) / 2
+        information = information - sum((1 + f.exp()).log() for f in unpaired) / len(unpaired)
+        divergence = torch.zeros(())
+        for (mv, sv), (mt, st) in zip(v, t, strict=True):
+            for a, b, c, d in zip(mv, sv, mt, st, strict=True):
+                divergence = divergence + ((d / b).log() + (b**2 + (a - c) ** 2) / (2 * d**2) - 0.5) / 2
+        return 0.3 * divergence - 0.8 * information
+
+    before = {name: buffer.clone() for name, buffer in objective.named_buffers()}
+    agree(objective, made, reference)
+    objective.load_state_dict(before, strict=False)
+    loss, metrics = objective(made.batch)
+    assert metrics["negatives"] == 1 + min(filled, 3)
+    information = (0.3 * metrics["kl"] - loss.item()) / 0.8
+    assert metrics["mi"] == pytest.approx(information - CHANCE)
+
+
+def mlp(module, vector: Tensor) -> Tensor:
+    return linear(module[2], linear(module[0], vector).clamp(min=0))
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+@pytest.mark.parametrize("with_bottleneck", [True, False])
+def test_grounding_through_a_head(annotated: bool, with_bottleneck: bool) -> None:
+    made = made_up(annotated=annotated)
+    bottleneck = bottleneck_of()
+    torch.manual_seed(3)
+    settings = RegionSpanGroundingSettings(through="head", width=4, negatives=2, longest=2)
+    sampled = (bottleneck.sample_pictures, 4) if with_bottleneck else None
+    head = HeadGrounding(settings, 1, WIDTH, 3, IMAGE, sampled).double()
+
+    def looks(post: int, span: tuple[int, int], words: int) -> Tensor:
+        states = made.leaves["image/1"][post]
+        ends = torch.cat([normalised(states[span[0]]), normalised(states[span[1]]), head.num_words.weight[words]])
+        return linear(head.query, ends)
+
+    def looked_at(post: int) -> Iterator[tuple[Tensor, Tensor]]:
+        yield head.null_key, head.null_value
+        if with_bottleneck:
+            sample = bottleneck.sample_pictures(made.batch)[post]
+            yield linear(head.global_key, sample), linear(head.global_value, sample)
+        for token in range(14):
+            if made.batch.inputs["input_ids"][post, token] == IMAGE:
+                state = normalised(made.leaves["image/1"][post, token])
+                yield linear(head.key, state), linear(head.value, state)
+
+    def reference() -> Tensor:
+        total, before = torch.zeros(()), 1 + with_bottleneck
+        for post, row in enumerate(made.batch.image.rows):
+            spans = [(m.span, m.words[1] - m.words[0], m.type, m.regions, True) for m in row.mentions]
+            spans += [((f, last), w, 3, None, False) for f, last, w, _ in head._negatives(row)]
+            types, weights = torch.zeros(()), 0.0
+            for span, words, type_, regions, is_mention in spans:
+                query, keys = looks(post, span, words), list(looked_at(post))
+                shares = softmax([(query @ key) / 2 for key, _ in keys])
+                attended = sum(share * value for share, (_, value) in zip(shares, keys, strict=True))
+                weight = 1.0 if is_mention else 0.5
+                logits = mlp(head.classify, torch.cat([query, attended]))
+                types = types - weight * softmax(list(logits))[type_].log()
+                weights += weight
+                if regions is not None:
+                    mass = sum(shares[before + region] for region in regions) if regions else shares[0]
+                    total = total - mass.log() / len(row.mentions) / 2
+                elif is_mention:
+                    scores = []
+                    for other in (0, 1):
+                        each = [(query @ key / 2).exp() for key, _ in list(looked_at(other))[before:]]
+                        scores.append((sum(each) / len(each)).log())
+                    total = total - softmax(scores)[post].log() / len(row.mentions) / 2
+            total = total + types / weights / 2
+        return total
+
+    agree(head, made, reference)
+
+
+class Answers:
+    """A stand-in for the forward of posts with generated pictures: any function of the pictures will do."""
+
+    rows = (1,)
+
+    def answer_loss(self, pictures: Tensor) -> Tensor:
+        return pictures.square().sum() / 5.0
+
+
+@pytest.mark.parametrize("cycle", [0.0, 0.4])
+def test_generative(cycle: float) -> None:
+    """The generators are taken as they are: what is written is theirs, what is lost is not."""
+    from dataclasses import replace
+
+    from torch.nn.functional import layer_norm
+
+    made = made_up(layers=(1, 2))
+    made.batch = replace(made.batch, generated=Answers())
+    torch.manual_seed(5)
+    settings = GenerativeSettings(width=4, grid=2, temperature=2.0, generation=0.6, cycle=cycle, generated_weight=0.5)
+    objective = Generative(settings, (1, 2), WIDTH, 2 * WIDTH, IMAGE).double()
+    objective(made.batch)  # measures how large pictures are
+
+    def keep(sampler, states: Tensor, before: list[Tensor], key: str, name: str) -> list[Tensor]:
+        from instruct_mner.alignment.rows import uniform
+
+        drawn = uniform([key], name, (most,))[0].double()
+        found = []
+        for token, state in enumerate(states):
+            score = linear(sampler.score, state)[0] + (drawn[token] / (1 - drawn[token])).log()
+            soft = 1 / (1 + (-score).exp())
+            found.append(before[token] * (float(soft > 0.5) + soft - soft.detach()))
+        return found if any(float(value) > 0.5 for value in found) else before
+
+    most = 5
+
+    def mean(target: Tensor, found: Tensor, kept: list[Tensor]) -> Tensor:
+        each = [kl(one, other, 2.0) for one, other in zip(target, found, strict=True)]
+        return sum(k * value for k, value in zip(kept, each, strict=True)) / sum(kept)
+
+    def reference() -> Tensor:
+        nonlocal most
+        total = torch.zeros(())
+        for post, row in enumerate(made.batch.image.rows):
+            tokens = [made.batch.image.picture[post, 1 + index] for index in range(len(row.image_boxes))]
+            # Two by two tokens are the grid; two by one are as wide as two cells each.
+            picture = torch.stack(tokens if post == 0 else [tokens[0], tokens[0], tokens[1], tokens[1]])
+            scale = objective.scale.repeat_interleave(WIDTH)
+            start, end = row.post
+            looked, read = [torch.ones(())] * 4, [torch.ones(())] * (end + 1 - start)
+            for stage, layer in enumerate((1, 2)):
+                text = layer_norm(made.leaves[f"text/{layer}"][post, start : end + 1], (WIDTH,))
+                most = 4
+                looked = keep(objective.cells[stage], picture / scale, looked, row.key, f"cells/{stage}")
+                most = 5
+                read = keep(objective.words[stage], text, read, row.key, f"words/{stage}")
+                all_words, all_cells = torch.ones(1, len(text)).bool(), torch.ones(1, 4).bool()
+                to_image, to_text = objective.text2image[stage], objective.image2text[stage]
+                generated = to_image(text[None], torch.stack(read)[None], all_words, all_cells)[0] * scale
+                described = to_text((picture / scale)[None], torch.stack(looked)[None], all_cells, all_words)[0]
+                losses = mean(picture, generated, looked) + mean(text, described, read)
+                total = total + 0.6 * losses / 2 / 2
+                if cycle:
+                    again = to_text((generated / scale)[None], torch.ones(1, 4), all_cells, all_words)[0]
+                    back = to_image(described[None], torch.ones(1, len(text)), all_words, all_cells)[0] * scale
+                    total = total + cycle * (mean(text, again, read) + mean(picture, back, looked)) / 2 / 2
+            if post == 1:
+                total = total + 0.5 * generated.square().sum() / 5.0
+        return total
+
+    agree(objective, made, reference)
+    assert objective.scale.min() > 0
