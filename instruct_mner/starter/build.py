@@ -62,10 +62,16 @@ STAGES = (
         gates={"question colour": 0.9, "question place": 0.9, "tokens repeat": 0.9},
     ),
     Stage(
-        "naming", 3000, 7e-4,
-        {"tag": 0.4, "text": 0.15, "linked": 0.15, "retag": 0.08, "retext": 0.04, "relinked": 0.06, "questions": 0.07,
-         "describe": 0.02, "define": 0.05},
-        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95},
+        "naming", 2400, 7e-4,
+        {"tag": 0.4, "text": 0.15, "linked": 0.2, "retag": 0.08, "retext": 0.02, "relinked": 0.05, "questions": 0.05,
+         "describe": 0.01, "define": 0.04},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.9},
+    ),
+    Stage(
+        "polishing", 1600, 6e-4,
+        {"tag": 0.42, "text": 0.14, "linked": 0.14, "questions": 0.1, "grounded": 0.08, "retag": 0.05, "relinked": 0.03,
+         "define": 0.02, "repeat": 0.02},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
     ),
 )  # fmt: skip
 

@@ -1,13 +1,36 @@
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from instruct_mner.cli import main
+from instruct_mner.data import load_split
+from instruct_mner.records import Prediction
+from instruct_mner.scoring import score_spans
 from instruct_mner.starter.demo import MARKER
+
+# Writes into the page what the browser made of it: where each box lies, as shares of its picture.
+_MEASURE = """
+<pre id="measured"></pre><script>
+const rows = [...document.querySelectorAll('.picture')].map(picture => {
+  const image = picture.querySelector('img').getBoundingClientRect();
+  return {shown: image.width > 0 && picture.querySelector('img').naturalWidth > 0,
+          boxes: [...picture.querySelectorAll('.box')].map(box => {
+            const at = box.getBoundingClientRect();
+            return [(at.left - image.left) / image.width, (at.top - image.top) / image.height,
+                    (at.right - image.left) / image.width, (at.bottom - image.top) / image.height];
+          })};
+});
+document.getElementById('measured').textContent = JSON.stringify(rows);
+</script></body>"""
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
@@ -17,44 +40,77 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
     return int(stopped.value.code or 0)
 
 
-@pytest.mark.slow
-def test_the_whole_way(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    # What an earlier demo left is replaced, and what somebody put beside it is not touched.
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo, in a folder where one lay already."""
+    folder = tmp_path_factory.mktemp("demo")
     (folder / "run").mkdir(parents=True)
     (folder / "run" / "old").write_text("old")
     (folder / MARKER).write_text("")
     (folder / "notes.txt").write_text("mine")
-
-    command = [sys.executable, "-m", "instruct_mner", "demo", "--output", str(folder)]
+    size = ["--posts", "64", "--test-posts", "24"]
+    command = [sys.executable, "-m", "instruct_mner", "demo", "--output", str(folder), *size]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-
     assert done.returncode == 0, done.stderr
-    assert str(folder / "index.html") in done.stdout
-    assert "not a tagger" in done.stdout
-    assert "This is not a tagger" in done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_whole_way(folder: Path) -> None:
+    said = (folder / "stdout").read_text()
+    assert str(folder / "index.html") in said
+    assert "given perfect spans and a perfectly seen picture" in said
+    assert "never seen" in (folder / "stderr").read_text()
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "This is not a tagger" in page
     assert page.count("<article") == 12
-    assert page.count("<img") == 33
+    assert page.count("<img") == 37  # three views of twelve posts, and the chart
     assert not (folder / "run" / "old").exists()
     assert (folder / "notes.txt").read_text() == "mine"
-    assert scores(folder, "before") < 0.3
-    assert scores(folder, "after") >= 0.95
+    assert (folder / "run" / "adapter" / "mner.json").is_file()
+    gold = load_split(str(folder / "data" / "test.jsonl")).examples
+    for name, source in (("before", "own"), ("before", "none"), ("after", "own"), ("after", "shuffled")):
+        lines = (folder / "predictions" / name / f"{source}.jsonl").read_text(encoding="utf-8").splitlines()
+        f1 = score_spans(gold, [Prediction.model_validate_json(line) for line in lines]).micro.score.f1
+        assert f"{100 * f1:.1f}" in page
 
 
-def scores(folder: Path, name: str) -> float:
-    """F1 of what ``evaluate`` makes of the files that the demo leaves."""
-    from instruct_mner.data import load_split
-    from instruct_mner.records import Prediction
-    from instruct_mner.scoring import score_spans, score_triples
+@pytest.mark.slow
+def test_in_a_browser_boxes_are_where_they_should_be(folder: Path, tmp_path: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    # The page forbids scripts: a copy is measured.
+    copy = tmp_path / "copy.html"
+    policy = re.search(r"<meta http-equiv=\"Content-Security-Policy\".*?>", page)
+    assert policy is not None
+    copy.write_text(page.replace(policy[0], "").replace("</body>", _MEASURE), encoding="utf-8")
+    dumped = browse(copy, "--dump-dom").stdout
+    measured = json.loads(unescape(dumped.split('<pre id="measured">')[1].split("</pre>")[0]))
 
-    gold = load_split(str(folder / "posts.jsonl")).examples
-    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    predicted = [Prediction.model_validate_json(line) for line in lines]
-    f1 = score_spans(gold, predicted).micro.score.f1
-    assert score_triples(gold, predicted).gmner.score.f1 <= f1
-    return f1
+    dataset = load_split(str(folder / "data" / "test.jsonl"))
+    shown = [example for example in dataset.examples if example.gold][:12]
+    assert all(each["shown"] for each in measured)
+    assert len(measured) == 36
+    for example, first in zip(shown, measured[::3], strict=True):
+        boxes = [box.box for entity in example.gold for box in entity.boxes or ()]
+        assert len(boxes) == len(first["boxes"])
+        for box, found in zip(boxes, first["boxes"], strict=True):
+            assert found == pytest.approx([value / 96 for value in box], abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_browser_has_nothing_to_complain_about(folder: Path) -> None:
+    assert "CONSOLE" not in browse(folder / "index.html", "--dump-dom", "--enable-logging=stderr").stderr
+
+
+def browse(page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, *flags, page.as_uri()]
+    home = {**os.environ, "HOME": str(page.parent)}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=home)
 
 
 @pytest.mark.parametrize("taken", ["file", "folder"])
