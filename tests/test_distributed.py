@@ -157,7 +157,7 @@ def test_without_ray(posts, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "message"),
-    [("rey", "known: transformers, endpoint, and ray"), ("ray:nothing", "no engine 'nothing'"),
+    [("rey", "known: transformers, vllm, endpoint, and ray"), ("ray:nothing", "no engine 'nothing'"),
      ("endpoint", "needs --endpoint")],
 )  # fmt: skip
 def test_engines_that_are_none(engine, message, posts) -> None:

@@ -14,7 +14,7 @@ def run(
         typer.Option(metavar="DIR", help="Where to leave data, adapter and page; replaced if a demo made it."),
     ] = Path("demo"),
     posts: Annotated[int, typer.Option(min=32, help="Posts to fine-tune on.")] = 1000,
-    test_posts: Annotated[int, typer.Option(min=16, help="Posts to score.")] = 200,
+    test_posts: Annotated[int, typer.Option(min=16, help="Posts to score.")] = 120,
 ) -> None:
     """Show the whole way on the starter model: make posts, tag, fine-tune, tag again, score, and a page to look at.
 
@@ -22,4 +22,4 @@ def run(
     """
     from instruct_mner.starter.demo import DemoSize, demo
 
-    demo(output, DemoSize(train=posts, dev=max(16, posts // 16), test=test_posts))
+    demo(output, DemoSize(train=posts, dev=max(16, posts // 25), test=test_posts))

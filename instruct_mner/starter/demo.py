@@ -51,8 +51,8 @@ class DemoSize:
     """How many posts are made: to train on, to choose the checkpoint by, and to score."""
 
     train: int = 1000
-    dev: int = 60
-    test: int = 200
+    dev: int = 40
+    test: int = 120
 
     def of(self, split: Split) -> int:
         """The number of one split."""
@@ -142,7 +142,7 @@ def _config(folder: Path) -> FinetuneConfig:
             "answer": {"grounded": True, "max_entities": 8},
             "augmentation": {"drop_picture": 0.2, "shuffle_labels": 1.0},
             "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
-            "optimizer": {"epochs": 4, "batch_size": 16, "learning_rate": 2e-3, "warmup_steps": 10},
+            "optimizer": {"epochs": 3, "batch_size": 16, "learning_rate": 2e-3, "warmup_steps": 10},
             "evaluation": {"batch_size": 32},
             "output": folder / "run",
         }

@@ -144,15 +144,17 @@ def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: T
     model.zero_grad()
 
 
-def test_untrained_heads_already_copy(processor: Any, model: Any) -> None:
-    """The initial weights repeat what was seen, which is what they are set for."""
-    teacher = Teacher(processor.tokenizer, _POSTS, 3)
-    right, count = 0, 0
-    for _ in range(20):
-        ids = processor.tokenizer.encode(" " + "Trokbel Vandirg Sposhux Lumkrat", add_special_tokens=False)
-        ids = teacher.rng.sample(range(100, len(processor.tokenizer)), 12) if count else ids
-        logits = model.model.text_model(torch.tensor([ids + ids])).last_hidden_state @ model.lm_head.weight.T
-        guessed = logits[0, len(ids) : -1].argmax(-1)
-        right += int((guessed == torch.tensor(ids[1:])).sum())
-        count += len(ids) - 1
-    assert right / count > 0.5
+def test_heads_that_copy_are_in_place(model: Any) -> None:
+    """Layer 0 looks one and two tokens back; layer 1 looks at what followed the same token before."""
+    count = 12
+    ids = list(range(200, 200 + 50 * count, 50))
+    with torch.no_grad():
+        attentions = model.model.text_model(torch.tensor([ids + ids]), output_attentions=True).attentions
+    queries = torch.arange(5, 2 * count)
+    for head, distance in ((0, 1), (1, 2)):
+        assert float(attentions[0][0, head, queries, queries - distance].mean()) > 0.9
+    again = torch.arange(count, 2 * count - 1)
+    for head in (0, 1):
+        assert float(attentions[1][0, head, again, again - count + 1].mean()) > 0.2
+    for head in (2, 3):
+        assert float(attentions[1][0, head, again, again - count + 1].mean()) < 0.15
