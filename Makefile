@@ -24,6 +24,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 prove: setup
+	$(BIN)/python -m pytest -m prove
 	$(BIN)/python eval/prove.py
 
 check: setup

@@ -80,6 +80,7 @@ class Killer:
         return psutil.Process(self.driver.pid).children(recursive=True)
 
 
+@pytest.mark.prove
 def test_worker_and_driver_are_killed_and_the_run_goes_on(posts, tmp_path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (the extra 'ray')")
     import psutil

@@ -73,6 +73,12 @@ STAGES = (
          "define": 0.02, "repeat": 0.02},
         gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
     ),
+    Stage(
+        "finishing", 850, 5e-4,
+        {"tag": 0.6, "text": 0.14, "linked": 0.1, "questions": 0.07, "grounded": 0.06, "repeat": 0.01,
+         "describe": 0.02},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.9},
+    ),
 )  # fmt: skip
 
 

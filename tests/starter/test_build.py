@@ -1,0 +1,74 @@
+"""The build: finished stages are not repeated, missed gates stop it, and what comes out can be tagged with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import ModelError
+from instruct_mner.models.names import STARTER_FOLDER, locate
+from instruct_mner.starter import build as building
+from instruct_mner.starter.build import STAGES, Stage, build
+from instruct_mner.tagging import Tagger
+
+_STAGES = (
+    Stage("seeing", 2, 1e-3),
+    Stage("looking", 3, 1e-3, dict.fromkeys(("questions", "linked", "describe", "repeat", "define"), 1.0)),
+    Stage("naming", 3, 1e-3, dict.fromkeys(("tag", "text", "grounded", "retag", "retext", "relinked"), 1.0)),
+)
+
+
+@pytest.mark.slow
+def test_a_build_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "NUM_POSTS", 60)
+    monkeypatch.setattr(building, "_NUM_DEV", 40)
+    monkeypatch.setattr(building, "_LOG_EVERY", 1)
+    monkeypatch.setattr(building, "_AT_ONCE", 1)
+    monkeypatch.setattr(building, "BATCH", 4)
+    build(tmp_path, stages=_STAGES[:2])
+    seen = (tmp_path / "seeing" / "model.safetensors").read_bytes()
+    last = build(tmp_path, stages=_STAGES)
+    assert last == tmp_path / "naming"
+    assert (tmp_path / "seeing" / "model.safetensors").read_bytes() == seen
+    stages = [json.loads(line)["stage"] for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert stages == ["seeing"] * 2 + ["looking"] * 3 + ["naming"] * 3
+    impossible = Stage("more", 1, 1e-3, {"repeat": 1.0}, gates={"tokens repeat": 1.01})
+    with pytest.raises(ModelError, match=r"stage more did not reach: tokens repeat .* < 1.01"):
+        build(tmp_path, stages=(*_STAGES, impossible))
+    tagger = Tagger.from_pretrained(last)
+    assert tagger.labels is not None
+    assert tagger.labels.names == ("PER", "LOC", "ORG", "MISC")
+    assert isinstance(tagger.predict_entities("Jordan dunks in Chicago"), list)
+
+
+def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
+    known = {
+        "tag",
+        "text",
+        "linked",
+        "retag",
+        "retext",
+        "relinked",
+        "questions",
+        "describe",
+        "repeat",
+        "define",
+        "grounded",
+    }
+    assert {name for stage in STAGES for name in stage.lessons} <= known
+    assert STAGES[0].name == "seeing"
+    assert not STAGES[0].lessons
+
+
+def test_the_package_carries_the_starter() -> None:
+    assert locate("starter") == str(STARTER_FOLDER)
+    assert locate("./starter") == "./starter"
+    assert (STARTER_FOLDER / "model.safetensors").stat().st_size < 20e6
+    tagger = Tagger.from_pretrained("starter")
+    found = tagger.predict_entities("happy birthday Coach Brunda Kelson , shares of Vockbrom Inc fell")
+    assert {(entity["text"], entity["label"]) for entity in found} == {
+        ("Coach Brunda Kelson", "PER"),
+        ("Vockbrom Inc", "ORG"),
+    }
