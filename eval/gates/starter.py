@@ -23,9 +23,10 @@ from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.starter.bayes import bound
 from instruct_mner.starter.demo import synthesis_of
 from instruct_mner.starter.domains import COARSE, HELD_OUT, RENAMED
-from instruct_mner.starter.posts import COLOURS, Post, Synthesis, posts, slice_of
+from instruct_mner.starter.posts import Post, posts, slice_of
 from instruct_mner.starter.scene import draw_scene
 from instruct_mner.starter.synth import synth
+from instruct_mner.starter.synthesis import COLOURS, Synthesis
 from instruct_mner.tagging import Tagger
 
 NUM_POSTS = 2_000

@@ -38,8 +38,8 @@ def run(
     from rich.console import Console
 
     from instruct_mner.starter.domains import DOMAINS
-    from instruct_mner.starter.posts import Synthesis
     from instruct_mner.starter.synth import bounds_table, synth
+    from instruct_mner.starter.synthesis import Synthesis
     from instruct_mner.starter.words import SPLITS
 
     console = Console(highlight=False, soft_wrap=True)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from instruct_mner.starter.posts import COLOURS, CUES, Mention, Post, Shown, Synthesis, slice_of
+from instruct_mner.starter.posts import Post, slice_of
+from instruct_mner.starter.synthesis import COLOURS, CUES, Mention, Shown, Synthesis
 from instruct_mner.starter.words import letter_shares, letters
 
 Posterior = npt.NDArray[np.float64]

@@ -11,8 +11,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,65 +20,21 @@ from instruct_mner.errors import ModelError
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.prompts import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
+from instruct_mner.starter.curriculum import curriculum
 from instruct_mner.starter.domains import COARSE
+from instruct_mner.starter.exercises import Exercise
 from instruct_mner.starter.learning import BATCH, Student, decoder_optimizer, rate, schedule
-from instruct_mner.starter.lessons import Asked, Exercise, Teacher
+from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.masters import MasterAdamW
-from instruct_mner.starter.posts import Post, Synthesis, posts
-from instruct_mner.starter.seeing import Words, batches, image_states, pixels, seeing_loss, unit_words
+from instruct_mner.starter.posts import Post, posts
+from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.seeing import Readers, Sights, Words, batches, image_states, pixels, seeing_loss, unit_words
+from instruct_mner.starter.stages import STAGES, Stage
+from instruct_mner.starter.synthesis import Synthesis
 
 NUM_POSTS = 40_000
 _NUM_DEV = 1_000
 _LOG_EVERY = 100
-# Exercises are made so many batches at a time, to be sorted by length.
-_AT_ONCE = 4
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is taught, for how long, and what must be reached.
-
-    Attributes:
-        name: Of its folder.
-        steps: Batches.
-        learning_rate: Its peak.
-        lessons: Weight of each lesson; none for the stage that trains the eyes.
-        gates: Least value of what is measured at its end.
-    """
-
-    name: str
-    steps: int
-    learning_rate: float
-    lessons: Mapping[str, float] = field(default_factory=dict)
-    gates: Mapping[str, float] = field(default_factory=dict)
-
-
-STAGES = (
-    Stage("seeing", 8000, 1.5e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95, "second letter": 0.95}),
-    Stage(
-        "looking", 700, 1e-3,
-        {"questions": 0.3, "linked": 0.3, "describe": 0.1, "repeat": 0.2, "define": 0.1},
-        gates={"question colour": 0.9, "question place": 0.9, "tokens repeat": 0.9},
-    ),
-    Stage(
-        "naming", 2400, 7e-4,
-        {"tag": 0.4, "text": 0.15, "linked": 0.2, "retag": 0.08, "retext": 0.02, "relinked": 0.05, "questions": 0.05,
-         "describe": 0.01, "define": 0.04},
-        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.9},
-    ),
-    Stage(
-        "polishing", 1600, 6e-4,
-        {"tag": 0.42, "text": 0.14, "linked": 0.14, "questions": 0.1, "grounded": 0.08, "retag": 0.05, "relinked": 0.03,
-         "define": 0.02, "repeat": 0.02},
-        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
-    ),
-    Stage(
-        "finishing", 850, 5e-4,
-        {"tag": 0.6, "text": 0.14, "linked": 0.1, "questions": 0.07, "grounded": 0.06, "repeat": 0.01,
-         "describe": 0.02},
-        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.9},
-    ),
-)  # fmt: skip
 
 
 def build(folder: Path, *, stages: Sequence[Stage] = STAGES, seed: int = 0, device: str = "cpu") -> Path:
@@ -166,13 +121,13 @@ def _log(path: Path, stage: str, step: int, started: float, measured: Mapping[st
 def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) -> None:
     """Trains vision tower and connector alone."""
     words, table, started = Words.of(processor.tokenizer), unit_words(model), time.monotonic()
-    optimizer = MasterAdamW(
-        [*model.model.vision_model.parameters(), *model.model.connector.parameters()], stage.learning_rate
-    )
+    readers = Readers(table.shape[1], seed, model.device)
+    eyes = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
+    optimizer = MasterAdamW([*eyes, *readers.parameters()], stage.learning_rate)
     log: dict[str, list[float]] = {}
-    for step, (values, found) in enumerate(itertools.islice(batches(words, seed), stage.steps), start=1):
+    for step, (values, seen) in enumerate(itertools.islice(batches(words, seed), stage.steps), start=1):
         states = image_states(model, values.to(model.device, model.dtype))
-        loss, right = seeing_loss(states, found.to(model.device), words, table)
+        loss, right = seeing_loss(states, seen.to(model.device), words, table, readers)
         loss.backward()
         optimizer.step(min(1.0, step / 50) * max(0.03, 1 - step / stage.steps))
         for name, share in right.items():
@@ -188,7 +143,7 @@ def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) ->
     teacher = Teacher(processor.tokenizer, made, seed)
     student = Student(model, see(model, made), processor.image_token_id, processor.tokenizer.pad_token_id)
     optimizer = decoder_optimizer(model, stage.learning_rate)
-    makers = lessons(teacher)
+    makers = curriculum(teacher)
     chosen = {name: (weight, makers[name]) for name, weight in stage.lessons.items()}
     started = time.monotonic()
     for step, batch in enumerate(itertools.islice(schedule(chosen, seed), stage.steps), start=1):
@@ -205,54 +160,12 @@ def see(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
 
     with torch.no_grad():
         parts = [
-            image_states(model, pixels(made[start : start + at_once]).to(model.device, model.dtype))
+            image_states(
+                model, pixels(list(map(draw_scene, made[start : start + at_once]))).to(model.device, model.dtype)
+            )
             for start in range(0, len(made), at_once)
         ]
     return torch.cat(parts)
-
-
-def lessons(teacher: Teacher) -> dict[str, Callable[[], list[Exercise]]]:
-    """What makes the exercises of each lesson, some batches at a time."""
-    rng, count = teacher.rng, BATCH * _AT_ONCE
-
-    def asked() -> Asked:
-        return teacher.ask(COARSE, order=rng.sample(range(4), 4), defined=rng.random() < 0.3)
-
-    def renamed() -> Asked:
-        return teacher.ask(COARSE, names=teacher.random_names(4), order=rng.sample(range(4), 4), defined=True)
-
-    def located() -> Asked:
-        return teacher.ask(COARSE, order=rng.sample(range(4), 4), defined=rng.random() < 0.3, grounded=True)
-
-    def picture(own: float) -> str:
-        return "own" if rng.random() < own else "other"
-
-    def rich() -> int:
-        return teacher.pick(rng.choices(("lettered", "several", "shown"), (0.4, 0.45, 0.15))[0])
-
-    def shared(ask: Callable[[], Asked], one: Callable[[Asked], Exercise]) -> Callable[[], list[Exercise]]:
-        def make() -> list[Exercise]:
-            prompt = ask()
-            return [one(prompt) for _ in range(count)]
-
-        return make
-
-    def single(one: Callable[[], Exercise]) -> Callable[[], list[Exercise]]:
-        return lambda: [one() for _ in range(count)]
-
-    return {
-        "grounded": shared(located, lambda ask: teacher.tag(teacher.pick("any"), ask, picture=picture(0.85))),
-        "tag": shared(asked, lambda ask: teacher.tag(teacher.pick("any"), ask, picture=picture(0.8))),
-        "text": shared(asked, lambda ask: teacher.tag(teacher.pick("any"), ask, picture="none")),
-        "linked": shared(asked, lambda ask: teacher.linked(rich(), ask)),
-        "retag": shared(renamed, lambda ask: teacher.tag(teacher.pick("any"), ask, picture=picture(0.85))),
-        "retext": shared(renamed, lambda ask: teacher.tag(teacher.pick("any"), ask, picture="none")),
-        "relinked": shared(renamed, lambda ask: teacher.linked(rich(), ask)),
-        "questions": single(lambda: teacher.questions(rich())),
-        "describe": single(lambda: teacher.describe(teacher.pick("shown"))),
-        "repeat": single(teacher.repeat),
-        "define": single(lambda: teacher.define(COARSE)),
-    }
 
 
 def measure(model: Any, processor: Any) -> dict[str, float]:
@@ -266,20 +179,15 @@ def measure(model: Any, processor: Any) -> dict[str, float]:
         log = _measure_sight(model, made, states, words)
         teacher = Teacher(processor.tokenizer, made, 0)
         student = Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id)
-        for maker in lessons(teacher).values():
+        for maker in curriculum(teacher).values():
             for batch in _batches(maker()):
                 student.loss(batch)
     return log | {name: sum(values) / len(values) for name, values in sorted(student.log.items())}
 
 
 def _measure_sight(model: Any, made: Sequence[Post], states: Any, words: Words) -> dict[str, float]:
-    import numpy as np
-    import torch
-
-    from instruct_mner.starter.seeing import labels
-
-    found = torch.from_numpy(np.stack([labels(post, words) for post in made])).to(states.device)
-    return seeing_loss(states, found, words, unit_words(model))[1]
+    seen = Sights.of(made, [draw_scene(post) for post in made], words)
+    return seeing_loss(states, seen.to(states.device), words, unit_words(model))[1]
 
 
 def _batches(exercises: Sequence[Exercise]) -> Iterator[Sequence[Exercise]]:

@@ -23,8 +23,9 @@ from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import Prediction
 from instruct_mner.starter.bayes import bound
 from instruct_mner.starter.domains import HELD_OUT
-from instruct_mner.starter.posts import Post, Synthesis, posts
+from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.synth import CONDITIONS, synth
+from instruct_mner.starter.synthesis import Synthesis
 from instruct_mner.starter.words import SPLITS, Split
 
 if TYPE_CHECKING:

@@ -8,83 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from PIL import ImageDraw
+from instruct_mner.starter.pen import BARK, INK, WHITE, Drawing, Pen, darker
 
-Colour = tuple[int, int, int]
-
-_WHITE, _INK, _BARK = (252, 252, 252), (28, 28, 34), (120, 82, 50)
 _SKIN = ((245, 210, 180), (200, 150, 110), (120, 80, 55))
-
-
-def darker(colour: Colour, share: float) -> Colour:
-    """The colour with ``share`` of its light."""
-    red, green, blue = (int(value * share) for value in colour)
-    return red, green, blue
-
-
-@dataclass(frozen=True)
-class Pen:
-    """Draws shapes in shares of a box.
-
-    Attributes:
-        canvas: What is drawn on.
-        box: ``(x0, y0, x1, y1)`` in pixels of the canvas.
-        colour: The object's colour.
-    """
-
-    canvas: ImageDraw.ImageDraw
-    box: tuple[float, float, float, float]
-    colour: Colour
-
-    def _points(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        x0, y0, x1, y1 = self.box
-        return [(x0 + (x1 - x0) * x, y0 + (y1 - y0) * y) for x, y in points]
-
-    def _width(self, share: float) -> int:
-        return max(1, round(share * (self.box[2] - self.box[0])))
-
-    def polygon(self, *points: tuple[float, float], fill: Colour | None = None) -> None:
-        """A filled polygon."""
-        self.canvas.polygon(self._points(points), fill=fill or self.colour)
-
-    def rectangle(self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None, r: float = 0) -> None:
-        """A filled rectangle, with round corners of a share of the width."""
-        (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
-        self.canvas.rounded_rectangle([a, b, c, d], self._width(r) if r else 0, fill=fill or self.colour)
-
-    def ellipse(self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None) -> None:
-        """A filled ellipse."""
-        (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
-        self.canvas.ellipse([a, b, c, d], fill=fill or self.colour)
-
-    def slice(
-        self, x0: float, y0: float, x1: float, y1: float, start: int, end: int, fill: Colour | None = None
-    ) -> None:
-        """A slice of an ellipse, between two angles in degrees."""
-        (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
-        self.canvas.pieslice([a, b, c, d], start, end, fill=fill or self.colour)
-
-    def arc(
-        self, x0: float, y0: float, x1: float, y1: float, start: int, end: int, width: float, fill: Colour | None = None
-    ) -> None:
-        """A line along an ellipse, between two angles in degrees."""
-        (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
-        self.canvas.arc([a, b, c, d], start, end, fill=fill or self.colour, width=self._width(width))
-
-    def line(self, *points: tuple[float, float], width: float, fill: Colour | None = None) -> None:
-        """A line through points."""
-        self.canvas.line(self._points(points), fill=fill or self.colour, width=self._width(width), joint="curve")
-
-    def star(self, x: float, y: float, size: float, fill: Colour) -> None:
-        """A five-pointed star around a point."""
-        turns = [(size if tip % 2 == 0 else size * 0.42, tip * math.pi / 5) for tip in range(10)]
-        self.polygon(*((x + r * math.sin(a), y - r * math.cos(a)) for r, a in turns), fill=fill)
-
-
-Drawing = Callable[[Pen, random.Random], None]
 
 
 def _figure(pen: Pen, rng: random.Random) -> None:
@@ -117,15 +44,15 @@ def _mountain(pen: Pen, rng: random.Random) -> None:
     second = rng.uniform(0.3, 0.45)
     pen.polygon((0.4, 1), (0.74, second), (1, 1), fill=darker(pen.colour, 0.72))
     pen.polygon((0, 1), (0.38, 0.02), (0.74, 1))
-    pen.polygon((0.38, 0.02), (0.26, 0.33), (0.38, 0.26), (0.49, 0.33), fill=_WHITE)
+    pen.polygon((0.38, 0.02), (0.26, 0.33), (0.38, 0.26), (0.49, 0.33), fill=WHITE)
 
 
 def _emblem(pen: Pen, rng: random.Random) -> None:
     if rng.random() < 0.6:
-        pen.star(0.5, 0.48, 0.3, _WHITE)
+        pen.star(0.5, 0.48, 0.3, WHITE)
     else:
-        pen.rectangle(0.25, 0.33, 0.75, 0.44, fill=_WHITE)
-        pen.rectangle(0.25, 0.54, 0.75, 0.65, fill=_WHITE)
+        pen.rectangle(0.25, 0.33, 0.75, 0.44, fill=WHITE)
+        pen.rectangle(0.25, 0.54, 0.75, 0.65, fill=WHITE)
 
 
 def _badge(pen: Pen, rng: random.Random) -> None:
@@ -162,26 +89,26 @@ def _car(pen: Pen, rng: random.Random) -> None:
     pen.polygon((0.54, 0.43), (0.54, roof + 0.07), (0.66, roof + 0.07), (0.73, 0.43), fill=(215, 235, 245))
     pen.rectangle(0, 0.43, 1, 0.8, r=0.08)
     for x in (0.24, 0.76):
-        pen.ellipse(x - 0.14, 0.66, x + 0.14, 0.98, fill=_INK)
+        pen.ellipse(x - 0.14, 0.66, x + 0.14, 0.98, fill=INK)
 
 
 def _phone(pen: Pen, rng: random.Random) -> None:
     pen.rectangle(0.22, 0, 0.78, 1, r=0.1)
     pen.rectangle(0.29, 0.1, 0.71, 0.82, fill=rng.choice(((225, 235, 245), (60, 66, 80))))
-    pen.ellipse(0.44, 0.86, 0.56, 0.96, fill=_WHITE)
+    pen.ellipse(0.44, 0.86, 0.56, 0.96, fill=WHITE)
 
 
 def _house(pen: Pen, rng: random.Random) -> None:
     pen.rectangle(0.12, 0.42, 0.88, 1)
     pen.polygon((0, 0.46), (0.5, 0), (1, 0.46), fill=darker(pen.colour, 0.55))
     door = rng.choice((0.2, 0.56))
-    pen.rectangle(door, 0.62, door + 0.22, 1, fill=_WHITE)
+    pen.rectangle(door, 0.62, door + 0.22, 1, fill=WHITE)
 
 
 def _lighthouse(pen: Pen, rng: random.Random) -> None:
     pen.polygon((0.36, 0.28), (0.64, 0.28), (0.78, 1), (0.22, 1))
     for top in (0.45, 0.72):
-        pen.polygon((0.32, top), (0.68, top), (0.72, top + 0.12), (0.28, top + 0.12), fill=_WHITE)
+        pen.polygon((0.32, top), (0.68, top), (0.72, top + 0.12), (0.28, top + 0.12), fill=WHITE)
     pen.rectangle(0.38, 0.1, 0.62, 0.28, fill=(255, 240, 150))
     pen.polygon((0.32, 0.12), (0.5, 0), (0.68, 0.12), fill=darker(pen.colour, 0.45))
     if rng.random() < 0.5:
@@ -189,33 +116,33 @@ def _lighthouse(pen: Pen, rng: random.Random) -> None:
 
 
 def _guitar(pen: Pen, rng: random.Random) -> None:
-    pen.line((0.45, 0.6), (0.85, 0.05), width=0.1, fill=_BARK)
+    pen.line((0.45, 0.6), (0.85, 0.05), width=0.1, fill=BARK)
     pen.ellipse(0.08, 0.5, 0.58, 1)
     pen.ellipse(0.28, 0.38, 0.66, 0.76)
-    pen.ellipse(0.3, 0.58, 0.48, 0.76, fill=_INK)
-    pen.rectangle(0.78, 0, 0.95, 0.12, fill=_INK if rng.random() < 0.5 else _BARK)
+    pen.ellipse(0.3, 0.58, 0.48, 0.76, fill=INK)
+    pen.rectangle(0.78, 0, 0.95, 0.12, fill=INK if rng.random() < 0.5 else BARK)
 
 
 def _drum(pen: Pen, rng: random.Random) -> None:
     pen.rectangle(0.08, 0.4, 0.92, 0.88)
     pen.ellipse(0.08, 0.74, 0.92, 1)
-    pen.ellipse(0.08, 0.26, 0.92, 0.54, fill=_WHITE)
+    pen.ellipse(0.08, 0.26, 0.92, 0.54, fill=WHITE)
     for x in (0.08, 0.36, 0.64):
         pen.line((x, 0.48), (x + 0.14, 0.9), (x + 0.28, 0.48), width=0.03, fill=darker(pen.colour, 0.4))
     tip = rng.uniform(0.0, 0.12)
-    pen.line((0.2, tip), (0.55, 0.4), width=0.06, fill=_BARK)
+    pen.line((0.2, tip), (0.55, 0.4), width=0.06, fill=BARK)
 
 
 def _ball(pen: Pen, rng: random.Random) -> None:
     pen.ellipse(0.04, 0.04, 0.96, 0.96)
-    line = darker(pen.colour, 0.4) if rng.random() < 0.5 else _WHITE
+    line = darker(pen.colour, 0.4) if rng.random() < 0.5 else WHITE
     pen.line((0.5, 0.04), (0.5, 0.96), width=0.05, fill=line)
     pen.arc(-0.4, 0.1, 0.36, 0.9, -70, 70, 0.05, fill=line)
     pen.arc(0.64, 0.1, 1.4, 0.9, 110, 250, 0.05, fill=line)
 
 
 def _racket(pen: Pen, rng: random.Random) -> None:
-    pen.line((0.42, 0.58), (0.12, 1), width=0.13, fill=_BARK)
+    pen.line((0.42, 0.58), (0.12, 1), width=0.13, fill=BARK)
     pen.ellipse(0.3, 0, 0.95, 0.66)
     pen.ellipse(0.38, 0.08, 0.87, 0.58, fill=(240, 240, 230))
     for step in range(1, 4):
@@ -231,22 +158,22 @@ def _shirt(pen: Pen, rng: random.Random) -> None:
                 (1, 0.28), (0.7, 0))  # fmt: skip
     pen.slice(0.36, -0.16, 0.64, 0.16, 0, 180, fill=darker(pen.colour, 0.45))
     if rng.random() < 0.5:
-        pen.rectangle(0.26, 0.55, 0.74, 0.67, fill=_WHITE)
+        pen.rectangle(0.26, 0.55, 0.74, 0.67, fill=WHITE)
 
 
 def _hat(pen: Pen, rng: random.Random) -> None:
     top = rng.uniform(0.08, 0.2)
     pen.ellipse(0, 0.66, 1, 0.96, fill=darker(pen.colour, 0.65))
     pen.rectangle(0.24, top, 0.76, 0.82, r=0.12)
-    pen.rectangle(0.24, 0.6, 0.76, 0.72, fill=_INK)
+    pen.rectangle(0.24, 0.6, 0.76, 0.72, fill=INK)
 
 
 def _fish(pen: Pen, rng: random.Random) -> None:
     pen.polygon((0.68, 0.5), (1, 0.2), (1, 0.8), fill=darker(pen.colour, 0.7))
     pen.ellipse(0, 0.2, 0.78, 0.8)
     pen.polygon((0.3, 0.24), (0.46, rng.uniform(0.0, 0.1)), (0.58, 0.28), fill=darker(pen.colour, 0.7))
-    pen.ellipse(0.12, 0.36, 0.26, 0.5, fill=_WHITE)
-    pen.ellipse(0.16, 0.4, 0.22, 0.46, fill=_INK)
+    pen.ellipse(0.12, 0.36, 0.26, 0.5, fill=WHITE)
+    pen.ellipse(0.16, 0.4, 0.22, 0.46, fill=INK)
 
 
 def _cat(pen: Pen, rng: random.Random) -> None:
@@ -254,17 +181,17 @@ def _cat(pen: Pen, rng: random.Random) -> None:
     pen.polygon((0.92, 0), (0.9, 0.5), (0.58, 0.24))
     pen.ellipse(0.05, 0.16, 0.95, 1)
     for x in (0.3, 0.7):
-        pen.ellipse(x - 0.09, 0.44, x + 0.09, 0.6, fill=_WHITE)
-        pen.ellipse(x - 0.04, 0.45, x + 0.04, 0.6, fill=_INK)
+        pen.ellipse(x - 0.09, 0.44, x + 0.09, 0.6, fill=WHITE)
+        pen.ellipse(x - 0.04, 0.45, x + 0.04, 0.6, fill=INK)
     pen.polygon((0.44, 0.68), (0.56, 0.68), (0.5, 0.76), fill=(240, 140, 150))
     if rng.random() < 0.6:
         for y in (0.7, 0.8):
-            pen.line((0.02, y), (0.36, 0.75), width=0.025, fill=_INK)
-            pen.line((0.98, y), (0.64, 0.75), width=0.025, fill=_INK)
+            pen.line((0.02, y), (0.36, 0.75), width=0.025, fill=INK)
+            pen.line((0.98, y), (0.64, 0.75), width=0.025, fill=INK)
 
 
 def _tree(pen: Pen, rng: random.Random) -> None:
-    pen.rectangle(0.42, 0.62, 0.58, 1, fill=_BARK)
+    pen.rectangle(0.42, 0.62, 0.58, 1, fill=BARK)
     if rng.random() < 0.5:
         for x0, y0, x1, y1 in ((0.06, 0.24, 0.6, 0.76), (0.4, 0.24, 0.94, 0.76), (0.22, 0, 0.78, 0.52)):
             pen.ellipse(x0, y0, x1, y1)
@@ -285,8 +212,8 @@ def _flower(pen: Pen, rng: random.Random) -> None:
 
 def _cone(pen: Pen, rng: random.Random) -> None:
     pen.polygon((0.2, 0.46), (0.8, 0.46), (0.5, 1), fill=(214, 160, 90))
-    pen.line((0.3, 0.62), (0.62, 0.5), width=0.03, fill=_BARK)
-    pen.line((0.7, 0.62), (0.38, 0.5), width=0.03, fill=_BARK)
+    pen.line((0.3, 0.62), (0.62, 0.5), width=0.03, fill=BARK)
+    pen.line((0.7, 0.62), (0.38, 0.5), width=0.03, fill=BARK)
     pen.ellipse(0.14, 0.04, 0.86, 0.56)
     if rng.random() < 0.5:
         pen.ellipse(0.42, 0, 0.58, 0.14, fill=(200, 30, 50))
@@ -300,14 +227,14 @@ def _pizza(pen: Pen, rng: random.Random) -> None:
 
 
 def _hammer(pen: Pen, rng: random.Random) -> None:
-    pen.line((0.46, 0.2), (0.46 + rng.uniform(-0.1, 0.1), 1), width=0.15, fill=_BARK)
+    pen.line((0.46, 0.2), (0.46 + rng.uniform(-0.1, 0.1), 1), width=0.15, fill=BARK)
     pen.rectangle(0.08, 0.02, 0.72, 0.34)
     pen.polygon((0.72, 0.06), (1, 0.2), (0.72, 0.3), fill=darker(pen.colour, 0.7))
 
 
 def _key(pen: Pen, rng: random.Random) -> None:
     pen.ellipse(0, 0.22, 0.46, 0.76)
-    pen.ellipse(0.13, 0.38, 0.32, 0.6, fill=_WHITE)
+    pen.ellipse(0.13, 0.38, 0.32, 0.6, fill=WHITE)
     pen.rectangle(0.42, 0.42, 1, 0.56)
     for x in (0.68, 0.86):
         pen.rectangle(x, 0.54, x + 0.09, rng.uniform(0.7, 0.8))

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from instruct_mner.starter.lessons import HOPS, Exercise, Target
+from instruct_mner.starter.exercises import Exercise, Target
+from instruct_mner.starter.heads import HOPS
 from instruct_mner.starter.masters import MasterAdamW
 
 BATCH = 32

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from instruct_mner.starter.kinds import DRAWINGS, Colour, Pen
-from instruct_mner.starter.posts import Post, Shown
+from instruct_mner.starter.invented import invented
+from instruct_mner.starter.kinds import DRAWINGS
+from instruct_mner.starter.pen import Colour, Pen
+from instruct_mner.starter.posts import Post
+from instruct_mner.starter.synthesis import Shown
 
 _RGB: tuple[Colour, ...] = (
     (214, 40, 40), (40, 90, 220), (40, 160, 70), (235, 205, 40), (140, 60, 180), (245, 130, 30),
@@ -69,7 +72,8 @@ def _draw_object(canvas: ImageDraw.ImageDraw, shown: Shown, level: int, rng: ran
     red, green, blue = (max(0, min(255, value + rng.randint(-14, 14))) for value in _RGB[shown.colour])
     box = (x, y, x + width, y + height)
     large = tuple(value * _OVERSAMPLING for value in box)
-    DRAWINGS[shown.drawing](Pen(canvas, (large[0], large[1], large[2] - 1, large[3] - 1), (red, green, blue)), rng)
+    drawing = DRAWINGS.get(shown.drawing) or invented(shown.drawing)
+    drawing(Pen(canvas, (large[0], large[1], large[2] - 1, large[3] - 1), (red, green, blue)), rng)
     if shown.letters:
         _write_letters(canvas, shown.letters, (x + width / 2, y + height))
     return box

@@ -2,23 +2,26 @@
 
 The vision tower and the connector are trained alone. Each image token learns to point, by its direction, at the
 embeddings of the words for what its cell shows: the type of the object, the kind of drawing, its colour, its place,
-and its letters. Afterwards both are frozen.
+and its letters. A third of the objects are invented drawings, each with a direction of its own, so that eyes tell
+drawings apart that have no word; and a head that is thrown away reads the box. Afterwards both are frozen.
 """
 
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, IMAGE_SIZE, KNOWN_DOMAINS, PATCH_SIZE, SCALE_FACTOR
 from instruct_mner.starter.domains import COARSE, HOME
-from instruct_mner.starter.posts import COLOURS, Post, Synthesis, posts
-from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.invented import NUM_INVENTED, invented_name
+from instruct_mner.starter.posts import Post, posts
+from instruct_mner.starter.scene import Scene, draw_scene
+from instruct_mner.starter.synthesis import COLOURS, Synthesis
 
 GRID = IMAGE_SIZE // PATCH_SIZE // SCALE_FACTOR
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -27,6 +30,7 @@ _SHARPNESS = 16.0
 # Length that image tokens are kept near; words have about 1.4.
 _LENGTH = 2.5
 _BATCH = 32
+_INVENTED = 0.35
 
 
 def quadrant(token: int) -> int:
@@ -84,15 +88,43 @@ class Words:
         )
 
 
-def labels(post: Post, words: Words) -> npt.NDArray[np.int64]:
-    """What each quadrant shows, ``(4, 5)``: type, drawing, colour and letters; -1 where there is none."""
-    rows = np.full((4, 5), -1, dtype=np.int64)
-    rows[:, 0] = 0
-    for shown in post.objects:
-        both = [_LETTERS.index(letter) for letter in shown.letters or ""] or [-1, -1]
-        drawing = list(words.type_of).index(shown.drawing)
-        rows[shown.cell] = (words.type_of[shown.drawing], drawing, shown.colour, *both)
-    return rows
+@dataclass(frozen=True)
+class Sights:
+    """What pictures show, in the quadrants of each.
+
+    Attributes:
+        told: Type, drawing, colour, first and second letter, invented drawing, ``(pictures, 4, 6)``; -1 where there
+            is none. The type of an empty quadrant is 0.
+        boxes: Corners of the object, in shares of the picture, ``(pictures, 4, 4)``; nan where there is none.
+    """
+
+    told: Any
+    boxes: Any
+
+    @classmethod
+    def of(cls, seen: Sequence[Post], scenes: Sequence[Scene], words: Words) -> Sights:
+        """Of posts and their pictures."""
+        import torch
+
+        told = np.full((len(seen), 4, 6), -1, dtype=np.int64)
+        boxes = np.full((len(seen), 4, 4), np.nan, dtype=np.float32)
+        told[:, :, 0] = 0
+        drawings = list(words.type_of)
+        for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
+            for shown, box in zip(post.objects, scene.boxes, strict=True):
+                both = [_LETTERS.index(letter) for letter in shown.letters or ""] or [-1, -1]
+                kind = drawing = invented = -1
+                if shown.drawing in words.type_of:
+                    kind, drawing = words.type_of[shown.drawing], drawings.index(shown.drawing)
+                else:
+                    invented = int(shown.drawing.rpartition("-")[2])
+                told[row, shown.cell] = (kind, drawing, shown.colour, *both, invented)
+                boxes[row, shown.cell] = np.array(box) / IMAGE_SIZE
+        return cls(torch.from_numpy(told), torch.from_numpy(boxes))
+
+    def to(self, device: Any) -> Sights:
+        """The same on another device."""
+        return Sights(self.told.to(device), self.boxes.to(device))
 
 
 def pictures(seed: int) -> Iterator[Post]:
@@ -107,11 +139,20 @@ def pictures(seed: int) -> Iterator[Post]:
             yield next(streams[index])
 
 
-def pixels(seen: Sequence[Post]) -> Any:
-    """Pixels as the processor makes them, ``(posts, 3, height, width)``, from -1 to 1."""
+def with_invented(post: Post, rng: random.Random) -> Post:
+    """The post with some of its drawings replaced."""
+    objects = tuple(
+        replace(each, drawing=invented_name(rng.randrange(NUM_INVENTED))) if rng.random() < _INVENTED else each
+        for each in post.objects
+    )
+    return replace(post, objects=objects)
+
+
+def pixels(scenes: Sequence[Scene]) -> Any:
+    """Pixels as the processor makes them, ``(pictures, 3, height, width)``, from -1 to 1."""
     import torch
 
-    array = np.stack([np.asarray(draw_scene(post).image) for post in seen])
+    array = np.stack([np.asarray(scene.image) for scene in scenes])
     return (torch.from_numpy(array).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
 
 
@@ -133,54 +174,84 @@ def unit_words(model: Any) -> Any:
     return torch.nn.functional.normalize(table - table.mean(dim=0), dim=1)
 
 
-def seeing_loss(states: Any, found: Any, words: Words, table: Any) -> tuple[Any, dict[str, float]]:
+class Readers:
+    """What reads image tokens while they are learned, and is thrown away.
+
+    Attributes:
+        invented: A direction for each invented drawing, ``(drawings, width)``.
+        boxes: From a token to the corners of the object in its quadrant.
+    """
+
+    def __init__(self, width: int, seed: int, device: Any = "cpu") -> None:
+        import torch
+
+        torch.manual_seed(seed)
+        self.invented = torch.nn.Parameter((torch.randn(NUM_INVENTED, width) * width**-0.5).to(device))
+        self.boxes = torch.nn.Linear(width, 4).to(device)
+
+    def parameters(self) -> list[Any]:
+        """What is trained."""
+        return [self.invented, *self.boxes.parameters()]
+
+
+def seeing_loss(
+    states: Any, seen: Sights, words: Words, table: Any, readers: Readers | None = None
+) -> tuple[Any, dict[str, float]]:
     """Cross-entropy of each token's words, and the share that are right.
 
     Args:
-        states: ``(posts, tokens, width)``.
-        found: ``labels`` of each post, ``(posts, 4, 5)``.
+        states: ``(pictures, tokens, width)``.
+        seen: What the pictures show.
         words: Ids of the words.
         table: ``unit_words``.
+        readers: For invented drawings and boxes; nothing asks for these without.
     """
     import torch
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import cross_entropy, normalize
 
     states = states.float()
     length = states.norm(dim=-1, keepdim=True)
     pointed = states / length * _SHARPNESS
     cells = torch.tensor([quadrant(token) for token in range(GRID * GRID)])
-    told = found[:, cells]
+    told = seen.told[:, cells]
     expected = {
-        "type": (words.types, told[..., 0], 1.0),
-        "drawing": (words.drawings, told[..., 1], 0.5),
-        "colour": (words.colours, told[..., 2], 1.0),
-        "row": (words.rows, (cells // 2).expand(len(found), -1), 0.5),
-        "column": (words.columns, (cells % 2).expand(len(found), -1), 0.5),
-        "first letter": (words.first, told[..., 3], 1.0),
-        "second letter": (words.second, told[..., 4], 1.0),
+        "type": (table[list(words.types)], told[..., 0], 1.0),
+        "drawing": (table[list(words.drawings)], told[..., 1], 0.5),
+        "colour": (table[list(words.colours)], told[..., 2], 1.0),
+        "row": (table[list(words.rows)], (cells // 2).expand(len(told), -1), 0.5),
+        "column": (table[list(words.columns)], (cells % 2).expand(len(told), -1), 0.5),
+        "first letter": (table[list(words.first)], told[..., 3], 1.0),
+        "second letter": (table[list(words.second)], told[..., 4], 1.0),
     }
+    if readers is not None:
+        expected["invented"] = (normalize(readers.invented.float(), dim=1), told[..., 5], 1.0)
     loss = 0.05 * (length - _LENGTH).square().mean()
     right: dict[str, float] = {}
-    for name, (ids, answers, weight) in expected.items():
+    for name, (directions, answers, weight) in expected.items():
         asked = answers >= 0
-        logits = pointed[asked] @ table[list(ids)].T
+        logits = pointed[asked] @ directions.T
         if len(logits):
             loss = loss + weight * cross_entropy(logits, answers[asked])
             shown = logits.argmax(-1) == answers[asked]
             if name == "type":
                 shown = shown[answers[asked] > 0]
             right[name] = float(shown.float().mean())
+    if readers is not None:
+        boxes = seen.boxes[:, cells]
+        asked = ~boxes.isnan().any(-1)
+        off = (readers.boxes(pointed[asked].to(readers.boxes.weight.dtype)).float() - boxes[asked]).abs()
+        loss = loss + 2 * off.mean()
+        right["box, pixels off"] = float(off.detach().mean()) * IMAGE_SIZE
     return loss, right
 
 
-def batches(words: Words, seed: int) -> Iterator[tuple[Any, Any]]:
+def batches(words: Words, seed: int) -> Iterator[tuple[Any, Sights]]:
     """Pixels and labels of new pictures without end."""
-    import torch
-
-    stream = pictures(seed)
+    stream, rng = pictures(seed), random.Random(seed)
     while True:
-        seen = list(itertools.islice(stream, _BATCH))
-        yield pixels(seen), torch.from_numpy(np.stack([labels(post, words) for post in seen]))
+        seen = [with_invented(post, rng) for post in itertools.islice(stream, _BATCH)]
+        scenes = [draw_scene(post) for post in seen]
+        yield pixels(scenes), Sights.of(seen, scenes, words)
 
 
 assert not HELD_OUT_DRAWINGS & {name for domain in KNOWN_DOMAINS for kind in domain.types for name in kind.drawings}

@@ -14,8 +14,9 @@ from instruct_mner.errors import DataError
 from instruct_mner.files import replacing
 from instruct_mner.records import Example
 from instruct_mner.starter.bayes import bound, posterior
-from instruct_mner.starter.posts import CUES, Post, Synthesis, posts
+from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.synthesis import CUES, Synthesis
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from instruct_mner.starter import bayes, posts, words
+from instruct_mner.starter import bayes, posts, words, writing
 from instruct_mner.starter.domains import COARSE, DOMAINS, Domain
-from instruct_mner.starter.posts import Post, Synthesis
+from instruct_mner.starter.posts import Post
+from instruct_mner.starter.synthesis import Synthesis
 
 # Two types, so that whole posts repeat and can be counted.
 _SMALL = Domain("small", (replace(COARSE.types[0], share=0.6), replace(COARSE.types[1], share=0.4)))
@@ -35,10 +36,11 @@ def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.Mo
     """Draws posts of a world so small that the same ones come again, and counts their types."""
     monkeypatch.setattr(words, "syllables", lambda split: _SYLLABLES)
     monkeypatch.setattr(posts, "syllables", lambda split: _SYLLABLES)
-    monkeypatch.setattr(posts, "word", lambda rng, split: rng.choice(_SYLLABLES))
+    monkeypatch.setattr(writing, "word", lambda rng, split: rng.choice(_SYLLABLES))
     monkeypatch.setattr(bayes, "letter_shares", lambda split: {"BA": 1 / 3, "BO": 1 / 3, "DU": 1 / 3})
     colours = ("red", "blue", "green")
     monkeypatch.setattr(posts, "COLOURS", colours)
+    monkeypatch.setattr(writing, "COLOURS", colours)
     monkeypatch.setattr(bayes, "COLOURS", colours)
     monkeypatch.setattr(Synthesis, "places", property(lambda self: ("left", "right", "top")))
     monkeypatch.setattr(Synthesis, "extras", property(lambda self: (0.6, 0.4) if self.level else (1.0,)))

@@ -9,8 +9,9 @@ import pytest
 from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, corpus
 from instruct_mner.starter.domains import COARSE, DOMAINS, HELD_OUT, RENAMED
 from instruct_mner.starter.kinds import DRAWINGS
-from instruct_mner.starter.posts import COLOURS, Post, Synthesis, posts
+from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.scene import SIZES, draw_scene
+from instruct_mner.starter.synthesis import COLOURS, Synthesis
 from instruct_mner.starter.words import GLUED, SPLITS, Split, letter_shares, syllables
 
 

@@ -1,0 +1,53 @@
+"""The stages of the starter's build: what is taught in each, for how long, and what must be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is taught, for how long, and what must be reached.
+
+    Attributes:
+        name: Of its folder.
+        steps: Batches.
+        learning_rate: Its peak.
+        lessons: Weight of each lesson; none for the stage that trains the eyes.
+        gates: Least value of what is measured at its end.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    lessons: Mapping[str, float] = field(default_factory=dict)
+    gates: Mapping[str, float] = field(default_factory=dict)
+
+
+STAGES = (
+    Stage("seeing", 9000, 1.5e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95, "second letter": 0.95}),
+    Stage(
+        "looking", 800, 1e-3,
+        {"questions": 0.3, "linked": 0.25, "relinked": 0.1, "describe": 0.08, "repeat": 0.12, "define": 0.15},
+        gates={"question colour": 0.9, "question place": 0.9, "tokens repeat": 0.9},
+    ),
+    Stage(
+        "naming", 2200, 7e-4,
+        {"tag": 0.37, "text": 0.15, "linked": 0.14, "grounded": 0.03, "retag": 0.08, "retext": 0.03, "relinked": 0.07,
+         "questions": 0.08, "describe": 0.02, "define": 0.03},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.9},
+    ),
+    Stage(
+        "polishing", 1600, 6e-4,
+        {"tag": 0.42, "text": 0.14, "linked": 0.1, "grounded": 0.11, "retag": 0.05, "retext": 0.02, "relinked": 0.03,
+         "questions": 0.08, "describe": 0.02, "define": 0.02, "repeat": 0.01},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
+    ),
+    Stage(
+        "finishing", 1500, 5e-4,
+        {"tag": 0.54, "text": 0.14, "linked": 0.06, "grounded": 0.1, "retag": 0.04, "retext": 0.01, "relinked": 0.01,
+         "questions": 0.07, "describe": 0.02, "repeat": 0.01},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.9},
+    ),
+)  # fmt: skip
