@@ -23,6 +23,7 @@ from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.curriculum import curriculum
 from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.exercises import Exercise
+from instruct_mner.starter.heads import place_naming
 from instruct_mner.starter.learning import BATCH, Student, decoder_optimizer, rate, schedule
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.masters import MasterAdamW
@@ -58,6 +59,8 @@ def build(folder: Path, *, stages: Sequence[Stage] = STAGES, seed: int = 0, devi
         if not (done / "gates.json").is_file():
             _say(f"{stage.name}: {stage.steps} steps")
             model, processor = _load(previous, seed, device)
+            if stage.place_naming:
+                place_naming(model.model.text_model)
             learn = _learn_to_see if not stage.lessons else _learn
             learn(model, processor, stage, folder / "curves.jsonl", seed + number)
             _save(model, processor, done)

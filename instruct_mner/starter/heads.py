@@ -35,8 +35,8 @@ HOPS = {
     "link": Hop(3, (2, 3)),
     # From the token before a type, to the affix and the words that point to a type.
     "read": Hop(4, (0, 1)),
-    # From a definition, to the label that it defines.
-    "define": Hop(3, (0, 1)),
+    # From a definition, to the label that it defines; early, while a token is still most of what stands at its place.
+    "define": Hop(1, (2, 3)),
     # From the token before a type, to the definition.
     "name": Hop(5, (0, 1)),
 }
@@ -47,10 +47,15 @@ def place_heads(decoder: Any, tokenizer: Any) -> None:
     _initialise(decoder)
     _pair_spaced_tokens(decoder.embed_tokens.weight, tokenizer)
     _place_copying_heads(decoder)
-    _relay(decoder, HOPS["look"], HOPS["link"])
-    _relay(decoder, HOPS["define"], HOPS["name"])
+    _relay(decoder, HOPS["look"], HOPS["link"], (0.25, 0.25))
+    place_naming(decoder)
     _carry(decoder, HOPS["read"])
     _match(decoder, HOPS["name"])
+
+
+def place_naming(decoder: Any) -> None:
+    """Sets what the heads write that lead from a definition to its label; where they look is left as it is."""
+    _relay(decoder, HOPS["define"], HOPS["name"], (1.0, 2.0))
 
 
 def _initialise(decoder: Any) -> None:
@@ -121,7 +126,7 @@ def _place_copying_heads(decoder: Any, *, sharpness: float = 0.51, match: float 
             second.o_proj.weight[:, rows] = copied * value.T
 
 
-def _relay(decoder: Any, first: Hop, second: Hop, *, strength: float = 0.25) -> None:
+def _relay(decoder: Any, first: Hop, second: Hop, strengths: tuple[float, float]) -> None:
     """Lets two pairs of heads hand a token on: what the first find, the second write where they are, as it was.
 
     The first pair writes to a subspace of its own, which the second reads: what stands halfway is not mixed in. Only
@@ -133,7 +138,8 @@ def _relay(decoder: Any, first: Hop, second: Hop, *, strength: float = 0.25) -> 
     zero = torch.zeros(WIDTH)
     found, handed = _orthonormal(2 * size, WIDTH, zero), _orthonormal(2 * size, WIDTH, zero)
     with torch.no_grad():
-        for hop, read, written in ((first, found, handed), (second, handed, found)):
+        both = ((first, found, handed), (second, handed, found))
+        for (hop, read, written), strength in zip(both, strengths, strict=True):
             attention = decoder.layers[hop.layer].self_attn
             for number, head in enumerate(hop.heads):
                 rows, part = slice(head * size, (head + 1) * size), slice(number * size, (number + 1) * size)

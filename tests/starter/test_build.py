@@ -18,7 +18,7 @@ from instruct_mner.tagging import Tagger
 _STAGES = (
     Stage("seeing", 2, 1e-3),
     Stage("looking", 3, 1e-3, dict.fromkeys(("questions", "linked", "describe", "repeat", "define"), 1.0)),
-    Stage("naming", 3, 1e-3, dict.fromkeys(("tag", "text", "grounded", "retag", "retext", "relinked"), 1.0)),
+    Stage("naming", 3, 1e-3, dict.fromkeys(("tag", "text", "grounded", "retag", "retext", "relinked"), 1.0), {}, True),
 )
 
 

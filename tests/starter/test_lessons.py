@@ -14,7 +14,7 @@ from instruct_mner.records import LabelSet
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.exercises import Exercise
-from instruct_mner.starter.heads import HOPS
+from instruct_mner.starter.heads import HOPS, NUM_HEADS, WIDTH
 from instruct_mner.starter.learning import Student
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.posts import posts
@@ -162,3 +162,17 @@ def test_heads_that_copy_are_in_place(model: Any) -> None:
         assert float(attentions[1][0, head, again, again - count + 1].mean()) > 0.2
     for head in (2, 3):
         assert float(attentions[1][0, head, again, again - count + 1].mean()) < 0.15
+
+
+def test_a_relay_hands_a_token_on_as_it_was(model: Any) -> None:
+    """What the first pair finds, the second writes: a share of the token itself, whatever stands halfway."""
+    decoder = model.model.text_model
+    size = WIDTH // NUM_HEADS
+    first, second = (decoder.layers[HOPS[name].layer].self_attn for name in ("define", "name"))
+    rows = [[row for head in HOPS[name].heads for row in range(head * size, (head + 1) * size)]
+            for name in ("define", "name")]  # fmt: skip
+    token = decoder.embed_tokens.weight[300]
+    handed = first.o_proj.weight[:, rows[0]] @ (first.v_proj.weight[rows[0]] @ token)
+    written = second.o_proj.weight[:, rows[1]] @ (second.v_proj.weight[rows[1]] @ handed)
+    scores = torch.nn.functional.normalize(decoder.embed_tokens.weight, dim=1) @ written
+    assert int(scores.argmax()) == 300

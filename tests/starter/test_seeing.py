@@ -1,0 +1,122 @@
+"""What eyes are taught: invented drawings, what each quadrant shows, and the loss against a plain loop."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageChops, ImageDraw
+
+from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, IMAGE_SIZE, NUM_IMAGE_TOKENS, build_processor
+from instruct_mner.starter.invented import NUM_INVENTED, invented, invented_name
+from instruct_mner.starter.kinds import DRAWINGS
+from instruct_mner.starter.pen import Pen
+from instruct_mner.starter.posts import Post, posts
+from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.seeing import Readers, Sights, Words, quadrant, seeing_loss, with_invented
+from instruct_mner.starter.synthesis import COLOURS, Synthesis
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    return Words.of(build_processor().tokenizer)
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[Post]:
+    rng = random.Random(0)
+    many = Synthesis(mentions=(0, 0.2, 0.3, 0.3, 0.2))
+    return [with_invented(post, rng) for post in itertools.islice(posts(many, 5), 12)]
+
+
+def _picture(name: str, jitter: int) -> Image.Image:
+    image = Image.new("RGB", (64, 64), (200, 200, 200))
+    invented(name)(Pen(ImageDraw.Draw(image), (8, 8, 56, 56), (40, 90, 220)), random.Random(jitter))
+    return image
+
+
+def _changed(one: Image.Image, other: Image.Image) -> int:
+    """How many pixels differ."""
+    return sum(ImageChops.difference(one, other).convert("L").point(lambda value: 255 * (value > 0)).histogram()[1:])
+
+
+def test_an_invented_drawing_is_always_the_same_but_for_a_little_jitter() -> None:
+    names = [invented_name(index) for index in range(30)]
+    for name, other in itertools.pairwise(names):
+        assert _changed(_picture(name, 1), _picture(name, 1)) == 0
+        assert _changed(_picture(name, 1), _picture(other, 1)) > 0
+    moved = [_changed(_picture(name, 1), _picture(name, 2)) for name in names]
+    apart = [_changed(_picture(one, 1), _picture(other, 1)) for one, other in itertools.combinations(names, 2)]
+    assert sum(moved) / len(moved) < 0.5 * sum(apart) / len(apart)
+    assert not {invented_name(index) for index in range(NUM_INVENTED)} & (set(DRAWINGS) | HELD_OUT_DRAWINGS)
+
+
+def test_sights_say_what_each_quadrant_shows(seen: list[Post], words: Words) -> None:
+    scenes = [draw_scene(post) for post in seen]
+    sights = Sights.of(seen, scenes, words)
+    drawings = list(words.type_of)
+    kinds = set()
+    for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
+        shown = {each.cell: (each, box) for each, box in zip(post.objects, scene.boxes, strict=True)}
+        for cell in range(4):
+            kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
+            if cell not in shown:
+                assert (kind, drawing, colour, first, second, index) == (0, -1, -1, -1, -1, -1)
+                assert bool(sights.boxes[row, cell].isnan().all())
+                continue
+            each, box = shown[cell]
+            assert COLOURS[colour] == COLOURS[each.colour]
+            assert (first >= 0) == (second >= 0) == (each.letters is not None)
+            assert sights.boxes[row, cell].tolist() == pytest.approx([side / IMAGE_SIZE for side in box])
+            if each.drawing in DRAWINGS:
+                assert (drawings[drawing], index) == (each.drawing, -1)
+                assert kind == words.type_of[each.drawing]
+            else:
+                assert (kind, drawing, invented_name(index)) == (-1, -1, each.drawing)
+            kinds.add(each.drawing in DRAWINGS)
+    assert kinds == {True, False}
+
+
+def test_the_loss_is_that_of_a_plain_loop(seen: list[Post], words: Words) -> None:
+    torch.manual_seed(0)
+    states = torch.randn(len(seen), NUM_IMAGE_TOKENS, 32, requires_grad=True)
+    table = torch.nn.functional.normalize(torch.randn(1500, 32), dim=1)
+    readers = Readers(32, seed=1)
+    sights = Sights.of(seen, [draw_scene(post) for post in seen], words)
+    loss, right = seeing_loss(states, sights, words, table, readers)
+    expected = 0.05 * ((states.norm(dim=-1) - 2.5) ** 2).mean()
+    groups: dict[str, list[Any]] = {}
+    off = []
+    directions = {
+        name: table[list(getattr(words, name))]
+        for name in ("types", "drawings", "colours", "rows", "columns", "first", "second")
+    }
+    directions["invented"] = readers.invented / readers.invented.norm(dim=1, keepdim=True)
+    for row, token in itertools.product(range(len(seen)), range(NUM_IMAGE_TOKENS)):
+        cell = quadrant(token)
+        pointed = 16 * states[row, token] / states[row, token].norm()
+        kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
+        asked = {
+            "types": kind, "drawings": drawing, "colours": colour, "rows": cell // 2, "columns": cell % 2,
+            "first": first, "second": second, "invented": index,
+        }  # fmt: skip
+        for name, answer in asked.items():
+            if answer >= 0:
+                logs = (directions[name] @ pointed).log_softmax(0)
+                groups.setdefault(name, []).append(-logs[answer])
+        if not math.isnan(float(sights.boxes[row, cell, 0])):
+            off.append((readers.boxes(pointed) - sights.boxes[row, cell]).abs().mean())
+    weights = {"drawings": 0.5, "rows": 0.5, "columns": 0.5}
+    for name, losses in groups.items():
+        expected = expected + weights.get(name, 1.0) * torch.stack(losses).mean()
+    expected = expected + 2 * torch.stack(off).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    assert right["box, pixels off"] == pytest.approx(torch.stack(off).mean().item() * IMAGE_SIZE, rel=1e-4)
+    loss.backward()
+    assert states.grad is not None
+    assert float(states.grad.abs().sum()) > 0
+    assert "invented" not in seeing_loss(states, sights, words, table)[1]
