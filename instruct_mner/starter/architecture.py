@@ -10,17 +10,22 @@ from instruct_mner.models.tiny.tokenizer import train_tokenizer
 from instruct_mner.starter.domains import COARSE, FINE, HOME, Domain
 from instruct_mner.starter.heads import NUM_HEADS, NUM_LAYERS, WIDTH, place_heads
 from instruct_mner.starter.kinds import DRAWINGS
+from instruct_mner.starter.scene import SIZES
 from instruct_mner.starter.synthesis import COLOURS, Synthesis
 from instruct_mner.starter.words import rhymes, wording
 
 VOCABULARY_SIZE = 1408
-IMAGE_SIZE, PATCH_SIZE, SCALE_FACTOR = 96, 12, 2
-NUM_IMAGE_TOKENS = (IMAGE_SIZE // PATCH_SIZE // SCALE_FACTOR) ** 2
+PATCH_SIZE, SCALE_FACTOR = 12, 2
 
 # What the starter may see; `HELD_OUT` and the names of `RENAMED` are for its users to tune it on.
 KNOWN_DOMAINS: tuple[Domain, ...] = (COARSE, FINE, HOME)
 HELD_OUT_DRAWINGS = frozenset(("fish", "cat", "tree", "flower", "cone", "pizza", "hammer", "key"))
 KNOWN_DRAWINGS = tuple(name for name in DRAWINGS if name not in HELD_OUT_DRAWINGS)
+
+
+def tokens_per_side(level: int) -> int:
+    """Image tokens in a row of a picture."""
+    return SIZES[level] // PATCH_SIZE // SCALE_FACTOR
 
 
 def key_words() -> tuple[str, ...]:
@@ -65,20 +70,20 @@ def _instructions() -> Iterator[str]:
         yield find_prompt(name).instruction(spec)
 
 
-def build_processor() -> Any:
-    """The processor: one picture is one tile of 96 pixels, 16 tokens."""
+def build_processor(level: int = 0) -> Any:
+    """The processor: a picture is one tile of 96 pixels and 16 tokens, at level 1 of 144 pixels and 36 tokens."""
     from transformers import Idefics3ImageProcessor, Idefics3Processor
 
     tokenizer = train_tokenizer(idefics.VOCABULARY, corpus(), VOCABULARY_SIZE, digits=True)
     images = Idefics3ImageProcessor(
-        size={"longest_edge": IMAGE_SIZE}, max_image_size={"longest_edge": IMAGE_SIZE}, do_image_splitting=False
+        size={"longest_edge": SIZES[level]}, max_image_size={"longest_edge": SIZES[level]}, do_image_splitting=False
     )
     return Idefics3Processor(
-        images, tokenizer, image_seq_len=NUM_IMAGE_TOKENS, chat_template=idefics.VOCABULARY.chat_template
+        images, tokenizer, image_seq_len=tokens_per_side(level) ** 2, chat_template=idefics.VOCABULARY.chat_template
     )
 
 
-def build_model(tokenizer: Any, *, seed: int = 0) -> Any:
+def build_model(tokenizer: Any, *, seed: int = 0, level: int = 0) -> Any:
     """The model, with its heads for copying in place; float32."""
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration
@@ -87,7 +92,7 @@ def build_model(tokenizer: Any, *, seed: int = 0) -> Any:
     settings = idefics.settings(tokenizer, WIDTH, NUM_LAYERS)
     settings["vision_config"] = {
         "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4,
-        "image_size": IMAGE_SIZE, "patch_size": PATCH_SIZE, "hidden_act": "gelu_pytorch_tanh",
+        "image_size": SIZES[level], "patch_size": PATCH_SIZE, "hidden_act": "gelu_pytorch_tanh",
     }  # fmt: skip
     settings["scale_factor"] = SCALE_FACTOR
     settings["text_config"].update(

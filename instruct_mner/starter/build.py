@@ -20,7 +20,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.prompts import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
-from instruct_mner.starter.curriculum import curriculum
+from instruct_mner.starter.curriculum import SHARES, curriculum
 from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.exercises import Exercise
 from instruct_mner.starter.heads import place_naming
@@ -28,22 +28,26 @@ from instruct_mner.starter.learning import BATCH, Student, decoder_optimizer, ra
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.masters import MasterAdamW
 from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import draw_scene
+from instruct_mner.starter.scene import SIZES, draw_scene
 from instruct_mner.starter.seeing import Readers, Sights, Words, batches, image_states, pixels, seeing_loss, unit_words
 from instruct_mner.starter.stages import STAGES, Stage
 from instruct_mner.starter.synthesis import Synthesis
+from instruct_mner.starter.words import Split
 
 NUM_POSTS = 40_000
 _NUM_DEV = 1_000
 _LOG_EVERY = 100
 
 
-def build(folder: Path, *, stages: Sequence[Stage] = STAGES, seed: int = 0, device: str = "cpu") -> Path:
+def build(
+    folder: Path, *, level: int = 0, stages: Sequence[Stage] | None = None, seed: int = 0, device: str = "cpu"
+) -> Path:
     """Builds the starter, or goes on with a build.
 
     Args:
         folder: Where stages and curves go.
-        stages: What is taught.
+        level: Of the posts that it is taught on.
+        stages: What is taught; those of the level unless given.
         seed: Of weights, posts and exercises.
         device: Where it is computed.
 
@@ -54,11 +58,11 @@ def build(folder: Path, *, stages: Sequence[Stage] = STAGES, seed: int = 0, devi
         ModelError: A stage does not reach its gates.
     """
     previous: Path | None = None
-    for number, stage in enumerate(stages):
+    for number, stage in enumerate(stages or STAGES[level]):
         done = folder / stage.name
         if not (done / "gates.json").is_file():
             _say(f"{stage.name}: {stage.steps} steps")
-            model, processor = _load(previous, seed, device)
+            model, processor = _load(previous, level, seed, device)
             if stage.place_naming:
                 place_naming(model.model.text_model)
             learn = _learn_to_see if not stage.lessons else _learn
@@ -84,12 +88,12 @@ def _check(stage: Stage, measured: Mapping[str, float]) -> None:
         )
 
 
-def _load(folder: Path | None, seed: int, device: str) -> tuple[Any, Any]:
+def _load(folder: Path | None, level: int, seed: int, device: str) -> tuple[Any, Any]:
     import torch
 
     if folder is None:
-        processor = build_processor()
-        return build_model(processor.tokenizer, seed=seed).to(device, torch.bfloat16), processor
+        processor = build_processor(level)
+        return build_model(processor.tokenizer, seed=seed, level=level).to(device, torch.bfloat16), processor
     from transformers import AutoProcessor, Idefics3ForConditionalGeneration
 
     model = Idefics3ForConditionalGeneration.from_pretrained(
@@ -123,7 +127,7 @@ def _log(path: Path, stage: str, step: int, started: float, measured: Mapping[st
 
 def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) -> None:
     """Trains vision tower and connector alone."""
-    words, table, started = Words.of(processor.tokenizer), unit_words(model), time.monotonic()
+    words, table, started = Words.of(processor.tokenizer, _level(model)), unit_words(model), time.monotonic()
     readers = Readers(table.shape[1], seed, model.device)
     eyes = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
     optimizer = MasterAdamW([*eyes, *readers.parameters()], stage.learning_rate)
@@ -142,7 +146,7 @@ def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: 
 
 def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) -> None:
     """Trains the decoder on exercises; pictures are seen once, for the eyes are frozen."""
-    made = list(itertools.islice(posts(Synthesis(), seed), NUM_POSTS))
+    made = _posts(_level(model), "train", seed, NUM_POSTS)
     teacher = Teacher(processor.tokenizer, made, seed)
     student = Student(model, see(model, made), processor.image_token_id, processor.tokenizer.pad_token_id)
     optimizer = decoder_optimizer(model, stage.learning_rate)
@@ -157,16 +161,27 @@ def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) ->
             student.log.clear()
 
 
+def _level(model: Any) -> int:
+    """The level that a model was made for."""
+    return next(level for level, side in SIZES.items() if side == model.config.vision_config.image_size)
+
+
+def _posts(level: int, split: Split, seed: int, count: int) -> list[Post]:
+    """Posts of all domains that are taught, each its share."""
+    made: list[Post] = []
+    for domain, share in SHARES[level].items():
+        made += itertools.islice(posts(Synthesis(domain, level, split), seed), round(share * count))
+    return made
+
+
 def see(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
     """What the connector makes of each picture, ``(posts, tokens, width)``."""
     import torch
 
     with torch.no_grad():
         parts = [
-            image_states(
-                model, pixels(list(map(draw_scene, made[start : start + at_once]))).to(model.device, model.dtype)
-            )
-            for start in range(0, len(made), at_once)
+            image_states(model, pixels([draw_scene(post) for post in some]).to(model.device, model.dtype))
+            for some in (made[start : start + at_once] for start in range(0, len(made), at_once))
         ]
     return torch.cat(parts)
 
@@ -175,8 +190,9 @@ def measure(model: Any, processor: Any) -> dict[str, float]:
     """Abilities on posts of split dev, as shares of right tokens: one teacher-forced pass, no picture seen before."""
     import torch
 
-    made = list(itertools.islice(posts(Synthesis(split="dev"), 0), _NUM_DEV))
-    words = Words.of(processor.tokenizer)
+    level = _level(model)
+    made = _posts(level, "dev", 0, _NUM_DEV)
+    words = Words.of(processor.tokenizer, level)
     with torch.no_grad():
         states = see(model, made)
         log = _measure_sight(model, made, states, words)
@@ -208,10 +224,11 @@ def main() -> None:
         prog="python -m instruct_mner.starter.build", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("out", type=Path)
+    parser.add_argument("--level", type=int, default=0, choices=list(STAGES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
-    _say(f"done: {build(given.out, seed=given.seed, device=given.device)}")
+    _say(f"done: {build(given.out, level=given.level, seed=given.seed, device=given.device)}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from instruct_mner.starter.domains import Domain
+
 
 @dataclass(frozen=True)
 class Target:
@@ -53,6 +55,7 @@ class Asked:
     """A label set as a prompt shows it, and its tokens.
 
     Attributes:
+        domain: Whose types they are.
         names: The name of each type of the domain.
         prefix: Tokens up to the picture.
         definitions: Position of the last token of each definition, where there are definitions.
@@ -61,6 +64,7 @@ class Asked:
         renamed: Whether the types have other names than their own.
     """
 
+    domain: Domain
     names: tuple[str, ...]
     prefix: tuple[int, ...]
     definitions: tuple[int, ...] | None

@@ -7,13 +7,14 @@ its type is taught hop by hop, in heads of neighbouring layers. Nothing of this 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompts import find_prompt
 from instruct_mner.records import LabelSet
-from instruct_mner.starter.architecture import NUM_IMAGE_TOKENS
+from instruct_mner.starter.architecture import tokens_per_side
 from instruct_mner.starter.domains import Domain
 from instruct_mner.starter.exercises import Asked, Exercise, Target
 from instruct_mner.starter.links import Link, Words, box_answer, cells, cells_to_look_at, slice_name
@@ -27,7 +28,7 @@ class Teacher:
 
     Args:
         tokenizer: The starter's.
-        posts: What they are made from; ``picture`` of an exercise is an index into these.
+        posts: What they are made from, all of one level; ``picture`` of an exercise is an index into these.
         seed: Of all that is random.
     """
 
@@ -39,14 +40,19 @@ class Teacher:
         around, tile, image, *_ = tokenizer.convert_tokens_to_ids(
             ["<fake_token_around_image>", "<global-img>", "<image>"]
         )
-        self.image = [around, tile, *[image] * NUM_IMAGE_TOKENS, around]
+        self.image = [around, tile, *[image] * tokens_per_side(posts[0].synthesis.level) ** 2, around]
         self.start = self.encode("<|im_start|>User:")
         self.turn = self.encode("<end_of_utterance>\nAssistant:")
         self.end = self.encode("<end_of_utterance>")
         self.next = self.encode("\nUser: ")
-        self._several = [index for index, post in enumerate(posts) if len(post.objects) > 1]
         self._shown = [index for index, post in enumerate(posts) if post.objects]
-        self._lettered = [index for index in self._several if any(each.letters for each in posts[index].objects)]
+        self._pools: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for index, post in enumerate(posts):
+            several = len(post.objects) > 1
+            lettered = several and any(each.letters for each in post.objects)
+            which = {"any": True, "several": several, "lettered": lettered, "shown": bool(post.objects)}
+            for name in (name for name, belongs in which.items() if belongs):
+                self._pools[name, post.synthesis.domain.name].append(index)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text."""
@@ -87,7 +93,7 @@ class Teacher:
                 places[index] = encoded.char_to_token(at + len(written) - 2)
                 targets.append(Target("define", places[index], (encoded.char_to_token(at),)))
             definitions = tuple(places)
-        return Asked(shown, tuple(encoded.input_ids), definitions, tuple(targets), grounded, names is not None)
+        return Asked(domain, shown, tuple(encoded.input_ids), definitions, tuple(targets), grounded, names is not None)
 
     def random_names(self, count: int) -> list[str]:
         """Names of labels that mean nothing; they begin with different letters."""
@@ -141,7 +147,7 @@ class Teacher:
             text += name + after + (around.after if around else "")
             cue_end = start - 1 if before else end + len(after.removesuffix(" )")) if after else start + 2
             mention = Mention(start, end, shown.type, core, None, None, kind, None, cue_end, None)
-            links.append(Link(mention, cells(shown), Words(cue_end, ())))
+            links.append(Link(mention, cells(shown, post.synthesis.level), Words(cue_end, ())))
             tags.append(f"linked {kind}")
         return self._answered("linked", text, links, tags, asked, index)
 
@@ -189,7 +195,6 @@ class Teacher:
 
     # -- which post
 
-    def pick(self, which: str) -> int:
-        """A post: ``any``, with ``several`` objects, with ``lettered`` ones, or with any ``shown``."""
-        pools = {"several": self._several, "lettered": self._lettered, "shown": self._shown}
-        return self.rng.choice(pools[which]) if which in pools else self.rng.randrange(len(self.posts))
+    def pick(self, which: str, domain: Domain) -> int:
+        """A post of a domain: ``any``, with ``several`` objects, with ``lettered`` ones, or with any ``shown``."""
+        return self.rng.choice(self._pools[which, domain.name])

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from instruct_mner.images import BoxConvention, to_model_units
-from instruct_mner.starter.architecture import NUM_IMAGE_TOKENS
+from instruct_mner.starter.architecture import tokens_per_side
 from instruct_mner.starter.posts import Post
 from instruct_mner.starter.scene import draw_scene
-from instruct_mner.starter.seeing import quadrant
+from instruct_mner.starter.seeing import cell_of
 from instruct_mner.starter.synthesis import Mention, Shown
 from instruct_mner.starter.words import letters
 
@@ -55,9 +55,9 @@ def _phrase_end(text: str, mention: Mention) -> int:
     return before + len(phrase)
 
 
-def cells(shown: Shown) -> tuple[int, ...]:
-    """The image tokens of an object's quadrant."""
-    return tuple(token for token in range(NUM_IMAGE_TOKENS) if quadrant(token) == shown.cell)
+def cells(shown: Shown, level: int) -> tuple[int, ...]:
+    """The image tokens of an object's cell."""
+    return tuple(token for token in range(tokens_per_side(level) ** 2) if cell_of(token, level) == shown.cell)
 
 
 # The token right before those of the picture: where to look if nothing in the picture is meant.
@@ -75,7 +75,7 @@ def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own
     """
     unlinked = len(post.mentions) > 1 and mention.cue == "none"
     if own and mention.shown is not None:
-        return () if unlinked else cells(post.objects[mention.shown])
+        return () if unlinked else cells(post.objects[mention.shown], post.synthesis.level)
     if mention.cue == "colour":
         fits = any(each.colour == mention.says and not each.letters for each in seen)
     elif mention.cue == "place":

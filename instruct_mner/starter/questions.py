@@ -25,7 +25,9 @@ def questions(teacher: Teacher, index: int, count: int = 6) -> Exercise:
         exercise.add(teacher.encode(f"What is {cue}"))
         if shown is not None:
             query = exercise.position - 1
-            exercise.targets.append(Target("look", query, tuple(first_image + token for token in cells(shown))))
+            exercise.targets.append(
+                Target("look", query, tuple(first_image + token for token in cells(shown, post.synthesis.level)))
+            )
         exercise.add([*teacher.encode("?"), *teacher.turn])
         if shown is not None:
             exercise.targets.append(Target("link", exercise.position - 1, (query,)))

@@ -19,7 +19,7 @@ _RGB: tuple[Colour, ...] = (
 
 # Side of a picture in pixels, and cells to a side, for each level.
 SIZES = {0: 96, 1: 144}
-_GRID = {0: 2, 1: 3}
+GRIDS = {0: 2, 1: 3}
 
 # Drawn larger and made small: Pillow's own edges are jagged.
 _OVERSAMPLING = 2
@@ -63,7 +63,7 @@ def _clutter(canvas: ImageDraw.ImageDraw, side: int, rng: random.Random) -> None
 
 def _draw_object(canvas: ImageDraw.ImageDraw, shown: Shown, level: int, rng: random.Random) -> Rectangle:
     """Draws one object somewhere in its cell, with its letters under it, and returns its box without them."""
-    grid, cell = _GRID[level], SIZES[level] // _GRID[level]
+    grid, cell = GRIDS[level], SIZES[level] // GRIDS[level]
     left, top = (shown.cell % grid) * cell, (shown.cell // grid) * cell
     room = cell - 2 - (_LETTER_HEIGHT if shown.letters else 0)
     height = rng.randint(min(26, room), min(42, room))

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, IMAGE_SIZE, KNOWN_DOMAINS, PATCH_SIZE, SCALE_FACTOR
-from instruct_mner.starter.domains import COARSE, HOME
+from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, PATCH_SIZE, tokens_per_side
+from instruct_mner.starter.domains import COARSE, FINE, HOME
 from instruct_mner.starter.invented import NUM_INVENTED, invented_name
 from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import Scene, draw_scene
+from instruct_mner.starter.scene import GRIDS, SIZES, Scene, draw_scene
 from instruct_mner.starter.synthesis import COLOURS, Synthesis
 
-GRID = IMAGE_SIZE // PATCH_SIZE // SCALE_FACTOR
+_SIDES = {0: (("top", "bottom"), ("left", "right")), 1: (("top", "middle", "bottom"), ("left", "middle", "right"))}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Of the direction of a token: how strongly it is told from the others.
 _SHARPNESS = 16.0
@@ -33,9 +33,10 @@ _BATCH = 32
 _INVENTED = 0.35
 
 
-def quadrant(token: int) -> int:
-    """The cell of level 0 that an image token lies in."""
-    return (token // GRID) // (GRID // 2) * 2 + (token % GRID) // (GRID // 2)
+def cell_of(token: int, level: int) -> int:
+    """The cell of the picture that an image token lies in."""
+    side, grid = tokens_per_side(level), GRIDS[level]
+    return (token // side) * grid // side * grid + (token % side) * grid // side
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,13 @@ class Words:
         types: ``none``, then the definitions of the coarse types and those of the home.
         drawings: The known drawings.
         colours: In the order of ``COLOURS``.
-        rows: ``top``, ``bottom``.
-        columns: ``left``, ``right``.
+        rows: ``top``, ``bottom``; at level 1 ``middle`` too.
+        columns: ``left``, ``right``; at level 1 ``middle`` too.
         first: First letters, as after a space.
         second: Second letters, as inside a word.
+        fine: At level 1, the definitions of the fine types.
+        fine_of: For each drawing, the index of its fine type, or -1.
+        level: Of the pictures.
         type_of: For each drawing in its order, the index of its type; one drawing is of one type in all domains.
     """
 
@@ -61,9 +65,12 @@ class Words:
     first: tuple[int, ...]
     second: tuple[int, ...]
     type_of: dict[str, int]
+    fine: tuple[int, ...]
+    fine_of: tuple[int, ...]
+    level: int
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Words:
+    def of(cls, tokenizer: Any, level: int = 0) -> Words:
         """Looks all words up.
 
         Raises:
@@ -76,26 +83,30 @@ class Words:
 
         told = {name: kind.definition for domain in (COARSE, HOME) for kind in domain.types for name in kind.drawings}
         types = ["none", *dict.fromkeys(told.values())]
+        fine = {name: index for index, kind in enumerate(FINE.types) for name in kind.drawings} if level else {}
         return cls(
             types=tuple(one(f" {word}") for word in types),
             drawings=tuple(one(f" {word}") for word in told),
             colours=tuple(one(f" {word}") for word in COLOURS),
-            rows=(one(" top"), one(" bottom")),
-            columns=(one(" left"), one(" right")),
+            rows=tuple(one(f" {word}") for word in _SIDES[level][0]),
+            columns=tuple(one(f" {word}") for word in _SIDES[level][1]),
             first=tuple(one(f" {letter}") for letter in _LETTERS),
             second=tuple(one(letter) for letter in _LETTERS),
             type_of={name: types.index(definition) for name, definition in told.items()},
+            fine=tuple(one(f" {kind.definition}") for kind in FINE.types),
+            fine_of=tuple(fine.get(name, -1) for name in told),
+            level=level,
         )
 
 
 @dataclass(frozen=True)
 class Sights:
-    """What pictures show, in the quadrants of each.
+    """What pictures show, in the cells of each.
 
     Attributes:
-        told: Type, drawing, colour, first and second letter, invented drawing, ``(pictures, 4, 6)``; -1 where there
-            is none. The type of an empty quadrant is 0.
-        boxes: Corners of the object, in shares of the picture, ``(pictures, 4, 4)``; nan where there is none.
+        told: Type, drawing, colour, first and second letter, invented drawing, ``(pictures, cells, 6)``; -1 where there
+            is none. The type of an empty cell is 0.
+        boxes: Corners of the object, in shares of the picture, ``(pictures, cells, 4)``; nan where there is none.
     """
 
     told: Any
@@ -106,8 +117,9 @@ class Sights:
         """Of posts and their pictures."""
         import torch
 
-        told = np.full((len(seen), 4, 6), -1, dtype=np.int64)
-        boxes = np.full((len(seen), 4, 4), np.nan, dtype=np.float32)
+        cells = GRIDS[words.level] ** 2
+        told = np.full((len(seen), cells, 6), -1, dtype=np.int64)
+        boxes = np.full((len(seen), cells, 4), np.nan, dtype=np.float32)
         told[:, :, 0] = 0
         drawings = list(words.type_of)
         for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
@@ -119,7 +131,7 @@ class Sights:
                 else:
                     invented = int(shown.drawing.rpartition("-")[2])
                 told[row, shown.cell] = (kind, drawing, shown.colour, *both, invented)
-                boxes[row, shown.cell] = np.array(box) / IMAGE_SIZE
+                boxes[row, shown.cell] = np.array(box) / SIZES[words.level]
         return cls(torch.from_numpy(told), torch.from_numpy(boxes))
 
     def to(self, device: Any) -> Sights:
@@ -127,11 +139,11 @@ class Sights:
         return Sights(self.told.to(device), self.boxes.to(device))
 
 
-def pictures(seed: int) -> Iterator[Post]:
+def pictures(seed: int, level: int = 0) -> Iterator[Post]:
     """Posts of the known domains in turn, mostly of the main one, with many letters."""
     many = (0.2, 0.2, 0.55, 0.05)
     streams = [
-        posts(Synthesis(domain=domain, cues_of_one=many, cues_of_several=many, mentions=(0, 0.2, 0.3, 0.3, 0.2)), seed)
+        posts(Synthesis(domain, level, cues_of_one=many, cues_of_several=many, mentions=(0, 0.2, 0.3, 0.3, 0.2)), seed)
         for domain in KNOWN_DOMAINS
     ]
     while True:
@@ -160,7 +172,7 @@ def image_states(model: Any, values: Any) -> Any:
     """What the connector gives to the decoder, ``(posts, tokens, width)``."""
     import torch
 
-    side = IMAGE_SIZE // PATCH_SIZE
+    side = values.shape[-1] // PATCH_SIZE
     mask = torch.ones(len(values), side, side, dtype=torch.bool, device=values.device)
     vision = model.model.vision_model(pixel_values=values, patch_attention_mask=mask).last_hidden_state
     return model.model.connector(vision)
@@ -179,7 +191,7 @@ class Readers:
 
     Attributes:
         invented: A direction for each invented drawing, ``(drawings, width)``.
-        boxes: From a token to the corners of the object in its quadrant.
+        boxes: From a token to the corners of the object in its cell.
     """
 
     def __init__(self, width: int, seed: int, device: Any = "cpu") -> None:
@@ -212,17 +224,21 @@ def seeing_loss(
     states = states.float()
     length = states.norm(dim=-1, keepdim=True)
     pointed = states / length * _SHARPNESS
-    cells = torch.tensor([quadrant(token) for token in range(GRID * GRID)])
+    grid = GRIDS[words.level]
+    cells = torch.tensor([cell_of(token, words.level) for token in range(states.shape[1])])
     told = seen.told[:, cells]
     expected = {
         "type": (table[list(words.types)], told[..., 0], 1.0),
         "drawing": (table[list(words.drawings)], told[..., 1], 0.5),
         "colour": (table[list(words.colours)], told[..., 2], 1.0),
-        "row": (table[list(words.rows)], (cells // 2).expand(len(told), -1), 0.5),
-        "column": (table[list(words.columns)], (cells % 2).expand(len(told), -1), 0.5),
+        "row": (table[list(words.rows)], (cells // grid).expand(len(told), -1), 0.5),
+        "column": (table[list(words.columns)], (cells % grid).expand(len(told), -1), 0.5),
         "first letter": (table[list(words.first)], told[..., 3], 1.0),
         "second letter": (table[list(words.second)], told[..., 4], 1.0),
     }
+    if words.level:
+        fine = torch.tensor([*words.fine_of, -1], device=told.device)[told[..., 1]]
+        expected["fine"] = (table[list(words.fine)], fine, 0.5)
     if readers is not None:
         expected["invented"] = (normalize(readers.invented.float(), dim=1), told[..., 5], 1.0)
     loss = 0.05 * (length - _LENGTH).square().mean()
@@ -241,13 +257,13 @@ def seeing_loss(
         asked = ~boxes.isnan().any(-1)
         off = (readers.boxes(pointed[asked].to(readers.boxes.weight.dtype)).float() - boxes[asked]).abs()
         loss = loss + 2 * off.mean()
-        right["box, pixels off"] = float(off.detach().mean()) * IMAGE_SIZE
+        right["box, pixels off"] = float(off.detach().mean()) * SIZES[words.level]
     return loss, right
 
 
 def batches(words: Words, seed: int) -> Iterator[tuple[Any, Sights]]:
     """Pixels and labels of new pictures without end."""
-    stream, rng = pictures(seed), random.Random(seed)
+    stream, rng = pictures(seed, words.level), random.Random(seed)
     while True:
         seen = [with_invented(post, rng) for post in itertools.islice(stream, _BATCH)]
         scenes = [draw_scene(post) for post in seen]

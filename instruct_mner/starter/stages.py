@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Stage:
     place_naming: bool = False
 
 
-STAGES = (
+_FIRST = (
     Stage("seeing", 9000, 1.5e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95, "second letter": 0.95}),
     Stage(
         "looking", 800, 1e-3,
@@ -55,3 +55,7 @@ STAGES = (
         gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
     ),
 )  # fmt: skip
+
+# At level 1 there are three label sets instead of one, and more to see.
+_LONGER = {"seeing": 12_000, "looking": 1_000, "naming": 4_000, "polishing": 2_500, "finishing": 2_500}
+STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}

@@ -11,26 +11,33 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageDraw
 
-from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, IMAGE_SIZE, NUM_IMAGE_TOKENS, build_processor
+from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, build_processor, tokens_per_side
 from instruct_mner.starter.invented import NUM_INVENTED, invented, invented_name
 from instruct_mner.starter.kinds import DRAWINGS
 from instruct_mner.starter.pen import Pen
 from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import draw_scene
-from instruct_mner.starter.seeing import Readers, Sights, Words, quadrant, seeing_loss, with_invented
+from instruct_mner.starter.scene import GRIDS, SIZES, draw_scene
+from instruct_mner.starter.seeing import Readers, Sights, Words, cell_of, seeing_loss, with_invented
 from instruct_mner.starter.synthesis import COLOURS, Synthesis
 
 
-@pytest.fixture(scope="module")
-def words() -> Words:
-    return Words.of(build_processor().tokenizer)
+def _words(level: int) -> Words:
+    return Words.of(build_processor(level).tokenizer, level)
 
 
-@pytest.fixture(scope="module")
-def seen() -> list[Post]:
+def _seen(level: int) -> list[Post]:
     rng = random.Random(0)
-    many = Synthesis(mentions=(0, 0.2, 0.3, 0.3, 0.2))
+    many = Synthesis(level=level, mentions=(0, 0.2, 0.3, 0.3, 0.2))
     return [with_invented(post, rng) for post in itertools.islice(posts(many, 5), 12)]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_every_cell_has_four_tokens_in_a_square(level: int) -> None:
+    side = tokens_per_side(level)
+    for cell in range(GRIDS[level] ** 2):
+        tokens = [token for token in range(side**2) if cell_of(token, level) == cell]
+        top, left = 2 * (cell // GRIDS[level]), 2 * (cell % GRIDS[level])
+        assert tokens == [row * side + column for row in (top, top + 1) for column in (left, left + 1)]
 
 
 def _picture(name: str, jitter: int) -> Image.Image:
@@ -55,14 +62,16 @@ def test_an_invented_drawing_is_always_the_same_but_for_a_little_jitter() -> Non
     assert not {invented_name(index) for index in range(NUM_INVENTED)} & (set(DRAWINGS) | HELD_OUT_DRAWINGS)
 
 
-def test_sights_say_what_each_quadrant_shows(seen: list[Post], words: Words) -> None:
+@pytest.mark.parametrize("level", [0, 1])
+def test_sights_say_what_each_cell_shows(level: int) -> None:
+    seen, words = _seen(level), _words(level)
     scenes = [draw_scene(post) for post in seen]
     sights = Sights.of(seen, scenes, words)
     drawings = list(words.type_of)
     kinds = set()
     for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
         shown = {each.cell: (each, box) for each, box in zip(post.objects, scene.boxes, strict=True)}
-        for cell in range(4):
+        for cell in range(GRIDS[level] ** 2):
             kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
             if cell not in shown:
                 assert (kind, drawing, colour, first, second, index) == (0, -1, -1, -1, -1, -1)
@@ -71,7 +80,7 @@ def test_sights_say_what_each_quadrant_shows(seen: list[Post], words: Words) -> 
             each, box = shown[cell]
             assert COLOURS[colour] == COLOURS[each.colour]
             assert (first >= 0) == (second >= 0) == (each.letters is not None)
-            assert sights.boxes[row, cell].tolist() == pytest.approx([side / IMAGE_SIZE for side in box])
+            assert sights.boxes[row, cell].tolist() == pytest.approx([side / SIZES[level] for side in box])
             if each.drawing in DRAWINGS:
                 assert (drawings[drawing], index) == (each.drawing, -1)
                 assert kind == words.type_of[each.drawing]
@@ -81,9 +90,12 @@ def test_sights_say_what_each_quadrant_shows(seen: list[Post], words: Words) -> 
     assert kinds == {True, False}
 
 
-def test_the_loss_is_that_of_a_plain_loop(seen: list[Post], words: Words) -> None:
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_loss_is_that_of_a_plain_loop(level: int) -> None:
+    seen, words, grid = _seen(level), _words(level), GRIDS[level]
+    tokens = tokens_per_side(level) ** 2
     torch.manual_seed(0)
-    states = torch.randn(len(seen), NUM_IMAGE_TOKENS, 32, requires_grad=True)
+    states = torch.randn(len(seen), tokens, 32, requires_grad=True)
     table = torch.nn.functional.normalize(torch.randn(1500, 32), dim=1)
     readers = Readers(32, seed=1)
     sights = Sights.of(seen, [draw_scene(post) for post in seen], words)
@@ -93,16 +105,17 @@ def test_the_loss_is_that_of_a_plain_loop(seen: list[Post], words: Words) -> Non
     off = []
     directions = {
         name: table[list(getattr(words, name))]
-        for name in ("types", "drawings", "colours", "rows", "columns", "first", "second")
+        for name in ("types", "drawings", "colours", "rows", "columns", "first", "second", "fine")
     }
     directions["invented"] = readers.invented / readers.invented.norm(dim=1, keepdim=True)
-    for row, token in itertools.product(range(len(seen)), range(NUM_IMAGE_TOKENS)):
-        cell = quadrant(token)
+    for row, token in itertools.product(range(len(seen)), range(tokens)):
+        cell = cell_of(token, level)
         pointed = 16 * states[row, token] / states[row, token].norm()
         kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
         asked = {
-            "types": kind, "drawings": drawing, "colours": colour, "rows": cell // 2, "columns": cell % 2,
+            "types": kind, "drawings": drawing, "colours": colour, "rows": cell // grid, "columns": cell % grid,
             "first": first, "second": second, "invented": index,
+            "fine": [*words.fine_of, -1][drawing] if level else -1,
         }  # fmt: skip
         for name, answer in asked.items():
             if answer >= 0:
@@ -110,12 +123,12 @@ def test_the_loss_is_that_of_a_plain_loop(seen: list[Post], words: Words) -> Non
                 groups.setdefault(name, []).append(-logs[answer])
         if not math.isnan(float(sights.boxes[row, cell, 0])):
             off.append((readers.boxes(pointed) - sights.boxes[row, cell]).abs().mean())
-    weights = {"drawings": 0.5, "rows": 0.5, "columns": 0.5}
+    weights = {"fine": 0.5, "drawings": 0.5, "rows": 0.5, "columns": 0.5}
     for name, losses in groups.items():
         expected = expected + weights.get(name, 1.0) * torch.stack(losses).mean()
     expected = expected + 2 * torch.stack(off).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
-    assert right["box, pixels off"] == pytest.approx(torch.stack(off).mean().item() * IMAGE_SIZE, rel=1e-4)
+    assert right["box, pixels off"] == pytest.approx(torch.stack(off).mean().item() * SIZES[level], rel=1e-4)
     loss.backward()
     assert states.grad is not None
     assert float(states.grad.abs().sum()) > 0
