@@ -86,7 +86,7 @@ class AttentionGrounding(nn.Module):
             chosen += [looked] * (last - first + 1)
             lengths.append(last - first + 1)
         mass = self._mass(batch, self._first, number, at, torch.stack(chosen))
-        return torch.stack([each.amax(dim=1) for each in mass.split(lengths, dim=1)], dim=1)
+        return torch.stack([each.amax(dim=1) for each in torch.split(mass, lengths, dim=1)], dim=1)
 
     def _around(self, row: Row, index: int) -> tuple[int, int]:
         """First and last token that may look for a mention."""

@@ -26,6 +26,8 @@ def roomy_cache(config: Any) -> Any:
 
     class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         room: tuple[Tensor, Tensor] | None = None
+        keys: Any
+        values: Any
 
         def update(self, key_states: Tensor, value_states: Tensor, *arguments: Any, **named: Any) -> Any:
             if not self.is_initialized:
