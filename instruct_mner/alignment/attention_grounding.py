@@ -25,6 +25,10 @@ class AttentionGrounding(nn.Module):
     answer, ``-log`` of the attention on the mention. A mean over heads, then over the mentions of a post, then over
     the posts of the batch.
 
+    With ``around: neighbours`` a mention is all between the mentions beside it: hop 1 is taken at the token of it that
+    looks best, and hop 2 at all of it. A decoder reads forward, so that a name cannot be looked up where it stands if
+    the words that say where come after it.
+
     Args:
         settings: Weight and heads.
         layer: The first of the two layers, from 1.
@@ -40,6 +44,7 @@ class AttentionGrounding(nn.Module):
         self.needs = Needs(rows=True, attention_layers=(layer - 1, layer))
         self._first, self._second = layer - 1, layer
         self._heads = settings.heads
+        self._neighbours = settings.around == "neighbours"
         self._image_token_id = image_token_id
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
@@ -63,22 +68,43 @@ class AttentionGrounding(nn.Module):
 
     def _seen(self, batch: AlignmentBatch, number: int, row: Row, images: Tensor) -> Tensor:
         """Hop 1: log mass of each annotated mention, ``(heads, mentions)``."""
-        mentions = [mention for mention in row.mentions if mention.regions is not None]
+        annotated = [index for index, mention in enumerate(row.mentions) if mention.regions is not None]
         places = images.nonzero()[:, 0]
-        chosen = torch.zeros(len(mentions), len(images), dtype=torch.bool, device=images.device)
-        for index, mention in enumerate(mentions):
-            if mention.regions:
-                chosen[index, places[list(mention.regions)]] = True
+        at: list[int] = []
+        chosen: list[Tensor] = []
+        lengths: list[int] = []
+        for index in annotated:
+            regions = row.mentions[index].regions
+            looked = torch.zeros_like(images)
+            if regions:
+                looked[places[list(regions)]] = True
             else:
-                chosen[index] = ~images
-        return self._mass(batch, self._first, number, [mention.span[1] for mention in mentions], chosen)
+                looked = ~images
+            # What is not visible is looked for by nobody: that is asked of the mention alone.
+            first, last = self._around(row, index) if regions else (row.mentions[index].span[1],) * 2
+            at += range(first, last + 1)
+            chosen += [looked] * (last - first + 1)
+            lengths.append(last - first + 1)
+        mass = self._mass(batch, self._first, number, at, torch.stack(chosen))
+        return torch.stack([each.amax(dim=1) for each in torch.split(mass, lengths, dim=1)], dim=1)
+
+    def _around(self, row: Row, index: int) -> tuple[int, int]:
+        """First and last token that may look for a mention."""
+        own = row.mentions[index].span
+        if not self._neighbours or row.post is None:
+            return own[1], own[1]
+        first, last = row.post
+        before = [each.span[1] + 1 for each in row.mentions if each.span[1] < own[0]]
+        after = [each.span[0] - 1 for each in row.mentions if each.span[0] > own[1]]
+        return max([first, *before]), min([last, *after])
 
     def _read(self, batch: AlignmentBatch, number: int, row: Row) -> Tensor:
         """Hop 2: log mass of each mention, ``(heads, mentions)``."""
         num_tokens = batch.states.shape[1]
         chosen = torch.zeros(len(row.mentions), num_tokens, dtype=torch.bool, device=batch.states.device)
         for index, mention in enumerate(row.mentions):
-            chosen[index, mention.span[0] : mention.span[1] + 1] = True
+            first, last = self._around(row, index) if self._neighbours else mention.span
+            chosen[index, first : last + 1] = True
         return self._mass(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions], chosen)
 
     def _mass(self, batch: AlignmentBatch, layer: int, number: int, at: list[int], chosen: Tensor) -> Tensor:

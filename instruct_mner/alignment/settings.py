@@ -69,6 +69,8 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
         layer: ``head``: states that enter this layer. ``attention``: the first of two neighbouring layers, where a
             mention looks at its regions; in the next the answer looks at the mention. ``null`` is the middle.
         heads: ``attention``: which heads of both layers.
+        around: ``attention``: ``mention``: its last token looks; ``neighbours``: whichever token between the mentions
+            before and after it looks best, since the words that say where may come after the name.
         width: ``head``: of its cross-attention.
         negatives: ``head``: spans that are no entity, for each post.
         longest: ``head``: words of the longest of them.
@@ -79,6 +81,7 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
     through: Literal["head", "attention"] = "attention"
     layer: int | None = Field(default=None, ge=1)
     heads: tuple[int, ...] = Field(default=(0, 1), min_length=1)
+    around: Literal["mention", "neighbours"] = "mention"
     width: int = Field(default=256, ge=1)
     negatives: int = Field(default=8, ge=0)
     longest: int = Field(default=8, ge=1)

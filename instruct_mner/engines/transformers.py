@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines import Completion, Request
+from instruct_mner.engines.cache import roomy_cache
 from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import LoadedModel
 
@@ -128,7 +129,10 @@ class TransformersEngine:
         )
         with torch.no_grad():
             sequences = model.generate(
-                **inputs, generation_config=config, logits_processor=LogitsProcessorList([guided])
+                **inputs,
+                past_key_values=roomy_cache(model.config),
+                generation_config=config,
+                logits_processor=LogitsProcessorList([guided]),
             )
         written = sequences[:, inputs["input_ids"].shape[1] :]
         logprobs = guided.finish(sequences)

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from instruct_mner.models.lean import joined
+
 
 @dataclass(frozen=True)
 class AttentionInputs:
@@ -125,19 +127,31 @@ def capture(
     """
     found = Captured()
     blocks: Any = decoder.layers
+    # A lean forward goes through the layers twice: with what all rows begin with, and with what comes after.
+    parts: dict[Any, list[Tensor]] = {}
+
+    def begins(module: Any, arguments: Any) -> None:
+        parts.clear()
 
     def last(module: Any, arguments: Any, output: Any) -> None:
         found.states = output.last_hidden_state
+        for layer in layers:
+            if layer in parts:
+                found.layers[layer] = joined(parts[layer])
         if len(blocks) in layers:
             found.layers[len(blocks)] = found.states
+        for layer in attention_layers:
+            if (layer, "query") in parts:
+                query, key, cosine, sine = (joined(parts[layer, name]) for name in _ATTENTION_PARTS)
+                found.attention[layer] = AttentionInputs(blocks[layer].self_attn, query, key, (cosine, sine))
 
-    handles = [decoder.register_forward_hook(last)]
+    handles = [decoder.register_forward_pre_hook(begins), decoder.register_forward_hook(last)]
     for layer in layers:
         if layer < len(blocks):
             # What enters the layer, not what leaves the one before: DeepStack adds to it in between.
-            handles.append(blocks[layer].register_forward_pre_hook(_enters(found, layer), with_kwargs=True))
+            handles.append(blocks[layer].register_forward_pre_hook(_enters(parts, layer), with_kwargs=True))
     for layer in attention_layers:
-        handles += _catch_attention(found, layer, blocks[layer].self_attn)
+        handles += _catch_attention(parts, layer, blocks[layer].self_attn)
     if picture:
         handles.append(decoder.register_forward_pre_hook(_embeddings(found), with_kwargs=True))
     try:
@@ -147,33 +161,34 @@ def capture(
             handle.remove()
 
 
-def _enters(found: Captured, layer: int) -> Any:
+def _enters(parts: dict[Any, list[Tensor]], layer: int) -> Any:
     def hook(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        found.layers[layer] = arguments[0] if arguments else keywords["hidden_states"]
+        parts.setdefault(layer, []).append(arguments[0] if arguments else keywords["hidden_states"])
 
     return hook
 
 
-def _catch_attention(found: Captured, layer: int, attention: Any) -> list[Any]:
-    parts: dict[str, Any] = {}
+_ATTENTION_PARTS = ("query", "key", "cosine", "sine")
+
+
+def _catch_attention(parts: dict[Any, list[Tensor]], layer: int, attention: Any) -> list[Any]:
+    def keep(name: str, value: Tensor) -> None:
+        parts.setdefault((layer, name), []).append(value)
 
     def before(module: Any, arguments: Any, keywords: dict[str, Any]) -> None:
-        parts["rotation"] = keywords["position_embeddings"]
+        for name, value in zip(("cosine", "sine"), keywords["position_embeddings"], strict=True):
+            keep(name, value)
 
-    def keep(name: str) -> Any:
+    def leaves(name: str) -> Any:
         def hook(module: Any, arguments: Any, output: Tensor) -> None:
-            parts[name] = output
+            keep(name, output)
 
         return hook
 
-    def after(module: Any, arguments: Any, output: Any) -> None:
-        found.attention[layer] = AttentionInputs(attention, parts["query"], parts["key"], parts["rotation"])
-
     return [
         attention.register_forward_pre_hook(before, with_kwargs=True),
-        attention.q_proj.register_forward_hook(keep("query")),
-        attention.k_proj.register_forward_hook(keep("key")),
-        attention.register_forward_hook(after),
+        attention.q_proj.register_forward_hook(leaves("query")),
+        attention.k_proj.register_forward_hook(leaves("key")),
     ]
 
 

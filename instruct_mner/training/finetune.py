@@ -99,6 +99,8 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         loaded=loaded,
         objectives=run.objectives,
         head_learning_rate=config.alignment.head_learning_rate,
+        lengths=[len(each.text) for each in run.train.examples] if config.optimizer.group_by_length else None,
+        lean=config.optimizer.lean,
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,
         args=sft_config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from instruct_mner.alignment import AlignmentBatch, Needs, View
 from instruct_mner.models.capture import Captured, capture, shortened
 from instruct_mner.models.generated_pictures import encoder_outputs
+from instruct_mner.models.lean import num_shared, shared_beginning
 from instruct_mner.models.loading import LoadedModel
 
 # What a collated batch holds that is no argument of a forward.
@@ -27,24 +28,41 @@ class Forwards:
         loaded: Its family and processor.
         needs: Of all objectives together.
         autocast: Mixed precision: a wrapper that the model's own forward has, and its parts have not.
+        lean: Whether what all prompts of a batch begin with is read once.
+
+    Attributes:
+        decoder: The text decoder.
     """
 
     def __init__(
-        self, base: Any, loaded: LoadedModel, needs: Needs, autocast: Callable[[], AbstractContextManager[Any]]
+        self,
+        base: Any,
+        loaded: LoadedModel,
+        needs: Needs,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        *,
+        lean: bool = False,
     ) -> None:
         self._inner: nn.Module = base.model
-        self._decoder: nn.Module = base.get_submodule(loaded.family.decoder_path)
+        self.decoder: nn.Module = base.get_submodule(loaded.family.decoder_path)
         self._head: nn.Module = base.get_output_embeddings()
         self._loaded = loaded
         self._needs = needs
         self._autocast = autocast
+        self._lean = lean
 
     def image(self) -> AbstractContextManager[Captured]:
         """Catches what passes through the answer's own forward."""
         needs = self._needs
         return capture(
-            self._decoder, layers=needs.layers, attention_layers=needs.attention_layers, picture=needs.picture
+            self.decoder, layers=needs.layers, attention_layers=needs.attention_layers, picture=needs.picture
         )
+
+    def leanly(self, inputs: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """A forward of these inputs reads what all their prompts begin with once, where the run is lean."""
+        if not self._lean:
+            return nullcontext()
+        return shared_beginning(self.decoder, num_shared(inputs["input_ids"], self._loaded.image_token_id))
 
     def batch(
         self, found: Captured, inputs: Mapping[str, Any], views: Mapping[str, Any], num_tokens: float
@@ -59,11 +77,11 @@ class Forwards:
         """
         text = teacher = generated = None
         if "text" in views:
-            with capture(self._decoder, layers=self._needs.text_layers) as bare, self._as_deep_as_needed():
+            with capture(self.decoder, layers=self._needs.text_layers) as bare, self._as_deep_as_needed():
                 self._forward(views["text"])
             text = _view(bare, views["text"], views["text_rows"])
         if "teacher" in views:
-            with torch.no_grad(), capture(self._decoder) as taught:
+            with torch.no_grad(), capture(self.decoder) as taught:
                 self._forward(views["teacher"])
             teacher = _view(taught, views["teacher"], views["teacher_rows"])
         if "generated" in views:
@@ -80,14 +98,14 @@ class Forwards:
 
     def _as_deep_as_needed(self) -> AbstractContextManager[None]:
         """Without an answer to learn from, the bare post is read up to the layer that is asked for."""
-        blocks: Any = self._decoder.layers
+        blocks: Any = self.decoder.layers
         # The states are caught as they enter the layer after.
         deepest = len(blocks) if self._needs.text_answer else max(self._needs.text_layers) + 1
-        return shortened(self._decoder, deepest)
+        return shortened(self.decoder, deepest)
 
     def _forward(self, batch: Mapping[str, Any], **more: Any) -> Any:
         arguments = {name: value for name, value in batch.items() if name != _LABELS}
-        with self._autocast():
+        with self._autocast(), self.leanly(batch):
             return self._inner(**arguments, **more, use_cache=False)
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -97,7 +115,7 @@ class Forwards:
     def answer_loss(self, batch: Mapping[str, Any], pictures: Tensor, num_tokens: float) -> Tensor:
         """The answer loss of posts with generated pictures, ``(pictures, cells, features)``."""
         dtype = self._loaded.model.dtype
-        with capture(self._decoder) as found:
+        with capture(self.decoder) as found:
             self._forward(batch, mm_encoder_outputs=encoder_outputs(self._loaded, pictures.to(dtype)))
         assert found.states is not None
         return answer_loss(found.states, batch[_LABELS], self._logits, num_tokens)

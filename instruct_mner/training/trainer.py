@@ -18,10 +18,12 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment import Objective
 from instruct_mner.alignment.heads import CHECKPOINT, load_checkpoint, save_checkpoint, together
+from instruct_mner.models.lean import make_lean
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.forwards import Forwards
+from instruct_mner.training.order import LikeLengths
 from instruct_mner.training.shown import VIEWS
 
 DevEvaluation = Callable[[], dict[str, float]]
@@ -38,6 +40,8 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         objectives: Auxiliary losses; none of them is plain fine-tuning. What they learn is attached to the model, so
             that processes agree on it, and saved beside checkpoints, never with the weights.
         head_learning_rate: Of what they learn; ``None`` is that of the run.
+        lengths: Of the posts, where those of like length are to share a batch.
+        lean: Whether the model is made lean, see ``models.lean``.
         dev_evaluation: Tags the dev subset and returns scores by name.
         **arguments: Those of SFTTrainer.
     """
@@ -48,6 +52,8 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         loaded: LoadedModel,
         objectives: Sequence[Objective] = (),
         head_learning_rate: float | None = None,
+        lengths: Sequence[int] | None = None,
+        lean: bool = False,
         dev_evaluation: DevEvaluation | None = None,
         **arguments: Any,
     ) -> None:
@@ -55,6 +61,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         self._dev_evaluation = dev_evaluation
         self._objectives = tuple(objectives)
         self._head_learning_rate = head_learning_rate
+        self._lengths = lengths
         self.heads: nn.ModuleDict | None = None
         modules = {each.name: each for each in objectives if isinstance(each, nn.Module)}
         if modules:
@@ -62,7 +69,10 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             self.model.add_module(_HEADS, self.heads)
         unwrapped = self.accelerator.unwrap_model(self.model)
         base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
-        self._forwards = Forwards(base, loaded, together(objectives), self.accelerator.autocast)
+        self._forwards = Forwards(base, loaded, together(objectives), self.accelerator.autocast, lean=lean)
+        if lean:
+            make_lean(unwrapped, self._forwards.decoder)
+            _score_answers_alone(self.accelerator.device)
 
     def compute_loss(
         self,
@@ -78,8 +88,9 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         """
         views = inputs.pop(VIEWS, {})
         if not self._objectives or not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with self._forwards.image() as found:
+            with self._forwards.leanly(inputs):
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with self._forwards.image() as found, self._forwards.leanly(inputs):
             loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
         # Source: SFTTrainer's own auxiliary loss: with `num_items_in_batch`, Trainer leaves the division by the
         # accumulation steps to the loss, because the answer loss is already a sum over all of them.
@@ -98,6 +109,12 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             # Processes wait for each other's gradient of every parameter, also where a batch had no use for it.
             loss = loss + sum((parameter.sum() * 0 for parameter in self.heads.parameters()), torch.zeros(()).to(loss))
         return loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self._lengths is None:
+            return super()._get_train_sampler(train_dataset)
+        batch_size = self.args.per_device_train_batch_size * self.accelerator.num_processes
+        return LikeLengths(self._lengths, batch_size, self.args.data_seed or 0)
 
     def _weight(self, objective: Objective) -> float:
         """Its weight in this step."""
@@ -172,6 +189,18 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if self.heads is not None:
                 save_checkpoint(folder / CHECKPOINT, self.heads)
             (folder / COMPLETE).touch()
+
+
+def _score_answers_alone(device: torch.device) -> None:
+    """Lets TRL's fused head leave out what is no answer on a CPU too.
+
+    Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
+    compilers; can go when it asks for the compiler instead.
+    """
+    from trl.trainer import utils
+
+    if device.type == "cpu":
+        utils._use_triton = lambda device: True
 
 
 def prompt_completion_collator(processor: Any) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:

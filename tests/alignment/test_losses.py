@@ -77,10 +77,21 @@ def attention(made, layer: int, post: int, row: int, head: int) -> list[Tensor]:
     return softmax(scores)
 
 
-@pytest.mark.parametrize("annotated", [True, False])
-def test_grounding_through_attention(annotated: bool) -> None:
+def between_neighbours(row, mention) -> range:
+    """Tokens of the post after the mention before and before the mention after."""
+    first, last = row.post
+    for other in row.mentions:
+        if other.span[1] < mention.span[0]:
+            first = max(first, other.span[1] + 1)
+        if other.span[0] > mention.span[1]:
+            last = min(last, other.span[0] - 1)
+    return range(first, last + 1)
+
+
+@pytest.mark.parametrize(("annotated", "around"), [(True, "mention"), (False, "mention"), (True, "neighbours")])
+def test_grounding_through_attention(annotated: bool, around: str) -> None:
     made = made_up(annotated=annotated)
-    settings = RegionSpanGroundingSettings(heads=(3, 1))
+    settings = RegionSpanGroundingSettings(heads=(3, 1), around=around)
     objective = AttentionGrounding(settings, 1, IMAGE)
 
     def reference() -> Tensor:
@@ -91,12 +102,21 @@ def test_grounding_through_attention(annotated: bool) -> None:
                 for head in (3, 1):
                     share = 1 / (2 * len(row.mentions) * 2)
                     seen = attention(made, 0, post, mention.span[1], head)
+                    if around == "mention":
+                        looking, mentioned = [mention.span[1]], range(mention.span[0], mention.span[1] + 1)
+                    else:
+                        looking = mentioned = between_neighbours(row, mention)
                     if mention.regions:
-                        total = total - share * sum(seen[images[region]] for region in mention.regions).log()
+                        masses = [
+                            sum(attention(made, 0, post, token, head)[images[region]] for region in mention.regions)
+                            for token in looking
+                            if token > images[-1]
+                        ]
+                        total = total - share * max(masses).log()
                     elif mention.regions is not None:
                         total = total - share * sum(s for t, s in enumerate(seen) if t not in images).log()
                     read = attention(made, 1, post, mention.label[0] - 1, head)
-                    total = total - share * sum(read[mention.span[0] : mention.span[1] + 1]).log()
+                    total = total - share * sum(read[token] for token in mentioned).log()
         return total
 
     agree(objective, made, reference)

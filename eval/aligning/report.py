@@ -1,0 +1,222 @@
+"""The tables of the experiment, in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aligning.scores import f1
+from aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
+from instruct_mner.starter.posts import Post
+
+Runs = dict[str, dict[int, Any]]
+_SOURCES = ("own", "none", "shuffled", "generated")
+_SHUFFLED = 500  # posts that are tagged with pictures of others
+
+
+def read_runs(folder: Path) -> Runs:
+    """Scores of a group, by arm and seed."""
+    found: Runs = {}
+    for path in sorted(folder.glob("*/scores.json")):
+        arm, _, seed = path.parent.name.rpartition("-")
+        found.setdefault(arm, {})[int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> str:
+    """All tables, of whatever has been run."""
+    runs = read_runs(output / "primary")
+    seen, read = best_possible(made, with_picture=True), best_possible(made, with_picture=False)
+    slices = masks(made)
+    best = {"own": 100 * share(seen, slices["all"]), "none": 100 * share(read, slices["all"])}
+    bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
+    lines = [
+        "# Alignment objectives: synthetic posts, starter model", "",
+        "`python eval/alignment.py --output DIR`, settings in `alignment.yaml`. LoRA on "
+        f"{settings['groups']['primary']['posts']} posts of a label set, drawings and a linking style that the starter "
+        f"has never seen, tested on {len(made)} posts (shuffled pictures: {_SHUFFLED}). Base: {', '.join(bases)} "
+        "(sha256). The starter was itself built with attention supervision. Mean ± standard deviation over the seeds; "
+        "F1 is strict.", "",
+        f"Best possible, given perfect spans and sight: {best['own']:.1f} with the picture, {best['none']:.1f} "
+        "without.", "", *_primary(settings, runs, slices, seen, read), "", "## Arms (exploratory)", "",
+        *_arms(list(settings["arms"]), runs), "", "## By cue, with the picture (exploratory)", "",
+        *_by_cue(list(settings["arms"]), runs, slices, seen),
+    ]  # fmt: skip
+    for name, title in (("small", "250 posts"), ("large", "4,000 posts"), ("other_base", "A base without supervision")):
+        others = read_runs(output / name)
+        if others:
+            lines += ["", f"## {title} (exploratory)", "", *_arms(list(settings["arms"]), others)]
+            if name == "other_base":
+                lines += ["", *_differences(_GROUNDING, others, slices, settings["bootstrap"], seen, read)]
+    return "\n".join(lines) + "\n"
+
+
+_GROUNDING = [
+    {"arm": "grounding_attention", "control": each, "pictures": "own", "slice": name}
+    for each in ("plain", "grounded_answers")
+    for name in ("all", "ambiguous in text")
+]
+
+
+def _arms(names: Sequence[str], runs: Runs) -> list[str]:
+    lines = [
+        "| arm | seeds | F1, picture | F1, none | F1, shuffled | F1, generated | forwards | step time / plain | "
+        "pointing, probe | pointing, answer |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for arm in names:
+        own = runs.get(arm, {})
+        if not own:
+            continue
+        each = list(own.values())
+        cells = [cell([f1(run[source]) for run in each if source in run]) for source in _SOURCES]
+        ratios = [
+            run["processor_seconds"] / runs["plain"][seed]["processor_seconds"]
+            for seed, run in own.items()
+            if seed in runs.get("plain", {})
+        ]
+        ratio = f"{np.median(ratios):.2f}" if ratios else ""
+        written = [_pointing(run["own"]["points"]) for run in each if "points" in run.get("own", {})]
+        probe = cell([run["probe"] for run in each if "probe" in run])
+        cells += [f"{each[0]['forwards']:g}", ratio, probe, cell(written)]
+        lines.append(f"| {arm} | {len(each)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _pointing(points: Sequence[Sequence[int]]) -> float:
+    seen = [each for row in points for each in row if each >= 0]
+    return sum(seen) / max(1, len(seen))
+
+
+def cell(values: Sequence[float]) -> str:
+    """Mean ± standard deviation, in per cent."""
+    if not values:
+        return ""
+    spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{100 * np.mean(values):.1f}{spread}"
+
+
+def _by_cue(names: Sequence[str], runs: Runs, slices: Mapping[str, Any], seen: Sequence[Sequence[float]]) -> list[str]:
+    columns = [name for name in ("ambiguous in text", *CUE_SLICES) if any(map(any, slices[name]))]
+    lines = [
+        "Mentions found with the right span and type, in per cent.", "",
+        f"| arm | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|",
+    ]  # fmt: skip
+    for arm in names:
+        each = [run["own"] for run in runs.get(arm, {}).values() if "own" in run]
+        if each:
+            means = [[_recall(run, slices[name]) for run in each] for name in columns]
+            lines.append(f"| {arm} | {' | '.join(f'{100 * np.mean(values):.1f}' for values in means)} |")
+    most = " | ".join(f"{100 * share(seen, slices[name]):.1f}" for name in columns)
+    counts = " | ".join(str(sum(map(sum, slices[name]))) for name in columns)
+    return [*lines, f"| *best possible* | {most} |", f"| *mentions* | {counts} |"]
+
+
+def _recall(scores: Mapping[str, Any], mask: Any) -> float:
+    right, count = recalls(scores, mask)
+    return float(right.sum() / max(1.0, count.sum()))
+
+
+def _primary(
+    settings: Mapping[str, Any],
+    runs: Runs,
+    slices: Mapping[str, Any],
+    seen: Sequence[Sequence[float]],
+    read: Sequence[Sequence[float]],
+) -> list[str]:
+    lines = [
+        "## Primary comparisons", "",
+        "Points of mentions found with the right span and type; hierarchical bootstrap over seeds and posts, Holm over "
+        f"the {len(settings['primary'])}. What remains is the best possible less plain, in the same slice and with the "
+        "same pictures.", "",
+        *_differences(settings["primary"], runs, slices, settings["bootstrap"], seen, read), "",
+        "The same arms with the picture, all mentions: none may be worse than its control (no adjustment).", "",
+    ]  # fmt: skip
+    again = [{**each, "pictures": "own", "control_pictures": "own", "slice": "all"} for each in settings["primary"]]
+    return [*lines, *_differences(again, runs, slices, settings["bootstrap"], seen, read, adjusted=False)]
+
+
+def _differences(
+    comparisons: Sequence[Mapping[str, str]],
+    runs: Runs,
+    slices: Mapping[str, Any],
+    bootstrap: Mapping[str, int],
+    seen: Sequence[Sequence[float]],
+    read: Sequence[Sequence[float]],
+    *,
+    adjusted: bool = True,
+) -> list[str]:
+    """Comparisons, each over the seeds that both arms have."""
+    rows = []
+    for each in comparisons:
+        mine, control = runs.get(each["arm"], {}), runs.get(each["control"], {})
+        sources = each["pictures"], each.get("control_pictures", each["pictures"])
+        seeds = [seed for seed in sorted(set(mine) & set(control)) if sources[0] in mine[seed]]
+        if seeds:
+            mask = slices[each["slice"]]
+            pair = [
+                [recalls(of[seed][source], mask) for seed in seeds]
+                for of, source in zip((mine, control), sources, strict=True)
+            ]
+            source = "none" if sources[1] == "none" else "own"
+            best = share(seen if source == "own" else read, mask)
+            plain = [_recall(run[source], mask) for run in runs.get("plain", {}).values()]
+            remaining = best - float(np.mean(plain)) if plain else float("nan")
+            means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]
+            rows.append((each, len(seeds), compare(*pair, **bootstrap), means, remaining))
+    values = [row[2][3] for row in rows]
+    shown = holm(values) if adjusted else values
+    lines = [
+        "| arm | against | pictures | mentions | seeds | arm, % | control, % | difference | 95 % | p"
+        f"{', Holm' if adjusted else ''} | remains after plain | of it |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (each, seeds, (mean, low, high, _), means, remaining), p in zip(rows, shown, strict=True):
+        lines.append(
+            f"| {each['arm']} | {each['control']} | {each['pictures']} | {each['slice']} | {seeds} | "
+            f"{100 * means[0]:.1f} | {100 * means[1]:.1f} | {100 * mean:+.1f} | {100 * low:+.1f} to "
+            f"{100 * high:+.1f} | {p:.4f} | {100 * remaining:.1f} | {mean / remaining:+.0%} |"
+        )
+    return lines
+
+
+def tuning_table(
+    settings: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], output: Path, made: Sequence[Post]
+) -> str:
+    """What was tried on dev: one line a variant."""
+    runs, slices = read_runs(output / "tuning"), masks(made)
+    bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
+    columns = ("all", "ambiguous in text", "unrelated picture")
+    lines = [
+        "# What was tried on dev", "",
+        f"`python eval/alignment.py --output DIR --tune`, variants in `alignment-tuning.yaml`. {len(made)} dev posts, "
+        f"base {', '.join(bases)}, seeds that the experiment does not use. Strict F1 by pictures, then mentions found "
+        "with the right span and type, with the picture. Differences below about 2 points are noise.", "",
+        f"| variant | seeds | own | none | generated | {' | '.join(columns)} | seconds | logged at the end |",
+        "|---" * (8 + len(columns) - 1) + "|",
+    ]  # fmt: skip
+    for name in variants:
+        each = list(runs.get(name, {}).values())
+        if each:
+            cells = [
+                cell([f1(run[source]) for run in each if source in run]) for source in ("own", "none", "generated")
+            ]
+            cells += [cell([_recall(run["own"], slices[column]) for run in each if "own" in run]) for column in columns]
+            logged = each[0]["training"]
+            said = ", ".join(f"{key.split('/')[-1]} {logged[key]:.2f}" for key in sorted(logged) if _telling(key))
+            lines.append(
+                f"| {name} | {len(each)} | {' | '.join(cells)} | "
+                f"{np.mean([run['processor_seconds'] for run in each]):.0f} | {said} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _telling(name: str) -> bool:
+    return name.rsplit("/", 1)[-1] in {
+        "answer_loss", "mi", "kl", "kl_shuffled", "region_attention", "mention_attention", "type_accuracy",
+        "text_loss", "generated_answer_loss", "text2image_loss", "image2text_loss",
+    }  # fmt: skip

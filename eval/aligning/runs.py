@@ -1,0 +1,169 @@
+"""Arms of the experiment: their configs, their data, and one fine-tuning with all that is measured after it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiment import merged
+from rich.console import Console
+
+from aligning.scores import loaded_and_merged, pointing_by_probe, tagged
+from instruct_mner.data import Dataset, load_split
+from instruct_mner.files import replacing
+from instruct_mner.models.names import locate
+from instruct_mner.starter.demo import synthesis_of
+from instruct_mner.starter.domains import HELD_OUT
+from instruct_mner.starter.posts import Post, posts
+from instruct_mner.starter.synth import synth
+from instruct_mner.training.config import FinetuneConfig
+
+SCORES = "scores.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fine-tuning and its taggings.
+
+    Attributes:
+        arm: Its name.
+        changes: What is laid over the settings of all arms.
+        seed: Of data order and initial weights.
+        num_posts: How many are trained on.
+        base: Name or folder of the model.
+        split: What is tagged: ``dev`` or ``test``.
+        folder: Where it leaves its scores.
+    """
+
+    arm: str
+    changes: Mapping[str, Any]
+    seed: int
+    num_posts: int
+    base: str
+    split: str
+    folder: Path
+
+
+def make_data(settings: Mapping[str, Any], folder: Path) -> None:
+    """Writes the posts of all splits, and the beginnings of ``train`` that groups of runs are trained on."""
+    sizes = settings["posts"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        # Several processes may begin at once; the second finds what the first has made.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for split in ("train", "dev", "test"):
+            if not (folder / f"{split}.jsonl").is_file():
+                synth(folder, synthesis_of(split), sizes[split], seed=0)
+    lines = (folder / "train.jsonl").read_text(encoding="utf-8").split("\n")
+    for number in {group["posts"] for group in (*settings["groups"].values(), settings["tuning"])}:
+        with replacing(folder / f"train-{number}.jsonl") as file:
+            file.write("\n".join(lines[:number]) + "\n")
+
+
+def made_posts(settings: Mapping[str, Any], split: str) -> list[Post]:
+    """The posts of a split with all that is known of them."""
+    return list(itertools.islice(posts(synthesis_of(split), 0), settings["posts"][split]))
+
+
+def tasks(
+    settings: Mapping[str, Any], output: Path, names: Sequence[str], *, bases: Mapping[str, str | None]
+) -> list[Task]:
+    """The runs of some groups, seed by seed, so that what there is can be compared at any time."""
+    found = []
+    for name in names:
+        group = settings["groups"][name]
+        base = bases[group.get("base", "starter")]
+        if base is None:
+            continue
+        arms = settings["arms"] if group["arms"] == "all" else group["arms"]
+        for seed, arm in itertools.product(range(group["seeds"]), arms):
+            own = settings["arms"][arm]
+            if seed < own.get("seeds", group["seeds"]):
+                changes = merged(group.get("config", {}), {key: value for key, value in own.items() if key != "seeds"})
+                folder = output / name / f"{arm}-{seed}"
+                found.append(Task(arm, changes, seed, group["posts"], base, "test", folder))
+    return found
+
+
+def config_of(task: Task, settings: Mapping[str, Any], data: Path) -> FinetuneConfig:
+    """The config of a run. There is no dev: all arms train for the same time, and the last weights are kept."""
+    config = {
+        **settings["config"],
+        "model": task.base,
+        "data": {"train": str(data / f"train-{task.num_posts}.jsonl")},
+        "labels": HELD_OUT.label_set(definitions=True).model_dump(),
+        "seed": task.seed,
+        "output": str(task.folder / "run"),
+    }
+    return FinetuneConfig.model_validate(merged(config, task.changes))
+
+
+def num_forwards(config: FinetuneConfig) -> float:
+    """Forwards of the decoder for a post and step: its own, that of the bare post, and of a generated picture."""
+    each = config.alignment
+    bare = any(one is not None for one in (each.cross_view, each.information_bottleneck, each.generative))
+    generated = 0.0 if each.generative is None else each.generative.generated_share
+    return 1 + float(bare) + generated
+
+
+def base_stamp(base: str) -> str:
+    """Which weights a run began with."""
+    return hashlib.sha256((Path(locate(base)) / "model.safetensors").read_bytes()).hexdigest()[:12]
+
+
+def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
+    """Trains, tags and probes one arm with one seed, and writes what came of it; what is there is read.
+
+    A run that was stopped goes on at its last checkpoint. Weights are not kept.
+    """
+    from instruct_mner.training.finetune import finetune
+
+    path = task.folder / SCORES
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    config = config_of(task, settings, data)
+    begin, of_processor = time.perf_counter(), time.process_time()
+    folder = finetune(config, Console(quiet=True), resume=config.output.exists())
+    scores: dict[str, Any] = {
+        "base": base_stamp(task.base),
+        "forwards": num_forwards(config),
+        "seconds": round(time.perf_counter() - begin, 1),
+        "processor_seconds": round(time.process_time() - of_processor, 1),
+        "training": _last_metrics(folder / "metrics.jsonl"),
+    }
+    measured = settings["measured"]
+    dataset = load_split(str(data / f"{task.split}.jsonl"))
+    loaded, manifest, prompt = loaded_and_merged(folder)
+    for source, number in measured["sources"].items():
+        if source == "generated" and config.alignment.generative is None:
+            continue
+        if config.data.image_source == "none" and source != "none":
+            continue
+        some = Dataset(**{**vars(dataset), "examples": dataset.examples[:number]})
+        scores[source] = tagged(loaded, manifest, prompt, some, source, folder)
+    if measured.get("probe"):
+        scores["probe"] = pointing_by_probe(loaded, config, data, task.split, **measured["probe"])
+    scores["all_seconds"] = round(time.perf_counter() - begin, 1)
+    with replacing(path) as file:
+        json.dump(scores, file)
+    shutil.rmtree(folder)
+    return scores
+
+
+def _last_metrics(path: Path) -> dict[str, float]:
+    """Means of what was logged over the last tenth of the steps."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    lines = [line for line in lines if "loss" in line]
+    last = lines[-max(1, len(lines) // 10) :]
+    names = {name for line in last for name in line if name == "answer_loss" or "/" in name or name == "loss"}
+    found = {name: [line[name] for line in last if name in line] for name in sorted(names)}
+    return {name: round(sum(values) / len(values), 5) for name, values in found.items()}

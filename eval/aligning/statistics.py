@@ -1,0 +1,92 @@
+"""Slices of mentions, and comparisons of arms over paired seeds and the same posts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from instruct_mner.starter.bayes import posterior
+from instruct_mner.starter.posts import Mention, Post, slice_of
+
+Counts = npt.NDArray[np.float64]
+Mask = Sequence[Sequence[bool]]
+
+CUE_SLICES = (
+    "one mention, none", "one mention, colour", "one mention, place", "one mention, letters",
+    "several, none", "several, colour", "several, place", "several, letters", "unrelated picture",
+)  # fmt: skip
+_TESTS: dict[str, Callable[[Post, Mention], bool]] = {
+    "all": lambda post, mention: True,
+    # Nothing in the text tells the type.
+    "ambiguous in text": lambda post, mention: mention.affix is None and mention.phrase is None,
+    "ambiguous in text, seen": lambda post, mention: (
+        mention.affix is None and mention.phrase is None and mention.shown is not None
+    ),
+}
+
+
+def masks(made: Sequence[Post]) -> dict[str, list[list[bool]]]:
+    """Which mentions of each post belong to a slice."""
+    tests = dict(_TESTS)
+    for name in CUE_SLICES:
+        tests[name] = lambda post, mention, name=name: slice_of(post, mention) == name  # type: ignore[misc]
+    return {name: [[test(post, each) for each in post.mentions] for post in made] for name, test in tests.items()}
+
+
+def best_possible(made: Sequence[Post], *, with_picture: bool) -> list[list[float]]:
+    """Probability of the most probable type of every mention: what can be right, given perfect spans and sight."""
+    return [[float(row.max()) for row in posterior(post, with_picture=with_picture)] for post in made]
+
+
+def share(values: Sequence[Sequence[float]], mask: Mask) -> float:
+    """Mean over the mentions of a slice."""
+    chosen = [v for row, keep in zip(values, mask, strict=False) for v, k in zip(row, keep, strict=True) if k]
+    return sum(chosen) / max(1, len(chosen))
+
+
+def recalls(scores: Mapping[str, Any], mask: Mask) -> tuple[Counts, Counts]:
+    """Right and all mentions of a slice, for each post."""
+    chosen = mask[: len(scores["right"])]
+    right = [
+        sum(r for r, m in zip(row, keep, strict=True) if m) for row, keep in zip(scores["right"], chosen, strict=True)
+    ]
+    return np.array(right, dtype=float), np.array([sum(keep) for keep in chosen], dtype=float)
+
+
+def compare(
+    arm: Sequence[tuple[Counts, Counts]], control: Sequence[tuple[Counts, Counts]], draws: int, seed: int
+) -> tuple[float, float, float, float]:
+    """Difference of two arms over paired seeds: mean, 95 % interval, two-sided p.
+
+    A hierarchical bootstrap: seeds are drawn anew, and posts are drawn anew, the same for all seeds and for both arms.
+
+    Args:
+        arm: Right and all mentions of each post, for each seed.
+        control: The same of the other arm.
+        draws: Of the bootstrap.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    num_seeds, num_posts = len(arm), len(arm[0][0])
+    differences = np.array([a[0] - c[0] for a, c in zip(arm, control, strict=True)])
+    count = arm[0][1]
+    mean = float(differences.sum(axis=1).mean() / max(1.0, count.sum()))
+    # How often each post is drawn says all of a draw, so that it is two products instead of two copies.
+    posts = rng.multinomial(num_posts, np.full(num_posts, 1 / num_posts), size=draws)
+    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=draws) / num_seeds
+    drawn = ((posts @ differences.T) * seeds).sum(axis=1) / np.maximum(1.0, posts @ count)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    tail = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
+    return mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / draws))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """P-values adjusted for all comparisons. Source: Holm, 1979."""
+    adjusted, largest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted

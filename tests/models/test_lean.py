@@ -1,0 +1,76 @@
+"""Lean forwards against whole ones: the same states, the same catches, the same gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from families import BOTH_KINDS, FAMILY_NAMES
+from runs import aligned_run, trainer_of
+
+from instruct_mner.models.capture import capture
+from instruct_mner.models.lean import num_shared, shared_beginning
+from instruct_mner.training.shown import VIEWS
+
+ALL_OF_IT = {
+    "cross_view": {},
+    "information_bottleneck": {"width": 16},
+    "region_span_grounding": {"through": "attention"},
+    "generative": {"width": 16, "grid": 2, "generated_share": 1.0},
+}
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> None:
+    run = aligned_run(tiny_models(family), tmp_path, {})
+    batch = {name: value for name, value in run.collator([{"index": i} for i in range(4)]).items() if name != VIEWS}
+    model = run.loaded.model.eval()
+    decoder = model.get_submodule(run.loaded.family.decoder_path)
+    shared = num_shared(batch["input_ids"], run.loaded.image_token_id)
+    assert shared >= 16
+    weight = decoder.layers[0].self_attn.k_proj.weight
+    caught, gradients = [], []
+    for count in (0, shared):
+        with shared_beginning(decoder, count), capture(decoder, layers=(1, 2), attention_layers=(1,)) as found:
+            loss = model(**batch, use_cache=False).loss
+        gradients += torch.autograd.grad(loss, weight)
+        caught.append(found)
+    whole, lean = caught
+    real = batch["attention_mask"].bool()
+    for name in (1, 2):
+        torch.testing.assert_close(lean.layers[name][real], whole.layers[name][real], rtol=1e-4, atol=1e-5)
+    mask = batch["attention_mask"][1]
+    scores = [each.attention[1].scores(1, [int(mask.sum()) - 1], [0, 1], mask) for each in caught]
+    torch.testing.assert_close(scores[1], scores[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_shared_ends_before_pictures_and_before_the_end() -> None:
+    same = torch.arange(40).expand(2, 40).clone()
+    assert num_shared(same, image_token_id=99) == 39
+    assert num_shared(same, image_token_id=20) == 20
+    assert num_shared(same, image_token_id=8) == 0
+    assert num_shared(same[:1], image_token_id=99) == 0
+    same[1, 17] = 99
+    assert num_shared(same, image_token_id=99) == 17
+
+
+@pytest.mark.parametrize("family", BOTH_KINDS)
+def test_lean_training_has_the_gradients_of_plain_training(family, tiny_models, tmp_path) -> None:
+    found = []
+    for lean in (False, True):
+        run = aligned_run(tiny_models(family), tmp_path / str(lean), ALL_OF_IT, optimizer={"lean": lean})
+        trainer = trainer_of(run)
+        trainer.current_gradient_accumulation_steps = 1
+        with torch.no_grad():  # B begins at zero, and no gradient would reach A
+            for name, parameter in trainer.model.named_parameters():
+                if "lora_B" in name:
+                    parameter.copy_(torch.linspace(-0.1, 0.1, parameter.numel()).view_as(parameter))
+        batch = run.collator([{"index": index} for index in range(6)])
+        loss = trainer.training_step(trainer.model.train(), batch, (batch["labels"] != -100).sum())
+        lora = {n: p.grad for n, p in trainer.model.named_parameters() if "lora_" in n}
+        found.append((loss, lora))
+    (plain, expected), (lean, got) = found
+    torch.testing.assert_close(lean, plain, rtol=1e-4, atol=1e-4)
+    assert any(gradient.abs().max() > 1e-4 for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(got[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-6)

@@ -1,0 +1,118 @@
+"""The alignment experiment under `eval`: its arms are configs, and its statistics are what they say."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruct_mner.starter.demo import synthesis_of
+from instruct_mner.starter.posts import posts
+
+EVAL = Path(__file__).resolve().parents[1] / "eval"
+SETTINGS = yaml.safe_load((EVAL / "alignment.yaml").read_text())
+VARIANTS = yaml.safe_load((EVAL / "alignment-tuning.yaml").read_text())["variants"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eval_on_path():
+    sys.path.insert(0, str(EVAL))
+    yield
+    sys.path.remove(str(EVAL))
+
+
+def test_every_arm_and_variant_is_a_config_and_every_comparison_names_arms(tmp_path) -> None:
+    from aligning.runs import config_of, num_forwards, tasks
+    from alignment import tuning
+
+    bases = {"starter": "starter", "without attention": "elsewhere"}
+    chosen = tasks(SETTINGS, tmp_path, list(SETTINGS["groups"]), bases=bases)
+    chosen += tuning(SETTINGS, VARIANTS, [], tmp_path, "starter")
+    assert len({task.folder for task in chosen}) == len(chosen)
+    forwards = {task.arm: num_forwards(config_of(task, SETTINGS, tmp_path)) for task in chosen}
+    assert (forwards["plain"], forwards["ce_text"], forwards["all_four"]) == (1, 2, 3)
+    used = {task.seed for task in chosen if task.split == "test"}
+    assert not used & set(SETTINGS["tuning"]["seeds"])
+    for each in SETTINGS["primary"]:
+        assert {each["arm"], each["control"]} <= set(SETTINGS["arms"])
+        for name in (each["arm"], each["control"]):
+            assert sum(task.folder.parent.name == "primary" and task.arm == name for task in chosen) == 10
+
+
+def test_a_base_that_is_not_given_has_no_runs(tmp_path) -> None:
+    from aligning.runs import tasks
+
+    bases = {"starter": "starter", "without attention": None}
+    assert not tasks(SETTINGS, tmp_path, ["other_base"], bases=bases)
+
+
+def test_holm_of_a_worked_example() -> None:
+    from aligning.statistics import holm
+
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_the_value_and_bonferroni_and_keeps_the_order(values) -> None:
+    from aligning.statistics import holm
+
+    adjusted = holm(values)
+    for value, found in zip(values, adjusted, strict=True):
+        assert value <= found + 1e-12
+        assert found <= min(1.0, len(values) * value) + 1e-12
+    order = sorted(range(len(values)), key=values.__getitem__)
+    assert [adjusted[i] for i in order] == sorted(adjusted)
+
+
+def arm(rng, num_seeds: int, num_posts: int, chance: float):
+    count = np.full(num_posts, 2.0)
+    return [(rng.binomial(2, chance, num_posts).astype(float), count) for _ in range(num_seeds)]
+
+
+def test_a_bootstrap_finds_what_is_there_and_nothing_where_nothing_is() -> None:
+    from aligning.statistics import compare
+
+    rng = np.random.default_rng(0)
+    low, high = arm(rng, 10, 400, 0.5), arm(rng, 10, 400, 0.6)
+    mean, first, last, p = compare(high, low, 2000, 0)
+    assert first < 0.1 < last
+    assert mean == pytest.approx(0.1, abs=0.02)
+    assert p <= 0.002
+    assert compare(low, low, 200, 0) == (0.0, 0.0, 0.0, 1.0)
+    # An interval over seeds too is wider than one over posts alone: here seeds differ, and posts do not.
+    differ = [(each[0] + shift, each[1]) for shift, each in zip(np.linspace(-0.4, 0.4, 10), low, strict=True)]
+    _, first, last, p = compare(differ, low, 2000, 0)
+    assert last - first > 0.05
+    assert p > 0.2
+
+
+def test_a_false_alarm_is_as_rare_as_the_p_value_says() -> None:
+    from aligning.statistics import compare
+
+    rng = np.random.default_rng(1)
+    alarms = sum(compare(arm(rng, 8, 60, 0.5), arm(rng, 8, 60, 0.5), 200, 0)[3] < 0.05 for _ in range(200))
+    assert alarms <= 22
+
+
+def test_slices_and_the_best_possible_agree_with_the_bound() -> None:
+    from aligning.statistics import CUE_SLICES, best_possible, masks, recalls, share
+
+    from instruct_mner.starter.bayes import bound
+
+    made = list(itertools.islice(posts(synthesis_of("dev"), 0), 120))
+    slices = masks(made)
+    by_cue = np.array([[sum(map(sum, slices[name]))] for name in CUE_SLICES]).sum()
+    assert by_cue == sum(map(sum, slices["all"])) == sum(len(post.mentions) for post in made)
+    seen = best_possible(made, with_picture=True)
+    for name in ("unrelated picture", "several, colour"):
+        assert share(seen, slices[name]) == pytest.approx(bound(made, only=name).expected)
+    right = [[1] * len(post.mentions) for post in made]
+    found, count = recalls({"right": right[:50]}, slices["ambiguous in text"])
+    assert len(found) == 50
+    assert (found == count).all()
