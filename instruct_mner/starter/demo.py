@@ -143,7 +143,14 @@ def _config(folder: Path) -> FinetuneConfig:
             "answer": {"max_entities": 8},
             "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
             # Small steps, many of them: four types, eight drawings and four words for places are new.
-            "optimizer": {"epochs": 4, "batch_size": 8, "learning_rate": 4e-3, "warmup_steps": 10},
+            "optimizer": {
+                "epochs": 4,
+                "batch_size": 8,
+                "learning_rate": 4e-3,
+                "warmup_steps": 10,
+                "lean": True,
+                "group_by_length": True,
+            },
             "evaluation": {"batch_size": 32},
             "output": folder / "run",
         }
