@@ -49,9 +49,10 @@ class VllmEngine:
         """
         from instruct_mner.asking import tuned_folder
 
-        if tuned_folder(Path(name)) is None:
+        folder = tuned_folder(name)
+        if folder is None:
             return make_plan((), str(name), dtype)
-        return make_plan((f"tuned={name}",), base_model, dtype)
+        return make_plan((f"tuned={folder}",), base_model, dtype)
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
