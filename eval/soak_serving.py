@@ -1,13 +1,13 @@
 """Many clients at once, a tenth of whose requests are broken: every good one right, every broken one a clear 4xx.
 
-    instruct-mner serve NAME=RUN --port 8000 & echo $!
+    instruct-mner serve NAME=RUN --port 8000 --vllm=--num-gpu-blocks-override=256 & echo $!
     python eval/soak_serving.py http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl --seconds 300
 
 A good request is right where it says what the same post said when it was asked alone. The key, if any, is read from
 ``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether
 they are the same processes at the end. The memory is that after ``--warm-up`` seconds of the same requests: until then
-vLLM touches its KV cache for the first time, and fills its caches of pictures and grammars. It is flat where it grows by
-less than ``--growth`` a minute. Prints one JSON object; exit code 1 where anything is wrong.
+vLLM touches its KV cache for the first time (a small one is touched soon), and fills its caches of pictures and
+grammars. It is flat where it grows by less than ``--growth`` a minute. Prints one JSON object; exit code 1 where anything is wrong.
 """
 
 from __future__ import annotations
