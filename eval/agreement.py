@@ -3,12 +3,12 @@
     instruct-mner synth HELD --num 500 --split test --domain held-out --linking winds
     python eval/agreement.py adapters/starter-demo HELD/test.jsonl --output agreement.json
 
-vLLM runs in this process, set up as ``serve`` sets it up; with ``--endpoint URL --name NAME`` a server that runs is asked
-instead. Both sides are asked in the model's own type and in float32. A difference is explained where transformers,
-asked the same in another order of sums (batches of another size, float32), gives several answers of its own, or where the
-two answers part at a token whose probabilities, in float32, lie closer than ``--tie`` in their logarithm: bfloat16 rounds
-them to either side. Prints one JSON object; exit code 1 where F1 differs by more than half a point, or a difference is not
-explained.
+vLLM runs in this process, set up as ``serve`` sets it up; with ``--endpoint URL --name NAME`` a server that runs is
+asked instead. Both sides are asked in the model's own type and in float32. A difference is explained where
+transformers, asked the same in another order of sums (batches of another size, float32), gives several answers of its
+own, or where the two answers part at a token whose probabilities, in float32, lie closer than ``--tie`` in their
+logarithm: bfloat16 rounds them to either side. Prints one JSON object; exit code 1 where F1 differs by more than half
+a point, or a difference is not explained.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ def compare(
     report: dict[str, Any] = {"posts": len(dataset.examples), "F1": {name: round(each, 2) for name, each in f1.items()}}
     for here, there in pairs:
         differ = [
-            number
-            for number, (a, b) in enumerate(zip(sides[here], sides[there], strict=True))
-            if _keys(a) != _keys(b)
+            number for number, (a, b) in enumerate(zip(sides[here], sides[there], strict=True)) if _keys(a) != _keys(b)
         ]
         torn = [n for n in differ if len({str(_keys(sides[name][n])) for name in transformers}) > 1]
         gaps = {n: smallest_gap(adapter, dataset, n) for n in differ if n not in torn}

@@ -5,9 +5,9 @@
     python eval/constrained.py vllm --model FOLDER --num 1000       vLLM in this process
 
 Half of the posts are made to break an answer; one in 200 has 2,000 words, for which the window must be large:
-``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048.
-Answers as lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON
-object; exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
+``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048. Answers as
+lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON object;
+exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from instruct_mner.models.names import locate
 from instruct_mner.prompts import find_prompt, shown_text
 
 _BATCH = 32
-# The share of posts of 2,000 words, which take a hundred times as long, and that of other posts made to break an answer.
+# The share of posts of 2,000 words, which take a hundred times as long, and of others that are made to break an answer.
 _LONG, _ADVERSARIAL = 0.005, 0.5
 _LONG_CHARACTERS = 10_000
 

@@ -9,9 +9,9 @@ The file is tagged once without harm by each way that the cases go. Then:
 - server: ``serve`` is killed while ``tag --endpoint`` asks it; nothing of it may be left; both are started again;
 - ray: a worker of ``tag --engine ray:vllm --workers 2`` is killed.
 
-``cmp`` compares the files byte for byte, scores included. Where it finds a difference, how many posts have other entities,
-and by how much scores differ, is said: vLLM's sums depend on what else is in a batch, and bfloat16 rounds them. Prints
-one JSON object; exit code 1 where a post is missing, comes twice, or has other entities.
+``cmp`` compares the files byte for byte, scores included. Where it finds a difference, how many posts have other
+entities, and by how much scores differ, is said: vLLM's sums depend on what else is in a batch, and bfloat16 rounds
+them. Prints one JSON object; exit code 1 where a post is missing, comes twice, or has other entities.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ class Killing:
         way = ("--model", self._model, "--engine", "ray:vllm", "--workers", "2", _FLAG)
         running = self.tag(output, *way)
         killed_at = self.wait_for(output, 1 / 3, running)
-        workers = [each for each in psutil.Process(running.pid).children(recursive=True) if _name(each).startswith("ray::MapWork")]
+        workers = [
+            each
+            for each in psutil.Process(running.pid).children(recursive=True)
+            if _name(each).startswith("ray::MapWork")
+        ]
         workers[0].kill()
         self.finished(running, output)
         return {"killed after posts": killed_at, "workers": len(workers), **self.compare(plain, output)}
@@ -208,7 +212,9 @@ def main() -> int:
     print(text)
     if chosen.output is not None:
         chosen.output.write_text(text + "\n")
-    return int(not all(report[name]["each once"] and not report[name]["posts with other entities"] for name in chosen.cases))
+    return int(
+        not all(report[name]["each once"] and not report[name]["posts with other entities"] for name in chosen.cases)
+    )
 
 
 if __name__ == "__main__":

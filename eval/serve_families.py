@@ -3,9 +3,9 @@
     python eval/serve_families.py --output families.json       all of them; some minutes
     python eval/serve_families.py qwen3_vl gemma3              these
 
-Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes what is written,
-every answer on posts with pictures is legal, and the entities are those of transformers. Prints one JSON object; exit code
-1 where one fails.
+Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes what is
+written, every answer on posts with pictures is legal, and the entities are those of transformers. Prints one JSON
+object; exit code 1 where one fails.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ A good request is right where it says what the same post said when it was asked 
 ``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether
 they are the same processes at the end. The memory is that after ``--warm-up`` seconds of the same requests: until then
 vLLM touches its KV cache for the first time (a small one is touched soon), and fills its caches of pictures and
-grammars. It is flat where it grows by less than ``--growth`` a minute. Prints one JSON object; exit code 1 where anything is wrong.
+grammars. It is flat where it grows by less than ``--growth`` a minute. Prints one JSON object; exit code 1 where
+anything is wrong.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ of a small model, and gives tokens of the base model, whose number of an adapter
 requests for an adapter the base answers as that. Here each adapter's tokens are multiplied at once, and those of the
 base are left alone. ``cpu_worker.py`` brings it into vLLM's workers.
 
-Source: vLLM 0.32, ``lora/ops/torch_ops/lora_ops.py`` and ``lora/punica_wrapper/punica_cpu.py``; can go when these do so.
+Source: vLLM 0.32, ``lora/ops/torch_ops/lora_ops.py``, ``lora/punica_wrapper/punica_cpu.py``; can go when these do so.
 """
 
 from __future__ import annotations

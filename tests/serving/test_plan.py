@@ -18,7 +18,9 @@ DEMO = Path(__file__).parents[2] / "adapters" / "starter-demo"
 OWN = ("PER", "LOC", "ORG", "MISC")
 
 
-@pytest.mark.parametrize(("named", "model"), [((), "starter"), (("starter",), None), ((f"first={STARTER_FOLDER}",), None)])
+@pytest.mark.parametrize(
+    ("named", "model"), [((), "starter"), (("starter",), None), ((f"first={STARTER_FOLDER}",), None)]
+)
 def test_the_starter_is_served_as_it_was_trained(named: tuple[str, ...], model: str | None) -> None:
     plan = make_plan(named, model)
     assert plan.base == str(STARTER_FOLDER)

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from posts import make_posts
 from rich.console import Console
 
 from instruct_mner import Tagger
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import finetune
-from posts import make_posts
 
 
 def test_an_adapter_names_its_base_and_not_where_it_lay(tmp_path: Path) -> None:
