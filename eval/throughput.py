@@ -89,6 +89,12 @@ def build_256m(folder: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(0)
     model = Idefics3ForConditionalGeneration(config).to(torch.bfloat16)
+    with torch.no_grad():
+        # Neither "none" nor the end at once, which would leave nothing to measure: of four labels'
+        # random logits the largest is above 0.
+        for text in ("none", " none"):
+            model.lm_head.weight[tokenizer(text, add_special_tokens=False)["input_ids"][0]] = 0
+        model.lm_head.weight[end] = 0
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, pad
     sizes = {"size": {"longest_edge": 512}, "max_image_size": {"longest_edge": 512}}
     model.save_pretrained(folder)
@@ -130,6 +136,7 @@ class Sides:
         schema = Endpoint(url, served.name, constraint="schema", concurrency=32, scores=False, timeout_seconds=3600)
         self._endpoint = EndpointEngine(schema, served.processor, key)
         self._url, self._key = url, key
+        self._is_served = bool(key)
 
     def requests(self, chosen: Sequence[Post], spec: AnswerSpec) -> list[Request]:
         """What is asked about posts."""
@@ -137,14 +144,17 @@ class Sides:
 
     def by_name(self) -> dict[str, Side]:
         """All of them."""
-        return {
+        here = {
             "lines: generate of transformers": lambda each: self._generate(self._transformers, each, self._lines),
             "lines: tag --engine vllm": lambda each: self._generate(self.vllm, each, self._lines),
+            "json grammar: tag --engine vllm": lambda each: self._generate(self.vllm, each, self._json),
+        }
+        there = {
             "json schema: chat API as documented": lambda each: self._chat(each, 1),
             "json schema: chat API, 32 threads": lambda each: self._chat(each, 32),
             "json schema: tag --endpoint": lambda each: self._generate(self._endpoint, each, self._json),
-            "json grammar: tag --engine vllm": lambda each: self._generate(self.vllm, each, self._json),
         }
+        return {**here, **(there if self._is_served else {})}
 
     def _generate(self, engine: Engine, chosen: Sequence[Post], spec: AnswerSpec) -> int:
         return sum(self.vllm.count_tokens(each.text) for each in engine.generate(self.requests(chosen, spec)))
@@ -170,18 +180,22 @@ class Sides:
         requests = self.requests(chosen, self._lines)
         prompts = [self.vllm._prompt(request) for request in requests]
         with_it = [self.vllm._sampling(request, 0.0, 0) for request in requests]
-        self.vllm._run(prompts, with_it)  # whatever is cached is now, for both
-        begin = time.perf_counter()
-        outputs = self.vllm._run(prompts, with_it)
-        middle = time.perf_counter()
+        outputs, slow = self._fresh(prompts, with_it)
         without = [self.vllm._sampling(replace(request, grammar=None), 0.0, 0) for request in requests]
         for settings, output in zip(without, outputs, strict=True):
             settings.max_tokens = settings.min_tokens = len(output.outputs[0].token_ids)
-        free = self.vllm._run(prompts, without)
-        end = time.perf_counter()
+        free, quick = self._fresh(prompts, without)
         num_tokens = [sum(len(each.outputs[0].token_ids) for each in found) for found in (outputs, free)]
         assert num_tokens[0] == num_tokens[1]
-        return middle - begin, end - middle, num_tokens[0]
+        return slow, quick, num_tokens[0]
+
+    def _fresh(self, prompts: Sequence[Any], settings: Sequence[Any]) -> tuple[Sequence[Any], float]:
+        """Answers, and the seconds that they took; nothing is found in a cache."""
+        self.vllm._llm.reset_prefix_cache()
+        self.vllm._llm.reset_mm_cache()
+        self.vllm._llm.llm_engine.reset_encoder_cache()
+        begin = time.perf_counter()
+        return self.vllm._run(prompts, settings), time.perf_counter() - begin
 
 
 def measure(chosen: argparse.Namespace, sides: Sides) -> dict[str, Any]:
@@ -212,24 +226,40 @@ def measure(chosen: argparse.Namespace, sides: Sides) -> dict[str, Any]:
         each = [b / a for a, b in zip(seconds[fast], seconds[slow], strict=True)]
         return {"ratio": round(rate[fast] / rate[slow], 2), "of each turn": [round(value, 2) for value in each]}
 
+    chat, threads = "json schema: chat API as documented", "json schema: chat API, 32 threads"
+    pairs = {
+        "tag --engine vllm against generate": ("lines: tag --engine vllm", "lines: generate of transformers"),
+        "tag --endpoint against chat API as documented": ("json schema: tag --endpoint", chat),
+        "tag --endpoint against chat API, 32 threads": ("json schema: tag --endpoint", threads),
+        "tag --engine vllm against chat API as documented": ("json grammar: tag --engine vllm", chat),
+    }
     return {
         "posts a second": {name: round(value, 2) for name, value in rate.items()},
         "tokens a post": {name: round(statistics.mean(each), 1) for name, each in tokens.items()},
-        "tag --engine vllm against generate": times("lines: tag --engine vllm", "lines: generate of transformers"),
-        "tag --endpoint against chat API as documented": times(
-            "json schema: tag --endpoint", "json schema: chat API as documented"
-        ),
-        "tag --endpoint against chat API, 32 threads": times(
-            "json schema: tag --endpoint", "json schema: chat API, 32 threads"
-        ),
-        "tag --engine vllm against chat API as documented": times(
-            "json grammar: tag --engine vllm", "json schema: chat API as documented"
-        ),
+        **{what: times(*pair) for what, pair in pairs.items() if set(pair) <= set(known)},
         "cost of the constraint": {
             "ratio": round(sum(constrained) / sum(free), 3),
             "of each turn": [round(a / b, 3) for a, b in zip(constrained, free, strict=True)],
         },
     }
+
+
+def _serving(plan: Plan, flags: Sequence[str], stack: ExitStack) -> tuple[str, str]:
+    """Starts a plain vLLM server; its address and its key."""
+    port, key = free_port(), secrets.token_urlsafe(16)
+    url = f"http://127.0.0.1:{port}"
+    environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": key}
+    command = vllm_command(server_arguments(plan, extra=flags), "127.0.0.1", port)
+    server = stack.enter_context(VllmProcess(command, url, environment))
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"{url}/health", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    server.wait_until_ready(is_ready, lambda _: None)
+    return url, key
 
 
 def main() -> None:
@@ -241,6 +271,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=32, help="of generate")
     parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, for all of its sides")
+    parser.add_argument("--server", action=argparse.BooleanOptionalAction, default=True, help="the sides that need one")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
     flags = ["--max-model-len=2048", *chosen.vllm]
@@ -249,19 +280,7 @@ def main() -> None:
         if name.startswith("256m"):
             name = str(build_256m(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "256m"))
         plan = VllmEngine.plan(name)
-        port, key = free_port(), secrets.token_urlsafe(16)
-        url = f"http://127.0.0.1:{port}"
-        environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": key}
-        command = vllm_command(server_arguments(plan, extra=flags), "127.0.0.1", port)
-        server = stack.enter_context(VllmProcess(command, url, environment))
-
-        def is_ready() -> bool:
-            try:
-                return httpx.get(f"{url}/health", timeout=5).is_success
-            except httpx.TransportError:
-                return False
-
-        server.wait_until_ready(is_ready, lambda _: None)
+        url, key = _serving(plan, flags, stack) if chosen.server else ("http://127.0.0.1:1", "")
         sides = Sides(name, plan, url, key, flags, chosen.batch_size)
         report = {"model": chosen.model, "posts of a turn": chosen.posts, **measure(chosen, sides)}
     text = json.dumps(report, indent=2)

@@ -72,6 +72,4 @@ def install() -> None:
     from vllm.lora.punica_wrapper import punica_cpu
 
     for module in (lora_ops, punica_cpu):
-        module.bgmv_shrink = _shrink
-        module.bgmv_expand = _expand
-        module.bgmv_expand_slice = _expand_slice
+        vars(module).update(bgmv_shrink=_shrink, bgmv_expand=_expand, bgmv_expand_slice=_expand_slice)
