@@ -38,11 +38,22 @@ def multiply(inputs: Tensor, weights: Tensor, indices: Tensor, output: Tensor, *
     for number in range(max(first, 0), last + 1):
         matrix = weights[number, :width].to(output.dtype).T
         if first == last:
-            target += scale * (inputs @ matrix)
+            target += scale * _product(inputs, matrix)
             return
         rows = (indices == number).nonzero()[:, 0]
         if len(rows):
-            target.index_add_(0, rows, scale * (inputs[rows] @ matrix))
+            target.index_add_(0, rows, scale * _product(inputs[rows], matrix))
+
+
+def _product(inputs: Tensor, matrix: Tensor) -> Tensor:
+    """``inputs @ matrix``, computed on as many rows as the next power of 2.
+
+    oneDNN keeps what it compiles for each shape: with any number of rows, a gigabyte and more in a long run.
+    """
+    from torch.nn.functional import pad
+
+    rows = len(inputs)
+    return (pad(inputs, (0, 0, 0, (1 << (rows - 1).bit_length()) - rows)) @ matrix)[:rows]
 
 
 def _shrink(inputs: Tensor, weights: Tensor, output: Tensor, indices: Tensor, scaling: float = 1.0) -> None:
