@@ -46,7 +46,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
             "model": str(base),
             "data": {"train": str(posts), "dev": str(posts)},
             "lora": {"rank": 32, "alpha": 64, "dropout": 0.0},
-            "optimizer": {"epochs": 60, "batch_size": 6, "learning_rate": 5e-3},
+            "optimizer": {"epochs": 60, "batch_size": 6, "learning_rate": 1e-3},
             "evaluation": {"every_steps": 60},
             "output": str(folder / "run"),
         }
