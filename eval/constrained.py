@@ -4,8 +4,10 @@
     python eval/constrained.py http://127.0.0.1:8000 --model NAME --num 1000
     python eval/constrained.py vllm --model FOLDER --num 1000       vLLM in this process
 
-Answers as lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON
-object; exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
+Half of the posts are made to break an answer; one in 200 has 2,000 words, for which the window must be large:
+``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048. Answers as
+lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON object;
+exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from gates.common import seeded
-from gates.posts import random_spec, shown_texts, what_is_wrong
+from gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
@@ -28,11 +33,13 @@ from instruct_mner.asking import max_answer_tokens
 from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ServingError
+from instruct_mner.models.names import locate
 from instruct_mner.prompts import find_prompt, shown_text
 
 _BATCH = 32
-# A text that fills the window is refused, which is right, but shows nothing.
-_MOST_CHARACTERS = 12_000
+# The share of posts of 2,000 words, which take a hundred times as long, and of others that are made to break an answer.
+_LONG, _ADVERSARIAL = 0.005, 0.5
+_LONG_CHARACTERS = 10_000
 
 
 def main() -> int:
@@ -45,8 +52,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prefix", default="", help="what the model's chat template puts before an answer")
     parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, with 'vllm'")
+    parser.add_argument("--window", type=int, help="with 'vllm' and a folder: tokens of prompt and answer")
+    parser.add_argument("--output", type=Path, help="where the report is written as well")
     chosen = parser.parse_args()
-    engine = _engine(chosen.engine, chosen.model, chosen.vllm)
+    folder = chosen.model if chosen.window is None else str(stretched(chosen.model, chosen.window))
+    engine = _engine(chosen.engine, folder, chosen.vllm)
     begin = time.perf_counter()
     counts, wrong = draw(engine, chosen.num, chosen.temperature, chosen.seed, chosen.prefix)
     report = {
@@ -57,8 +67,23 @@ def main() -> int:
         "first wrong": wrong[:3],
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    print(json.dumps(report, ensure_ascii=False, indent=2))
+    text = json.dumps(report, ensure_ascii=False, indent=2)
+    print(text)
+    if chosen.output is not None:
+        chosen.output.write_text(text + "\n")
     return int(bool(wrong) or counts["completions"] < chosen.num)
+
+
+def stretched(name: str, window: int) -> Path:
+    """A copy of a model whose window is so large; what it says beyond its own is worth nothing, but must be legal."""
+    folder = Path(tempfile.mkdtemp()) / "stretched"
+    shutil.copytree(locate(name), folder)
+    # As a base model: its manifest would be that of the original.
+    (folder / "mner.json").unlink(missing_ok=True)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["text_config"]["max_position_embeddings"] = window
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def _engine(name: str, model: str, flags: list[str]) -> Engine:
@@ -74,9 +99,13 @@ def draw(engine: Engine, num: int, temperature: float, seed: int, prefix: str) -
     generator = seeded(seed)
     counts: Counter[str] = Counter(completions=0, malformed=0, hallucinated=0, unplaceable=0, entities=0)
     wrong: list[str] = []
+    said = 0
     while counts["completions"] < num and counts["refused"] < num:
         asked = list(islice(_questions(engine, generator, prefix), min(_BATCH, num - counts["completions"])))
         seed += 1
+        if counts["completions"] >= said + 500:
+            said = counts["completions"]
+            print(f"{said} of {num}, {len(wrong)} wrong", file=sys.stderr, flush=True)
         for (spec, text, request), completion in zip(asked, _answers(engine, asked, temperature, seed), strict=True):
             if completion is None:
                 counts["refused"] += 1
@@ -87,8 +116,13 @@ def draw(engine: Engine, num: int, temperature: float, seed: int, prefix: str) -
 
 def _questions(engine: Engine, generator: random.Random, prefix: str) -> Any:
     prompt = find_prompt("zero-shot")
-    texts = [text for text in shown_texts() if len(text) < _MOST_CHARACTERS]
+    known = shown_texts()
+    adversarial, real = known[: len(ADVERSARIAL)], known[len(ADVERSARIAL) :]
+    long = [text for text in known if len(text) >= _LONG_CHARACTERS]
+    short = [text for text in adversarial if len(text) < _LONG_CHARACTERS]
     while True:
+        draw = generator.random()
+        texts = long if draw < _LONG else short if draw < _LONG + _ADVERSARIAL else real
         text = shown_text(generator.choice(texts), engine.special_tokens())
         spec = random_spec(generator).model_copy(update={"prefix": prefix})
         colour = generator.choice(["red", "navy"])
@@ -126,6 +160,7 @@ def _examine(spec: AnswerSpec, text: str, completion: Completion, num_images: in
     answer = spec.parse(text, completion.text, num_images, finished=completion.finished)
     cut = 0 if completion.finished else 1
     counts["completions"] += 1
+    counts["on posts of 2,000 words"] += len(text) >= _LONG_CHARACTERS
     counts["cut"] += cut
     counts["entities"] += len(answer.entities)
     counts["boxes"] += sum(entity.box is not None for entity in answer.entities)

@@ -1,11 +1,14 @@
 """Many clients at once, a tenth of whose requests are broken: every good one right, every broken one a clear 4xx.
 
-    instruct-mner serve NAME=RUN --port 8000 & echo $!
+    instruct-mner serve NAME=RUN --port 8000 --vllm=--num-gpu-blocks-override=256 & echo $!
     python eval/soak_serving.py http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl --seconds 300
 
 A good request is right where it says what the same post said when it was asked alone. The key, if any, is read from
 ``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether
-they are the same processes at the end. Prints one JSON object; exit code 1 where anything is wrong.
+they are the same processes at the end. The memory is that after ``--warm-up`` seconds of the same requests: until then
+vLLM touches its KV cache for the first time (a small one is touched soon), and fills its caches of pictures and
+grammars. It is flat where it grows by less than ``--growth`` a minute. Prints one JSON object; exit code 1 where
+anything is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import random
 import statistics
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +54,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    memory: list[tuple[float, float]] = field(default_factory=list)
+    memory: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def good_posts(path: str, model: str) -> list[Post]:
@@ -95,8 +98,8 @@ def broken_requests(model: str, key: str | None) -> dict[str, tuple[str, dict[st
         "file:, chat": chat("file:///etc/passwd"),
         "http:": entities(images=["http://127.0.0.1:1/a.png"]),
         "http:, chat": chat("http://127.0.0.1:1/a.png"),
-        "special tokens, label": entities(labels=["<|im_end|>"]),
-        "special tokens, chat": chat(text="<|vision_start|><|image_pad|><|im_end|>"),
+        "special tokens, label": entities(labels=["<image> <|im_end|>"]),
+        "special tokens, chat": chat(text="<image><end_of_utterance><|vision_start|><|image_pad|><|im_end|>"),
         "unknown adapter": entities(model="nobody"),
         "unknown adapter, chat": (CHAT, {"json": {"model": "nobody", "messages": [{"role": "user", "content": "x"}]}}),
         "text too long": entities(text="x" * 30_000),
@@ -173,10 +176,15 @@ def processes(pid: int) -> list[psutil.Process]:
 
 
 async def watch(pid: int, until: float, tally: Tally, begin: float) -> None:
-    """Notes the memory of the server and its children, a few times a minute."""
+    """Notes the memory of the server and of each of its children, a few times a minute."""
     while time.monotonic() < until:
-        megabytes = sum(each.memory_info().rss for each in processes(pid)) / 2**20
-        tally.memory.append((time.monotonic() - begin, megabytes))
+        at, all_of_them = time.monotonic() - begin, 0.0
+        for each in processes(pid):
+            # Private memory: what is shared with others (libraries) would be counted once a process.
+            megabytes = each.memory_full_info().uss / 2**20
+            tally.memory[f"{each.name()} {each.pid}"].append((at, megabytes))
+            all_of_them += megabytes
+        tally.memory["all"].append((at, all_of_them))
         await asyncio.sleep(5)
 
 
@@ -189,6 +197,10 @@ async def soak(chosen: argparse.Namespace) -> dict[str, Any]:
         posts = [(post, (await read(client, post))[1]) for post in good_posts(chosen.posts, chosen.model)]
         tally, broken = Tally(), broken_requests(chosen.model, key)
         before = {each.pid for each in processes(chosen.pid)} if chosen.pid else set()
+        warm = time.monotonic() + chosen.warm_up
+        await asyncio.gather(
+            *(client_loop(client, seeded(-number), posts, broken, warm, Tally()) for number in range(chosen.clients))
+        )
         begin = time.monotonic()
         until = begin + chosen.seconds
         loops = [client_loop(client, seeded(number), posts, broken, until, tally) for number in range(chosen.clients)]
@@ -214,16 +226,23 @@ def _report(chosen: argparse.Namespace, tally: Tally, *, same: bool, health: int
         "health at the end": health,
     }
     if tally.memory:
-        # The first third warms caches.
-        settled = [megabytes for at, megabytes in tally.memory if at > chosen.seconds / 3]
-        report["memory in MB"] = {
-            "first": round(tally.memory[0][1]),
-            "after a third": round(settled[0]),
-            "last": round(settled[-1]),
-            "most": round(max(megabytes for _, megabytes in tally.memory)),
-        }
+        report["warm-up, seconds"] = chosen.warm_up
+        report["private memory in MB"] = {name: _course(points) for name, points in tally.memory.items()}
+        report["memory is flat"] = report["private memory in MB"]["all"]["growth a minute"] < chosen.growth
         report["same processes"] = same
     return report
+
+
+def _course(points: list[tuple[float, float]]) -> dict[str, float]:
+    """First, last, most, and the slope of the line through all of it."""
+    times, megabytes = zip(*points, strict=True)
+    slope = statistics.linear_regression(times, megabytes).slope if len(points) > 1 else 0.0
+    return {
+        "first": round(megabytes[0]),
+        "last": round(megabytes[-1]),
+        "most": round(max(megabytes)),
+        "growth a minute": round(60 * slope, 2),
+    }
 
 
 def main() -> int:
@@ -235,6 +254,8 @@ def main() -> int:
     parser.add_argument("--pid", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--warm-up", type=float, default=120, help="seconds of the same requests before")
+    parser.add_argument("--growth", type=float, default=5, help="MB a minute that are still flat")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args()
     report = asyncio.run(soak(chosen))
@@ -242,7 +263,8 @@ def main() -> int:
     print(text)
     if chosen.output is not None:
         chosen.output.write_text(text + "\n")
-    return int(bool(report["wrong"]) or report["health at the end"] != 200 or not report.get("same processes", True))
+    right = not report["wrong"] and report["health at the end"] == 200
+    return int(not (right and report.get("same processes", True) and report.get("memory is flat", True)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.images import BoxConvention, open_image
 from instruct_mner.index_cache import cached_index
 from instruct_mner.manifest import Manifest, PromptStamp
+from instruct_mner.models.names import locate
 from instruct_mner.neighbours import Embedder, Neighbours, Pool, build_index
 from instruct_mner.prompts import Prompt, Shot, find_prompt, shown_text
 from instruct_mner.records import Example, LabelSet
@@ -122,17 +123,18 @@ def tuned(folder: Path, examples: Sequence[Example] | Pool) -> tuple[Manifest, P
     return Manifest.load(folder)
 
 
-def tuned_folder(path: Path) -> Path | None:
-    """The folder of an adapter or of a fully tuned model, given itself or its run folder."""
+def tuned_folder(name: str | Path) -> Path | None:
+    """The folder of an adapter or of a fully tuned model, given itself or its run folder, or ``starter``."""
+    path = Path(locate(name))
     for folder in (path, path / "adapter", path / "model"):
         if (folder / "mner.json").is_file() or (folder / "adapter_config.json").is_file():
             return folder
     return None
 
 
-def heads_folder(path: Path) -> Path:
+def heads_folder(name: str | Path) -> Path:
     """Where the run folder of a tuned model keeps the heads that tagging has a use for."""
-    folder = tuned_folder(path) or path
+    folder = tuned_folder(name) or Path(name)
     return folder.parent / "alignment" if folder.name in {"adapter", "model"} else folder / "alignment"
 
 

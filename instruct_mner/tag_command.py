@@ -90,13 +90,14 @@ class Asked:
             MnerError: The model cannot be used.
         """
         self._check()
-        folder = tuned_folder(self.adapter or Path(self.model or ""))
-        if folder is not None:
+        name = self.adapter if self.adapter is not None else self.model
+        if self.endpoint is not None or name is None:
+            # Of a server nothing is loaded, and what it calls its model is no name of ours; without a name it says so.
+            found = self.tagger(examples).manifest
+        elif (folder := tuned_folder(name)) is not None:
             found, _ = tuned(folder, examples)
-        elif self.endpoint is not None or self.model is None:
-            found = self.tagger(examples).manifest  # of a server nothing is loaded; without a name it says so
         else:
-            found, _ = untuned(describe_model(self.model), with_examples=has_examples(examples))
+            found, _ = untuned(describe_model(str(name)), with_examples=has_examples(examples))
         return with_context(found, self.context)
 
     def shown(self) -> tuple[Example, ...] | Pool:
@@ -171,7 +172,7 @@ class Asked:
         """Draws what mentions look at."""
         assert isinstance(tagger.engine, TransformersEngine)
         name = self.adapter if self.adapter is not None else self.model
-        heads = None if name is None else heads_folder(Path(name))
+        heads = None if name is None else heads_folder(name)
         return Looker(tagger, tagger.engine, heads, folder, labels)
 
 

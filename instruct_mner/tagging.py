@@ -29,7 +29,6 @@ from instruct_mner.engines import Completion, Engine, FromText, Request
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
-from instruct_mner.models.names import locate
 from instruct_mner.neighbours import Embedder, Neighbours, Pool
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.reading import Reading, read_prediction
@@ -116,7 +115,7 @@ class Tagger:
         from instruct_mner.engines.transformers import TransformersEngine
         from instruct_mner.models.loading import load_adapter, load_model
 
-        folder = tuned_folder(Path(locate(str(name))))
+        folder = tuned_folder(name)
         if folder is None:
             if base_model is not None:
                 raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
@@ -138,7 +137,7 @@ class Tagger:
         if generated:
             from instruct_mner.engines.generated import GeneratedPictureEngine
 
-            engine = GeneratedPictureEngine(loaded, heads_folder(Path(name)), batch_size)
+            engine = GeneratedPictureEngine(loaded, heads_folder(name), batch_size)
         embedder, manifest = ModelEmbedder(loaded, engine, batch_size), with_context(manifest, context)
         return cls._showing(examples, embedder, engine, manifest, prompt, constrained, generated=generated)
 
@@ -176,7 +175,7 @@ class Tagger:
         if manifest.tuning == "none":
             manifest, prompt = untuned(model.processor, with_examples=has_examples(examples))
         elif has_examples(examples):
-            manifest, prompt = tuned(Path(name), examples)
+            manifest, prompt = tuned(Path(plan.base), examples)
         engine = VllmEngine(plan, flags, exact_scores=exact_scores)
         return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
 

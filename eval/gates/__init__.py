@@ -6,7 +6,7 @@ A gate takes nothing and returns a ``Result``. Where its input is not on this ma
 
 from __future__ import annotations
 
-from gates import answers, commands, fuzz, scoring, starter, training, walks
+from gates import answers, commands, fuzz, scoring, serving, starter, training, walks
 from gates.common import Gate
 
 GATES: dict[str, Gate] = {
@@ -29,5 +29,8 @@ GATES: dict[str, Gate] = {
     "starter-boxes": starter.starter_boxes,
     "starter-size": starter.starter_size,
     "starter-lora": starter.starter_lora,
+    "served-agreement": serving.served_agreement,
+    "calibrated": serving.calibrated,
+    "constrained": serving.constrained,
 }
 """By name, in the order in which they run."""

@@ -15,6 +15,7 @@ def run(
     ] = Path("demo"),
     posts: Annotated[int, typer.Option(min=32, help="Posts to fine-tune on.")] = 1000,
     test_posts: Annotated[int, typer.Option(min=16, help="Posts to score.")] = 120,
+    serve: Annotated[bool, typer.Option(help="Tag through 'serve' as well, where vLLM is installed.")] = True,
 ) -> None:
     """Show the whole way on the starter model: make posts, tag, fine-tune, tag again, score, and a page to look at.
 
@@ -22,4 +23,4 @@ def run(
     """
     from instruct_mner.starter.demo import DemoSize, demo
 
-    demo(output, DemoSize(train=posts, dev=max(16, posts // 25), test=test_posts))
+    demo(output, DemoSize(train=posts, dev=max(16, posts // 25), test=test_posts, served=serve))

@@ -49,9 +49,10 @@ class VllmEngine:
         """
         from instruct_mner.asking import tuned_folder
 
-        if tuned_folder(Path(name)) is None:
+        folder = tuned_folder(name)
+        if folder is None:
             return make_plan((), str(name), dtype)
-        return make_plan((f"tuned={name}",), base_model, dtype)
+        return make_plan((f"tuned={folder}",), base_model, dtype)
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
@@ -169,6 +170,10 @@ def _start(arguments: Sequence[str]) -> LLM:
         raise ConfigError("--engine vllm needs vLLM: pip install 'instruct-mner[serve]'")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.update(vllm_environment())
+    if not has_gpu():
+        # On a CPU the engine's and the worker's own processes cost each a minute of imports, and what they tell each
+        # other takes time from the model.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     from vllm import LLM, EngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 

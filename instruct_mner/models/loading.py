@@ -130,10 +130,11 @@ def describe_model(name: str) -> LoadedModel:
     """
     from transformers import AutoConfig, AutoProcessor
 
+    source = locate(name)
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(source)
         family = find_family(config.model_type)
-        processor = AutoProcessor.from_pretrained(name)
+        processor = AutoProcessor.from_pretrained(source)
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(

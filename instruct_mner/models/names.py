@@ -8,9 +8,9 @@ STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 
 
-def locate(name: str) -> str:
+def locate(name: str | Path) -> str:
     """Where a model is loaded from: the package for ``starter``, else the name itself.
 
-    A folder of this name in the working directory is ``./starter``.
+    A folder of this name in the working directory is ``./starter``, or a ``Path``, which is never a name.
     """
-    return str(STARTER_FOLDER) if name == STARTER else name
+    return str(STARTER_FOLDER) if name == STARTER else str(name)

@@ -23,6 +23,9 @@ _ENVIRONMENT = {
 _CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "4"}
 
 
+# Adapters as vLLM computes them on a CPU are slow, and wrong for the base beside them: see cpu_lora.py.
+_CPU_WORKER = "instruct_mner.serving.cpu_worker.WorkerExtension"
+
 # White space between the parts of JSON is what a model can fill its whole answer with; ours is trained without.
 _STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}
 # A model's own generation_config.json says where a turn ends, which must stay, and how to sample, which requests say:
@@ -59,6 +62,8 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
         rank = max(adapter.rank for adapter in plan.adapters)
         most = next(each for each in RANKS if each >= rank)
         arguments += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(len(plan.adapters))]
+        if not has_gpu():
+            arguments += ["--worker-extension-cls", _CPU_WORKER]
     arguments += ["--limit-mm-per-prompt", _compact({"image": plan.max_images, "video": 0})]
     if plan.pixel_settings:
         arguments += ["--mm-processor-kwargs", _compact(plan.pixel_settings)]

@@ -13,6 +13,7 @@ from instruct_mner.engines.endpoint import adapter_processor
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.names import locate
 from instruct_mner.prompts import Prompt
 from instruct_mner.serving.adapters import adapter_rank
 
@@ -47,7 +48,7 @@ class Plan:
     """All that one vLLM serves: a whole model, and adapters on it.
 
     Attributes:
-        base: Hub name or folder of the whole model.
+        base: Hub name or folder of the whole model, for vLLM.
         revision: Its commit on the hub.
         dtype: Of its weights, as vLLM calls it.
         models: The adapters, and last the whole model itself.
@@ -114,17 +115,17 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
         rank = adapter_rank(folder, whole.whole.processor.family, _config(base, whole.revision))
         adapters.append(Served(name, manifest, prompt, adapter_processor(folder, manifest), folder, rank))
     _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
-    return Plan(base, whole.revision, whole.dtype, (*adapters, whole.whole))
+    return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole))
 
 
 def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
     """Name, folder, manifest and prompt of ``FOLDER`` or ``NAME=FOLDER``."""
     before, separator, after = named.partition("=")
     given = bool(separator) and not Path(named).exists()
-    path = Path(after if given else named)
+    path = after if given else named
     folder = tuned_folder(path)
     if folder is None:
-        why = "holds no adapter" if path.is_dir() else "there is no such folder"
+        why = "holds no adapter" if Path(path).is_dir() else "there is no such folder"
         raise ModelError(f"{path}: {why}; name the run folder that 'finetune' made (a base model: --model)")
     # "adapter" and "model" are what a run folder calls what it holds.
     absolute = folder.resolve()
@@ -157,7 +158,7 @@ def _config(name: str, revision: str | None) -> Any:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(name, revision=revision)
+        return AutoConfig.from_pretrained(locate(name), revision=revision)
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(
@@ -172,16 +173,16 @@ def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None 
     from instruct_mner.models.families import find_family
     from instruct_mner.models.loading import own_dtype
 
-    config = _config(name, revision)
+    config, source = _config(name, revision), locate(name)
     family = find_family(config.model_type)
-    folder = tuned_folder(Path(name))
-    if folder is not None and shown is not None:
+    folder = tuned_folder(name)
+    if folder is not None:
         manifest, prompt = Manifest.load(folder)
         processor = adapter_processor(folder, manifest)
     else:
-        processor = LoadedModel(None, AutoProcessor.from_pretrained(name, revision=revision), family, name, revision)
+        processor = LoadedModel(None, AutoProcessor.from_pretrained(source, revision=revision), family, name, revision)
         manifest, prompt = untuned(processor, with_examples=False)
     # A folder's path is nothing to tell strangers.
     called = shown or (Path(name).resolve().name if Path(name).is_dir() else name)
     chosen = own_dtype(config) if dtype == "auto" else dtype
-    return Plan(name, revision, chosen, (Served(called, manifest, prompt, processor),))
+    return Plan(source, revision, chosen, (Served(called, manifest, prompt, processor),))

@@ -7,6 +7,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,11 +50,15 @@ _WHAT_IT_IS = (
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How many posts are made: to train on, to choose the checkpoint by, and to score."""
+    """How many posts are made: to train on, to choose the checkpoint by, and to score.
+
+    ``served``: whether those to score are tagged through ``serve`` as well, where vLLM is installed.
+    """
 
     train: int = 1000
     dev: int = 40
     test: int = 120
+    served: bool = True
 
     def of(self, split: Split) -> int:
         """The number of one split."""
@@ -90,23 +95,29 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
         console.print(f"made      {written.path}, {size.of(split)} posts", markup=False)
     dataset = load_split(str(folder / "data" / "test.jsonl"))
 
+    from instruct_mner.starter.served import server
     from instruct_mner.tagging import Tagger
     from instruct_mner.training.finetune import finetune
 
     console.print("tagging   with the starter as it is")
     before = _tag_all(Tagger.from_pretrained("starter"), dataset, folder / "predictions" / "before")
     run = finetune(_config(folder), console)
-    console.print("tagging   with the fine-tuned starter")
-    after = _tag_all(Tagger.from_pretrained(run), dataset, folder / "predictions" / "after")
+    with server(run, console) if size.served else nullcontext() as serving:
+        # vLLM starts meanwhile.
+        console.print("tagging   with the fine-tuned starter")
+        after = _tag_all(Tagger.from_pretrained(run), dataset, folder / "predictions" / "after")
+        served = None if serving is None else serving.tag(dataset)
+    if served is not None:
+        _write(served, folder / "predictions" / "served" / "own.jsonl")
 
     made = list(itertools.islice(posts(synthesis_of("test"), 0), size.test))
-    scores = _scores(dataset, made, before, after)
+    scores = _scores(dataset, made, served, before, after)
     page = folder / "index.html"
     write_page(
         page,
         title="instruct-mner demo: a small model learns to look",
         notes=_WHAT_IT_IS,
-        rows=_rows(dataset, before["own"], after["own"]),
+        rows=_rows(dataset, before["own"], after["own"] if served is None else served),
         scores=scores,
         chart=_chart(scores),
     )
@@ -163,13 +174,20 @@ def _tag_all(tagger: Tagger, dataset: Dataset, folder: Path) -> dict[ImageSource
     for source in _SOURCES.values():
         pictures = picture_source(dataset, source)
         found[source] = tuple(tagger.predict(dataset.examples, pictures, labels=HELD_OUT.label_set(definitions=True)))
-        with replacing(folder / f"{source}.jsonl") as file:
-            file.writelines(each.model_dump_json(exclude_none=True) + "\n" for each in found[source])
+        _write(found[source], folder / f"{source}.jsonl")
     return found
 
 
+def _write(predictions: Sequence[Prediction], path: Path) -> None:
+    with replacing(path) as file:
+        file.writelines(each.model_dump_json(exclude_none=True) + "\n" for each in predictions)
+
+
 def _scores(
-    dataset: Dataset, made: Sequence[Post], *predicted: Mapping[ImageSource, Sequence[Prediction]]
+    dataset: Dataset,
+    made: Sequence[Post],
+    served: Sequence[Prediction] | None,
+    *predicted: Mapping[ImageSource, Sequence[Prediction]],
 ) -> PageTable:
     """F1 in percent: a row for each way of asking, a column for each model and one for the best possible."""
     from instruct_mner.scoring import score_spans
@@ -179,6 +197,9 @@ def _scores(
     for name, source in _SOURCES.items():
         scored = [score_spans(dataset.examples, each[source]).micro.score.f1 for each in predicted]
         rows.append((f"span and type, {name}", *(f"{100 * f1:.1f}" for f1 in scored), _percent(best.get(source))))
+    if served is not None:
+        f1 = score_spans(dataset.examples, served).micro.score.f1
+        rows.insert(1, ("the same, served by vLLM", "", f"{100 * f1:.1f}", _percent(best["own"])))
     spans = [score_spans(dataset.examples, each["own"]).span_only.score.f1 for each in predicted]
     rows.append(("span only", *(f"{100 * f1:.1f}" for f1 in spans), "100.0"))
     return PageTable(head=("F1, %", "starter, zero-shot", "fine-tuned", "best possible"), rows=rows)

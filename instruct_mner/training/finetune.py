@@ -130,8 +130,14 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
 
 def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
     """Saves adapter or model with its processor, ``mner.json`` and the prompt template."""
+    if run.config.adapts:
+        # The name, not where it was found: the starter lies elsewhere on the next machine.
+        for lora in trainer.model.peft_config.values():
+            lora.base_model_name_or_path = run.manifest.base_model
+    # Whether embeddings were trained PEFT would ask the hub for, by that name; they never are.
+    further = {"save_embedding_layers": False} if run.config.adapts else {}
     with trainer.without_heads():
-        trainer.model.save_pretrained(folder)
+        trainer.model.save_pretrained(folder, **further)
     run.loaded.processor.save_pretrained(folder)
     # PEFT writes a model card of its own; the run folder's says more.
     (folder / "README.md").unlink(missing_ok=True)

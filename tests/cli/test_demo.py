@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run" / "old").write_text("old")
     (folder / MARKER).write_text("")
     (folder / "notes.txt").write_text("mine")
-    size = ["--posts", "64", "--test-posts", "24"]
+    size = ["--posts", "64", "--test-posts", "24", "--no-serve"]
     command = [sys.executable, "-m", "instruct_mner", "demo", "--output", str(folder), *size]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

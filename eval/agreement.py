@@ -1,0 +1,155 @@
+"""Served adapter against the same adapter in transformers: F1 of both, exact agreement, each difference explained.
+
+    instruct-mner synth HELD --num 500 --split test --domain held-out --linking winds
+    python eval/agreement.py adapters/starter-demo HELD/test.jsonl --output agreement.json
+
+vLLM runs in this process, set up as ``serve`` sets it up; with ``--endpoint URL --name NAME`` a server that runs is
+asked instead. Both sides are asked in the model's own type and in float32. A difference is explained where
+transformers, asked the same in another order of sums (batches of another size, float32), gives several answers of its
+own, or where the two answers part at a token whose probabilities, in float32, lie closer than ``--tie`` in their
+logarithm: bfloat16 rounds them to either side. Prints one JSON object; exit code 1 where F1 differs by more than half
+a point, or a difference is not explained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.data import Dataset, load_split
+from instruct_mner.records import Prediction
+from instruct_mner.scoring import score_spans
+from instruct_mner.tagging import Tagger
+
+Keys = list[tuple[int, int, str]]
+
+
+def _keys(prediction: Prediction) -> Keys:
+    return [(each.start, each.end, each.label) for each in prediction.entities]
+
+
+def by_transformers(adapter: str, dataset: Dataset, dtype: Any, batch_size: int) -> list[Prediction]:
+    """Predictions in this process."""
+    tagger = Tagger.from_pretrained(adapter, dtype=dtype, batch_size=batch_size)
+    return list(tagger.predict(dataset.examples, dataset.picture_paths))
+
+
+def by_vllm(adapter: str, dataset: Dataset, dtype: str) -> list[Prediction]:
+    """Predictions of vLLM in a process of its own: it starts once in each."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out.jsonl"
+        flags = ["--vllm=--max-model-len=2048", *([] if dtype == "auto" else [f"--vllm=--dtype={dtype}"])]
+        command = [sys.executable, "-m", "instruct_mner", "tag", str(dataset.path), "--adapter", adapter]
+        subprocess.run([*command, "--engine", "vllm", "-o", str(output), *flags], check=True)  # noqa: S603
+        return [Prediction.model_validate_json(line) for line in output.open(encoding="utf-8")]
+
+
+def by_server(url: str, name: str, adapter: str, dataset: Dataset) -> list[Prediction]:
+    """Predictions of a server that runs."""
+    tagger = Tagger.connect(url, model=name, adapter=adapter)
+    return list(tagger.predict(dataset.examples, dataset.picture_paths))
+
+
+def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
+    """How close, in float32, the two likeliest legal tokens of an answer come: the difference of their logarithms."""
+    import torch
+
+    from instruct_mner.engines.transformers import TransformersEngine, _Guided
+    from instruct_mner.images import open_image
+
+    gaps: list[float] = []
+
+    class Watching(_Guided):
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            masked = super().__call__(input_ids, scores)
+            best = torch.topk(masked.float(), 2, dim=-1).values[0]
+            gaps.append(float(best[0] - best[1]))
+            return masked
+
+    tagger = _float32(adapter)
+    example = dataset.examples[number]
+    question = tagger.question(example, tuple(map(open_image, dataset.picture_paths(example))), tagger.answer_spec())
+    engine = tagger.engine
+    assert isinstance(engine, TransformersEngine)
+    import instruct_mner.engines.transformers as module
+
+    own, module._Guided = module._Guided, Watching  # type: ignore[misc]
+    try:
+        engine.generate([question.request])
+    finally:
+        module._Guided = own  # type: ignore[misc]
+    return min(gaps)
+
+
+_FLOAT32: dict[str, Tagger] = {}
+
+
+def _float32(adapter: str) -> Tagger:
+    if adapter not in _FLOAT32:
+        _FLOAT32[adapter] = Tagger.from_pretrained(adapter, dtype="float32")
+    return _FLOAT32[adapter]
+
+
+def compare(
+    dataset: Dataset, adapter: str, sides: dict[str, list[Prediction]], pairs: Sequence[tuple[str, str]], tie: float
+) -> dict[str, Any]:
+    """F1 of each side, and how the sides of each pair agree."""
+    f1 = {name: 100 * score_spans(dataset.examples, each).micro.score.f1 for name, each in sides.items()}
+    transformers = [name for name in sides if name.startswith("transformers")]
+    report: dict[str, Any] = {"posts": len(dataset.examples), "F1": {name: round(each, 2) for name, each in f1.items()}}
+    for here, there in pairs:
+        differ = [
+            number for number, (a, b) in enumerate(zip(sides[here], sides[there], strict=True)) if _keys(a) != _keys(b)
+        ]
+        torn = [n for n in differ if len({str(_keys(sides[name][n])) for name in transformers}) > 1]
+        gaps = {n: smallest_gap(adapter, dataset, n) for n in differ if n not in torn}
+        report[f"{there} against {here}"] = {
+            "difference of F1": round(f1[there] - f1[here], 2),
+            "posts that agree exactly": len(dataset.examples) - len(differ),
+            "differ; transformers differs from itself there": len(torn),
+            f"differ; two tokens closer than {tie}": sum(gap < tie for gap in gaps.values()),
+            "differ; not explained": [dataset.examples[n].id for n, gap in gaps.items() if gap >= tie],
+            "gaps": [round(gap, 4) for gap in gaps.values()],
+        }
+    return report
+
+
+def main() -> int:
+    """Prints the report; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("adapter")
+    parser.add_argument("posts", help="DATA with gold")
+    parser.add_argument("--endpoint", help="a server in the adapter's own type, beside vLLM in this process")
+    parser.add_argument("--name", help="the adapter's name there")
+    parser.add_argument("--tie", type=float, default=0.1)
+    parser.add_argument("--output", type=Path)
+    chosen = parser.parse_args()
+    dataset = load_split(chosen.posts)
+    sides = {
+        "transformers": by_transformers(chosen.adapter, dataset, "auto", 32),
+        "transformers, one by one": by_transformers(chosen.adapter, dataset, "auto", 1),
+        "transformers, float32": by_transformers(chosen.adapter, dataset, "float32", 32),
+        "vllm": by_vllm(chosen.adapter, dataset, "auto"),
+        "vllm, float32": by_vllm(chosen.adapter, dataset, "float32"),
+    }
+    pairs = [("transformers", "vllm"), ("transformers, float32", "vllm, float32")]
+    if chosen.endpoint:
+        sides["endpoint"] = by_server(chosen.endpoint, chosen.name, chosen.adapter, dataset)
+        pairs.append(("transformers", "endpoint"))
+    report = compare(dataset, chosen.adapter, sides, pairs, chosen.tie)
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    print(text)
+    if chosen.output is not None:
+        chosen.output.write_text(text + "\n")
+    exact = report["vllm, float32 against transformers, float32"]
+    return int(abs(exact["difference of F1"]) > 0.5 or bool(exact["differ; not explained"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

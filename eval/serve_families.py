@@ -1,0 +1,141 @@
+"""Every supported family under vLLM: tiny random model, adapter trained on it, pictures, grammar.
+
+    python eval/serve_families.py --output families.json       all of them; some minutes
+    python eval/serve_families.py qwen3_vl gemma3              these
+
+Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes what is
+written, every answer on posts with pictures is legal, and the entities are those of transformers. Prints one JSON
+object; exit code 1 where one fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from gates.common import import_test
+
+from instruct_mner.data import load_split
+from instruct_mner.models.families import FAMILIES
+
+_SECONDS = 1200
+
+
+def serve_one(family: str, folder: Path) -> dict[str, Any]:
+    """Builds, trains, tags with both engines, and compares."""
+    from rich.console import Console
+
+    from instruct_mner.engines.vllm import VllmEngine
+    from instruct_mner.models.tiny import build_tiny
+    from instruct_mner.tagging import Tagger
+    from instruct_mner.training.config import FinetuneConfig
+    from instruct_mner.training.finetune import finetune
+
+    posts = import_test("posts").make_posts(folder / "posts")
+    dataset = load_split(str(posts))
+    # vLLM's attention on the CPU takes heads of 32 and more.
+    base = build_tiny(family, folder / "base", texts=[posts.read_text("utf-8")] * 4, width=128)
+    config = FinetuneConfig.model_validate(
+        {
+            "model": str(base),
+            "data": {"train": str(posts), "dev": str(posts)},
+            "lora": {"rank": 32, "alpha": 64, "dropout": 0.0},
+            "optimizer": {"epochs": 60, "batch_size": 6, "learning_rate": 1e-3},
+            "evaluation": {"every_steps": 60},
+            "output": str(folder / "run"),
+        }
+    )
+    run = finetune(config, Console(quiet=True))
+    here = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
+    tagger = Tagger.with_vllm(run, flags=("--max-model-len=2048", "--enforce-eager"))
+    there = list(tagger.predict(dataset.examples, dataset.picture_paths))
+    engine = tagger.engine
+    assert isinstance(engine, VllmEngine)
+    equal = sum(
+        [(e.start, e.end, e.label) for e in a.entities] == [(e.start, e.end, e.label) for e in b.entities]
+        for a, b in zip(here, there, strict=True)
+    )
+    changed = _change_by_adapter(engine, tagger, dataset)
+    rejected = [each.rejected for each in there]
+    report = {
+        "posts": len(there),
+        "with pictures": sum(bool(example.images) for example in dataset.examples),
+        "entities": sum(len(each.entities) for each in there),
+        "malformed": sum(each.malformed for each in rejected),
+        "hallucinated": sum(each.hallucinated for each in rejected),
+        "posts with the entities of transformers": equal,
+        "largest change of a log-probability by the adapter": round(changed, 3),
+    }
+    report["passed"] = not report["hallucinated"] and equal == len(there) and changed > 0.02
+    return report
+
+
+def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
+    """How far the adapter moves the log-probability of the first token of an answer, at most."""
+    from instruct_mner.images import open_image
+
+    spec = tagger.answer_spec()
+    changes = []
+    for example in dataset.examples:
+        images = tuple(map(open_image, dataset.picture_paths(example)))
+        request = tagger.question(example, images, spec).request
+        settings = engine._sampling(request, 0.0, 0)
+        settings.structured_outputs, settings.max_tokens, settings.logprobs = None, 1, 5
+        prompt = engine._prompt(request)
+        adapted, plain = (
+            engine._llm.generate([prompt], [settings], use_tqdm=False, lora_request=lora)[0].outputs[0].logprobs[0]
+            for lora in (engine._adapter, None)
+        )
+        changes += [abs(adapted[token].logprob - plain[token].logprob) for token in adapted.keys() & plain.keys()]
+        changes += [float("inf")] if not adapted.keys() & plain.keys() else []
+    return max(changes)
+
+
+def _in_a_process(family: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, __file__, family, "--one", str(result)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            return {"passed": False, "error": f"more than {_SECONDS} seconds"}
+        if not result.exists():
+            return {"passed": False, "error": done.stderr[-600:]}
+        return dict(json.loads(result.read_text("utf-8")))
+
+
+def main() -> int:
+    """Prints the report; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", metavar="FAMILY")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path)
+    chosen = parser.parse_args()
+    if chosen.one is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                report = serve_one(chosen.families[0], Path(folder))
+            except Exception as error:
+                traceback.print_exc()
+                report = {"passed": False, "error": f"{type(error).__name__}: {str(error)[-600:]}"}
+        chosen.one.write_text(json.dumps(report))
+        return 0
+    found = {}
+    for family in chosen.families or FAMILIES:
+        found[family] = _in_a_process(family)
+        print(family, json.dumps(found[family]), file=sys.stderr, flush=True)
+    text = json.dumps(found, indent=2)
+    print(text)
+    if chosen.output is not None:
+        chosen.output.write_text(text + "\n")
+    return int(not all(each["passed"] for each in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The demo's posts through ``instruct-mner serve``: the adapter that was just tuned, as a product would ask it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from instruct_mner.data import Dataset
+from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.errors import ServingError
+from instruct_mner.records import Prediction
+from instruct_mner.serving.process import VllmProcess, free_port
+from instruct_mner.serving.serve import KEY_VARIABLE
+from instruct_mner.starter.domains import HELD_OUT
+from instruct_mner.tagging import Tagger
+
+_NAME = "demo"
+
+
+class Server:
+    """``serve`` in a process of its own, which starts while something else is done.
+
+    Args:
+        run: The run folder of the adapter.
+        process: What runs it.
+        console: Where it says how it goes.
+    """
+
+    def __init__(self, run: Path, process: VllmProcess, console: Console) -> None:
+        self._run, self._process, self._console = run, process, console
+
+    def tag(self, dataset: Dataset) -> tuple[Prediction, ...] | None:
+        """Tags posts with their pictures, once it is ready; ``None`` where it does not start, which is said."""
+        import httpx
+
+        def is_ready() -> bool:
+            with suppress(httpx.TransportError):
+                return httpx.get(f"{self._process.url}/health", timeout=5).status_code == 200
+            return False
+
+        with self._console.status("waiting for vLLM") as status:
+            try:
+                self._process.wait_until_ready(is_ready, lambda _: status.update("waiting for vLLM"))
+            except ServingError as error:
+                self._console.print(f"served    not: {error}", markup=False)
+                return None
+        endpoint = Endpoint(self._process.url, _NAME, concurrency=16)
+        tagger = Tagger.connect(endpoint, adapter=self._run)
+        labels = HELD_OUT.label_set(definitions=True)
+        return tuple(tagger.predict(dataset.examples, dataset.picture_paths, labels=labels))
+
+
+@contextmanager
+def server(run: Path, console: Console) -> Iterator[Server | None]:
+    """Starts ``serve`` on an adapter, and ends it; ``None`` where vLLM is not installed, which is said."""
+    if find_spec("vllm") is None:
+        console.print("served    not: vLLM is not installed ('make setup' brings it); tagged in this process alone")
+        yield None
+        return
+    port = free_port()
+    command = [sys.executable, "-m", "instruct_mner", "serve", f"{_NAME}={run}", "--port", str(port)]
+    # The posts are few: a small cache is enough. Nobody else is to ask it, so that it needs no key.
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
+    environment.pop(KEY_VARIABLE, None)
+    console.print(f"serving   {run.name}, the adapter, with vLLM: instruct-mner serve {run}", markup=False)
+    with VllmProcess(command, f"http://127.0.0.1:{port}", environment) as process:
+        yield Server(run, process, console)

@@ -1,0 +1,58 @@
+"""The name ``starter``, and adapters on it, mean the model of the package wherever a model is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.asking import tuned_folder
+from instruct_mner.engines.vllm import VllmEngine
+from instruct_mner.models.loading import describe_model
+from instruct_mner.models.names import STARTER_FOLDER
+from instruct_mner.serving.command import engine_arguments
+from instruct_mner.serving.plan import make_plan
+from instruct_mner.tag_command import Asked
+
+DEMO = Path(__file__).parents[2] / "adapters" / "starter-demo"
+OWN = ("PER", "LOC", "ORG", "MISC")
+
+
+@pytest.mark.parametrize(
+    ("named", "model"), [((), "starter"), (("starter",), None), ((f"first={STARTER_FOLDER}",), None)]
+)
+def test_the_starter_is_served_as_it_was_trained(named: tuple[str, ...], model: str | None) -> None:
+    plan = make_plan(named, model)
+    assert plan.base == str(STARTER_FOLDER)
+    assert plan.whole.name == ("first" if named and "=" in named[0] else "starter")
+    assert plan.whole.manifest.answer.labels.names == OWN
+    assert plan.whole.manifest.answer.format == "lines"
+
+
+@pytest.mark.parametrize("named", [str(DEMO), f"demo={DEMO}"])
+def test_an_adapter_on_the_starter(named: str) -> None:
+    plan = make_plan((named,))
+    assert [model.name for model in plan.models] == ["demo" if "=" in named else "starter-demo", "starter"]
+    arguments = engine_arguments(plan)
+    assert arguments[arguments.index("--model") + 1] == str(STARTER_FOLDER)
+    assert plan.adapters[0].rank == 16
+
+
+@pytest.mark.parametrize("name", ["starter", DEMO])
+def test_vllm_in_this_process(name: str | Path) -> None:
+    plan = VllmEngine.plan(name)
+    assert plan.base == str(STARTER_FOLDER)
+    assert len(plan.adapters) == (name != "starter")
+
+
+def test_without_weights() -> None:
+    assert describe_model("starter").name == "starter"
+    assert Asked("starter", None).manifest(()).answer.labels.names == OWN
+
+
+def test_a_path_is_a_folder_and_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starter").mkdir()
+    assert tuned_folder("starter") == STARTER_FOLDER
+    assert tuned_folder("./starter") is None
+    assert tuned_folder(Path("starter")) is None
