@@ -81,7 +81,7 @@ def calibrate(
     quiet_libraries()
     local = asked.of_one_process()
     tagger = local.tagger(())
-    tagger.manifest = tagger.manifest.model_copy(update={"calibration": None})
+    tagger.forget_calibration()
     judged = _judge(tagger, fitted_on)
     temperature = fit_temperature(judged)
     shown = judged if held_out is None else _judge(tagger, measured_on)

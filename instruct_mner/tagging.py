@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
+from instruct_mner.asker import Asker
 from instruct_mner.asking import (
     Question,
     check_examples,
@@ -16,7 +17,6 @@ from instruct_mner.asking import (
     find_neighbours,
     has_examples,
     heads_folder,
-    max_answer_tokens,
     shots,
     tuned,
     tuned_folder,
@@ -25,14 +25,14 @@ from instruct_mner.asking import (
     zero_shot,
 )
 from instruct_mner.embedding import ModelEmbedder, WordEmbedder
-from instruct_mner.engines import Completion, Engine, FromText, Request
+from instruct_mner.engines import Completion, Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.manifest import Manifest
 from instruct_mner.neighbours import Embedder, Neighbours, Pool
-from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
+from instruct_mner.prompts import Message, Prompt, Shot
 from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.records import Context, Example, LabelSet, Prediction
+from instruct_mner.records import Example, LabelSet, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,11 +71,7 @@ class Tagger:
         neighbours: Neighbours | None = None,
         generated: bool = False,
     ) -> None:
-        self.manifest = manifest
-        self._engine = engine
-        self._generated = generated
-        self._prompt = prompt
-        self._constrained = constrained
+        self._asker = Asker(engine, manifest, prompt, constrained, generated)
         self._examples = tuple(examples)
         self._neighbours = neighbours
 
@@ -245,7 +241,16 @@ class Tagger:
     @property
     def engine(self) -> Engine:
         """What answers."""
-        return self._engine
+        return self._asker.engine
+
+    @property
+    def manifest(self) -> Manifest:
+        """How to ask and how to read."""
+        return self._asker.manifest
+
+    def forget_calibration(self) -> None:
+        """From now on scores are those of the model, not what ``calibrate`` made of them."""
+        self._asker = replace(self._asker, manifest=self.manifest.model_copy(update={"calibration": None}))
 
     @property
     def labels(self) -> LabelSet | None:
@@ -294,17 +299,25 @@ class Tagger:
         spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
-            posts = [(example, () if self._generated else self._opened(picture_paths(example))) for example in window]
+            posts = [
+                (example, () if self._asker.generated else self._opened(picture_paths(example))) for example in window
+            ]
             yield from (prediction.above(threshold) for prediction in self._predict_batch(posts, spec))
 
     def conversation(
         self, example: Example, num_images: int, labels: Labels | None = None
     ) -> tuple[list[Message], int | None]:
         """What is asked about a post, and where in its last part the text begins."""
-        special_tokens = self._engine.special_tokens()
-        text, spec = shown_text(example.text, special_tokens), self.answer_spec(labels)
-        messages = self._messages(example, text, num_images, spec, shots(self._examples, spec, special_tokens))
-        return messages, self._prompt.text_begins(text, num_images, self._context(example))
+        spec = self.answer_spec(labels)
+        return self._asker.conversation(
+            example, num_images, spec, shots(self._examples, spec, self.engine.special_tokens())
+        )
+
+    def question(
+        self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
+    ) -> Question:
+        """What the engine is asked on one post: see :meth:`Asker.question`."""
+        return self._asker.question(example, images, spec, examples)
 
     def _opened(self, paths: Sequence[Path]) -> tuple[Image, ...]:
         return tuple(map(open_image, paths[: self.manifest.max_images]))
@@ -330,7 +343,7 @@ class Tagger:
         spec = self.manifest.answer.with_labels(chosen)
         if self._neighbours is not None:
             check_examples(self._neighbours.pool.dataset.examples, spec)
-        return checked_labels(spec, self._engine.special_tokens())
+        return checked_labels(spec, self.engine.special_tokens())
 
     def _predict_batch(self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._shown_examples(posts, spec)
@@ -338,76 +351,23 @@ class Tagger:
             self.question(example, images, spec, shown)
             for (example, images), shown in zip(posts, examples, strict=True)
         ]
-        answers = self._engine.generate([questions[number].request for number in order])
+        answers = self.engine.generate([questions[number].request for number in order])
         completions = dict(zip(order, answers, strict=True))
         return [self.read(question, completions[number]) for number, question in enumerate(questions)]
 
-    def question(
-        self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
-    ) -> Question:
-        """What the engine is asked on one post.
-
-        Args:
-            example: The post.
-            images: Its pictures, at most ``manifest.max_images``.
-            spec: Of :meth:`answer_spec`.
-            examples: Posts with their answers, before this one.
-        """
-        text = shown_text(example.text, self._engine.special_tokens())
-        own = spec.for_pictures([self._engine.resized(each.size) for each in images])
-        request = self._request(self._messages(example, text, len(images), spec, examples), text, images, own)
-        if self._generated:
-            request = replace(request, from_text=self._from_text(example, text, spec, examples))
-        return Question(example, images, text, own, request)
-
     def read(self, question: Question, completion: Completion) -> Prediction:
         """The prediction that an answer to a question makes."""
-        reading = Reading(question.text, completion, question.spec, self.manifest, self._engine.resized)
+        reading = Reading(question.text, completion, question.spec, self.manifest, self.engine.resized)
         return read_prediction(question.example, question.images, reading)
 
     def _shown_examples(
         self, posts: Sequence[tuple[Example, tuple[Image, ...]]], spec: AnswerSpec
     ) -> tuple[list[tuple[Shot, ...]], list[int]]:
         """The examples of each post, and the order in which posts are asked: those of like examples together."""
-        special_tokens = self._engine.special_tokens()
+        special_tokens = self.engine.special_tokens()
         if self._neighbours is None:
             return [shots(self._examples, spec, special_tokens)] * len(posts), list(range(len(posts)))
         pool = self._neighbours.pool.dataset.examples
         chosen = self._neighbours.choose(posts)
         shown = [shots([pool[place] for place in each], spec, special_tokens) for each in chosen]
         return shown, self._neighbours.order(chosen)
-
-    def _context(self, example: Example) -> Context | None:
-        """What is said of the pictures; to a picture that is generated from the text nothing is added."""
-        if not self.manifest.context or self._generated:
-            return None
-        return shown_context(example.context, self._engine.special_tokens())
-
-    def _messages(
-        self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
-    ) -> list[Message]:
-        """What training showed: the spec is that of all posts, not of this one's pictures."""
-        return self._prompt.messages(
-            spec,
-            text,
-            num_images,
-            several_pictures=self.manifest.max_images > 1,
-            examples=examples,
-            context=self._context(example),
-        )
-
-    def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
-        """The same question with a place for a picture."""
-        begin = self._prompt.text_begins(text, 0)
-        if begin is None:
-            raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")
-        return FromText(self._messages(example, text, 1, spec, examples), begin, begin + len(text))
-
-    def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
-        return Request(
-            messages=messages,
-            images=images,
-            grammar=spec.grammar(text, len(images)) if self._constrained else None,
-            max_tokens=max_answer_tokens(spec, text, self._engine.count_tokens),
-            schema=spec.json_schema(len(images)) if self._constrained and spec.format == "json" else None,
-        )

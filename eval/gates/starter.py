@@ -54,7 +54,7 @@ def starter_bayes() -> Result:
 
 def starter_lookup() -> Result:
     """Questions by colour, place and letters about pictures of two objects or more."""
-    engine = _tagger()._engine
+    engine = _tagger().engine
     asked: dict[str, list[tuple[Any, str]]] = defaultdict(list)
     for post in itertools.islice(posts(Synthesis(split="test"), 0), NUM_POSTS):
         if len(post.objects) < 2:
@@ -213,7 +213,7 @@ def _tagger(grounded: bool = False) -> Tagger:
 
     answer = tagger.manifest.answer.model_copy(update={"grounded": True})
     manifest = tagger.manifest.model_copy(update={"answer": answer})
-    return Tagger(tagger._engine, manifest, find_prompt("tag-grounded"))
+    return Tagger(tagger.engine, manifest, find_prompt("tag-grounded"))
 
 
 def _tag(tagger: Tagger, dataset: Dataset, source: ImageSource, labels: LabelSet | None = None) -> list[Prediction]:
