@@ -169,19 +169,21 @@ def starter_lora() -> Result:
         for seed in _SEEDS:
             config = _config(folder).model_copy(update={"seed": seed, "output": folder / f"run-{seed}"})
             tagger = Tagger.from_pretrained(finetune(config, Console(quiet=True)), batch_size=_BATCH)
-            for source in ("own", "none", "shuffled"):
-                found = _tag(tagger, dataset, source)  # type: ignore[arg-type]
+            # Without pictures and with others', the first seed alone: each tagging of 2,000 posts takes minutes.
+            sources: tuple[ImageSource, ...] = ("own",) if seed else ("own", "none", "shuffled")
+            for source in sources:
+                found = _tag(tagger, dataset, source)
                 after[source].append(score_spans(dataset.examples, found).micro.score.f1)
     best = bound(made).expected
-    gain = mean(after["own"]) - before
+    gained = mean(after["own"])
+    gain = gained - before
     value = {
         "zero-shot F1, %": round(100 * before, 2),
-        "after, mean ± standard deviation of 3 seeds, %": {
-            source: f"{100 * mean(scores):.2f} ± {100 * stdev(scores):.2f}" for source, scores in after.items()
-        },
+        "after, mean ± standard deviation of 3 seeds, %": f"{100 * gained:.2f} ± {100 * stdev(after['own']):.2f}",
+        "of the first seed, %": {source: round(100 * scores[0], 2) for source, scores in after.items()},
         "gain": round(100 * gain, 2),
         "best possible, %": round(100 * best, 2),
-        "share of best": round(mean(after["own"]) / best, 3),
+        "share of best": round(gained / best, 3),
     }
     return Result(value=value, bound="at least +20 F1", passed=gain >= 0.20)
 
