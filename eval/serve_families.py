@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -43,7 +42,6 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     dataset = load_split(str(posts))
     # vLLM's attention on the CPU takes heads of 32 and more.
     base = build_tiny(family, folder / "base", texts=[posts.read_text("utf-8")] * 4, width=128)
-    _name_as_hub(base / "model.safetensors")
     config = FinetuneConfig.model_validate(
         {
             "model": str(base),
@@ -80,20 +78,6 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     }
     report["passed"] = not report["hallucinated"] and equal == len(there) and changed > 0.02
     return report
-
-
-def _name_as_hub(weights: Path) -> None:
-    """Names a SigLIP tower's weights as the models on the hub do.
-
-    transformers 5.19 saves them without ``vision_model.``, as vLLM 0.32 cannot read them.
-    """
-    from safetensors.torch import load_file, save_file
-
-    short = re.compile(r"vision_tower\.(?=embeddings\.|encoder\.layers\.|post_layernorm\.)")
-    tensors = load_file(weights)
-    if any(short.search(name) and "layer_norm1" in name for name in tensors):
-        renamed = {short.sub("vision_tower.vision_model.", name): tensor for name, tensor in tensors.items()}
-        save_file(renamed, weights, {"format": "pt"})
 
 
 def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
