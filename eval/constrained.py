@@ -53,12 +53,15 @@ def main() -> int:
     parser.add_argument("--prefix", default="", help="what the model's chat template puts before an answer")
     parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, with 'vllm'")
     parser.add_argument("--window", type=int, help="with 'vllm' and a folder: tokens of prompt and answer")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no more are drawn")
+    parser.add_argument("--batch", type=int, default=_BATCH, help="posts that are asked at once")
+    parser.add_argument("--long", type=float, default=_LONG, help="share of posts of 2,000 words")
     parser.add_argument("--output", type=Path, help="where the report is written as well")
     chosen = parser.parse_args()
     folder = chosen.model if chosen.window is None else str(stretched(chosen.model, chosen.window))
     engine = _engine(chosen.engine, folder, chosen.vllm)
     begin = time.perf_counter()
-    counts, wrong = draw(engine, chosen.num, chosen.temperature, chosen.seed, chosen.prefix)
+    counts, wrong = draw(engine, chosen)
     report = {
         "model": chosen.model,
         "temperature": chosen.temperature,
@@ -94,19 +97,21 @@ def _engine(name: str, model: str, flags: list[str]) -> Engine:
     return EndpointEngine(Endpoint(name, model, concurrency=_BATCH))
 
 
-def draw(engine: Engine, num: int, temperature: float, seed: int, prefix: str) -> tuple[Counter[str], list[str]]:
+def draw(engine: Engine, chosen: argparse.Namespace) -> tuple[Counter[str], list[str]]:
     """So many completions, each on a post and a way to ask drawn anew; counts, and what is wrong."""
-    generator = seeded(seed)
+    num, seed = chosen.num, chosen.seed
+    questions = _questions(engine, seeded(seed), chosen.prefix, chosen.long)
     counts: Counter[str] = Counter(completions=0, malformed=0, hallucinated=0, unplaceable=0, entities=0)
     wrong: list[str] = []
-    said = 0
-    while counts["completions"] < num and counts["refused"] < num:
-        asked = list(islice(_questions(engine, generator, prefix), min(_BATCH, num - counts["completions"])))
+    said, until = 0, time.monotonic() + chosen.seconds
+    while counts["completions"] < num and counts["refused"] < num and time.monotonic() < until:
+        asked = list(islice(questions, min(chosen.batch, num - counts["completions"])))
         seed += 1
         if counts["completions"] >= said + 500:
             said = counts["completions"]
             print(f"{said} of {num}, {len(wrong)} wrong", file=sys.stderr, flush=True)
-        for (spec, text, request), completion in zip(asked, _answers(engine, asked, temperature, seed), strict=True):
+        answers = _answers(engine, asked, chosen.temperature, seed)
+        for (spec, text, request), completion in zip(asked, answers, strict=True):
             if completion is None:
                 counts["refused"] += 1
             elif reason := _examine(spec, text, completion, len(request.images), counts):
@@ -114,7 +119,7 @@ def draw(engine: Engine, num: int, temperature: float, seed: int, prefix: str) -
     return counts, wrong
 
 
-def _questions(engine: Engine, generator: random.Random, prefix: str) -> Any:
+def _questions(engine: Engine, generator: random.Random, prefix: str, share_long: float) -> Any:
     prompt = find_prompt("zero-shot")
     known = shown_texts()
     adversarial, real = known[: len(ADVERSARIAL)], known[len(ADVERSARIAL) :]
@@ -122,7 +127,7 @@ def _questions(engine: Engine, generator: random.Random, prefix: str) -> Any:
     short = [text for text in adversarial if len(text) < _LONG_CHARACTERS]
     while True:
         draw = generator.random()
-        texts = long if draw < _LONG else short if draw < _LONG + _ADVERSARIAL else real
+        texts = long if draw < share_long else short if draw < share_long + _ADVERSARIAL else real
         text = shown_text(generator.choice(texts), engine.special_tokens())
         spec = random_spec(generator).model_copy(update={"prefix": prefix})
         colour = generator.choice(["red", "navy"])

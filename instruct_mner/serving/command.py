@@ -31,6 +31,10 @@ _STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}
 # A model's own generation_config.json says where a turn ends, which must stay, and how to sample, which requests say:
 # a penalty of repetitions would change what greedy means.
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+# transformers ties the output layer to the embeddings where the whole model's config says so; vLLM's Idefics3 and
+# SmolVLM ask the config of its text, and leave the layer as the memory was where that says no.
+# Source: vLLM 0.32, Idefics3ForConditionalGeneration.__init__.
+_TIED = '{"text_config":{"tie_word_embeddings":true}}'
 
 
 def server_arguments(plan: Plan, *, remote_domains: Sequence[str] = (), extra: Sequence[str] = ()) -> list[str]:
@@ -58,6 +62,8 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
     arguments = ["--model", plan.base, "--dtype", plan.dtype]
     if plan.revision is not None:
         arguments += ["--revision", plan.revision]
+    if plan.tied:
+        arguments += ["--hf-overrides", _TIED]
     if plan.adapters:
         rank = max(adapter.rank for adapter in plan.adapters)
         most = next(each for each in RANKS if each >= rank)

@@ -52,12 +52,14 @@ class Plan:
         revision: Its commit on the hub.
         dtype: Of its weights, as vLLM calls it.
         models: The adapters, and last the whole model itself.
+        tied: Whether its output layer is that of its embeddings, though the config of its text says no.
     """
 
     base: str
     revision: str | None
     dtype: str
     models: tuple[Served, ...]
+    tied: bool = False
 
     @property
     def adapters(self) -> tuple[Served, ...]:
@@ -115,7 +117,7 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
         rank = adapter_rank(folder, whole.whole.processor.family, _config(base, whole.revision))
         adapters.append(Served(name, manifest, prompt, adapter_processor(folder, manifest), folder, rank))
     _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
-    return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole))
+    return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole), whole.tied)
 
 
 def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
@@ -185,4 +187,10 @@ def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None 
     # A folder's path is nothing to tell strangers.
     called = shown or (Path(name).resolve().name if Path(name).is_dir() else name)
     chosen = own_dtype(config) if dtype == "auto" else dtype
-    return Plan(source, revision, chosen, (Served(called, manifest, prompt, processor),))
+    whole = Served(called, manifest, prompt, processor)
+    return Plan(source, revision, chosen, (whole,), _is_tied(config))
+
+
+def _is_tied(config: Any) -> bool:
+    text = config.get_text_config()
+    return bool(getattr(config, "tie_word_embeddings", False)) and getattr(text, "tie_word_embeddings", None) is False

@@ -53,6 +53,7 @@ def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
     assert json.loads(after("--structured-outputs-config")[0])["backend"] == "guidance"
     assert after("--allowed-media-domains") == ["nowhere.invalid"]
     assert "--enable-prefix-caching" in flags
+    assert "--hf-overrides" not in flags
     assert flags[-1] == "--max-model-len=99"
 
 
@@ -60,6 +61,8 @@ def test_a_base_model_and_domains(tiny_models) -> None:
     output = invoke("--model", tiny_models("idefics3"), "--print-command", "--allow-remote-pictures", "a.example")
     assert "--allowed-media-domains a.example" in output
     assert "--enable-lora" not in output
+    # Without it vLLM would leave the output layer of a tied Idefics3 as the memory was.
+    assert """--hf-overrides '{"text_config":{"tie_word_embeddings":true}}'""" in output
 
 
 @pytest.mark.parametrize(

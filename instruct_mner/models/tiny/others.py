@@ -23,6 +23,8 @@ GEMMA_VOCABULARY = Vocabulary(
         "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
     ),
     named={"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"},
+    # Gemma's own has runs of line breaks as tokens too; vLLM 0.32 (gemma3_mm.py) asks for these four by name.
+    added=("\n", "\n\n", "\n\n\n", "\n\n\n\n"),
 )  # fmt: skip
 
 _CHATML = (

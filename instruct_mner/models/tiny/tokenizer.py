@@ -19,12 +19,14 @@ class Vocabulary:
         end_of_turn: The one that ends an answer.
         chat_template: In Jinja, as the family's models ship it.
         named: Special tokens that the processor finds by attribute, such as ``image_token``.
+        added: Tokens that are none of the special ones, and are whole wherever they stand.
     """
 
     special_tokens: tuple[str, ...]
     end_of_turn: str
     chat_template: str
     named: dict[str, str] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
 
 
 def train_tokenizer(
@@ -39,7 +41,7 @@ def train_tokenizer(
         digits: Whether each digit is a token of its own.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    from transformers import AddedToken, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     split = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
@@ -52,7 +54,7 @@ def train_tokenizer(
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    made = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=words.end_of_turn,
         pad_token=words.special_tokens[0],
@@ -60,3 +62,5 @@ def train_tokenizer(
         extra_special_tokens=words.named,
         clean_up_tokenization_spaces=False,
     )
+    made.add_tokens([AddedToken(text, normalized=False) for text in words.added])
+    return made
