@@ -35,6 +35,9 @@ HOPS = {
     "link": Hop(3, (2, 3)),
     # From the token before a type, to the affix and the words that point to a type.
     "read": Hop(4, (0, 1)),
+    # From each token of a box, to these words and to the object.
+    "follow": Hop(3, (2, 3)),
+    "point": Hop(4, (2, 3)),
     # From a definition, to the label that it defines; early, while a token is still most of what stands at its place.
     "define": Hop(1, (2, 3)),
     # From the token before a type, to the definition.

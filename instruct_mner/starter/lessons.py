@@ -186,8 +186,13 @@ class Teacher:
             if asked.definitions is not None:
                 exercise.targets.append(Target("name", before, (asked.definitions[link.mention.type],)))
             exercise.decisive.append((len(exercise.ids), f"renamed: {tag}" if asked.renamed else tag))
-            line = f"{name}: {text[link.mention.start : link.mention.end]}{boxes[number] if boxes else ''}"
-            exercise.add(self.encode(line if number else " " + line), learned=True)
+            line = ("" if number else " ") + f"{name}: {text[link.mention.start : link.mention.end]}"
+            exercise.add(self.encode(line), learned=True)
+            if boxes is not None:
+                box = self.encode(boxes[number])
+                where = range(exercise.position - 1, exercise.position + len(box) - 1)
+                exercise.targets += _pointing(where, cue, [first_image + token for token in link.look_at if token >= 0])
+                exercise.add(box, learned=True)
         if not links:
             exercise.add(self.encode(" none"), learned=True)
         exercise.add(self.end, learned=True)
@@ -198,3 +203,10 @@ class Teacher:
     def pick(self, which: str, domain: Domain) -> int:
         """A post of a domain: ``any``, with ``several`` objects, with ``lettered`` ones, or with any ``shown``."""
         return self.rng.choice(self._pools[which, domain.name])
+
+
+def _pointing(where: Sequence[int], cue: int, look_at: Sequence[int]) -> list[Target]:
+    """From each token before one of a box, to the words that link the name to its object, and to the object."""
+    if not look_at:
+        return []
+    return [Target(hop, at, tuple(keys)) for at in where for hop, keys in (("follow", (cue,)), ("point", look_at))]

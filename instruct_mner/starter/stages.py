@@ -54,8 +54,21 @@ _FIRST = (
          "define": 0.01, "questions": 0.06, "describe": 0.02},
         gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
     ),
+    Stage(
+        "mastering", 3000, 6e-4,
+        {"tag": 0.4, "text": 0.08, "linked": 0.07, "grounded": 0.1, "retag": 0.12, "retext": 0.02, "relinked": 0.05,
+         "define": 0.02, "questions": 0.12, "describe": 0.02},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
+    ),
 )  # fmt: skip
 
 # At level 1 there are three label sets instead of one, and more to see.
-_LONGER = {"seeing": 12_000, "looking": 1_000, "naming": 4_000, "polishing": 2_500, "finishing": 2_500}
+_LONGER = {
+    "seeing": 12_000,
+    "looking": 1_000,
+    "naming": 4_000,
+    "polishing": 2_500,
+    "finishing": 2_500,
+    "mastering": 4_000,
+}
 STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}
