@@ -39,6 +39,7 @@ class Family:
         grid_inputs: What the model is told of pictures of so many rows and columns of image tokens.
         splits_pictures: Whether the projector's output is a tuple of pictures rather than one tensor.
         num_deepstack: Decoder layers, beside the first, that pictures enter, by the model's config.
+        hub_names: What names of weights hold as transformers saves them, and as the checkpoints on the hub have it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Family:
     grid_inputs: Callable[[Any, int, int, int], dict[str, Tensor]] = grids.no_grid_inputs
     splits_pictures: bool = False
     num_deepstack: Callable[[Any], int] = grids.no_deepstack
+    hub_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lora_pattern(self) -> str:
@@ -59,6 +61,8 @@ class Family:
 
 
 _LLAVA_VISION = ("model.vision_tower", "model.multi_modal_projector")
+# transformers 5.19 leaves out a part of the names of a SigLIP tower when it saves one.
+_SIGLIP_NAMES = {"vision_tower.": "vision_tower.vision_model."}
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -114,6 +118,7 @@ FAMILIES: dict[str, Family] = {
             vision_paths=_LLAVA_VISION,
             token_boxes=grids.gemma_boxes,
             pixel_settings=pixels.fixed,
+            hub_names=_SIGLIP_NAMES,
         ),
         Family(  # InternVL3-*-hf
             name="internvl",
@@ -129,6 +134,7 @@ FAMILIES: dict[str, Family] = {
             token_boxes=grids.llava_onevision_boxes,
             splits_pictures=True,
             pixel_settings=pixels.fixed,
+            hub_names=_SIGLIP_NAMES,
         ),
     )
 }

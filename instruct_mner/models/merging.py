@@ -8,6 +8,7 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import check_place
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import load_adapter, load_model
+from instruct_mner.models.saving import save_whole
 
 
 def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None) -> Path:
@@ -41,7 +42,7 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
     merged = load_adapter(base, folder).model.merge_and_unload(safe_merge=True)
     # Written beside its place and moved there whole: a folder that exists is a model.
     unfinished = output.with_name(f"{output.name}.partial")
-    merged.save_pretrained(unfinished)
+    save_whole(merged, unfinished, base.family)
     base.processor.save_pretrained(unfinished)
     manifest.model_copy(update={"tuning": "full"}).save(unfinished, prompt)
     unfinished.rename(output)

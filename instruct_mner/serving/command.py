@@ -18,9 +18,18 @@ _ENVIRONMENT = {
     # An allowed domain may not send vLLM elsewhere.
     "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
     "VLLM_NO_USAGE_STATS": "1",
+    # Longer than the gateway keeps a connection that it does not use, or a request that is on its way is lost.
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "90",
 }
-# Without it vLLM asks for nearly all memory of the machine, and does not start where anything else runs.
-_CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "4"}
+_CPU_ENVIRONMENT = {
+    # Without it vLLM asks for nearly all memory of the machine, and does not start where anything else runs.
+    "VLLM_CPU_KVCACHE_SPACE": "4",
+    # oneDNN compiles a product for every number of rows, and would keep 1,024 of them: hundreds of megabytes.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
+    # What threads of one arena give back, those of another cannot use.
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
 # Adapters as vLLM computes them on a CPU are slow, and wrong for the base beside them: see cpu_lora.py.

@@ -196,7 +196,7 @@ def _gateway(
     client = httpx.AsyncClient(
         base_url=vllm.url,
         headers={"authorization": f"Bearer {private_key}"},
-        timeout=httpx.Timeout(600, connect=5),
+        timeout=httpx.Timeout(600, connect=30),
         limits=httpx.Limits(max_connections=None),
     )
     names = [model.name for model in plan.models]

@@ -15,6 +15,7 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 from instruct_mner.alignment.heads import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
 from instruct_mner.models.loading import lora_config
+from instruct_mner.models.saving import restore_names
 from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
@@ -138,6 +139,8 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
     further = {"save_embedding_layers": False} if run.config.adapts else {}
     with trainer.without_heads():
         trainer.model.save_pretrained(folder, **further)
+    if not run.config.adapts:
+        restore_names(folder, run.loaded.family)
     run.loaded.processor.save_pretrained(folder)
     # PEFT writes a model card of its own; the run folder's says more.
     (folder / "README.md").unlink(missing_ok=True)

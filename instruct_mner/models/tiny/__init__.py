@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.models.families import find_family
+from instruct_mner.models.saving import save_whole
 from instruct_mner.models.tiny import idefics, others, qwen
 from instruct_mner.models.tiny.tokenizer import Vocabulary, train_tokenizer
 
@@ -58,6 +60,6 @@ def build_tiny(
     model, processor = build(tokenizer, width, layers)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
+    save_whole(model, folder, find_family(family))
     processor.save_pretrained(folder)
     return folder
