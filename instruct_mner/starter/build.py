@@ -27,10 +27,11 @@ from instruct_mner.starter.heads import place_naming
 from instruct_mner.starter.learning import BATCH, Student, decoder_optimizer, rate, schedule
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.masters import MasterAdamW
+from instruct_mner.starter.onward import take_decoder, take_everything
 from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.scene import SIZES, draw_scene
 from instruct_mner.starter.seeing import Readers, Sights, Words, batches, image_states, pixels, seeing_loss, unit_words
-from instruct_mner.starter.stages import STAGES, Stage
+from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 from instruct_mner.starter.synthesis import Synthesis
 from instruct_mner.starter.words import Split
 
@@ -40,13 +41,20 @@ _LOG_EVERY = 100
 
 
 def build(
-    folder: Path, *, level: int = 0, stages: Sequence[Stage] | None = None, seed: int = 0, device: str = "cpu"
+    folder: Path,
+    *,
+    level: int = 0,
+    start: Path | None = None,
+    stages: Sequence[Stage] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Path:
     """Builds the starter, or goes on with a build.
 
     Args:
         folder: Where stages and curves go.
         level: Of the posts that it is taught on.
+        start: A build of level 0, from which one of level 1 goes on.
         stages: What is taught; those of the level unless given.
         seed: Of weights, posts and exercises.
         device: Where it is computed.
@@ -58,11 +66,14 @@ def build(
         ModelError: A stage does not reach its gates.
     """
     previous: Path | None = None
-    for number, stage in enumerate(stages or STAGES[level]):
+    for number, stage in enumerate(stages or (STAGES[level] if start is None else ONWARD)):
         done = folder / stage.name
         if not (done / "gates.json").is_file():
             _say(f"{stage.name}: {stage.steps} steps")
             model, processor = _load(previous, level, seed, device)
+            if start is not None and stage.takes is not None:
+                take = take_everything if previous is None else take_decoder
+                take(model, start / stage.takes)
             if stage.place_naming:
                 place_naming(model.model.text_model)
             learn = _learn_to_see if not stage.lessons else _learn
@@ -225,10 +236,14 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--level", type=int, default=0, choices=list(STAGES))
+    parser.add_argument("--start", type=Path, help="a finished build of level 0, from which one of level 1 goes on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
-    _say(f"done: {build(given.out, level=given.level, seed=given.seed, device=given.device)}")
+    if given.start is not None and given.level == 0:
+        parser.error("--start is for --level 1")
+    last = build(given.out, level=given.level, start=given.start, seed=given.seed, device=given.device)
+    _say(f"done: {last}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ class Stage:
         gates: Least value of what is measured at its end.
         place_naming: Whether the heads that lead from a definition to its label are set anew before it: those of the
             start fade while other things are learned.
+        takes: The stage of a build of level 0 whose weights are taken first, where one of level 1 goes on from it: all
+            of them by the first stage, the decoder's by others.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Stage:
     lessons: Mapping[str, float] = field(default_factory=dict)
     gates: Mapping[str, float] = field(default_factory=dict)
     place_naming: bool = False
+    takes: str | None = None
 
 
 _FIRST = (
@@ -72,3 +75,21 @@ _LONGER = {
     "mastering": 4_000,
 }
 STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}
+
+# The build of level 1 that goes on from one of level 0.
+_LOOKED_UP = {"question colour": 0.95, "question place": 0.95, "question letters": 0.9}
+ONWARD = (
+    Stage("seeing", 5000, 1.2e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95}, takes="seeing"),
+    Stage(
+        "moving", 2000, 7e-4,
+        {"tag": 0.36, "text": 0.1, "linked": 0.13, "grounded": 0.06, "retag": 0.1, "retext": 0.02, "relinked": 0.05,
+         "define": 0.04, "questions": 0.12, "describe": 0.02},
+        gates=_LOOKED_UP, takes="mastering",
+    ),
+    Stage(
+        "mastering", 3000, 6e-4,
+        {"tag": 0.4, "text": 0.08, "linked": 0.07, "grounded": 0.12, "retag": 0.12, "retext": 0.02, "relinked": 0.05,
+         "define": 0.02, "questions": 0.1, "describe": 0.02},
+        gates=_LOOKED_UP,
+    ),
+)  # fmt: skip

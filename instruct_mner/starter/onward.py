@@ -1,0 +1,55 @@
+"""What a starter of level 1 takes over from one of level 0: it has to learn what is new, not all anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.starter.architecture import PATCH_SIZE
+from instruct_mner.starter.scene import GRIDS, SIZES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_POSITIONS = "model.vision_model.embeddings.position_embedding.weight"
+_DECODER = "model.text_model."
+_PATCHES_PER_CELL = SIZES[0] // GRIDS[0] // PATCH_SIZE
+
+
+def take_everything(model: Any, folder: Path) -> None:
+    """Takes all weights of a model of level 0; positions of patches are spread over the larger picture."""
+    tensors = _weights(folder)
+    tensors[_POSITIONS] = spread(tensors[_POSITIONS])
+    model.load_state_dict(tensors, strict=False)
+
+
+def take_decoder(model: Any, folder: Path) -> None:
+    """Takes the decoder of a model of level 0, and leaves the eyes."""
+    tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_DECODER)}
+    model.load_state_dict(tensors, strict=False)
+
+
+def spread(positions: Tensor) -> Tensor:
+    """What each patch of three by three cells is told of its place, from two by two cells of the same size.
+
+    Cells at a border are told what those at the same border were, cells between two the mean of both.
+
+    Args:
+        positions: ``(64, width)``, row by row.
+
+    Returns:
+        ``(144, width)``.
+    """
+    import torch
+
+    size, grid = _PATCHES_PER_CELL, GRIDS[0]
+    cells = positions.reshape(grid, size, grid, size, -1)
+    rows = torch.stack([cells[0], cells.mean(0), cells[1]])
+    wide = torch.stack([rows[:, :, 0], rows.mean(2), rows[:, :, 1]], dim=2)
+    return wide.reshape(-1, positions.shape[-1])
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
