@@ -40,6 +40,7 @@ class Family:
         splits_pictures: Whether the projector's output is a tuple of pictures rather than one tensor.
         num_deepstack: Decoder layers, beside the first, that pictures enter, by the model's config.
         hub_names: What names of weights hold as transformers saves them, and as the checkpoints on the hub have it.
+        takes_adapters: Whether vLLM 0.32 can serve adapters on its models; merged ones it can.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Family:
     splits_pictures: bool = False
     num_deepstack: Callable[[Any], int] = grids.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
+    takes_adapters: bool = True
 
     @property
     def lora_pattern(self) -> str:
@@ -135,6 +137,7 @@ FAMILIES: dict[str, Family] = {
             splits_pictures=True,
             pixel_settings=pixels.fixed,
             hub_names=_SIGLIP_NAMES,
+            takes_adapters=False,
         ),
     )
 }

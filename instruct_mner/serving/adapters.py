@@ -34,6 +34,11 @@ def adapter_rank(folder: Path, family: Family, config: Any) -> int:
     Raises:
         ModelError: It cannot be read, is of a kind that vLLM refuses, or fits another base.
     """
+    if not family.takes_adapters:
+        raise ModelError(
+            f"vLLM cannot serve adapters on {family.name}: 'instruct-mner merge {folder} MODEL' makes a whole model "
+            "of it, which it can serve"
+        )
     settings = _settings(folder)
     problems = _refused(settings)
     text = config.get_text_config()

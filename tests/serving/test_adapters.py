@@ -67,3 +67,8 @@ def test_a_broken_adapter(tmp_path: Path, name: str, content: bytes | None) -> N
         path.write_bytes(content)
     with pytest.raises(MnerError, match=name):
         adapter_rank(tmp_path, FAMILY, CONFIG)
+
+
+def test_a_family_whose_adapters_vllm_does_not_take(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"adapters on llava_onevision: 'instruct-mner merge .* makes a whole model"):
+        adapter_rank(write(tmp_path), FAMILIES["llava_onevision"], CONFIG)  # type: ignore[arg-type]
