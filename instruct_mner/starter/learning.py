@@ -12,6 +12,8 @@ from instruct_mner.starter.heads import HOPS
 from instruct_mner.starter.masters import MasterAdamW
 
 BATCH = 32
+# Weight of the losses that say where to look.
+ATTENTION = 0.25
 # Tokens that say a type count so many times as much as others.
 _DECISIVE = 3.0
 _FLOOR = 1e-4
@@ -28,7 +30,9 @@ class Student:
         attention: Weight of the attention losses.
     """
 
-    def __init__(self, model: Any, image_states: Any, image_token: int, padding: int, attention: float = 0.25) -> None:
+    def __init__(
+        self, model: Any, image_states: Any, image_token: int, padding: int, attention: float = ATTENTION
+    ) -> None:
         self.decoder = model.model.text_model
         self._head = model.lm_head
         self._image_states = image_states
@@ -60,6 +64,8 @@ class Student:
         loss = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         loss = (loss * weights[:, 1:][asked]).sum() / weights[:, 1:][asked].sum()
         self._note(batch, asked, logits.argmax(-1) == answers, float(loss.detach()))
+        if not self._attention:
+            return loss
         return loss + self._attention * self._attention_loss(batch, attentions, prefix_attentions)
 
     def _forward(self, batch: Sequence[Exercise], ids: Any) -> tuple[Any, Any, Any]:
@@ -67,7 +73,7 @@ class Student:
         import torch
         from transformers import DynamicCache
 
-        supervised = any(each.targets for each in batch)
+        supervised = self._attention > 0 and any(each.targets for each in batch)
         cache = prefix_attentions = None
         if batch[0].prefix:
             cache = DynamicCache(config=self.decoder.config)

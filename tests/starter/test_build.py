@@ -10,7 +10,7 @@ import pytest
 from instruct_mner.errors import ModelError
 from instruct_mner.models.names import STARTER_FOLDER, locate
 from instruct_mner.starter import build as building
-from instruct_mner.starter import curriculum
+from instruct_mner.starter import curriculum, measuring
 from instruct_mner.starter.build import build
 from instruct_mner.starter.stages import STAGES, Stage
 from instruct_mner.tagging import Tagger
@@ -25,10 +25,10 @@ _STAGES = (
 @pytest.mark.slow
 def test_a_build_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "NUM_POSTS", 60)
-    monkeypatch.setattr(building, "_NUM_DEV", 40)
+    monkeypatch.setattr(measuring, "NUM_DEV", 40)
     monkeypatch.setattr(building, "_LOG_EVERY", 1)
     monkeypatch.setattr(curriculum, "AT_ONCE", 1)
-    monkeypatch.setattr(building, "BATCH", 4)
+    monkeypatch.setattr(measuring, "BATCH", 4)
     monkeypatch.setattr(curriculum, "BATCH", 4)
     build(tmp_path, stages=_STAGES[:2])
     seen = (tmp_path / "seeing" / "model.safetensors").read_bytes()
