@@ -87,21 +87,38 @@ def build_256m(folder: Path) -> Path:
         },
         scale_factor=4, image_token_id=image, pad_token_id=pad, tie_word_embeddings=False,
     )  # fmt: skip
+    sizes = {"size": {"longest_edge": 512}, "max_image_size": {"longest_edge": 512}}
+    images = Idefics3ImageProcessor(**sizes, do_image_splitting=False)
+    processor = Idefics3Processor(images, tokenizer, image_seq_len=64, chat_template=VOCABULARY.chat_template)
     torch.manual_seed(0)
     model = Idefics3ForConditionalGeneration(config).to(torch.bfloat16)
     with torch.no_grad():
-        # Neither "none" nor the end at once, which would leave nothing to measure: of four labels'
-        # random logits the largest is above 0.
-        for text in ("none", " none"):
-            model.lm_head.weight[tokenizer(text, add_special_tokens=False)["input_ids"][0]] = 0
-        model.lm_head.weight[end] = 0
+        # Neither "none", "[]" nor the end at once, which would leave nothing to measure: all tokens that these begin
+        # with lie opposite to what an answer's beginning leads to.
+        states = [state for begun in ("", " ", " [", "[") for state in _first_states(model, processor, begun)]
+        away = -sum(states) / len(states) * model.lm_head.weight[start].norm()
+        for token, number in tokenizer.get_vocab().items():
+            text = tokenizer.convert_tokens_to_string([token])
+            if number == end or (text and any(each.startswith(text) for each in (" none", "none", " []", "[]", "]"))):
+                model.lm_head.weight[number] = away if text not in (" ", "[", " [") else 0
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, pad
-    sizes = {"size": {"longest_edge": 512}, "max_image_size": {"longest_edge": 512}}
     model.save_pretrained(folder)
-    Idefics3Processor(
-        Idefics3ImageProcessor(**sizes), tokenizer, image_seq_len=64, chat_template=VOCABULARY.chat_template
-    ).save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
+
+
+def _first_states(model: Any, processor: Any, begun: str) -> list[Any]:
+    """Last states of prompts with a picture and without, after so much of an answer."""
+    found = []
+    for example, images in made_posts(2, pictures=True):
+        for shown in ((), images):
+            content = [*({"type": "image"} for _ in shown), {"type": "text", "text": f"\nPost: {example.text}"}]
+            messages = [{"role": "user", "content": content}]
+            text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + begun
+            inputs = processor(text=[text], images=[list(shown)] if shown else None, return_tensors="pt")
+            state = model.model(**inputs.to(model.dtype)).last_hidden_state[0, -1]
+            found.append(state / state.norm())
+    return found
 
 
 def made_posts(num: int, *, pictures: bool) -> list[Post]:
