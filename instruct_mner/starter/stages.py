@@ -63,6 +63,12 @@ _FIRST = (
          "define": 0.02, "questions": 0.12, "describe": 0.02},
         gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.95, "none told": 0.85},
     ),
+    Stage(
+        "settling", 900, 3e-4,
+        {"tag": 0.42, "text": 0.07, "linked": 0.1, "grounded": 0.1, "retag": 0.1, "retext": 0.01, "relinked": 0.05,
+         "define": 0.01, "questions": 0.13, "describe": 0.01},
+        gates={"question colour": 0.95, "question place": 0.95, "question letters": 0.96, "none told": 0.85},
+    ),
 )  # fmt: skip
 
 # At level 1 there are three label sets instead of one, and more to see.
@@ -73,6 +79,7 @@ _LONGER = {
     "polishing": 2_500,
     "finishing": 2_500,
     "mastering": 4_000,
+    "settling": 1_200,
 }
 STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}
 
@@ -84,7 +91,7 @@ ONWARD = (
         "moving", 2000, 7e-4,
         {"tag": 0.36, "text": 0.1, "linked": 0.13, "grounded": 0.06, "retag": 0.1, "retext": 0.02, "relinked": 0.05,
          "define": 0.04, "questions": 0.12, "describe": 0.02},
-        gates=_LOOKED_UP, takes="mastering",
+        gates=_LOOKED_UP, takes="settling",
     ),
     Stage(
         "mastering", 3000, 6e-4,
