@@ -64,9 +64,10 @@ def read_prediction(example: Example, images: Sequence[Image], reading: Reading)
 
 
 def confidence(entity: AnswerEntity, completion: Completion) -> float:
-    """``exp`` of the mean log-probability of the tokens that wrote an entity's label and mention.
+    """How probable it was that an entity's label and mention were written: the product over their tokens.
 
-    Where the engine says no probabilities there is none, and the score is 1, the record's default.
+    The tokens of a constrained answer have the probabilities that the grammar leaves them. Where the engine says no
+    probabilities there is none, and the score is 1, the record's default.
     """
     if not completion.tokens:
         return 1.0
@@ -75,7 +76,7 @@ def confidence(entity: AnswerEntity, completion: Completion) -> float:
         for token in completion.tokens
         if any(token.start < end and token.end > start for start, end in entity.written)
     ]
-    return min(1.0, math.exp(sum(logprobs) / len(logprobs))) if logprobs else 0.0
+    return min(1.0, math.exp(sum(logprobs))) if logprobs else 0.0
 
 
 def _score(entity: AnswerEntity, reading: Reading) -> float:

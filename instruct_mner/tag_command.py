@@ -55,7 +55,6 @@ class Asked:
     choose: Choose = "first"
     engine: str = "transformers"
     vllm: tuple[str, ...] = ()
-    exact_scores: bool = False
     generated: bool = False
 
     @property
@@ -117,8 +116,8 @@ class Asked:
             raise ModelError(
                 f"--adapter {self.adapter}: {why}; name the run folder that 'finetune' made (a base: --model)"
             )
-        if self.engine != "vllm" and (self.vllm or self.exact_scores):
-            raise ConfigError("--vllm and --exact-scores are for --engine vllm")
+        if self.engine != "vllm" and self.vllm:
+            raise ConfigError("--vllm is for --engine vllm")
 
     def tagger(self, examples: Sequence[Example] | Pool) -> Tagger:
         """Loads the model, or connects to the server.
@@ -153,7 +152,6 @@ class Asked:
                 name,
                 base_model=self.model if self.adapter is not None else None,
                 flags=self.vllm,
-                exact_scores=self.exact_scores,
                 constrained=self.constrained,
                 examples=examples,
                 context=self.context,
@@ -250,7 +248,7 @@ def tag(
         threshold=asked.threshold,
         endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
         examples=_stamp(examples),
-        engine=(local.engine, asked.exact_scores),
+        engine=local.engine,
     )
     report(write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW), posts.num_posts, console)
     console.print(f"wrote {output}")

@@ -144,7 +144,6 @@ class Tagger:
         *,
         base_model: str | None = None,
         flags: Sequence[str] = (),
-        exact_scores: bool = False,
         constrained: bool = True,
         examples: Sequence[Example] | Pool = (),
         context: bool | None = None,
@@ -155,7 +154,6 @@ class Tagger:
             name: As for :meth:`from_pretrained`.
             base_model: Where the adapter's base lies now, if not where ``mner.json`` says.
             flags: Flags of vLLM itself, as ``--max-model-len=4096``.
-            exact_scores: Whether each answer is read a second time for the log-probabilities that transformers gives.
             constrained: Whether only legal answers may be given; leave it on.
             examples: Annotated posts that a base model is shown: these, or of a pool those nearest in their words.
             context: Whether captions, tags and OCR of the pictures are shown; by default as in the tuning.
@@ -172,7 +170,7 @@ class Tagger:
             manifest, prompt = untuned(model.processor, with_examples=has_examples(examples))
         elif has_examples(examples):
             manifest, prompt = tuned(Path(plan.base), examples)
-        engine = VllmEngine(plan, flags, exact_scores=exact_scores)
+        engine = VllmEngine(plan, flags)
         return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
 
     @classmethod

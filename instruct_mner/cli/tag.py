@@ -105,9 +105,6 @@ def run(
     vllm: Annotated[
         list[str] | None, typer.Option("--vllm", help="A flag of vLLM's, as --vllm=--max-model-len=4096; repeatable.")
     ] = None,
-    exact_scores: Annotated[
-        bool, typer.Option("--exact-scores", help="vllm: read each answer twice, for the scores of transformers.")
-    ] = False,
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
     from instruct_mner.errors import ConfigError
@@ -121,7 +118,7 @@ def run(
     source = Source(input_, text, image, images, missing_image.value, image_source.value)
     asked = Asked(
         model, adapter, endpoint, constraint.value, concurrency, scores, examples, num_examples, context,
-        batch_size, constrained, threshold, choose, engine, tuple(vllm or ()), exact_scores,
+        batch_size, constrained, threshold, choose, engine, tuple(vllm or ()),
         image_source is ImageSource.generated,
     )  # fmt: skip
     tag(source, asked, output=output, labels=labels, workers=workers, attention=attention)

@@ -152,7 +152,10 @@ class TransformersEngine:
 
 
 class _Guided:
-    """A logits processor that notes log-probabilities as they are, then forbids what the grammar forbids."""
+    """A logits processor that forbids what the grammar forbids, and notes log-probabilities of what is left.
+
+    These are what vLLM gives too; what forbidden tokens would have had says nothing of an answer that cannot hold them.
+    """
 
     def __init__(self, guide: Any, grammars: Sequence[str | None], end_tokens: list[int]) -> None:
         from llguidance import LLMatcher
@@ -171,10 +174,10 @@ class _Guided:
 
         if self._before is not None:
             self._note(input_ids)
+        if any(matcher is not None for matcher in self._matchers):
+            scores = scores.masked_fill(~self._allowed(scores), float("-inf"))
         self._before = torch.log_softmax(scores.float(), dim=-1)
-        if all(matcher is None for matcher in self._matchers):
-            return scores
-        return scores.masked_fill(~self._allowed(scores), float("-inf"))
+        return scores
 
     def _note(self, sequences: Tensor) -> None:
         assert self._before is not None

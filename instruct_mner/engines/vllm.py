@@ -24,20 +24,15 @@ class VllmEngine:
     Args:
         plan: One adapter on its base, or a whole model.
         flags: Flags of vLLM itself, as ``--max-model-len=4096``.
-        exact_scores: vLLM's log-probabilities are those that are left after the grammar has taken its share. With
-            this, each answer is read a second time, as a part of the prompt, for those before it, which the engine on
-            transformers gives. The reading is a prefill without the prefix cache: vLLM would give no log-probabilities
-            of what it finds there.
 
     Raises:
         ConfigError: vLLM is not installed.
         ServingError: It does not start.
     """
 
-    def __init__(self, plan: Plan, flags: Sequence[str] = (), *, exact_scores: bool = False) -> None:
+    def __init__(self, plan: Plan, flags: Sequence[str] = ()) -> None:
         self._plan = plan
         self._loaded = plan.models[0].processor
-        self._exact_scores = exact_scores
         self._llm = _start(engine_arguments(plan, flags))
 
     @classmethod
@@ -77,8 +72,6 @@ class VllmEngine:
         outputs = self._run(prompts, settings)
         written = [_written(output) for output in outputs]
         logprobs = [[step[token].logprob for token, step in zip(ids, logs, strict=False)] for ids, logs, _ in written]
-        if self._exact_scores:
-            logprobs = self._reread(prompts, [ids for ids, _, _ in written])
         return [
             Completion.of([self._piece(token) for token in ids], scores, finished=finished)
             for (ids, _, finished), scores in zip(written, logprobs, strict=True)
@@ -106,26 +99,6 @@ class VllmEngine:
             structured_outputs=constraint,
             detokenize=False,
         )
-
-    def _reread(self, prompts: Sequence[dict[str, Any]], answers: Sequence[list[int]]) -> list[list[float]]:
-        """The log-probability of each token of the answers, before any constraint."""
-        from vllm import SamplingParams
-
-        whole = [
-            {**prompt, "prompt_token_ids": [*prompt["prompt_token_ids"], *answer]}
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
-        settings = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        # Source: vLLM 0.32, punica_cpu.add_lora_logits: with an adapter on a CPU it ends when it is asked for the
-        # log-probabilities of several prompts at once.
-        step = 1 if self._adapter is not None and not has_gpu() else max(1, len(whole))
-        batches = [whole[start : start + step] for start in range(0, len(whole), step)]
-        outputs = [output for batch in batches for output in self._run(batch, [settings] * len(batch))]
-        found = []
-        for output, answer in zip(outputs, answers, strict=True):
-            steps = (output.prompt_logprobs or [])[len(output.prompt_token_ids or []) - len(answer) :]
-            found.append([step[token].logprob for token, step in zip(answer, steps, strict=True) if step])
-        return found
 
     def _run(self, prompts: Sequence[dict[str, Any]], settings: Sequence[SamplingParams]) -> list[RequestOutput]:
         try:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from families import FAMILY_NAMES
+from llguidance import LLMatcher
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec
@@ -88,7 +90,7 @@ def test_batches_do_not_change_answers(loaded, requests) -> None:
         assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
 
 
-def test_logprobs_are_those_of_the_unconstrained_model(loaded, requests, monkeypatch) -> None:
+def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatch) -> None:
     engine = TransformersEngine(loaded, batch_size=1)
     request = requests[0]
     generate, sequences = loaded.model.generate, []
@@ -111,8 +113,15 @@ def test_logprobs_are_those_of_the_unconstrained_model(loaded, requests, monkeyp
             inputs[name] = torch.cat([inputs[name], padding], dim=1)
     with torch.no_grad():
         logits = loaded.model(input_ids=ids, **inputs).logits[0]
-    expected = torch.log_softmax(logits, dim=-1)[length - 1 : -1].gather(1, written[:, None])[:, 0]
-    assert [token.logprob for token in completion.tokens] == pytest.approx(expected.tolist(), abs=1e-3)
+    matcher, expected = LLMatcher(engine._guide, request.grammar), []
+    for token, row in zip(written.tolist(), logits[length - 1 : -1], strict=True):
+        bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        allowed = [index for index in range(len(row)) if bits[index]]
+        expected.append(float(row[token] - row[allowed].logsumexp(0)))
+        matcher.consume_token(token)
+    assert [token.logprob for token in completion.tokens] == pytest.approx(expected, abs=1e-3)
+    free = torch.log_softmax(logits, dim=-1)[length - 1 : -1].gather(1, written[:, None])[:, 0]
+    assert sum(expected) > float(free.sum()) + 1
     assert "".join(completion.text[token.start : token.end] for token in completion.tokens) == completion.text
 
 

@@ -167,7 +167,7 @@ def _streams_and_refuses(url: str) -> None:
 def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
     posts, output = make_posts(tmp_path), tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "instruct_mner", "tag", posts, "--adapter", run, "-o", output]
-    further = ["--engine", "vllm", "--exact-scores", *FLAGS]
+    further = ["--engine", "vllm", *FLAGS]
     subprocess.run([*map(str, command), *further], check=True, env=ENVIRONMENT)
     dataset = load_split(str(posts))
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
