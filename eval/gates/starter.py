@@ -123,7 +123,9 @@ def _question(image: Any, cue: str) -> Request:
 
 def starter_scores(bench: Bench = LEVEL_0) -> Result:
     """F1 on the label set that it knows: with the picture, without, shuffled; against the best possible."""
-    made, dataset, predictions = _tagged(bench)
+    made, dataset = _made(bench)
+    sources: tuple[ImageSource, ...] = ("own", "none", "shuffled")
+    predictions = {source: _tagged(bench, source) for source in sources}
     best = {"own": bound(made), "none": bound(made, with_picture=False)}
     f1 = {source: score_spans(dataset.examples, found) for source, found in predictions.items()}
     strict = {source: each.micro.score.f1 for source, each in f1.items()}
@@ -147,7 +149,7 @@ def starter_scores(bench: Bench = LEVEL_0) -> Result:
 
 def starter_renamed(bench: Bench = LEVEL_0) -> Result:
     """The same types under names that it has never seen, with definitions."""
-    made, dataset, predictions = _tagged(bench)
+    made, dataset = _made(bench)
     renamed = dict(zip((kind.name for kind in COARSE.types), (kind.name for kind in RENAMED.types), strict=True))
     found = _tag(_tagger(bench), dataset, "own", RENAMED.label_set(definitions=True))
     gold = [
@@ -157,7 +159,7 @@ def starter_renamed(bench: Bench = LEVEL_0) -> Result:
         for example in dataset.examples
     ]  # fmt: skip
     f1 = score_spans(gold, found).micro.score.f1
-    text_only = score_spans(dataset.examples, predictions["none"]).micro.score.f1
+    text_only = score_spans(dataset.examples, _tagged(bench, "none")).micro.score.f1
     share = f1 / bound(made).expected
     value = {
         "strict F1, %": round(100 * f1, 2),
@@ -171,7 +173,7 @@ def starter_renamed(bench: Bench = LEVEL_0) -> Result:
 
 def starter_boxes(bench: Bench = LEVEL_0) -> Result:
     """Grounded answers: of gold spans with an object in the picture, how many get a box of IoU 0.5 or more."""
-    _, dataset, _ = _tagged(bench)
+    _, dataset = _made(bench)
     found = _tag(_tagger(bench, grounded=True), dataset, "own")
     right, missed, boxes = 0, 0, 0
     for example, prediction in zip(dataset.examples, found, strict=True):
@@ -243,7 +245,7 @@ def starter_size(bench: Bench = LEVEL_0) -> Result:
     begin = time.perf_counter()
     load_model(bench.model)
     seconds = time.perf_counter() - begin
-    _, dataset, _ = _tagged(bench)
+    _, dataset = _made(bench)
     tagger = _tagger(bench)
     begin = time.perf_counter()
     list(tagger.predict(dataset.examples[:256], dataset.picture_paths))
@@ -270,14 +272,17 @@ def _tag(tagger: Tagger, dataset: Dataset, source: ImageSource, labels: LabelSet
 
 
 @lru_cache
-def _tagged(bench: Bench) -> tuple[list[Post], Dataset, dict[ImageSource, list[Prediction]]]:
-    """The test posts, and what the starter says of them."""
+def _made(bench: Bench) -> tuple[list[Post], Dataset]:
+    """The test posts, with all that is known of them, and as any other data."""
     synthesis = Synthesis(level=bench.level, split="test")
-    folder = Path(tempfile.mkdtemp())
-    dataset = load_split(str(synth(folder, synthesis, NUM_POSTS, seed=0).path))
-    sources: tuple[ImageSource, ...] = ("own", "none", "shuffled")
-    found = {source: _tag(_tagger(bench), dataset, source) for source in sources}
-    return list(itertools.islice(posts(synthesis, 0), NUM_POSTS)), dataset, found
+    dataset = load_split(str(synth(Path(tempfile.mkdtemp()), synthesis, NUM_POSTS, seed=0).path))
+    return list(itertools.islice(posts(synthesis, 0), NUM_POSTS)), dataset
+
+
+@lru_cache
+def _tagged(bench: Bench, source: ImageSource) -> list[Prediction]:
+    """What the starter says of them."""
+    return _tag(_tagger(bench), _made(bench)[1], source)
 
 
 def _by_slice(made: Sequence[Post], dataset: Dataset, predictions: Sequence[Prediction]) -> dict[str, str]:
