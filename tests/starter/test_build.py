@@ -12,7 +12,7 @@ from instruct_mner.models.names import STARTER_FOLDER, locate
 from instruct_mner.starter import build as building
 from instruct_mner.starter import curriculum, measuring
 from instruct_mner.starter.build import build
-from instruct_mner.starter.stages import STAGES, Stage
+from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 from instruct_mner.tagging import Tagger
 
 _STAGES = (
@@ -40,6 +40,7 @@ def test_a_build_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     impossible = Stage("more", 1, 1e-3, {"repeat": 1.0}, gates={"tokens repeat": 1.01})
     with pytest.raises(ModelError, match=r"stage more did not reach: tokens repeat .* < 1.01"):
         build(tmp_path, stages=(*_STAGES, impossible))
+    assert build(tmp_path, stages=(*_STAGES, impossible), attention=0.0) == tmp_path / "more"
     tagger = Tagger.from_pretrained(last)
     assert tagger.labels is not None
     assert tagger.labels.names == ("PER", "LOC", "ORG", "MISC")
@@ -60,7 +61,8 @@ def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
         "define",
         "grounded",
     }
-    assert {name for stages in STAGES.values() for stage in stages for name in stage.lessons} <= known
+    assert {name for stages in (*STAGES.values(), ONWARD) for stage in stages for name in stage.lessons} <= known
+    assert {stage.takes for stage in ONWARD} <= {stage.name for stage in STAGES[0]} | {None}
     assert STAGES[0][0].name == "seeing"
     assert not STAGES[0][0].lessons
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -97,6 +98,30 @@ def _student(model: Any, processor: Any, attention: float) -> Student:
     with torch.no_grad():
         states = image_states(model, pixels([draw_scene(post) for post in _POSTS]))
     return Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
+
+
+def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, teacher: Teacher) -> None:
+    tokenizer, asked, boxes = processor.tokenizer, teacher.ask(COARSE, order=[0, 1, 2, 3], grounded=True), 0
+    for index, post in enumerate(_POSTS):
+        exercise = teacher.tag(index, asked)
+        ids = [*exercise.prefix, *exercise.ids]
+        found = {
+            hop: [each for each in exercise.targets if each.hop == hop] for hop in ("point", "follow", "link", "look")
+        }
+        looked = {each.query: each.keys for each in found["look"]}
+        spans: dict[int, list[int]] = {}
+        for point, follow in zip(found["point"], found["follow"], strict=True):
+            assert point.query == follow.query
+            [cue] = follow.keys
+            assert looked[cue] == point.keys
+            assert {ids[key] for key in point.keys} == {processor.image_token_id}
+            spans.setdefault(cue, []).append(point.query)
+        written = [tokenizer.decode([ids[query + 1] for query in queries]) for queries in spans.values()]
+        assert all(re.fullmatch(r" \[\d+, \d+, \d+, \d+\]", each) for each in written)
+        shown = [each for each in post.mentions if each.shown is not None]
+        assert len(written) == sum(len(post.mentions) == 1 or each.cue != "none" for each in shown)
+        boxes += len(written)
+    assert boxes > 20
 
 
 def test_the_shared_prefix_changes_nothing(processor: Any, model: Any, teacher: Teacher) -> None:
