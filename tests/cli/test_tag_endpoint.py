@@ -28,7 +28,7 @@ def test_python() -> None:
         [entity] = tagger.predict_entities("Ann <image> here", labels=LABELS)
         [body] = server.bodies
     assert (entity["start"], entity["end"], entity["label"]) == (0, 3, "PER")
-    assert entity["score"] == pytest.approx(math.exp((-0.5 - 0.25) / 2))
+    assert entity["score"] == pytest.approx(math.exp(-0.5 - 0.25))
     assert post_of(body) == "Ann ‹image> here"
     with pytest.raises(ConfigError, match="model="):
         Tagger.connect("http://127.0.0.1:1")
