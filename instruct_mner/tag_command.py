@@ -265,7 +265,8 @@ def _warn_of_known_posts(posts: Posts, examples: Sequence[Example] | Pool, conso
 
 def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> None:
     calibration = manifest.calibration
-    if calibration is not None and calibration.engine != engine:
+    # In this process both engines give what the grammar leaves; what a server gives is its own affair.
+    if calibration is not None and (calibration.engine == "endpoint") != (engine == "endpoint"):
         console.print(
             f"confidences were calibrated with the engine {calibration.engine}, those of {engine} may be of another "
             "kind: calibrate with it, or do not rely on them"

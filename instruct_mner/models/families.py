@@ -1,6 +1,6 @@
 """All that is known of a model family, in one entry each; nothing else in the package asks what a model is.
 
-To add a family, add an entry to ``FAMILIES``, a tiny model to ``models/tiny.py``, and run the parametrised tests
+To add a family, add an entry to ``FAMILIES``, a tiny model to ``models/tiny``, and run the parametrised tests
 of ``tests/models``: they check the paths, the LoRA pattern, the token grid by behaviour, and the boxes.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,17 +10,19 @@ from pathlib import Path
 import pytest
 from fake_server import chat, serving, token
 from posts import TEXTS
+from rich.console import Console
 from runs import QUIET, config_of
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.data import load_split, write_jsonl
 from instruct_mner.errors import DataError, ModelError
-from instruct_mner.manifest import Manifest
+from instruct_mner.manifest import Calibration, Manifest
 from instruct_mner.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.scoring.calibration import scaled_score
 from instruct_mner.scoring.files import read_predictions
+from instruct_mner.tag_command import _warn_of_calibration
 
 
 def run(*arguments: object) -> str:
@@ -118,6 +121,27 @@ def test_a_servers_confidences_are_of_another_kind(tuned: Path, tmp_path: Path) 
     assert json.loads(line)["entities"][0]["score"] == pytest.approx(2 / 3, abs=0.05)
     result = CliRunner().invoke(app, ["tag", "--text", "Ann", "--adapter", str(run_folder)])
     assert "calibrated with the engine endpoint" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("calibrated_with", "engine", "warns"),
+    [
+        ("transformers", "transformers", False),
+        ("transformers", "vllm", False),
+        ("vllm", "transformers", False),
+        ("transformers", "endpoint", True),
+        ("endpoint", "vllm", True),
+        ("endpoint", "endpoint", False),
+    ],
+)
+def test_a_calibration_holds_for_all_engines_of_this_process(
+    tuned: Path, calibrated_with: str, engine: str, warns: bool
+) -> None:
+    manifest, _ = Manifest.load(tuned / "adapter")
+    calibration = Calibration(temperature=2, engine=calibrated_with, dataset="dev", sha256="0" * 64, num_entities=9)
+    console = Console(file=io.StringIO())
+    _warn_of_calibration(manifest.model_copy(update={"calibration": calibration}), engine, console)
+    assert ("were calibrated with" in console.file.getvalue()) == warns  # type: ignore[attr-defined]
 
 
 def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:
