@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from instruct_mner.asked import Asked
 from instruct_mner.asking import tuned_folder
 from instruct_mner.data import Dataset, MissingImage, load_split
 from instruct_mner.data.leaks import shown_name
@@ -19,7 +20,6 @@ from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
-from instruct_mner.tag_command import Asked
 from instruct_mner.tagging import Tagger
 
 PLOT_NAME = "reliability.png"

@@ -21,7 +21,7 @@ from instruct_mner.quiet import quiet_libraries
 from instruct_mner.records import LabelSet, Prediction
 
 if TYPE_CHECKING:
-    from instruct_mner.tag_command import Asked
+    from instruct_mner.asked import Asked
 
 # Blocks of windows that are handed out; a window that is done is written down once its block is.
 _MOST_BLOCKS = 4096

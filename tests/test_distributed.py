@@ -18,6 +18,7 @@ import pytest
 from fake_server import first_word_is_a_person, post_of, serving
 from typer.testing import CliRunner
 
+from instruct_mner.asked import Asked
 from instruct_mner.cli import app
 from instruct_mner.data.stream import look_through
 from instruct_mner.distributed import Job, _prediction, _Worker, places_of
@@ -25,7 +26,6 @@ from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prediction_tables import read_table
 from instruct_mner.records import LabelSet
 from instruct_mner.scoring.files import read_predictions
-from instruct_mner.tag_command import Asked
 
 NUM_POSTS = 64 * 5 + 10
 

@@ -107,8 +107,9 @@ def run(
     ] = None,
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
+    from instruct_mner.asked import Asked
     from instruct_mner.errors import ConfigError
-    from instruct_mner.tag_command import Asked, tag
+    from instruct_mner.tag_command import tag
     from instruct_mner.tag_source import Source
 
     if (input_ is None) == (text is None):
