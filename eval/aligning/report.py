@@ -15,7 +15,6 @@ from instruct_mner.starter.posts import Post
 
 Runs = dict[str, dict[int, Any]]
 _SOURCES = ("own", "none", "shuffled", "generated")
-_SHUFFLED = 500  # posts that are tagged with pictures of others
 
 
 def read_runs(folder: Path) -> Runs:
@@ -34,11 +33,12 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> st
     slices = masks(made)
     best = {"own": 100 * share(seen, slices["all"]), "none": 100 * share(read, slices["all"])}
     bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
+    tested = ", ".join(f"{number} ({source})" for source, number in settings["measured"]["sources"].items())
     lines = [
         "# Alignment objectives: synthetic posts, starter model", "",
         "`python eval/alignment.py --output DIR`, settings in `alignment.yaml`. LoRA on "
         f"{settings['groups']['primary']['posts']} posts of a label set, drawings and a linking style that the starter "
-        f"has never seen, tested on {len(made)} posts (shuffled pictures: {_SHUFFLED}). Base: {', '.join(bases)} "
+        f"has never seen, tested on the first so many posts: {tested}. Base: {', '.join(bases)} "
         "(sha256). The starter was itself built with attention supervision. Mean ± standard deviation over the seeds; "
         "F1 is strict.", "",
         f"Best possible, given perfect spans and sight: {best['own']:.1f} with the picture, {best['none']:.1f} "
@@ -163,7 +163,8 @@ def _differences(
                 for of, source in zip((mine, control), sources, strict=True)
             ]
             source = "none" if sources[1] == "none" else "own"
-            best = share(seen if source == "own" else read, mask)
+            num_tested = len(pair[0][0][1])
+            best = share((seen if source == "own" else read)[:num_tested], mask[:num_tested])
             plain = [_recall(run[source], mask) for run in runs.get("plain", {}).values()]
             remaining = best - float(np.mean(plain)) if plain else float("nan")
             means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from instruct_mner.alignment import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, nothing
-from instruct_mner.alignment.rows import Row
+from instruct_mner.alignment.rows import MentionTokens, Row, TokenSpan
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 
 
@@ -22,12 +22,13 @@ class AttentionGrounding(nn.Module):
 
     Hop 1: at the last token of a mention in the post, ``-log`` of the attention on the image tokens of its boxes; for
     what is annotated as not visible, on all that is no image token. Hop 2: at the token before its label in the
-    answer, ``-log`` of the attention on the mention. A mean over heads, then over the mentions of a post, then over
-    the posts of the batch.
+    answer, ``-log`` of the attention on the mention. A mean over heads and mentions of a post, then over the posts of
+    the batch.
 
-    With ``around: neighbours`` a mention is all between the mentions beside it: hop 1 is taken at the token of it that
-    looks best, and hop 2 at all of it. A decoder reads forward, so that a name cannot be looked up where it stands if
-    the words that say where come after it.
+    With ``around: neighbours`` a mention is all between the mentions beside it, since a decoder reads forward: a name
+    cannot be looked up where it stands if the words that say where come after it. There the hops are one path: ``-log``
+    of the attention that arrives at the boxes from before the label through any of these tokens. Taken one by one, the
+    hops ask too little of so many tokens: one of them looks at the object, and the label reads another.
 
     Args:
         settings: Weight and heads.
@@ -50,64 +51,72 @@ class AttentionGrounding(nn.Module):
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
         """See :class:`alignment.Objective`."""
         images = image_mask(batch.image, self._image_token_id)
-        seen: list[Tensor] = []
+        losses: list[Tensor] = []
         read: list[Tensor] = []
+        seen: list[Tensor] = []
         for number, row in enumerate(batch.image.rows):
-            if row.mentions and image_tokens(row):
-                read.append(self._read(batch, number, row).mean())
-                if any(mention.regions is not None for mention in row.mentions):
-                    seen.append(self._seen(batch, number, row, images[number]).mean())
+            if not row.mentions or not image_tokens(row):
+                continue
+            second = self._second_hop(batch, number, row)
+            first = self._first_hop(batch, number, row, images[number])
+            on_mentions = [each.logsumexp(dim=1) for each in second]
+            read.append(torch.stack(on_mentions).mean())
+            if self._neighbours:
+                paths = {index: (second[index] + each).logsumexp(dim=1) for index, each in first.items()}
+                losses.append(torch.stack([paths.get(index, each) for index, each in enumerate(on_mentions)]).mean())
+            else:
+                paths = {index: each[:, 0] for index, each in first.items()}
+                losses.append(read[-1])
+            if paths:
+                seen.append(torch.stack(list(paths.values())).mean())
         if not read:
             return nothing(batch), {}
-        posts = len(batch.states)
-        hops = [-torch.stack(each).sum() / posts if each else nothing(batch) for each in (seen, read)]
+        if not self._neighbours:
+            losses += seen
         metrics = {"mention_attention": torch.stack(read).mean().exp().item()}
         if seen:
             metrics["region_attention"] = torch.stack(seen).mean().exp().item()
-        return hops[0] + hops[1], metrics
+        return -torch.stack(losses).sum() / len(batch.states), metrics
 
-    def _seen(self, batch: AlignmentBatch, number: int, row: Row, images: Tensor) -> Tensor:
-        """Hop 1: log mass of each annotated mention, ``(heads, mentions)``."""
-        annotated = [index for index, mention in enumerate(row.mentions) if mention.regions is not None]
+    def _first_hop(self, batch: AlignmentBatch, number: int, row: Row, images: Tensor) -> dict[int, Tensor]:
+        """Log attention on the regions of each annotated mention, by its index, ``(heads, tokens that look)``."""
+        annotated = {index: each for index, each in enumerate(row.mentions) if each.regions is not None}
+        if not annotated:
+            return {}
         places = images.nonzero()[:, 0]
         at: list[int] = []
         chosen: list[Tensor] = []
         lengths: list[int] = []
-        for index in annotated:
-            regions = row.mentions[index].regions
+        for mention in annotated.values():
             looked = torch.zeros_like(images)
-            if regions:
-                looked[places[list(regions)]] = True
+            if mention.regions:
+                looked[places[list(mention.regions)]] = True
             else:
                 looked = ~images
-            # What is not visible is looked for by nobody: that is asked of the mention alone.
-            first, last = self._around(row, index) if regions else (row.mentions[index].span[1],) * 2
+            first, last = self._around(row, mention) if self._neighbours else (mention.span[1], mention.span[1])
             at += range(first, last + 1)
             chosen += [looked] * (last - first + 1)
             lengths.append(last - first + 1)
-        mass = self._mass(batch, self._first, number, at, torch.stack(chosen))
-        return torch.stack([each.amax(dim=1) for each in torch.split(mass, lengths, dim=1)], dim=1)
+        mass = log_mass(self._scores(batch, self._first, number, at), torch.stack(chosen))
+        return dict(zip(annotated, torch.split(mass, lengths, dim=1), strict=True))
 
-    def _around(self, row: Row, index: int) -> tuple[int, int]:
-        """First and last token that may look for a mention."""
-        own = row.mentions[index].span
-        if not self._neighbours or row.post is None:
-            return own[1], own[1]
+    def _second_hop(self, batch: AlignmentBatch, number: int, row: Row) -> list[Tensor]:
+        """Log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
+        scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
+        found = scores.log_softmax(dim=-1)
+        spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
+        return [found[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
+
+    def _around(self, row: Row, mention: MentionTokens) -> TokenSpan:
+        """First and last token between the mentions before and after one."""
+        if row.post is None:
+            return mention.span
         first, last = row.post
-        before = [each.span[1] + 1 for each in row.mentions if each.span[1] < own[0]]
-        after = [each.span[0] - 1 for each in row.mentions if each.span[0] > own[1]]
+        before = [each.span[1] + 1 for each in row.mentions if each.span[1] < mention.span[0]]
+        after = [each.span[0] - 1 for each in row.mentions if each.span[0] > mention.span[1]]
         return max([first, *before]), min([last, *after])
 
-    def _read(self, batch: AlignmentBatch, number: int, row: Row) -> Tensor:
-        """Hop 2: log mass of each mention, ``(heads, mentions)``."""
-        num_tokens = batch.states.shape[1]
-        chosen = torch.zeros(len(row.mentions), num_tokens, dtype=torch.bool, device=batch.states.device)
-        for index, mention in enumerate(row.mentions):
-            first, last = self._around(row, index) if self._neighbours else mention.span
-            chosen[index, first : last + 1] = True
-        return self._mass(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions], chosen)
-
-    def _mass(self, batch: AlignmentBatch, layer: int, number: int, at: list[int], chosen: Tensor) -> Tensor:
+    def _scores(self, batch: AlignmentBatch, layer: int, number: int, at: list[int]) -> Tensor:
+        """Scores before the softmax of some tokens of a post, ``(heads, at, tokens)``."""
         mask = batch.inputs["attention_mask"][number]
-        scores = batch.image.attention[layer].scores(number, at, self._heads, mask)
-        return log_mass(scores, chosen.expand_as(scores))
+        return batch.image.attention[layer].scores(number, at, self._heads, mask)

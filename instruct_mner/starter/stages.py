@@ -84,6 +84,7 @@ _LONGER = {
 STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}
 
 # The build of level 1 that goes on from one of level 0.
+_BEGUN = {"question colour": 0.9, "question place": 0.9, "question letters": 0.9}
 _LOOKED_UP = {"question colour": 0.95, "question place": 0.95, "question letters": 0.9}
 ONWARD = (
     Stage("seeing", 5000, 1.2e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95}, takes="seeing"),
@@ -91,11 +92,11 @@ ONWARD = (
         "moving", 2000, 7e-4,
         {"tag": 0.36, "text": 0.1, "linked": 0.13, "grounded": 0.06, "retag": 0.1, "retext": 0.02, "relinked": 0.05,
          "define": 0.04, "questions": 0.12, "describe": 0.02},
-        gates=_LOOKED_UP, takes="settling",
+        gates=_BEGUN, takes="settling",
     ),
     Stage(
         "mastering", 3000, 6e-4,
-        {"tag": 0.4, "text": 0.08, "linked": 0.07, "grounded": 0.12, "retag": 0.12, "retext": 0.02, "relinked": 0.05,
+        {"tag": 0.34, "text": 0.06, "linked": 0.07, "grounded": 0.2, "retag": 0.12, "retext": 0.02, "relinked": 0.05,
          "define": 0.02, "questions": 0.1, "describe": 0.02},
         gates=_LOOKED_UP,
     ),

@@ -88,6 +88,13 @@ def between_neighbours(row, mention) -> range:
     return range(first, last + 1)
 
 
+def looked_at(row: Tensor, mention, images: list[int]) -> list[Tensor]:
+    """Of a row of attention, that on the regions of a mention, or on all but the picture where it is not visible."""
+    if mention.regions:
+        return [row[images[region]] for region in mention.regions]
+    return [each for token, each in enumerate(row) if token not in images]
+
+
 @pytest.mark.parametrize(("annotated", "around"), [(True, "mention"), (False, "mention"), (True, "neighbours")])
 def test_grounding_through_attention(annotated: bool, around: str) -> None:
     made = made_up(annotated=annotated)
@@ -101,22 +108,18 @@ def test_grounding_through_attention(annotated: bool, around: str) -> None:
             for mention in row.mentions:
                 for head in (3, 1):
                     share = 1 / (2 * len(row.mentions) * 2)
-                    seen = attention(made, 0, post, mention.span[1], head)
-                    if around == "mention":
-                        looking, mentioned = [mention.span[1]], range(mention.span[0], mention.span[1] + 1)
-                    else:
-                        looking = mentioned = between_neighbours(row, mention)
-                    if mention.regions:
-                        masses = [
-                            sum(attention(made, 0, post, token, head)[images[region]] for region in mention.regions)
-                            for token in looking
-                            if token > images[-1]
-                        ]
-                        total = total - share * max(masses).log()
-                    elif mention.regions is not None:
-                        total = total - share * sum(s for t, s in enumerate(seen) if t not in images).log()
                     read = attention(made, 1, post, mention.label[0] - 1, head)
-                    total = total - share * sum(read[token] for token in mentioned).log()
+                    if around == "neighbours":
+                        arriving = sum(
+                            read[token] * sum(looked_at(attention(made, 0, post, token, head), mention, images))
+                            for token in between_neighbours(row, mention)
+                        )
+                        total = total - share * arriving.log()
+                        continue
+                    if mention.regions is not None:
+                        seen = attention(made, 0, post, mention.span[1], head)
+                        total = total - share * sum(looked_at(seen, mention, images)).log()
+                    total = total - share * sum(read[mention.span[0] : mention.span[1] + 1]).log()
         return total
 
     agree(objective, made, reference)
