@@ -69,8 +69,8 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
         layer: ``head``: states that enter this layer. ``attention``: the first of two neighbouring layers, where a
             mention looks at its regions; in the next the answer looks at the mention. ``null`` is the middle.
         heads: ``attention``: which heads of both layers.
-        around: ``attention``: ``mention``: its last token looks; ``neighbours``: whichever token between the mentions
-            before and after it looks best, since the words that say where may come after the name.
+        around: ``attention``: ``mention``: its last token looks; ``neighbours``: any token between the mentions before
+            and after it, as far as the answer looks at it, since the words that say where may come after the name.
         width: ``head``: of its cross-attention.
         negatives: ``head``: spans that are no entity, for each post.
         longest: ``head``: words of the longest of them.
