@@ -196,7 +196,7 @@ def tuning_table(
         "# What was tried on dev", "",
         f"`python eval/alignment.py --output DIR --tune`, variants in `alignment-tuning.yaml`. {len(made)} dev posts, "
         f"base {', '.join(bases)}, seeds that the experiment does not use. Strict F1 by pictures, then mentions found "
-        "with the right span and type, with the picture. Differences below about 2 points are noise.", "",
+        "with the right span and type, with the picture. Another seed of the same arm differs by about 4 points.", "",
         f"| variant | seeds | own | none | generated | {' | '.join(columns)} | seconds | logged at the end |",
         "|---" * (8 + len(columns) - 1) + "|",
     ]  # fmt: skip
