@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -23,13 +21,14 @@ from instruct_mner.models.names import locate
 from instruct_mner.records import LabelSet, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
+from instruct_mner.starter.architecture import KNOWN_DOMAINS
 from instruct_mner.starter.bayes import bound
 from instruct_mner.starter.demo import synthesis_of
 from instruct_mner.starter.domains import COARSE, HELD_OUT, RENAMED
 from instruct_mner.starter.posts import Post, posts, slice_of
 from instruct_mner.starter.scene import draw_scene
 from instruct_mner.starter.synth import synth
-from instruct_mner.starter.synthesis import COLOURS, Synthesis
+from instruct_mner.starter.synthesis import COLOURS, Shown, Synthesis
 from instruct_mner.starter.words import Split
 from instruct_mner.tagging import Tagger
 
@@ -91,15 +90,18 @@ def starter_bayes() -> Result:
 
 
 def starter_lookup(bench: Bench = LEVEL_0) -> Result:
-    """Questions by colour, place and letters about pictures of two objects or more."""
+    """Questions by colour, place and letters about pictures of two objects or more.
+
+    Where several label sets are known, an object is a person and an athlete: nothing in a question says which is meant.
+    """
     engine = _tagger(bench).engine
-    asked: dict[str, list[tuple[Any, str]]] = defaultdict(list)
+    asked: dict[str, list[tuple[Any, set[str]]]] = defaultdict(list)
     for post in itertools.islice(posts(Synthesis(level=bench.level, split="test"), 0), NUM_POSTS):
         if len(post.objects) < 2:
             continue
         image = draw_scene(post).image
         for shown in post.objects:
-            answer = post.synthesis.domain.types[shown.type].definition
+            answers = _words(post, shown)
             cues = {
                 "colour": COLOURS[shown.colour],
                 "place": post.synthesis.places[shown.cell],
@@ -107,13 +109,19 @@ def starter_lookup(bench: Bench = LEVEL_0) -> Result:
             }
             for kind, cue in cues.items():
                 if cue is not None and len(asked[kind]) < NUM_POSTS:
-                    asked[kind].append((_question(image, cue), answer))
+                    asked[kind].append((_question(image, cue), answers))
     value = {}
     for kind, pairs in asked.items():
         completions = engine.generate([request for request, _ in pairs])
-        right = [each.text.strip() == answer for each, (_, answer) in zip(completions, pairs, strict=True)]
+        right = [each.text.strip() in answers for each, (_, answers) in zip(completions, pairs, strict=True)]
         value[kind] = {"right": round(mean(right), 4), "questions": len(right)}
     return Result(value=value, bound="at least 0.95 each", passed=all(each["right"] >= 0.95 for each in value.values()))
+
+
+def _words(post: Post, shown: Shown) -> set[str]:
+    """What an object may be called: by its type in each label set that the starter knows."""
+    known = KNOWN_DOMAINS if post.synthesis.level else (post.synthesis.domain,)
+    return {kind.definition for domain in known for kind in domain.types if shown.drawing in kind.drawings}
 
 
 def _question(image: Any, cue: str) -> Request:
@@ -298,25 +306,3 @@ def _by_slice(made: Sequence[Post], dataset: Dataset, predictions: Sequence[Pred
 
 def _held_out(split: Split, bench: Bench) -> Synthesis:
     return replace(synthesis_of(split), level=bench.level)
-
-
-def main() -> None:
-    """Measures a starter of level 1: ``python eval/gates/starter.py FOLDER``; one JSON object a line."""
-    bench = level_1(sys.argv[1])
-    gates = (starter_size, starter_lookup, starter_scores, starter_renamed, starter_boxes, starter_lora)
-    for gate in gates:
-        if sys.argv[2:] and gate.__name__.removeprefix("starter_") not in sys.argv[2:]:
-            continue
-        result = gate(bench)
-        found = {
-            "gate": gate.__name__,
-            "level": 1,
-            "passed": result.passed,
-            "bound": result.bound,
-            "value": result.value,
-        }
-        print(json.dumps(found, ensure_ascii=False), flush=True)
-
-
-if __name__ == "__main__":
-    main()

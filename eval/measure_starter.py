@@ -1,0 +1,33 @@
+"""Measures a starter of level 1: ``python eval/measure_starter.py FOLDER [GATE …]``; one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from gates import starter
+
+GATES = (
+    starter.starter_size,
+    starter.starter_lookup,
+    starter.starter_scores,
+    starter.starter_renamed,
+    starter.starter_boxes,
+    starter.starter_lora,
+)
+
+
+def main() -> None:
+    """The command line."""
+    bench = starter.level_1(sys.argv[1])
+    for gate in GATES:
+        name = gate.__name__.removeprefix("starter_")
+        if sys.argv[2:] and name not in sys.argv[2:]:
+            continue
+        result = gate(bench)
+        found = {"gate": name, "level": 1, "passed": result.passed, "bound": result.bound, "value": result.value}
+        print(json.dumps(found, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()
