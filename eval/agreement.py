@@ -60,12 +60,13 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     """How close, in float32, the two likeliest legal tokens of an answer come: the difference of their logarithms."""
     import torch
 
-    from instruct_mner.engines.transformers import TransformersEngine, _Guided
+    from instruct_mner.engines.guided import Guided
+    from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.images import open_image
 
     gaps: list[float] = []
 
-    class Watching(_Guided):
+    class Watching(Guided):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
             masked = super().__call__(input_ids, scores)
             best = torch.topk(masked.float(), 2, dim=-1).values[0]
@@ -79,11 +80,11 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     assert isinstance(engine, TransformersEngine)
     import instruct_mner.engines.transformers as module
 
-    own, module._Guided = module._Guided, Watching  # type: ignore[misc]
+    own, module.Guided = module.Guided, Watching  # type: ignore[misc]
     try:
         engine.generate([question.request])
     finally:
-        module._Guided = own  # type: ignore[misc]
+        module.Guided = own  # type: ignore[misc]
     return min(gaps)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from instruct_mner.engines import Completion, Request
 from instruct_mner.engines.cache import roomy_cache
-from instruct_mner.errors import ModelError
+from instruct_mner.engines.drafts import Draft, FewLeft, continued
+from instruct_mner.engines.guided import Guided
 from instruct_mner.models.loading import LoadedModel
 
-if TYPE_CHECKING:
-    from torch import Tensor
+# Of a batch one in so many may be put off: it is read again, and a batch of the usual length waits for none longer.
+_PUT_OFF = 8
 
 
 class TransformersEngine:
@@ -47,32 +48,33 @@ class TransformersEngine:
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order.
 
-        Requests of like length share a batch, so that little is spent on padding.
+        Requests of like length share a batch, so that little is spent on padding. The few whose answers are much longer
+        than those of their batch are put off, and finished together, so that no batch is held up by them.
 
         Raises:
             ModelError: A grammar is not accepted by llguidance.
         """
         import torch
 
-        order = sorted(range(len(requests)), key=lambda index: self._length(requests[index]))
-        answers: dict[int, Completion] = {}
+        drafts = [Draft(request) for request in requests]
         was_training = self._loaded.model.training
         self._loaded.model.eval()
         # What is drawn here must not move the random numbers of a training that this interrupts.
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                for start in range(0, len(order), self._batch_size):
-                    indices = order[start : start + self._batch_size]
-                    batch = [requests[index] for index in indices]
-                    answers.update(zip(indices, self._generate_batch(batch, temperature), strict=True))
+                batches = self._batches(drafts)
+                for batch in batches:
+                    self._write(batch, temperature, put_off=len(batch) // _PUT_OFF if len(batches) > 1 else 0)
+                for batch in self._batches([draft for draft in drafts if not draft.finished]):
+                    self._write(batch, temperature, put_off=0)
         finally:
             self._loaded.model.train(was_training)
-        return [answers[index] for index in range(len(requests))]
+        return [self._completion(draft) for draft in drafts]
 
-    def _length(self, request: Request) -> tuple[int, int]:
-        parts = [part["text"] for message in request.messages for part in message["content"] if "text" in part]
-        return len(request.images), sum(map(len, parts))
+    def _batches(self, drafts: Sequence[Draft]) -> list[list[Draft]]:
+        order = sorted(drafts, key=Draft.length)
+        return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """What the processor makes of requests: the ids that training would see, padded on the left."""
@@ -108,23 +110,24 @@ class TransformersEngine:
         listed = [ends] if isinstance(ends, int) else list(ends or [])
         return list(dict.fromkeys([self._loaded.processor.tokenizer.eos_token_id, *listed]))
 
-    def _generate_batch(self, batch: Sequence[Request], temperature: float) -> list[Completion]:
+    def _write(self, batch: Sequence[Draft], temperature: float, *, put_off: int) -> None:
+        """Writes on, until no more than so many answers are unfinished."""
         import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        model = self._loaded.model
-        inputs = self.inputs(batch).to(model.device)
-        guided = _Guided(self._guide, [request.grammar for request in batch], self._end_tokens)
-        limit = max(request.max_tokens for request in batch)
+        model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
+        inputs = continued(self.inputs([draft.request for draft in batch]), batch, tokenizer.pad_token_id)
+        inputs = inputs.to(model.device)
+        guided = Guided(self._guide, batch, self._end_tokens)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         # Every field that a model's own generation config may set otherwise is said here.
         config = GenerationConfig(
             **(sampling if temperature > 0 else {"do_sample": False}),
-            max_new_tokens=limit,
+            max_new_tokens=max(draft.remaining for draft in batch),
             repetition_penalty=1.0,
             num_beams=1,
             eos_token_id=self._end_tokens,
-            pad_token_id=self._loaded.processor.tokenizer.pad_token_id,
+            pad_token_id=tokenizer.pad_token_id,
             use_cache=True,
         )
         with torch.no_grad():
@@ -133,80 +136,14 @@ class TransformersEngine:
                 past_key_values=roomy_cache(model.config),
                 generation_config=config,
                 logits_processor=LogitsProcessorList([guided]),
+                stopping_criteria=StoppingCriteriaList([FewLeft(batch, self._end_tokens, put_off)]),
             )
-        written = sequences[:, inputs["input_ids"].shape[1] :]
-        logprobs = guided.finish(sequences)
-        return [
-            self._completion(ids, row, request.max_tokens)
-            for ids, row, request in zip(written.tolist(), logprobs, batch, strict=True)
-        ]
+        written = sequences[:, inputs["input_ids"].shape[1] :].tolist()
+        for draft, tokens, logprobs in zip(batch, written, guided.finish(sequences), strict=True):
+            draft.write(tokens, logprobs, self._end_tokens)
 
-    def _completion(self, ids: list[int], logprobs: list[float], max_tokens: int) -> Completion:
+    def _completion(self, draft: Draft) -> Completion:
         """Text and pieces of one answer; a character of several tokens belongs to each of them."""
-        ends = [index for index, token in enumerate(ids) if token in self._end_tokens]
-        length = min(ends[0] if ends else len(ids), max_tokens)
-        finished = bool(ends) and ends[0] <= max_tokens
         special = set(self._loaded.processor.tokenizer.all_special_ids)
-        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in ids[:length]]
-        return Completion.of(pieces, logprobs[:length], finished=finished)
-
-
-class _Guided:
-    """A logits processor that forbids what the grammar forbids, and notes log-probabilities of what is left.
-
-    These are what vLLM gives too; what forbidden tokens would have had says nothing of an answer that cannot hold them.
-    """
-
-    def __init__(self, guide: Any, grammars: Sequence[str | None], end_tokens: list[int]) -> None:
-        from llguidance import LLMatcher
-
-        self._end_tokens = end_tokens
-
-        self._matchers = [None if grammar is None else LLMatcher(guide, grammar) for grammar in grammars]
-        for matcher in self._matchers:
-            if matcher is not None and matcher.is_error():
-                raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
-        self._before: Tensor | None = None
-        self._logprobs: list[Tensor] = []
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        import torch
-
-        if self._before is not None:
-            self._note(input_ids)
-        if any(matcher is not None for matcher in self._matchers):
-            scores = scores.masked_fill(~self._allowed(scores), float("-inf"))
-        self._before = torch.log_softmax(scores.float(), dim=-1)
-        return scores
-
-    def _note(self, sequences: Tensor) -> None:
-        assert self._before is not None
-        last = sequences[:, -1]
-        self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
-        for matcher, token in zip(self._matchers, last.tolist(), strict=True):
-            if matcher is not None and not matcher.is_stopped():
-                matcher.consume_token(token)
-
-    def _allowed(self, scores: Tensor) -> Tensor:
-        import numpy as np
-        import torch
-
-        rows = []
-        for matcher in self._matchers:
-            row = np.full(scores.shape[-1], matcher is None)
-            if matcher is not None and matcher.is_stopped():
-                # Nothing may follow a complete answer, so the matcher has stopped by itself: the turn ends.
-                row[self._end_tokens] = True
-            elif matcher is not None:
-                bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-                allowed = np.unpackbits(bits, bitorder="little")[: len(row)]
-                row[: len(allowed)] = allowed
-            rows.append(row)
-        return torch.from_numpy(np.stack(rows)).to(scores.device)
-
-    def finish(self, sequences: Tensor) -> list[list[float]]:
-        """The log-probability of every token written, ``(batch, steps)``."""
-        import torch
-
-        self._note(sequences)
-        return torch.stack(self._logprobs, dim=1).tolist()
+        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in draft.tokens]
+        return Completion.of(pieces, draft.logprobs, finished=draft.ended)

@@ -90,6 +90,32 @@ def test_batches_do_not_change_answers(loaded, requests) -> None:
         assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
 
 
+def test_long_answers_are_put_off_and_stay_the_same(loaded, requests, monkeypatch) -> None:
+    """Of each batch of eight one answer is far longer; all those are written on in a batch of their own."""
+    short = [replace(each, grammar=r"start: /[a-z]{1,3}/", max_tokens=20) for each in requests]
+    long = [replace(each, grammar=r"start: /[a-z]{60}/", max_tokens=100) for each in requests]
+    cut = replace(requests[0], grammar=r"start: /[a-z]{60}/", max_tokens=5)
+    asked = [*(short * 8)[:13], long[0], long[-1], cut]
+    generate, widths = loaded.model.generate, []
+
+    def noted(**arguments):
+        found = generate(**arguments)
+        widths.append((len(found), found.shape[1] - arguments["input_ids"].shape[1]))
+        return found
+
+    monkeypatch.setattr(loaded.model, "generate", noted)
+    together = TransformersEngine(loaded, batch_size=8).generate(asked)
+    assert len(widths) == 3
+    assert [rows for rows, _ in widths] == [8, 8, 2]
+    assert widths[2][1] > max(steps for _, steps in widths[:2])
+    alone = TransformersEngine(loaded, batch_size=1).generate(asked)
+    assert [each.text for each in together] == [each.text for each in alone]
+    assert [each.finished for each in together] == [True] * 15 + [False]
+    assert len(together[-1].tokens) == 5
+    for one, other in zip(together, alone, strict=True):
+        assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
+
+
 def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatch) -> None:
     engine = TransformersEngine(loaded, batch_size=1)
     request = requests[0]

@@ -1,0 +1,115 @@
+"""Answers as far as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.engines import Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class Draft:
+    """An answer as far as it is written.
+
+    Attributes:
+        request: What it answers.
+        tokens: Its ids, without the one that ends the turn.
+        logprobs: The log-probability of each.
+        ended: Whether the turn was ended.
+    """
+
+    request: Request
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def remaining(self) -> int:
+        """How many tokens it may still have."""
+        return self.request.max_tokens - len(self.tokens)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.ended or self.remaining <= 0
+
+    def length(self) -> tuple[int, int]:
+        """Pictures, and characters of what is read: answers to questions of like length share a batch."""
+        parts = [part["text"] for message in self.request.messages for part in message["content"] if "text" in part]
+        return len(self.request.images), sum(map(len, parts))
+
+    def write(self, tokens: Sequence[int], logprobs: Sequence[float], end_tokens: Sequence[int]) -> None:
+        """Adds tokens, up to the one that ends the turn.
+
+        Args:
+            tokens: Ids; what comes after the end, or after as many as it may have, is padding.
+            logprobs: Of each.
+            end_tokens: Those that end the turn.
+        """
+        own = list(tokens[: self.remaining])
+        end = next((place for place, token in enumerate(own) if token in end_tokens), None)
+        self.ended = end is not None
+        self.tokens += own[:end]
+        self.logprobs += logprobs[: len(own)][:end]
+
+
+class FewLeft:
+    """Stops a batch when few of its answers are unfinished, and an answer by itself where it is long enough.
+
+    Args:
+        drafts: The answers of the batch.
+        end_tokens: Those that end a turn.
+        few: So many may be left.
+    """
+
+    def __init__(self, drafts: Sequence[Draft], end_tokens: Sequence[int], few: int) -> None:
+        self._limits = [draft.remaining for draft in drafts]
+        self._end_tokens = list(end_tokens)
+        self._few = few
+        self._steps = 0
+        self._done: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Any, **named: Any) -> Tensor:
+        """Which rows are to stop, ``(batch,)``."""
+        import torch
+
+        self._steps += 1
+        device = input_ids.device
+        ended = torch.isin(input_ids[:, -1], torch.tensor(self._end_tokens, device=device))
+        done = ended | torch.tensor([limit <= self._steps for limit in self._limits], device=device)
+        self._done = done if self._done is None else self._done | done
+        return torch.ones_like(done) if int((~self._done).sum()) <= self._few else self._done
+
+
+def continued(inputs: Any, drafts: Sequence[Draft], pad_token_id: int) -> Any:
+    """Questions with the beginnings of their answers, padded on the left again.
+
+    Args:
+        inputs: What the processor made of the questions, padded on the left. What has the shape of the ids follows
+            them.
+        drafts: The answers.
+        pad_token_id: The id of padding.
+    """
+    if not any(draft.tokens for draft in drafts):
+        return inputs
+    import torch
+
+    mask, shape = inputs["attention_mask"].bool(), inputs["input_ids"].shape
+    for name, values in inputs.items():
+        if isinstance(values, torch.Tensor) and values.shape == shape:
+            # What an answer is made of is text, which is 0 wherever kinds of tokens are told apart.
+            fill = {"input_ids": pad_token_id}.get(name, 0)
+            rows = []
+            for row, own, draft in zip(values, mask, drafts, strict=True):
+                said = {"input_ids": draft.tokens, "attention_mask": [1] * len(draft.tokens)}
+                more = said.get(name, [0] * len(draft.tokens))
+                rows.append(torch.cat([row[own], row.new_tensor(more)]))
+            inputs[name] = torch.nn.utils.rnn.pad_sequence(
+                rows, batch_first=True, padding_value=fill, padding_side="left"
+            )
+    return inputs
