@@ -102,14 +102,20 @@ def continued(inputs: Any, drafts: Sequence[Draft], pad_token_id: int) -> Any:
     mask, shape = inputs["attention_mask"].bool(), inputs["input_ids"].shape
     for name, values in inputs.items():
         if isinstance(values, torch.Tensor) and values.shape == shape:
-            # What an answer is made of is text, which is 0 wherever kinds of tokens are told apart.
-            fill = {"input_ids": pad_token_id}.get(name, 0)
-            rows = []
-            for row, own, draft in zip(values, mask, drafts, strict=True):
-                said = {"input_ids": draft.tokens, "attention_mask": [1] * len(draft.tokens)}
-                more = said.get(name, [0] * len(draft.tokens))
-                rows.append(torch.cat([row[own], row.new_tensor(more)]))
+            rows = [
+                torch.cat([row[own], row.new_tensor(_written(name, draft))])
+                for row, own, draft in zip(values, mask, drafts, strict=True)
+            ]
+            padding = pad_token_id if name == "input_ids" else 0
             inputs[name] = torch.nn.utils.rnn.pad_sequence(
-                rows, batch_first=True, padding_value=fill, padding_side="left"
+                rows, batch_first=True, padding_value=padding, padding_side="left"
             )
     return inputs
+
+
+def _written(name: str, draft: Draft) -> list[int]:
+    """What one of the processor's outputs says of the tokens of an answer."""
+    if name == "input_ids":
+        return draft.tokens
+    # Answers are text, which is 0 wherever kinds of tokens are told apart.
+    return [1 if name == "attention_mask" else 0] * len(draft.tokens)

@@ -12,7 +12,7 @@ from instruct_mner.engines.drafts import Draft, FewLeft, continued
 from instruct_mner.engines.guided import Guided
 from instruct_mner.models.loading import LoadedModel
 
-# Of a batch one in so many may be put off: it is read again, and a batch of the usual length waits for none longer.
+# One in so many answers of a batch may be put off; each of them costs a second reading of its question.
 _PUT_OFF = 8
 
 
