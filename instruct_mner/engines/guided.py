@@ -30,6 +30,7 @@ class Guided:
     def __init__(self, guide: Any, drafts: Sequence[Draft], end_tokens: list[int]) -> None:
         self._end_tokens = end_tokens
         self._matchers = [_matcher(guide, draft) for draft in drafts]
+        self._limits = [draft.remaining for draft in drafts]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
 
@@ -48,8 +49,10 @@ class Guided:
         assert self._before is not None
         last = sequences[:, -1]
         self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
-        for matcher, token in zip(self._matchers, last.tolist(), strict=True):
-            if matcher is not None and not matcher.is_stopped():
+        steps = len(self._logprobs)
+        for matcher, limit, token in zip(self._matchers, self._limits, last.tolist(), strict=True):
+            # What comes after as many tokens as an answer may have is padding.
+            if matcher is not None and steps <= limit and not matcher.is_stopped():
                 matcher.consume_token(token)
 
     def _allowed(self, scores: Tensor) -> Tensor:

@@ -151,11 +151,12 @@ def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatc
     assert "".join(completion.text[token.start : token.end] for token in completion.tokens) == completion.text
 
 
-def test_a_cut_answer_is_not_finished(loaded, requests) -> None:
-    cut = Request(requests[0].messages, requests[0].images, r"start: /[a-z]{50,}/", max_tokens=4)
-    [completion] = TransformersEngine(loaded).generate([cut])
-    assert not completion.finished
-    assert len(completion.tokens) == 4
+def test_a_cut_answer_is_not_finished(loaded, requests, capfd) -> None:
+    cut, longer = (replace(requests[0], grammar=r"start: /[a-z]{50,}/", max_tokens=tokens) for tokens in (4, 9))
+    completions = TransformersEngine(loaded).generate([cut, longer])
+    assert not any(each.finished for each in completions)
+    assert [len(each.tokens) for each in completions] == [4, 9]
+    assert "Parser Error" not in "".join(capfd.readouterr()), "padding was read as part of an answer"
 
 
 def test_a_grammar_that_is_none_is_an_error(loaded, requests) -> None:
