@@ -147,7 +147,7 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
             runs.setdefault(arm, {})[int(seed)] = json.loads(path.read_text(encoding="utf-8"))
         if runs:
             lines += ["", f"## {name}", ""]
-            lines += ["| arm | seeds | F1 | F1, bare | spans found | seconds |", "|---|---|---|---|---|---|"]
+            lines += ["| arm | seeds | F1 | F1, bare | spans found |", "|---|---|---|---|---|"]
             lines += [_row(arm, list(runs[arm].values())) for arm in settings["arms"] if arm in runs]
             lines += ["", *_comparisons(settings, runs)]
     return "\n".join(lines) + "\n"
@@ -156,8 +156,7 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
 def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> str:
     shown, bare = ([f1(run[which]) for run in runs if which in run] for which in ("shown", "bare"))
     spans = [np.mean([each for row in run["shown"]["spans"] for each in row]) for run in runs]
-    seconds = np.mean([run["seconds"] for run in runs])
-    return f"| {arm} | {len(runs)} | {cell(shown)} | {cell(bare)} | {cell(spans)} | {seconds:.0f} |"
+    return f"| {arm} | {len(runs)} | {cell(shown)} | {cell(bare)} | {cell(spans)} |"
 
 
 def _comparisons(settings: Mapping[str, Any], runs: Mapping[str, Mapping[int, Any]]) -> list[str]:
