@@ -74,6 +74,9 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             make_lean(unwrapped, self._forwards.decoder)
             _score_answers_alone(self.accelerator.device)
 
+    def _send_telemetry(self) -> None:
+        """Nothing is told to anybody: TRL would tell the hub of every trainer that is made."""
+
     def compute_loss(
         self,
         model: nn.Module,
