@@ -7,7 +7,7 @@
     python eval/alignment.py --output DIR --table                 the table of what is there
     python eval/alignment.py --output DIR --tune                  variants of alignment-tuning.yaml, on dev posts
 
-A seed and an arm are one fine-tuning and some taggings. Each leaves ``DIR/GROUP/ARM-SEED/scores.json``: for every
+A seed and an arm are one fine-tuning and some taggings. Each leaves ``DIR/GROUP/ARM-SEED/scores.json.gz``: for every
 mention whether it was found with the right span and type, and what the training cost. Several may run at once on the
 same folder: ``--part 0/2`` and ``--part 1/2`` share the runs out.
 """

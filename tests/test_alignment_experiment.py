@@ -52,6 +52,21 @@ def test_a_base_that_is_not_given_has_no_runs(tmp_path) -> None:
     assert not tasks(SETTINGS, tmp_path, ["other_base"], bases=bases)
 
 
+def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
+    from aligning.report import read_runs
+    from aligning.runs import SCORES
+    from aligning.scores import write_scores
+
+    scores = {"own": {"right": [[1, 0], []], "predicted": [2, 0]}, "probe": 0.25}
+    paths = [tmp_path / f"plain-{seed}" / SCORES for seed in (0, 1)]
+    for path in paths:
+        path.parent.mkdir()
+        write_scores(path, scores)
+    assert read_runs(tmp_path) == {"plain": {0: scores, 1: scores}}
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert [path.name for path in sorted(paths[0].parent.iterdir())] == [SCORES]
+
+
 def test_holm_of_a_worked_example() -> None:
     from aligning.statistics import holm
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aligning.scores import f1
+from aligning.runs import SCORES
+from aligning.scores import f1, read_scores
 from aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
 from instruct_mner.starter.posts import Post
 
@@ -20,9 +20,9 @@ _SOURCES = ("own", "none", "shuffled", "generated")
 def read_runs(folder: Path) -> Runs:
     """Scores of a group, by arm and seed."""
     found: Runs = {}
-    for path in sorted(folder.glob("*/scores.json")):
+    for path in sorted(folder.glob(f"*/{SCORES}")):
         arm, _, seed = path.parent.name.rpartition("-")
-        found.setdefault(arm, {})[int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(arm, {})[int(seed)] = read_scores(path)
     return found
 
 

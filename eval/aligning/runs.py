@@ -16,7 +16,7 @@ from typing import Any
 from experiment import merged
 from rich.console import Console
 
-from aligning.scores import loaded_and_merged, pointing_by_probe, tagged
+from aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
 from instruct_mner.data import Dataset, load_split
 from instruct_mner.files import replacing
 from instruct_mner.models.names import locate
@@ -26,7 +26,7 @@ from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.synth import synth
 from instruct_mner.training.config import FinetuneConfig
 
-SCORES = "scores.json"
+SCORES = "scores.json.gz"
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,7 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
     path = task.folder / SCORES
     if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        return read_scores(path)
     config = config_of(task, settings, data)
     begin, of_processor = time.perf_counter(), time.process_time()
     folder = finetune(config, Console(quiet=True), resume=config.output.exists())
@@ -153,8 +152,7 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
     if measured.get("probe"):
         scores["probe"] = pointing_by_probe(loaded, config, data, task.split, **measured["probe"])
     scores["all_seconds"] = round(time.perf_counter() - begin, 1)
-    with replacing(path) as file:
-        json.dump(scores, file)
+    write_scores(path, scores)
     shutil.rmtree(folder)
     return scores
 

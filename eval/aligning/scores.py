@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -162,6 +164,19 @@ def _states(
                     tokens.append(images)
                     regions.append(chosen)
     return torch.stack(spans), torch.stack(tokens), torch.stack(regions)
+
+
+def write_scores(path: Path, scores: dict[str, Any]) -> None:
+    """Writes the scores of a run, whole or not at all, and the same bytes whenever they are the same."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(gzip.compress(json.dumps(scores).encode(), mtime=0))
+    part.replace(path)
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """What :func:`write_scores` wrote."""
+    scores: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return scores
 
 
 def f1(scores: dict[str, Any], *, first: int | None = None) -> float:

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def build(
     seed: int = 0,
     device: str = "cpu",
     attention: float = ATTENTION,
+    share: float = 1.0,
+    dtype: str = "bfloat16",
 ) -> Path:
     """Builds the starter, or goes on with a build.
 
@@ -56,6 +59,8 @@ def build(
         device: Where it is computed.
         attention: Weight of the attention losses. A build that nobody tells where to look (0) is a control: gates that
             it misses are said, and do not stop it.
+        share: How much of each stage is taught: of its batches, and of the posts that they are made of.
+        dtype: What is computed in. ``float32`` is the faster where a processor has no matrix unit for bfloat16.
 
     Returns:
         The folder of the last stage: a model as any other, with its ``mner.json``.
@@ -63,12 +68,15 @@ def build(
     Raises:
         ModelError: A stage does not reach its gates.
     """
+    import torch
+
     previous: Path | None = None
-    for number, stage in enumerate(stages or (STAGES[level] if start is None else ONWARD)):
+    for number, whole in enumerate(stages or (STAGES[level] if start is None else ONWARD)):
+        stage = replace(whole, steps=round(share * whole.steps))
         done = folder / stage.name
         if not (done / "gates.json").is_file():
             _say(f"{stage.name}: {stage.steps} steps")
-            model, processor = _load(previous, level, seed, device)
+            model, processor = _load(previous, level, seed, device, dtype)
             if start is not None and stage.takes is not None:
                 take = take_everything if previous is None else take_decoder
                 take(model, start / stage.takes)
@@ -76,10 +84,10 @@ def build(
                 place_naming(model.model.text_model)
             curves = folder / "curves.jsonl"
             if stage.lessons:
-                _learn(model, processor, stage, curves, seed + number, attention)
+                _learn(model, processor, stage, curves, seed + number, attention, round(share * NUM_POSTS))
             else:
                 _learn_to_see(model, processor, stage, curves, seed + number)
-            _save(model, processor, done)
+            _save(model.to(torch.bfloat16), processor, done)
             measured = measure(model, processor)
             (done / "gates.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
         missed = _missed(stage, json.loads((done / "gates.json").read_text(encoding="utf-8")))
@@ -102,16 +110,16 @@ def _missed(stage: Stage, measured: Mapping[str, float]) -> str:
     return f"stage {stage.name} did not reach: {', '.join(missed)}" if missed else ""
 
 
-def _load(folder: Path | None, level: int, seed: int, device: str) -> tuple[Any, Any]:
+def _load(folder: Path | None, level: int, seed: int, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
 
     if folder is None:
         processor = build_processor(level)
-        return build_model(processor.tokenizer, seed=seed, level=level).to(device, torch.bfloat16), processor
+        return build_model(processor.tokenizer, seed=seed, level=level).to(device, getattr(torch, dtype)), processor
     from transformers import AutoProcessor, Idefics3ForConditionalGeneration
 
     model = Idefics3ForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.bfloat16, attn_implementation="eager", use_safetensors=True
+        folder, dtype=getattr(torch, dtype), attn_implementation="eager", use_safetensors=True
     )
     return model.to(device), AutoProcessor.from_pretrained(folder)
 
@@ -158,9 +166,9 @@ def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: 
             log.clear()
 
 
-def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int, attention: float) -> None:
+def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int, attention: float, num_posts: int) -> None:
     """Trains the decoder on exercises; pictures are seen once, for the eyes are frozen."""
-    made = some_posts(level_of(model), "train", seed, NUM_POSTS)
+    made = some_posts(level_of(model), "train", seed, num_posts)
     teacher = Teacher(processor.tokenizer, made, seed)
     states = see(model, made)
     student = Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
@@ -190,6 +198,8 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a finished build of level 0, from which one of level 1 goes on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attention", type=float, default=ATTENTION, help="weight of the attention losses")
+    parser.add_argument("--share", type=float, default=1.0, help="of each stage's batches and posts")
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"], help="what is computed in")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
     if given.start is not None and given.level == 0:
@@ -201,6 +211,8 @@ def main() -> None:
         seed=given.seed,
         device=given.device,
         attention=given.attention,
+        share=given.share,
+        dtype=given.dtype,
     )
     _say(f"done: {last}")
 

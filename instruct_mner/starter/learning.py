@@ -23,7 +23,7 @@ class Student:
     """The model while it learns.
 
     Args:
-        model: The starter, in bfloat16 with eager attention.
+        model: The starter, with eager attention.
         image_states: What the connector makes of the picture of each post, ``(posts, tokens, width)``.
         image_token: Id of an image token.
         padding: Id of the padding.

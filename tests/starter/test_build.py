@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from instruct_mner.errors import ModelError
 from instruct_mner.models.names import STARTER_FOLDER, locate
@@ -22,14 +23,19 @@ _STAGES = (
 )
 
 
-@pytest.mark.slow
-def test_a_build_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def few_posts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "NUM_POSTS", 60)
     monkeypatch.setattr(measuring, "NUM_DEV", 40)
     monkeypatch.setattr(building, "_LOG_EVERY", 1)
     monkeypatch.setattr(curriculum, "AT_ONCE", 1)
     monkeypatch.setattr(measuring, "BATCH", 4)
     monkeypatch.setattr(curriculum, "BATCH", 4)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_posts")
+def test_a_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     build(tmp_path, stages=_STAGES[:2])
     seen = (tmp_path / "seeing" / "model.safetensors").read_bytes()
     last = build(tmp_path, stages=_STAGES)
@@ -45,6 +51,16 @@ def test_a_build_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     assert tagger.labels is not None
     assert tagger.labels.names == ("PER", "LOC", "ORG", "MISC")
     assert isinstance(tagger.predict_entities("Jordan dunks in Chicago"), list)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_posts")
+def test_a_share_of_a_build_in_float32_is_shorter_and_kept_in_bfloat16(tmp_path: Path) -> None:
+    last = build(tmp_path, stages=_STAGES[:2], attention=0.0, share=2 / 3, dtype="float32")
+    stages = [json.loads(line)["stage"] for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert stages == ["seeing"] + ["looking"] * 2
+    tensors = load_file(last / "model.safetensors")
+    assert {str(tensor.dtype) for tensor in tensors.values()} == {"torch.bfloat16"}
 
 
 def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
