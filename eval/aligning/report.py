@@ -43,13 +43,13 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> st
         "F1 is strict.", "",
         f"Best possible, given perfect spans and sight: {best['own']:.1f} with the picture, {best['none']:.1f} "
         "without.", "", *_primary(settings, runs, slices, seen, read), "", "## Arms (exploratory)", "",
-        *_arms(list(settings["arms"]), runs), "", "## By cue, with the picture (exploratory)", "",
+        *arms_table(list(settings["arms"]), runs), "", "## By cue, with the picture (exploratory)", "",
         *_by_cue(list(settings["arms"]), runs, slices, seen),
     ]  # fmt: skip
     for name, title in (("small", "250 posts"), ("large", "4,000 posts"), ("other_base", "A base without supervision")):
         others = read_runs(output / name)
         if others:
-            lines += ["", f"## {title} (exploratory)", "", *_arms(list(settings["arms"]), others)]
+            lines += ["", f"## {title} (exploratory)", "", *arms_table(list(settings["arms"]), others)]
             if name == "other_base":
                 lines += ["", *_differences(_GROUNDING, others, slices, settings["bootstrap"], seen, read)]
     return "\n".join(lines) + "\n"
@@ -62,7 +62,8 @@ _GROUNDING = [
 ]
 
 
-def _arms(names: Sequence[str], runs: Runs) -> list[str]:
+def arms_table(names: Sequence[str], runs: Runs) -> list[str]:
+    """One line an arm, over its seeds."""
     lines = [
         "| arm | seeds | F1, picture | F1, none | F1, shuffled | F1, generated | forwards | step time / plain | "
         "pointing, probe | pointing, answer |",
