@@ -46,6 +46,11 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> st
         *arms_table(list(settings["arms"]), runs), "", "## By cue, with the picture (exploratory)", "",
         *_by_cue(list(settings["arms"]), runs, slices, seen),
     ]  # fmt: skip
+    if "shuffled_plain" in runs:
+        lines += [
+            "", "## Training on shuffled pairs (exploratory)", "",
+            *_differences(_SHUFFLED, runs, slices, settings["bootstrap"], seen, read),
+        ]  # fmt: skip
     for name, title in (("small", "250 posts"), ("large", "4,000 posts"), ("other_base", "A base without supervision")):
         others = read_runs(output / name)
         if others:
@@ -59,6 +64,25 @@ _GROUNDING = [
     {"arm": "grounding_attention", "control": each, "pictures": "own", "slice": name}
     for each in ("plain", "grounded_answers")
     for name in ("all", "ambiguous in text")
+]
+
+# What is left of each primary comparison where every post is trained on beside another's picture.
+_SHUFFLED = [
+    {"arm": "shuffled_cross_view", "control": "shuffled_plain", "pictures": "none", "slice": "all"},
+    {
+        "arm": "shuffled_information_bottleneck",
+        "control": "shuffled_plain",
+        "pictures": "own",
+        "slice": "unrelated picture",
+    },
+    {"arm": "shuffled_grounding", "control": "shuffled_plain", "pictures": "own", "slice": "ambiguous in text"},
+    {
+        "arm": "shuffled_generative",
+        "control": "shuffled_plain",
+        "pictures": "generated",
+        "control_pictures": "none",
+        "slice": "all",
+    },
 ]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.manifest import Manifest, PromptStamp
+from instruct_mner.models.names import locate
 from instruct_mner.prompts import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.curriculum import curriculum
@@ -28,7 +29,7 @@ from instruct_mner.starter.learning import ATTENTION, Student, decoder_optimizer
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.masters import MasterAdamW
 from instruct_mner.starter.measuring import level_of, measure, see, some_posts
-from instruct_mner.starter.onward import take_decoder, take_everything
+from instruct_mner.starter.onward import take_decoder, take_everything, take_eyes
 from instruct_mner.starter.seeing import Readers, Words, batches, image_states, seeing_loss, unit_words
 from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 
@@ -46,6 +47,7 @@ def build(
     device: str = "cpu",
     attention: float = ATTENTION,
     share: float = 1.0,
+    eyes: str | None = None,
     dtype: str = "bfloat16",
 ) -> Path:
     """Builds the starter, or goes on with a build.
@@ -60,6 +62,7 @@ def build(
         attention: Weight of the attention losses. A build that nobody tells where to look (0) is a control: gates that
             it misses are said, and do not stop it.
         share: How much of each stage is taught: of its batches, and of the posts that they are made of.
+        eyes: A starter of the same level, or ``starter``, whose vision tower and connector are taken instead of taught.
         dtype: What is computed in. ``float32`` is the faster where a processor has no matrix unit for bfloat16.
 
     Returns:
@@ -85,6 +88,8 @@ def build(
             curves = folder / "curves.jsonl"
             if stage.lessons:
                 _learn(model, processor, stage, curves, seed + number, attention, round(share * NUM_POSTS))
+            elif eyes is not None:
+                take_eyes(model, Path(locate(eyes)))
             else:
                 _learn_to_see(model, processor, stage, curves, seed + number)
             _save(model.to(torch.bfloat16), processor, done)
@@ -199,6 +204,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attention", type=float, default=ATTENTION, help="weight of the attention losses")
     parser.add_argument("--share", type=float, default=1.0, help="of each stage's batches and posts")
+    parser.add_argument("--eyes", help="a starter of the same level whose eyes are taken instead of taught")
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"], help="what is computed in")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
@@ -212,6 +218,7 @@ def main() -> None:
         device=given.device,
         attention=given.attention,
         share=given.share,
+        eyes=given.eyes,
         dtype=given.dtype,
     )
     _say(f"done: {last}")

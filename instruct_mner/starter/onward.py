@@ -1,4 +1,4 @@
-"""What a starter of level 1 takes over from one of level 0: it has to learn what is new, not all anew."""
+"""What a build takes over from another starter: it has to learn what is new, not all anew."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _POSITIONS = "model.vision_model.embeddings.position_embedding.weight"
 _DECODER = "model.text_model."
+_EYES = ("model.vision_model.", "model.connector.")
 _PATCHES_PER_CELL = SIZES[0] // GRIDS[0] // PATCH_SIZE
 
 
@@ -26,6 +27,12 @@ def take_everything(model: Any, folder: Path) -> None:
 def take_decoder(model: Any, folder: Path) -> None:
     """Takes the decoder of a model of level 0, and leaves the eyes."""
     tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_DECODER)}
+    model.load_state_dict(tensors, strict=False)
+
+
+def take_eyes(model: Any, folder: Path) -> None:
+    """Takes vision tower and connector of a model of the same level, and leaves the decoder."""
+    tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_EYES)}
     model.load_state_dict(tensors, strict=False)
 
 

@@ -63,6 +63,19 @@ def test_a_share_of_a_build_in_float32_is_shorter_and_kept_in_bfloat16(tmp_path:
     assert {str(tensor.dtype) for tensor in tensors.values()} == {"torch.bfloat16"}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_posts")
+def test_a_build_takes_the_eyes_of_another(tmp_path: Path) -> None:
+    last = build(tmp_path, stages=_STAGES[:1], eyes="starter")
+    assert not (tmp_path / "curves.jsonl").exists()
+    taken, starters = (load_file(folder / "model.safetensors") for folder in (last, STARTER_FOLDER))
+    same = {name for name in taken if name in starters and taken[name].equal(starters[name])}
+    eyes = {name for name in taken if name.startswith(("model.vision_model.", "model.connector."))}
+    assert len(eyes) > 10
+    assert eyes <= same
+    assert not any(name.startswith("model.text_model.layers") and name.endswith("proj.weight") for name in same)
+
+
 def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
     known = {
         "tag",
