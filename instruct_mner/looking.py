@@ -122,12 +122,10 @@ class Looker:
             for entity, words in ((each, _words(example.text, each.start, each.end)) for each in prediction.entities)
         ]
         model = loaded.model
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        decoder = base.get_submodule(loaded.family.decoder_path)
         own, attended = ((self._layer,), ()) if self._beside is not None else ((), (self._layer,))
         inputs = inputs.to(model.device)
-        with torch.no_grad(), capture(decoder, layers=own, attention_layers=attended) as found:
-            base.model(**inputs, use_cache=False)
+        with torch.no_grad(), capture(loaded.decoder, layers=own, attention_layers=attended) as found:
+            loaded.base.model(**inputs, use_cache=False)
             assert found.states is not None
             if self._beside is not None:
                 row = Row(example.id, None, mentions=tuple(mentions), image_boxes=torch.cat(boxes))

@@ -142,7 +142,7 @@ def _states(
         "model": config.model,
     }
     run = prepare(FinetuneConfig.model_validate({**config.model_dump(), **changes}))
-    decoder = loaded.model.get_submodule(loaded.family.decoder_path)
+    decoder = loaded.decoder
     spans: list[Tensor] = []
     tokens: list[Tensor] = []
     regions: list[Tensor] = []

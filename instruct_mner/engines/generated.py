@@ -66,7 +66,6 @@ class GeneratedPictureEngine(TransformersEngine):
         from instruct_mner.models.capture import capture
 
         model = self._loaded.model
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
         inputs = super().inputs(batch).to(model.device)
         spans = [
             self._span(request, ids, mask)
@@ -74,9 +73,8 @@ class GeneratedPictureEngine(TransformersEngine):
                 batch, inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True
             )
         ]
-        decoder = base.get_submodule(self._loaded.family.decoder_path)
-        with torch.no_grad(), capture(decoder, layers=self._generator.stages) as found:
-            base.model(**inputs, use_cache=False)
+        with torch.no_grad(), capture(self._loaded.decoder, layers=self._generator.stages) as found:
+            self._loaded.base.model(**inputs, use_cache=False)
             mask = span_mask(spans, inputs["input_ids"].shape[1], model.device)
             texts = [gathered(found.layers[layer], mask) for layer in self._generator.stages]
             return self._generator.picture_of([states for states, _ in texts], texts[0][1])  # type: ignore[no-any-return]

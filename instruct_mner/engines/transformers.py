@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from instruct_mner.engines import Completion, Request
+from instruct_mner.engines.beginning import padded_after_beginning
 from instruct_mner.engines.cache import roomy_cache
 from instruct_mner.engines.drafts import Draft, FewLeft, continued
 from instruct_mner.engines.guided import Guided
+from instruct_mner.models.lean import shared_beginning
 from instruct_mner.models.loading import LoadedModel
 
 # One in so many answers of a batch may be put off; each of them costs a second reading of its question.
@@ -117,6 +119,7 @@ class TransformersEngine:
 
         model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
         inputs = continued(self.inputs([draft.request for draft in batch]), batch, tokenizer.pad_token_id)
+        shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
         inputs = inputs.to(model.device)
         guided = Guided(self._guide, batch, self._end_tokens)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
@@ -130,7 +133,7 @@ class TransformersEngine:
             pad_token_id=tokenizer.pad_token_id,
             use_cache=True,
         )
-        with torch.no_grad():
+        with torch.no_grad(), shared_beginning(self._loaded.decoder, shared):
             sequences = model.generate(
                 **inputs,
                 past_key_values=roomy_cache(model.config),

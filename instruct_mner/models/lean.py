@@ -59,8 +59,10 @@ def shared_beginning(decoder: Any, num_tokens: int) -> Iterator[None]:
 
     def forward(*arguments: Any, **named: Any) -> Any:
         embeddings, mask = named.get("inputs_embeds"), named.get("attention_mask")
-        plain = isinstance(mask, Tensor) and mask.ndim == 2 and named.get("past_key_values") is None
-        if arguments or embeddings is None or not plain:
+        cache = named.get("past_key_values")
+        begins = cache is None or cache.get_seq_length() == 0
+        plain = isinstance(mask, Tensor) and mask.ndim == 2
+        if arguments or embeddings is None or not (plain and begins):
             return whole(*arguments, **named)
         return _in_two(whole, decoder, named, num_tokens)
 
@@ -78,7 +80,8 @@ def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) ->
     from transformers import DynamicCache
 
     embeddings = named["inputs_embeds"]
-    cache = DynamicCache(config=decoder.config)
+    kept = named.get("past_key_values")
+    cache = DynamicCache(config=decoder.config) if kept is None else kept
     first, rest = dict(named), dict(named)
     first |= {"inputs_embeds": embeddings[:1, :num_tokens], "attention_mask": None}
     rest |= {"inputs_embeds": embeddings[:, num_tokens:]}
@@ -96,7 +99,7 @@ def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) ->
             layer.values = layer.values.expand(len(embeddings), -1, -1, -1)
     found = whole(**{**rest, "past_key_values": cache, "use_cache": True})
     found.last_hidden_state = joined([beginning, found.last_hidden_state])
-    found.past_key_values = None
+    found.past_key_values = kept
     return found
 
 

@@ -40,6 +40,16 @@ class LoadedModel:
         """The id of an image token; a processor's own may be that of the placeholder (Gemma 3)."""
         return int(self.model.config.image_token_id)
 
+    @property
+    def base(self) -> Any:
+        """The ``ForConditionalGeneration``, with any adapter's layers inside."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def decoder(self) -> Any:
+        """The text decoder inside."""
+        return self.base.get_submodule(self.family.decoder_path)
+
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""
         return self.family.resized and self.family.resized(self.processor, size)
