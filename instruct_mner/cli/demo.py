@@ -23,4 +23,4 @@ def run(
     """
     from instruct_mner.starter.demo import DemoSize, demo
 
-    demo(output, DemoSize(train=posts, dev=max(16, posts // 25), test=test_posts, served=serve))
+    demo(output, DemoSize(train=posts, dev=max(16, posts // 6), test=test_posts, served=serve))
