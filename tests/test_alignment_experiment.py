@@ -67,11 +67,19 @@ def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
     assert [path.name for path in sorted(paths[0].parent.iterdir())] == [SCORES]
 
 
-def test_the_table_of_the_base_without_supervision_is_what_its_runs_give() -> None:
+@pytest.mark.parametrize(
+    ("group", "arms"),
+    [
+        ("primary", {"text_only", "plain", "grounding_head", "shuffled_plain", "shuffled_grounding"}),
+        ("small", {"plain", "all_four"}),
+        ("other_base", {"plain", "grounded_answers", "grounding_attention"}),
+    ],
+)
+def test_the_table_of_arms_is_what_their_runs_give(group: str, arms: set[str]) -> None:
     from aligning.report import arms_table, read_runs
 
-    rows = arms_table(list(SETTINGS["arms"]), read_runs(EVAL / "alignment-runs" / "other_base"))
-    assert [row.split(" ")[1] for row in rows[2:]] == ["plain", "grounded_answers", "grounding_attention"]
+    rows = arms_table(list(SETTINGS["arms"]), read_runs(EVAL / "alignment-runs" / group))
+    assert arms <= {row.split(" ")[1] for row in rows[2:]}
     assert set(rows) <= set((EVAL / "alignment.md").read_text().split("\n"))
 
 
