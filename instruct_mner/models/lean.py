@@ -69,11 +69,15 @@ def shared_beginning(decoder: Any, num_tokens: int) -> Iterator[None]:
     if not num_tokens:
         yield
         return
+    hooked = vars(decoder).get("forward")  # accelerate's, where a model lies on several devices
     decoder.forward = forward
     try:
         yield
     finally:
-        del decoder.forward
+        if hooked is None:
+            del decoder.forward
+        else:
+            decoder.forward = hooked
 
 
 def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) -> Any:

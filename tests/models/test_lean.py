@@ -44,6 +44,17 @@ def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> No
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-6)
 
 
+def test_a_decoder_that_was_hooked_stays_so() -> None:
+    decoder = torch.nn.Linear(2, 2)
+    with shared_beginning(decoder, 16):
+        assert "forward" in vars(decoder)
+    assert "forward" not in vars(decoder)
+    hooked = decoder.forward = lambda states: states
+    with shared_beginning(decoder, 16):
+        assert decoder.forward is not hooked
+    assert decoder.forward is hooked
+
+
 def test_what_is_shared_ends_before_pictures_and_before_the_end() -> None:
     same = torch.arange(40).expand(2, 40).clone()
     assert num_shared(same, image_token_id=99) == 39
