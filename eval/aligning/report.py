@@ -51,12 +51,18 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> st
             "", "## Training on shuffled pairs (exploratory)", "",
             *_differences(_SHUFFLED, runs, slices, settings["bootstrap"], seen, read),
         ]  # fmt: skip
-    for name, title in (("small", "250 posts"), ("large", "4,000 posts"), ("other_base", "A base without supervision")):
+    for name, title, comparisons in (
+        ("small", "250 posts", _MORE_OR_FEWER_POSTS),
+        ("large", "4,000 posts", _MORE_OR_FEWER_POSTS),
+        ("other_base", "A base without supervision", _GROUNDING),
+    ):
         others = read_runs(output / name)
         if others:
-            lines += ["", f"## {title} (exploratory)", "", *arms_table(list(settings["arms"]), others)]
-            if name == "other_base":
-                lines += ["", *_differences(_GROUNDING, others, slices, settings["bootstrap"], seen, read)]
+            lines += [
+                "", f"## {title} (exploratory)", "", *arms_table(list(settings["arms"]), others), "",
+                *_differences(comparisons, others, slices, settings["bootstrap"], seen, read), "",
+                *_by_cue(list(settings["arms"]), others, slices, seen),
+            ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -64,6 +70,12 @@ _GROUNDING = [
     {"arm": "grounding_attention", "control": each, "pictures": "own", "slice": name}
     for each in ("plain", "grounded_answers")
     for name in ("all", "ambiguous in text")
+]
+
+_MORE_OR_FEWER_POSTS = [
+    {"arm": arm, "control": "plain", "pictures": pictures, "slice": "all"}
+    for arm in ("grounding_attention", "all_four")
+    for pictures in ("own", "none")
 ]
 
 # What is left of each primary comparison where every post is trained on beside another's picture.
