@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.data import Dataset, load_split
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.tagging import Tagger
 

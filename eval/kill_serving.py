@@ -33,7 +33,7 @@ from typing import Any
 import psutil
 
 from instruct_mner.asking import tuned_folder
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.serving.process import free_port
 from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.posts import Synthesis

@@ -43,7 +43,7 @@ from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import load_model
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 from instruct_mner.serving.command import server_arguments, vllm_command, vllm_environment
 from instruct_mner.serving.plan import Plan
 from instruct_mner.serving.process import VllmProcess, free_port

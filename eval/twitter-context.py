@@ -30,7 +30,7 @@ from instruct_mner.data import load_split, write_jsonl
 from instruct_mner.data.captions import read_captions
 from instruct_mner.files import replacing
 from instruct_mner.quiet import quiet_libraries
-from instruct_mner.records import Context, Example
+from instruct_mner.schema.records import Context, Example
 from instruct_mner.training.config import FinetuneConfig
 
 SETTINGS = Path(__file__).with_name("twitter-context.yaml")

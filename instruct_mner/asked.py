@@ -15,7 +15,8 @@ from instruct_mner.looking import Looker
 from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import describe_model
 from instruct_mner.neighbours import Choose, Pool
-from instruct_mner.records import Example, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 from instruct_mner.tagging import Tagger
 
 ENGINES = ("transformers", "vllm", "endpoint")

@@ -12,7 +12,7 @@ from instruct_mner.engines import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.manifest import Manifest
 from instruct_mner.prompts import Message, Prompt, Shot, shown_context, shown_text
-from instruct_mner.records import Context, Example
+from instruct_mner.schema.records import Context, Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image

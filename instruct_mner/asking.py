@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data import load_split
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.images import BoxConvention, open_image
+from instruct_mner.images import open_image
 from instruct_mner.index_cache import cached_index
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.models.names import locate
 from instruct_mner.neighbours import Embedder, Neighbours, Pool, build_index
 from instruct_mner.prompts import Prompt, Shot, find_prompt, shown_text
-from instruct_mner.records import Example, LabelSet
+from instruct_mner.schema.boxes import BoxConvention
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image

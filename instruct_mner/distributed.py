@@ -18,7 +18,8 @@ from instruct_mner import errors
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.quiet import quiet_libraries
-from instruct_mner.records import LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Prediction
 
 if TYPE_CHECKING:
     from instruct_mner.asked import Asked

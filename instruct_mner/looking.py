@@ -13,7 +13,8 @@ from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.token_text import TokenText
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging import Tagger
 
 if TYPE_CHECKING:

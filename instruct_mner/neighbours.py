@@ -20,7 +20,7 @@ from instruct_mner.data import Dataset, load_split
 from instruct_mner.data.leaks import normalised
 from instruct_mner.errors import DataError
 from instruct_mner.prompts import shown_text
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image

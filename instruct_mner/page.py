@@ -14,7 +14,7 @@ from pathlib import Path
 
 from instruct_mner.files import replacing
 from instruct_mner.images import open_image
-from instruct_mner.records import Entity, PredictedEntity
+from instruct_mner.schema.records import Entity, PredictedEntity
 
 # Wider than a column of the page on a screen of two pixels to the point; more would only weigh.
 _MAX_EDGE = 800

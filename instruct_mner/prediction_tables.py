@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from instruct_mner.data.parquet import stream_values
 from instruct_mner.errors import DataError, listing
-from instruct_mner.problems import reasons
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
+from instruct_mner.schema.validation_messages import reasons
 
 # Predictions that are held at once, and a group of rows in the file.
 _ROWS = 1024

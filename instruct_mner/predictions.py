@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import check_place, replacing, stream_lines
 from instruct_mner.prediction_tables import write_table
-from instruct_mner.records import Prediction, Record
+from instruct_mner.schema.record import Record
+from instruct_mner.schema.records import Prediction
 
 Made = TypeVar("Made", bound=Record)
 Predict = Callable[[int], Iterator[Prediction]]

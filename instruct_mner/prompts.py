@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
 from instruct_mner.files import read_text
-from instruct_mner.records import Context, Record
+from instruct_mner.schema.record import Record
+from instruct_mner.schema.records import Context
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.engines import Completion
-from instruct_mner.images import BoxConvention, to_pixels
 from instruct_mner.manifest import Manifest
-from instruct_mner.records import Box, Example, PredictedEntity, Prediction
+from instruct_mner.schema.boxes import BoxConvention, to_pixels
+from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction
 from instruct_mner.scoring.calibration import scaled_score
 
 if TYPE_CHECKING:

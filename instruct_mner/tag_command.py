@@ -19,9 +19,10 @@ from instruct_mner.files import read_yaml
 from instruct_mner.manifest import Manifest
 from instruct_mner.neighbours import Pool
 from instruct_mner.predictions import Predict, check_output, fingerprint, write_predictions
-from instruct_mner.problems import reasons
 from instruct_mner.quiet import quiet_libraries
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tag_progress import report
 from instruct_mner.tag_source import Source
 from instruct_mner.tagging import WINDOW

@@ -9,7 +9,8 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from instruct_mner.records import Prediction, Record
+from instruct_mner.schema.record import Record
+from instruct_mner.schema.records import Prediction
 
 _SECONDS_BETWEEN_LINES = 30.0
 

@@ -32,7 +32,8 @@ from instruct_mner.manifest import Manifest
 from instruct_mner.neighbours import Embedder, Neighbours, Pool
 from instruct_mner.prompts import Message, Prompt, Shot
 from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image

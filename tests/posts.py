@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from instruct_mner.data import write_jsonl
-from instruct_mner.records import Box, Entity, Example
+from instruct_mner.schema.records import Box, Entity, Example
 
 TEXTS = [
     ("RT @ user : Jordan dunks in Chicago", [("Jordan", "PER"), ("Chicago", "LOC")]),

@@ -12,7 +12,8 @@ from llguidance import LLMatcher, LLTokenizer
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.answers.pieces import up_to
-from instruct_mner.records import Box, Entity, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Box, Entity
 
 LABELS = LabelSet.of(["PER", "LOC", "sports team", 'a "b" é'])
 TEXTS = st.text(alphabet="abAB1#:,.[]'\"\\{}é日😀 ", min_size=1, max_size=30)

@@ -10,7 +10,7 @@ from test_answers import LABELS, admits, spec, written
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError
-from instruct_mner.records import Box, Entity
+from instruct_mner.schema.records import Box, Entity
 
 
 def as_json(**changes: object) -> AnswerSpec:

@@ -24,7 +24,7 @@ from instruct_mner.data.stream import look_through
 from instruct_mner.distributed import Job, _prediction, _Worker, places_of
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prediction_tables import read_table
-from instruct_mner.records import LabelSet
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.files import read_predictions
 
 NUM_POSTS = 64 * 5 + 10

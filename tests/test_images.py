@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from instruct_mner.errors import DataError
-from instruct_mner.images import BoxConvention, image_size, open_image, to_model_units, to_pixels
+from instruct_mner.images import image_size, open_image
+from instruct_mner.schema.boxes import BoxConvention, to_model_units, to_pixels
 
 
 def encode(image: Image.Image, form: str, **options: object) -> bytes:

@@ -17,7 +17,7 @@ from instruct_mner.embedding import WordEmbedder
 from instruct_mner.errors import DataError
 from instruct_mner.index_cache import cached_index
 from instruct_mner.neighbours import Neighbours, Pool, build_index, text_vectors
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 TEXTS = [
     "the striker scored twice for Arsenal",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.data import load
-from instruct_mner.offsets import chunks, is_word_character, place
+from instruct_mner.schema.offsets import chunks, is_word_character, place
 
 WORDS = st.text(alphabet="ab#'é日 ", max_size=24)
 

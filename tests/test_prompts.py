@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompts import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
-from instruct_mner.records import Context, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Context
 
 SPECIAL = ("<image>", "<|im_end|>", "[INST]", "<row_1_col_1>")
 SPEC = AnswerSpec(labels=LabelSet.of({"PER": "people & others", "LOC": None}))

@@ -10,7 +10,8 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.engines import Completion, Token
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.records import Example, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 
 TEXT = "Ann in Paris"
 

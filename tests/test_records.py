@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from instruct_mner.records import Box, Entity, Example, Label, LabelSet, PredictedEntity, Prediction, Rejected
+from instruct_mner.schema.labels import Label, LabelSet
+from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
 
 ANN = Entity(start=0, end=3, text="Ann", label="PER")
 BOB = Entity(start=8, end=11, text="Bob", label="PER")

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from instruct_mner.records import Prediction, Rejected
+from instruct_mner.schema.records import Prediction, Rejected
 from instruct_mner.tag_progress import describe_pace, report
 
 FOUND = Prediction(id="1", text="x", rejected=Rejected(malformed=1))

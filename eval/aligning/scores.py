@@ -24,7 +24,7 @@ from instruct_mner.models.capture import capture
 from instruct_mner.models.lean import num_shared, shared_beginning
 from instruct_mner.models.loading import LoadedModel, load_adapter, load_model
 from instruct_mner.prompts import Prompt
-from instruct_mner.records import Entity, Prediction
+from instruct_mner.schema.records import Entity, Prediction
 from instruct_mner.tagging import Tagger
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.run import prepare

@@ -11,10 +11,11 @@ from gates.common import Result, seeded, shared_data
 from gates.posts import SPECIAL_TOKENS
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.data import load, load_split
-from instruct_mner.images import BoxConvention, to_model_units
-from instruct_mner.offsets import place
 from instruct_mner.prompts import shown_text
-from instruct_mner.records import Box, Entity, Example, LabelSet
+from instruct_mner.schema.boxes import BoxConvention, to_model_units
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.offsets import place
+from instruct_mner.schema.records import Box, Entity, Example
 
 _SHUFFLES = 5
 _MOST_MISPLACED = {"twitter2015": 0, "twitter2017": 0, "gmner": 3}

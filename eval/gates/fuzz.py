@@ -9,8 +9,8 @@ from collections import Counter
 from gates.common import Result, seeded
 from gates.posts import random_spec, real_texts, shown_texts, what_is_wrong
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.offsets import chunks
-from instruct_mner.records import Box, Entity
+from instruct_mner.schema.offsets import chunks
+from instruct_mner.schema.records import Box, Entity
 
 _COMPLETIONS = 200_000
 

@@ -18,7 +18,8 @@ from instruct_mner.data import Dataset, load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines import Request
 from instruct_mner.models.names import locate
-from instruct_mner.records import LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
 from instruct_mner.starter.architecture import KNOWN_DOMAINS

@@ -17,7 +17,8 @@ from instruct_mner.data.bio import decode_spans, join_tokens
 from instruct_mner.images import open_image
 from instruct_mner.models.families import FAMILIES
 from instruct_mner.prompts import find_prompt, shown_text
-from instruct_mner.records import Example, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 from instruct_mner.starter.dozen import write_dozen
 
 _FAMILIES = ("qwen3_vl", "idefics3")

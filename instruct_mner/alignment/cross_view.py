@@ -53,7 +53,7 @@ class CrossView(nn.Module):
         text, settings = batch.text, self._settings
         if text is None:
             return nothing(batch), {}
-        logits = cast(Callable[[Tensor], Tensor], batch.output_embedding)
+        logits = cast("Callable[[Tensor], Tensor]", batch.output_embedding)
         labels = text.inputs["labels"]
         said = labels[:, 1:] != -100
         # The output embedding is large: it is applied once, and only where an answer stands.

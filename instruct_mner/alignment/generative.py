@@ -109,7 +109,7 @@ class Generative(nn.Module):
 
     @property
     def _dtype(self) -> torch.dtype:
-        return cast(Tensor, self.scale).dtype
+        return cast("Tensor", self.scale).dtype
 
     def _normal(self, states: Tensor) -> Tensor:
         return layer_norm(states.to(self._dtype), (self._width,))
@@ -131,7 +131,7 @@ class Generative(nn.Module):
         """Sets the scale by the first picture of the run; all processes of a launch agree on whose it is."""
         from torch import distributed
 
-        scale = cast(Tensor, self.scale)
+        scale = cast("Tensor", self.scale)
         if bool(scale.any()):
             return
         found = torch.zeros_like(scale)
@@ -193,6 +193,6 @@ class Generative(nn.Module):
         return self._scaled(self.text2image[stage](text, keep, own, cells))
 
     def _scaled(self, pictures: Tensor, *, inverse: bool = False) -> Tensor:
-        scale = cast(Tensor, self.scale).clamp(min=1e-6)
+        scale = cast("Tensor", self.scale).clamp(min=1e-6)
         parts = pictures.reshape(*pictures.shape[:2], len(scale), self._width)
         return (parts * (1 / scale if inverse else scale)[:, None]).flatten(-2)

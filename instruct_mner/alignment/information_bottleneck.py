@@ -190,13 +190,13 @@ class InformationBottleneck(nn.Module):
         return others[others[:, -1] > 0, :-1]
 
     def _earlier(self) -> Tensor:
-        store = cast(Tensor, self.store)
-        return store[: min(int(cast(Tensor, self.stored)), len(store))]
+        store = cast("Tensor", self.store)
+        return store[: min(int(cast("Tensor", self.stored)), len(store))]
 
     @torch.no_grad()
     def _remember(self, pooled: Tensor) -> None:
         """First in, first out."""
-        store, stored = cast(Tensor, self.store), cast(Tensor, self.stored)
+        store, stored = cast("Tensor", self.store), cast("Tensor", self.stored)
         for each in pooled if len(store) else ():
             store[int(stored) % len(store)] = each
             stored += 1
@@ -204,7 +204,7 @@ class InformationBottleneck(nn.Module):
     @torch.no_grad()
     def _is_collapsed(self, information: float) -> bool:
         """Whether the running estimate has stayed at chance."""
-        average, seen = cast(Tensor, self.average), cast(Tensor, self.seen)
+        average, seen = cast("Tensor", self.average), cast("Tensor", self.seen)
         seen += 1
         average.mul_(_DECAY).add_((1 - _DECAY) * information)
         unbiased = float(average) / (1 - _DECAY ** int(seen))

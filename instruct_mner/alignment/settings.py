@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from instruct_mner.labels import Record
+from instruct_mner.schema.record import Record
 
 
 class ObjectiveSettings(Record):

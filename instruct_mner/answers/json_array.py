@@ -18,7 +18,7 @@ from instruct_mner.answers.pieces import (
     quoted,
     read_box,
 )
-from instruct_mner.records import Box, Entity
+from instruct_mner.schema.records import Box, Entity
 
 if TYPE_CHECKING:
     from instruct_mner.answers.spec import AnswerSpec

@@ -11,8 +11,10 @@ from instruct_mner.answers.json_array import Json
 from instruct_mner.answers.lines import Lines
 from instruct_mner.answers.pieces import Mention, Span
 from instruct_mner.errors import ConfigError
-from instruct_mner.offsets import Segmentation, chunks, cuts_word, place
-from instruct_mner.records import Box, Entity, LabelSet, Record, Rejected
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.offsets import Segmentation, chunks, cuts_word, place
+from instruct_mner.schema.record import Record
+from instruct_mner.schema.records import Box, Entity, Rejected
 
 FormatName = Literal["lines", "json"]
 

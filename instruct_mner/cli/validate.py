@@ -10,7 +10,7 @@ import typer
 from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
 
 if TYPE_CHECKING:
-    from instruct_mner.records import Example
+    from instruct_mner.schema.records import Example
 
 
 def run(

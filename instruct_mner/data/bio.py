@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Entity, why_no_label
+from instruct_mner.schema.labels import why_no_label
+from instruct_mner.schema.records import Entity
 
 Decode = Literal["tolerant", "strict"]
 Span = tuple[int, int, str]

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
-from instruct_mner.records import Context, Example
+from instruct_mner.schema.records import Context, Example
 
 _SEPARATOR = " :"
 _OBJECT = "one object of picture names and their captions"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from instruct_mner.data.bio import Decode, decode_spans, is_tag, join_tokens
 from instruct_mner.files import decode_lines
-from instruct_mner.records import Context, Example
+from instruct_mner.schema.records import Context, Example
 
 CONTEXT_TOKEN = "<EOS>"  # noqa: S105 (a token of a text)
 # Source: "X" in ITA's files, "B-X" in those of KB-NER, which follow them.

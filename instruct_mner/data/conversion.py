@@ -9,7 +9,7 @@ from pathlib import Path
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import ConfigError, suggest
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 
 def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None = None) -> list[tuple[Dataset, Path]]:

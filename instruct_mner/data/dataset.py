@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 from instruct_mner.data.bio import Decode
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.offsets import Segmentation
-from instruct_mner.records import Example
+from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.records import Example
 
 MissingImage = Literal["error", "text", "skip", "keep"]
 LabelColumn = Literal["coarse", "fine"]

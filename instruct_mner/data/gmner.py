@@ -29,7 +29,7 @@ from instruct_mner.data.conll import picture_of
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_bytes
-from instruct_mner.records import Box, Coordinates, Entity, Example
+from instruct_mner.schema.records import Box, Coordinates, Entity, Example
 
 Boxes = dict[str, list[Box]]
 """Boxes of a post by the name that stands in its XML file."""

@@ -27,8 +27,8 @@ from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_na
 from instruct_mner.data.hub_rows import Columns, Row
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
-from instruct_mner.problems import reasons
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
+from instruct_mner.schema.validation_messages import reasons
 
 _SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "dev": "dev", "test": "test"}
 _ORDER = ("train", "dev", "test")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from instruct_mner.data.bio import Decode, decode_spans, is_tag, join_tokens
-from instruct_mner.records import Box, Entity, Example
+from instruct_mner.schema.records import Box, Entity, Example
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.rows import Row, collect, parse_row
 from instruct_mner.files import replacing, stream_lines
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 
 def read(path: Path, options: ReadOptions) -> Reading:

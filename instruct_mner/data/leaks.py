@@ -18,8 +18,8 @@ from typing import Literal
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_bytes
-from instruct_mner.offsets import is_word_character
-from instruct_mner.records import Example
+from instruct_mner.schema.offsets import is_word_character
+from instruct_mner.schema.records import Example
 
 LeakPolicy = Literal["refuse", "drop", "allow"]
 

@@ -20,7 +20,7 @@ from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.rows import Row, collect, parse_row
 from instruct_mner.errors import DataError
 from instruct_mner.files import opened
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 # Rows that are held at once.
 _BATCH = 256

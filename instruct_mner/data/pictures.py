@@ -9,7 +9,7 @@ from typing import Literal
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 ImageSource = Literal["own", "none", "shuffled"]
 

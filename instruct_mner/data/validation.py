@@ -11,7 +11,7 @@ from instruct_mner.data import read
 from instruct_mner.data.bio import Decode
 from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 Track = Callable[[Sequence[Example]], Iterable[Example]]
 """Passes posts through, to show how far the work is."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.errors import ModelError
-from instruct_mner.images import BoxConvention
 from instruct_mner.models import grids, pixels
 from instruct_mner.models.grids import Picture
-from instruct_mner.models.pixels import PixelLimits
+from instruct_mner.schema.boxes import BoxConvention
+from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
     from torch import Tensor

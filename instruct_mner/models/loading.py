@@ -12,7 +12,7 @@ from typing import Any, Literal
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.names import locate
-from instruct_mner.models.pixels import PixelLimits
+from instruct_mner.schema.pixel_limits import PixelLimits
 
 Dtype = Literal["auto", "bfloat16", "float32"]
 

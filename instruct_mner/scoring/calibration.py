@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example, Prediction
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES, Interval, draw_posts, interval_of
 from instruct_mner.scoring.counts import IntArray
 

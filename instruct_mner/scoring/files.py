@@ -12,8 +12,8 @@ from instruct_mner.data import Decode, LabelColumn, load_split
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
 from instruct_mner.prediction_tables import read_table
-from instruct_mner.problems import reasons
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
+from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
 from instruct_mner.scoring.report import Gold, Report, evaluate

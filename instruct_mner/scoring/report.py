@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example, Prediction
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.bootstrap import (
     DEFAULT_NUM_RESAMPLES,
     Difference,

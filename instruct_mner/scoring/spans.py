@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from instruct_mner.errors import DataError, listing
-from instruct_mner.records import Entity, Example, Prediction
+from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring.counts import (
     Average,
     IntArray,

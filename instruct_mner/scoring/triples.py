@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Box, Entity, Example, Prediction
+from instruct_mner.schema.records import Box, Entity, Example, Prediction
 from instruct_mner.scoring.counts import Tally
 from instruct_mner.scoring.spans import pair_posts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 
 _PATHS = frozenset(
     {"/v1/entities", "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/openapi.json"}

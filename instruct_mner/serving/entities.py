@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from instruct_mner.errors import MnerError, ServingError
-from instruct_mner.records import Context, Example, LabelSet, PredictedEntity, Rejected
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Context, Example, PredictedEntity, Rejected
 from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture
 
 if TYPE_CHECKING:

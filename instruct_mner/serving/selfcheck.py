@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from instruct_mner.errors import MnerError, ServingError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 from instruct_mner.serving.plan import Plan, Served
 from instruct_mner.tagging import Tagger
 

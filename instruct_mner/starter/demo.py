@@ -21,7 +21,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.quiet import quiet_libraries
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.starter.bayes import bound
 from instruct_mner.starter.domains import HELD_OUT
 from instruct_mner.starter.posts import Post, posts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from instruct_mner.records import LabelSet
+from instruct_mner.schema.labels import LabelSet
 
 
 @dataclass(frozen=True)

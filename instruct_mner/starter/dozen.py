@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data import write_jsonl
-from instruct_mner.records import Box, Entity, Example
+from instruct_mner.schema.records import Box, Entity, Example
 from instruct_mner.starter.drawings import DRAWINGS, Drawing, draw
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompts import find_prompt
-from instruct_mner.records import LabelSet
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.starter.architecture import tokens_per_side
 from instruct_mner.starter.domains import Domain
 from instruct_mner.starter.exercises import Asked, Exercise, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instruct_mner.images import BoxConvention, to_model_units
+from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.starter.architecture import tokens_per_side
 from instruct_mner.starter.posts import Post
 from instruct_mner.starter.scene import draw_scene

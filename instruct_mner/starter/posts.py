@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from instruct_mner.records import Box, Entity, Example
+from instruct_mner.schema.records import Box, Entity, Example
 from instruct_mner.starter.synthesis import COLOURS, CUES, Mention, Shown, Synthesis
 from instruct_mner.starter.words import letters, syllables
 from instruct_mner.starter.writing import names_of, write

@@ -14,7 +14,7 @@ from rich.console import Console
 from instruct_mner.data import Dataset
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ServingError
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.serving.process import VllmProcess, free_port
 from instruct_mner.serving.serve import KEY_VARIABLE
 from instruct_mner.starter.domains import HELD_OUT

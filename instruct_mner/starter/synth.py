@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from instruct_mner.data import write_jsonl
 from instruct_mner.errors import DataError
 from instruct_mner.files import replacing
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 from instruct_mner.starter.bayes import bound, posterior
 from instruct_mner.starter.posts import Post, posts
 from instruct_mner.starter.scene import draw_scene

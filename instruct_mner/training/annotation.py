@@ -11,7 +11,7 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.token_text import Place, TokenText
-from instruct_mner.records import Entity
+from instruct_mner.schema.records import Entity
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.shown import Shown
 

@@ -12,7 +12,9 @@ from random import Random
 from pydantic import Field
 
 from instruct_mner.errors import ConfigError, listing, suggest
-from instruct_mner.records import Box, Example, Label, LabelSet, Record
+from instruct_mner.schema.labels import Label, LabelSet
+from instruct_mner.schema.record import Record
+from instruct_mner.schema.records import Box, Example
 
 
 class AugmentationSettings(Record):

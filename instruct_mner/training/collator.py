@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import DataError, listing
-from instruct_mner.images import open_image, to_model_units
+from instruct_mner.images import open_image
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.prompts import Prompt, shown_context, shown_text
-from instruct_mner.records import Context, Entity, Example, LabelSet
+from instruct_mner.schema.boxes import to_model_units
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Context, Entity, Example
 from instruct_mner.training.augmentation import AugmentationSettings, augment
 from instruct_mner.training.shown import VIEWS, Shown
 

@@ -17,10 +17,10 @@ from instruct_mner.answers import FormatName
 from instruct_mner.data.pictures import ImageSource
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml
-from instruct_mner.models.pixels import PixelLimits
-from instruct_mner.offsets import Segmentation
-from instruct_mner.problems import explained, fields_at, place
-from instruct_mner.records import LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.pixel_limits import PixelLimits
+from instruct_mner.schema.validation_messages import explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
 
 _INIT = "'instruct-mner init DIR' writes a config to start from"

@@ -18,7 +18,8 @@ from instruct_mner.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
 from instruct_mner.prompts import Prompt, find_prompt
-from instruct_mner.records import Example, LabelSet, Prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging import Tagger

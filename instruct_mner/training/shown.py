@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.records import Example, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 
 VIEWS = "alignment"
 """Where a batch carries its other views; the trainer takes them out before the model sees it."""

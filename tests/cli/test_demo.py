@@ -13,7 +13,7 @@ import pytest
 
 from instruct_mner.cli import main
 from instruct_mner.data import load_split
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.starter.demo import MARKER
 

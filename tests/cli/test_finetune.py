@@ -16,7 +16,7 @@ from instruct_mner.cli import app
 from instruct_mner.data import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.manifest import Manifest
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.training.run import Run
 
 RUNNER = CliRunner()

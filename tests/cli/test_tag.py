@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError, DataError, ModelError
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 
 RUNNER = CliRunner()
 

@@ -17,7 +17,7 @@ from instruct_mner.cli import app
 from instruct_mner.data import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ConfigError, MnerError
-from instruct_mner.records import Example, Prediction
+from instruct_mner.schema.records import Example, Prediction
 
 LABELS = ["PER", "LOC"]
 

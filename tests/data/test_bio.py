@@ -8,7 +8,7 @@ from seqeval.scheme import IOB2, Entities
 
 from instruct_mner.data.bio import decode_spans, encode_tags, is_tag, join_tokens
 from instruct_mner.errors import DataError
-from instruct_mner.records import Entity, Example
+from instruct_mner.schema.records import Entity, Example
 
 LABELS = st.sampled_from(["PER", "LOC", "a-b", "person of note"])
 TAGS = st.lists(st.one_of(st.just("O"), st.tuples(st.sampled_from("BI"), LABELS).map("-".join)))

@@ -7,7 +7,7 @@ import pytest
 from instruct_mner.data import Dataset, load_split
 from instruct_mner.data.captions import CaptionCounts, add_captions, read_captions
 from instruct_mner.errors import DataError
-from instruct_mner.records import Context, Example
+from instruct_mner.schema.records import Context, Example
 
 POSTS = (
     Example(id="1", text="a", images=("pictures/1.jpg", "2.jpg"), context=Context(caption="old", ocr="STOP")),

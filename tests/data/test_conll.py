@@ -6,7 +6,7 @@ import pytest
 
 from instruct_mner.data import load, load_split, read
 from instruct_mner.errors import DataError
-from instruct_mner.records import Context
+from instruct_mner.schema.records import Context
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "train.txt") -> Path:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from instruct_mner.data import load_split, read, write_jsonl
 from instruct_mner.errors import DataError
-from instruct_mner.records import Box, Context, Entity, Example, why_no_label
+from instruct_mner.schema.labels import why_no_label
+from instruct_mner.schema.records import Box, Context, Entity, Example
 
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
 LABELS = WORDS.filter(lambda word: why_no_label(word) is None)

@@ -10,7 +10,7 @@ from PIL import Image
 from instruct_mner.data import Dataset, load_split
 from instruct_mner.data.leaks import guard, normalised
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 
 def dataset(name: str, *posts: Example, root: Path | None = None) -> Dataset:

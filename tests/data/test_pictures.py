@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 
 
 def dataset_of(with_picture: list[bool]) -> Dataset:

@@ -15,7 +15,7 @@ from instruct_mner.data import load_split
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
 from instruct_mner.predictions import write_predictions
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 
 
 def write_parquet(source: Path, rows_of_group: int = 2) -> Path:

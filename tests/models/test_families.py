@@ -15,7 +15,7 @@ from instruct_mner.models.loading import (
     load_model,
     lora_config,
 )
-from instruct_mner.models.pixels import PixelLimits
+from instruct_mner.schema.pixel_limits import PixelLimits
 
 SIZES = [(300, 200), (90, 260), (64, 64)]
 

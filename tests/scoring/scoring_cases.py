@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from instruct_mner.data.bio import decode_spans, join_tokens
-from instruct_mner.records import Box, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction, Rejected
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 LEFT = (0, 0, 100, 100)

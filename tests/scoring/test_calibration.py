@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Entity, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.calibration import Judged, bins_of, fit_temperature, judge, measure, scaled, scaled_score
 
 

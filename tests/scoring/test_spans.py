@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scoring_cases import as_perfect, found, gold_post, said_post, systems
 
 from instruct_mner.errors import DataError
-from instruct_mner.records import Example
+from instruct_mner.schema.records import Example
 from instruct_mner.scoring import Score, score_spans
 
 TEXT = "Bob met Ann in Paris and Bob left Rome"

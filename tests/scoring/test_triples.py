@@ -14,7 +14,7 @@ from scoring_cases import (
 
 from instruct_mner.data import load_split
 from instruct_mner.errors import DataError
-from instruct_mner.records import Box
+from instruct_mner.schema.records import Box
 from instruct_mner.scoring import Score, score_spans, score_triples
 from instruct_mner.scoring.triples import intersection_over_union, region_is_right, why_not_grounded
 

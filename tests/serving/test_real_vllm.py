@@ -23,7 +23,7 @@ from instruct_mner.data import Dataset, load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.models.tiny import build_tiny
-from instruct_mner.records import Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.serving.process import free_port
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune

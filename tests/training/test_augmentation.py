@@ -11,7 +11,8 @@ from rich.console import Console
 from transformers import TrainerCallback
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.records import Box, Context, Entity, Example, LabelSet
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Box, Context, Entity, Example
 from instruct_mner.training.augmentation import AugmentationSettings, all_names, augment
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer

@@ -18,12 +18,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from instruct_mner.labels import Label, LabelSet, Record, why_no_label
-
-__all__ = [
-    "Box", "Context", "Coordinates", "Entity", "Example", "Identifier", "Label", "LabelSet", "PredictedEntity",
-    "Prediction", "Record", "Rejected", "why_no_label",
-]  # fmt: skip
+from instruct_mner.schema.labels import why_no_label
+from instruct_mner.schema.record import Record
 
 Coordinates = tuple[int | float, int | float, int | float, int | float]
 

@@ -7,13 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
 
-
-class Record(BaseModel):
-    """Base of the records: immutable, no unknown fields, no silent conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from instruct_mner.schema.record import Record
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,1 @@
+"""Values that check themselves; nothing here opens a file or imports a framework."""

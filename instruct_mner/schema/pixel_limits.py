@@ -1,0 +1,27 @@
+"""Limits on the size of pictures."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from instruct_mner.schema.record import Record
+
+
+class PixelLimits(Record):
+    """Least and most pixels of a picture after the processor's resize; ``None`` = the model's own default."""
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels is {self.min_pixels}, more than max_pixels, {self.max_pixels}")
+        return self
+
+    @property
+    def given(self) -> bool:
+        """Whether there is any limit."""
+        return self.min_pixels is not None or self.max_pixels is not None
