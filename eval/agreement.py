@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.tagging import Tagger

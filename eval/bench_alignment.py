@@ -93,7 +93,7 @@ def smolvlm_256m(folder: Path, vision_layers: int) -> str:
 
 def write_posts(folder: Path, number: int, words: int) -> Path:
     """Posts of so many words with two entities each, one of them visible."""
-    from instruct_mner.data import write_jsonl
+    from instruct_mner.data.jsonl import write_jsonl
     from instruct_mner.schema.records import Box, Entity, Example
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
-from instruct_mner.data import Decode
+from instruct_mner.data.bio import Decode
 from instruct_mner.files import read_lines
 from instruct_mner.scoring.tags import score_tags
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from gates.common import import_test
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES
 
 _SECONDS = 1200

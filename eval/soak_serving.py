@@ -33,7 +33,7 @@ import psutil
 from gates.common import seeded
 from PIL import Image
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 
 ENTITIES, CHAT = "/v1/entities", "/v1/chat/completions"
 _BROKEN_EVERY = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.images import open_image
 from instruct_mner.index_cache import cached_index

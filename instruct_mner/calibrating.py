@@ -10,8 +10,9 @@ from rich.progress import track
 
 from instruct_mner.asked import Asked
 from instruct_mner.asking import tuned_folder
-from instruct_mner.data import Dataset, MissingImage, load_split
+from instruct_mner.data.dataset import Dataset, MissingImage
 from instruct_mner.data.leaks import shown_name
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
 from instruct_mner.files import check_place
 from instruct_mner.manifest import FILE_NAME, Calibration, Manifest

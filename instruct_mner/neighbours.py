@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import normalised
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.prompts import shown_text
 from instruct_mner.schema.records import Example

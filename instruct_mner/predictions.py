@@ -13,9 +13,9 @@ from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
+from instruct_mner.data.prediction_parquet import write_table
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import check_place, replacing, stream_lines
-from instruct_mner.prediction_tables import write_table
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.records import Prediction
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from instruct_mner.data import Dataset, MissingImage, find_files, load_split
+from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.formats import find_files
+from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError

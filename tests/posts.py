@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from instruct_mner.data import write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.schema.records import Box, Entity, Example
 
 TEXTS = [

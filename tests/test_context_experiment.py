@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 
 EVAL = Path(__file__).resolve().parents[1] / "eval"
 SETTINGS = yaml.safe_load((EVAL / "twitter-context.yaml").read_text())

@@ -12,7 +12,7 @@ from families import FAMILY_NAMES
 from PIL import Image
 
 from instruct_mner import index_cache
-from instruct_mner.data import write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.embedding import WordEmbedder
 from instruct_mner.errors import DataError
 from instruct_mner.index_cache import cached_index

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.data import load
+from instruct_mner.data.loading import load
 from instruct_mner.schema.offsets import chunks, is_word_character, place
 
 WORDS = st.text(alphabet="ab#'é日 ", max_size=24)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from test_predictions import POSTS, Killed, predicting
 
+from instruct_mner.data.prediction_parquet import read_table, write_table
 from instruct_mner.errors import DataError
-from instruct_mner.prediction_tables import read_table, write_table
 from instruct_mner.predictions import write_predictions
 from instruct_mner.schema.records import Box, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.files import read_predictions

@@ -17,7 +17,8 @@ from experiment import merged
 from rich.console import Console
 
 from aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
 from instruct_mner.models.names import locate
 from instruct_mner.starter.demo import synthesis_of

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from instruct_mner.asking import tuned
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.generated import GeneratedPictureEngine
 from instruct_mner.engines.transformers import TransformersEngine

@@ -14,7 +14,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from gates.common import Result
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines import Request
 from instruct_mner.models.names import locate

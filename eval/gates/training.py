@@ -12,8 +12,9 @@ import yaml
 
 from gates.common import Result, import_test, run_program, run_program_json, shared_data
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import load_split, write_jsonl
 from instruct_mner.data.bio import decode_spans, join_tokens
+from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.loading import load_split
 from instruct_mner.images import open_image
 from instruct_mner.models.families import FAMILIES
 from instruct_mner.prompts import find_prompt, shown_text

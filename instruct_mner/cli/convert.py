@@ -33,9 +33,9 @@ def run(
     ] = None,
 ) -> None:
     """Write any known format as JSONL, with pictures named relative to the written file."""
-    from instruct_mner.data import load
     from instruct_mner.data.captions import add_captions, read_captions
     from instruct_mner.data.conversion import choose_outputs, write_converted
+    from instruct_mner.data.loading import load
 
     texts = None if captions is None else read_captions(captions)
     splits = load(data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from instruct_mner.data import Decode, LabelColumn, load_split
+from instruct_mner.data.bio import Decode
+from instruct_mner.data.dataset import LabelColumn
+from instruct_mner.data.loading import load_split
+from instruct_mner.data.prediction_parquet import read_table
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
-from instruct_mner.prediction_tables import read_table
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data import Dataset
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.manifest import FILE_NAME, DatasetStamp, Manifest
 
 # Where `finetune` puts the weights, and the manifest beside them.

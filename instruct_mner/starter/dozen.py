@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from instruct_mner.data import write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.schema.records import Box, Entity, Example
 from instruct_mner.starter.drawings import DRAWINGS, Drawing, draw
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from instruct_mner.data import Dataset
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ServingError
 from instruct_mner.schema.records import Prediction

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.data import write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import DataError
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Example

@@ -10,7 +10,7 @@ from typing import Any
 from instruct_mner.alignment.heads import Shape, build_objectives, together
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asking import checked_labels
-from instruct_mner.data import Dataset
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError

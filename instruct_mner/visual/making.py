@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL.Image import Image
 from rich.console import Console
 
-from instruct_mner.data import MissingImage
+from instruct_mner.data.dataset import MissingImage
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines import Engine
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine

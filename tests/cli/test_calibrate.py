@@ -15,7 +15,8 @@ from runs import QUIET, config_of
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.data import load_split, write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
 from instruct_mner.manifest import Calibration, Manifest
 from instruct_mner.schema.records import Entity, Example, Prediction

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.cli import main
-from instruct_mner.data import load
+from instruct_mner.data.loading import load
 
 SETS = ["twitter2015", "twitter2015_repaired", "twitter2017", "gmner", "fmnerg"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.cli import main
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.starter.demo import MARKER

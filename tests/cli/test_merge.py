@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from instruct_mner import Tagger
 from instruct_mner.cli import app
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.loading import load_model
 from instruct_mner.training.config import load_config

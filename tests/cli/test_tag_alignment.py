@@ -12,7 +12,7 @@ from runs import QUIET, config_of
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.looking import heated
 from instruct_mner.schema.records import Prediction

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from instruct_mner import Tagger
 from instruct_mner.cli import app
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.records import Example, Prediction

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import Dataset, load_split
 from instruct_mner.data.captions import CaptionCounts, add_captions, read_captions
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Context, Example
 

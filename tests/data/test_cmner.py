@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import find_files, load_split, read
 from instruct_mner.data.conversion import write_converted
+from instruct_mner.data.formats import find_files
+from instruct_mner.data.loading import load_split, read
 
 TEXT = "WID:Laxn\r\n雪\tB-ORG\r\n佛\tI-ORG\r\n兰\tI-ORG\r\nE\tO\r\nV\tO\r\n\r\nWID:Lb\r\n#\tO\r\n体\tO"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import load, load_split, read
+from instruct_mner.data.loading import load, load_split, read
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Context
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import load, load_split, read
 from instruct_mner.data.gmner import parse_boxes
+from instruct_mner.data.loading import load, load_split, read
 from instruct_mner.schema.records import Box, Entity
 
 TEXT = "IMGID:7\nAnn\tB-PER\nLee\tI-PER\nmet\tO\nann\tB-PER\nlee\tI-PER\nand\tO\nAnn\tB-PER\nLee\tI-PER\n"

@@ -12,8 +12,8 @@ import pytest
 from datasets import ClassLabel, DatasetDict, Features, List, Value
 from PIL import Image
 
-from instruct_mner.data import load, load_split, read
 from instruct_mner.data.conversion import write_converted
+from instruct_mner.data.loading import load, load_split, read
 from instruct_mner.errors import ConfigError, DataError
 
 TAGS = ["O", "B-PER", "I-PER"]

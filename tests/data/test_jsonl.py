@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.data import load_split, read, write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.loading import load_split, read
 from instruct_mner.errors import DataError
 from instruct_mner.schema.labels import why_no_label
 from instruct_mner.schema.records import Box, Context, Entity, Example

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import guard, normalised
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data import LabelColumn, load, read
+from instruct_mner.data.dataset import LabelColumn
+from instruct_mner.data.loading import load, read
 
 # Sentences, entities by tolerant and by strict decoding; train, dev, test.
 COUNTS = {

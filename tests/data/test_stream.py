@@ -11,7 +11,7 @@ import pytest
 from posts import make_posts
 from pyarrow import parquet
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
 from instruct_mner.predictions import write_predictions

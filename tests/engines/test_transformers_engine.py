@@ -10,7 +10,7 @@ from llguidance import LLMatcher
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.engines import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.cli import app
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.prompts import find_prompt

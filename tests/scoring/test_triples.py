@@ -12,7 +12,7 @@ from scoring_cases import (
     systems,
 )
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box
 from instruct_mner.scoring import Score, score_spans, score_triples

@@ -19,7 +19,8 @@ from posts import make_posts
 from runs import QUIET, config_of
 
 from instruct_mner import Tagger
-from instruct_mner.data import Dataset, load_split
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.models.tiny import build_tiny

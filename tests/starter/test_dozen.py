@@ -7,7 +7,7 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import load
+from instruct_mner.data.loading import load
 from instruct_mner.data.validation import survey
 from instruct_mner.images import open_image
 from instruct_mner.schema.boxes import BoxConvention, to_model_units

@@ -8,7 +8,7 @@ import pytest
 from posts import make_posts
 from rich.console import Console
 
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.serving.process import VllmProcess
 from instruct_mner.starter import served
 

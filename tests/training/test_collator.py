@@ -8,7 +8,7 @@ from families import BOTH_KINDS, FAMILY_NAMES
 from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.engines import Completion
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError

@@ -11,7 +11,8 @@ from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.data import load_split, write_jsonl
+from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.manifest import Manifest
 from instruct_mner.training.config import DataSettings, FinetuneConfig

@@ -14,7 +14,7 @@ from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.data import load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.visual import making
 from instruct_mner.visual.detector import Detector

@@ -1,0 +1,99 @@
+"""Data sets: files of any known format to ``Example`` records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from instruct_mner.data.bio import Decode
+from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading, ReadOptions
+from instruct_mner.data.formats import FORMATS, find_files
+from instruct_mner.errors import ConfigError, DataError, listing
+
+
+def load(
+    data: str,
+    *,
+    images: Path | None = None,
+    decode: Decode = "tolerant",
+    missing_image: MissingImage = "error",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+) -> dict[str, Dataset]:
+    """Loads a data set.
+
+    Args:
+        data: A path or ``format:path``; a folder gives all of its splits, a file one.
+        images: Folder of the pictures; without it, where the format usually has them.
+        decode: How BIO tags become entities.
+        missing_image: What to do with posts whose pictures are not there: ``error``; ``text``: keep them as
+            text, without boxes; ``skip``: leave them out; ``keep``: leave them as they are annotated, for
+            work that opens no picture.
+        label_column: Which column of FMNERG holds the labels.
+        xml: Folder of the boxes of GMNER and FMNERG; without it, where the format usually has them.
+
+    Returns:
+        The splits by name, in the order train, dev, test; a file's name is its stem.
+
+    Raises:
+        ConfigError: An unknown format, or no such folder of pictures or boxes.
+        DataError: Anything wrong in the files; all of it at once.
+    """
+    readings = read(data, images=images, decode=decode, label_column=label_column, xml=xml)
+    problems = [problem for reading in readings.values() for problem in reading.problems]
+    if missing_image == "error":
+        reports = [reading.dataset.missing_report() for reading in readings.values()]
+        problems += [report for report in reports if report]
+    if problems:
+        raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
+    return {split: reading.dataset.without_missing(missing_image) for split, reading in readings.items()}
+
+
+def load_split(
+    data: str,
+    *,
+    images: Path | None = None,
+    decode: Decode = "tolerant",
+    missing_image: MissingImage = "error",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+) -> Dataset:
+    """Loads one split: a file, or a folder that holds one. Arguments and errors as of ``load``."""
+    form, files = find_files(data)
+    if len(files) > 1:
+        names = ", ".join(f"{form}:{path}" for path in files.values())
+        raise ConfigError(f"{data} holds several splits; name one of them: {names}")
+    [path] = files.values()
+    [dataset] = load(
+        f"{form}:{path}",
+        images=images,
+        decode=decode,
+        missing_image=missing_image,
+        label_column=label_column,
+        xml=xml,
+    ).values()
+    return dataset
+
+
+def read(
+    data: str,
+    *,
+    images: Path | None = None,
+    decode: Decode = "tolerant",
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+) -> dict[str, Reading]:
+    """Reads a data set with whatever is wrong in it, for who wants to report rather than to fail.
+
+    Raises:
+        ConfigError: An unknown format, or no such folder of pictures or boxes.
+        DataError: No such file, or a folder without splits.
+    """
+    form, files = find_files(data)
+    options = ReadOptions(images=images, decode=decode, label_column=label_column, xml=xml)
+    readings = {}
+    for split, path in files.items():
+        reading = FORMATS[form].reader(path, options)
+        folder = reading.dataset.name.rpartition("/")[0]
+        readings[split] = replace(reading, dataset=replace(reading.dataset, name=f"{folder}/{split}"))
+    return readings
