@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.answers.pieces import up_to
+from instruct_mner.answers.syntax import up_to
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Box, Entity
 

@@ -5,8 +5,9 @@ parses completions, and makes the grammar that lets a model write nothing but an
 written is one class a format: :class:`Lines` and :class:`Json`.
 """
 
+from instruct_mner.answers.answer import Answer, AnswerEntity
 from instruct_mner.answers.json_array import Json
 from instruct_mner.answers.lines import NO_ENTITIES, Lines
-from instruct_mner.answers.spec import Answer, AnswerEntity, AnswerSpec, FormatName
+from instruct_mner.answers.spec import AnswerSpec, FormatName
 
 __all__ = ["NO_ENTITIES", "Answer", "AnswerEntity", "AnswerSpec", "FormatName", "Json", "Lines"]

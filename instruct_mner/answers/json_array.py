@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.answers.pieces import (
+from instruct_mner.answers.syntax import (
     Mention,
     Span,
     box_numbers,

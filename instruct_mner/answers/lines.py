@@ -7,15 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers.pieces import (
-    Mention,
-    box_numbers,
-    mention_rules,
-    nameable,
-    number_rules,
-    quoted,
-    read_box,
-)
+from instruct_mner.answers.syntax import Mention, box_numbers, mention_rules, nameable, number_rules, quoted, read_box
 from instruct_mner.schema.records import Box, Entity
 
 if TYPE_CHECKING:

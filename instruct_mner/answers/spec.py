@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import Field
 
+from instruct_mner.answers.answer import Answer, AnswerEntity, Format
 from instruct_mner.answers.json_array import Json
 from instruct_mner.answers.lines import Lines
-from instruct_mner.answers.pieces import Mention, Span
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.offsets import Segmentation, chunks, cuts_word, place
 from instruct_mner.schema.record import Record
-from instruct_mner.schema.records import Box, Entity, Rejected
+from instruct_mner.schema.records import Entity, Rejected
 
 FormatName = Literal["lines", "json"]
 
 # No processor resizes a picture to more pixels a side.
 _LARGEST_SIDE = 99_999
-
-
-class AnswerEntity(Record):
-    """An entity as read from a completion.
-
-    Attributes:
-        start: First character in the text.
-        end: One past the last.
-        label: Its type.
-        box: Where it is seen, in model units; ``None`` = not visible, or not asked for.
-        written: Characters of the completion that hold label and mention, for the confidence.
-    """
-
-    start: int
-    end: int
-    label: str
-    box: Box | None = None
-    written: tuple[Span, ...] = ()
-
-
-class Answer(Record):
-    """A completion, read: entities in text order, and counts of what was not one."""
-
-    entities: tuple[AnswerEntity, ...] = ()
-    rejected: Rejected = Rejected()
-
-
-class Format(Protocol):
-    """How entities are written; a class each, made for a spec and the number of a post's pictures."""
-
-    def render(self, text: str, entities: Sequence[Entity]) -> str:
-        """The gold answer."""
-
-    def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
-        """The well-formed items of a completion, and the number of the others; never raises."""
-
-    def grammar(self, text: str) -> str:
-        """The answers that may be given on this text."""
-
-    def spelled(self, text: str) -> str:
-        """A piece of the text as an answer writes it."""
-
-    def frame(self, label: str) -> str:
-        """An entity of this type without its mention, with the longest box."""
 
 
 _FORMATS: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
