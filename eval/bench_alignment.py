@@ -66,7 +66,7 @@ def smolvlm_256m(folder: Path, vision_layers: int) -> str:
 
     from instruct_mner.models.tiny.idefics import VOCABULARY
     from instruct_mner.models.tiny.tokenizer import train_tokenizer
-    from instruct_mner.prompts import find_prompt
+    from instruct_mner.prompting.templates import find_prompt
 
     tokenizer = train_tokenizer(VOCABULARY, [find_prompt("tag").source] * 4, 1000)
     start, end = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<end_of_utterance>"])

@@ -29,12 +29,12 @@ from gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.asking import max_answer_tokens
 from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ServingError
 from instruct_mner.models.names import locate
-from instruct_mner.prompts import find_prompt, shown_text
+from instruct_mner.prompting.templates import find_prompt, shown_text
+from instruct_mner.tagging_question import max_answer_tokens
 
 _BATCH = 32
 # The share of posts of 2,000 words, which take a hundred times as long, and of others that are made to break an answer.

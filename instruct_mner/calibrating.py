@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import track
 
 from instruct_mner.asked import Asked
-from instruct_mner.asking import tuned_folder
 from instruct_mner.data.dataset import Dataset, MissingImage
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
@@ -22,6 +21,7 @@ from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, me
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
 from instruct_mner.tagging import Tagger
+from instruct_mner.tagging_question import tuned_folder
 
 PLOT_NAME = "reliability.png"
 

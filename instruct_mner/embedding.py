@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instruct_mner.engines import Request
-from instruct_mner.neighbours import FloatArray
+from instruct_mner.prompting.retrieval import FloatArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image

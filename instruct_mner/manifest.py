@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError, listing
 from instruct_mner.files import read_text, replacing
-from instruct_mner.prompts import Prompt
+from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.validation_messages import reasons

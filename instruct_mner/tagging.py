@@ -10,30 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asker import Asker
-from instruct_mner.asking import (
+from instruct_mner.embedding import ModelEmbedder, WordEmbedder
+from instruct_mner.engines import Completion, Engine
+from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.images import as_image, open_image
+from instruct_mner.manifest import Manifest
+from instruct_mner.prompting.few_shot import check_examples, find_neighbours, has_examples, shots
+from instruct_mner.prompting.retrieval import Embedder, Neighbours, Pool
+from instruct_mner.prompting.templates import Message, Prompt, Shot
+from instruct_mner.reading import Reading, read_prediction
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging_question import (
     Question,
-    check_examples,
     checked_labels,
-    find_neighbours,
-    has_examples,
     heads_folder,
-    shots,
     tuned,
     tuned_folder,
     untuned,
     with_context,
     zero_shot,
 )
-from instruct_mner.embedding import ModelEmbedder, WordEmbedder
-from instruct_mner.engines import Completion, Engine
-from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.images import as_image, open_image
-from instruct_mner.manifest import Manifest
-from instruct_mner.neighbours import Embedder, Neighbours, Pool
-from instruct_mner.prompts import Message, Prompt, Shot
-from instruct_mner.reading import Reading, read_prediction
-from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Example, Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image

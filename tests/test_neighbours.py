@@ -11,12 +11,12 @@ import pytest
 from families import FAMILY_NAMES
 from PIL import Image
 
-from instruct_mner import index_cache
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.embedding import WordEmbedder
 from instruct_mner.errors import DataError
-from instruct_mner.index_cache import cached_index
-from instruct_mner.neighbours import Neighbours, Pool, build_index, text_vectors
+from instruct_mner.prompting import retrieval_cache
+from instruct_mner.prompting.retrieval import Neighbours, Pool, build_index, text_vectors
+from instruct_mner.prompting.retrieval_cache import cached_index
 from instruct_mner.schema.records import Example
 
 TEXTS = [
@@ -119,7 +119,7 @@ def test_the_cache_is_used_until_something_changes(tmp_path, cache) -> None:
     pool = pool_of(tmp_path, [*TEXTS, "one more"])
     cached_index(pool, embedder, 1, build)
     assert len(made) == 3
-    assert index_cache.cache_folder() == cache
+    assert retrieval_cache.cache_folder() == cache
 
 
 def test_too_few(tmp_path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ConfigError
-from instruct_mner.prompts import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
+from instruct_mner.prompting.templates import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.asking import tuned
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import picture_source
@@ -24,9 +23,10 @@ from instruct_mner.manifest import Manifest
 from instruct_mner.models.capture import capture
 from instruct_mner.models.lean import num_shared, shared_beginning
 from instruct_mner.models.loading import LoadedModel, load_adapter, load_model
-from instruct_mner.prompts import Prompt
+from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Entity, Prediction
 from instruct_mner.tagging import Tagger
+from instruct_mner.tagging_question import tuned
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.run import prepare
 from instruct_mner.training.shown import VIEWS

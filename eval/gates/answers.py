@@ -11,7 +11,7 @@ from gates.common import Result, seeded, shared_data
 from gates.posts import SPECIAL_TOKENS
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.data.loading import load, load_split
-from instruct_mner.prompts import shown_text
+from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.offsets import place

@@ -9,7 +9,7 @@ from functools import cache
 from gates.common import SHARED
 from instruct_mner.answers import Answer, AnswerSpec
 from instruct_mner.data.loading import load_split
-from instruct_mner.prompts import shown_text
+from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.starter.dozen import dozen
 

@@ -270,7 +270,7 @@ def _tagger(bench: Bench, grounded: bool = False) -> Tagger:
     tagger = Tagger.from_pretrained(bench.model, batch_size=_BATCH)
     if not grounded:
         return tagger
-    from instruct_mner.prompts import find_prompt
+    from instruct_mner.prompting.templates import find_prompt
 
     answer = tagger.manifest.answer.model_copy(update={"grounded": True})
     manifest = tagger.manifest.model_copy(update={"answer": answer})

@@ -17,7 +17,7 @@ from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.images import open_image
 from instruct_mner.models.families import FAMILIES
-from instruct_mner.prompts import find_prompt, shown_text
+from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.starter.dozen import write_dozen

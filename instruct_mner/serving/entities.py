@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from PIL.Image import Image
 
-    from instruct_mner.asking import Question
     from instruct_mner.engines.endpoint import EndpointEngine
     from instruct_mner.serving.counters import Counters
     from instruct_mner.tagging import Tagger
+    from instruct_mner.tagging_question import Question
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Definition = Annotated[str, StringConstraints(max_length=2000)]

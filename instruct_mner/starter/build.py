@@ -20,7 +20,7 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.models.names import locate
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.curriculum import curriculum
 from instruct_mner.starter.domains import COARSE

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.starter.architecture import tokens_per_side
 from instruct_mner.starter.domains import Domain

@@ -11,7 +11,7 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import DataError, listing
 from instruct_mner.images import open_image
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.prompts import Prompt, shown_context, shown_text
+from instruct_mner.prompting.templates import Prompt, shown_context, shown_text
 from instruct_mner.schema.boxes import to_model_units
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, Entity, Example

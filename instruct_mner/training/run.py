@@ -9,7 +9,6 @@ from typing import Any
 
 from instruct_mner.alignment.heads import Shape, build_objectives, together
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.asking import checked_labels
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine
@@ -17,12 +16,13 @@ from instruct_mner.errors import DataError
 from instruct_mner.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
-from instruct_mner.prompts import Prompt, find_prompt
+from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging import Tagger
+from instruct_mner.tagging_question import checked_labels
 from instruct_mner.training.annotation import Annotator
 from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.collator import Collator, Conversations, check_trainable

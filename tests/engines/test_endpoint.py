@@ -15,7 +15,7 @@ from instruct_mner.engines import Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.wire import SPECIAL_TOKENS, keeps_grammar, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.prompts import shown_text
+from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet
 
 LABELS = ["PER", "LOC"]

@@ -13,7 +13,7 @@ from instruct_mner.engines import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import answer_prefix, load_model
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.boxes import to_model_units, to_pixels
 from instruct_mner.schema.labels import LabelSet
 

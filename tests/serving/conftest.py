@@ -13,9 +13,8 @@ import pytest
 import uvicorn
 from fake_server import FakeServer, Reply, chat, first_word_is_a_person, serving
 
-from instruct_mner.asking import zero_shot
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.serving.counters import Counters
 from instruct_mner.serving.entities import EntityService
 from instruct_mner.serving.gateway import build_gateway
@@ -23,6 +22,7 @@ from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.passthrough import Upstream
 from instruct_mner.serving.process import free_port
 from instruct_mner.tagging import Tagger
+from instruct_mner.tagging_question import zero_shot
 
 KEY = "open-sesame"
 LIMITS = Limits(body_bytes=200_000, picture_pixels=10_000, text_characters=300, num_labels=5, num_choices=2)

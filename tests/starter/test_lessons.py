@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.domains import COARSE

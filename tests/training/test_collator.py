@@ -14,7 +14,7 @@ from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
 from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.models.loading import answer_prefix, load_model
-from instruct_mner.prompts import find_prompt
+from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example
 from instruct_mner.tagging import Tagger

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from instruct_mner.neighbours import Embedder, Index, Pool, Vectors
+from instruct_mner.prompting.retrieval import Embedder, Index, Pool, Vectors
 
 # Changes whenever the vectors would be others for the same posts and model.
 _VERSION = 1

@@ -20,7 +20,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import normalised
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
-from instruct_mner.prompts import shown_text
+from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.records import Example
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def build_index(
         pool: The posts.
         embedder: What they are compared by.
         open_pictures: The pictures of a post, those that the model would be shown.
-        special_tokens: See :func:`~instruct_mner.prompts.shown_text`.
+        special_tokens: See :func:`~instruct_mner.prompting.templates.shown_text`.
     """
     posts = pool.dataset.examples
     texts = [shown_text(post.text, special_tokens) for post in posts]
@@ -222,7 +222,7 @@ class Neighbours:
         pool: The annotated posts.
         index: What :func:`build_index` made of them.
         embedder: The embedder that it was made with.
-        special_tokens: See :func:`~instruct_mner.prompts.shown_text`.
+        special_tokens: See :func:`~instruct_mner.prompting.templates.shown_text`.
     """
 
     def __init__(self, pool: Pool, index: Index, embedder: Embedder, special_tokens: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""The only writer of messages: for training, for tagging and for the starter."""
