@@ -32,7 +32,7 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ServingError
-from instruct_mner.models.names import locate
+from instruct_mner.models.locations import locate
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.tagging_question import max_answer_tokens
 

@@ -32,12 +32,12 @@ from typing import Any
 
 import psutil
 
+from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.records import Prediction
 from instruct_mner.serving.process import free_port
 from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.posts import Synthesis
 from instruct_mner.starter.synth import synth
-from instruct_mner.tagging_question import tuned_folder
 
 _FLAG = "--vllm=--max-model-len=2048"
 _PROGRAM = [sys.executable, "-m", "instruct_mner"]

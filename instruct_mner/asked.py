@@ -11,14 +11,14 @@ from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError, ModelError, suggest
 from instruct_mner.looking import Looker
-from instruct_mner.manifest import Manifest
 from instruct_mner.models.loading import describe_model
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context
 from instruct_mner.prompting.few_shot import has_examples, load_examples
 from instruct_mner.prompting.retrieval import Choose, Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.tagging import Tagger
-from instruct_mner.tagging_question import heads_folder, tuned, tuned_folder, untuned, with_context
 
 ENGINES = ("transformers", "vllm", "endpoint")
 """What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.engines import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.prompting.templates import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.tagging_question import Question, max_answer_tokens

@@ -14,14 +14,14 @@ from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
 from instruct_mner.files import check_place
-from instruct_mner.manifest import FILE_NAME, Calibration, Manifest
+from instruct_mner.models.manifest import FILE_NAME, Calibration, Manifest
+from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
 from instruct_mner.tagging import Tagger
-from instruct_mner.tagging_question import tuned_folder
 
 PLOT_NAME = "reliability.png"
 

@@ -12,7 +12,7 @@ from instruct_mner.engines import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.models.families import token_boxes
-from instruct_mner.models.token_text import TokenText
+from instruct_mner.models.token_offsets import TokenText
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging import Tagger
@@ -107,7 +107,7 @@ class Looker:
         import torch
 
         from instruct_mner.alignment import AlignmentBatch, View
-        from instruct_mner.models.capture import capture
+        from instruct_mner.models.hooks import capture
 
         loaded, tagger = self._loaded, self._tagger
         messages, begin = tagger.conversation(example, len(images), self._labels)

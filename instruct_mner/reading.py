@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.engines import Completion
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.boxes import BoxConvention, to_pixels
 from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction
 from instruct_mner.scoring.calibration import scaled_score

@@ -16,7 +16,7 @@ from instruct_mner.data.stream import Posts
 from instruct_mner.distributed import Job, predict_on_ray
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import read_yaml
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.predictions import Predict, check_output, fingerprint, write_predictions
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.quiet import quiet_libraries

@@ -14,23 +14,15 @@ from instruct_mner.embedding import ModelEmbedder, WordEmbedder
 from instruct_mner.engines import Completion, Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context, zero_shot
 from instruct_mner.prompting.few_shot import check_examples, find_neighbours, has_examples, shots
 from instruct_mner.prompting.retrieval import Embedder, Neighbours, Pool
 from instruct_mner.prompting.templates import Message, Prompt, Shot
 from instruct_mner.reading import Reading, read_prediction
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging_question import (
-    Question,
-    checked_labels,
-    heads_folder,
-    tuned,
-    tuned_folder,
-    untuned,
-    with_context,
-    zero_shot,
-)
+from instruct_mner.tagging_question import Question, checked_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -198,7 +190,8 @@ class Tagger:
             ModelError: The folder is no adapter.
             ConfigError: The address is none, or the answers cannot be constrained as asked.
         """
-        from instruct_mner.engines.endpoint import Endpoint, EndpointEngine, adapter_processor
+        from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+        from instruct_mner.models.loading import adapter_processor
 
         if isinstance(endpoint, str):
             if model is None:

@@ -6,7 +6,7 @@ import pytest
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
-from instruct_mner.manifest import Calibration, DatasetStamp, Manifest, PromptStamp
+from instruct_mner.models.manifest import Calibration, DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits

@@ -20,7 +20,7 @@ from aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, t
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
-from instruct_mner.models.names import locate
+from instruct_mner.models.locations import locate
 from instruct_mner.starter.demo import synthesis_of
 from instruct_mner.starter.domains import HELD_OUT
 from instruct_mner.starter.posts import Post, posts

@@ -19,14 +19,14 @@ from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.generated import GeneratedPictureEngine
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
-from instruct_mner.manifest import Manifest
-from instruct_mner.models.capture import capture
-from instruct_mner.models.lean import num_shared, shared_beginning
+from instruct_mner.models.hooks import capture
 from instruct_mner.models.loading import LoadedModel, load_adapter, load_model
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
+from instruct_mner.models.tuned import tuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Entity, Prediction
 from instruct_mner.tagging import Tagger
-from instruct_mner.tagging_question import tuned
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.run import prepare
 from instruct_mner.training.shown import VIEWS

@@ -18,7 +18,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines import Request
-from instruct_mner.models.names import locate
+from instruct_mner.models.locations import locate
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from instruct_mner.alignment.rows import Row
-    from instruct_mner.models.capture import AttentionInputs
+    from instruct_mner.models.hooks import AttentionInputs
 
 
 @dataclass(frozen=True)

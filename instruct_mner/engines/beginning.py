@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instruct_mner.models.lean import num_shared
+from instruct_mner.models.prefix_sharing import num_shared
 
 
 def padded_after_beginning(inputs: Any, image_token_id: int, pad_token_id: int) -> int:

@@ -7,18 +7,16 @@ import os
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from instruct_mner.engines import Completion, Request, Token
 from instruct_mner.engines.wire import SPECIAL_TOKENS, Constraint, keeps_grammar, request_body, written_tokens
-from instruct_mner.errors import ConfigError, ModelError, ServingError
+from instruct_mner.errors import ConfigError, ServingError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from instruct_mner.manifest import Manifest
     from instruct_mner.models.loading import LoadedModel
 
 _SLOWEST_RETRY_SECONDS = 30.0
@@ -234,29 +232,6 @@ class EndpointEngine:
                     "--no-scores (Python: scores=False) it is used without, and every score is 1"
                 )
         return Completion(text, tokens, finished=choice.finish_reason != "length")
-
-
-def adapter_processor(folder: Path, manifest: Manifest) -> LoadedModel:
-    """The processor that lies beside an adapter, without any model.
-
-    Raises:
-        ModelError: It does not.
-    """
-    from transformers import AutoProcessor
-
-    from instruct_mner.models.families import find_family
-    from instruct_mner.models.loading import LoadedModel, limit_pixels
-
-    family = find_family(manifest.family)
-    try:
-        processor = AutoProcessor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"{folder} lacks the processor's files that 'finetune' puts beside an adapter: {first}"
-        ) from None
-    limit_pixels(processor, family, manifest.pixels)
-    return LoadedModel(None, processor, family, manifest.base_model)
 
 
 def _may_pass(status: int) -> bool:

@@ -12,7 +12,7 @@ from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, with_grid
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.token_text import TokenText
+from instruct_mner.models.token_offsets import TokenText
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,7 @@ class GeneratedPictureEngine(TransformersEngine):
         import torch
 
         from instruct_mner.alignment.pooling import gathered, span_mask
-        from instruct_mner.models.capture import capture
+        from instruct_mner.models.hooks import capture
 
         model = self._loaded.model
         inputs = super().inputs(batch).to(model.device)

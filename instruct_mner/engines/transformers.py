@@ -11,8 +11,8 @@ from instruct_mner.engines.beginning import padded_after_beginning
 from instruct_mner.engines.cache import roomy_cache
 from instruct_mner.engines.drafts import Draft, FewLeft, continued
 from instruct_mner.engines.guided import Guided
-from instruct_mner.models.lean import shared_beginning
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.prefix_sharing import shared_beginning
 
 # One in so many answers of a batch may be put off; each of them costs a second reading of its question.
 _PUT_OFF = 8

@@ -42,7 +42,7 @@ class VllmEngine:
         Raises:
             MnerError: It cannot be.
         """
-        from instruct_mner.tagging_question import tuned_folder
+        from instruct_mner.models.tuned import tuned_folder
 
         folder = tuned_folder(name)
         if folder is None:

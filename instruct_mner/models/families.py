@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.errors import ModelError
-from instruct_mner.models import grids, pixels
-from instruct_mner.models.grids import Picture
+from instruct_mner.models import image_token_boxes, pixel_settings
+from instruct_mner.models.image_token_boxes import Picture
 from instruct_mner.schema.boxes import BoxConvention
 from instruct_mner.schema.pixel_limits import PixelLimits
 
@@ -50,9 +50,9 @@ class Family:
     pixel_settings: Callable[[Any, PixelLimits], dict[str, Any]]
     box_convention: BoxConvention = field(default_factory=BoxConvention)
     resized: Callable[[Any, tuple[int, int]], tuple[int, int]] | None = None
-    grid_inputs: Callable[[Any, int, int, int], dict[str, Tensor]] = grids.no_grid_inputs
+    grid_inputs: Callable[[Any, int, int, int], dict[str, Tensor]] = image_token_boxes.no_grid_inputs
     splits_pictures: bool = False
-    num_deepstack: Callable[[Any], int] = grids.no_deepstack
+    num_deepstack: Callable[[Any], int] = image_token_boxes.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
     takes_adapters: bool = True
 
@@ -73,69 +73,69 @@ FAMILIES: dict[str, Family] = {
             name="idefics3",
             decoder_path="model.text_model",
             vision_paths=("model.vision_model", "model.connector"),
-            token_boxes=grids.idefics_boxes,
-            pixel_settings=pixels.longest_edge,
+            token_boxes=image_token_boxes.idefics_boxes,
+            pixel_settings=pixel_settings.longest_edge,
         ),
         Family(  # SmolVLM2-256M/500M/2.2B-Instruct
             name="smolvlm",
             decoder_path="model.text_model",
             vision_paths=("model.vision_model", "model.connector"),
-            token_boxes=grids.idefics_boxes,
-            pixel_settings=pixels.longest_edge,
+            token_boxes=image_token_boxes.idefics_boxes,
+            pixel_settings=pixel_settings.longest_edge,
         ),
         Family(
             name="qwen2_vl",
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
-            token_boxes=grids.qwen_boxes,
-            grid_inputs=grids.qwen_grid_inputs,
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
             splits_pictures=True,
-            pixel_settings=pixels.number_of_pixels,
+            pixel_settings=pixel_settings.number_of_pixels,
         ),
         Family(
             name="qwen2_5_vl",
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
-            token_boxes=grids.qwen_boxes,
-            grid_inputs=grids.qwen_grid_inputs,
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
             splits_pictures=True,
-            pixel_settings=pixels.number_of_pixels,
+            pixel_settings=pixel_settings.number_of_pixels,
             # Source: Qwen2.5-VL technical report (arXiv:2502.13923), section 2.1: absolute coordinates of the input.
             box_convention=BoxConvention(name="absolute"),
-            resized=pixels.qwen_resized,
+            resized=pixel_settings.qwen_resized,
         ),
         Family(
             name="qwen3_vl",
             decoder_path="model.language_model",
             vision_paths=("model.visual",),
-            token_boxes=grids.qwen_boxes,
-            grid_inputs=grids.qwen_grid_inputs,
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
             splits_pictures=True,
-            num_deepstack=grids.qwen3_deepstack,
-            pixel_settings=pixels.number_of_pixels,
+            num_deepstack=image_token_boxes.qwen3_deepstack,
+            pixel_settings=pixel_settings.number_of_pixels,
         ),
         Family(
             name="gemma3",
             decoder_path="model.language_model",
             vision_paths=_LLAVA_VISION,
-            token_boxes=grids.gemma_boxes,
-            pixel_settings=pixels.fixed,
+            token_boxes=image_token_boxes.gemma_boxes,
+            pixel_settings=pixel_settings.fixed,
             hub_names=_SIGLIP_NAMES,
         ),
         Family(  # InternVL3-*-hf
             name="internvl",
             decoder_path="model.language_model",
             vision_paths=_LLAVA_VISION,
-            token_boxes=grids.internvl_boxes,
-            pixel_settings=pixels.number_of_tiles,
+            token_boxes=image_token_boxes.internvl_boxes,
+            pixel_settings=pixel_settings.number_of_tiles,
         ),
         Family(
             name="llava_onevision",
             decoder_path="model.language_model",
             vision_paths=_LLAVA_VISION,
-            token_boxes=grids.llava_onevision_boxes,
+            token_boxes=image_token_boxes.llava_onevision_boxes,
             splits_pictures=True,
-            pixel_settings=pixels.fixed,
+            pixel_settings=pixel_settings.fixed,
             hub_names=_SIGLIP_NAMES,
             takes_adapters=False,
         ),

@@ -7,12 +7,16 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.families import Family, find_family
-from instruct_mner.models.names import locate
+from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
+
+if TYPE_CHECKING:
+    from instruct_mner.models.loading import LoadedModel
+    from instruct_mner.models.manifest import Manifest
 
 Dtype = Literal["auto", "bfloat16", "float32"]
 
@@ -275,3 +279,26 @@ def answer_prefix(processor: Any) -> str:
     if not whole.startswith(prompt) or "ANSWER" not in whole:
         raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
     return str(whole[len(prompt) : whole.index("ANSWER")])
+
+
+def adapter_processor(folder: Path, manifest: Manifest) -> LoadedModel:
+    """The processor that lies beside an adapter, without any model.
+
+    Raises:
+        ModelError: It does not.
+    """
+    from transformers import AutoProcessor
+
+    from instruct_mner.models.families import find_family
+    from instruct_mner.models.loading import LoadedModel, limit_pixels
+
+    family = find_family(manifest.family)
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"{folder} lacks the processor's files that 'finetune' puts beside an adapter: {first}"
+        ) from None
+    limit_pixels(processor, family, manifest.pixels)
+    return LoadedModel(None, processor, family, manifest.base_model)

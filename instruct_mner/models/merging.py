@@ -6,9 +6,9 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import check_place
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.loading import load_adapter, load_model
-from instruct_mner.models.saving import save_whole
+from instruct_mner.models.manifest import Manifest
 
 
 def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None) -> Path:

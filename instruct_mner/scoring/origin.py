@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.data.dataset import Dataset
-from instruct_mner.manifest import FILE_NAME, DatasetStamp, Manifest
+from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
 
 # Where `finetune` puts the weights, and the manifest beside them.
 _WEIGHTS = ("adapter", "model")

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.engines.endpoint import adapter_processor
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.manifest import Manifest
-from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.names import locate
+from instruct_mner.models.loading import LoadedModel, adapter_processor
+from instruct_mner.models.locations import locate
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.serving.adapters import adapter_rank
-from instruct_mner.tagging_question import tuned_folder, untuned
 
 _NAME = re.compile(r"[\w.-]+")
 # Source: vLLM applies an adapter of such a name to every request that has a picture (LoRAConfig.default_mm_loras).

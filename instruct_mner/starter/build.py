@@ -18,8 +18,8 @@ from typing import Any
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
-from instruct_mner.manifest import Manifest, PromptStamp
-from instruct_mner.models.names import locate
+from instruct_mner.models.locations import locate
+from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.curriculum import curriculum

@@ -10,7 +10,7 @@ from instruct_mner.alignment.rows import MentionTokens, Row, TokenSpan
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.token_text import Place, TokenText
+from instruct_mner.models.token_offsets import Place, TokenText
 from instruct_mner.schema.records import Entity
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.shown import Shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.training.config import FinetuneConfig
 
 # What the rules of the field ask for beside a score.

@@ -14,8 +14,8 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 
 from instruct_mner.alignment.heads import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
+from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.loading import lora_config
-from instruct_mner.models.saving import restore_names
 from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from instruct_mner.alignment import AlignmentBatch, Needs, View
-from instruct_mner.models.capture import Captured, capture, shortened
 from instruct_mner.models.generated_pictures import encoder_outputs
-from instruct_mner.models.lean import num_shared, shared_beginning
+from instruct_mner.models.hooks import Captured, capture, shortened
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
 
 # What a collated batch holds that is no argument of a forward.
 _LABELS = "labels"

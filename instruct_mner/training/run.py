@@ -13,9 +13,9 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
-from instruct_mner.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
+from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction

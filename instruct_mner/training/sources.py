@@ -10,7 +10,7 @@ from instruct_mner.data.dataset import Dataset, MissingImage
 from instruct_mner.data.leaks import Leak, guard
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
-from instruct_mner.manifest import DatasetStamp
+from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.training.config import DataSettings
 
 

@@ -18,8 +18,8 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment import Objective
 from instruct_mner.alignment.heads import CHECKPOINT, load_checkpoint, save_checkpoint, together
-from instruct_mner.models.lean import make_lean
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.prefix_sharing import make_lean
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.forwards import Forwards

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from instruct_mner.alignment import AlignmentBatch, View
 from instruct_mner.alignment.rows import MentionTokens, Row
-from instruct_mner.models.capture import AttentionInputs
-from instruct_mner.models.grids import cells
+from instruct_mner.models.hooks import AttentionInputs
+from instruct_mner.models.image_token_boxes import cells
 
 WIDTH, TOKENS, IMAGE = 6, 14, 99
 

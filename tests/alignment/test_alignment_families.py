@@ -15,10 +15,10 @@ from transformers import TrainerCallback
 from instruct_mner.alignment import AlignmentBatch, View
 from instruct_mner.alignment.heads import FOLDER, save_heads
 from instruct_mner.looking import Looker
-from instruct_mner.models.capture import Captured
+from instruct_mner.models.hooks import Captured
+from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
 from instruct_mner.tagging import Tagger
-from instruct_mner.tagging_question import heads_folder
 from instruct_mner.training.finetune import save_weights
 from instruct_mner.training.run import heads_shape
 from instruct_mner.training.shown import VIEWS

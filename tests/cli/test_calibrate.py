@@ -18,7 +18,7 @@ from instruct_mner.cli import app
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
-from instruct_mner.manifest import Calibration, Manifest
+from instruct_mner.models.manifest import Calibration, Manifest
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.scoring.calibration import scaled_score

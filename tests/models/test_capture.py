@@ -7,7 +7,7 @@ import torch
 from families import FAMILY_NAMES
 from runs import aligned_run
 
-from instruct_mner.models.capture import capture
+from instruct_mner.models.hooks import capture
 from instruct_mner.training.shown import VIEWS
 
 

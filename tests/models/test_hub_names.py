@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.families import FAMILIES
-from instruct_mner.models.saving import restore_names
 
 SIGLIP = ("gemma3", "llava_onevision")
 

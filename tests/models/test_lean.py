@@ -7,8 +7,8 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import aligned_run, trainer_of
 
-from instruct_mner.models.capture import capture
-from instruct_mner.models.lean import num_shared, shared_beginning
+from instruct_mner.models.hooks import capture
+from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
 from instruct_mner.training.shown import VIEWS
 
 ALL_OF_IT = {

@@ -13,7 +13,7 @@ from instruct_mner.cli import app
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.manifest import Manifest, PromptStamp
+from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.origin import read_origin

@@ -14,6 +14,7 @@ import uvicorn
 from fake_server import FakeServer, Reply, chat, first_word_is_a_person, serving
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.serving.counters import Counters
 from instruct_mner.serving.entities import EntityService
@@ -22,7 +23,6 @@ from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.passthrough import Upstream
 from instruct_mner.serving.process import free_port
 from instruct_mner.tagging import Tagger
-from instruct_mner.tagging_question import zero_shot
 
 KEY = "open-sesame"
 LIMITS = Limits(body_bytes=200_000, picture_pixels=10_000, text_characters=300, num_labels=5, num_choices=2)

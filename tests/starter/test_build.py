@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from instruct_mner.errors import ModelError
-from instruct_mner.models.names import STARTER_FOLDER, locate
+from instruct_mner.models.locations import STARTER_FOLDER, locate
 from instruct_mner.starter import build as building
 from instruct_mner.starter import curriculum, measuring
 from instruct_mner.starter.build import build

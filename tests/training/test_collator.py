@@ -12,8 +12,8 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.engines import Completion
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
-from instruct_mner.manifest import Manifest, PromptStamp
 from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example

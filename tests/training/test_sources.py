@@ -14,7 +14,7 @@ from instruct_mner.cli import app
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
-from instruct_mner.manifest import Manifest
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.training.config import DataSettings, FinetuneConfig
 from instruct_mner.training.sources import load_sources
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.families import find_family
-from instruct_mner.models.saving import save_whole
 from instruct_mner.models.tiny import idefics, others, qwen
 from instruct_mner.models.tiny.tokenizer import Vocabulary, train_tokenizer
 

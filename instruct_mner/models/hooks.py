@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.models.lean import joined
+from instruct_mner.models.prefix_sharing import joined
 
 
 @dataclass(frozen=True)
