@@ -61,7 +61,7 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     """How close, in float32, the two likeliest legal tokens of an answer come: the difference of their logarithms."""
     import torch
 
-    from instruct_mner.engines.guided import Guided
+    from instruct_mner.engines.constraint import Guided
     from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.images import open_image
 

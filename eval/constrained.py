@@ -29,8 +29,8 @@ from gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Completion, Engine, Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.errors import ServingError
 from instruct_mner.models.locations import locate
 from instruct_mner.prompting.templates import find_prompt, shown_text

@@ -38,8 +38,8 @@ from gates.common import seeded
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Engine, Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.engines.engine import Engine, Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import load_model

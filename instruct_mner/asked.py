@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.openai_format import Constraint
 from instruct_mner.engines.transformers import TransformersEngine
-from instruct_mner.engines.wire import Constraint
 from instruct_mner.errors import ConfigError, ModelError, suggest
 from instruct_mner.looking import Looker
 from instruct_mner.models.loading import describe_model

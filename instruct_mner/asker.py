@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Engine, FromText, Request
+from instruct_mner.engines.engine import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.prompting.templates import Message, Prompt, Shot, shown_context, shown_text

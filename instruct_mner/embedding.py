@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.prompting.retrieval import FloatArray
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.alignment.rows import MentionTokens, Row
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.models.families import token_boxes

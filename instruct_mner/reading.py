@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerEntity, AnswerSpec
-from instruct_mner.engines import Completion
+from instruct_mner.engines.engine import Completion
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.boxes import BoxConvention, to_pixels
 from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction

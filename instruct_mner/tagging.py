@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.asker import Asker
 from instruct_mner.embedding import ModelEmbedder, WordEmbedder
-from instruct_mner.engines import Completion, Engine
+from instruct_mner.engines.engine import Completion, Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.models.manifest import Manifest

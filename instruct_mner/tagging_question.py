@@ -13,7 +13,7 @@ from instruct_mner.schema.records import Example
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from instruct_mner.engines import Request
+    from instruct_mner.engines.engine import Request
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Completion, Token
+from instruct_mner.engines.engine import Completion, Token
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.reading import Reading, read_prediction
 from instruct_mner.schema.labels import LabelSet

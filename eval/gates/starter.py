@@ -17,7 +17,7 @@ from gates.common import Result
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction

@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from instruct_mner.engines import Completion, Request, Token
-from instruct_mner.engines.wire import SPECIAL_TOKENS, Constraint, keeps_grammar, request_body, written_tokens
+from instruct_mner.engines.engine import Completion, Request, Token
+from instruct_mner.engines.openai_format import (
+    SPECIAL_TOKENS,
+    Constraint,
+    keeps_grammar,
+    request_body,
+    written_tokens,
+)
 from instruct_mner.errors import ConfigError, ServingError
 
 if TYPE_CHECKING:

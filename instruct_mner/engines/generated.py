@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, with_grid

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from instruct_mner.engines import Completion, Request
-from instruct_mner.engines.beginning import padded_after_beginning
-from instruct_mner.engines.cache import roomy_cache
-from instruct_mner.engines.drafts import Draft, FewLeft, continued
-from instruct_mner.engines.guided import Guided
+from instruct_mner.engines.constraint import Guided
+from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.kv_cache import roomy_cache
+from instruct_mner.engines.partial_answers import Draft, FewLeft, continued
+from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.engines import Completion, Request
+from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.serving.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
 from instruct_mner.serving.plan import Plan, make_plan

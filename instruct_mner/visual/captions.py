@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from instruct_mner.engines import Engine, Request
+from instruct_mner.engines.engine import Engine, Request
 
 if TYPE_CHECKING:
     from PIL.Image import Image

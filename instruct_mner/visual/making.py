@@ -13,8 +13,8 @@ from rich.console import Console
 
 from instruct_mner.data.dataset import MissingImage
 from instruct_mner.data.stream import Posts
-from instruct_mner.engines import Engine
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError
 from instruct_mner.images import open_image
 from instruct_mner.predictions import check_output, fingerprint, write_records

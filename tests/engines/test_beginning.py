@@ -8,8 +8,8 @@ from families import FAMILY_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.engines import Request
-from instruct_mner.engines.beginning import padded_after_beginning
+from instruct_mner.engines.engine import Request
+from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import load_model
 

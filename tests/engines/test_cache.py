@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import DynamicCache, LlamaConfig
 
-from instruct_mner.engines.cache import roomy_cache
+from instruct_mner.engines.kv_cache import roomy_cache
 
 
 def test_it_holds_what_the_plain_one_holds_through_all_that_is_done_to_it() -> None:

@@ -11,9 +11,9 @@ from fake_server import chat, first_word_is_a_person, post_of, serving, token
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Request
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
-from instruct_mner.engines.wire import SPECIAL_TOKENS, keeps_grammar, written_tokens
+from instruct_mner.engines.engine import Request
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, keeps_grammar, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet

@@ -11,7 +11,7 @@ from posts import make_posts
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data.loading import load_split
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import answer_prefix, load_model

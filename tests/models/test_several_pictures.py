@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import answer_prefix, load_model

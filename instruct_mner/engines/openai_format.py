@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from instruct_mner.engines import Request, Token
+from instruct_mner.engines.engine import Request, Token
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.engines import Request
+from instruct_mner.engines.engine import Request
 
 if TYPE_CHECKING:
     from torch import Tensor

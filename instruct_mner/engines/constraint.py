@@ -10,7 +10,7 @@ from instruct_mner.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from instruct_mner.engines.drafts import Draft
+    from instruct_mner.engines.partial_answers import Draft
 
 
 class Guided:
