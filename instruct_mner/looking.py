@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.alignment.rows import MentionTokens, Row
+from instruct_mner.alignment.token_spans import MentionTokens, Row
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
@@ -47,7 +47,7 @@ class Looker:
         folder: Path,
         labels: LabelSet | None = None,
     ) -> None:
-        from instruct_mner.alignment.heads import load_heads
+        from instruct_mner.alignment.checkpoint import load_heads
 
         self._tagger = tagger
         self._labels = labels
@@ -106,7 +106,7 @@ class Looker:
         """``(mentions, image tokens)``, and where the image tokens of each picture look."""
         import torch
 
-        from instruct_mner.alignment import AlignmentBatch, View
+        from instruct_mner.alignment.objective import AlignmentBatch, View
         from instruct_mner.models.hooks import capture
 
         loaded, tagger = self._loaded, self._tagger

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.alignment import AlignmentBatch, Needs
+from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, nothing
-from instruct_mner.alignment.rows import MentionTokens, Row, TokenSpan
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
+from instruct_mner.alignment.token_spans import MentionTokens, Row, TokenSpan
 
 
 class AttentionGrounding(nn.Module):

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.alignment import AlignmentBatch, Needs, View
+from instruct_mner.alignment.objective import AlignmentBatch, Needs, View
 from instruct_mner.alignment.pooling import nothing
 from instruct_mner.alignment.settings import CrossViewSettings
 

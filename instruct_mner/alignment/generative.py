@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from instruct_mner.alignment import AlignmentBatch, Needs
 from instruct_mner.alignment.generators import Generator, Sampler, grid_shares, kept_mean, softened_divergence
+from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import gathered, image_mask, image_tokens, nothing, span_mask
 from instruct_mner.alignment.settings import GenerativeSettings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.alignment.rows import uniform
+from instruct_mner.alignment.seeded_noise import uniform
 
 _TINY = 1e-9
 

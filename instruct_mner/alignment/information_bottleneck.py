@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from instruct_mner.alignment import AlignmentBatch, Needs
+from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import image_mask, masked_mean, nothing, span_mask, wide
-from instruct_mner.alignment.rows import noise
+from instruct_mner.alignment.seeded_noise import noise
 from instruct_mner.alignment.settings import InformationBottleneckSettings
 
 # The estimate's value where pictures and texts cannot be told apart (all scores 0), which `mi` counts from.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from instruct_mner.alignment import AlignmentBatch, View
-from instruct_mner.alignment.rows import Row
+from instruct_mner.alignment.objective import AlignmentBatch, View
+from instruct_mner.alignment.token_spans import Row
 
 
 def wide(values: Tensor) -> Tensor:

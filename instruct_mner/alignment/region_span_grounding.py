@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.alignment import AlignmentBatch, Needs
+from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import gathered, image_mask, image_tokens, log_mass, nothing
-from instruct_mner.alignment.rows import Row, chance
+from instruct_mner.alignment.seeded_noise import chance
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
+from instruct_mner.alignment.token_spans import Row
 
 _NONE_WEIGHT = 0.5  # of a span that is no entity, in the loss of types; SMNER
 

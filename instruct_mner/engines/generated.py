@@ -34,7 +34,7 @@ class GeneratedPictureEngine(TransformersEngine):
     """
 
     def __init__(self, loaded: LoadedModel, heads: Path, batch_size: int = 8) -> None:
-        from instruct_mner.alignment.heads import load_heads
+        from instruct_mner.alignment.checkpoint import load_heads
 
         super().__init__(loaded, batch_size)
         needed = "; --image-source generated needs a model tuned with alignment.generative"

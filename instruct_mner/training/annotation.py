@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.alignment.rows import MentionTokens, Row, TokenSpan
+from instruct_mner.alignment.token_spans import MentionTokens, Row, TokenSpan
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import LoadedModel

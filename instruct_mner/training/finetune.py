@@ -12,7 +12,7 @@ from datasets import Dataset as Rows
 from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
 
-from instruct_mner.alignment.heads import FOLDER, save_heads, uses_heads
+from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
 from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.loading import lora_config

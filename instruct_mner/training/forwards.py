@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from instruct_mner.alignment import AlignmentBatch, Needs, View
+from instruct_mner.alignment.objective import AlignmentBatch, Needs, View
 from instruct_mner.models.generated_pictures import encoder_outputs
 from instruct_mner.models.hooks import Captured, capture, shortened
 from instruct_mner.models.loading import LoadedModel

@@ -16,8 +16,9 @@ from transformers import TrainerControl
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from instruct_mner.alignment import Objective
-from instruct_mner.alignment.heads import CHECKPOINT, load_checkpoint, save_checkpoint, together
+from instruct_mner.alignment.build import together
+from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from instruct_mner.alignment.objective import Objective
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import make_lean
 from instruct_mner.training.checkpoints import COMPLETE

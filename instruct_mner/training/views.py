@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.alignment import Needs
-from instruct_mner.alignment.rows import Row, chance
+from instruct_mner.alignment.objective import Needs
+from instruct_mner.alignment.seeded_noise import chance
+from instruct_mner.alignment.token_spans import Row
 from instruct_mner.models.generated_pictures import blank_picture, with_grid
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.training.annotation import Annotator

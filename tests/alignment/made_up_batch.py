@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from instruct_mner.alignment import AlignmentBatch, View
-from instruct_mner.alignment.rows import MentionTokens, Row
+from instruct_mner.alignment.objective import AlignmentBatch, View
+from instruct_mner.alignment.token_spans import MentionTokens, Row
 from instruct_mner.models.hooks import AttentionInputs
 from instruct_mner.models.image_token_boxes import cells
 

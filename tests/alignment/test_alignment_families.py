@@ -12,8 +12,8 @@ from runs import EVERYTHING, aligned_run, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from instruct_mner.alignment import AlignmentBatch, View
-from instruct_mner.alignment.heads import FOLDER, save_heads
+from instruct_mner.alignment.checkpoint import FOLDER, save_heads
+from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.looking import Looker
 from instruct_mner.models.hooks import Captured
 from instruct_mner.models.tuned import heads_folder

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from instruct_mner.alignment import AlignmentBatch, View
 from instruct_mner.alignment.information_bottleneck import PATIENCE, InformationBottleneck
-from instruct_mner.alignment.rows import Row
+from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.alignment.settings import InformationBottleneckSettings
+from instruct_mner.alignment.token_spans import Row
 
 WIDTH, POSTS = 16, 8
 

@@ -15,7 +15,7 @@ from instruct_mner.alignment.cross_view import CrossView
 from instruct_mner.alignment.generative import Generative
 from instruct_mner.alignment.information_bottleneck import CHANCE, InformationBottleneck
 from instruct_mner.alignment.region_span_grounding import HeadGrounding
-from instruct_mner.alignment.rows import noise
+from instruct_mner.alignment.seeded_noise import noise
 from instruct_mner.alignment.settings import (
     CrossViewSettings,
     GenerativeSettings,
@@ -279,7 +279,7 @@ def test_generative(cycle: float) -> None:
     objective(made.batch)  # measures how large pictures are
 
     def keep(sampler, states: Tensor, before: list[Tensor], key: str, name: str) -> list[Tensor]:
-        from instruct_mner.alignment.rows import uniform
+        from instruct_mner.alignment.seeded_noise import uniform
 
         drawn = uniform([key], name, (most,))[0].double()
         found = []

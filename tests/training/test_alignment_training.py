@@ -16,7 +16,7 @@ from runs import EVERYTHING, QUIET, aligned_run, config_of, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from instruct_mner.alignment.heads import load_heads
+from instruct_mner.alignment.checkpoint import load_heads
 from instruct_mner.alignment.information_bottleneck import PATIENCE
 from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig, load_config

@@ -12,7 +12,7 @@ from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback
 
-from instruct_mner.alignment import AlignmentBatch, Needs
+from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.run import prepare

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
-from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 TokenSpan = tuple[int, int]
@@ -58,34 +53,3 @@ class Row:
     mentions: tuple[MentionTokens, ...] = ()
     content: tuple[int, ...] = ()
     image_boxes: Tensor | None = None
-
-
-def chance(key: str, name: str) -> Random:
-    """Random numbers of one post for one purpose: the same however posts are batched, and after a resume."""
-    return Random(f"{key}/{name}")  # noqa: S311
-
-
-def noise(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Standard normal numbers, ``(keys, *shape)``, which depend on each key alone."""
-    return _drawn(keys, name, shape, device, normal=True)
-
-
-def uniform(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Numbers in 0..1, ``(keys, *shape)``, which depend on each key alone."""
-    return _drawn(keys, name, shape, device, normal=False)
-
-
-def _drawn(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str, *, normal: bool) -> Tensor:
-    import torch
-
-    drawn = []
-    for key in keys:
-        generator = torch.Generator().manual_seed(_seed(f"{key}/{name}"))
-        make = torch.randn if normal else torch.rand
-        drawn.append(make(*shape, generator=generator))
-    return torch.stack(drawn).to(device)
-
-
-@lru_cache(maxsize=4096)
-def _seed(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1
