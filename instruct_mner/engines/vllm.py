@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.serving.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
-from instruct_mner.serving.plan import Plan, make_plan
+from instruct_mner.vllm_runtime.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
+from instruct_mner.vllm_runtime.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams

@@ -15,7 +15,6 @@ from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
-    from instruct_mner.models.loading import LoadedModel
     from instruct_mner.models.manifest import Manifest
 
 Dtype = Literal["auto", "bfloat16", "float32"]
@@ -288,9 +287,6 @@ def adapter_processor(folder: Path, manifest: Manifest) -> LoadedModel:
         ModelError: It does not.
     """
     from transformers import AutoProcessor
-
-    from instruct_mner.models.families import find_family
-    from instruct_mner.models.loading import LoadedModel, limit_pixels
 
     family = find_family(manifest.family)
     try:

@@ -165,7 +165,7 @@ def _compile(source: str) -> Template:
 
 def packaged_folder(name: str) -> Path:
     """Where a data folder of the project is: inside an installed wheel, or beside the package in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / f"_{name}"
     return installed if installed.is_dir() else package.parent / name
 

@@ -19,19 +19,19 @@ from rich.console import Console
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving.command import (
+from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.selfcheck import check_server
+from instruct_mner.serving.usage import usage
+from instruct_mner.tagging import Tagger
+from instruct_mner.vllm_runtime.command import (
     seeds_are_fatal,
     server_arguments,
     shown_command,
     vllm_command,
     vllm_environment,
 )
-from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.plan import Plan, make_plan
-from instruct_mner.serving.process import VllmProcess, free_port
-from instruct_mner.serving.selfcheck import check_server
-from instruct_mner.serving.usage import usage
-from instruct_mner.tagging import Tagger
+from instruct_mner.vllm_runtime.plan import Plan, make_plan
+from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from shlex import quote
 
-from instruct_mner.serving.plan import Plan
+from instruct_mner.vllm_runtime.plan import Plan
 
 
 def usage(plan: Plan, host: str, port: int, key_variable: str | None) -> str:

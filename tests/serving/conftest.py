@@ -21,8 +21,8 @@ from instruct_mner.serving.entities import EntityService
 from instruct_mner.serving.gateway import build_gateway
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.passthrough import Upstream
-from instruct_mner.serving.process import free_port
 from instruct_mner.tagging import Tagger
+from instruct_mner.vllm_runtime.process import free_port
 
 KEY = "open-sesame"
 LIMITS = Limits(body_bytes=200_000, picture_pixels=10_000, text_characters=300, num_labels=5, num_choices=2)

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from instruct_mner.errors import MnerError, ModelError
 from instruct_mner.models.families import FAMILIES
-from instruct_mner.serving.adapters import adapter_rank
+from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
 
 FAMILY = FAMILIES["qwen3_vl"]
 TEXT = SimpleNamespace(num_hidden_layers=2, hidden_size=16)

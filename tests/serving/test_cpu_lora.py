@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from instruct_mner.serving.cpu_lora import multiply
+from instruct_mner.vllm_runtime.cpu_lora import multiply
 
 
 @pytest.mark.parametrize("indices", [[], [-1], [2], [-1, -1, -1], [1, 1, 1], [0, 2, -1, 2, 0], [1, -1], [2, 1, 0]])

@@ -11,8 +11,8 @@ from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
-from instruct_mner.serving.command import engine_arguments
-from instruct_mner.serving.plan import make_plan
+from instruct_mner.vllm_runtime.command import engine_arguments
+from instruct_mner.vllm_runtime.plan import make_plan
 
 DEMO = Path(__file__).parents[2] / "adapters" / "starter-demo"
 OWN = ("PER", "LOC", "ORG", "MISC")

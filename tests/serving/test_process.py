@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from instruct_mner.errors import ServingError
-from instruct_mner.serving.process import VllmProcess
+from instruct_mner.vllm_runtime.process import VllmProcess
 
 # Starts a child that will not be ended by a signal, writes down both, and waits; as vLLM with its engine.
 _DEAF = """
@@ -34,7 +34,7 @@ time.sleep(600)
 """
 _PARENT = """
 import sys, time
-from instruct_mner.serving.process import VllmProcess
+from instruct_mner.vllm_runtime.process import VllmProcess
 import os
 with VllmProcess(sys.argv[1:], "", os.environ) as process:
     print(process._process.pid, flush=True)

@@ -25,9 +25,9 @@ from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.openai_format import Constraint
 from instruct_mner.models.tiny import build_tiny
 from instruct_mner.schema.records import Prediction
-from instruct_mner.serving.process import free_port
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
+from instruct_mner.vllm_runtime.process import free_port
 
 pytestmark = [
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make setup brings it)"),

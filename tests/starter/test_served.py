@@ -9,8 +9,8 @@ from posts import make_posts
 from rich.console import Console
 
 from instruct_mner.data.loading import load_split
-from instruct_mner.serving.process import VllmProcess
 from instruct_mner.starter import served
+from instruct_mner.vllm_runtime.process import VllmProcess
 
 
 def test_without_vllm_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

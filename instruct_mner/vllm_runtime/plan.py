@@ -14,7 +14,7 @@ from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
-from instruct_mner.serving.adapters import adapter_rank
+from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
 
 _NAME = re.compile(r"[\w.-]+")
 # Source: vLLM applies an adapter of such a name to every request that has a picture (LoRAConfig.default_mm_loras).

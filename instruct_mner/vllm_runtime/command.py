@@ -8,8 +8,8 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from instruct_mner.serving.adapters import RANKS
-from instruct_mner.serving.plan import Plan
+from instruct_mner.vllm_runtime.adapter_checks import RANKS
+from instruct_mner.vllm_runtime.plan import Plan
 
 # No host has it (RFC 2606): without any allowed domain vLLM fetches every address that a request names.
 NO_DOMAIN = "nowhere.invalid"
@@ -33,7 +33,7 @@ _CPU_ENVIRONMENT = {
 
 
 # Adapters as vLLM computes them on a CPU are slow, and wrong for the base beside them: see cpu_lora.py.
-_CPU_WORKER = "instruct_mner.serving.cpu_worker.WorkerExtension"
+_CPU_WORKER = "instruct_mner.vllm_runtime.cpu_worker.WorkerExtension"
 
 # White space between the parts of JSON is what a model can fill its whole answer with; ours is trained without.
 _STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}

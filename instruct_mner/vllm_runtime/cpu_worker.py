@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instruct_mner.serving.cpu_lora import install
+from instruct_mner.vllm_runtime.cpu_lora import install
 
 install()
 

@@ -1,0 +1,1 @@
+"""All that knows vLLM's flags and its process."""
