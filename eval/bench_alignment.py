@@ -64,9 +64,9 @@ def smolvlm_256m(folder: Path, vision_layers: int) -> str:
     """
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
 
-    from instruct_mner.models.tiny.idefics import VOCABULARY
-    from instruct_mner.models.tiny.tokenizer import train_tokenizer
     from instruct_mner.prompting.templates import find_prompt
+    from instruct_mner.testing.idefics import VOCABULARY
+    from instruct_mner.testing.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(VOCABULARY, [find_prompt("tag").source] * 4, 1000)
     start, end = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<end_of_utterance>"])

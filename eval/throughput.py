@@ -65,8 +65,8 @@ def build_256m(folder: Path) -> Path:
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
 
-    from instruct_mner.models.tiny.idefics import VOCABULARY
-    from instruct_mner.models.tiny.tokenizer import train_tokenizer
+    from instruct_mner.testing.idefics import VOCABULARY
+    from instruct_mner.testing.tokenizer import train_tokenizer
 
     generator = seeded(0)
     words = [" ".join("".join(generator.choices("etaoinshrdlu", k=7)) for _ in range(20)) for _ in range(5_000)]

@@ -25,7 +25,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A function that gives the folder of a tiny random model of a family, made once a session."""
-    from instruct_mner.models.tiny import build_tiny
+    from instruct_mner.testing import build_tiny
 
     made: dict[str, Path] = {}
     texts = [

@@ -100,7 +100,7 @@ def _tiny(family: str, folder: Path, texts: Sequence[str]) -> str:
     """A tiny model whose tokenizer knows the texts and the template."""
     from transformers.utils.logging import disable_progress_bar
 
-    from instruct_mner.models.tiny import build_tiny
+    from instruct_mner.testing import build_tiny
 
     disable_progress_bar()
     instruction = find_prompt("tag").source

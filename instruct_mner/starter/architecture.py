@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from instruct_mner.models.tiny import idefics
-from instruct_mner.models.tiny.tokenizer import train_tokenizer
 from instruct_mner.starter.domains import COARSE, FINE, HOME, Domain
 from instruct_mner.starter.heads import NUM_HEADS, NUM_LAYERS, WIDTH, place_heads
 from instruct_mner.starter.kinds import DRAWINGS
 from instruct_mner.starter.scene import SIZES
 from instruct_mner.starter.synthesis import COLOURS, Synthesis
 from instruct_mner.starter.words import rhymes, wording
+from instruct_mner.testing import idefics
+from instruct_mner.testing.tokenizer import train_tokenizer
 
 VOCABULARY_SIZE = 1408
 PATCH_SIZE, SCALE_FACTOR = 12, 2

@@ -193,7 +193,7 @@ def test_where_tokens_stand(text: str, said: list[tuple[str, bytes | None]], spa
 
 
 def test_special_tokens_of_an_unknown_model_cover_those_of_the_families() -> None:
-    from instruct_mner.models.tiny import idefics, others, qwen
+    from instruct_mner.testing import idefics, others, qwen
 
     vocabularies = [idefics.VOCABULARY, qwen.VOCABULARY, others.GEMMA_VOCABULARY, others.INTERNVL_VOCABULARY]
     for vocabulary in (*vocabularies, others.LLAVA_VOCABULARY):

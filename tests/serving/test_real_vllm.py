@@ -23,8 +23,8 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.openai_format import Constraint
-from instruct_mner.models.tiny import build_tiny
 from instruct_mner.schema.records import Prediction
+from instruct_mner.testing import build_tiny
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.vllm_runtime.process import free_port

@@ -58,7 +58,7 @@ def test_no_forward_that_is_not_needed(alignment, more, decoder, vision, tiny_mo
 
 def test_bare_posts_are_read_no_deeper_than_needed(tiny_models, tmp_path) -> None:
     """Of three layers; the states of the first are caught as they enter the second."""
-    from instruct_mner.models.tiny import build_tiny
+    from instruct_mner.testing import build_tiny
 
     model = build_tiny("idefics3", tmp_path / "base", texts=["Types: PER, LOC, ORG, MISC."] * 4, layers=3)
     for alignment, layers in [({"information_bottleneck": {"layer": 1, "width": 4}}, 2), ({"cross_view": {}}, 3)]:

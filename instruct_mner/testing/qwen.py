@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instruct_mner.models.tiny.tokenizer import Vocabulary
+from instruct_mner.testing.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary(
     special_tokens=(

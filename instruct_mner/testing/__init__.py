@@ -12,8 +12,8 @@ from typing import Any
 
 from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.families import find_family
-from instruct_mner.models.tiny import idefics, others, qwen
-from instruct_mner.models.tiny.tokenizer import Vocabulary, train_tokenizer
+from instruct_mner.testing import idefics, others, qwen
+from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
 Builder = Callable[[Any, int, int], tuple[Any, Any]]
 
