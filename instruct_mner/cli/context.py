@@ -38,7 +38,7 @@ def run(
 
     Training and tagging show it where it is asked for (context: true, tag --context). A killed run goes on.
     """
-    from instruct_mner.visual.making import Wanted, make_context
+    from instruct_mner.context.run import Wanted, make_context
 
     wanted = Wanted(
         captions=captions,

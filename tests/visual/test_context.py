@@ -14,11 +14,11 @@ from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
+from instruct_mner.context import run
+from instruct_mner.context.object_tags import Detector
+from instruct_mner.context.ocr import Reader
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
-from instruct_mner.visual import making
-from instruct_mner.visual.detector import Detector
-from instruct_mner.visual.ocr import Reader
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is not installed")
 

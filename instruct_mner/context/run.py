@@ -11,6 +11,9 @@ from pathlib import Path
 from PIL.Image import Image
 from rich.console import Console
 
+from instruct_mner.context.captions import INSTRUCTION, caption
+from instruct_mner.context.object_tags import Detector
+from instruct_mner.context.ocr import Reader
 from instruct_mner.data.dataset import MissingImage
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
@@ -22,9 +25,6 @@ from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.tag_progress import report
 from instruct_mner.tag_source import Source
-from instruct_mner.visual.captions import INSTRUCTION, caption
-from instruct_mner.visual.detector import Detector
-from instruct_mner.visual.ocr import Reader
 
 # Posts whose pictures are open at once.
 _WINDOW = 16

@@ -1,1 +1,0 @@
-"""What pictures show, in words: captions, tags of objects, and the text that stands in them."""
