@@ -34,9 +34,9 @@ import psutil
 
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.records import Prediction
-from instruct_mner.starter.domains import COARSE
-from instruct_mner.starter.posts import Synthesis
-from instruct_mner.starter.synth import synth
+from instruct_mner.synthetic.label_sets import COARSE
+from instruct_mner.synthetic.posts import Synthesis
+from instruct_mner.synthetic.write import synth
 from instruct_mner.vllm_runtime.process import free_port
 
 _FLAG = "--vllm=--max-model-len=2048"

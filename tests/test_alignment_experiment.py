@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.starter.demo import synthesis_of
-from instruct_mner.starter.posts import posts
+from instruct_mner.synthetic.posts import posts
 
 EVAL = Path(__file__).resolve().parents[1] / "eval"
 SETTINGS = yaml.safe_load((EVAL / "alignment.yaml").read_text())
@@ -133,7 +133,7 @@ def test_a_false_alarm_is_as_rare_as_the_p_value_says() -> None:
 def test_slices_and_the_best_possible_agree_with_the_bound() -> None:
     from aligning.statistics import CUE_SLICES, best_possible, masks, recalls, share
 
-    from instruct_mner.starter.bayes import bound
+    from instruct_mner.synthetic.posterior import bound
 
     made = list(itertools.islice(posts(synthesis_of("dev"), 0), 120))
     slices = masks(made)

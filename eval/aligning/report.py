@@ -11,7 +11,7 @@ import numpy as np
 from aligning.runs import SCORES
 from aligning.scores import f1, read_scores
 from aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
-from instruct_mner.starter.posts import Post
+from instruct_mner.synthetic.posts import Post
 
 Runs = dict[str, dict[int, Any]]
 _SOURCES = ("own", "none", "shuffled", "generated")

@@ -22,9 +22,9 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
 from instruct_mner.models.locations import locate
 from instruct_mner.starter.demo import synthesis_of
-from instruct_mner.starter.domains import HELD_OUT
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.synth import synth
+from instruct_mner.synthetic.label_sets import HELD_OUT
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import FinetuneConfig
 
 SCORES = "scores.json.gz"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from instruct_mner.starter.bayes import posterior
-from instruct_mner.starter.posts import Mention, Post, slice_of
+from instruct_mner.synthetic.posterior import posterior
+from instruct_mner.synthetic.posts import Mention, Post, slice_of
 
 Counts = npt.NDArray[np.float64]
 Mask = Sequence[Sequence[bool]]

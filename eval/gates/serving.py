@@ -13,9 +13,9 @@ from typing import Any
 
 from gates.common import ROOT, Result, SkippedGateError, run_program, run_program_json
 from instruct_mner.models.locations import STARTER_FOLDER
-from instruct_mner.starter.domains import COARSE, HELD_OUT
-from instruct_mner.starter.posts import Synthesis
-from instruct_mner.starter.synth import synth
+from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT
+from instruct_mner.synthetic.posts import Synthesis
+from instruct_mner.synthetic.write import synth
 
 ADAPTER = ROOT / "adapters" / "starter-demo"
 _MINUTES = 30

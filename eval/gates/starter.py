@@ -24,14 +24,14 @@ from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
 from instruct_mner.starter.architecture import KNOWN_DOMAINS
-from instruct_mner.starter.bayes import bound
 from instruct_mner.starter.demo import synthesis_of
-from instruct_mner.starter.domains import COARSE, HELD_OUT, RENAMED
-from instruct_mner.starter.posts import Post, posts, slice_of
-from instruct_mner.starter.scene import draw_scene
-from instruct_mner.starter.synth import synth
-from instruct_mner.starter.synthesis import COLOURS, Shown, Synthesis
-from instruct_mner.starter.words import Split
+from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
+from instruct_mner.synthetic.posterior import bound
+from instruct_mner.synthetic.posts import Post, posts, slice_of
+from instruct_mner.synthetic.scene import draw_scene
+from instruct_mner.synthetic.settings import COLOURS, Shown, Synthesis
+from instruct_mner.synthetic.vocabulary import Split
+from instruct_mner.synthetic.write import synth
 from instruct_mner.tagging import Tagger
 
 NUM_POSTS = 2_000

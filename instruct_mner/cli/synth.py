@@ -37,10 +37,10 @@ def run(
     """Make synthetic posts with pictures and boxes, and say the best score that any tagger can reach on them."""
     from rich.console import Console
 
-    from instruct_mner.starter.domains import DOMAINS
-    from instruct_mner.starter.synth import bounds_table, synth
-    from instruct_mner.starter.synthesis import Synthesis
-    from instruct_mner.starter.words import SPLITS
+    from instruct_mner.synthetic.label_sets import DOMAINS
+    from instruct_mner.synthetic.settings import Synthesis
+    from instruct_mner.synthetic.vocabulary import SPLITS
+    from instruct_mner.synthetic.write import bounds_table, synth
 
     console = Console(highlight=False, soft_wrap=True)
     for name in SPLITS if split == "all" else (split,):

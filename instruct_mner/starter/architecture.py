@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from instruct_mner.starter.domains import COARSE, FINE, HOME, Domain
 from instruct_mner.starter.heads import NUM_HEADS, NUM_LAYERS, WIDTH, place_heads
-from instruct_mner.starter.kinds import DRAWINGS
-from instruct_mner.starter.scene import SIZES
-from instruct_mner.starter.synthesis import COLOURS, Synthesis
-from instruct_mner.starter.words import rhymes, wording
+from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME, Domain
+from instruct_mner.synthetic.objects import DRAWINGS
+from instruct_mner.synthetic.scene import SIZES
+from instruct_mner.synthetic.settings import COLOURS, Synthesis
+from instruct_mner.synthetic.vocabulary import rhymes, wording
 from instruct_mner.testing import idefics
 from instruct_mner.testing.tokenizer import train_tokenizer
 

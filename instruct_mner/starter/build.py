@@ -23,7 +23,6 @@ from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.starter.architecture import build_model, build_processor
 from instruct_mner.starter.curriculum import curriculum
-from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.heads import place_naming
 from instruct_mner.starter.learning import ATTENTION, Student, decoder_optimizer, rate, schedule
 from instruct_mner.starter.lessons import Teacher
@@ -32,6 +31,7 @@ from instruct_mner.starter.measuring import level_of, measure, see, some_posts
 from instruct_mner.starter.onward import take_decoder, take_everything, take_eyes
 from instruct_mner.starter.seeing import Readers, Words, batches, image_states, seeing_loss, unit_words
 from instruct_mner.starter.stages import ONWARD, STAGES, Stage
+from instruct_mner.synthetic.label_sets import COARSE
 
 NUM_POSTS = 40_000
 _LOG_EVERY = 100

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from instruct_mner.starter.domains import COARSE, FINE, HOME, Domain
 from instruct_mner.starter.exercises import Asked, Exercise
 from instruct_mner.starter.learning import BATCH
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.questions import define, describe, questions, repeat
+from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME, Domain
 
 # Exercises are made so many batches at a time, to be sorted by length.
 AT_ONCE = 4

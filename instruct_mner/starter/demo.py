@@ -23,12 +23,12 @@ from instruct_mner.files import replacing
 from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Prediction
-from instruct_mner.starter.bayes import bound
-from instruct_mner.starter.domains import HELD_OUT
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.synth import CONDITIONS, synth
-from instruct_mner.starter.synthesis import Synthesis
-from instruct_mner.starter.words import SPLITS, Split
+from instruct_mner.synthetic.label_sets import HELD_OUT
+from instruct_mner.synthetic.posterior import bound
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.settings import Synthesis
+from instruct_mner.synthetic.vocabulary import SPLITS, Split
+from instruct_mner.synthetic.write import CONDITIONS, synth
 
 if TYPE_CHECKING:
     from instruct_mner.tagging import Tagger

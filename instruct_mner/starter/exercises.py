@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from instruct_mner.starter.domains import Domain
+from instruct_mner.synthetic.label_sets import Domain
 
 
 @dataclass(frozen=True)

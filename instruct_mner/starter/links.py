@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.starter.architecture import tokens_per_side
-from instruct_mner.starter.posts import Post
-from instruct_mner.starter.scene import draw_scene
 from instruct_mner.starter.seeing import cell_of
-from instruct_mner.starter.synthesis import Mention, Shown
-from instruct_mner.starter.words import letters
+from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.scene import draw_scene
+from instruct_mner.synthetic.settings import Mention, Shown
+from instruct_mner.synthetic.vocabulary import letters
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from instruct_mner.starter.curriculum import SHARES, curriculum
 from instruct_mner.starter.exercises import Exercise
 from instruct_mner.starter.learning import BATCH, Student
 from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import SIZES, draw_scene
 from instruct_mner.starter.seeing import Sights, Words, image_states, pixels, seeing_loss, unit_words
-from instruct_mner.starter.synthesis import Synthesis
-from instruct_mner.starter.words import Split
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.scene import SIZES, draw_scene
+from instruct_mner.synthetic.settings import Synthesis
+from instruct_mner.synthetic.vocabulary import Split
 
 NUM_DEV = 1_000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.starter.architecture import PATCH_SIZE
-from instruct_mner.starter.scene import GRIDS, SIZES
+from instruct_mner.synthetic.scene import GRIDS, SIZES
 
 if TYPE_CHECKING:
     from torch import Tensor

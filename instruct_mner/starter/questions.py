@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from instruct_mner.starter.domains import Domain
 from instruct_mner.starter.exercises import Exercise, Target
 from instruct_mner.starter.lessons import Teacher
 from instruct_mner.starter.links import cells
-from instruct_mner.starter.posts import Post
-from instruct_mner.starter.synthesis import COLOURS, Shown
-from instruct_mner.starter.words import word
+from instruct_mner.synthetic.label_sets import Domain
+from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.settings import COLOURS, Shown
+from instruct_mner.synthetic.vocabulary import word
 
 
 def questions(teacher: Teacher, index: int, count: int = 6) -> Exercise:

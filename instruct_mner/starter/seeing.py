@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, PATCH_SIZE, tokens_per_side
-from instruct_mner.starter.domains import COARSE, FINE, HOME
-from instruct_mner.starter.invented import NUM_INVENTED, invented_name
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import GRIDS, SIZES, Scene, draw_scene
-from instruct_mner.starter.synthesis import COLOURS, Synthesis
+from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.random_shapes import NUM_INVENTED, invented_name
+from instruct_mner.synthetic.scene import GRIDS, SIZES, Scene, draw_scene
+from instruct_mner.synthetic.settings import COLOURS, Synthesis
 
 _SIDES = {0: (("top", "bottom"), ("left", "right")), 1: (("top", "middle", "bottom"), ("left", "middle", "right"))}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

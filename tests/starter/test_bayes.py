@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from instruct_mner.starter import bayes, posts, words, writing
-from instruct_mner.starter.domains import COARSE, DOMAINS, Domain
-from instruct_mner.starter.posts import Post
-from instruct_mner.starter.synthesis import Synthesis
+from instruct_mner.synthetic import posterior, posts
+from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, Domain
+from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.settings import Synthesis
 
 # Two types, so that whole posts repeat and can be counted.
 _SMALL = Domain("small", (replace(COARSE.types[0], share=0.6), replace(COARSE.types[1], share=0.4)))
@@ -57,7 +57,7 @@ def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.Mo
     assert len(large) > 40
     squares, count = 0.0, 0
     for group in large:
-        exact = bayes.posterior(group[0])
+        exact = posterior.posterior(group[0])
         for row in range(len(group[0].mentions)):
             first = Counter(post.mentions[row].type for post in group)[0]
             share = exact[row, 0]
@@ -74,7 +74,7 @@ def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("with_picture", [True, False])
 def test_the_bound_is_what_the_best_choice_reaches(domain: str, level: int, with_picture: bool) -> None:
     drawn = itertools.islice(posts.posts(Synthesis(domain=DOMAINS[domain], level=level, split="test"), 5), 1500)
-    found = bayes.bound(drawn, with_picture=with_picture)
+    found = posterior.bound(drawn, with_picture=with_picture)
     low, high = found.interval
     assert low <= found.realised <= high
     assert found.num_mentions > 2000
@@ -83,7 +83,7 @@ def test_the_bound_is_what_the_best_choice_reaches(domain: str, level: int, with
 def test_posteriors_are_distributions() -> None:
     for post in itertools.islice(posts.posts(Synthesis(level=1), 2), 200):
         for with_picture in (True, False):
-            rows = bayes.posterior(post, with_picture=with_picture)
+            rows = posterior.posterior(post, with_picture=with_picture)
             assert rows.shape == (len(post.mentions), 4)
             np.testing.assert_allclose(rows.sum(axis=1), 1.0)
 
@@ -91,11 +91,11 @@ def test_posteriors_are_distributions() -> None:
 def test_a_picture_that_cannot_belong_says_nothing() -> None:
     """Level 0 has one object for each mention: any other number is that of another post."""
     two = next(post for post in posts.posts(Synthesis(), 3) if len(post.mentions) == 2 and len(post.objects) != 2)
-    np.testing.assert_allclose(bayes.posterior(two), bayes.posterior(two, with_picture=False))
+    np.testing.assert_allclose(posterior.posterior(two), posterior.posterior(two, with_picture=False))
 
 
 def test_an_affix_is_proof() -> None:
     for post in itertools.islice(posts.posts(Synthesis(), 4), 300):
-        for mention, row in zip(post.mentions, bayes.posterior(post), strict=True):
+        for mention, row in zip(post.mentions, posterior.posterior(post), strict=True):
             if mention.affix is not None:
                 assert row[mention.type] == pytest.approx(1.0)

@@ -13,16 +13,16 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.starter.architecture import build_model, build_processor
-from instruct_mner.starter.domains import COARSE
 from instruct_mner.starter.exercises import Exercise
 from instruct_mner.starter.heads import HOPS, NUM_HEADS, WIDTH
 from instruct_mner.starter.learning import Student
 from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.posts import posts
 from instruct_mner.starter.questions import define
-from instruct_mner.starter.scene import draw_scene
 from instruct_mner.starter.seeing import image_states, pixels
-from instruct_mner.starter.synthesis import Synthesis
+from instruct_mner.synthetic.label_sets import COARSE
+from instruct_mner.synthetic.posts import posts
+from instruct_mner.synthetic.scene import draw_scene
+from instruct_mner.synthetic.settings import Synthesis
 
 _POSTS = list(itertools.islice(posts(Synthesis(), 11), 60))
 

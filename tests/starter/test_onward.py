@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.starter.architecture import PATCH_SIZE, build_model, build_processor
 from instruct_mner.starter.onward import spread, take_decoder, take_everything
-from instruct_mner.starter.scene import GRIDS, SIZES
+from instruct_mner.synthetic.scene import GRIDS, SIZES
 
 
 def test_positions_are_spread_cell_by_cell() -> None:

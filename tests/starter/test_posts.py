@@ -7,12 +7,12 @@ import itertools
 import pytest
 
 from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, corpus
-from instruct_mner.starter.domains import COARSE, DOMAINS, HELD_OUT, RENAMED
-from instruct_mner.starter.kinds import DRAWINGS
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import SIZES, draw_scene
-from instruct_mner.starter.synthesis import COLOURS, Synthesis
-from instruct_mner.starter.words import GLUED, SPLITS, Split, letter_shares, syllables
+from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, HELD_OUT, RENAMED
+from instruct_mner.synthetic.objects import DRAWINGS
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.scene import SIZES, draw_scene
+from instruct_mner.synthetic.settings import COLOURS, Synthesis
+from instruct_mner.synthetic.vocabulary import GLUED, SPLITS, Split, letter_shares, syllables
 
 
 def _some(count: int, seed: int = 0, **settings: object) -> list[Post]:

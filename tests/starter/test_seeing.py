@@ -12,13 +12,13 @@ import torch
 from PIL import Image, ImageChops, ImageDraw
 
 from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, build_processor, tokens_per_side
-from instruct_mner.starter.invented import NUM_INVENTED, invented, invented_name
-from instruct_mner.starter.kinds import DRAWINGS
-from instruct_mner.starter.pen import Pen
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import GRIDS, SIZES, draw_scene
 from instruct_mner.starter.seeing import Readers, Sights, Words, cell_of, seeing_loss, with_invented
-from instruct_mner.starter.synthesis import COLOURS, Synthesis
+from instruct_mner.synthetic.canvas import Pen
+from instruct_mner.synthetic.objects import DRAWINGS
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.random_shapes import NUM_INVENTED, invented, invented_name
+from instruct_mner.synthetic.scene import GRIDS, SIZES, draw_scene
+from instruct_mner.synthetic.settings import COLOURS, Synthesis
 
 
 def _words(level: int) -> Words:

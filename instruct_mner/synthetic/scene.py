@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from instruct_mner.starter.invented import invented
-from instruct_mner.starter.kinds import DRAWINGS
-from instruct_mner.starter.pen import Colour, Pen
-from instruct_mner.starter.posts import Post
-from instruct_mner.starter.synthesis import Shown
+from instruct_mner.synthetic.canvas import Colour, Pen
+from instruct_mner.synthetic.objects import DRAWINGS
+from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.random_shapes import invented
+from instruct_mner.synthetic.settings import Shown
 
 _RGB: tuple[Colour, ...] = (
     (214, 40, 40), (40, 90, 220), (40, 160, 70), (235, 205, 40), (140, 60, 180), (245, 130, 30),

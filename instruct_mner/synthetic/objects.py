@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 
-from instruct_mner.starter.pen import BARK, INK, WHITE, Drawing, Pen, darker
+from instruct_mner.synthetic.canvas import BARK, INK, WHITE, Drawing, Pen, darker
 
 _SKIN = ((245, 210, 180), (200, 150, 110), (120, 80, 55))
 

@@ -13,10 +13,10 @@ from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import DataError
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Example
-from instruct_mner.starter.bayes import bound, posterior
-from instruct_mner.starter.posts import Post, posts
-from instruct_mner.starter.scene import draw_scene
-from instruct_mner.starter.synthesis import CUES, Synthesis
+from instruct_mner.synthetic.posterior import bound, posterior
+from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.scene import draw_scene
+from instruct_mner.synthetic.settings import CUES, Synthesis
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -127,7 +127,7 @@ def bounds(made: Sequence[Post]) -> list[tuple[str, int, float, float]]:
 
 
 def slices() -> tuple[str, ...]:
-    """The names of the slices, as :func:`instruct_mner.starter.posts.slice_of` gives them."""
+    """The names of the slices, as :func:`instruct_mner.synthetic.posts.slice_of` gives them."""
     return (*(f"one mention, {cue}" for cue in CUES), *(f"several, {cue}" for cue in CUES), "unrelated picture")
 
 

@@ -10,7 +10,7 @@ import math
 import random
 from functools import lru_cache
 
-from instruct_mner.starter.pen import BARK, INK, WHITE, Colour, Drawing, Pen, darker
+from instruct_mner.synthetic.canvas import BARK, INK, WHITE, Colour, Drawing, Pen, darker
 
 NUM_INVENTED = 240
 _SHAPES = ("ellipse", "rectangle", "polygon", "slice", "line", "arc")

@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from instruct_mner.starter.domains import EntityType
-from instruct_mner.starter.synthesis import COLOURS, Mention, Shown, Synthesis
-from instruct_mner.starter.words import Clause, clause, filler, word
+from instruct_mner.synthetic.label_sets import EntityType
+from instruct_mner.synthetic.settings import COLOURS, Mention, Shown, Synthesis
+from instruct_mner.synthetic.vocabulary import Clause, clause, filler, word
 
 
 @dataclass(frozen=True)

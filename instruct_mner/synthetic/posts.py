@@ -4,7 +4,7 @@ A post has 0 to 4 mentions. Most names say nothing about their type; a few have 
 that point to a type (and lie now and then). The picture shows one object for each mention, and at level 1 some that
 nobody mentions. Where there are several, the text links a name to its object by colour or place, or the picture by
 the first two letters of the name. A fifth of the pictures belong to another post. Because all of this is drawn from
-known distributions, the posterior of the types can be summed: see :mod:`instruct_mner.starter.bayes`.
+known distributions, the posterior of the types can be summed: see :mod:`instruct_mner.synthetic.posterior`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from instruct_mner.schema.records import Box, Entity, Example
-from instruct_mner.starter.synthesis import COLOURS, CUES, Mention, Shown, Synthesis
-from instruct_mner.starter.words import letters, syllables
-from instruct_mner.starter.writing import names_of, write
+from instruct_mner.synthetic.settings import COLOURS, CUES, Mention, Shown, Synthesis
+from instruct_mner.synthetic.text import names_of, write
+from instruct_mner.synthetic.vocabulary import letters, syllables
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from instruct_mner.starter.domains import COARSE, Domain
-from instruct_mner.starter.words import Split
+from instruct_mner.synthetic.label_sets import COARSE, Domain
+from instruct_mner.synthetic.vocabulary import Split
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange")
 _QUADRANTS = ("top left", "top right", "bottom left", "bottom right")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from instruct_mner.starter.posts import Post, slice_of
-from instruct_mner.starter.synthesis import COLOURS, CUES, Mention, Shown, Synthesis
-from instruct_mner.starter.words import letter_shares, letters
+from instruct_mner.synthetic.posts import Post, slice_of
+from instruct_mner.synthetic.settings import COLOURS, CUES, Mention, Shown, Synthesis
+from instruct_mner.synthetic.vocabulary import letter_shares, letters
 
 Posterior = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""A world of made-up posts whose best possible score is known."""
