@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.starter.demo import synthesis_of
+from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.posts import posts
 
 EVAL = Path(__file__).resolve().parents[1] / "eval"

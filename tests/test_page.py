@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from instruct_mner.errors import DataError
-from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.schema.records import Box, Entity, PredictedEntity
 
 SCORES = PageTable(("F1, %", "before", "after"), [("span & type", "0.0", "97.5")])

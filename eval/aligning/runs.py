@@ -21,7 +21,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
 from instruct_mner.models.locations import locate
-from instruct_mner.starter.demo import synthesis_of
+from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.write import synth

@@ -10,8 +10,8 @@ from gates.common import SHARED
 from instruct_mner.answers import Answer, AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.prompting.templates import shown_text
+from instruct_mner.quickstart.example_posts import dozen
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.starter.dozen import dozen
 
 SPECIAL_TOKENS = (
     "<image>", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>",

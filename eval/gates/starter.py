@@ -19,12 +19,12 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines.engine import Request
 from instruct_mner.models.locations import locate
+from instruct_mner.quickstart.architecture import KNOWN_DOMAINS
+from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
-from instruct_mner.starter.architecture import KNOWN_DOMAINS
-from instruct_mner.starter.demo import synthesis_of
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import Post, posts, slice_of
@@ -211,7 +211,7 @@ def starter_lora(bench: Bench = LEVEL_0) -> Result:
     """LoRA on 1,000 posts of the held-out label set, drawings and linking style, against zero-shot."""
     from rich.console import Console
 
-    from instruct_mner.starter.demo import _config
+    from instruct_mner.quickstart.demo import _config
     from instruct_mner.training.finetune import finetune
 
     with tempfile.TemporaryDirectory() as temporary:

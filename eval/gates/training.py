@@ -18,9 +18,9 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.images import open_image
 from instruct_mner.models.families import FAMILIES
 from instruct_mner.prompting.templates import find_prompt, shown_text
+from instruct_mner.quickstart.example_posts import write_dozen
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
-from instruct_mner.starter.dozen import write_dozen
 
 _FAMILIES = ("qwen3_vl", "idefics3")
 _THREADS = 2

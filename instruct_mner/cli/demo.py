@@ -21,6 +21,6 @@ def run(
 
     It downloads nothing and takes some minutes on two cores.
     """
-    from instruct_mner.starter.demo import DemoSize, demo
+    from instruct_mner.quickstart.demo import DemoSize, demo
 
     demo(output, DemoSize(train=posts, dev=max(16, posts // 6), test=test_posts, served=serve))

@@ -14,7 +14,7 @@ def run(
     """Write a commented config and twelve example posts with pictures, to start from."""
     from shlex import quote
 
-    from instruct_mner.starter.project import write_project
+    from instruct_mner.quickstart.project import write_project
 
     config, posts = write_project(folder)
     typer.echo(f"""wrote {config}, all settings with a word on each

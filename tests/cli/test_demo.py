@@ -13,9 +13,9 @@ import pytest
 
 from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
+from instruct_mner.quickstart.demo import MARKER
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
-from instruct_mner.starter.demo import MARKER
 
 # Writes into the page what the browser made of it: where each box lies, as shares of its picture.
 _MEASURE = """

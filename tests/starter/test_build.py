@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import STARTER_FOLDER, locate
-from instruct_mner.starter import build as building
-from instruct_mner.starter import curriculum, measuring
-from instruct_mner.starter.build import build
-from instruct_mner.starter.stages import ONWARD, STAGES, Stage
+from instruct_mner.quickstart import build as building
+from instruct_mner.quickstart import curriculum, measuring
+from instruct_mner.quickstart.build import build
+from instruct_mner.quickstart.stages import ONWARD, STAGES, Stage
 from instruct_mner.tagging import Tagger
 
 _STAGES = (

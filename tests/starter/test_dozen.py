@@ -10,11 +10,11 @@ from instruct_mner.answers import AnswerSpec
 from instruct_mner.data.loading import load
 from instruct_mner.data.validation import survey
 from instruct_mner.images import open_image
+from instruct_mner.quickstart.example_pictures import DRAWINGS, SIZE, draw
+from instruct_mner.quickstart.example_posts import dozen, write_dozen
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Box, Entity, Example
-from instruct_mner.starter.dozen import dozen, write_dozen
-from instruct_mner.starter.drawings import DRAWINGS, SIZE, draw
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 

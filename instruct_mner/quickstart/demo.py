@@ -20,7 +20,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
-from instruct_mner.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.label_sets import HELD_OUT
@@ -96,7 +96,7 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
         console.print(f"made      {written.path}, {size.of(split)} posts", markup=False)
     dataset = load_split(str(folder / "data" / "test.jsonl"))
 
-    from instruct_mner.starter.served import server
+    from instruct_mner.quickstart.demo_serving import server
     from instruct_mner.tagging import Tagger
     from instruct_mner.training.finetune import finetune
 

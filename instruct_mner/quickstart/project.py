@@ -7,7 +7,7 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
-from instruct_mner.starter.dozen import write_dozen
+from instruct_mner.quickstart.example_posts import write_dozen
 
 _TEMPLATE = Path(__file__).with_name("config.yaml.jinja")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.quickstart.example_pictures import DRAWINGS, Drawing, draw
 from instruct_mner.schema.records import Box, Entity, Example
-from instruct_mner.starter.drawings import DRAWINGS, Drawing, draw
 
 
 @dataclass(frozen=True)
