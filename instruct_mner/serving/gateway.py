@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 
 from instruct_mner import __version__
 from instruct_mner.errors import ServingError
-from instruct_mner.serving.admission import Admission, error_body
-from instruct_mner.serving.counters import Counters
-from instruct_mner.serving.entities import EntitiesRequest, EntitiesResponse, EntityService
+from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
 from instruct_mner.serving.limits import Limits, RefusedError
-from instruct_mner.serving.passthrough import ChatBody, CompletionBody, Upstream
+from instruct_mner.serving.metrics import Counters
+from instruct_mner.serving.middleware import Admission, error_body
+from instruct_mner.serving.openai_routes import ChatBody, CompletionBody, Upstream
 
 
 class ErrorDetail(BaseModel):

@@ -20,7 +20,7 @@ from rich.console import Console
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ConfigError
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.selfcheck import check_server
+from instruct_mner.serving.self_check import check_server
 from instruct_mner.serving.usage import usage
 from instruct_mner.tagging import Tagger
 from instruct_mner.vllm_runtime.command import (
@@ -184,10 +184,10 @@ def _gateway(
 ) -> FastAPI:
     import httpx
 
-    from instruct_mner.serving.counters import Counters
-    from instruct_mner.serving.entities import EntityService
+    from instruct_mner.serving.entities_route import EntityService
     from instruct_mner.serving.gateway import build_gateway
-    from instruct_mner.serving.passthrough import Upstream
+    from instruct_mner.serving.metrics import Counters
+    from instruct_mner.serving.openai_routes import Upstream
 
     counters, limits = Counters(), settings.limits
     processor = plan.whole.processor

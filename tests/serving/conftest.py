@@ -16,11 +16,11 @@ from fake_server import FakeServer, Reply, chat, first_word_is_a_person, serving
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.serving.counters import Counters
-from instruct_mner.serving.entities import EntityService
+from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import build_gateway
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.passthrough import Upstream
+from instruct_mner.serving.metrics import Counters
+from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.tagging import Tagger
 from instruct_mner.vllm_runtime.process import free_port
 

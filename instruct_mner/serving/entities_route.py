@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from instruct_mner.engines.endpoint import EndpointEngine
-    from instruct_mner.serving.counters import Counters
+    from instruct_mner.serving.metrics import Counters
     from instruct_mner.tagging import Tagger
     from instruct_mner.tagging_question import Question
 

@@ -14,7 +14,7 @@ from instruct_mner.serving.limits import Limits
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from instruct_mner.serving.counters import Counters
+    from instruct_mner.serving.metrics import Counters
 
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What is told to those without a key."""
