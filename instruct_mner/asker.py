@@ -12,7 +12,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.prompting.templates import Message, Prompt, Shot, shown_context, shown_text
 from instruct_mner.schema.records import Context, Example
-from instruct_mner.tagging_question import Question, max_answer_tokens
+from instruct_mner.tagging.tagger.question import Question, max_answer_tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image

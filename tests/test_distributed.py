@@ -18,14 +18,14 @@ import pytest
 from fake_server import first_word_is_a_person, post_of, serving
 from typer.testing import CliRunner
 
-from instruct_mner.asked import Asked
 from instruct_mner.cli import app
 from instruct_mner.data.prediction_parquet import read_table
 from instruct_mner.data.stream import look_through
-from instruct_mner.distributed import Job, _prediction, _Worker, places_of
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.files import read_predictions
+from instruct_mner.tagging.tagger.ray import Job, _prediction, _Worker, places_of
+from instruct_mner.tagging.tagger.settings import Asked
 
 NUM_POSTS = 64 * 5 + 10
 

@@ -12,12 +12,12 @@ from families import FAMILY_NAMES
 from PIL import Image
 
 from instruct_mner.data.jsonl import write_jsonl
-from instruct_mner.embedding import WordEmbedder
 from instruct_mner.errors import DataError
 from instruct_mner.prompting import retrieval_cache
 from instruct_mner.prompting.retrieval import Neighbours, Pool, build_index, text_vectors
 from instruct_mner.prompting.retrieval_cache import cached_index
 from instruct_mner.schema.records import Example
+from instruct_mner.tagging.tagger.embedders import WordEmbedder
 
 TEXTS = [
     "the striker scored twice for Arsenal",
@@ -130,9 +130,9 @@ def test_too_few(tmp_path) -> None:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_the_models_own_embeddings_of_pictures(family, tiny_models) -> None:
     """The same picture is nearest to itself, whatever shares its batch; nothing is left behind on the model."""
-    from instruct_mner.embedding import ModelEmbedder
     from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.models.loading import load_model
+    from instruct_mner.tagging.tagger.embedders import ModelEmbedder
 
     loaded = load_model(str(tiny_models(family)), dtype="float32")
     embedder = ModelEmbedder(loaded, TransformersEngine(loaded), batch_size=2)

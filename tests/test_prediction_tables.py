@@ -5,9 +5,9 @@ from test_predictions import POSTS, Killed, predicting
 
 from instruct_mner.data.prediction_parquet import read_table, write_table
 from instruct_mner.errors import DataError
-from instruct_mner.predictions import write_predictions
 from instruct_mner.schema.records import Box, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.files import read_predictions
+from instruct_mner.tagging.tagger.output import write_predictions
 
 FOUND = [
     Prediction(id="1", text="Ann\u2028", images=("a.png",), entities=(

@@ -32,7 +32,7 @@ from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Shown, Synthesis
 from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging.tagger.tagger import Tagger
 
 NUM_POSTS = 2_000
 _SEEDS = (0, 1, 2)

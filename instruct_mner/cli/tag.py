@@ -107,10 +107,10 @@ def run(
     ] = None,
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
-    from instruct_mner.asked import Asked
     from instruct_mner.errors import ConfigError
-    from instruct_mner.tag_command import tag
-    from instruct_mner.tag_source import Source
+    from instruct_mner.tagging.tagger.input import Source
+    from instruct_mner.tagging.tagger.run import tag
+    from instruct_mner.tagging.tagger.settings import Asked
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")

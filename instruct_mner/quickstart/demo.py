@@ -31,7 +31,7 @@ from instruct_mner.synthetic.vocabulary import SPLITS, Split
 from instruct_mner.synthetic.write import CONDITIONS, synth
 
 if TYPE_CHECKING:
-    from instruct_mner.tagging import Tagger
+    from instruct_mner.tagging.tagger.tagger import Tagger
     from instruct_mner.training.config import FinetuneConfig
 
 MARKER = ".made-by-instruct-mner-demo"
@@ -97,7 +97,7 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
     dataset = load_split(str(folder / "data" / "test.jsonl"))
 
     from instruct_mner.quickstart.demo_serving import server
-    from instruct_mner.tagging import Tagger
+    from instruct_mner.tagging.tagger.tagger import Tagger
     from instruct_mner.training.finetune import finetune
 
     console.print("tagging   with the starter as it is")

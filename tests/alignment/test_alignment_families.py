@@ -14,11 +14,11 @@ from transformers import TrainerCallback
 
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads
 from instruct_mner.alignment.objective import AlignmentBatch, View
-from instruct_mner.looking import Looker
 from instruct_mner.models.hooks import Captured
 from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging.tagger.attention_maps import Looker
+from instruct_mner.tagging.tagger.tagger import Tagger
 from instruct_mner.training.finetune import save_weights
 from instruct_mner.training.run import heads_shape
 from instruct_mner.training.shown import VIEWS

@@ -90,10 +90,10 @@ def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
     arguments = (posts, "--model", tiny_models("idefics3"), "--labels", "PER", "-o")
     run(*arguments, tmp_path / "whole.jsonl")
     lines = (tmp_path / "whole.jsonl").read_bytes().split(b"\n")
-    from instruct_mner import predictions
+    from instruct_mner.tagging.tagger import output
 
     kept: list[str] = []
-    original = predictions.PartialFile.append
+    original = output.PartialFile.append
 
     def dies(self, incoming):
         for number, prediction in enumerate(original(self, incoming)):
@@ -102,11 +102,11 @@ def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
                 raise KeyboardInterrupt
             yield prediction
 
-    predictions.PartialFile.append = dies
+    output.PartialFile.append = dies
     try:
         RUNNER.invoke(app, ["tag", *map(str, arguments), str(tmp_path / "killed.jsonl")])
     finally:
-        predictions.PartialFile.append = original
+        output.PartialFile.append = original
     assert kept == ["post-0", "post-1", "post-2"]
     assert not (tmp_path / "killed.jsonl").exists()
     run(*arguments, tmp_path / "killed.jsonl")

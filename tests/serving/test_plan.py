@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.asked import Asked
 from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
+from instruct_mner.tagging.tagger.settings import Asked
 from instruct_mner.vllm_runtime.command import engine_arguments
 from instruct_mner.vllm_runtime.plan import make_plan
 

@@ -14,7 +14,7 @@ from instruct_mner.quickstart import build as building
 from instruct_mner.quickstart import curriculum, measuring
 from instruct_mner.quickstart.build import build
 from instruct_mner.quickstart.stages import ONWARD, STAGES, Stage
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging.tagger.tagger import Tagger
 
 _STAGES = (
     Stage("seeing", 2, 1e-3),

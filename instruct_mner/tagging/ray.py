@@ -22,7 +22,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 
 if TYPE_CHECKING:
-    from instruct_mner.asked import Asked
+    from instruct_mner.tagging.tagger.settings import Asked
 
 # Blocks of windows that are handed out; a window that is done is written down once its block is.
 _MOST_BLOCKS = 4096

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from instruct_mner.asked import Asked
 from instruct_mner.data.dataset import Dataset, MissingImage
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
@@ -21,7 +20,8 @@ from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging.tagger.settings import Asked
+from instruct_mner.tagging.tagger.tagger import Tagger
 
 PLOT_NAME = "reliability.png"
 

@@ -11,21 +11,21 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from instruct_mner.asked import Asked
 from instruct_mner.data.stream import Posts
-from instruct_mner.distributed import Job, predict_on_ray
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import read_yaml
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.predictions import Predict, check_output, fingerprint, write_predictions
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tag_progress import report
-from instruct_mner.tag_source import Source
-from instruct_mner.tagging import WINDOW
+from instruct_mner.tagging.tagger.input import Source
+from instruct_mner.tagging.tagger.output import Predict, check_output, fingerprint, write_predictions
+from instruct_mner.tagging.tagger.ray import Job, predict_on_ray
+from instruct_mner.tagging.tagger.settings import Asked
+from instruct_mner.tagging.tagger.tagger import WINDOW
 
 
 def tag(

@@ -10,7 +10,6 @@ from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.openai_format import Constraint
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ConfigError, ModelError, suggest
-from instruct_mner.looking import Looker
 from instruct_mner.models.loading import describe_model
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context
@@ -18,7 +17,8 @@ from instruct_mner.prompting.few_shot import has_examples, load_examples
 from instruct_mner.prompting.retrieval import Choose, Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging import Tagger
+from instruct_mner.tagging.tagger.attention_maps import Looker
+from instruct_mner.tagging.tagger.tagger import Tagger
 
 ENGINES = ("transformers", "vllm", "endpoint")
 """What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""

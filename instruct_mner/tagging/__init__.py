@@ -1,0 +1,1 @@
+"""A post to its prediction."""
