@@ -117,7 +117,7 @@ def make_arms(model: str, posts: Path, folder: Path, batch_size: int, names: Seq
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import build_trainer
     from instruct_mner.training.forwards import Forwards
-    from instruct_mner.training.run import prepare
+    from instruct_mner.training.setup import prepare
 
     arms: dict[str, Arm] = {}
     shared: Any = None
@@ -208,7 +208,7 @@ def measure(
 ) -> dict[str, Any]:
     """Runs all arms and tells their times."""
     from instruct_mner.quiet import quiet_libraries
-    from instruct_mner.training.shown import VIEWS
+    from instruct_mner.training.sample import VIEWS
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as temporary:

@@ -10,7 +10,7 @@ from posts import make_posts
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from instruct_mner.training.run import Run
+    from instruct_mner.training.setup import Run
     from instruct_mner.training.trainer import MnerTrainer
 
 QUIET = Console(quiet=True)
@@ -44,7 +44,7 @@ def config_of(base: Path, folder: Path, **changes: object) -> Path:
 def aligned_run(model: Path, folder: Path, alignment: dict[str, Any], **more: Any) -> Run:
     """A run on the tests' posts, all six in a batch, prepared but not started."""
     from instruct_mner.training.config import FinetuneConfig
-    from instruct_mner.training.run import prepare
+    from instruct_mner.training.setup import prepare
 
     config = FinetuneConfig.model_validate(
         {

@@ -28,8 +28,8 @@ from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Entity, Prediction
 from instruct_mner.tagging.tagger.tagger import Tagger
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.run import prepare
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.setup import prepare
 
 _BATCH, _WINDOW = 128, 512
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from instruct_mner.models.loading import count_adapted_modules, lora_config
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.run import Run, prepare
+from instruct_mner.training.setup import Run, prepare
 
 _SAMPLE = 64
 

@@ -16,12 +16,12 @@ from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
 from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.loading import lora_config
-from instruct_mner.training.card import model_card
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.decisions import say_what_is_trained, say_what_was_decided
+from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
-from instruct_mner.training.run import Run, heads_shape, prepare
+from instruct_mner.training.setup import Run, heads_shape, prepare
+from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.trainer import MnerTrainer, sft_config
 
 _FLAG = "information_bottleneck/collapsed"

@@ -24,8 +24,8 @@ from instruct_mner.models.prefix_sharing import make_lean
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.forwards import Forwards
-from instruct_mner.training.order import LikeLengths
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.length_grouping import LikeLengths
+from instruct_mner.training.sample import VIEWS
 
 DevEvaluation = Callable[[], dict[str, float]]
 

@@ -11,11 +11,11 @@ from instruct_mner.alignment.seeded_noise import chance
 from instruct_mner.alignment.token_spans import Row
 from instruct_mner.models.generated_pictures import blank_picture, with_grid
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.training.annotation import Annotator
-from instruct_mner.training.shown import Shown
+from instruct_mner.training.sample import Shown
+from instruct_mner.training.span_alignment import Annotator
 
 if TYPE_CHECKING:
-    from instruct_mner.training.collator import Batch, Conversations
+    from instruct_mner.training.conversation import Batch, Conversations
 
 
 class ViewCollator:

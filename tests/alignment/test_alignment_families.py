@@ -20,8 +20,8 @@ from instruct_mner.schema.records import PredictedEntity, Prediction
 from instruct_mner.tagging.tagger.attention_maps import Looker
 from instruct_mner.tagging.tagger.tagger import Tagger
 from instruct_mner.training.finetune import save_weights
-from instruct_mner.training.run import heads_shape
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.setup import heads_shape
 
 
 class Gradients(TrainerCallback):

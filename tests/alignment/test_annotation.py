@@ -7,8 +7,8 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import EVERYTHING, aligned_run
 
-from instruct_mner.training.annotation import covered
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.span_alignment import covered
 
 
 def written(run, ids, span) -> str:

@@ -17,7 +17,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.records import Prediction
-from instruct_mner.training.run import Run
+from instruct_mner.training.setup import Run
 
 RUNNER = CliRunner()
 

@@ -10,7 +10,7 @@ import yaml
 from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.example_posts import dozen
-from instruct_mner.training.collator import check_trainable
+from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.config import FinetuneConfig, Settings, load_config
 
 

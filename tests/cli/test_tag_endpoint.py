@@ -107,7 +107,7 @@ def test_an_adapter_behind_an_endpoint(tiny_models, tmp_path) -> None:
 
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import build_trainer, save_weights
-    from instruct_mner.training.run import prepare
+    from instruct_mner.training.setup import prepare
 
     posts = make_posts(tmp_path / "posts")
     config = FinetuneConfig.model_validate(

@@ -17,7 +17,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import answer_prefix, load_model
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.training.collator import Conversations
+from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.trainer import prompt_completion_collator
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])

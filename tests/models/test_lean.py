@@ -9,7 +9,7 @@ from runs import aligned_run, trainer_of
 
 from instruct_mner.models.hooks import capture
 from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.sample import VIEWS
 
 ALL_OF_IT = {
     "cross_view": {},

@@ -17,7 +17,7 @@ from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.origin import read_origin
-from instruct_mner.training.sources import stamp_of
+from instruct_mner.training.datasets import stamp_of
 
 LEAK = "Twitter-2017, train: 3 of 9 posts stand in a/test"
 

@@ -22,7 +22,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.training.progress import COLLAPSED, RunProgress, read_metrics
-from instruct_mner.training.shown import VIEWS
+from instruct_mner.training.sample import VIEWS
 
 HEAD = {"region_span_grounding": {"through": "head", "width": 16}}
 GENERATIVE = {"generative": {**EVERYTHING["generative"], "generation": 0.5, "cycle": 0.5}}

@@ -16,7 +16,7 @@ from instruct_mner.schema.records import Box, Context, Entity, Example
 from instruct_mner.training.augmentation import AugmentationSettings, all_names, augment
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
-from instruct_mner.training.run import prepare
+from instruct_mner.training.setup import prepare
 
 LABELS = LabelSet.of({"PER": "people", "LOC": None, "ORG": "companies"})
 NAMES = {"PER": ["person", "human"], "ORG": ["company"]}

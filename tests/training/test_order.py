@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.training.order import LikeLengths
+from instruct_mner.training.length_grouping import LikeLengths
 
 
 @given(st.lists(st.integers(0, 300), max_size=120), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))

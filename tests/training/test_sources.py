@@ -16,7 +16,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.training.config import DataSettings, FinetuneConfig
-from instruct_mner.training.sources import load_sources
+from instruct_mner.training.datasets import load_sources
 
 
 def sources_of(**settings: object):
@@ -128,7 +128,7 @@ def test_a_run_carries_its_leaks(tiny_models, tmp_path: Path, posts: Path, held_
 
 
 def test_segmentation_comes_from_the_data_unless_it_is_set(tiny_models, tmp_path: Path) -> None:
-    from instruct_mner.training.run import prepare
+    from instruct_mner.training.setup import prepare
 
     data = tmp_path / "weibo" / "train.txt"
     data.parent.mkdir()

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
-from instruct_mner.training.run import prepare
+from instruct_mner.training.setup import prepare
 
 
 class Energy:

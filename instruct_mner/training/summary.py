@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from instruct_mner.models.loading import count_adapted_modules
-from instruct_mner.training.run import Run
+from instruct_mner.training.setup import Run
 
 
 def say_what_was_decided(run: Run, console: Console) -> None:

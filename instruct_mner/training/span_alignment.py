@@ -13,12 +13,12 @@ from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.token_offsets import Place, TokenText
 from instruct_mner.schema.records import Entity
 from instruct_mner.training.augmentation import AugmentationSettings
-from instruct_mner.training.shown import Shown
+from instruct_mner.training.sample import Shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from instruct_mner.training.collator import Conversations
+    from instruct_mner.training.conversation import Conversations
 
 
 class Annotator:

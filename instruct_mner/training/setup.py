@@ -23,11 +23,13 @@ from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging.tagger.question import checked_labels
 from instruct_mner.tagging.tagger.tagger import Tagger
-from instruct_mner.training.annotation import Annotator
 from instruct_mner.training.augmentation import all_names
-from instruct_mner.training.collator import Collator, Conversations, check_trainable
+from instruct_mner.training.checks import check_trainable
+from instruct_mner.training.collator import Collator
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.sources import Sources, load_sources
+from instruct_mner.training.conversation import Conversations
+from instruct_mner.training.datasets import Sources, load_sources
+from instruct_mner.training.span_alignment import Annotator
 from instruct_mner.training.trainer import prompt_completion_collator
 from instruct_mner.training.views import ViewCollator
 
