@@ -26,7 +26,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 
 Keys = list[tuple[int, int, str]]
 

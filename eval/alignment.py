@@ -25,8 +25,8 @@ from aligning.runs import Task, made_posts, make_data, run, tasks
 from aligning.scores import f1
 from experiment import merged
 
+from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing
-from instruct_mner.quiet import quiet_libraries
 
 HERE = Path(__file__).parent
 SETTINGS, TUNING = HERE / "alignment.yaml", HERE / "alignment-tuning.yaml"

@@ -207,7 +207,7 @@ def measure(
     model: str | None, batch_size: int, steps: int, words: int, names: Sequence[str], vision_layers: int
 ) -> dict[str, Any]:
     """Runs all arms and tells their times."""
-    from instruct_mner.quiet import quiet_libraries
+    from instruct_mner.console import quiet_libraries
     from instruct_mner.training.sample import VIEWS
 
     quiet_libraries()

@@ -34,7 +34,7 @@ from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.errors import ServingError
 from instruct_mner.models.locations import locate
 from instruct_mner.prompting.templates import find_prompt, shown_text
-from instruct_mner.tagging.tagger.question import max_answer_tokens
+from instruct_mner.tagging.question import max_answer_tokens
 
 _BATCH = 32
 # The share of posts of 2,000 words, which take a hundred times as long, and of others that are made to break an answer.

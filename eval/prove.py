@@ -24,8 +24,8 @@ from typing import Any
 from gates import GATES
 from gates.common import ROOT, Result, SkippedGateError
 
+from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing
-from instruct_mner.quiet import quiet_libraries
 
 OUTPUT = ROOT / "eval" / "gates.json"
 

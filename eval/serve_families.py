@@ -34,7 +34,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
 
     from instruct_mner.engines.vllm import VllmEngine
     from instruct_mner.models.merging import merge_adapter
-    from instruct_mner.tagging.tagger.tagger import Tagger
+    from instruct_mner.tagging.tagger import Tagger
     from instruct_mner.testing import build_tiny
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import finetune

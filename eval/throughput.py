@@ -47,7 +47,7 @@ from instruct_mner.schema.records import Example
 from instruct_mner.synthetic.label_sets import COARSE
 from instruct_mner.synthetic.posts import Synthesis, posts
 from instruct_mner.synthetic.scene import draw_scene
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import server_arguments, vllm_command, vllm_environment
 from instruct_mner.vllm_runtime.plan import Plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port

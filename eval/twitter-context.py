@@ -26,11 +26,11 @@ from aligning.statistics import compare, recalls
 from experiment import merged
 from rich.console import Console
 
+from instruct_mner.console import quiet_libraries
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.training.config import FinetuneConfig
 

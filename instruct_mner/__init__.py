@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from instruct_mner.tagging.tagger.tagger import Tagger
+    from instruct_mner.tagging.tagger import Tagger
 
 __all__ = ["Tagger", "__version__"]
 
@@ -15,7 +15,7 @@ __all__ = ["Tagger", "__version__"]
 def __getattr__(name: str) -> object:
     # `Tagger` brings torch and transformers with it: only who asks for it waits for them.
     if name == "Tagger":
-        from instruct_mner.tagging.tagger.tagger import Tagger
+        from instruct_mner.tagging.tagger import Tagger
 
         return Tagger
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

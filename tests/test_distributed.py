@@ -24,8 +24,8 @@ from instruct_mner.data.stream import look_through
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.files import read_predictions
-from instruct_mner.tagging.tagger.ray import Job, _prediction, _Worker, places_of
-from instruct_mner.tagging.tagger.settings import Asked
+from instruct_mner.tagging.ray import Job, _prediction, _Worker, places_of
+from instruct_mner.tagging.settings import Asked
 
 NUM_POSTS = 64 * 5 + 10
 

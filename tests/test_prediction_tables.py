@@ -7,7 +7,7 @@ from instruct_mner.data.prediction_parquet import read_table, write_table
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.files import read_predictions
-from instruct_mner.tagging.tagger.output import write_predictions
+from instruct_mner.tagging.output import write_predictions
 
 FOUND = [
     Prediction(id="1", text="Ann\u2028", images=("a.png",), entities=(

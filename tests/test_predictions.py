@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.tagger.output import fingerprint, write_predictions
+from instruct_mner.tagging.output import fingerprint, write_predictions
 
 POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
 

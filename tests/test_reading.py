@@ -11,7 +11,7 @@ from instruct_mner.engines.engine import Completion, Token
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.tagger.decoding import Reading, read_prediction
+from instruct_mner.tagging.decoding import Reading, read_prediction
 
 TEXT = "Ann in Paris"
 

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
+from instruct_mner.console import describe_pace, report
 from instruct_mner.schema.records import Prediction, Rejected
-from instruct_mner.tag_progress import describe_pace, report
 
 FOUND = Prediction(id="1", text="x", rejected=Rejected(malformed=1))
 
@@ -13,7 +13,13 @@ FOUND = Prediction(id="1", text="x", rejected=Rejected(malformed=1))
 def test_a_log_gets_a_line_now_and_then() -> None:
     written = io.StringIO()
     seconds = iter(range(0, 10_000, 10))
-    report([None, None, *[FOUND] * 8], 10, Console(file=written, width=200), clock=lambda: float(next(seconds)))
+    report(
+        [None, None, *[FOUND] * 8],
+        10,
+        Console(file=written, width=200),
+        count_rejected=lambda prediction: prediction.rejected.total,
+        clock=lambda: float(next(seconds)),
+    )
     lines = written.getvalue().strip().split("\n")
     assert lines[0] == "6/10 posts, 0.1 posts/s, 0:00:40 left"
     assert len(lines) == 3

@@ -26,7 +26,7 @@ from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
 from instruct_mner.models.tuned import tuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Entity, Prediction
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.sample import VIEWS
 from instruct_mner.training.setup import prepare

@@ -19,12 +19,12 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.engines.engine import Request
 from instruct_mner.models.locations import locate
-from instruct_mner.quickstart.architecture import KNOWN_DOMAINS
 from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
+from instruct_mner.starter.architecture import KNOWN_DOMAINS
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import Post, posts, slice_of
@@ -32,7 +32,7 @@ from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Shown, Synthesis
 from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 
 NUM_POSTS = 2_000
 _SEEDS = (0, 1, 2)

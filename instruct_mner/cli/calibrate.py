@@ -39,8 +39,8 @@ def run(
 
     It is written into mner.json, and tagging applies it; which entities are found does not change.
     """
-    from instruct_mner.tagging.tagger.calibrate import Posts, calibrate
-    from instruct_mner.tagging.tagger.settings import Asked
+    from instruct_mner.tagging.calibrate import Posts, calibrate
+    from instruct_mner.tagging.settings import Asked
 
     report = calibrate(
         Asked(model, adapter, endpoint, batch_size=batch_size),

@@ -38,7 +38,7 @@ def run(
 
     from rich.console import Console
 
-    from instruct_mner.quiet import quiet_libraries
+    from instruct_mner.console import quiet_libraries
 
     quiet_libraries()
     console = Console(stderr=True, highlight=False, soft_wrap=True)

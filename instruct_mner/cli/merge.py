@@ -14,7 +14,7 @@ def run(
     model: Annotated[str | None, typer.Option(help="Where the base lies now, if not where mner.json says.")] = None,
 ) -> None:
     """Merge an adapter into its base, freshly loaded in bfloat16; the result is a whole model."""
-    from instruct_mner.quiet import quiet_libraries
+    from instruct_mner.console import quiet_libraries
 
     quiet_libraries()
     from instruct_mner.models.merging import merge_adapter

@@ -42,7 +42,7 @@ def run(
     """
     from rich.console import Console
 
-    from instruct_mner.quiet import quiet_libraries
+    from instruct_mner.console import quiet_libraries
 
     quiet_libraries()
     from instruct_mner.serving.limits import Limits

@@ -108,9 +108,9 @@ def run(
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""
     from instruct_mner.errors import ConfigError
-    from instruct_mner.tagging.tagger.input import Source
-    from instruct_mner.tagging.tagger.run import tag
-    from instruct_mner.tagging.tagger.settings import Asked
+    from instruct_mner.tagging.input import Source
+    from instruct_mner.tagging.run import tag
+    from instruct_mner.tagging.settings import Asked
 
     if (input_ is None) == (text is None):
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL.Image import Image
 from rich.console import Console
 
+from instruct_mner.console import quiet_libraries, report
 from instruct_mner.context.captions import INSTRUCTION, caption
 from instruct_mner.context.object_tags import Detector
 from instruct_mner.context.ocr import Reader
@@ -20,11 +21,9 @@ from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError
 from instruct_mner.images import open_image
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Context, Example
-from instruct_mner.tag_progress import report
-from instruct_mner.tagging.tagger.input import Source
-from instruct_mner.tagging.tagger.output import check_output, fingerprint, write_records
+from instruct_mner.tagging.input import Source
+from instruct_mner.tagging.output import check_output, fingerprint, write_records
 
 # Posts whose pictures are open at once.
 _WINDOW = 16

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from instruct_mner.console import quiet_libraries
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posterior import bound
@@ -31,7 +31,7 @@ from instruct_mner.synthetic.vocabulary import SPLITS, Split
 from instruct_mner.synthetic.write import CONDITIONS, synth
 
 if TYPE_CHECKING:
-    from instruct_mner.tagging.tagger.tagger import Tagger
+    from instruct_mner.tagging.tagger import Tagger
     from instruct_mner.training.config import FinetuneConfig
 
 MARKER = ".made-by-instruct-mner-demo"
@@ -97,7 +97,7 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
     dataset = load_split(str(folder / "data" / "test.jsonl"))
 
     from instruct_mner.quickstart.demo_serving import server
-    from instruct_mner.tagging.tagger.tagger import Tagger
+    from instruct_mner.tagging.tagger import Tagger
     from instruct_mner.training.finetune import finetune
 
     console.print("tagging   with the starter as it is")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from instruct_mner.engines.endpoint import EndpointEngine
     from instruct_mner.serving.metrics import Counters
-    from instruct_mner.tagging.tagger.question import Question
-    from instruct_mner.tagging.tagger.tagger import Tagger
+    from instruct_mner.tagging.question import Question
+    from instruct_mner.tagging.tagger import Tagger
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Definition = Annotated[str, StringConstraints(max_length=2000)]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from instruct_mner.errors import MnerError, ServingError
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.plan import Plan, Served
 
 _TEXT = "Ada Lovelace meets Acme in Lagos"

@@ -22,7 +22,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.self_check import check_server
 from instruct_mner.serving.usage import usage
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import (
     seeds_are_fatal,
     server_arguments,

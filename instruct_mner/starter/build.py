@@ -1,4 +1,4 @@
-"""Builds the starter model, stage by stage: ``python -m instruct_mner.quickstart.build OUT``.
+"""Builds the starter model, stage by stage: ``python -m instruct_mner.starter.build OUT``.
 
 Each stage teaches some abilities and measures them on posts of split dev; only when they are there does the next one
 begin. A stage that is done lies in ``OUT/STAGE`` and is not repeated, so a build that was killed goes on. It needs
@@ -21,16 +21,16 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.quickstart.architecture import build_model, build_processor
-from instruct_mner.quickstart.curriculum import curriculum
-from instruct_mner.quickstart.heads import place_naming
-from instruct_mner.quickstart.learning import ATTENTION, Student, decoder_optimizer, rate, schedule
-from instruct_mner.quickstart.lessons import Teacher
-from instruct_mner.quickstart.masters import MasterAdamW
-from instruct_mner.quickstart.measuring import level_of, measure, see, some_posts
-from instruct_mner.quickstart.onward import take_decoder, take_everything, take_eyes
-from instruct_mner.quickstart.seeing import Readers, Words, batches, image_states, seeing_loss, unit_words
-from instruct_mner.quickstart.stages import ONWARD, STAGES, Stage
+from instruct_mner.starter.architecture import build_model, build_processor
+from instruct_mner.starter.curriculum import curriculum
+from instruct_mner.starter.heads import place_naming
+from instruct_mner.starter.learning import ATTENTION, Student, decoder_optimizer, rate, schedule
+from instruct_mner.starter.lessons import Teacher
+from instruct_mner.starter.masters import MasterAdamW
+from instruct_mner.starter.measuring import level_of, measure, see, some_posts
+from instruct_mner.starter.onward import take_decoder, take_everything, take_eyes
+from instruct_mner.starter.seeing import Readers, Words, batches, image_states, seeing_loss, unit_words
+from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 from instruct_mner.synthetic.label_sets import COARSE
 
 NUM_POSTS = 40_000
@@ -196,7 +196,7 @@ def main() -> None:
     import torch
 
     parser = argparse.ArgumentParser(
-        prog="python -m instruct_mner.quickstart.build", description=(__doc__ or "").split("\n")[0]
+        prog="python -m instruct_mner.starter.build", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--level", type=int, default=0, choices=list(STAGES))

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from instruct_mner.quickstart.exercises import Exercise, Target
-from instruct_mner.quickstart.heads import HOPS
-from instruct_mner.quickstart.masters import MasterAdamW
+from instruct_mner.starter.exercises import Exercise, Target
+from instruct_mner.starter.heads import HOPS
+from instruct_mner.starter.masters import MasterAdamW
 
 BATCH = 32
 # Weight of the losses that say where to look.

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from instruct_mner.quickstart.curriculum import SHARES, curriculum
-from instruct_mner.quickstart.exercises import Exercise
-from instruct_mner.quickstart.learning import BATCH, Student
-from instruct_mner.quickstart.lessons import Teacher
-from instruct_mner.quickstart.seeing import Sights, Words, image_states, pixels, seeing_loss, unit_words
+from instruct_mner.starter.curriculum import SHARES, curriculum
+from instruct_mner.starter.exercises import Exercise
+from instruct_mner.starter.learning import BATCH, Student
+from instruct_mner.starter.lessons import Teacher
+from instruct_mner.starter.seeing import Sights, Words, image_states, pixels, seeing_loss, unit_words
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.scene import SIZES, draw_scene
 from instruct_mner.synthetic.settings import Synthesis

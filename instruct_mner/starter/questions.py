@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from instruct_mner.quickstart.exercises import Exercise, Target
-from instruct_mner.quickstart.lessons import Teacher
-from instruct_mner.quickstart.links import cells
+from instruct_mner.starter.exercises import Exercise, Target
+from instruct_mner.starter.lessons import Teacher
+from instruct_mner.starter.links import cells
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import COLOURS, Shown

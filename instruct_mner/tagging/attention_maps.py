@@ -15,7 +15,7 @@ from instruct_mner.models.families import token_boxes
 from instruct_mner.models.token_offsets import TokenText
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 
 if TYPE_CHECKING:
     from PIL.Image import Image

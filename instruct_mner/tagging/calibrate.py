@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from instruct_mner.console import quiet_libraries
 from instruct_mner.data.dataset import Dataset, MissingImage
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
@@ -15,13 +16,12 @@ from instruct_mner.errors import DataError, ModelError
 from instruct_mner.files import check_place
 from instruct_mner.models.manifest import FILE_NAME, Calibration, Manifest
 from instruct_mner.models.tuned import tuned_folder
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
-from instruct_mner.tagging.tagger.settings import Asked
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.tagger import Tagger
 
 PLOT_NAME = "reliability.png"
 

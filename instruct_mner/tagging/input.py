@@ -17,8 +17,8 @@ from instruct_mner.data.pictures import ImageSource, picture_source
 from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.tagger.output import fingerprint
-from instruct_mner.tagging.tagger.tagger import WINDOW
+from instruct_mner.tagging.output import fingerprint
+from instruct_mner.tagging.tagger import WINDOW
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import AnswerSpec
+from instruct_mner.engines.engine import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
-from instruct_mner.schema.records import Example
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.prompting.templates import Message, Prompt, Shot, shown_context, shown_text
+from instruct_mner.schema.records import Context, Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from instruct_mner.engines.engine import Request
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,83 @@ def checked_labels(spec: AnswerSpec, special_tokens: Sequence[str]) -> AnswerSpe
             if token in label.name or token in (label.definition or ""):
                 raise ConfigError(f"label '{label.name}' holds {token!r}, a special token of this model; rename it")
     return spec
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Makes the questions of a tagger.
+
+    Attributes:
+        engine: What is asked; its special tokens are neutralised, and its tokens counted.
+        manifest: How to ask.
+        prompt: The template that the manifest speaks of.
+        constrained: Whether only legal answers may be given.
+        generated: Whether posts are shown without their pictures, to an engine that generates others.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    prompt: Prompt
+    constrained: bool = True
+    generated: bool = False
+
+    def question(
+        self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
+    ) -> Question:
+        """What the engine is asked on one post.
+
+        Args:
+            example: The post.
+            images: Its pictures, at most ``manifest.max_images``.
+            spec: Of :meth:`answer_spec`.
+            examples: Posts with their answers, before this one.
+        """
+        text = shown_text(example.text, self.engine.special_tokens())
+        own = spec.for_pictures([self.engine.resized(each.size) for each in images])
+        request = self._request(self._messages(example, text, len(images), spec, examples), text, images, own)
+        if self.generated:
+            request = replace(request, from_text=self._from_text(example, text, spec, examples))
+        return Question(example, images, text, own, request)
+
+    def conversation(
+        self, example: Example, num_images: int, spec: AnswerSpec, examples: Sequence[Shot] = ()
+    ) -> tuple[list[Message], int | None]:
+        """What is asked about a post, and where in its last part the text begins."""
+        text = shown_text(example.text, self.engine.special_tokens())
+        messages = self._messages(example, text, num_images, spec, examples)
+        return messages, self.prompt.text_begins(text, num_images, self._context(example))
+
+    def _context(self, example: Example) -> Context | None:
+        """What is said of the pictures; to a picture that is generated from the text nothing is added."""
+        if not self.manifest.context or self.generated:
+            return None
+        return shown_context(example.context, self.engine.special_tokens())
+
+    def _messages(
+        self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
+    ) -> list[Message]:
+        """What training showed: the spec is that of all posts, not of this one's pictures."""
+        return self.prompt.messages(
+            spec,
+            text,
+            num_images,
+            several_pictures=self.manifest.max_images > 1,
+            examples=examples,
+            context=self._context(example),
+        )
+
+    def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
+        """The same question with a place for a picture."""
+        begin = self.prompt.text_begins(text, 0)
+        if begin is None:
+            raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")
+        return FromText(self._messages(example, text, 1, spec, examples), begin, begin + len(text))
+
+    def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
+        return Request(
+            messages=messages,
+            images=images,
+            grammar=spec.grammar(text, len(images)) if self.constrained else None,
+            max_tokens=max_answer_tokens(spec, text, self.engine.count_tokens),
+            schema=spec.json_schema(len(images)) if self.constrained and spec.format == "json" else None,
+        )

@@ -15,14 +15,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner import errors
+from instruct_mner.console import quiet_libraries
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError, MnerError
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 
 if TYPE_CHECKING:
-    from instruct_mner.tagging.tagger.settings import Asked
+    from instruct_mner.tagging.settings import Asked
 
 # Blocks of windows that are handed out; a window that is done is written down once its block is.
 _MOST_BLOCKS = 4096

@@ -11,21 +11,20 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
+from instruct_mner.console import quiet_libraries, report
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import read_yaml
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.prompting.retrieval import Pool
-from instruct_mner.quiet import quiet_libraries
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
-from instruct_mner.tag_progress import report
-from instruct_mner.tagging.tagger.input import Source
-from instruct_mner.tagging.tagger.output import Predict, check_output, fingerprint, write_predictions
-from instruct_mner.tagging.tagger.ray import Job, predict_on_ray
-from instruct_mner.tagging.tagger.settings import Asked
-from instruct_mner.tagging.tagger.tagger import WINDOW
+from instruct_mner.tagging.input import Source
+from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
+from instruct_mner.tagging.ray import Job, predict_on_ray
+from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.tagger import WINDOW
 
 
 def tag(
@@ -104,7 +103,12 @@ def tag(
         examples=_stamp(examples),
         engine=local.engine,
     )
-    report(write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW), posts.num_posts, console)
+    report(
+        write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW),
+        posts.num_posts,
+        console,
+        count_rejected=lambda prediction: prediction.rejected.total,
+    )
     console.print(f"wrote {output}")
 
 

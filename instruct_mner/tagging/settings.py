@@ -17,8 +17,8 @@ from instruct_mner.prompting.few_shot import has_examples, load_examples
 from instruct_mner.prompting.retrieval import Choose, Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.tagger.attention_maps import Looker
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.attention_maps import Looker
+from instruct_mner.tagging.tagger import Tagger
 
 ENGINES = ("transformers", "vllm", "endpoint")
 """What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers import AnswerSpec
-from instruct_mner.asker import Asker
 from instruct_mner.engines.engine import Completion, Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
@@ -20,9 +19,9 @@ from instruct_mner.prompting.retrieval import Embedder, Neighbours, Pool
 from instruct_mner.prompting.templates import Message, Prompt, Shot
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.tagger.decoding import Reading, read_prediction
-from instruct_mner.tagging.tagger.embedders import ModelEmbedder, WordEmbedder
-from instruct_mner.tagging.tagger.question import Question, checked_labels
+from instruct_mner.tagging.decoding import Reading, read_prediction
+from instruct_mner.tagging.embedders import ModelEmbedder, WordEmbedder
+from instruct_mner.tagging.question import Asker, Question, checked_labels
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -21,8 +21,8 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import why_not_grounded
-from instruct_mner.tagging.tagger.question import checked_labels
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.question import checked_labels
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.collator import Collator

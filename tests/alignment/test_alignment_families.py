@@ -17,8 +17,8 @@ from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.models.hooks import Captured
 from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
-from instruct_mner.tagging.tagger.attention_maps import Looker
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.attention_maps import Looker
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.finetune import save_weights
 from instruct_mner.training.sample import VIEWS
 from instruct_mner.training.setup import heads_shape

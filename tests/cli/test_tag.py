@@ -90,7 +90,7 @@ def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
     arguments = (posts, "--model", tiny_models("idefics3"), "--labels", "PER", "-o")
     run(*arguments, tmp_path / "whole.jsonl")
     lines = (tmp_path / "whole.jsonl").read_bytes().split(b"\n")
-    from instruct_mner.tagging.tagger import output
+    from instruct_mner.tagging import output
 
     kept: list[str] = []
     original = output.PartialFile.append

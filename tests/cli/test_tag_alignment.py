@@ -15,7 +15,7 @@ from instruct_mner.cli import app
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.schema.records import Prediction
-from instruct_mner.tagging.tagger.attention_maps import heated
+from instruct_mner.tagging.attention_maps import heated
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 

@@ -15,7 +15,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Prediction
-from instruct_mner.tagging.tagger.output import write_predictions
+from instruct_mner.tagging.output import write_predictions
 
 
 def write_parquet(source: Path, rows_of_group: int = 2) -> Path:

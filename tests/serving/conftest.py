@@ -21,7 +21,7 @@ from instruct_mner.serving.gateway import build_gateway
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.process import free_port
 
 KEY = "open-sesame"

@@ -10,7 +10,7 @@ from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
-from instruct_mner.tagging.tagger.settings import Asked
+from instruct_mner.tagging.settings import Asked
 from instruct_mner.vllm_runtime.command import engine_arguments
 from instruct_mner.vllm_runtime.plan import make_plan
 

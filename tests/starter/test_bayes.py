@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from instruct_mner.synthetic import posterior, posts
+from instruct_mner.synthetic import posterior, posts, text, vocabulary
 from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import Synthesis
@@ -34,14 +34,14 @@ def _observed(post: Post) -> tuple[object, ...]:
 @pytest.mark.parametrize("level", [0, 1])
 def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws posts of a world so small that the same ones come again, and counts their types."""
-    monkeypatch.setattr(words, "syllables", lambda split: _SYLLABLES)
+    monkeypatch.setattr(vocabulary, "syllables", lambda split: _SYLLABLES)
     monkeypatch.setattr(posts, "syllables", lambda split: _SYLLABLES)
-    monkeypatch.setattr(writing, "word", lambda rng, split: rng.choice(_SYLLABLES))
-    monkeypatch.setattr(bayes, "letter_shares", lambda split: {"BA": 1 / 3, "BO": 1 / 3, "DU": 1 / 3})
+    monkeypatch.setattr(text, "word", lambda rng, split: rng.choice(_SYLLABLES))
+    monkeypatch.setattr(posterior, "letter_shares", lambda split: {"BA": 1 / 3, "BO": 1 / 3, "DU": 1 / 3})
     colours = ("red", "blue", "green")
     monkeypatch.setattr(posts, "COLOURS", colours)
-    monkeypatch.setattr(writing, "COLOURS", colours)
-    monkeypatch.setattr(bayes, "COLOURS", colours)
+    monkeypatch.setattr(text, "COLOURS", colours)
+    monkeypatch.setattr(posterior, "COLOURS", colours)
     monkeypatch.setattr(Synthesis, "places", property(lambda self: ("left", "right", "top")))
     monkeypatch.setattr(Synthesis, "extras", property(lambda self: (0.6, 0.4) if self.level else (1.0,)))
     synthesis = Synthesis(

@@ -12,9 +12,9 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import STARTER_FOLDER, locate
 from instruct_mner.quickstart import build as building
 from instruct_mner.quickstart import curriculum, measuring
-from instruct_mner.quickstart.build import build
-from instruct_mner.quickstart.stages import ONWARD, STAGES, Stage
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.starter.build import build
+from instruct_mner.starter.stages import ONWARD, STAGES, Stage
+from instruct_mner.tagging.tagger import Tagger
 
 _STAGES = (
     Stage("seeing", 2, 1e-3),

@@ -11,14 +11,14 @@ import torch
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.quickstart.architecture import build_model, build_processor
-from instruct_mner.quickstart.exercises import Exercise
-from instruct_mner.quickstart.heads import HOPS, NUM_HEADS, WIDTH
-from instruct_mner.quickstart.learning import Student
-from instruct_mner.quickstart.lessons import Teacher
-from instruct_mner.quickstart.questions import define
-from instruct_mner.quickstart.seeing import image_states, pixels
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.starter.architecture import build_model, build_processor
+from instruct_mner.starter.exercises import Exercise
+from instruct_mner.starter.heads import HOPS, NUM_HEADS, WIDTH
+from instruct_mner.starter.learning import Student
+from instruct_mner.starter.lessons import Teacher
+from instruct_mner.starter.questions import define
+from instruct_mner.starter.seeing import image_states, pixels
 from instruct_mner.synthetic.label_sets import COARSE
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.scene import draw_scene

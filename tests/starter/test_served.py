@@ -14,7 +14,7 @@ from instruct_mner.vllm_runtime.process import VllmProcess
 
 
 def test_without_vllm_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(served, "find_spec", lambda name: None)
+    monkeypatch.setattr(demo_serving, "find_spec", lambda name: None)
     said = io.StringIO()
     with demo_serving.server(tmp_path, Console(file=said)) as server:
         assert server is None

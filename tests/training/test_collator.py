@@ -17,7 +17,7 @@ from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example
-from instruct_mner.tagging.tagger.tagger import Tagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.collator import Collator

@@ -14,7 +14,7 @@ from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.context import run
+from instruct_mner.context import run as context_run
 from instruct_mner.context.object_tags import Detector
 from instruct_mner.context.ocr import Reader
 from instruct_mner.data.loading import load_split
@@ -132,7 +132,7 @@ def test_what_is_not_asked_for_stays(detector, tmp_path) -> None:
 
 def test_a_killed_run_goes_on(detector, tmp_path, monkeypatch) -> None:
     posts = make_posts(tmp_path)
-    monkeypatch.setattr(making, "_WINDOW", 2)
+    monkeypatch.setattr(context_run, "_WINDOW", 2)
     run(posts, tmp_path / "whole.jsonl", "--tags", detector, "--least-score", 0)
     seen: list[int] = []
     original = Detector.tags

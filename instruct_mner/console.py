@@ -1,27 +1,40 @@
-"""How far a run over posts is: a bar with rate and time left; in a log, a line now and then."""
+"""Output on the terminal: progress of a run over posts, without the libraries' own notes."""
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from instruct_mner.schema.record import Record
-from instruct_mner.schema.records import Prediction
 
+def quiet_libraries() -> None:
+    """Lets only errors of the libraries through; called before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for name in ("peft", "trl", "accelerate", "bitsandbytes", "datasets", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for module in ("transformers", "trl", "peft", "torch"):
+        warnings.filterwarnings("ignore", module=rf"{module}\.")
+
+
+_Record = TypeVar("_Record")
 _SECONDS_BETWEEN_LINES = 30.0
 
 
 def report(
-    records: Iterable[Record | None],
+    records: Iterable[_Record | None],
     num_posts: int,
     console: Console,
     *,
     doing: str = "tagging",
     done: str = "tagged",
+    count_rejected: Callable[[_Record], int] = lambda record: 0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Draws records through to their end, and says how it goes.
@@ -32,6 +45,7 @@ def report(
         console: Where it is said.
         doing: What is done to posts.
         done: What then has been done to them.
+        count_rejected: Returns the number of rejected items of a record.
         clock: Seconds; what the rate is measured with.
     """
     bar = Progress(
@@ -51,7 +65,7 @@ def report(
                 earlier += 1
                 continue
             tagged += 1
-            rejected += record.rejected.total if isinstance(record, Prediction) else 0
+            rejected += count_rejected(record)
             now = clock()
             pace = describe_pace(tagged, now - begun, num_posts - earlier - tagged)
             bar.update(task, completed=earlier + tagged, pace=pace)
