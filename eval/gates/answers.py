@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gates.common import Result, seeded, shared_data
 from gates.posts import SPECIAL_TOKENS
+
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.data.loading import load, load_split
 from instruct_mner.prompting.templates import shown_text

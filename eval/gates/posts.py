@@ -7,6 +7,7 @@ import random
 from functools import cache
 
 from gates.common import SHARED
+
 from instruct_mner.answers import Answer, AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.prompting.templates import shown_text

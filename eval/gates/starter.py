@@ -14,6 +14,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from gates.common import Result
+
+from eval.starter_training.architecture import KNOWN_DOMAINS
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import ImageSource, picture_source
@@ -24,7 +26,6 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
-from instruct_mner.starter.architecture import KNOWN_DOMAINS
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import Post, posts, slice_of

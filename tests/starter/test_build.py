@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from eval.starter_training.build import build
+from eval.starter_training.stages import ONWARD, STAGES, Stage
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import STARTER_FOLDER, locate
 from instruct_mner.quickstart import build as building
 from instruct_mner.quickstart import curriculum, measuring
-from instruct_mner.starter.build import build
-from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 from instruct_mner.tagging.tagger import Tagger
 
 _STAGES = (

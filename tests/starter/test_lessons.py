@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from eval.starter_training.architecture import build_model, build_processor
+from eval.starter_training.attention_init import HOPS, NUM_HEADS, WIDTH
+from eval.starter_training.auxiliary_samples import define
+from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.samples import Exercise
+from eval.starter_training.train import Student
+from eval.starter_training.vision_pretraining import image_states, pixels
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.starter.architecture import build_model, build_processor
-from instruct_mner.starter.exercises import Exercise
-from instruct_mner.starter.heads import HOPS, NUM_HEADS, WIDTH
-from instruct_mner.starter.learning import Student
-from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.questions import define
-from instruct_mner.starter.seeing import image_states, pixels
 from instruct_mner.synthetic.label_sets import COARSE
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.scene import draw_scene

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from eval.starter_training.architecture import PATCH_SIZE, build_model, build_processor
+from eval.starter_training.weight_transfer import spread, take_decoder, take_everything
 from instruct_mner.models.locations import STARTER_FOLDER
-from instruct_mner.starter.architecture import PATCH_SIZE, build_model, build_processor
-from instruct_mner.starter.onward import spread, take_decoder, take_everything
 from instruct_mner.synthetic.scene import GRIDS, SIZES
 
 

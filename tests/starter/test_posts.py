@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, corpus
+from eval.starter_training.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, corpus
 from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, HELD_OUT, RENAMED
 from instruct_mner.synthetic.objects import DRAWINGS
 from instruct_mner.synthetic.posts import Post, posts

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageDraw
 
-from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, build_processor, tokens_per_side
-from instruct_mner.starter.seeing import Readers, Sights, Words, cell_of, seeing_loss, with_invented
+from eval.starter_training.architecture import HELD_OUT_DRAWINGS, build_processor, tokens_per_side
+from eval.starter_training.vision_pretraining import Readers, Sights, Words, cell_of, seeing_loss, with_invented
 from instruct_mner.synthetic.canvas import Pen
 from instruct_mner.synthetic.objects import DRAWINGS
 from instruct_mner.synthetic.posts import Post, posts

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from instruct_mner.starter.exercises import Exercise, Target
-from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.links import cells
+from eval.starter_training.attention_targets import cells
+from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.samples import Exercise, Target
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import COLOURS, Shown

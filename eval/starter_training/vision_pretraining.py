@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from instruct_mner.starter.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, PATCH_SIZE, tokens_per_side
+from eval.starter_training.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, PATCH_SIZE, tokens_per_side
 from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.random_shapes import NUM_INVENTED, invented_name

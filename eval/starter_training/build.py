@@ -1,4 +1,4 @@
-"""Builds the starter model, stage by stage: ``python -m instruct_mner.starter.build OUT``.
+"""Builds the starter model, stage by stage: ``python -m eval.starter_training.build OUT``.
 
 Each stage teaches some abilities and measures them on posts of split dev; only when they are there does the next one
 begin. A stage that is done lies in ``OUT/STAGE`` and is not repeated, so a build that was killed goes on. It needs
@@ -16,21 +16,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eval.starter_training.architecture import build_model, build_processor
+from eval.starter_training.attention_init import place_naming
+from eval.starter_training.curriculum import curriculum
+from eval.starter_training.evaluate import level_of, measure, see, some_posts
+from eval.starter_training.optimizer import MasterAdamW
+from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.stages import ONWARD, STAGES, Stage
+from eval.starter_training.train import ATTENTION, Student, decoder_optimizer, rate, schedule
+from eval.starter_training.vision_pretraining import Readers, Words, batches, image_states, seeing_loss, unit_words
+from eval.starter_training.weight_transfer import take_decoder, take_everything, take_eyes
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.starter.architecture import build_model, build_processor
-from instruct_mner.starter.curriculum import curriculum
-from instruct_mner.starter.heads import place_naming
-from instruct_mner.starter.learning import ATTENTION, Student, decoder_optimizer, rate, schedule
-from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.masters import MasterAdamW
-from instruct_mner.starter.measuring import level_of, measure, see, some_posts
-from instruct_mner.starter.onward import take_decoder, take_everything, take_eyes
-from instruct_mner.starter.seeing import Readers, Words, batches, image_states, seeing_loss, unit_words
-from instruct_mner.starter.stages import ONWARD, STAGES, Stage
 from instruct_mner.synthetic.label_sets import COARSE
 
 NUM_POSTS = 40_000
@@ -196,7 +196,7 @@ def main() -> None:
     import torch
 
     parser = argparse.ArgumentParser(
-        prog="python -m instruct_mner.starter.build", description=(__doc__ or "").split("\n")[0]
+        prog="python -m eval.starter_training.build", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--level", type=int, default=0, choices=list(STAGES))

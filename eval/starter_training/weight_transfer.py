@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.starter.architecture import PATCH_SIZE
+from eval.starter_training.architecture import PATCH_SIZE
 from instruct_mner.synthetic.scene import GRIDS, SIZES
 
 if TYPE_CHECKING:

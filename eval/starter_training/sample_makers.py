@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from eval.starter_training.architecture import tokens_per_side
+from eval.starter_training.attention_targets import Link, Words, box_answer, cells, cells_to_look_at, slice_name
+from eval.starter_training.samples import Asked, Exercise, Target
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.starter.architecture import tokens_per_side
-from instruct_mner.starter.exercises import Asked, Exercise, Target
-from instruct_mner.starter.links import Link, Words, box_answer, cells, cells_to_look_at, slice_name
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import COLOURS, Mention

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from instruct_mner.starter.exercises import Exercise, Target
-from instruct_mner.starter.heads import HOPS
-from instruct_mner.starter.masters import MasterAdamW
+from eval.starter_training.attention_init import HOPS
+from eval.starter_training.optimizer import MasterAdamW
+from eval.starter_training.samples import Exercise, Target
 
 BATCH = 32
 # Weight of the losses that say where to look.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.starter_training.architecture import tokens_per_side
+from eval.starter_training.vision_pretraining import cell_of
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
-from instruct_mner.starter.architecture import tokens_per_side
-from instruct_mner.starter.seeing import cell_of
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import Mention, Shown

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from instruct_mner.starter.exercises import Asked, Exercise
-from instruct_mner.starter.learning import BATCH
-from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.questions import define, describe, questions, repeat
+from eval.starter_training.auxiliary_samples import define, describe, questions, repeat
+from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.samples import Asked, Exercise
+from eval.starter_training.train import BATCH
 from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME, Domain
 
 # Exercises are made so many batches at a time, to be sorted by length.

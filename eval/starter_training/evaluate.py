@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from instruct_mner.starter.curriculum import SHARES, curriculum
-from instruct_mner.starter.exercises import Exercise
-from instruct_mner.starter.learning import BATCH, Student
-from instruct_mner.starter.lessons import Teacher
-from instruct_mner.starter.seeing import Sights, Words, image_states, pixels, seeing_loss, unit_words
+from eval.starter_training.curriculum import SHARES, curriculum
+from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.samples import Exercise
+from eval.starter_training.train import BATCH, Student
+from eval.starter_training.vision_pretraining import Sights, Words, image_states, pixels, seeing_loss, unit_words
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.scene import SIZES, draw_scene
 from instruct_mner.synthetic.settings import Synthesis

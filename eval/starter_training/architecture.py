@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from instruct_mner.starter.heads import NUM_HEADS, NUM_LAYERS, WIDTH, place_heads
+from eval.starter_training.attention_init import NUM_HEADS, NUM_LAYERS, WIDTH, place_heads
 from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME, Domain
 from instruct_mner.synthetic.objects import DRAWINGS
 from instruct_mner.synthetic.scene import SIZES

@@ -1,0 +1,1 @@
+"""Benchmarks: what a thing costs, measured in one run."""

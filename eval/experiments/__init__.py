@@ -1,0 +1,1 @@
+"""Experiments: settings written before the run, seeds, tables."""
