@@ -37,8 +37,8 @@ fix: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python eval/bench_scorer.py
-	$(BIN)/python eval/bench_start.py
+	$(BIN)/python eval/benchmarks/bench_scorer.py
+	$(BIN)/python eval/benchmarks/bench_start.py
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --group dev --group cpu --extra qlora --universal --python-version 3.11 \

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gates import GATES
-from gates.common import ROOT, Result, SkippedGateError
+from eval.gates import GATES
+from eval.gates.common import ROOT, Result, SkippedGateError
 
 from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing

@@ -6,8 +6,8 @@ A gate takes nothing and returns a ``Result``. Where its input is not on this ma
 
 from __future__ import annotations
 
-from gates import answers, commands, fuzz, scoring, serving, starter, training, walks
-from gates.common import Gate
+from eval.gates import answers, commands, fuzz, scoring, serving, starter, training, walks
+from eval.gates.common import Gate
 
 GATES: dict[str, Gate] = {
     "validate-counts": commands.validate_counts,

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gates.common import Result, seeded, shared_data
-from gates.posts import SPECIAL_TOKENS
+from eval.gates.common import Result, seeded, shared_data
+from eval.gates.posts import SPECIAL_TOKENS
 
 from instruct_mner.answers import AnswerEntity, AnswerSpec
 from instruct_mner.data.loading import load, load_split

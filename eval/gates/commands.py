@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gates.common import Result, import_script, import_test, run_program_json, shared_data
+from eval.gates.common import Result, import_script, import_test, run_program_json, shared_data
 
 
 def validate_counts() -> Result:

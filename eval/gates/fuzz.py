@@ -6,8 +6,8 @@ import random
 import time
 from collections import Counter
 
-from gates.common import Result, seeded
-from gates.posts import random_spec, real_texts, shown_texts, what_is_wrong
+from eval.gates.common import Result, seeded
+from eval.gates.posts import random_spec, real_texts, shown_texts, what_is_wrong
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.schema.offsets import chunks

@@ -6,7 +6,7 @@ import json
 import random
 from functools import cache
 
-from gates.common import SHARED
+from eval.gates.common import SHARED
 
 from instruct_mner.answers import Answer, AnswerSpec
 from instruct_mner.data.loading import load_split

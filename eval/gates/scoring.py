@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from gates.common import Result, import_script, import_test, run_program_json, seeded, shared_data
+from eval.gates.common import Result, import_script, import_test, run_program_json, seeded, shared_data
 
 from instruct_mner.data.bio import Decode
 from instruct_mner.data.loading import load_split

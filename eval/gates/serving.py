@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gates.common import ROOT, Result, SkippedGateError, run_program, run_program_json
+from eval.gates.common import ROOT, Result, SkippedGateError, run_program, run_program_json
 
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from gates.common import Result
+from eval.gates.common import Result
 
 from eval.starter_training.architecture import KNOWN_DOMAINS
 from instruct_mner.data.dataset import Dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from gates.common import Result, import_test, run_program, run_program_json, shared_data
+from eval.gates.common import Result, import_test, run_program, run_program_json, shared_data
 
 from instruct_mner.answers import AnswerSpec
 from instruct_mner.data.bio import decode_spans, join_tokens

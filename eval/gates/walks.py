@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gates.common import Result, seeded
-from gates.posts import ADVERSARIAL, random_spec, real_texts, shown_texts, what_is_wrong
+from eval.gates.common import Result, seeded
+from eval.gates.posts import ADVERSARIAL, random_spec, real_texts, shown_texts, what_is_wrong
 from llguidance import LLMatcher, LLTokenizer
 
 from instruct_mner.answers import AnswerSpec

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from aligning.report import table, tuning_table
-from aligning.runs import Task, made_posts, make_data, run, tasks
-from aligning.scores import f1
-from experiment import merged
+from eval.experiments.aligning.report import table, tuning_table
+from eval.experiments.aligning.runs import Task, made_posts, make_data, run, tasks
+from eval.experiments.aligning.scores import f1
+from eval.experiments.experiment import merged
 
 from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing

@@ -20,7 +20,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from gates.common import import_test
+from eval.gates.common import import_test
 
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES

@@ -30,7 +30,7 @@ from typing import Any
 
 import httpx
 import psutil
-from gates.common import seeded
+from eval.gates.common import seeded
 from PIL import Image
 
 from instruct_mner.data.loading import load_split

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import yaml
-from aligning.report import cell
-from aligning.scores import f1, loaded_and_merged, tagged
-from aligning.statistics import compare, recalls
-from experiment import merged
+from eval.experiments.aligning.report import cell
+from eval.experiments.aligning.scores import f1, loaded_and_merged, tagged
+from eval.experiments.aligning.statistics import compare, recalls
+from eval.experiments.experiment import merged
 from rich.console import Console
 
 from instruct_mner.console import quiet_libraries

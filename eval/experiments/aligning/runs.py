@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
-from experiment import merged
+from eval.experiments.aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
+from eval.experiments.experiment import merged
 from rich.console import Console
 
 from instruct_mner.data.dataset import Dataset

@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gates.common import seeded
-from gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
+from eval.gates.common import seeded
+from eval.gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aligning.runs import SCORES
-from aligning.scores import f1, read_scores
-from aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
+from eval.experiments.aligning.runs import SCORES
+from eval.experiments.aligning.scores import f1, read_scores
+from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
 
 from instruct_mner.synthetic.posts import Post
 

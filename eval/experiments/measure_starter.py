@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from gates import starter
+from eval.gates import starter
 
 GATES = (
     starter.starter_size,

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from gates.common import seeded
+from eval.gates.common import seeded
 from PIL import Image
 
 from instruct_mner.answers import AnswerSpec
