@@ -23,7 +23,6 @@ from typing import Any
 
 from eval.gates import GATES
 from eval.gates.common import ROOT, Result, SkippedGateError
-
 from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing
 

@@ -8,7 +8,8 @@ import pytest
 from llguidance import LLMatcher
 from test_answers import LABELS, admits, spec, written
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.records import Box, Entity
 
@@ -26,12 +27,12 @@ def as_json(**changes: object) -> AnswerSpec:
      '[{"text":"Chicago","label":"PER"}]\n', '[{"text":"\\\\","label":"PER"}]', '[{"text":"x\\","label":"PER"}]'],
 )  # fmt: skip
 def test_the_grammar_of_json_refuses(answer: str) -> None:
-    assert not admits(as_json().grammar("#Chicago , \\x\\ 's"), answer)
+    assert not admits(codec.grammar(as_json(), "#Chicago , \\x\\ 's"), answer)
 
 
 def test_the_grammar_of_json_knows_escapes_as_wholes() -> None:
     text = 'say "hi\\" Ann'
-    grammar = as_json().grammar(text)
+    grammar = codec.grammar(as_json(), text)
     for surface in ('"hi\\"', "hi\\", "hi", '\\" Ann', text):
         assert admits(
             grammar, json.dumps([{"text": surface, "label": 'a "b" é'}], separators=(",", ":"), ensure_ascii=False)
@@ -51,9 +52,9 @@ def test_the_grammar_of_json_knows_escapes_as_wholes() -> None:
 def test_boxes_that_are_legal_in_json(num_images: int, box: str, legal: bool) -> None:
     rules = as_json(grounded=True)
     answer = f'[{{"text":"Ann","label":"PER","box":{box}}}]'
-    assert admits(rules.grammar("Ann", num_images), answer) is legal
+    assert admits(codec.grammar(rules, "Ann", num_images), answer) is legal
     if legal:
-        assert rules.parse("Ann", answer, num_images).rejected.total == 0
+        assert codec.parse(rules, "Ann", answer, num_images).rejected.total == 0
 
 
 ANN, PARIS = '{"text":"Ann","label":"PER"}', '{"text":"Paris","label":"LOC"}'
@@ -81,7 +82,7 @@ ANN, PARIS = '{"text":"Ann","label":"PER"}', '{"text":"Paris","label":"LOC"}'
     ],
 )  # fmt: skip
 def test_what_is_read_of_json(completion: str, labels: list[str], rejected: tuple[int, int, int]) -> None:
-    answer = as_json().parse("Ann in Paris", completion)
+    answer = codec.parse(as_json(), "Ann in Paris", completion)
     assert [entity.label for entity in answer.entities] == labels
     assert (answer.rejected.malformed, answer.rejected.hallucinated, answer.rejected.unplaceable) == rejected
 
@@ -98,7 +99,7 @@ def test_what_is_read_of_json(completion: str, labels: list[str], rejected: tupl
     ],
 )
 def test_of_json_that_was_cut_whole_objects_are_read_and_the_cut_is_counted(completion: str, labels: list[str]) -> None:
-    answer = as_json().parse("Ann in Paris", completion, finished=False)
+    answer = codec.parse(as_json(), "Ann in Paris", completion, finished=False)
     assert [entity.label for entity in answer.entities] == labels
     assert answer.rejected.malformed == 1
 
@@ -109,13 +110,13 @@ def test_written_in_json_is_label_and_mention_without_what_is_between() -> None:
 
 
 def test_the_schema_names_the_labels_and_admits_gold() -> None:
-    schema = as_json(grounded=True).json_schema(num_images=2)
+    schema = codec.json_schema(as_json(grounded=True), num_images=2)
     item = schema["items"]
     assert item["properties"]["label"]["enum"] == list(LABELS.names)
     assert item["required"] == ["text", "label", "box"]
     grammar = LLMatcher.grammar_from_json_schema(schema)
     gold = [Entity(start=0, end=3, text="Ann", label="PER", boxes=(Box(image=1, box=(1, 2, 3, 4)),))]
-    assert admits(grammar, as_json(grounded=True).render("Ann", gold, num_images=2))
+    assert admits(grammar, codec.render(as_json(grounded=True), "Ann", gold, num_images=2))
     assert not admits(grammar, '[{"text":"Ann","label":"DOG","box":[]}]')
     with pytest.raises(ConfigError, match="--constraint grammar"):
-        spec().json_schema()
+        codec.json_schema(spec())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.models.manifest import Calibration, DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.templates import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
 from instruct_mner.schema.labels import LabelSet

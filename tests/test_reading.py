@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion, Token
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.schema.labels import LabelSet

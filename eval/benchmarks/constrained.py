@@ -24,11 +24,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from eval.gates.common import seeded
-from eval.gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from PIL import Image
 
-from instruct_mner.answers import AnswerSpec
+from eval.gates.common import seeded
+from eval.gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.errors import ServingError
@@ -138,7 +139,7 @@ def _questions(engine: Engine, generator: random.Random, prefix: str, share_long
             Request(
                 prompt.messages(spec, text, len(images)),
                 images,
-                spec.grammar(text, len(images)),
+                codec.grammar(spec, text, len(images)),
                 max_answer_tokens(spec, text, engine.count_tokens),
             ),
         )
@@ -162,7 +163,7 @@ def _examine(spec: AnswerSpec, text: str, completion: Completion, num_images: in
 
     Of an answer that was cut (a random model repeats itself until its tokens are spent) the cut alone is malformed.
     """
-    answer = spec.parse(text, completion.text, num_images, finished=completion.finished)
+    answer = codec.parse(spec, text, completion.text, num_images, finished=completion.finished)
     cut = 0 if completion.finished else 1
     counts["completions"] += 1
     counts["on posts of 2,000 words"] += len(text) >= _LONG_CHARACTERS

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from eval.gates.common import import_test
-
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES
 

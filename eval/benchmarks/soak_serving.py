@@ -30,9 +30,9 @@ from typing import Any
 
 import httpx
 import psutil
-from eval.gates.common import seeded
 from PIL import Image
 
+from eval.gates.common import seeded
 from instruct_mner.data.loading import load_split
 
 ENTITIES, CHAT = "/v1/entities", "/v1/chat/completions"

@@ -34,10 +34,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from eval.gates.common import seeded
 from PIL import Image
 
-from instruct_mner.answers import AnswerSpec
+from eval.gates.common import seeded
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine, Request
 from instruct_mner.engines.transformers import TransformersEngine

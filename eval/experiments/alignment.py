@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from eval.experiments.aligning.report import table, tuning_table
 from eval.experiments.aligning.runs import Task, made_posts, make_data, run, tasks
 from eval.experiments.aligning.scores import f1
 from eval.experiments.experiment import merged
-
 from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing
 

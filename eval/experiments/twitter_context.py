@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import yaml
+from rich.console import Console
+
 from eval.experiments.aligning.report import cell
 from eval.experiments.aligning.scores import f1, loaded_and_merged, tagged
 from eval.experiments.aligning.statistics import compare, recalls
 from eval.experiments.experiment import merged
-from rich.console import Console
-
 from instruct_mner.console import quiet_libraries
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl

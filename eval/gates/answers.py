@@ -9,8 +9,9 @@ from pathlib import Path
 
 from eval.gates.common import Result, seeded, shared_data
 from eval.gates.posts import SPECIAL_TOKENS
-
-from instruct_mner.answers import AnswerEntity, AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.answer import AnswerEntity
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load, load_split
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
@@ -100,7 +101,7 @@ def _round_trip(example: Example, sizes: dict[str, tuple[int, int]] | None) -> t
     size = (1, 1) if sizes is None else _picture_size(example, sizes)
     entities = [_in_model_units(entity, size) for entity in example.gold] if sizes is not None else example.gold
     spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC", "ORG", "OTHER", "MISC"]), grounded=sizes is not None)
-    answer = spec.parse(text, spec.render(text, entities))
+    answer = codec.parse(spec, text, codec.render(spec, text, entities))
     gold = {_span(entity): entity for entity in example.gold}
     found = {_span(entity): entity for entity in answer.entities}
     lost = set(gold) - set(found)

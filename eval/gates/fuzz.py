@@ -8,8 +8,8 @@ from collections import Counter
 
 from eval.gates.common import Result, seeded
 from eval.gates.posts import random_spec, real_texts, shown_texts, what_is_wrong
-
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.offsets import chunks
 from instruct_mner.schema.records import Box, Entity
 
@@ -62,7 +62,7 @@ def parse_fuzz() -> Result:
         completion = _completion(generator, spec, text, num_images)
         begin = time.perf_counter()
         try:
-            answer = spec.parse(text, completion, num_images, finished=generator.random() < 0.9)
+            answer = codec.parse(spec, text, completion, num_images, finished=generator.random() < 0.9)
         except Exception as error:
             wrong.append(f"{error!r} of {completion[:200]!r} on {text[:100]!r}")
             continue
@@ -95,7 +95,7 @@ def _completion(generator: random.Random, spec: AnswerSpec, text: str, num_image
         return "".join(chr(_code_point(generator)) for _ in range(generator.randint(0, 60)))
     if kind < 0.25:
         return "".join(generator.choices(_PIECES, k=generator.randint(1, 30)))
-    answer = spec.prefix + spec.render(text, _entities(generator, spec, text, num_images), num_images)
+    answer = spec.prefix + codec.render(spec, text, _entities(generator, spec, text, num_images), num_images)
     for _ in range(generator.choice([0, 1, 1, 2, 4, 8])):
         answer = _damaged(generator, answer)
     return answer

@@ -7,8 +7,8 @@ import random
 from functools import cache
 
 from eval.gates.common import SHARED
-
-from instruct_mner.answers import Answer, AnswerSpec
+from instruct_mner.answers.answer import Answer
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.quickstart.example_posts import dozen

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from eval.gates.common import Result, import_script, import_test, run_program_json, seeded, shared_data
-
 from instruct_mner.data.bio import Decode
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing

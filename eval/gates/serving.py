@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from eval.gates.common import ROOT, Result, SkippedGateError, run_program, run_program_json
-
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT
 from instruct_mner.synthetic.posts import Synthesis

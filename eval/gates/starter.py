@@ -14,7 +14,6 @@ from statistics import mean, stdev
 from typing import Any
 
 from eval.gates.common import Result
-
 from eval.starter_training.architecture import KNOWN_DOMAINS
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split

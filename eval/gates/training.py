@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from eval.gates.common import Result, import_test, run_program, run_program_json, shared_data
 
-from instruct_mner.answers import AnswerSpec
+from eval.gates.common import Result, import_test, run_program, run_program_json, shared_data
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.bio import decode_spans, join_tokens
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
@@ -170,7 +171,7 @@ def _rows(posts: Path) -> list[dict[str, Any]]:
     for example in dataset.examples:
         text = shown_text(example.text)
         images = [open_image(path) for path in dataset.picture_paths(example)]
-        answer = [{"type": "text", "text": spec.render(text, example.gold)}]
+        answer = [{"type": "text", "text": codec.render(spec, text, example.gold)}]
         rows.append(
             {
                 "prompt": prompt.messages(spec, text, len(images)),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from eval.gates.common import Result, seeded
-from eval.gates.posts import ADVERSARIAL, random_spec, real_texts, shown_texts, what_is_wrong
 from llguidance import LLMatcher, LLTokenizer
 
-from instruct_mner.answers import AnswerSpec
+from eval.gates.common import Result, seeded
+from eval.gates.posts import ADVERSARIAL, random_spec, real_texts, shown_texts, what_is_wrong
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 
 _WALKS = 40_000
 """Twice what was asked for: many posts have nothing to name, and many walks say so."""
@@ -50,7 +51,7 @@ def grammar_walks() -> Result:
         text = generator.choice(texts[: len(ADVERSARIAL)] if round_ % 2 else texts)
         spec, num_images = random_spec(generator), generator.randint(0, 3)
         vocabulary = vocabularies[round_ // 2 % 2]
-        matcher = LLMatcher(vocabulary.tokenizer, spec.grammar(text, num_images), log_level=0)
+        matcher = LLMatcher(vocabulary.tokenizer, codec.grammar(spec, text, num_images), log_level=0)
         for _ in range(_WALKS_A_POST):
             matcher.reset()
             completion, problem = _walk(matcher, vocabulary, numbers)
@@ -99,7 +100,7 @@ def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -
 
 def _examine(spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]) -> str | None:
     """Parses a completion, adds to the counts, and says what is wrong with it."""
-    answer = spec.parse(text, completion, num_images)
+    answer = codec.parse(spec, text, completion, num_images)
     rejected = answer.rejected
     counts.update(rejected.model_dump())
     counts["entities"] += len(answer.entities)

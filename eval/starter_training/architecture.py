@@ -60,7 +60,7 @@ def corpus() -> Iterator[str]:
 
 
 def _instructions() -> Iterator[str]:
-    from instruct_mner.answers import AnswerSpec
+    from instruct_mner.answers.spec import AnswerSpec
     from instruct_mner.prompting.templates import find_prompt
 
     for name, form, grounded in (("tag", "lines", False), ("tag-grounded", "lines", True), ("zero-shot", "json", True)):

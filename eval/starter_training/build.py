@@ -26,7 +26,7 @@ from eval.starter_training.stages import ONWARD, STAGES, Stage
 from eval.starter_training.train import ATTENTION, Student, decoder_optimizer, rate, schedule
 from eval.starter_training.vision_pretraining import Readers, Words, batches, image_states, seeing_loss, unit_words
 from eval.starter_training.weight_transfer import take_decoder, take_everything, take_eyes
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest, PromptStamp

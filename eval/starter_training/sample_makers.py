@@ -14,7 +14,7 @@ from typing import Any
 from eval.starter_training.architecture import tokens_per_side
 from eval.starter_training.attention_targets import Link, Words, box_answer, cells, cells_to_look_at, slice_name
 from eval.starter_training.samples import Asked, Exercise, Target
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import Domain

@@ -1,28 +1,20 @@
-"""What both sides of an answer agree on, and what an answer says once it is read."""
+"""Specification of answers: what the side that writes them and the side that reads them agree on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
-from instruct_mner.answers.answer import Answer, AnswerEntity, Format
-from instruct_mner.answers.json_array import Json
-from instruct_mner.answers.lines import Lines
-from instruct_mner.errors import ConfigError
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.offsets import Segmentation, chunks, cuts_word, place
+from instruct_mner.schema.offsets import Segmentation, chunks, cuts_word
 from instruct_mner.schema.record import Record
-from instruct_mner.schema.records import Entity, Rejected
 
 FormatName = Literal["lines", "json"]
 
 # No processor resizes a picture to more pixels a side.
 _LARGEST_SIDE = 99_999
-
-
-_FORMATS: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
 
 
 class AnswerSpec(Record):
@@ -64,68 +56,6 @@ class AnswerSpec(Record):
     def box_limit(self) -> int:
         """The largest coordinate that may be written."""
         return _LARGEST_SIDE if self.box_range is None else self.box_range
-
-    def in_format(self, num_images: int = 1) -> Format:
-        """The format for a post with so many pictures."""
-        return _FORMATS[self.format](self, num_images)
-
-    def render(self, text: str, entities: Sequence[Entity], num_images: int = 1) -> str:
-        """Writes the gold answer.
-
-        Args:
-            text: The text as shown to the model.
-            entities: Gold in text order, boxes in model units.
-            num_images: Pictures of the post; with several, a box begins with its picture's number.
-        """
-        return self.in_format(num_images).render(text, entities)
-
-    def parse(self, text: str, completion: str, num_images: int = 1, *, finished: bool = True) -> Answer:
-        """Reads a completion; never raises.
-
-        Args:
-            text: The text as shown to the model.
-            completion: What it wrote.
-            num_images: Pictures of the post.
-            finished: False where the completion was cut; that counts as one malformed item.
-        """
-        mentions, malformed = self.in_format(num_images).read(completion, finished=finished)
-        placement = place(text, [mention.surface for mention in mentions], self.segmentation)
-        entities = [
-            AnswerEntity(
-                start=start,
-                end=start + len(mention.surface),
-                label=mention.label,
-                box=mention.box,
-                written=mention.written,
-            )
-            for mention, start in zip(mentions, placement.starts, strict=True)
-            if start is not None
-        ]
-        rejected = Rejected(
-            malformed=malformed,
-            hallucinated=len(placement.hallucinated),
-            unplaceable=len(placement.unplaceable),
-        )
-        return Answer(entities=tuple(sorted(entities, key=lambda entity: entity.start)), rejected=rejected)
-
-    def grammar(self, text: str, num_images: int = 1) -> str:
-        """A Lark grammar, in llguidance's dialect, of the answers that may be given on this text."""
-        return self.in_format(num_images).grammar(text)
-
-    def json_schema(self, num_images: int = 1) -> dict[str, Any]:
-        """A JSON schema of the answers, for servers that know no grammar (``response_format: json_schema``).
-
-        Weaker than the grammar: it cannot say that a mention stands in the text.
-
-        Raises:
-            ConfigError: Answers are not JSON.
-        """
-        if self.format != "json":
-            raise ConfigError(
-                f"answers as {self.format} have no JSON schema: constrain them by a grammar (--constraint grammar), "
-                "or tune with answer.format: json"
-            )
-        return Json(self, num_images).schema()
 
     def can_say(self, text: str, start: int, end: int) -> bool:
         """Whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""

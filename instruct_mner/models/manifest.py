@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ModelError, listing
 from instruct_mner.files import read_text, replacing
 from instruct_mner.prompting.templates import Prompt

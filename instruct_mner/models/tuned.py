@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest, PromptStamp

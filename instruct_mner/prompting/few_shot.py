@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.images import open_image
@@ -68,4 +69,4 @@ def check_examples(examples: Sequence[Example], spec: AnswerSpec) -> None:
 
 def _shot(example: Example, spec: AnswerSpec, special_tokens: Sequence[str]) -> Shot:
     text = shown_text(example.text, special_tokens)
-    return Shot(text=text, answer=spec.render(text, example.without_images().gold, num_images=0))
+    return Shot(text=text, answer=codec.render(spec, text, example.without_images().gold, num_images=0))

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers import AnswerEntity, AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.answer import AnswerEntity
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.boxes import BoxConvention, to_pixels
@@ -46,7 +48,7 @@ def read_prediction(example: Example, images: Sequence[Image], reading: Reading)
         reading: What it wrote, and how to read it.
     """
     spec, completion = reading.spec, reading.completion
-    answer = spec.parse(reading.text, completion.text, len(images), finished=completion.finished)
+    answer = codec.parse(spec, reading.text, completion.text, len(images), finished=completion.finished)
     entities = tuple(
         PredictedEntity(
             start=entity.start,

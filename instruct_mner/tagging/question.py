@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
@@ -42,7 +43,7 @@ def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str],
     Mentions do not overlap, so that all of them together are hardly longer than the text; a model that repeats
     itself is cut, and the cut is counted as malformed.
     """
-    written = spec.in_format()
+    written = codec.in_format(spec)
     frame = max(count_tokens(written.frame(name)) for name in spec.labels.names)
     return spec.capacity(text) * frame + 2 * count_tokens(written.spelled(text)) + 8
 
@@ -134,7 +135,7 @@ class Asker:
         return Request(
             messages=messages,
             images=images,
-            grammar=spec.grammar(text, len(images)) if self.constrained else None,
+            grammar=codec.grammar(spec, text, len(images)) if self.constrained else None,
             max_tokens=max_answer_tokens(spec, text, self.engine.count_tokens),
-            schema=spec.json_schema(len(images)) if self.constrained and spec.format == "json" else None,
+            schema=codec.json_schema(spec, len(images)) if self.constrained and spec.format == "json" else None,
         )

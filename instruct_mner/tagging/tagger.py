@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion, Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
@@ -204,7 +205,7 @@ class Tagger:
             manifest, prompt = tuned(folder, examples)
             processor = adapter_processor(folder, manifest)
         if endpoint.constraint == "schema":
-            manifest.answer.json_schema()
+            codec.json_schema(manifest.answer)
         engine, constrained = EndpointEngine(endpoint, processor), endpoint.constraint != "none"
         return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
 

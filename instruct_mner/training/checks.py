@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.records import Example
 

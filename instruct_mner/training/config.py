@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from instruct_mner.alignment.settings import AlignmentSettings
-from instruct_mner.answers import FormatName
+from instruct_mner.answers.spec import FormatName
 from instruct_mner.data.pictures import ImageSource
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml

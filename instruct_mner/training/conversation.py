@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.images import open_image
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.prompting.templates import Prompt, shown_context, shown_text
@@ -65,7 +66,7 @@ class Conversations:
             several_pictures=self.max_images > 1,
             context=self._context(example),
         )
-        answer = spec.render(text, entities, len(images))
+        answer = codec.render(spec, text, entities, len(images))
         completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
         return {"prompt": messages, "completion": completion, "images": images}
 

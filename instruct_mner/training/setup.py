@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.alignment.build import Shape, build_objectives, together
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine

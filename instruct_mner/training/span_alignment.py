@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.alignment.token_spans import MentionTokens, Row, TokenSpan
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.token_offsets import Place, TokenText
@@ -109,7 +110,7 @@ class Annotator:
     def _written(self, post: Shown, place: Place) -> list[tuple[TokenSpan, TokenSpan]]:
         """Tokens of label and mention of each entity of the answer; none where not all are found."""
         spec = self.spec.with_labels(post.labels)
-        mentions, _ = spec.in_format(len(post.row["images"])).read(post.answer, finished=True)
+        mentions, _ = codec.in_format(spec, len(post.row["images"])).read(post.answer, finished=True)
         if len(mentions) != len(post.example.gold):
             return []
         found = []

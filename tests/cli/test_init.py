@@ -81,7 +81,7 @@ def test_every_setting_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_examples_can_be_trained_on_grounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instruct_mner.answers import AnswerSpec
+    from instruct_mner.answers.spec import AnswerSpec
 
     assert run(monkeypatch, "init", tmp_path / "mine") == 0
     config = load_config(tmp_path / "mine" / "config.yaml", ["answer.grounded=true"])

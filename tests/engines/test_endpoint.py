@@ -10,7 +10,8 @@ import pytest
 from fake_server import chat, first_word_is_a_person, post_of, serving, token
 from PIL import Image
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, keeps_grammar, written_tokens
@@ -30,7 +31,11 @@ def request(text: str, *images: Image.Image) -> Request:
         {"type": "text", "text": f"Post: {text}"},
     ]
     return Request(
-        [{"role": "user", "content": content}], images, SPEC.grammar(text), max_tokens=40, schema=SPEC.json_schema()
+        [{"role": "user", "content": content}],
+        images,
+        codec.grammar(SPEC, text),
+        max_tokens=40,
+        schema=codec.json_schema(SPEC),
     )
 
 
@@ -43,7 +48,7 @@ def test_answers_come_in_the_order_of_the_requests_and_no_more_at_once_than_allo
     with serving(delay=lambda body: 0.06 if post_of(body).startswith("name0") else 0.02) as server:
         completions = engine(server.url, concurrency=3).generate([request(text) for text in POSTS])
         assert server.most_at_once == 3
-    assert [SPEC.parse(t, c.text).entities[0].end for t, c in zip(POSTS, completions, strict=True)] == [
+    assert [codec.parse(SPEC, t, c.text).entities[0].end for t, c in zip(POSTS, completions, strict=True)] == [
         len(text.split()[0]) for text in POSTS
     ]
     assert [json.loads(completion.text)[0]["text"] for completion in completions] == [t.split()[0] for t in POSTS]
@@ -57,7 +62,7 @@ def test_what_is_sent(monkeypatch) -> None:
         [body], [headers] = server.bodies, server.headers
     assert headers["path"] == "/v1/chat/completions"
     assert headers["authorization"] == "Bearer secret"
-    assert body["structured_outputs"] == {"grammar": SPEC.grammar("Ann is here")}
+    assert body["structured_outputs"] == {"grammar": codec.grammar(SPEC, "Ann is here")}
     assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("m", 0.5, 7, 40)
     assert body["logprobs"] is True
     kinds = [part["type"] for part in body["messages"][0]["content"]]
@@ -73,7 +78,7 @@ def test_other_constraints(constraint: str, sent: str | None) -> None:
         [body] = server.bodies
     assert {"structured_outputs", "response_format"} & set(body) == ({sent} if sent else set())
     if sent:
-        assert body[sent]["json_schema"]["schema"] == SPEC.json_schema()
+        assert body[sent]["json_schema"]["schema"] == codec.json_schema(SPEC)
     assert "logprobs" not in body
 
 
@@ -151,14 +156,14 @@ def test_a_cut_answer_is_not_finished() -> None:
     with serving(lambda body, number: (200, chat(cut, logprobs=[token(cut)], finish="length"))) as server:
         [completion] = engine(server.url).generate([request("Ann")])
     assert not completion.finished
-    assert SPEC.parse("Ann", completion.text, finished=False).rejected.malformed == 1
-    assert keeps_grammar(SPEC.grammar("😀1"), '[{"text":"\ufffd')
+    assert codec.parse(SPEC, "Ann", completion.text, finished=False).rejected.malformed == 1
+    assert keeps_grammar(codec.grammar(SPEC, "😀1"), '[{"text":"\ufffd')
 
 
 def test_nothing_at_all_is_malformed() -> None:
     with serving(lambda body, number: (200, chat(None))) as server:
         [completion] = engine(server.url).generate([request("Ann")])
-    assert SPEC.parse("Ann", completion.text).rejected.malformed == 1
+    assert codec.parse(SPEC, "Ann", completion.text).rejected.malformed == 1
 
 
 def test_no_logprobs_is_an_error_unless_none_are_wanted() -> None:

@@ -9,7 +9,8 @@ from families import FAMILY_NAMES
 from llguidance import LLMatcher
 from posts import make_posts
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
@@ -51,7 +52,7 @@ def made_requests(loaded, conversations, tmp_path) -> list[Request]:
     for example in dataset.examples:
         row = conversations.row(example, dataset.picture_paths(example))
         text = shown_text(example.text, loaded.special_tokens)
-        grammar = conversations.spec.grammar(text, len(row["images"]))
+        grammar = codec.grammar(conversations.spec, text, len(row["images"]))
         made.append(Request(row["prompt"], tuple(row["images"]), grammar, max_tokens=60))
     return made
 
@@ -77,7 +78,9 @@ def test_every_answer_is_legal(loaded, conversations, tmp_path, form: str, tempe
     completions = TransformersEngine(loaded, batch_size=4).generate(requests * 3, temperature=temperature, seed=3)
     for request, completion in zip(requests * 3, completions, strict=True):
         post = request.messages[0]["content"][-1]["text"].partition("Post: ")[2]
-        answer = conversations.spec.parse(post, completion.text, len(request.images), finished=completion.finished)
+        answer = codec.parse(
+            conversations.spec, post, completion.text, len(request.images), finished=completion.finished
+        )
         assert answer.rejected.hallucinated == 0
         assert answer.rejected.malformed == (0 if completion.finished else 1), (post, completion)
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.families import token_boxes
@@ -36,7 +37,7 @@ def test_two_pictures_are_laid_out_and_answered(loaded) -> None:
     images = tuple(Image.new("RGB", size, colour) for size, colour in zip(SIZES, ("red", "blue"), strict=True))
     here = spec.for_pictures([loaded.resized(size) for size in SIZES])
     messages = find_prompt("tag-grounded").messages(spec, text, 2, several_pictures=True)
-    request = Request(messages, images, here.grammar(text, 2), max_tokens=120)
+    request = Request(messages, images, codec.grammar(here, text, 2), max_tokens=120)
     engine = TransformersEngine(loaded)
     inputs = engine.inputs([request])
     boxes = token_boxes(
@@ -44,7 +45,7 @@ def test_two_pictures_are_laid_out_and_answered(loaded) -> None:
     )
     assert len(boxes) == 2
     for completion in engine.generate([request] * 8, temperature=1.5, seed=1):
-        answer = here.parse(text, completion.text, 2, finished=completion.finished)
+        answer = codec.parse(here, text, completion.text, 2, finished=completion.finished)
         assert answer.rejected.hallucinated == 0
         assert answer.rejected.malformed == (0 if completion.finished else 1)
         for entity in answer.entities:

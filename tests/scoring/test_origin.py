@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.cli import app
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load
 from instruct_mner.data.validation import survey
 from instruct_mner.images import open_image
@@ -72,12 +73,12 @@ def in_model_units(entity: Entity) -> Entity:
 def test_the_grammar_admits_gold(post: Example, grounded: bool) -> None:
     spec = AnswerSpec(labels=LABELS, grounded=grounded)
     num_images = len(post.images)
-    answer = spec.render(post.text, [in_model_units(entity) for entity in post.gold], num_images)
+    answer = codec.render(spec, post.text, [in_model_units(entity) for entity in post.gold], num_images)
     tokenizer = LLTokenizer("byte")
-    matcher = LLMatcher(tokenizer, spec.grammar(post.text, num_images))
+    matcher = LLMatcher(tokenizer, codec.grammar(spec, post.text, num_images))
     assert not matcher.is_error(), matcher.get_error()
     assert matcher.consume_tokens(tokenizer.tokenize_str(answer))
     assert matcher.is_accepting()
-    parsed = spec.parse(post.text, answer, num_images)
+    parsed = codec.parse(spec, post.text, answer, num_images)
     assert parsed.rejected.total == 0
     assert [(e.start, e.end, e.label) for e in parsed.entities] == [(e.start, e.end, e.label) for e in post.gold]

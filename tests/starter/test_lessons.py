@@ -16,7 +16,8 @@ from eval.starter_training.sample_makers import Teacher
 from eval.starter_training.samples import Exercise
 from eval.starter_training.train import Student
 from eval.starter_training.vision_pretraining import image_states, pixels
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import COARSE
@@ -62,7 +63,10 @@ def test_an_exercise_has_the_tokens_that_the_processor_makes(
         images = [scene.image] if picture == "own" else []
         example = post.example("a", None, ())
         messages = prompt.messages(spec, example.text, num_images=len(images))
-        answer = {"role": "assistant", "content": [{"type": "text", "text": spec.render(example.text, example.gold)}]}
+        answer = {
+            "role": "assistant",
+            "content": [{"type": "text", "text": codec.render(spec, example.text, example.gold)}],
+        }
         text = processor.apply_chat_template([*messages, answer], tokenize=False)
         expected = processor(text=text, images=images or None, add_special_tokens=False)["input_ids"][0]
         own = [*exercise.prefix, *exercise.ids]

@@ -7,7 +7,8 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from posts import make_posts
 
-from instruct_mner.answers import AnswerSpec
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.engine import Completion
 from instruct_mner.engines.transformers import TransformersEngine
@@ -52,8 +53,8 @@ def test_the_loss_is_on_the_answer_only(collated) -> None:
     for example, ids, labels in zip(dataset.examples, batch["input_ids"], batch["labels"], strict=True):
         answered = loaded.processor.tokenizer.decode(ids[labels != -100])
         assert answered.startswith(spec.prefix)
-        answer = spec.parse(
-            example.text, answered.removesuffix("\n").removesuffix(loaded.processor.tokenizer.eos_token)
+        answer = codec.parse(
+            spec, example.text, answered.removesuffix("\n").removesuffix(loaded.processor.tokenizer.eos_token)
         )
         # `<image>` in the post was neutralised, one character for one: offsets hold.
         assert [(e.start, e.end, e.label) for e in answer.entities] == [(e.start, e.end, e.label) for e in example.gold]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from eval.experiments.aligning.runs import SCORES
 from eval.experiments.aligning.scores import f1, read_scores
 from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
-
 from instruct_mner.synthetic.posts import Post
 
 Runs = dict[str, dict[int, Any]]

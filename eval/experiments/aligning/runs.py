@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.experiments.aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
-from eval.experiments.experiment import merged
 from rich.console import Console
 
+from eval.experiments.aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
+from eval.experiments.experiment import merged
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
