@@ -35,7 +35,7 @@ from instruct_mner.schema.records import Context, Example
 from instruct_mner.training.config import FinetuneConfig
 
 SETTINGS = Path(__file__).with_name("twitter-context.yaml")
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def _pairs(name: str, decode: str, splits: list[Any], test_types: dict[str, int]
 
 def help_time() -> Result:
     """`instruct-mner --help` against an empty Python."""
-    seconds = import_script("bench_start").measure()
+    seconds = import_script("benchmarks/bench_start").measure()
     return Result(
         value={name: round(value, 3) for name, value in seconds.items()},
         bound="difference of at most 0.4 s",

@@ -18,7 +18,7 @@ _SENTENCES = 25
 def seqeval() -> Result:
     """Every number of seqeval's report and ours, over 1,000 random corruptions, default and strict."""
     cases = import_test("scoring/test_tags")
-    whole = import_script("bench_scorer").read_tags(shared_data("twitter2015") / "test.txt")
+    whole = import_script("benchmarks/bench_scorer").read_tags(shared_data("twitter2015") / "test.txt")
     worst = {}
     for decode in _DECODINGS:
         generator = seeded(15)
@@ -33,7 +33,7 @@ def seqeval() -> Result:
 
 def scorer_speed() -> Result:
     """How many times longer seqeval takes for the same report on the same tags, in one run."""
-    bench = import_script("bench_scorer")
+    bench = import_script("benchmarks/bench_scorer")
     gold = bench.read_tags(shared_data("twitter2015") / "test.txt")
     predicted = bench.corrupt(gold, 0.1, seeded(0))
     value, slowest = {}, float("inf")

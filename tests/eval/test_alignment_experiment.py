@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,14 @@ from hypothesis import strategies as st
 from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.posts import posts
 
-EVAL = Path(__file__).resolve().parents[1] / "eval"
+EVAL = Path(__file__).resolve().parents[2] / "eval" / "experiments"
 SETTINGS = yaml.safe_load((EVAL / "alignment.yaml").read_text())
 VARIANTS = yaml.safe_load((EVAL / "alignment-tuning.yaml").read_text())["variants"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eval_on_path():
-    sys.path.insert(0, str(EVAL))
-    yield
-    sys.path.remove(str(EVAL))
-
-
 def test_every_arm_and_variant_is_a_config_and_every_comparison_names_arms(tmp_path) -> None:
-    from aligning.runs import config_of, num_forwards, tasks
-    from alignment import tuning
+    from eval.experiments.aligning.runs import config_of, num_forwards, tasks
+    from eval.experiments.alignment import tuning
 
     bases = {"starter": "starter", "without attention": "elsewhere"}
     chosen = tasks(SETTINGS, tmp_path, list(SETTINGS["groups"]), bases=bases)
@@ -46,16 +38,16 @@ def test_every_arm_and_variant_is_a_config_and_every_comparison_names_arms(tmp_p
 
 
 def test_a_base_that_is_not_given_has_no_runs(tmp_path) -> None:
-    from aligning.runs import tasks
+    from eval.experiments.aligning.runs import tasks
 
     bases = {"starter": "starter", "without attention": None}
     assert not tasks(SETTINGS, tmp_path, ["other_base"], bases=bases)
 
 
 def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
-    from aligning.report import read_runs
-    from aligning.runs import SCORES
-    from aligning.scores import write_scores
+    from eval.experiments.aligning.report import read_runs
+    from eval.experiments.aligning.runs import SCORES
+    from eval.experiments.aligning.scores import write_scores
 
     scores = {"own": {"right": [[1, 0], []], "predicted": [2, 0]}, "probe": 0.25}
     paths = [tmp_path / f"plain-{seed}" / SCORES for seed in (0, 1)]
@@ -68,29 +60,29 @@ def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
 
 
 def test_the_tables_are_what_the_runs_that_are_kept_give() -> None:
-    from aligning.report import read_runs, table
-    from aligning.runs import made_posts
+    from eval.experiments.aligning.report import read_runs, table
+    from eval.experiments.aligning.runs import made_posts
 
-    kept = {group: read_runs(EVAL / "alignment-runs" / group) for group in SETTINGS["groups"]}
+    kept = {group: read_runs(EVAL.parent / "alignment-runs" / group) for group in SETTINGS["groups"]}
     for group in ("small", "large", "other_base"):
         assert set(kept[group]) == set(SETTINGS["groups"][group]["arms"])
         assert {len(seeds) for seeds in kept[group].values()} == {SETTINGS["groups"][group]["seeds"]}
     assert {"text_only", "plain", "grounding_head", "shuffled_plain", "shuffled_grounding"} <= set(kept["primary"])
-    made = table(SETTINGS, EVAL / "alignment-runs", made_posts(SETTINGS, "test")).split("\n")
+    made = table(SETTINGS, EVAL.parent / "alignment-runs", made_posts(SETTINGS, "test")).split("\n")
     rows = {line for line in made if line.startswith("| ")}
     assert len(rows) > 40
-    assert rows <= set((EVAL / "alignment.md").read_text().split("\n"))
+    assert rows <= set((EVAL.parent / "alignment.md").read_text().split("\n"))
 
 
 def test_holm_of_a_worked_example() -> None:
-    from aligning.statistics import holm
+    from eval.experiments.aligning.statistics import holm
 
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_between_the_value_and_bonferroni_and_keeps_the_order(values) -> None:
-    from aligning.statistics import holm
+    from eval.experiments.aligning.statistics import holm
 
     adjusted = holm(values)
     for value, found in zip(values, adjusted, strict=True):
@@ -106,7 +98,7 @@ def arm(rng, num_seeds: int, num_posts: int, chance: float):
 
 
 def test_a_bootstrap_finds_what_is_there_and_nothing_where_nothing_is() -> None:
-    from aligning.statistics import compare
+    from eval.experiments.aligning.statistics import compare
 
     rng = np.random.default_rng(0)
     low, high = arm(rng, 10, 400, 0.5), arm(rng, 10, 400, 0.6)
@@ -123,7 +115,7 @@ def test_a_bootstrap_finds_what_is_there_and_nothing_where_nothing_is() -> None:
 
 
 def test_a_false_alarm_is_as_rare_as_the_p_value_says() -> None:
-    from aligning.statistics import compare
+    from eval.experiments.aligning.statistics import compare
 
     rng = np.random.default_rng(1)
     alarms = sum(compare(arm(rng, 8, 60, 0.5), arm(rng, 8, 60, 0.5), 200, 0)[3] < 0.05 for _ in range(200))
@@ -131,8 +123,7 @@ def test_a_false_alarm_is_as_rare_as_the_p_value_says() -> None:
 
 
 def test_slices_and_the_best_possible_agree_with_the_bound() -> None:
-    from aligning.statistics import CUE_SLICES, best_possible, masks, recalls, share
-
+    from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, masks, recalls, share
     from instruct_mner.synthetic.posterior import bound
 
     made = list(itertools.islice(posts(synthesis_of("dev"), 0), 120))

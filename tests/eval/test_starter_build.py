@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from eval.starter_training import build as building
+from eval.starter_training import curriculum, evaluate
 from eval.starter_training.build import build
 from eval.starter_training.stages import ONWARD, STAGES, Stage
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import STARTER_FOLDER, locate
-from instruct_mner.quickstart import build as building
-from instruct_mner.quickstart import curriculum, measuring
 from instruct_mner.tagging.tagger import Tagger
 
 _STAGES = (
@@ -26,10 +26,10 @@ _STAGES = (
 @pytest.fixture
 def few_posts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "NUM_POSTS", 60)
-    monkeypatch.setattr(measuring, "NUM_DEV", 40)
+    monkeypatch.setattr(evaluate, "NUM_DEV", 40)
     monkeypatch.setattr(building, "_LOG_EVERY", 1)
     monkeypatch.setattr(curriculum, "AT_ONCE", 1)
-    monkeypatch.setattr(measuring, "BATCH", 4)
+    monkeypatch.setattr(evaluate, "BATCH", 4)
     monkeypatch.setattr(curriculum, "BATCH", 4)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from test_predictions import POSTS, Killed, predicting
+from test_output import POSTS, Killed, predicting
 
 from instruct_mner.data.prediction_parquet import read_table, write_table
 from instruct_mner.errors import DataError

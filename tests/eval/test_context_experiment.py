@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import yaml
 
 from instruct_mner.data.loading import load_split
 
-EVAL = Path(__file__).resolve().parents[1] / "eval"
+EVAL = Path(__file__).resolve().parents[2] / "eval" / "experiments"
 SETTINGS = yaml.safe_load((EVAL / "twitter-context.yaml").read_text())
 NAME = "twitter2017"
 COUNTS = {"train": 6, "valid": 2, "test": 5}
@@ -20,9 +19,7 @@ COUNTS = {"train": 6, "valid": 2, "test": 5}
 
 @pytest.fixture(scope="module")
 def experiment():
-    sys.path.insert(0, str(EVAL))
-    yield importlib.import_module("twitter-context")
-    sys.path.remove(str(EVAL))
+    return importlib.import_module("eval.experiments.twitter_context")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 
 from instruct_mner.training.config import FinetuneConfig
 
-EVAL = Path(__file__).resolve().parents[1] / "eval"
+EVAL = Path(__file__).resolve().parents[2] / "eval" / "experiments"
 RECIPES = sorted(path.stem for path in (EVAL / "recipes").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (EVAL / "models").glob("*.yaml"))
 
@@ -51,7 +51,7 @@ def test_a_recipe_is_a_config(recipe, model, experiment) -> None:
         assert with_pictures.data.evaluate_on == (settings.recipe["test"],)
 
 
-@pytest.mark.parametrize("path", sorted((EVAL.parent / "adapters").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((EVAL.parents[1] / "adapters").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_adapter_recipes_are_sections_of_a_config(path) -> None:
     values = yaml.safe_load(path.read_text())
     FinetuneConfig.model_validate({"model": "m", "data": {"train": "t"}, "output": "o", **values})
