@@ -34,6 +34,7 @@ from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.errors import ServingError
 from instruct_mner.models.locations import locate
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.tagging.question import max_answer_tokens
 
@@ -137,7 +138,7 @@ def _questions(engine: Engine, generator: random.Random, prefix: str, share_long
             spec,
             text,
             Request(
-                prompt.messages(spec, text, len(images)),
+                user_messages(prompt, spec, text, len(images)),
                 images,
                 codec.grammar(spec, text, len(images)),
                 max_answer_tokens(spec, text, engine.count_tokens),

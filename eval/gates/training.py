@@ -18,6 +18,7 @@ from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.images import open_image
 from instruct_mner.models.families import FAMILIES
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.quickstart.example_posts import write_dozen
 from instruct_mner.schema.labels import LabelSet
@@ -174,7 +175,7 @@ def _rows(posts: Path) -> list[dict[str, Any]]:
         answer = [{"type": "text", "text": codec.render(spec, text, example.gold)}]
         rows.append(
             {
-                "prompt": prompt.messages(spec, text, len(images)),
+                "prompt": user_messages(prompt, spec, text, len(images)),
                 "completion": [{"role": "assistant", "content": answer}],
                 "images": images,
             }

@@ -15,12 +15,14 @@ from eval.starter_training.architecture import tokens_per_side
 from eval.starter_training.attention_targets import Link, Words, box_answer, cells, cells_to_look_at, slice_name
 from eval.starter_training.samples import Asked, Exercise, Target
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.prompting.conversation import answer_messages, instruction_text, post_text, user_messages
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import COLOURS, Mention
 from instruct_mner.synthetic.vocabulary import clause, word
+from instruct_mner.testing import idefics
 
 
 class Teacher:
@@ -41,9 +43,10 @@ class Teacher:
             ["<fake_token_around_image>", "<global-img>", "<image>"]
         )
         self.image = [around, tile, *[image] * tokens_per_side(posts[0].synthesis.level) ** 2, around]
-        self.start = self.encode("<|im_start|>User:")
-        self.turn = self.encode("<end_of_utterance>\nAssistant:")
-        self.end = self.encode("<end_of_utterance>")
+        self._opening, turn, end = _chat_frame(tokenizer)
+        self.start = self.encode(self._opening.rstrip())
+        self.turn = self.encode(turn)
+        self.end = self.encode(end)
         self.next = self.encode("\nUser: ")
         self._shown = [index for index, post in enumerate(posts) if post.objects]
         self._pools: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -81,7 +84,7 @@ class Teacher:
         shown = tuple(names or (each.name for each in domain.types))
         rows = {shown[index]: domain.types[index].definition for index in order}
         spec = AnswerSpec(labels=LabelSet.of(rows if defined else list(rows)), grounded=grounded)
-        text = "<|im_start|>User: " + self._prompts[grounded].instruction(spec)
+        text = self._opening + instruction_text(user_messages(self._prompts[grounded], spec, "", 0))
         encoded = self.tokenizer(text, add_special_tokens=False)
         definitions, targets = None, []
         if defined:
@@ -93,7 +96,8 @@ class Teacher:
                 places[index] = encoded.char_to_token(at + len(written) - 2)
                 targets.append(Target("define", places[index], (encoded.char_to_token(at),)))
             definitions = tuple(places)
-        return Asked(domain, shown, tuple(encoded.input_ids), definitions, tuple(targets), grounded, names is not None)
+        prefix = tuple(encoded.input_ids)
+        return Asked(domain, shown, spec, prefix, definitions, tuple(targets), grounded, names is not None)
 
     def random_names(self, count: int) -> list[str]:
         """Names of labels that mean nothing; they begin with different letters."""
@@ -165,7 +169,8 @@ class Teacher:
         first_image = exercise.position + 2
         if picture is not None:
             exercise.add(self.image)
-        body = ("\nPost: " if picture is not None else "Post: ") + text
+        num_images = int(picture is not None)
+        body = post_text(user_messages(self._prompts[asked.grounded], asked.spec, text, num_images))
         encoded = self.tokenizer(body, add_special_tokens=False)
         offset, lead = exercise.position, len(body) - len(text)
         exercise.add(encoded.input_ids)
@@ -203,6 +208,18 @@ class Teacher:
     def pick(self, which: str, domain: Domain) -> int:
         """A post of a domain: ``any``, with ``several`` objects, with ``lettered`` ones, or with any ``shown``."""
         return self.rng.choice(self._pools[which, domain.name])
+
+
+def _chat_frame(tokenizer: Any) -> tuple[str, str, str]:
+    """Return what the chat template writes before a prompt, between prompt and answer, and after the answer."""
+    question, answer = "\ue000", "\ue001"
+    messages = [{"role": "user", "content": [{"type": "text", "text": question}]}, *answer_messages(answer)]
+    template = idefics.VOCABULARY.chat_template
+    written = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
+    opening, rest = written.split(question)
+    turn, end = rest.split(answer)
+    # A line of an answer brings its own space; the line break after the answer is not learned.
+    return opening, turn.rstrip(" "), end.rstrip("\n")
 
 
 def _pointing(where: Sequence[int], cue: int, look_at: Sequence[int]) -> list[Target]:

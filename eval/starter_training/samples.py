@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.synthetic.label_sets import Domain
 
 
@@ -57,6 +58,7 @@ class Asked:
     Attributes:
         domain: Whose types they are.
         names: The name of each type of the domain.
+        spec: Form of the answer, with the labels in the order of the prompt.
         prefix: Tokens up to the picture.
         definitions: Position of the last token of each definition, where there are definitions.
         targets: From each definition to its label.
@@ -66,6 +68,7 @@ class Asked:
 
     domain: Domain
     names: tuple[str, ...]
+    spec: AnswerSpec
     prefix: tuple[int, ...]
     definitions: tuple[int, ...] | None
     targets: tuple[Target, ...]

@@ -1,8 +1,4 @@
-"""Prompts: finds and renders the versioned Jinja templates, and lays out the chat message.
-
-The message is instruction, pictures, post: the shared beginning is computed once by a server's prefix cache,
-and with a causal decoder the post sees the picture, never the reverse.
-"""
+"""Prompt templates: versioned Jinja files, found by name and rendered block by block."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
@@ -23,11 +19,9 @@ from instruct_mner.schema.records import Context
 if TYPE_CHECKING:
     from jinja2 import Template
 
-Message = dict[str, Any]
-
-# The first that stands in no special token of the tokenizer is used.
-# Stands for the text where a template is asked where it puts it.
+# Private-use character that takes the place of the text when its position in a rendered block is looked for.
 _MARK = "\ue000"
+# The first of these that is part of no special token of the tokenizer is used.
 _NEUTRAL_CHARACTERS = "‹⟨＜"
 
 
@@ -105,34 +99,6 @@ class Prompt(Record):
         mark = _MARK * len(text)
         begin = self.post(mark, num_images, context).find(mark) if text else -1
         return begin if begin >= 0 else None
-
-    def messages(
-        self,
-        spec: AnswerSpec,
-        text: str,
-        num_images: int,
-        *,
-        several_pictures: bool = False,
-        examples: Sequence[Shot] = (),
-        context: Context | None = None,
-    ) -> list[Message]:
-        """The chat that asks for an answer.
-
-        Args:
-            spec: What is asked for.
-            text: The text as shown to the model (:func:`shown_text`).
-            num_images: Pictures of the post; their place stands between instruction and post.
-            several_pictures: Whether posts of this data may hold several pictures.
-            examples: Posts with their answers, the same for all posts.
-            context: What is said of the pictures, as shown to the model (:func:`shown_context`).
-        """
-        instruction = self.instruction(spec, several_pictures=several_pictures, examples=examples)
-        content: list[Message] = [
-            {"type": "text", "text": instruction},
-            *({"type": "image"} for _ in range(num_images)),
-            {"type": "text", "text": self.post(text, num_images, context)},
-        ]
-        return [{"role": "user", "content": content}]
 
     def _block(self, block: str, **variables: object) -> str:
         from jinja2 import TemplateError

@@ -9,6 +9,7 @@ import httpx
 from PIL import Image
 
 from instruct_mner.errors import MnerError, ServingError
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.schema.records import Example
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.plan import Plan, Served
@@ -61,7 +62,7 @@ def _check_grammar(client: httpx.Client, model: str) -> None:
 
 def _check_adapter(client: httpx.Client, adapter: Served, base: str) -> None:
     """The log-probabilities of the same text must differ: an adapter without a match is served as the base."""
-    text = adapter.prompt.messages(adapter.manifest.answer, _TEXT, 0)[0]["content"]
+    text = user_messages(adapter.prompt, adapter.manifest.answer, _TEXT, 0)[0]["content"]
     probe = "\n".join(part["text"] for part in text)
     here, there = (
         _prompt_logprobs(_ask(client, name, probe, max_tokens=1, prompt_logprobs=0)) for name in (adapter.name, base)

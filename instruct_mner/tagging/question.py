@@ -11,8 +11,9 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.prompting.templates import Message, Prompt, Shot, shown_context, shown_text
-from instruct_mner.schema.records import Context, Example
+from instruct_mner.prompting.conversation import Message, PromptWriter
+from instruct_mner.prompting.templates import Prompt, Shot
+from instruct_mner.schema.records import Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,9 +91,9 @@ class Asker:
             spec: Of :meth:`answer_spec`.
             examples: Posts with their answers, before this one.
         """
-        text = shown_text(example.text, self.engine.special_tokens())
+        text = self._writer.text(example)
         own = spec.for_pictures([self.engine.resized(each.size) for each in images])
-        request = self._request(self._messages(example, text, len(images), spec, examples), text, images, own)
+        request = self._request(self._writer.messages(example, len(images), spec, examples), text, images, own)
         if self.generated:
             request = replace(request, from_text=self._from_text(example, text, spec, examples))
         return Question(example, images, text, own, request)
@@ -101,35 +102,25 @@ class Asker:
         self, example: Example, num_images: int, spec: AnswerSpec, examples: Sequence[Shot] = ()
     ) -> tuple[list[Message], int | None]:
         """What is asked about a post, and where in its last part the text begins."""
-        text = shown_text(example.text, self.engine.special_tokens())
-        messages = self._messages(example, text, num_images, spec, examples)
-        return messages, self.prompt.text_begins(text, num_images, self._context(example))
+        writer = self._writer
+        return writer.messages(example, num_images, spec, examples), writer.text_begins(example, num_images)
 
-    def _context(self, example: Example) -> Context | None:
-        """What is said of the pictures; to a picture that is generated from the text nothing is added."""
-        if not self.manifest.context or self.generated:
-            return None
-        return shown_context(example.context, self.engine.special_tokens())
-
-    def _messages(
-        self, example: Example, text: str, num_images: int, spec: AnswerSpec, examples: Sequence[Shot]
-    ) -> list[Message]:
-        """What training showed: the spec is that of all posts, not of this one's pictures."""
-        return self.prompt.messages(
-            spec,
-            text,
-            num_images,
+    @property
+    def _writer(self) -> PromptWriter:
+        return PromptWriter(
+            prompt=self.prompt,
+            special_tokens=self.engine.special_tokens(),
             several_pictures=self.manifest.max_images > 1,
-            examples=examples,
-            context=self._context(example),
+            # To a picture that is generated from the text, no context is added.
+            context=self.manifest.context and not self.generated,
         )
 
     def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
         """The same question with a place for a picture."""
-        begin = self.prompt.text_begins(text, 0)
+        begin = self._writer.text_begins(example, 0)
         if begin is None:
             raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")
-        return FromText(self._messages(example, text, 1, spec, examples), begin, begin + len(text))
+        return FromText(self._writer.messages(example, 1, spec, examples), begin, begin + len(text))
 
     def _request(self, messages: list[Message], text: str, images: tuple[Image, ...], spec: AnswerSpec) -> Request:
         return Request(

@@ -15,9 +15,10 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.images import as_image, open_image
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context, zero_shot
+from instruct_mner.prompting.conversation import Message
 from instruct_mner.prompting.few_shot import check_examples, find_neighbours, has_examples, shots
 from instruct_mner.prompting.retrieval import Embedder, Neighbours, Pool
-from instruct_mner.prompting.templates import Message, Prompt, Shot
+from instruct_mner.prompting.templates import Prompt, Shot
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.decoding import Reading, read_prediction

@@ -11,10 +11,11 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.images import open_image
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.prompting.templates import Prompt, shown_context, shown_text
+from instruct_mner.prompting.conversation import PromptWriter, answer_messages
+from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.boxes import to_model_units
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Context, Entity, Example
+from instruct_mner.schema.records import Entity, Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,30 +57,31 @@ class Conversations:
 
     def asked(self, example: Example, images: Sequence[Image], labels: LabelSet | None = None) -> dict[str, Any]:
         """The same, of pictures that are open."""
-        spec = self.spec.with_labels(labels)
-        text = self.shown_text(example)
+        spec, writer = self.spec.with_labels(labels), self._writer
         entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
-        messages = self.prompt.messages(
-            spec,
-            text,
-            len(images),
-            several_pictures=self.max_images > 1,
-            context=self._context(example),
-        )
-        answer = codec.render(spec, text, entities, len(images))
-        completion = [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]
-        return {"prompt": messages, "completion": completion, "images": images}
+        answer = codec.render(spec, writer.text(example), entities, len(images))
+        return {
+            "prompt": writer.messages(example, len(images), spec),
+            "completion": answer_messages(answer),
+            "images": images,
+        }
 
     def shown_text(self, example: Example) -> str:
         """The text of a post as the model is shown it."""
-        return shown_text(example.text, self.loaded.special_tokens)
+        return self._writer.text(example)
 
     def text_begins(self, example: Example, num_images: int) -> int | None:
         """Where in its part of the question the text begins."""
-        return self.prompt.text_begins(self.shown_text(example), num_images, self._context(example))
+        return self._writer.text_begins(example, num_images)
 
-    def _context(self, example: Example) -> Context | None:
-        return shown_context(example.context, self.loaded.special_tokens) if self.context else None
+    @property
+    def _writer(self) -> PromptWriter:
+        return PromptWriter(
+            prompt=self.prompt,
+            special_tokens=self.loaded.special_tokens,
+            several_pictures=self.max_images > 1,
+            context=self.context,
+        )
 
     def _in_model_units(self, entity: Entity, sizes: Sequence[tuple[int, int]]) -> Entity:
         if not self.spec.grounded or not entity.boxes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.prompting.conversation import answer_text, post_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 
@@ -35,9 +36,9 @@ class Shown:
     @property
     def block(self) -> str:
         """The part of the question that holds the text."""
-        return str(self.row["prompt"][-1]["content"][-1]["text"])
+        return post_text(self.row["prompt"])
 
     @property
     def answer(self) -> str:
         """The gold answer."""
-        return str(self.row["completion"][0]["content"][0]["text"])
+        return answer_text(self.row["completion"])

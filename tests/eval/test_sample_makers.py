@@ -18,6 +18,7 @@ from eval.starter_training.train import Student
 from eval.starter_training.vision_pretraining import image_states, pixels
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import COARSE
@@ -62,7 +63,7 @@ def test_an_exercise_has_the_tokens_that_the_processor_makes(
         scene = draw_scene(post)
         images = [scene.image] if picture == "own" else []
         example = post.example("a", None, ())
-        messages = prompt.messages(spec, example.text, num_images=len(images))
+        messages = user_messages(prompt, spec, example.text, num_images=len(images))
         answer = {
             "role": "assistant",
             "content": [{"type": "text", "text": codec.render(spec, example.text, example.gold)}],

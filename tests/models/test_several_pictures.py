@@ -14,6 +14,7 @@ from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.families import token_boxes
 from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.boxes import to_model_units, to_pixels
 from instruct_mner.schema.labels import LabelSet
@@ -36,7 +37,7 @@ def test_two_pictures_are_laid_out_and_answered(loaded) -> None:
     text = "Ann in Paris"
     images = tuple(Image.new("RGB", size, colour) for size, colour in zip(SIZES, ("red", "blue"), strict=True))
     here = spec.for_pictures([loaded.resized(size) for size in SIZES])
-    messages = find_prompt("tag-grounded").messages(spec, text, 2, several_pictures=True)
+    messages = user_messages(find_prompt("tag-grounded"), spec, text, 2, several_pictures=True)
     request = Request(messages, images, codec.grammar(here, text, 2), max_tokens=120)
     engine = TransformersEngine(loaded)
     inputs = engine.inputs([request])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
+from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context
@@ -35,7 +36,7 @@ def test_shown_text_changes_nothing_else() -> None:
 def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name: str, form: str, nothing: str) -> None:
     prompt = find_prompt(name)
     spec = SPEC.model_copy(update={"grounded": name == "tag-grounded", "format": form})
-    [message] = prompt.messages(spec, "Ann {{ 1 }} <b>", 1)
+    [message] = user_messages(prompt, spec, "Ann {{ 1 }} <b>", 1)
     instruction, picture, post = message["content"]
     assert "PER" in instruction["text"]
     assert "people & others" in instruction["text"]
@@ -47,10 +48,10 @@ def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name
 
 def test_the_instruction_does_not_depend_on_the_post() -> None:
     prompt = find_prompt("tag")
-    first = prompt.messages(SPEC, "Ann", 1)[0]["content"][0]
-    assert first == prompt.messages(SPEC, "Bob", 0)[0]["content"][0]
-    assert len(prompt.messages(SPEC, "Bob", 0)[0]["content"]) == 2
-    assert len(prompt.messages(SPEC, "Bob", 3)[0]["content"]) == 5
+    first = user_messages(prompt, SPEC, "Ann", 1)[0]["content"][0]
+    assert first == user_messages(prompt, SPEC, "Bob", 0)[0]["content"][0]
+    assert len(user_messages(prompt, SPEC, "Bob", 0)[0]["content"]) == 2
+    assert len(user_messages(prompt, SPEC, "Bob", 3)[0]["content"]) == 5
 
 
 @pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot", "few-shot"])
@@ -60,7 +61,9 @@ def test_context_stands_between_picture_and_post(name: str) -> None:
     whole = Context(caption="a man", tags=("ball", "net"), ocr="BULLS")
     assert prompt.post("Ann", 1, whole) == ("\nPicture: a man\nTags: ball, net\nText in the picture: BULLS\nPost: Ann")
     assert prompt.post("Ann", 0, Context(ocr="BULLS")) == "Text in the picture: BULLS\nPost: Ann"
-    first, second = (prompt.messages(SPEC, "Ann", 1, context=context)[0]["content"][0] for context in (None, whole))
+    first, second = (
+        user_messages(prompt, SPEC, "Ann", 1, context=context)[0]["content"][0] for context in (None, whole)
+    )
     assert first == second
 
 
