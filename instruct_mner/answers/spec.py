@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.offsets import Segmentation, chunks, cuts_word
+from instruct_mner.schema.offsets import Segmentation, can_say, chunks
 from instruct_mner.schema.record import Record
 
 FormatName = Literal["lines", "json"]
@@ -25,7 +25,8 @@ class AnswerSpec(Record):
         labels: The types that may be answered.
         grounded: Whether each entity carries a box.
         box_range: Largest coordinate; ``None`` where coordinates are pixels of the resized picture.
-        segmentation: ``words``, or ``characters`` for text without spaces.
+        segmentation: Places where a mention may begin and end. ``words``: found in each post, at the edges of words
+            and at every character of scripts without spaces; ``characters``: anywhere.
         max_entities: Largest number of entities in an answer.
         prefix: What the chat template puts between its generation prompt and the answer (a space with
             SmolVLM's ``Assistant:``).
@@ -59,9 +60,7 @@ class AnswerSpec(Record):
 
     def can_say(self, text: str, start: int, end: int) -> bool:
         """Whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""
-        surface = text[start:end]
-        whole = self.segmentation == "characters" or not cuts_word(text, start, end)
-        return whole and surface == surface.strip() and any(character.isalnum() for character in surface)
+        return can_say(text, start, end, self.segmentation)
 
     def capacity(self, text: str) -> int:
         """Largest number of entities that an answer on this text may hold; mentions do not overlap."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.data.loading import load
-from instruct_mner.schema.offsets import chunks, is_word_character, place
+from instruct_mner.schema.offsets import can_say, chunks, is_word_character, place
+from instruct_mner.schema.scripts import is_particles, writes_no_spaces
 
 WORDS = st.text(alphabet="ab#'é日 ", max_size=24)
 
@@ -19,7 +21,9 @@ def test_chunks_join_to_the_text_and_cut_no_word(text: str) -> None:
     assert "".join(parts) == text
     assert all(parts)
     for before, after in pairwise(parts):
-        assert not (is_word_character(before[-1]) and is_word_character(after[0]))
+        if is_word_character(before[-1]) and is_word_character(after[0]):
+            spaceless = writes_no_spaces(before[-1]) or writes_no_spaces(after[0])
+            assert spaceless or is_particles(re.match(r"[가-힣]*", text[text.index(before + after) + len(before) :])[0])
     for part in parts:
         assert len(part) == 1 or all(is_word_character(character) for character in part)
 
@@ -83,3 +87,41 @@ def test_perfect_surfaces_in_any_order_on_real_posts(shared_data, name: str, mos
             placed = {(start, label) for start, (_, label) in zip(starts, emitted, strict=True) if start is not None}
             wrong += sum((entity.start, entity.label) not in placed for entity in example.gold)
         assert wrong <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"),
+    [
+        ("中国国家主席访问美国", "美国"),
+        ("在NBA的詹姆斯", "NBA"),
+        ("2018年北京", "北京"),
+        ("昨日東京タワーに行った", "東京タワー"),
+        ("ヤマダさんはパリへ", "パリ"),
+        ("สมชายไปเชียงใหม่เมื่อวาน", "เชียงใหม่"),
+        ("ທ້າວສົມໄປວຽງຈັນ", "ວຽງຈັນ"),
+        ("សុខាទៅភ្នំពេញ", "ភ្នំពេញ"),
+        ("မောင်မောင်ရန်ကုန်သွားသည်", "ရန်ကုန်"),
+        ("김민수는 서울에서는 행복하다", "김민수"),
+        ("김민수는 서울에서는 행복하다", "서울"),
+        ("BTS가 제주도에 왔다", "BTS"),
+        ("BTS가 제주도에 왔다", "제주도"),
+    ],
+)
+def test_mentions_of_scripts_without_spaces_can_be_said(text: str, mention: str) -> None:
+    start = text.index(mention)
+    assert can_say(text, start, start + len(mention))
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"), [("Anna flew", "Ann"), ("한국어능력시험", "한국"), ("caf\u00e9s", "caf"), ("e\u0301a", "e")]
+)
+def test_a_mention_that_cuts_a_word_cannot_be_said(text: str, mention: str) -> None:
+    start = text.index(mention)
+    assert not can_say(text, start, start + len(mention))
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_nearly_all_gold_of_chinese_posts_can_be_said(shared_data, split: str) -> None:
+    examples = load(str(shared_data / "cmner"), missing_image="keep")[split].examples
+    said = [can_say(post.text, entity.start, entity.end) for post in examples for entity in post.gold]
+    assert sum(said) / len(said) >= 0.995
