@@ -7,23 +7,43 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from instruct_mner import __version__
+from instruct_mner.cli.help import SectionedCommand, SectionedGroup
 from instruct_mner.errors import MnerError
 
 app = typer.Typer(
     name="instruct-mner",
-    help="Find the entities of posts with pictures: validate, fine-tune, tag, score.",
+    cls=SectionedGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    # Without Rich: cli/help.py says why.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _print_version(wanted: bool) -> None:
+    """Print name and version, and end the program, where ``--version`` is given."""
+    if wanted:
+        typer.echo(f"instruct-mner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the named entities of posts with pictures: prepare data, fine-tune, tag, score, serve."""
+
+
 def _add_verbs() -> None:
+    """Register each verb under the section of the help that it stands in."""
     from instruct_mner.cli import (
         calibrate,
         context,
@@ -40,16 +60,24 @@ def _add_verbs() -> None:
         validate,
     )
 
-    verbs = (init, synth, validate, convert, context, finetune, tag, calibrate, evaluate, serve, merge, demo, env)
-    for verb in verbs:
-        app.command(verb.__name__.rpartition(".")[2])(verb.run)
+    sections = {
+        "Start here": (demo, init, env),
+        "Data": (validate, convert, context, synth),
+        "Training": (finetune, merge),
+        "Tagging and scoring": (tag, evaluate, calibrate),
+        "Serving": (serve,),
+    }
+    for section, verbs in sections.items():
+        for verb in verbs:
+            name = verb.__name__.rpartition(".")[2]
+            app.command(name, cls=SectionedCommand, rich_help_panel=section)(verb.run)
 
 
 _add_verbs()
 
 
 def main() -> None:
-    """Runs the command line and turns what the user can mend into one message and exit code 2."""
+    """Run the command line and turn what the user can mend into one message and exit code 2."""
     try:
         app()
     except MnerError as error:

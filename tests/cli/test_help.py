@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from instruct_mner import __version__
 from instruct_mner.cli import app
+from instruct_mner.cli.help import SectionedCommand
 
-VERBS = (
-    "init", "synth", "validate", "convert", "finetune", "context", "tag", "calibrate", "evaluate", "serve", "demo",
-    "env",
-)  # fmt: skip
+VERBS = tuple(command.name for command in app.registered_commands if command.name is not None)
 HEAVY = ("numpy", "torch", "transformers", "PIL", "rich", "pandas", "yaml", "jinja2", "datasets")
 
 _MODULES_AFTER_HELP = """
@@ -31,12 +33,12 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def program(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def program(*arguments: str | Path, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line as a user does."""
     return subprocess.run(
         [Path(sys.executable).parent / "instruct-mner", *arguments],
         cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -50,12 +52,75 @@ def modules_after(*arguments: str) -> list[str]:
     return json.loads(finished.stdout.splitlines()[-1])
 
 
-def test_all_verbs_are_listed_and_no_other() -> None:
-    names = tuple(command.name for command in app.registered_commands)
-    assert set(VERBS) <= set(names)
-    output = CliRunner().invoke(app, ["--help"]).output
-    for name in names:
-        assert f"  {name}" in output
+def help_of(*verb: str) -> str:
+    """Help as it stands in a terminal of 80 columns."""
+    result = CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def sections(output: str) -> dict[str, str]:
+    """The text below each heading of a help."""
+    parts = re.split(r"^(\S.*):\n", output, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_verb_stands_in_one_section() -> None:
+    found = sections(help_of())
+    assert "Commands" not in found
+    listed = [
+        name
+        for heading, text in found.items()
+        if heading != "Options"
+        for name in re.findall(r"^  (\w[\w-]*)  ", text, re.MULTILINE)
+    ]
+    assert sorted(listed) == sorted(VERBS)
+    assert {"tag", "finetune", "validate", "serve", "demo"} <= set(VERBS)
+
+
+def test_sentences_about_verbs_are_whole() -> None:
+    assert not [line for line in help_of().splitlines()[1:] if line.endswith(("...", "…"))]
+
+
+@pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
+def test_help_fits_into_80_columns(verb: tuple[str, ...]) -> None:
+    assert max(map(len, help_of(*verb).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_explanations_of_flags_have_half_of_the_columns(verb: str) -> None:
+    for text in sections(help_of(verb)).values():
+        explained = re.findall(r"^(  -.*? {2,})\S", text, re.MULTILINE)
+        assert all(len(name) <= 35 for name in explained), explained
+
+
+def test_options_of_a_section_stand_together() -> None:
+    small = typer.Typer(rich_markup_mode=None)
+
+    @small.command(cls=SectionedCommand)
+    def verb(
+        first: Annotated[int, typer.Option(help="One.", rich_help_panel="Numbers")] = 1,
+        name: Annotated[str, typer.Option(help="A name.")] = "x",
+        second: Annotated[int, typer.Option(help="Two.", rich_help_panel="Numbers")] = 2,
+    ) -> None:
+        """Do something."""
+
+    found = sections(CliRunner().invoke(small, ["--help"]).output)
+    assert re.findall(r"--\w+", found["Numbers"]) == ["--first", "--second"]
+    assert "--name" in found["Options"]
+    assert "--first" not in found["Options"]
+
+
+def test_version_is_that_of_the_package() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"instruct-mner {__version__}\n")
+
+
+def test_the_shell_completes_verbs() -> None:
+    variables = {"_INSTRUCT_MNER_COMPLETE": "complete_bash", "COMP_WORDS": "instruct-mner fi", "COMP_CWORD": "1"}
+    finished = program(**variables)
+    assert finished.stdout.split() == ["finetune"]
+    assert "--install-completion" in help_of()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -73,8 +138,6 @@ def test_every_verb_explains_itself_in_a_sentence(verb: str, flag: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_flag_is_explained(verb: str) -> None:
-    import typer
-
     command = typer.main.get_command(app).commands[verb]
     unexplained = [
         parameter.name for parameter in command.params if parameter.param_type_name == "option" and not parameter.help
@@ -91,7 +154,7 @@ def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
 
 def test_without_arguments_help_is_shown() -> None:
     finished = program()
-    assert "Commands:" in finished.stdout + finished.stderr
+    assert "Start here:" in finished.stdout + finished.stderr
     assert "Traceback" not in finished.stderr
 
 
