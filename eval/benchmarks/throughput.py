@@ -151,7 +151,7 @@ class Sides:
         self._transformers = TransformersEngine(load_model(name), batch_size)
         self._maker = Tagger(self.vllm, served.manifest, served.prompt)
         schema = Endpoint(url, served.name, constraint="schema", concurrency=32, scores=False, timeout_seconds=3600)
-        self._endpoint = EndpointEngine(schema, served.processor, key)
+        self._endpoint = EndpointEngine(schema, served.description, key)
         self._url, self._key = url, key
         self._is_served = bool(key)
 

@@ -23,7 +23,7 @@ from instruct_mner.errors import ConfigError, ServingError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-    from instruct_mner.models.loading import LoadedModel
+    from instruct_mner.models.description import ModelDescription
 
 _SLOWEST_RETRY_SECONDS = 30.0
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 408, 429, 500
@@ -81,7 +81,7 @@ class EndpointEngine:
 
     Args:
         endpoint: The server.
-        processor: The model's own processor, with its family, where it is at hand: for an adapter. Without it,
+        description: The model without its weights, where it is at hand: for an adapter. Without it,
             special tokens are those of the usual families, and the length of an answer is bounded by its bytes.
         key: That of a server that this program has started itself.
 
@@ -89,25 +89,25 @@ class EndpointEngine:
         ConfigError: The address is none.
     """
 
-    def __init__(self, endpoint: Endpoint, processor: LoadedModel | None = None, key: str | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, description: ModelDescription | None = None, key: str | None = None) -> None:
         self._endpoint = endpoint
         self._base_url = endpoint.base_url
-        self._processor = processor
+        self._description = description
         self._key = key
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
-        return SPECIAL_TOKENS if self._processor is None else self._processor.special_tokens
+        return SPECIAL_TOKENS if self._description is None else self._description.special_tokens
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has, at most: no tokenizer makes more than one of a byte."""
-        if self._processor is None:
+        if self._description is None:
             return len(text.encode())
-        return len(self._processor.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._description.count_tokens(text)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""
-        return None if self._processor is None else self._processor.resized(size)
+        return None if self._description is None else self._description.resized(size)
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order; several are under way at once.

@@ -41,7 +41,7 @@ class TransformersEngine:
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
-        return len(self._loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._loaded.count_tokens(text)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""

@@ -32,7 +32,7 @@ class VllmEngine:
 
     def __init__(self, plan: Plan, flags: Sequence[str] = ()) -> None:
         self._plan = plan
-        self._loaded = plan.models[0].processor
+        self._description = plan.models[0].description
         self._llm = _start(engine_arguments(plan, flags))
 
     @classmethod
@@ -51,15 +51,15 @@ class VllmEngine:
 
     def special_tokens(self) -> tuple[str, ...]:
         """Strings that a post must not hold."""
-        return self._loaded.special_tokens
+        return self._description.special_tokens
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
-        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._description.count_tokens(text)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""
-        return self._loaded.resized(size)
+        return self._description.resized(size)
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order; vLLM batches them by itself.
@@ -79,7 +79,7 @@ class VllmEngine:
 
     def _prompt(self, request: Request) -> dict[str, Any]:
         """The ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
-        processor = self._loaded.processor
+        processor = self._description.processor
         text = processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
         prompt: dict[str, Any] = {"prompt_token_ids": self._tokenizer(text, add_special_tokens=False)["input_ids"]}
         if request.images:
@@ -113,7 +113,7 @@ class VllmEngine:
 
     @property
     def _tokenizer(self) -> Any:
-        return self._loaded.processor.tokenizer
+        return self._description.tokenizer
 
     @cached_property
     def _adapter(self) -> LoRARequest | None:

@@ -2,65 +2,106 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from instruct_mner.errors import ConfigError, ModelError, listing
+from instruct_mner.models.description import ModelDescription
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
-    from instruct_mner.models.manifest import Manifest
+    import torch
+    from torch import Tensor, nn
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
+    from transformers.utils import ModelOutput
 
 Dtype = Literal["auto", "bfloat16", "float32"]
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model with all that is needed to run it.
+class Model(Protocol):
+    """A ``ForConditionalGeneration`` of transformers, or a ``PeftModel`` around one."""
+
+    config: PretrainedConfig
+    generation_config: GenerationConfig
+    training: bool
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+
+    def eval(self) -> nn.Module:
+        """Switch to evaluation mode."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Switch to training mode, or with ``False`` to evaluation mode."""
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of token embeddings."""
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return the module at a dotted path."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Iterate over the weights with their names."""
+
+    def save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights into a folder."""
+
+    def generate(self, **inputs: object) -> Tensor:
+        """Write answers, ``(batch, tokens)`` with the prompts."""
+
+    def __call__(self, **inputs: object) -> ModelOutput:
+        """Run a forward."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(ModelDescription):
+    """A model with its weights.
 
     Attributes:
-        model: The ``ForConditionalGeneration``, or a ``PeftModel`` around it.
-        processor: Its processor.
-        family: What is particular to it.
-        name: Hub name or path.
-        revision: Commit on the hub, where it came from there.
+        model: Model of transformers, or a ``PeftModel`` around it.
     """
 
-    model: Any
-    processor: Any
-    family: Family
-    name: str
-    revision: str | None = None
+    model: Model
 
     @property
     def image_token_id(self) -> int:
-        """The id of an image token; a processor's own may be that of the placeholder (Gemma 3)."""
+        """Id of an image token; a processor's own may be that of the placeholder (Gemma 3)."""
         return int(self.model.config.image_token_id)
 
     @property
-    def base(self) -> Any:
-        """The ``ForConditionalGeneration``, with any adapter's layers inside."""
+    def base(self) -> PreTrainedModel:
+        """Model of transformers, with the layers of any adapter inside."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
     @property
-    def decoder(self) -> Any:
-        """The text decoder inside."""
+    def decoder(self) -> PreTrainedModel:
+        """Text decoder inside."""
         return self.base.get_submodule(self.family.decoder_path)
 
-    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """Width and height of a picture after the processor's resize, where boxes are written in them."""
-        return self.family.resized and self.family.resized(self.processor, size)
+    def merged(self) -> LoadedModel:
+        """Return the model with its adapter merged into the weights, or itself where it has no adapter.
+
+        Raises:
+            ValueError: A merged weight is not finite.
+        """
+        if not hasattr(self.model, "merge_and_unload"):
+            return self
+        return replace(self, model=self.model.merge_and_unload(safe_merge=True))
 
     @property
-    def special_tokens(self) -> tuple[str, ...]:
-        """Strings that would break the structure of a prompt if a post held them."""
-        return special_tokens(self.processor)
+    def vocabulary_size(self) -> int:
+        """Number of rows of the token embeddings, which may be more than the tokenizer has tokens."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
 
 def _dtype(config: Any, dtype: Dtype) -> Any:
@@ -129,32 +170,12 @@ def load_model(
             f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back the "
             "files as they were published"
         ) from error
-    limit_pixels(processor, family, pixels or PixelLimits())
     if not quantized:  # bitsandbytes has placed its layers already
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return LoadedModel(model, processor, family, name, getattr(config, "_commit_hash", None))
-
-
-def describe_model(name: str) -> LoadedModel:
-    """Family and processor of a base model, without its weights.
-
-    Raises:
-        ModelError: It is not there, or of a family that is not supported.
-    """
-    from transformers import AutoConfig, AutoProcessor
-
-    source = locate(name)
-    try:
-        config = AutoConfig.from_pretrained(source)
-        family = find_family(config.model_type)
-        processor = AutoProcessor.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
-            "files is needed)"
-        ) from error
-    return LoadedModel(None, processor, family, name, getattr(config, "_commit_hash", None))
+    commit = getattr(config, "_commit_hash", None)
+    loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
+    loaded.limit_pixels(pixels or PixelLimits())
+    return loaded
 
 
 def _nf4(family: Family) -> Any:
@@ -175,12 +196,6 @@ def _nf4(family: Family) -> Any:
         bnb_4bit_compute_dtype=torch.bfloat16,
         llm_int8_skip_modules=["lm_head", *family.vision_paths],
     )
-
-
-def limit_pixels(processor: Any, family: Family, pixels: PixelLimits) -> None:
-    """Puts pixel limits into force on a processor."""
-    for name, value in family.pixel_settings(processor.image_processor, pixels).items():
-        setattr(processor.image_processor, name, value)
 
 
 def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
@@ -217,7 +232,7 @@ def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
     problems += [f"not in the adapter: {key}" for key in missing]
     if problems:
         raise ModelError(f"adapter {folder} does not fit the base model {base.name}:\n{listing(problems, most=5)}")
-    return LoadedModel(model, base.processor, base.family, base.name, base.revision)
+    return replace(base, model=model)
 
 
 def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> Any:
@@ -248,53 +263,3 @@ def count_adapted_modules(model: Any, family: Family) -> dict[str, int]:
             part = next((part for part, path in parts.items() if plain.startswith(path + ".")), "elsewhere")
             counts[part] += 1
     return dict(counts)
-
-
-@lru_cache(maxsize=8)
-def special_tokens(processor: Any) -> tuple[str, ...]:
-    """What a post must not hold: special tokens, and added tokens that look like markup (``<think>``).
-
-    Added tokens that are plain text, such as runs of spaces, do not change the structure of a prompt.
-    """
-    markup = re.compile(r"<.+>|\[.+\]")
-    tokens = {
-        token.content
-        for token in processor.tokenizer.added_tokens_decoder.values()
-        if token.content.strip() and (token.special or markup.fullmatch(token.content))
-    }
-    return tuple(sorted(tokens | {processor.image_token}))
-
-
-def answer_prefix(processor: Any) -> str:
-    """What the chat template puts between its generation prompt and an answer.
-
-    SmolVLM's generation prompt is ``Assistant:`` and its answers begin with a space; most others begin at once.
-    Training sees the prefix, so decoding must produce it.
-    """
-    question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
-    answer = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER"}]}
-    prompt = processor.apply_chat_template([question], add_generation_prompt=True, tokenize=False)
-    whole = processor.apply_chat_template([question, answer], tokenize=False)
-    if not whole.startswith(prompt) or "ANSWER" not in whole:
-        raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
-    return str(whole[len(prompt) : whole.index("ANSWER")])
-
-
-def adapter_processor(folder: Path, manifest: Manifest) -> LoadedModel:
-    """The processor that lies beside an adapter, without any model.
-
-    Raises:
-        ModelError: It does not.
-    """
-    from transformers import AutoProcessor
-
-    family = find_family(manifest.family)
-    try:
-        processor = AutoProcessor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"{folder} lacks the processor's files that 'finetune' puts beside an adapter: {first}"
-        ) from None
-    limit_pixels(processor, family, manifest.pixels)
-    return LoadedModel(None, processor, family, manifest.base_model)

@@ -39,7 +39,7 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
         pixels=manifest.pixels,
     )
     manifest.check_base(base.family.name, base.name)
-    merged = load_adapter(base, folder).model.merge_and_unload(safe_merge=True)
+    merged = load_adapter(base, folder).merged().model
     # Written beside its place and moved there whole: a folder that exists is a model.
     unfinished = output.with_name(f"{output.name}.partial")
     save_whole(merged, unfinished, base.family)

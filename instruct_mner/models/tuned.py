@@ -18,7 +18,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 
 if TYPE_CHECKING:
-    from instruct_mner.models.loading import LoadedModel
+    from instruct_mner.models.description import ModelDescription
 
 
 def zero_shot(
@@ -57,16 +57,14 @@ def zero_shot(
     return manifest, prompt
 
 
-def untuned(loaded: LoadedModel, *, with_examples: bool) -> tuple[Manifest, Prompt]:
-    """Manifest and prompt of a base model in this process."""
-    from instruct_mner.models.loading import answer_prefix
-
+def untuned(description: ModelDescription, *, with_examples: bool) -> tuple[Manifest, Prompt]:
+    """Manifest and prompt of a base model that is at hand."""
     return zero_shot(
-        loaded.name,
-        revision=loaded.revision,
-        family=loaded.family.name,
-        convention=loaded.family.box_convention,
-        prefix=answer_prefix(loaded.processor),
+        description.name,
+        revision=description.revision,
+        family=description.family.name,
+        convention=description.family.box_convention,
+        prefix=description.answer_prefix,
         with_examples=with_examples,
     )
 

@@ -174,7 +174,7 @@ def _taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:
     taggers = {}
     for model in plan.models:
         # vLLM is ours: what it cannot do now, it cannot do at another try.
-        engine = EndpointEngine(Endpoint(url, model.name, max_retries=0, window=window), model.processor, private_key)
+        engine = EndpointEngine(Endpoint(url, model.name, max_retries=0, window=window), model.description, private_key)
         taggers[model.name] = (Tagger(engine, model.manifest, model.prompt), engine)
     return taggers
 
@@ -190,9 +190,9 @@ def _gateway(
     from instruct_mner.serving.openai_routes import Upstream
 
     counters, limits = Counters(), settings.limits
-    processor = plan.whole.processor
-    special_tokens = {token for model in plan.models for token in model.processor.special_tokens}
-    placeholders = [token for token in special_tokens if token in _placeholders(processor.processor)]
+    processor = plan.whole.description.processor
+    special_tokens = {token for model in plan.models for token in model.description.special_tokens}
+    placeholders = [token for token in special_tokens if token in _placeholders(processor)]
     client = httpx.AsyncClient(
         base_url=vllm.url,
         headers={"authorization": f"Bearer {private_key}"},

@@ -10,7 +10,7 @@ from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.openai_format import Constraint
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ConfigError, ModelError, suggest
-from instruct_mner.models.loading import describe_model
+from instruct_mner.models.description import describe_model
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context
 from instruct_mner.prompting.few_shot import has_examples, load_examples

@@ -158,7 +158,7 @@ class Tagger:
         model = plan.models[0]
         manifest, prompt = model.manifest, model.prompt
         if manifest.tuning == "none":
-            manifest, prompt = untuned(model.processor, with_examples=has_examples(examples))
+            manifest, prompt = untuned(model.description, with_examples=has_examples(examples))
         elif has_examples(examples):
             manifest, prompt = tuned(Path(plan.base), examples)
         engine = VllmEngine(plan, flags)
@@ -192,22 +192,22 @@ class Tagger:
             ConfigError: The address is none, or the answers cannot be constrained as asked.
         """
         from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
-        from instruct_mner.models.loading import adapter_processor
+        from instruct_mner.models.description import describe_adapter
 
         if isinstance(endpoint, str):
             if model is None:
                 raise ConfigError("give the name under which the server serves the model, model=…")
             endpoint = Endpoint(endpoint, model)
-        processor = None
+        description = None
         if adapter is None:
             manifest, prompt = zero_shot(endpoint.model, with_examples=has_examples(examples))
         else:
             folder = tuned_folder(Path(adapter)) or Path(adapter)
             manifest, prompt = tuned(folder, examples)
-            processor = adapter_processor(folder, manifest)
+            description = describe_adapter(folder, manifest)
         if endpoint.constraint == "schema":
             codec.json_schema(manifest.answer)
-        engine, constrained = EndpointEngine(endpoint, processor), endpoint.constraint != "none"
+        engine, constrained = EndpointEngine(endpoint, description), endpoint.constraint != "none"
         return cls._showing(examples, WordEmbedder(), engine, with_context(manifest, context), prompt, constrained)
 
     @classmethod

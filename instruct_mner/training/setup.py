@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
 from instruct_mner.models.generated_pictures import num_features
-from instruct_mner.models.loading import LoadedModel, answer_prefix, load_model
+from instruct_mner.models.loading import LoadedModel, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -75,7 +75,7 @@ class Run:
             are asked for and annotated, ``gmner_f1``, each in 0..1.
         """
         assert self.dev is not None
-        loaded = LoadedModel(model, self.loaded.processor, self.loaded.family, self.loaded.name)
+        loaded = replace(self.loaded, model=model)
         engine = TransformersEngine(loaded, self.config.evaluation.batch_size)
         tagger = Tagger(engine, self.manifest, self.prompt)
         dev = self.dev
@@ -133,7 +133,7 @@ def prepare(config: FinetuneConfig) -> Run:
         segmentation=config.answer.segmentation or train.segmentation,
         max_entities=config.answer.max_entities,
         box_range=loaded.family.box_convention.answer_range,
-        prefix=answer_prefix(loaded.processor),
+        prefix=loaded.answer_prefix,
     )
     checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
     try:
@@ -209,8 +209,6 @@ def _labels(train: Dataset) -> LabelSet:
 
 
 def _first_posts(dataset: Dataset, count: int) -> Dataset:
-    from dataclasses import replace
-
     return replace(dataset, examples=dataset.examples[:count])
 
 

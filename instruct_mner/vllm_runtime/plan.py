@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.models.loading import LoadedModel, adapter_processor
+from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder, untuned
@@ -29,7 +29,7 @@ class Served:
         name: Its name.
         manifest: How to ask and how to read.
         prompt: The template that the manifest speaks of.
-        processor: Its processor and family, without weights.
+        description: The model without its weights.
         folder: The adapter; ``None`` for a whole model.
         rank: Of the adapter.
     """
@@ -37,7 +37,7 @@ class Served:
     name: str
     manifest: Manifest
     prompt: Prompt
-    processor: LoadedModel
+    description: ModelDescription
     folder: Path | None = None
     rank: int = 0
 
@@ -79,8 +79,7 @@ class Plan:
     def pixel_settings(self) -> dict[str, Any]:
         """Pixel limits, as the model's image processor calls them."""
         chosen = self.models[0]
-        images = chosen.processor.processor.image_processor
-        return chosen.processor.family.pixel_settings(images, chosen.manifest.pixels)
+        return chosen.description.pixel_settings(chosen.manifest.pixels)
 
 
 def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto") -> Plan:
@@ -112,9 +111,9 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
     whole = _whole_model(base, None, dtype, tuned[0][2].base_revision if model is None else None)
     adapters = []
     for name, folder, manifest, prompt in tuned:
-        manifest.check_base(whole.whole.processor.family.name, base)
-        rank = adapter_rank(folder, whole.whole.processor.family, _config(base, whole.revision))
-        adapters.append(Served(name, manifest, prompt, adapter_processor(folder, manifest), folder, rank))
+        manifest.check_base(whole.whole.description.family.name, base)
+        rank = adapter_rank(folder, whole.whole.description.family, _config(base, whole.revision))
+        adapters.append(Served(name, manifest, prompt, describe_adapter(folder, manifest), folder, rank))
     _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
     return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole), whole.tied)
 
@@ -169,24 +168,20 @@ def _config(name: str, revision: str | None) -> Any:
 
 def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None = None) -> Plan:
     """A base model, or a fully tuned one."""
-    from transformers import AutoProcessor
-
-    from instruct_mner.models.families import find_family
     from instruct_mner.models.loading import own_dtype
 
     config, source = _config(name, revision), locate(name)
-    family = find_family(config.model_type)
     folder = tuned_folder(name)
     if folder is not None:
         manifest, prompt = Manifest.load(folder)
-        processor = adapter_processor(folder, manifest)
+        description = describe_adapter(folder, manifest)
     else:
-        processor = LoadedModel(None, AutoProcessor.from_pretrained(source, revision=revision), family, name, revision)
-        manifest, prompt = untuned(processor, with_examples=False)
+        description = describe_model(name, revision=revision)
+        manifest, prompt = untuned(description, with_examples=False)
     # A folder's path is nothing to tell strangers.
     called = shown or (Path(name).resolve().name if Path(name).is_dir() else name)
     chosen = own_dtype(config) if dtype == "auto" else dtype
-    whole = Served(called, manifest, prompt, processor)
+    whole = Served(called, manifest, prompt, description)
     return Plan(source, revision, chosen, (whole,), _is_tied(config))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,8 @@ def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_p
 
     def self_tagger(self: Run, model: object) -> Tagger:
         from instruct_mner.engines.transformers import TransformersEngine
-        from instruct_mner.models.loading import LoadedModel
 
-        loaded = LoadedModel(model, self.loaded.processor, self.loaded.family, self.loaded.name)
+        loaded = replace(self.loaded, model=model)
         return Tagger(TransformersEngine(loaded), self.manifest, self.prompt)
 
     monkeypatch.setattr(Run, "score_dev", score_dev)

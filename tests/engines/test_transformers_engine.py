@@ -15,7 +15,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
-from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.models.loading import load_model
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.training.conversation import Conversations
@@ -34,7 +34,7 @@ def conversations(loaded) -> Conversations:
     spec = AnswerSpec(
         labels=LABELS,
         grounded=True,
-        prefix=answer_prefix(loaded.processor),
+        prefix=loaded.answer_prefix,
         box_range=loaded.family.box_convention.answer_range,
     )
     prompt = find_prompt("tag-grounded")

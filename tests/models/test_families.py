@@ -9,9 +9,7 @@ from PIL import Image
 from instruct_mner.errors import ModelError
 from instruct_mner.models.families import FAMILIES, find_family, token_boxes
 from instruct_mner.models.loading import (
-    answer_prefix,
     count_adapted_modules,
-    limit_pixels,
     load_model,
     lora_config,
 )
@@ -132,7 +130,7 @@ def test_pixel_limits_change_the_number_of_image_tokens(family, tiny_models) -> 
     picture = Image.new("RGB", (600, 600), "gray")
     counts = []
     for limit in (128 * 128, 64 * 64):
-        limit_pixels(loaded.processor, loaded.family, PixelLimits(max_pixels=limit))
+        loaded.limit_pixels(PixelLimits(max_pixels=limit))
         counts.append(int((prepared(loaded, picture)["input_ids"] == loaded.image_token_id).sum()))
     assert counts[1] < counts[0]
 
@@ -140,9 +138,9 @@ def test_pixel_limits_change_the_number_of_image_tokens(family, tiny_models) -> 
 @pytest.mark.parametrize("family", ["gemma3", "llava_onevision"])
 def test_families_with_sizes_of_their_own_refuse_limits(family, tiny_models) -> None:
     loaded = load_model(str(tiny_models(family)))
-    limit_pixels(loaded.processor, loaded.family, PixelLimits())
+    loaded.limit_pixels(PixelLimits())
     with pytest.raises(ModelError, match="sizes of its own"):
-        limit_pixels(loaded.processor, loaded.family, PixelLimits(max_pixels=5))
+        loaded.limit_pixels(PixelLimits(max_pixels=5))
 
 
 def test_pixel_limits_that_cannot_be(tiny_models) -> None:
@@ -153,7 +151,7 @@ def test_pixel_limits_that_cannot_be(tiny_models) -> None:
     ]:
         loaded = load_model(str(tiny_models(family)))
         with pytest.raises(ModelError, match=message):
-            limit_pixels(loaded.processor, loaded.family, limits)
+            loaded.limit_pixels(limits)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -164,7 +162,7 @@ def test_the_resized_size_is_that_of_the_processor(size, tiny_models) -> None:
 
 
 def test_the_prefix_of_answers(loaded) -> None:
-    assert answer_prefix(loaded.processor) == (" " if loaded.family.name in {"idefics3", "smolvlm"} else "")
+    assert loaded.answer_prefix == (" " if loaded.family.name in {"idefics3", "smolvlm"} else "")
 
 
 def test_unknown_families_are_refused() -> None:

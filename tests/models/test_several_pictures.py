@@ -13,7 +13,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.families import token_boxes
-from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.models.loading import load_model
 from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.boxes import to_model_units, to_pixels
@@ -31,7 +31,7 @@ def test_two_pictures_are_laid_out_and_answered(loaded) -> None:
     spec = AnswerSpec(
         labels=LabelSet.of(["PER", "LOC"]),
         grounded=True,
-        prefix=answer_prefix(loaded.processor),
+        prefix=loaded.answer_prefix,
         box_range=loaded.family.box_convention.answer_range,
     )
     text = "Ann in Paris"

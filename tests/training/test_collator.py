@@ -13,7 +13,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.engines.engine import Completion
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import DataError
-from instruct_mner.models.loading import answer_prefix, load_model
+from instruct_mner.models.loading import load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -35,7 +35,7 @@ def collated(request, tiny_models, tmp_path):
     spec = AnswerSpec(
         labels=LABELS,
         grounded=True,
-        prefix=answer_prefix(loaded.processor),
+        prefix=loaded.answer_prefix,
         box_range=loaded.family.box_convention.answer_range,
     )
     conversations = Conversations(find_prompt("tag-grounded"), spec, loaded, max_images=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.engines.vllm import VllmEngine
-from instruct_mner.models.loading import describe_model
+from instruct_mner.models.description import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.tagging.settings import Asked

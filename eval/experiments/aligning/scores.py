@@ -6,7 +6,6 @@ import gzip
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def loaded_and_merged(run: Path) -> tuple[LoadedModel, Manifest, Prompt]:
     """The model of a run with its adapter merged into it, which halves the work of tagging."""
     manifest, prompt = tuned(run / "adapter", ())
     loaded = load_adapter(load_model(manifest.base_model, pixels=manifest.pixels), run / "adapter")
-    return replace(loaded, model=loaded.model.merge_and_unload(safe_merge=True)), manifest, prompt
+    return loaded.merged(), manifest, prompt
 
 
 def tagged(

@@ -1,0 +1,153 @@
+"""A model without its weights: family, processor and name, and all that follows from these."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instruct_mner.errors import ModelError
+from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.locations import locate
+from instruct_mner.schema.pixel_limits import PixelLimits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+    from instruct_mner.models.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A model without its weights.
+
+    Attributes:
+        family: Family of the model.
+        processor: Processor of the model, with its tokenizer.
+        name: Hub name or path.
+        revision: Commit on the hub; ``None`` for a folder.
+    """
+
+    family: Family
+    processor: ProcessorMixin
+    name: str
+    revision: str | None = None
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Tokenizer of the processor."""
+        return self.processor.tokenizer
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Strings that would break the structure of a prompt if a post held them."""
+        return special_tokens(self.processor)
+
+    @property
+    def answer_prefix(self) -> str:
+        """Text that the chat template puts between its generation prompt and an answer."""
+        return answer_prefix(self.processor)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return width and height of a picture after the processor's resize, where boxes are written in them."""
+        return self.family.resized and self.family.resized(self.processor, size)
+
+    def pixel_settings(self, pixels: PixelLimits) -> dict[str, Any]:
+        """Return the attributes of the image processor that put pixel limits into force."""
+        return self.family.pixel_settings(self.processor.image_processor, pixels)
+
+    def limit_pixels(self, pixels: PixelLimits) -> None:
+        """Put pixel limits into force on the processor."""
+        for name, value in self.pixel_settings(pixels).items():
+            setattr(self.processor.image_processor, name, value)
+
+
+def describe_model(name: str, *, revision: str | None = None) -> ModelDescription:
+    """Read family and processor of a whole model, without its weights.
+
+    Args:
+        name: Hub name or folder, or ``starter``.
+        revision: Commit, branch or tag on the hub.
+
+    Raises:
+        ModelError: It is not there, or of a family that is not supported.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    source = locate(name)
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision)
+        family = find_family(config.model_type)
+        processor = AutoProcessor.from_pretrained(source, revision=revision)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
+            "files is needed)"
+        ) from error
+    commit = getattr(config, "_commit_hash", None)
+    return ModelDescription(family=family, processor=processor, name=name, revision=commit)
+
+
+def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:
+    """Read the processor beside an adapter or a fully tuned model, with the pixel limits of the tuning.
+
+    Args:
+        folder: Folder of the adapter or of the model.
+        manifest: Manifest in that folder.
+
+    Raises:
+        ModelError: The processor's files are not there.
+    """
+    from transformers import AutoProcessor
+
+    family = find_family(manifest.family)
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"{folder} lacks the processor's files that 'finetune' puts beside an adapter: {first}"
+        ) from None
+    description = ModelDescription(family=family, processor=processor, name=manifest.base_model)
+    description.limit_pixels(manifest.pixels)
+    return description
+
+
+@lru_cache(maxsize=8)
+def special_tokens(processor: ProcessorMixin) -> tuple[str, ...]:
+    """Return what a post must not hold: special tokens, and added tokens that look like markup (``<think>``).
+
+    Added tokens that are plain text, such as runs of spaces, do not change the structure of a prompt.
+    """
+    markup = re.compile(r"<.+>|\[.+\]")
+    tokens = {
+        token.content
+        for token in processor.tokenizer.added_tokens_decoder.values()
+        if token.content.strip() and (token.special or markup.fullmatch(token.content))
+    }
+    return tuple(sorted(tokens | {processor.image_token}))
+
+
+def answer_prefix(processor: ProcessorMixin) -> str:
+    """Return what the chat template puts between its generation prompt and an answer.
+
+    SmolVLM's generation prompt is ``Assistant:`` and its answers begin with a space; most others begin at once.
+    Training sees the prefix, so decoding must produce it.
+
+    Raises:
+        ModelError: The chat template does not continue its own generation prompt.
+    """
+    question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER"}]}
+    prompt = processor.apply_chat_template([question], add_generation_prompt=True, tokenize=False)
+    whole = processor.apply_chat_template([question, answer], tokenize=False)
+    if not whole.startswith(prompt) or "ANSWER" not in whole:
+        raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
+    return str(whole[len(prompt) : whole.index("ANSWER")])
