@@ -25,7 +25,7 @@ test: setup
 
 prove: setup
 	$(BIN)/python -m pytest -m prove
-	$(BIN)/python eval/prove.py
+	$(BIN)/python -m eval.prove
 
 check: setup
 	$(BIN)/ruff check .
@@ -38,8 +38,8 @@ fix: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python eval/benchmarks/bench_scorer.py
-	$(BIN)/python eval/benchmarks/bench_start.py
+	$(BIN)/python -m eval.benchmarks.bench_scorer
+	$(BIN)/python -m eval.benchmarks.bench_start
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --group dev --group cpu --extra qlora --universal --python-version 3.11 \

@@ -1,8 +1,8 @@
-"""Runs the gates, what the issues ask to be shown, and writes what was measured to ``eval/gates.json``.
+"""Runs the gates, what the issues ask to be shown, and writes what was measured to ``eval/results/gates.json``.
 
-    python eval/prove.py                     all of them
-    python eval/prove.py offsets help-time   these; the other entries of gates.json stay
-    python eval/prove.py --list              what they are
+    python -m eval.prove                     all of them
+    python -m eval.prove offsets help-time   these; the other entries of gates.json stay
+    python -m eval.prove --list              what they are
 
 A gate whose input is not on this machine is skipped: printed, recorded as skipped, and never as passed.
 Exit code 1 when a gate fails.
@@ -18,15 +18,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from eval.gates import GATES
 from eval.gates.common import ROOT, Result, SkippedGateError
+from eval.gates.registry import GATES
 from instruct_mner.console import quiet_libraries
 from instruct_mner.files import replacing
 
-OUTPUT = ROOT / "eval" / "gates.json"
+OUTPUT = ROOT / "eval" / "results" / "gates.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,8 +101,8 @@ def _commit() -> str:
         return "unknown"
 
 
-def _read(path: Path = OUTPUT) -> dict[str, dict[str, Any]]:
-    return {entry["gate"]: entry for entry in json.loads(path.read_text("utf-8"))} if path.exists() else {}
+def _read() -> dict[str, dict[str, Any]]:
+    return {entry["gate"]: entry for entry in json.loads(OUTPUT.read_text("utf-8"))} if OUTPUT.exists() else {}
 
 
 def _write(entries: dict[str, dict[str, Any]]) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from posts import make_posts
 from rich.console import Console
+
+from instruct_mner.testing.posts import make_posts
 
 if TYPE_CHECKING:
     from instruct_mner.training.setup import Run

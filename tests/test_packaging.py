@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -57,14 +58,31 @@ def test_templates_and_type_marker_are_inside(wheel: Path) -> None:
         names = set(archive.namelist())
     templates = {f"instruct_mner/_prompts/{path.name}" for path in (ROOT / "prompts").glob("*.jinja")}
     assert "instruct_mner/_prompts/tag.v1.jinja" in templates
-    assert templates | {"instruct_mner/py.typed", "instruct_mner/starter/config.yaml.jinja"} <= names
+    assert templates | {"instruct_mner/py.typed", "instruct_mner/quickstart/config.yaml.jinja"} <= names
 
 
 def test_nothing_of_the_tests_or_of_the_data_is_inside(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         suffixes = {Path(name).suffix for name in archive.namelist() if not name.endswith("/")}
-        assert not [name for name in archive.namelist() if "test" in name]
+        tops = {Path(name).parts[1] for name in archive.namelist() if len(Path(name).parts) > 1}
+    assert not tops & {"tests", "eval"}
+    assert not [name for name in archive.namelist() if Path(name).name.startswith(("test_", "conftest"))]
     assert not suffixes & {".pyc", ".txt.gz", ".jsonl", ".jpg"}
+
+
+def test_the_wheel_is_the_starters_weights_and_at_most_a_megabyte(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tensors = {each.filename: each for each in archive.infolist() if each.filename.endswith(".safetensors")}
+    assert set(tensors) == {"instruct_mner/starter/model/model.safetensors"}
+    [weights] = tensors.values()
+    assert wheel.stat().st_size <= weights.compress_size + 1_000_000
+
+
+def test_the_package_imports_nothing_that_stays_in_the_checkout() -> None:
+    imports = re.compile(r"^\s*(?:from|import) (?:eval|tests)\b", re.MULTILINE)
+    files = list((ROOT / "instruct_mner").rglob("*.py"))
+    assert len(files) > 100
+    assert not [path for path in files if imports.search(path.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Served adapter against the same adapter in transformers: F1 of both, exact agreement, each difference explained.
 
     instruct-mner synth HELD --num 500 --split test --domain held-out --linking winds
-    python eval/agreement.py adapters/starter-demo HELD/test.jsonl --output agreement.json
+    python -m eval.benchmarks.agreement eval/results/starter-demo HELD/test.jsonl --output agreement.json
 
 vLLM runs in this process, set up as ``serve`` sets it up; with ``--endpoint URL --name NAME`` a server that runs is
 asked instead. Both sides are asked in the model's own type and in float32. A difference is explained where

@@ -1,4 +1,6 @@
-"""Cost of the alignment objectives as step time over plain fine-tuning, in one run: ``python eval/bench_alignment.py``.
+"""Cost of the alignment objectives as step time over plain fine-tuning, in one run.
+
+    python -m eval.benchmarks.bench_alignment
 
 By default on a model of SmolVLM-256M's shape with random weights, 832 image tokens and 140 text tokens a post; any
 model by ``--model``. A step is all of it: collation, forwards, backward, optimiser. Arms take turns, step by step, so

@@ -1,6 +1,6 @@
 """Speed of the scorer beside seqeval, on the same tags in the same run.
 
-    python eval/bench_scorer.py ../shared/data/twitter2015/test.txt
+    python -m eval.benchmarks.bench_scorer [../shared/data/twitter2015/test.txt]
 
 Predictions are the gold with a tenth of the tags changed. seqeval's ``classification_report`` gives what
 ``score_tags`` gives (per type, micro, macro, weighted); its ``f1_score`` gives one number of these.
@@ -16,24 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqeval.metrics import classification_report, f1_score
-from seqeval.scheme import IOB2
 
+from eval.gates.common import SHARED
+from eval.gates.seqeval_comparison import SEQEVAL_SETTINGS, Tags, read_tags
 from instruct_mner.data.bio import Decode
-from instruct_mner.files import read_lines
 from instruct_mner.scoring.tags import score_tags
-
-Tags = list[list[str]]
-
-
-def read_tags(path: Path) -> Tags:
-    """The tag sequences of a CoNLL file."""
-    sequences: Tags = []
-    for line in read_lines(path):
-        if "IMGID:" in line:
-            sequences.append([])
-        elif "\t" in line:
-            sequences[-1].append(line.rpartition("\t")[2])
-    return sequences
 
 
 def corrupt(gold: Tags, rate: float, random_tags: random.Random) -> Tags:
@@ -54,7 +41,7 @@ def best_seconds(measured: Callable[[], object], repeats: int) -> float:
 
 def speed_ratios(gold: Tags, predicted: Tags, decode: Decode, repeats: int) -> dict[str, float]:
     """Seconds of ours, and how many times longer seqeval's report and F1 take."""
-    strict = {"mode": "strict", "scheme": IOB2} if decode == "strict" else {}
+    strict = SEQEVAL_SETTINGS[decode]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ours = best_seconds(lambda: score_tags(gold, predicted, decode), 3 * repeats)
@@ -66,7 +53,7 @@ def speed_ratios(gold: Tags, predicted: Tags, decode: Decode, repeats: int) -> d
 def main() -> None:
     """Prints the ratios for both decodings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("conll", type=Path)
+    parser.add_argument("conll", type=Path, nargs="?", default=SHARED / "twitter2015" / "test.txt", help="CoNLL file")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     gold = read_tags(arguments.conll)

@@ -1,4 +1,4 @@
-"""Time of `instruct-mner --help` over that of an empty Python, in one run: ``python eval/bench_start.py``."""
+"""Time of `instruct-mner --help` over that of an empty Python, in one run: ``-m eval.benchmarks.bench_start``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Completions at temperature 1.5 on posts that try to break an answer: none may be malformed or hallucinated.
 
     instruct-mner serve RUN &
-    python eval/constrained.py http://127.0.0.1:8000 --model NAME --num 1000
-    python eval/constrained.py vllm --model FOLDER --num 1000       vLLM in this process
+    python -m eval.benchmarks.constrained http://127.0.0.1:8000 --model NAME --num 1000
+    python -m eval.benchmarks.constrained vllm --model FOLDER --num 1000       vLLM in this process
 
 Half of the posts are made to break an answer; one in 200 has 2,000 words, for which the window must be large:
 ``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048. Answers as

@@ -1,7 +1,7 @@
 """``kill -9`` of client, server and Ray worker in the middle of a file: every post once, the same predictions.
 
-    python eval/kill_serving.py --model starter --posts 5000 --output kill.json
-    python eval/kill_serving.py --model starter --posts 500 --cases client server
+    python -m eval.benchmarks.kill_serving --model starter --posts 5000 --output kill.json
+    python -m eval.benchmarks.kill_serving --model starter --posts 500 --cases client server
 
 The file is tagged once without harm by each way that the cases go. Then:
 

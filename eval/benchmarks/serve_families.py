@@ -1,7 +1,7 @@
 """Every supported family under vLLM: tiny random model, adapter trained on it, pictures, grammar.
 
-    python eval/serve_families.py --output families.json       all of them; some minutes
-    python eval/serve_families.py qwen3_vl gemma3              these
+    python -m eval.benchmarks.serve_families --output families.json       all of them; some minutes
+    python -m eval.benchmarks.serve_families qwen3_vl gemma3              these
 
 Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes what is
 written, every answer on posts with pictures is legal, and the entities are those of transformers. Prints one JSON
@@ -20,7 +20,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from eval.gates.common import import_test
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES
 
@@ -35,10 +34,11 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     from instruct_mner.models.merging import merge_adapter
     from instruct_mner.tagging.tagger import Tagger
     from instruct_mner.testing import build_tiny
+    from instruct_mner.testing.posts import make_posts
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import finetune
 
-    posts = import_test("posts").make_posts(folder / "posts")
+    posts = make_posts(folder / "posts")
     dataset = load_split(str(posts))
     # vLLM's attention on the CPU takes heads of 32 and more.
     base = build_tiny(family, folder / "base", texts=[posts.read_text("utf-8")] * 4, width=128)
@@ -111,7 +111,7 @@ def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
 def _in_a_process(family: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [sys.executable, __file__, family, "--one", str(result)]
+        command = [sys.executable, "-m", "eval.benchmarks.serve_families", family, "--one", str(result)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """Many clients at once, a tenth of whose requests are broken: every good one right, every broken one a clear 4xx.
 
     instruct-mner serve NAME=RUN --port 8000 --vllm=--num-gpu-blocks-override=256 & echo $!
-    python eval/soak_serving.py http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl --seconds 300
+    python -m eval.benchmarks.soak_serving http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl
 
 A good request is right where it says what the same post said when it was asked alone. The key, if any, is read from
 ``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether

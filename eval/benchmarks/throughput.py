@@ -1,7 +1,7 @@
 """Posts a second: vLLM against batched ``generate``, ``tag`` against vLLM's chat API, and what the constraint costs.
 
-    taskset -c 1 python eval/throughput.py starter --output throughput-starter.json
-    taskset -c 1 python eval/throughput.py 256m --posts 24 --slow-posts 6 --output throughput-256m.json
+    taskset -c 1 python -m eval.benchmarks.throughput starter --output throughput-starter.json
+    taskset -c 1 python -m eval.benchmarks.throughput 256m --posts 24 --slow-posts 6 --output throughput-256m.json
 
 ``256m`` is SmolVLM-256M's shape with random weights, one tile a picture; ``256m-text`` is the same, asked without
 pictures. All sides run in turns, so that whatever else the machine does hits them alike; each turn is of other posts,

@@ -1,15 +1,18 @@
 """Runs the experiment of ``alignment.yaml``, and writes its table.
 
-    python eval/alignment.py --output DIR                         the primary group; a stopped run goes on
-    python eval/alignment.py --output DIR --groups small large    others
-    python eval/alignment.py --output DIR --groups other_base --base FOLDER
-    python eval/alignment.py --output DIR --arms plain all_four --seeds 0 1
-    python eval/alignment.py --output DIR --table                 the table of what is there
-    python eval/alignment.py --output DIR --tune                  variants of alignment-tuning.yaml, on dev posts
+    python -m eval.experiments.alignment --output DIR                         the primary group; a stopped run goes on
+    python -m eval.experiments.alignment --output DIR --groups small large    others
+    python -m eval.experiments.alignment --output DIR --groups other_base --base FOLDER
+    python -m eval.experiments.alignment --output DIR --arms plain all_four --seeds 0 1
+    python -m eval.experiments.alignment --output DIR --table                 the table of what is there
+    python -m eval.experiments.alignment --output DIR --tune                  variants of alignment-tuning.yaml, on dev
+    python -m eval.experiments.alignment --output DIR --unpack --table        the tables of the runs that are kept
+    python -m eval.experiments.alignment --output DIR --pack                  keep the runs of DIR instead
 
 A seed and an arm are one fine-tuning and some taggings. Each leaves ``DIR/GROUP/ARM-SEED/scores.json.gz``: for every
 mention whether it was found with the right span and type, and what the training cost. Several may run at once on the
 same folder: ``--part 0/2`` and ``--part 1/2`` share the runs out.
+``eval/results/alignment-runs.jsonl.xz`` keeps the scores of all runs in one file.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from eval.experiments.aligning.archive import ARCHIVE, pack_runs, unpack_runs
 from eval.experiments.aligning.report import table, tuning_table
 from eval.experiments.aligning.runs import Task, made_posts, make_data, run, tasks
 from eval.experiments.aligning.scores import f1
@@ -45,8 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", default="0/1", help="I/N: of N processes that share the runs out, this is I")
     parser.add_argument("--table", action="store_true", help="only write the table")
     parser.add_argument("--tune", nargs="*", metavar="VARIANT", help="variants of alignment-tuning.yaml, on dev")
+    parser.add_argument("--unpack", action="store_true", help="first write the runs that are kept into the folder")
+    parser.add_argument("--pack", action="store_true", help="only keep the runs of the folder, all of them")
     given = parser.parse_args(arguments)
     quiet_libraries()
+    if given.pack:
+        print(f"{pack_runs(given.output)} runs in {ARCHIVE}")
+        return
+    if given.unpack:
+        unpack_runs(given.output)
     data = given.output / "data"
     if given.tune is None:
         bases = {"starter": given.starter, "without attention": given.base}

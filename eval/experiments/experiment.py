@@ -1,6 +1,6 @@
 """Runs a recipe on a model over several seeds, with the baselines that every table must carry, and writes the table.
 
-    python eval/experiment.py twitter2015 qwen3_vl_8b --data DIR --images DIR
+    python -m eval.experiments.experiment twitter2015 qwen3_vl_8b --data DIR --images DIR
 
 For each seed two models are trained by the same recipe: one that is shown the pictures, and one that is not. The first
 is tested with its pictures, with shuffled pictures and without; the second without. Everything goes through the
@@ -204,8 +204,8 @@ def read(folder: str, name: str, places: Mapping[str, str]) -> dict[str, Any]:
 def main() -> None:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="a file of eval/recipes, without .yaml")
-    parser.add_argument("model", help="a file of eval/models, without .yaml")
+    parser.add_argument("recipe", help="name of a file in eval/experiments/recipes, without .yaml")
+    parser.add_argument("model", help="name of a file in eval/experiments/models, without .yaml")
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--images", help="folder of its pictures")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -221,7 +221,7 @@ def main() -> None:
         images=arguments.images,
         seeds=arguments.seeds,
         output=arguments.output or Path("runs") / f"{arguments.recipe}-{arguments.model}",
-        command=shlex.join(["python", "eval/experiment.py", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "eval.experiments.experiment", *sys.argv[1:]]),
     )
     text = table(experiment, run(experiment))
     (experiment.output / "table.md").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Measures a starter of level 1: ``python eval/measure_starter.py FOLDER [GATE …]``; one JSON object a line."""
+"""Gates of a starter of level 1, one JSON object a line: ``-m eval.experiments.measure_starter FOLDER [GATE …]``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Draws ``starter-curves.jsonl``, what was measured while the starter was built, as ``starter.png``.
 
-python eval/starter_curves.py [CURVES] [PNG]
+python -m eval.experiments.starter_curves [CURVES] [PNG]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 PANELS = {
     "eyes": ("type", "colour", "first letter", "second letter", "invented"),
     "questions": ("question colour", "question place", "question letters", "tokens repeat", "tokens describe"),
@@ -26,7 +26,7 @@ def main() -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    default = (HERE / "starter-curves.jsonl", HERE / "starter.png")
+    default = (RESULTS / "starter-curves.jsonl", RESULTS / "starter.png")
     source, target = (*map(Path, sys.argv[1:]), *default[len(sys.argv) - 1 :])
     rows = _on_one_clock([json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()])
     figure, axes = plt.subplots(2, 2, figsize=(11, 6.4), sharex=True)

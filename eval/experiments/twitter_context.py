@@ -1,7 +1,7 @@
 """The starter on Twitter-2015 and 2017: text, text and caption, with and without ``cross_view``.
 
-    python eval/twitter-context.py --output DIR            all runs of twitter-context.yaml; a stopped run goes on
-    python eval/twitter-context.py --output DIR --table    the table of what is there
+    python -m eval.experiments.twitter_context --output DIR            all runs; a stopped run goes on
+    python -m eval.experiments.twitter_context --output DIR --table    the table of what is there
 
 Each run leaves ``DIR/SET/ARM-SEED.json``: for every mention of the test posts whether it was found with the right span
 and type, with the caption that the run was trained with, and without any (``bare``).
@@ -136,10 +136,11 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
     sizes = settings["posts"]
     lines = [
         "# Words about the picture, on real posts: the starter model on Twitter-2015 and 2017", "",
-        f"`python eval/twitter-context.py --output DIR`. LoRA on the first {sizes['train']} posts of train that have a "
-        f"caption (BLIP-2's), tested on the first {sizes['test']} such posts of test; strict micro F1, mean ± standard "
-        "deviation over the seeds. The starter is a model of 6 million weights that has never seen a real "
-        "post: what counts is the differences. *bare*: the same model, shown no caption.",
+        "`python -m eval.experiments.twitter_context --output DIR`. LoRA on the first "
+        f"{sizes['train']} posts of train that have a caption (BLIP-2's), tested on the first "
+        f"{sizes['test']} such posts of test; strict micro F1, mean ± standard deviation over the seeds. "
+        "The starter is a model of 6 million weights that has never seen a real post: what counts is the differences. "
+        "*bare*: the same model, shown no caption.",
     ]  # fmt: skip
     for name in settings["sets"]:
         runs: dict[str, dict[int, Any]] = {}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from eval.gates.common import Result, import_script, import_test, run_program_json, shared_data
+from eval.benchmarks import bench_start
+from eval.gates import published_counts
+from eval.gates.common import Result, run_program_json, shared_data
 
 
 def validate_counts() -> Result:
     """`validate --json` gives every published count, in both decodings, and the types of the test splits."""
-    published = import_test("data/test_published_counts")
     compared, wrong = 0, []
-    for name in published.TEST_TYPES:
-        splits = published.COUNTS[name]
+    for name in published_counts.TEST_TYPES:
+        splits = published_counts.SPLITS[name]
         for decode in ("tolerant", "strict"):
-            for split, found, expected in _pairs(name, decode, splits, published.TEST_TYPES[name]):
+            for split, found, expected in _pairs(name, decode, splits, published_counts.TEST_TYPES[name]):
                 compared += 1
                 if found != expected:
                     wrong.append(f"{name}/{split} {decode}: {found}, published {expected}")
@@ -43,7 +44,7 @@ def _pairs(name: str, decode: str, splits: list[Any], test_types: dict[str, int]
 
 def help_time() -> Result:
     """`instruct-mner --help` against an empty Python."""
-    seconds = import_script("benchmarks/bench_start").measure()
+    seconds = bench_start.measure()
     return Result(
         value={name: round(value, 3) for name, value in seconds.items()},
         bound="difference of at most 0.4 s",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,23 +49,6 @@ def shared_data(name: str) -> Path:
     if not path.exists():
         raise SkippedGateError(f"the real data are not beside this checkout (../shared/data/{name})")
     return path
-
-
-def import_test(module: str) -> ModuleType:
-    """A module of ``tests``, by its path there without suffix: ``scoring/test_tags``."""
-    return _import_from(ROOT / "tests" / f"{module}.py")
-
-
-def import_script(module: str) -> ModuleType:
-    """A script of ``eval``, by its name."""
-    return _import_from(ROOT / "eval" / f"{module}.py")
-
-
-def _import_from(path: Path) -> ModuleType:
-    folder = str(path.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    return importlib.import_module(path.stem)
 
 
 def seeded(seed: int) -> random.Random:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from eval.gates.common import Result, import_script, import_test, run_program_json, seeded, shared_data
+from eval.benchmarks import bench_scorer
+from eval.gates.common import Result, run_program_json, seeded, shared_data
+from eval.gates.seqeval_comparison import corrupted, largest_difference, read_tags
 from instruct_mner.data.bio import Decode
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
+from instruct_mner.schema.records import PredictedEntity, Prediction
 
 _DECODINGS: tuple[Decode, ...] = ("tolerant", "strict")
 _SENTENCES = 25
@@ -17,28 +20,25 @@ _SENTENCES = 25
 
 def seqeval() -> Result:
     """Every number of seqeval's report and ours, over 1,000 random corruptions, default and strict."""
-    cases = import_test("scoring/test_tags")
-    whole = import_script("benchmarks/bench_scorer").read_tags(shared_data("twitter2015") / "test.txt")
+    whole = read_tags(shared_data("twitter2015") / "test.txt")
     worst = {}
     for decode in _DECODINGS:
         generator = seeded(15)
         worst[decode] = 0.0
         for _ in range(1000):
             gold = generator.sample(whole, _SENTENCES)
-            predicted = cases.corrupted(gold, generator.choice([0.02, 0.1, 0.5]), generator)
-            difference = cases.largest_difference(gold, predicted, decode)
-            worst[decode] = max(worst[decode], float(difference))
+            predicted = corrupted(gold, generator.choice([0.02, 0.1, 0.5]), generator)
+            worst[decode] = max(worst[decode], largest_difference(gold, predicted, decode))
     return Result(value=worst, bound="largest difference at most 1e-12", passed=max(worst.values()) <= 1e-12)
 
 
 def scorer_speed() -> Result:
     """How many times longer seqeval takes for the same report on the same tags, in one run."""
-    bench = import_script("benchmarks/bench_scorer")
-    gold = bench.read_tags(shared_data("twitter2015") / "test.txt")
-    predicted = bench.corrupt(gold, 0.1, seeded(0))
+    gold = read_tags(shared_data("twitter2015") / "test.txt")
+    predicted = bench_scorer.corrupt(gold, 0.1, seeded(0))
     value, slowest = {}, float("inf")
     for decode in _DECODINGS:
-        ratios = bench.speed_ratios(gold, predicted, decode, repeats=3)
+        ratios = bench_scorer.speed_ratios(gold, predicted, decode, repeats=3)
         slowest = min(slowest, ratios["classification_report"])
         value[f"{decode}: report"] = round(ratios["classification_report"], 1)
         value[f"{decode}: f1_score alone"] = round(ratios["f1_score"], 1)
@@ -52,10 +52,10 @@ def not_visible_baseline() -> Result:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blind.jsonl"
         with replacing(path) as file:
-            for said in import_test("scoring/scoring_cases").as_perfect(gold):
-                blind = tuple(entity.model_copy(update={"boxes": ()}) for entity in said.entities)
-                blinded = said.model_copy(update={"entities": blind})
-                file.write(blinded.model_dump_json(exclude_none=True) + "\n")
+            for example in gold:
+                entities = tuple(PredictedEntity(**{**dict(entity), "boxes": ()}) for entity in example.gold)
+                blind = Prediction(id=example.id, text=example.text, images=example.images, entities=entities)
+                file.write(blind.model_dump_json(exclude_none=True) + "\n")
         triples = run_program_json("evaluate", source, str(path), "--json", "--resamples", "100")["triples"]
     score = 100 * triples["gmner"]["f1"]
     return Result(

@@ -1,4 +1,4 @@
-"""Gates of serving: real vLLM on the starter. Longer proofs have programs of their own, see ``eval/serving.md``."""
+"""Gates of serving: real vLLM on the starter. ``eval/results/serving.md`` names the programs of longer proofs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT
 from instruct_mner.synthetic.posts import Synthesis
 from instruct_mner.synthetic.write import synth
 
-ADAPTER = ROOT / "adapters" / "starter-demo"
+ADAPTER = ROOT / "eval" / "results" / "starter-demo"
 _MINUTES = 30
 
 
@@ -69,8 +69,10 @@ def _script(name: str, *arguments: str) -> Any:
         raise SkippedGateError("vLLM is not installed (make setup brings it)")
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / "report.json"
-        command = [sys.executable, str(ROOT / "eval" / f"{name}.py"), *arguments, "--output", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60 * _MINUTES)  # noqa: S603
+        command = [sys.executable, "-m", f"eval.benchmarks.{name}", *arguments, "--output", str(output)]
+        done = subprocess.run(  # noqa: S603 (our own program)
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60 * _MINUTES
+        )
         if not output.exists():
             raise RuntimeError(done.stderr[-2000:])
         return json.loads(output.read_text("utf-8"))

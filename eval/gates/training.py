@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from eval.gates.common import Result, import_test, run_program, run_program_json, shared_data
+from eval.gates.bare_trl import bare_losses
+from eval.gates.common import Result, run_program, run_program_json, shared_data
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.bio import decode_spans, join_tokens
@@ -132,7 +133,7 @@ def bare_trl() -> Result:
         for family in _FAMILIES:
             model = _tiny(family, folder / f"{family}-base", [posts.read_text(encoding="utf-8")])
             ours = _our_losses(model, posts, folder / family)
-            theirs = import_test("training/bare_trl").bare_losses(
+            theirs = bare_losses(
                 Path(model), _rows(posts), target_modules=FAMILIES[family].lora_pattern, num_steps=_STEPS
             )
             value[family] = {

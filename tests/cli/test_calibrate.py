@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from fake_server import chat, serving, token
-from posts import TEXTS
 from rich.console import Console
 from runs import QUIET, config_of
 from typer.testing import CliRunner
@@ -24,6 +23,7 @@ from instruct_mner.scoring import score_spans
 from instruct_mner.scoring.calibration import scaled_score
 from instruct_mner.scoring.files import read_predictions
 from instruct_mner.tagging.run import _warn_of_calibration
+from instruct_mner.testing.posts import TEXTS
 
 
 def run(*arguments: object) -> str:

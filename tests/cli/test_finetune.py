@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 from families import FAMILY_NAMES
-from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner import Tagger
@@ -18,6 +17,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.records import Prediction
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.setup import Run
 
 RUNNER = CliRunner()

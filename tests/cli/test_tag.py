@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.schema.records import Prediction
+from instruct_mner.testing.posts import make_posts
 
 RUNNER = CliRunner()
 

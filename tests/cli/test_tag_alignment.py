@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from posts import make_posts
 from runs import QUIET, config_of
 from typer.testing import CliRunner
 
@@ -16,6 +15,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.schema.records import Prediction
 from instruct_mner.tagging.attention_maps import heated
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 

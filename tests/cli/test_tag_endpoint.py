@@ -8,7 +8,6 @@ import math
 
 import pytest
 from fake_server import chat, post_of, serving, token
-from posts import make_posts
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -18,6 +17,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.testing.posts import make_posts
 
 LABELS = ["PER", "LOC"]
 

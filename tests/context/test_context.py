@@ -10,7 +10,6 @@ import pytest
 from fake_server import chat, serving
 from huggingface_hub import constants
 from PIL import Image, ImageDraw, ImageFont
-from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
@@ -19,6 +18,7 @@ from instruct_mner.context.object_tags import Detector
 from instruct_mner.context.ocr import Reader
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
+from instruct_mner.testing.posts import make_posts
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is not installed")
 

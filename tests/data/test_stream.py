@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from posts import make_posts
 from pyarrow import parquet
 
 from instruct_mner.data.loading import load_split
@@ -16,6 +15,7 @@ from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Prediction
 from instruct_mner.tagging.output import write_predictions
+from instruct_mner.testing.posts import make_posts
 
 
 def write_parquet(source: Path, rows_of_group: int = 2) -> Path:

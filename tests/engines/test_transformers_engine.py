@@ -7,7 +7,6 @@ import pytest
 import torch
 from families import FAMILY_NAMES
 from llguidance import LLMatcher
-from posts import make_posts
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
@@ -18,6 +17,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import load_model
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.trainer import prompt_completion_collator
 

@@ -46,8 +46,7 @@ def test_a_base_that_is_not_given_has_no_runs(tmp_path) -> None:
 
 def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
     from eval.experiments.aligning.report import read_runs
-    from eval.experiments.aligning.runs import SCORES
-    from eval.experiments.aligning.scores import write_scores
+    from eval.experiments.aligning.scores import SCORES, write_scores
 
     scores = {"own": {"right": [[1, 0], []], "predicted": [2, 0]}, "probe": 0.25}
     paths = [tmp_path / f"plain-{seed}" / SCORES for seed in (0, 1)]
@@ -59,19 +58,42 @@ def test_scores_are_kept_to_the_same_bytes(tmp_path) -> None:
     assert [path.name for path in sorted(paths[0].parent.iterdir())] == [SCORES]
 
 
-def test_the_tables_are_what_the_runs_that_are_kept_give() -> None:
+def test_runs_come_back_from_the_archive_and_none_is_overwritten(tmp_path) -> None:
+    from eval.experiments.aligning.archive import pack_runs, unpack_runs
+    from eval.experiments.aligning.report import read_runs
+    from eval.experiments.aligning.scores import SCORES, write_scores
+
+    for name in ("small/plain-0", "small/plain-10", "tuning/plain, 8 epochs-100"):
+        path = tmp_path / "runs" / name / SCORES
+        path.parent.mkdir(parents=True)
+        write_scores(path, {"name": name})
+    archive = tmp_path / "runs.jsonl.xz"
+    assert pack_runs(tmp_path / "runs", archive) == 3
+    kept = tmp_path / "again" / "small" / "plain-0" / SCORES
+    kept.parent.mkdir(parents=True)
+    write_scores(kept, {"name": "newer"})
+    assert unpack_runs(tmp_path / "again", archive) == 3
+    assert read_runs(tmp_path / "again" / "small") == {"plain": {0: {"name": "newer"}, 10: {"name": "small/plain-10"}}}
+    assert read_runs(tmp_path / "again" / "tuning") == {
+        "plain, 8 epochs": {100: {"name": "tuning/plain, 8 epochs-100"}}
+    }
+
+
+def test_the_tables_are_what_the_runs_that_are_kept_give(tmp_path) -> None:
+    from eval.experiments.aligning.archive import unpack_runs
     from eval.experiments.aligning.report import read_runs, table
     from eval.experiments.aligning.runs import made_posts
 
-    kept = {group: read_runs(EVAL.parent / "alignment-runs" / group) for group in SETTINGS["groups"]}
+    unpack_runs(tmp_path)
+    kept = {group: read_runs(tmp_path / group) for group in SETTINGS["groups"]}
     for group in ("small", "large", "other_base"):
         assert set(kept[group]) == set(SETTINGS["groups"][group]["arms"])
         assert {len(seeds) for seeds in kept[group].values()} == {SETTINGS["groups"][group]["seeds"]}
     assert {"text_only", "plain", "grounding_head", "shuffled_plain", "shuffled_grounding"} <= set(kept["primary"])
-    made = table(SETTINGS, EVAL.parent / "alignment-runs", made_posts(SETTINGS, "test")).split("\n")
+    made = table(SETTINGS, tmp_path, made_posts(SETTINGS, "test")).split("\n")
     rows = {line for line in made if line.startswith("| ")}
     assert len(rows) > 40
-    assert rows <= set((EVAL.parent / "alignment.md").read_text().split("\n"))
+    assert rows <= set((EVAL.parent / "results" / "alignment.md").read_text().split("\n"))
 
 
 def test_holm_of_a_worked_example() -> None:

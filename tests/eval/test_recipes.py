@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from eval.experiments import experiment
 from instruct_mner.training.config import FinetuneConfig
 
 EVAL = Path(__file__).resolve().parents[2] / "eval" / "experiments"
 RECIPES = sorted(path.stem for path in (EVAL / "recipes").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (EVAL / "models").glob("*.yaml"))
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    spec = importlib.util.spec_from_file_location("experiment", EVAL / "experiment.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["experiment"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_all_that_is_promised_is_there() -> None:
@@ -32,7 +22,7 @@ def test_all_that_is_promised_is_there() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_is_a_config(recipe, model, experiment) -> None:
+def test_a_recipe_is_a_config(recipe, model) -> None:
     settings = experiment.Experiment(
         recipe=experiment.read("recipes", recipe, {"data": "some/folder"}),
         model=experiment.read("models", model, {}),
@@ -57,6 +47,6 @@ def test_the_adapter_recipes_are_sections_of_a_config(path) -> None:
     FinetuneConfig.model_validate({"model": "m", "data": {"train": "t"}, "output": "o", **values})
 
 
-def test_means_and_deviations(experiment) -> None:
+def test_means_and_deviations() -> None:
     assert experiment.spread([0.5, 0.7]) == "60.00 ± 14.14"
     assert experiment.merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from posts import make_posts
 from rich.console import Console
 
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart import demo_serving
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.vllm_runtime.process import VllmProcess
 
 

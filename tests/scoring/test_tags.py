@@ -1,62 +1,16 @@
 import random
-import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scoring_cases import TAGS, as_records, tag_pairs
-from seqeval.metrics import classification_report, f1_score
-from seqeval.scheme import IOB2
 
+from eval.benchmarks.bench_scorer import speed_ratios
+from eval.gates.seqeval_comparison import corrupted, largest_difference, read_tags
 from instruct_mner.errors import DataError
 from instruct_mner.scoring import Score, score_spans, score_tags
 
 DECODINGS = ("tolerant", "strict")
-STRICT = {"tolerant": {}, "strict": {"mode": "strict", "scheme": IOB2}}
-
-
-def seqeval_report(gold, predicted, decode):
-    """seqeval's numbers by row, less the averages' support."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        report = classification_report(gold, predicted, output_dict=True, **STRICT[decode])
-        report["micro avg"]["f1 alone"] = f1_score(gold, predicted, **STRICT[decode])
-    return report
-
-
-def as_report(scores):
-    """Our numbers in seqeval's shape."""
-
-    def row(score):
-        return {"precision": score.precision, "recall": score.recall, "f1-score": score.f1}
-
-    micro = scores.micro.score
-    support = {"support": micro.gold}
-    return {
-        **{label: {**row(score), "support": score.gold} for label, score in scores.type_scores.items()},
-        "micro avg": {**row(micro), **support, "f1 alone": micro.f1},
-        "macro avg": {**row(scores.macro), **support},
-        "weighted avg": {**row(scores.weighted), **support},
-    }
-
-
-def largest_difference(gold, predicted, decode):
-    """Largest difference of any number of the two reports, which must have the same rows."""
-    theirs = seqeval_report(gold, predicted, decode)
-    ours = as_report(score_tags(gold, predicted, decode))
-    assert ours.keys() == theirs.keys()
-    return max(abs(ours[row][name] - value) for row, numbers in theirs.items() for name, value in numbers.items())
-
-
-def corrupted(gold, rate, generator):
-    """Flips types and prefixes, orphans I- tags, deletes and invents tags."""
-    changes = (
-        lambda tag: generator.choice(TAGS[:5]),
-        lambda tag: "I" + tag[1:] if tag != "O" else "I-OTHER",
-        lambda tag: "B" + tag[1:] if tag != "O" else "B-PER",
-        lambda tag: "O",
-    )
-    return [[generator.choice(changes)(tag) if generator.random() < rate else tag for tag in tags] for tags in gold]
 
 
 def made_gold(generator, num_sentences=40):
@@ -77,8 +31,8 @@ def test_equals_seqeval_on_made_up_tags(decode):
 
 
 @pytest.mark.parametrize("decode", DECODINGS)
-def test_equals_seqeval_on_1000_corruptions_of_twitter_2015(decode, shared_data, bench):
-    whole = bench.read_tags(shared_data / "twitter2015" / "test.txt")
+def test_equals_seqeval_on_1000_corruptions_of_twitter_2015(decode, shared_data):
+    whole = read_tags(shared_data / "twitter2015" / "test.txt")
     generator = random.Random(2)
     worst = 0.0
     for _ in range(1000):
@@ -95,8 +49,8 @@ def test_equals_seqeval_on_1000_corruptions_of_twitter_2015(decode, shared_data,
         ("strict", 5072, None),
     ],
 )
-def test_counts_of_twitter_2015(decode, entities, per_type, shared_data, bench):
-    gold = bench.read_tags(shared_data / "twitter2015" / "test.txt")
+def test_counts_of_twitter_2015(decode, entities, per_type, shared_data):
+    gold = read_tags(shared_data / "twitter2015" / "test.txt")
     scores = score_tags(gold, gold, decode)
     assert scores.micro.score == Score(entities, entities, entities)
     if per_type:
@@ -149,8 +103,8 @@ def test_tags_that_cannot_be_scored_are_refused(gold, predicted, message):
 
 
 @pytest.mark.parametrize("decode", DECODINGS)
-def test_is_ten_times_as_fast_as_seqeval(decode, bench):
+def test_is_ten_times_as_fast_as_seqeval(decode):
     generator = random.Random(3)
     gold = made_gold(generator, 4000)
-    ratios = bench.speed_ratios(gold, corrupted(gold, 0.1, generator), decode, repeats=2)
+    ratios = speed_ratios(gold, corrupted(gold, 0.1, generator), decode, repeats=2)
     assert ratios["classification_report"] >= 10

@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from posts import make_posts
 from runs import QUIET, config_of
 
 from instruct_mner import Tagger
@@ -25,6 +24,7 @@ from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.openai_format import Constraint
 from instruct_mner.schema.records import Prediction
 from instruct_mner.testing import build_tiny
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.vllm_runtime.process import free_port

@@ -11,7 +11,6 @@ import pytest
 import torch
 import yaml
 from families import BOTH_KINDS
-from posts import make_posts
 from runs import EVERYTHING, QUIET, aligned_run, config_of, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
@@ -19,6 +18,7 @@ from transformers import TrainerCallback
 from instruct_mner.alignment.checkpoint import load_heads
 from instruct_mner.alignment.information_bottleneck import PATIENCE
 from instruct_mner.errors import ConfigError
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.training.progress import COLLAPSED, RunProgress, read_metrics

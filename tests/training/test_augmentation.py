@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Box, Context, Entity, Example
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.augmentation import AugmentationSettings, all_names, augment
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer

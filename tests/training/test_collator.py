@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from families import BOTH_KINDS, FAMILY_NAMES
-from posts import make_posts
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
@@ -19,6 +18,7 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.collator import Collator

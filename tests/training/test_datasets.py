@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from posts import make_posts
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
@@ -15,6 +14,7 @@ from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import Manifest
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import DataSettings, FinetuneConfig
 from instruct_mner.training.datasets import load_sources
 

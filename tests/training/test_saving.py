@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from posts import make_posts
 from rich.console import Console
 
 from instruct_mner import Tagger
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import finetune
 

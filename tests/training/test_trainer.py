@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from families import BOTH_KINDS
-from posts import make_posts
 from rich.console import Console
 from transformers import TrainerCallback
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.setup import prepare

@@ -14,7 +14,7 @@ from instruct_mner.tagging.settings import Asked
 from instruct_mner.vllm_runtime.command import engine_arguments
 from instruct_mner.vllm_runtime.plan import make_plan
 
-DEMO = Path(__file__).parents[2] / "adapters" / "starter-demo"
+DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
 OWN = ("PER", "LOC", "ORG", "MISC")
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.experiments.aligning.runs import SCORES
-from eval.experiments.aligning.scores import f1, read_scores
+from eval.experiments.aligning.scores import SCORES, f1, read_scores
 from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
 from instruct_mner.synthetic.posts import Post
 
@@ -36,7 +35,7 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> st
     tested = ", ".join(f"{number} ({source})" for source, number in settings["measured"]["sources"].items())
     lines = [
         "# Alignment objectives: synthetic posts, starter model", "",
-        "`python eval/alignment.py --output DIR`, settings in `alignment.yaml`. LoRA on "
+        "`python -m eval.experiments.alignment --output DIR`, settings in `alignment.yaml`. LoRA on "
         f"{settings['groups']['primary']['posts']} posts of a label set, drawings and a linking style that the starter "
         f"has never seen, tested on the first so many posts: {tested}. Base: {', '.join(bases)} "
         "(sha256). The starter was itself built with attention supervision. Mean ± standard deviation over the seeds; "
@@ -231,9 +230,10 @@ def tuning_table(
     columns = ("all", "ambiguous in text", "unrelated picture")
     lines = [
         "# What was tried on dev", "",
-        f"`python eval/alignment.py --output DIR --tune`, variants in `alignment-tuning.yaml`. {len(made)} dev posts, "
-        f"base {', '.join(bases)}, seeds that the experiment does not use. Strict F1 by pictures, then mentions found "
-        "with the right span and type, with the picture. Another seed of the same arm differs by about 4 points.", "",
+        "`python -m eval.experiments.alignment --output DIR --tune`, variants in `alignment-tuning.yaml`. "
+        f"{len(made)} dev posts, base {', '.join(bases)}, seeds that the experiment does not use. Strict F1 by "
+        "pictures, then mentions found with "
+        "the right span and type, with the picture. Another seed of the same arm differs by about 4 points.", "",
         f"| variant | seeds | own | none | generated | {' | '.join(columns)} | seconds | logged at the end |",
         "|---" * (8 + len(columns) - 1) + "|",
     ]  # fmt: skip

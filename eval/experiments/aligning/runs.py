@@ -15,7 +15,14 @@ from typing import Any
 
 from rich.console import Console
 
-from eval.experiments.aligning.scores import loaded_and_merged, pointing_by_probe, read_scores, tagged, write_scores
+from eval.experiments.aligning.scores import (
+    SCORES,
+    loaded_and_merged,
+    pointing_by_probe,
+    read_scores,
+    tagged,
+    write_scores,
+)
 from eval.experiments.experiment import merged
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
@@ -26,8 +33,6 @@ from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import FinetuneConfig
-
-SCORES = "scores.json.gz"
 
 
 @dataclass(frozen=True)

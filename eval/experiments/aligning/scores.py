@@ -30,6 +30,7 @@ from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.sample import VIEWS
 from instruct_mner.training.setup import prepare
 
+SCORES = "scores.json.gz"
 _BATCH, _WINDOW = 128, 512
 
 
