@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 
 def quiet_libraries() -> None:
-    """Lets only errors of the libraries through; called before they are imported."""
+    """Let only errors of the libraries through; called before they are imported."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("peft", "trl", "accelerate", "bitsandbytes", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -37,16 +37,16 @@ def report(
     count_rejected: Callable[[_Record], int] = lambda record: 0,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Draws records through to their end, and says how it goes.
+    """Draw records through to their end, and print the progress.
 
     Args:
         records: ``None`` for each that an earlier run had made, then those of this one.
         num_posts: All posts.
-        console: Where it is said.
-        doing: What is done to posts.
-        done: What then has been done to them.
+        console: Console of the progress.
+        doing: Present participle of the work, as "tagging".
+        done: Past participle of the work, as "tagged".
         count_rejected: Returns the number of rejected items of a record.
-        clock: Seconds; what the rate is measured with.
+        clock: Clock in seconds, by which the rate is measured.
     """
     bar = Progress(
         TextColumn(doing),
@@ -58,7 +58,7 @@ def report(
     )
     task = bar.add_task(doing, total=num_posts, pace="")
     rejected = tagged = earlier = 0
-    begun, said = clock(), None
+    begun, last_line = clock(), None
     with bar:
         for record in records:
             if record is None:
@@ -69,9 +69,9 @@ def report(
             now = clock()
             pace = describe_pace(tagged, now - begun, num_posts - earlier - tagged)
             bar.update(task, completed=earlier + tagged, pace=pace)
-            said = now if said is None else said
-            if not console.is_terminal and now - said >= _SECONDS_BETWEEN_LINES:
-                said = now
+            last_line = now if last_line is None else last_line
+            if not console.is_terminal and now - last_line >= _SECONDS_BETWEEN_LINES:
+                last_line = now
                 console.print(f"{earlier + tagged}/{num_posts} posts, {pace}")
     rate = f", {tagged / (clock() - begun):.1f} posts/s" if tagged else ""
     console.print(
@@ -82,7 +82,7 @@ def report(
 
 
 def describe_pace(tagged: int, seconds: float, num_left: int) -> str:
-    """``12.5 posts/s, 0:03:20 left``, by the mean of this run, the loading of the model within it."""
+    """Return ``12.5 posts/s, 0:03:20 left``, by the mean of this run, the loading of the model within it."""
     if seconds <= 0:
         return ""
     rate = tagged / seconds

@@ -48,16 +48,16 @@ class ServingError(MnerError):
 
 
 def listing(problems: Iterable[str], *, most: int = 20) -> str:
-    """Joins problems into one message body, a line each; past ``most`` only their number is said."""
+    """Join problems into one message body, a line each; past ``most`` only their number is said."""
     lines = list(problems)
-    shown = [f"  {line}" for line in lines[:most]]
+    kept = [f"  {line}" for line in lines[:most]]
     if len(lines) > most:
-        shown.append(f"  … and {len(lines) - most} more")
-    return "\n".join(shown)
+        kept.append(f"  … and {len(lines) - most} more")
+    return "\n".join(kept)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'labels'?"`` for the nearest known word, or the empty string."""
+    """Return ``"; did you mean 'labels'?"`` for the nearest known word, or the empty string."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -20,7 +20,7 @@ _HEAD_BYTES = 4
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Raises:
         DataError: It is missing, a folder, or may not be read.
@@ -31,7 +31,7 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Opens a file to be read as bytes; errors as of :func:`read_bytes`."""
+    """Open a file to be read as bytes; errors as of :func:`read_bytes`."""
     try:
         with path.open("rb") as file:
             yield file
@@ -44,7 +44,7 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
-    """All lines of a file in memory, without their ends, and the problems; see :func:`stream_lines`."""
+    """Return all lines of a file in memory, without their ends, and the problems; see :func:`stream_lines`."""
     lines = list(_decoded(io.BytesIO(content), path))
     unreadable = [line.problem for line in lines if line.problem is not None]
     return [line.text for line in lines if not line.fatal], unreadable
@@ -55,11 +55,11 @@ class Line:
     """A line of a file.
 
     Attributes:
-        number: From 1.
+        number: Number of the line, from 1.
         offset: Its first byte in the file.
         text: Without its end; U+FFFD for what cannot be decoded.
         problem: Why it is not UTF-8, as ``file:line: reason``.
-        fatal: Whether the file is no text at all, so that nothing follows.
+        fatal: True where the file is no text at all, so that nothing follows.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Line:
 
 
 def stream_lines(path: Path, offset: int = 0) -> Iterator[Line]:
-    r"""Reads UTF-8 text line by line, and says which lines are not UTF-8.
+    r"""Read UTF-8 text line by line, and report which lines are not UTF-8.
 
     Lines end at ``\n`` or ``\r\n`` only: ``str.splitlines`` would also cut at U+0085 and U+2028, which stand
     in posts. A byte order mark at the beginning is dropped.
@@ -113,7 +113,7 @@ def _decoded(file: BinaryIO, path: Path, offset: int = 0) -> Iterator[Line]:
 
 
 def read_lines(path: Path) -> list[str]:
-    r"""The lines of a UTF-8 file, without their ends (``\n`` or ``\r\n``, nothing else).
+    r"""Return the lines of a UTF-8 file, without their ends (``\n`` or ``\r\n``, nothing else).
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
@@ -125,7 +125,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file, every line ended by a newline alone.
+    """Return the whole of a UTF-8 file, every line ended by a newline alone.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
@@ -138,7 +138,7 @@ class _UniqueKeys(yaml.SafeLoader):
     """Refuses a key that is given twice, of which YAML would take the last without a word."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Called by the parser for every mapping."""
+        """Build a mapping; called by the parser."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -148,7 +148,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The value of a YAML file.
+    """Return the value of a YAML file.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
@@ -167,7 +167,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_place(path: Path) -> None:
-    """Refuses a place in which no file or folder can be made, before hours of work are lost to it.
+    """Refuse a place in which no file or folder can be made, before hours of work are lost to it.
 
     Raises:
         ConfigError: What is above it is no folder, or may not be written to.
@@ -180,7 +180,7 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
-    """Opens a text file that takes the place of ``path`` when the block ends well, and leaves no trace else.
+    """Open a text file that takes the place of ``path`` when the block ends well, and leaves no trace else.
 
     Folders above it are made. A device or pipe (``/dev/stdout``) is written to directly.
 

@@ -42,7 +42,7 @@ _REMEDY = "save it again as JPEG or PNG, or take it out of its post"
 
 
 def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
-    """Opens a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
+    """Open a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
 
     Args:
         source: A file or its bytes; addresses are never followed.
@@ -65,14 +65,14 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes:
 
 
 def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
-    """A picture however it is given: a path, the bytes of a file, or opened already."""
+    """Return a picture however it is given: a path, the bytes of a file, or opened already."""
     if isinstance(source, Image.Image):
         return _as_rgb(source)
     return open_image(Path(source) if isinstance(source, str) else source)
 
 
 def image_size(source: Path | bytes) -> tuple[int, int]:
-    """Width and height as ``open_image`` gives them, read from the header without decoding.
+    """Return width and height as ``open_image`` gives them, read from the header without decoding.
 
     Raises:
         DataError: Missing, or not a picture.

@@ -21,8 +21,8 @@ def caption(pictures: Sequence[Image], engine: Engine, instruction: str = INSTRU
 
     Args:
         pictures: Each is captioned alone.
-        engine: Of any vision-language model.
-        instruction: What it is asked.
+        engine: Engine of any vision-language model.
+        instruction: Instruction that the model is given.
     """
     content = [{"type": "image"}, {"type": "text", "text": instruction}]
     requests = [

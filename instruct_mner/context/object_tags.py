@@ -43,7 +43,7 @@ class Detector:
         self._most_tags = most_tags
 
     def tags(self, picture: Image) -> tuple[str, ...]:
-        """Kinds of its objects, each once, the surest first.
+        """Return the kinds of its objects, each once, the surest first.
 
         Pictures are looked at one by one: in a batch they would be padded, and the scores would depend on the others.
         """
@@ -52,10 +52,10 @@ class Detector:
         inputs = self._processor(images=picture, return_tensors="pt").to(self._model.device)
         with torch.no_grad():
             outputs = self._model(**inputs)
-        [found] = self._processor.post_process_object_detection(
+        [output] = self._processor.post_process_object_detection(
             outputs, threshold=self._least_score, target_sizes=[(picture.height, picture.width)]
         )
-        order = found["scores"].argsort(descending=True, stable=True)
-        names = [self._model.config.id2label[label] for label in found["labels"][order].tolist()]
+        order = output["scores"].argsort(descending=True, stable=True)
+        names = [self._model.config.id2label[label] for label in output["labels"][order].tolist()]
         # COCO's numbers have gaps, which DETR's labels call so.
         return tuple(dict.fromkeys(name for name in names if name != "N/A"))[: self._most_tags]

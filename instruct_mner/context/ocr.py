@@ -42,11 +42,11 @@ class Reader:
         self._languages = languages
 
     def read(self, picture: Image) -> str | None:
-        """Its words from top to bottom, joined with spaces; ``None`` without any, or if it takes over a minute."""
+        """Return its words from top to bottom, joined by spaces; ``None`` without any, or after a minute."""
         import pytesseract
 
         try:
-            found = pytesseract.image_to_data(
+            recognised = pytesseract.image_to_data(
                 picture, lang=self._languages, timeout=_TIMEOUT_SECONDS, output_type=pytesseract.Output.DICT
             )
         except RuntimeError as error:
@@ -55,6 +55,6 @@ class Reader:
             if "timeout" in str(error).lower():
                 return None
             raise
-        pairs = zip(found["text"], found["conf"], strict=True)
+        pairs = zip(recognised["text"], recognised["conf"], strict=True)
         words = [word.strip() for word, confidence in pairs if float(confidence) >= _LEAST_CONFIDENCE and word.strip()]
         return " ".join(words) or None

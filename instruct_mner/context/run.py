@@ -1,4 +1,4 @@
-"""What ``instruct-mner context`` does: puts captions, tags and OCR of pictures into the context of posts."""
+"""``instruct-mner context``: captions, tags and OCR of pictures, put into the context of posts."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _WINDOW = 16
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is said of pictures; fields are those of the command line.
+    """Settings of the descriptions of pictures; fields are those of the command line.
 
     Attributes:
         captions: The vision-language model that writes captions; its name there, with an endpoint.
         endpoint: A server that has it.
-        instruction: What it is asked.
+        instruction: Instruction of the captioner.
         tags: The object detector that names objects.
-        least_score: Of an object.
-        most_tags: Of a picture.
-        ocr: Whether text in pictures is read.
+        least_score: Least score of an object.
+        most_tags: Largest number of tags of a picture.
+        ocr: True where text in pictures is read.
         ocr_languages: Tesseract's names, joined with ``+``.
         batch_size: Pictures captioned at once.
     """
@@ -60,7 +60,7 @@ class ContextMaker:
     """Says what pictures show.
 
     Args:
-        wanted: What of it.
+        wanted: Kinds of description.
 
     Raises:
         MnerError: Nothing is wanted, or a model or program is missing.
@@ -90,14 +90,14 @@ class ContextMaker:
         return TransformersEngine(load_model(wanted.captions), wanted.batch_size)
 
     def add(self, posts: Sequence[tuple[Example, Sequence[Image]]]) -> list[Example]:
-        """Posts with what is said of their pictures; what is not asked for stays, as do posts without pictures."""
+        """Yield posts with descriptions of their pictures; other kinds and posts without pictures stay as they are."""
         pictures = [picture for _, images in posts for picture in images]
         captions = iter(self._captions(pictures))
-        found = []
+        described = []
         for example, images in posts:
             mine = [next(captions) for _ in images]
-            found.append(example.model_copy(update={"context": self._context(example, images, mine)}))
-        return found
+            described.append(example.model_copy(update={"context": self._context(example, images, mine)}))
+        return described
 
     def _captions(self, pictures: Sequence[Image]) -> list[str | None]:
         if self._engine is None or not pictures:
@@ -119,7 +119,7 @@ class ContextMaker:
 
 
 def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None, missing_image: MissingImage) -> None:
-    """Writes DATA as JSONL with the context of its pictures; a run that was killed goes on where it stopped.
+    """Write DATA as JSONL with the context of its pictures; a run that was killed goes on where it stopped.
 
     Pictures are named relative to the written file.
 

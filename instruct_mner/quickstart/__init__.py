@@ -1,1 +1,1 @@
-"""What a newcomer starts from: an example project, and a demo of the whole way."""
+"""Entry for newcomers: an example project (``init``), and a demo of the whole way."""

@@ -51,7 +51,7 @@ _WHAT_IT_IS = (
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How many posts are made: to train on, to choose the checkpoint by, and to score.
+    """Numbers of posts: to train on, to choose the checkpoint by, and to score.
 
     ``served``: whether those to score are tagged through ``serve`` as well, where vLLM is installed.
     """
@@ -62,21 +62,21 @@ class DemoSize:
     served: bool = True
 
     def of(self, split: Split) -> int:
-        """The number of one split."""
+        """Return the number of posts of one split."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[split]
 
 
 def synthesis_of(split: Split) -> Synthesis:
-    """What the demo's posts are drawn from: all that the starter has never seen."""
+    """Return the distribution of the demo's posts: all that the starter has never seen."""
     return Synthesis(domain=HELD_OUT, linking="winds", split=split)
 
 
 def demo(folder: Path, size: DemoSize | None = None) -> Path:
-    """Tags synthetic posts with the starter, fine-tunes it, tags again, scores both, and writes a page.
+    """Tag synthetic posts with the starter, fine-tune it, tag again, score both, and write a page.
 
     Args:
-        folder: Where everything is left; what an earlier demo left there is replaced.
-        size: How many posts.
+        folder: Folder of all output; output of an earlier demo there is replaced.
+        size: Numbers of posts.
 
     Returns:
         The page.
@@ -127,7 +127,7 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """Makes the folder, or empties it of what an earlier demo made."""
+    """Make the folder, or empty it of what an earlier demo made."""
     marker = folder / MARKER
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder} is a file; name a folder")
@@ -144,7 +144,7 @@ def _clear(folder: Path) -> None:
 
 
 def _config(folder: Path) -> FinetuneConfig:
-    """The run: what 'instruct-mner finetune' would be given for these posts."""
+    """Return the run: what 'instruct-mner finetune' would be given for these posts."""
     from instruct_mner.training.config import FinetuneConfig
 
     return FinetuneConfig.model_validate(
@@ -170,13 +170,15 @@ def _config(folder: Path) -> FinetuneConfig:
 
 
 def _tag_all(tagger: Tagger, dataset: Dataset, folder: Path) -> dict[ImageSource, tuple[Prediction, ...]]:
-    """Predictions with the own picture, without any, and with that of another post."""
-    found: dict[ImageSource, tuple[Prediction, ...]] = {}
+    """Return predictions with the own picture, without any, and with that of another post."""
+    predictions_of: dict[ImageSource, tuple[Prediction, ...]] = {}
     for source in _SOURCES.values():
         pictures = picture_source(dataset, source)
-        found[source] = tuple(tagger.predict(dataset.examples, pictures, labels=HELD_OUT.label_set(definitions=True)))
-        _write(found[source], folder / f"{source}.jsonl")
-    return found
+        predictions_of[source] = tuple(
+            tagger.predict(dataset.examples, pictures, labels=HELD_OUT.label_set(definitions=True))
+        )
+        _write(predictions_of[source], folder / f"{source}.jsonl")
+    return predictions_of
 
 
 def _write(predictions: Sequence[Prediction], path: Path) -> None:
@@ -211,7 +213,7 @@ def _percent(share: float | None) -> str:
 
 
 def _chart(scores: PageTable) -> bytes:
-    """The scores as bars, PNG."""
+    """Return the scores as bars, PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -234,7 +236,7 @@ def _chart(scores: PageTable) -> bytes:
 
 
 def _rows(dataset: Dataset, before: Sequence[Prediction], after: Sequence[Prediction]) -> list[PagePost]:
-    """The first posts that name something."""
+    """Return the first posts that name something."""
     rows = []
     for example, first, second in zip(dataset.examples, before, after, strict=True):
         paths = dataset.picture_paths(example)

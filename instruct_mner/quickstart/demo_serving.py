@@ -28,15 +28,15 @@ class Server:
 
     Args:
         run: The run folder of the adapter.
-        process: What runs it.
-        console: Where it says how it goes.
+        process: Process of the server.
+        console: Console of its progress.
     """
 
     def __init__(self, run: Path, process: VllmProcess, console: Console) -> None:
         self._run, self._process, self._console = run, process, console
 
     def tag(self, dataset: Dataset) -> tuple[Prediction, ...] | None:
-        """Tags posts with their pictures, once it is ready; ``None`` where it does not start, which is said."""
+        """Tag posts with their pictures, once it is ready; ``None``, with a message, where it does not start."""
         import httpx
 
         def is_ready() -> bool:
@@ -58,7 +58,7 @@ class Server:
 
 @contextmanager
 def server(run: Path, console: Console) -> Iterator[Server | None]:
-    """Starts ``serve`` on an adapter, and ends it; ``None`` where vLLM is not installed, which is said."""
+    """Start ``serve`` on an adapter, and end it; ``None``, with a message, where vLLM is not installed."""
     if find_spec("vllm") is None:
         console.print("served    not: vLLM is not installed ('make setup' brings it); tagged in this process alone")
         yield None

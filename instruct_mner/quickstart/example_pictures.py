@@ -219,7 +219,7 @@ DRAWINGS: dict[str, tuple[str, Callable[[_Canvas], _Parts]]] = {
 
 
 def draw(name: str) -> Drawing:
-    """Draws one of ``DRAWINGS``."""
+    """Draw one of ``DRAWINGS``."""
     background, paint = DRAWINGS[name]
     canvas = _Canvas(background)
     boxes = paint(canvas)

@@ -95,15 +95,15 @@ _POSTS = (
 
 
 def dozen() -> tuple[Example, ...]:
-    """The twelve posts; their pictures are named as :func:`write_dozen` places them."""
+    """Return the twelve posts; their pictures are named as :func:`write_dozen` places them."""
     return tuple(_example(post) for post in _POSTS)
 
 
 def write_dozen(folder: Path) -> Path:
-    """Writes the twelve posts as JSONL, the native format, with their pictures.
+    """Write the twelve posts as JSONL, the native format, with their pictures.
 
     Args:
-        folder: Where ``posts.jsonl`` and ``pictures/`` come to lie; made where it is missing.
+        folder: Folder of ``posts.jsonl`` and ``pictures/``; made where it is missing.
 
     Returns:
         The path of ``posts.jsonl``.

@@ -28,7 +28,7 @@ class PageColumn:
 
     Attributes:
         title: ``gold``, ``predicted``, …
-        entities: In text order; flat.
+        entities: Entities in text order; flat.
         note: A word below them.
     """
 
@@ -43,8 +43,8 @@ class PagePost:
 
     Attributes:
         text: The post.
-        image: Its picture; boxes on further pictures are not shown.
-        columns: Its views, side by side.
+        image: Picture of the post; boxes on further pictures are not shown.
+        columns: Views of the post, side by side.
     """
 
     text: str
@@ -95,12 +95,12 @@ def write_page(
     scores: PageTable,
     chart: bytes | None = None,
 ) -> None:
-    """Writes the page; it appears whole or not at all.
+    """Write the page; it appears whole or not at all.
 
     Args:
         path: The HTML file.
-        title: Of the page.
-        notes: What must be known to read it, a paragraph each.
+        title: Title of the page.
+        notes: Notes that are needed to read it, a paragraph each.
         rows: The posts.
         scores: The table above them.
         chart: The table as a picture, PNG.
@@ -161,7 +161,7 @@ def _style(box: tuple[float, float, float, float], picture: _Picture) -> str:
 
 
 def _unseen(entities: Sequence[Entity]) -> list[str]:
-    """Mentions that are said to be not visible, each once."""
+    """Return mentions that are predicted as not visible, each once."""
     return list(dict.fromkeys(entity.text for entity in entities if entity.boxes == ()))
 
 

@@ -13,7 +13,7 @@ _TEMPLATE = Path(__file__).with_name("config.yaml.jinja")
 
 
 def write_project(folder: Path) -> tuple[Path, Path]:
-    """Writes ``config.yaml``, ``posts.jsonl`` and ``pictures/``.
+    """Write ``config.yaml``, ``posts.jsonl`` and ``pictures/``.
 
     Args:
         folder: A folder that is new or empty. Paths in the config begin with it as it is given: they are looked

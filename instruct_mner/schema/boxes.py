@@ -28,7 +28,7 @@ class BoxConvention:
         return self.range if self.name == "relative" else None
 
     def extent(self, resized: tuple[int, int] | None) -> tuple[int, int]:
-        """The largest x and y.
+        """Return the largest x and y.
 
         Raises:
             ValueError: ``absolute`` without the resized size.
@@ -47,11 +47,11 @@ def to_model_units(
     *,
     resized: tuple[int, int] | None = None,
 ) -> tuple[int, int, int, int]:
-    """A box in original pixels to the model's units.
+    """Convert a box in original pixels to the model's units.
 
     Args:
         box: ``(x0, y0, x1, y1)`` in pixels of the original picture.
-        size: Its width and height.
+        size: Width and height of the picture.
         convention: The model's units.
         resized: Width and height after the processor's resize, for ``absolute``.
 
@@ -68,7 +68,7 @@ def to_pixels(
     *,
     resized: tuple[int, int] | None = None,
 ) -> tuple[int, int, int, int]:
-    """A box in the model's units to original pixels, the inverse of ``to_model_units`` within one unit.
+    """Convert a box in the model's units to original pixels, the inverse of ``to_model_units`` within one unit.
 
     Args:
         box: ``(x0, y0, x1, y1)`` as a model said it; clipped, and put in order where it is inverted.
@@ -89,7 +89,7 @@ def _scale(box: Coordinates, old: tuple[int, int], new: tuple[int, int]) -> tupl
 
 
 def _scale_side(low: float, high: float, old: int, new: int) -> tuple[int, int]:
-    """Scales two ends from 0..old to 0..new; ends that fall together are parted to the side of less error."""
+    """Scale two ends from 0..old to 0..new; ends that fall together are parted to the side of less error."""
     low, high = (min(max(end, 0), old) * new / old for end in sorted((low, high)))
     first, last = math.floor(low + 0.5), math.floor(high + 0.5)
     if first == last:

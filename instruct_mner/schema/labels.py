@@ -14,7 +14,7 @@ from instruct_mner.schema.record import Record
 
 @lru_cache(maxsize=1024)
 def why_no_label(name: str) -> str | None:
-    """Why an answer could not hold it as the name of a type; ``None`` where it could."""
+    """Return why an answer could not hold a name of a type; ``None`` where it could."""
     if not name or name != name.strip():
         return f"label {name!r} is empty or has a space at its edge"
     if ": " in name:
@@ -71,7 +71,7 @@ class LabelSet(Record):
 
     @classmethod
     def of(cls, names: Iterable[str] | Mapping[str, str | None]) -> LabelSet:
-        """A label set from names, or from a mapping of names to definitions."""
+        """Return a label set from names, or from a mapping of names to definitions."""
         return cls.model_validate(dict(names) if isinstance(names, Mapping) else list(names))
 
     @property
@@ -81,7 +81,7 @@ class LabelSet(Record):
 
     @property
     def defined(self) -> bool:
-        """Whether any label has a definition."""
+        """True where any label has a definition."""
         return any(label.definition for label in self.labels)
 
     def __contains__(self, name: object) -> bool:
@@ -91,5 +91,5 @@ class LabelSet(Record):
         return len(self.labels)
 
     def each(self) -> Iterator[Label]:
-        """The labels, in order."""
+        """Return the labels, in order."""
         return iter(self.labels)

@@ -80,10 +80,10 @@ def can_say(text: str, start: int, end: int, segmentation: Segmentation = "words
 
 @dataclass(frozen=True)
 class Placement:
-    """Where surfaces stand.
+    """Places of surfaces in a text.
 
     Attributes:
-        starts: For each surface its first character, or ``None``.
+        starts: First character of each surface, or ``None``.
         hallucinated: Indices of the surfaces that are nowhere in the text.
         unplaceable: Indices of the surfaces all of whose occurrences were taken.
     """
@@ -111,7 +111,7 @@ def _cut_quality(text: str, start: int, end: int) -> int:
 
 
 def _choose(text: str, surface: str, wanted: int, taken: bytearray, segmentation: Segmentation) -> list[int]:
-    """The best free occurrences of one surface, at most ``wanted``, in text order; marks them as taken."""
+    """Return the best free occurrences of one surface, at most ``wanted``, in text order; marks them as taken."""
     candidates = _occurrences(text, surface)
     if segmentation == "words":
         candidates.sort(key=lambda start: (_cut_quality(text, start, start + len(surface)), start))
@@ -126,11 +126,11 @@ def _choose(text: str, surface: str, wanted: int, taken: bytearray, segmentation
 
 
 def place(text: str, surfaces: Sequence[str], segmentation: Segmentation = "words") -> Placement:
-    """Finds where each surface stands in the text.
+    """Find where each surface stands in the text.
 
     Args:
         text: The text as the model was shown it.
-        surfaces: What the model wrote, in its order; none of them empty.
+        surfaces: Mentions that the model wrote, in its order; none of them empty.
         segmentation: ``words`` prefers occurrences that cut no word; ``characters`` is for text without spaces.
 
     Returns:

@@ -23,5 +23,5 @@ class PixelLimits(Record):
 
     @property
     def given(self) -> bool:
-        """Whether there is any limit."""
+        """True where there is any limit."""
         return self.min_pixels is not None or self.max_pixels is not None

@@ -65,8 +65,8 @@ class Entity(Record):
         start: First character.
         end: One past the last character.
         text: ``Example.text[start:end]``.
-        label: Its type.
-        boxes: Where it is seen: ``None`` = not annotated, ``()`` = annotated as not visible.
+        label: Type of the entity.
+        boxes: Regions in which it is seen: ``None`` = not annotated, ``()`` = annotated as not visible.
     """
 
     start: int = Field(ge=0)
@@ -105,9 +105,9 @@ def _check_spans(text: str, num_images: int, entities: Sequence[Entity]) -> None
     end = 0
     for entity in entities:
         if text[entity.start : entity.end] != entity.text:
-            found = text[entity.start : entity.end]
+            surface = text[entity.start : entity.end]
             raise ValueError(
-                f"entity {entity.text!r} at {entity.start}:{entity.end} does not stand there: the text has {found!r}"
+                f"entity {entity.text!r} at {entity.start}:{entity.end} does not stand there: the text has {surface!r}"
             )
         if entity.start < end:
             raise ValueError(
@@ -123,7 +123,7 @@ def _check_spans(text: str, num_images: int, entities: Sequence[Entity]) -> None
 
 
 def _in_text_order(entities: object) -> object:
-    """Sorts raw or made entities by start; leaves anything else for pydantic to complain about."""
+    """Sort raw or made entities by start; leave anything else for pydantic to complain about."""
 
     def start(entity: Any) -> int:
         value = entity["start"] if isinstance(entity, Mapping) else entity.start
@@ -140,7 +140,7 @@ def _in_text_order(entities: object) -> object:
 
 
 class Context(Record):
-    """What a picture shows, in words (ITA's visual contexts)."""
+    """A picture in words (ITA's visual contexts)."""
 
     caption: str | None = None
     tags: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ class Example(Record):
         return self.entities
 
     def without_images(self) -> Example:
-        """The same post as text only: no pictures, hence no boxes."""
+        """Return the same post as text only: no pictures, hence no boxes."""
         entities = self.entities
         if entities is not None:
             entities = tuple(entity.model_copy(update={"boxes": None}) for entity in entities)
@@ -187,7 +187,7 @@ class Example(Record):
 
 
 class Rejected(Record):
-    """What a completion held beside its entities; each counts as a false positive.
+    """Items of a completion that are no entities; each counts as a false positive.
 
     Attributes:
         malformed: Lines or objects that are no answer (an unknown label, no separator, a bad box, a cut end).
@@ -206,7 +206,7 @@ class Rejected(Record):
 
 
 class Prediction(Record):
-    """What a model says of one post; a line of the JSONL that ``tag`` writes."""
+    """Prediction of one post; a line of the JSONL that ``tag`` writes."""
 
     id: Identifier
     text: str

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words for who wrote the file or the setting."""
+"""Messages of validation errors, in words for the author of the file or the setting."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Location = Sequence[int | str]
 
 
 def reasons(error: ValidationError, record: type[BaseModel]) -> list[str]:
-    """What is wrong in a row or object, one line each: ``entities.0.end: reason``.
+    """Return what is wrong in a row or object, one line each: ``entities.0.end: reason``.
 
     Args:
-        error: Of the validation.
-        record: What was validated.
+        error: Error of the validation.
+        record: Record that was validated.
     """
-    found = (_reason(details, record) for details in error.errors(include_url=False))
-    return list(dict.fromkeys(found))
+    details_in_words = (_reason(details, record) for details in error.errors(include_url=False))
+    return list(dict.fromkeys(details_in_words))
 
 
 def _reason(details: ErrorDetails, record: type[BaseModel]) -> str:
@@ -35,13 +35,13 @@ def _reason(details: ErrorDetails, record: type[BaseModel]) -> str:
 
 
 def place(details: ErrorDetails) -> Location:
-    """Names and indices that lead to the value, without what pydantic adds of its own: validators, kinds of number."""
+    """Return names and indices that lead to the value, without validators and kinds of number."""
     named = [part for part in details["loc"] if not str(part).startswith("function-")]
     return named[:-1] if named and named[-1] in {"int", "float"} else named
 
 
 def explained(details: ErrorDetails) -> str:
-    """What is wrong with the value itself."""
+    """Return what is wrong with the value itself."""
     kind, message, context = details["type"], details["msg"], details.get("ctx", {})
     if kind == "json_invalid":
         reason = str(context.get("error", "")).replace("line 1 column", "column")
@@ -69,7 +69,7 @@ def explained(details: ErrorDetails) -> str:
 
 
 def fields_at(model: type[BaseModel], location: Location) -> list[str]:
-    """Names that are known at a place inside of a model; none where no model is there."""
+    """Return names that are known at a place inside of a model; none where no model is there."""
     for part in location:
         if isinstance(part, str):
             field = model.model_fields.get(part)
@@ -81,7 +81,7 @@ def fields_at(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model in an annotation such as ``tuple[Entity, ...] | None``."""
+    """Return the model in an annotation such as ``tuple[Entity, ...] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)

@@ -1,4 +1,4 @@
-"""How far a score would move with other posts: intervals, and paired comparison, by the bootstrap.
+"""Intervals of a score under resampling of the posts, and paired comparison, by the bootstrap.
 
 Whole posts are drawn with replacement, since the entities of one post are not independent. Only counts are
 added up; nothing is scored again.
@@ -28,7 +28,7 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Interval:
-    """Where 95 % of the resampled scores lie.
+    """An interval that holds 95 % of the resampled scores.
 
     Attributes:
         low: 2.5th percentile.
@@ -69,7 +69,7 @@ class Difference:
     """A second system's F1 less the first's, on the same posts.
 
     Attributes:
-        difference: In -1..1; above 0 the second is better.
+        difference: Difference in -1..1; above 0 the second is better.
         low: 2.5th percentile of the resampled differences.
         high: 97.5th percentile.
         p_value: Two-sided, in 0..1: how easily a difference of 0 would have come out.
@@ -82,7 +82,7 @@ class Difference:
 
 
 def draw_posts(num_posts: int, *, seed: int, num_resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Yields drawn indices of posts, ``(resamples of a chunk, num_posts)``, ``num_resamples`` rows in all."""
+    """Yield drawn indices of posts, ``(resamples of a chunk, num_posts)``, ``num_resamples`` rows in all."""
     if num_resamples < 1:
         raise ConfigError(f"the number of resamples is {num_resamples}; it must be at least 1")
     generator = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def resample_f1(tallies: Sequence[Tally], *, seed: int, num_resamples: int) -> F
 
     Args:
         tallies: Counts ``(posts,)`` of the same posts in the same order.
-        seed: Of the draws.
+        seed: Seed of the draws.
         num_resamples: Number of draws.
 
     Returns:
@@ -123,7 +123,7 @@ def _ends(samples: FloatArray) -> FloatArray:
 
 
 def intervals(tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = DEFAULT_NUM_RESAMPLES) -> list[Interval]:
-    """The 95 % percentile interval and the standard error of the F1 of each tally.
+    """Return the 95 % percentile interval and the standard error of the F1 of each tally.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 6 and 13.
     """
@@ -134,7 +134,7 @@ def intervals(tallies: Sequence[Tally], *, seed: int = 0, num_resamples: int = D
 
 
 def interval_of(samples: FloatArray) -> Interval:
-    """That of the draws in which there was something to score: a rare type is missing from many of them."""
+    """Return the F1 of the draws in which there was something to score: a rare type is missing from many of them."""
     if samples.size == 0:
         return Interval(0.0, 0.0, 0.0)
     low, high = _ends(samples)
@@ -159,7 +159,7 @@ def compare(
     Args:
         first: Counts ``(posts,)`` of the first system.
         second: Those of the second, of the same scores and posts in the same order.
-        seed: Of the draws.
+        seed: Seed of the draws.
         num_resamples: Number of draws.
     """
     if not first:

@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: one temperature on its logit, ECE, Brier score.
+"""Calibration of confidences: one temperature on the logit, ECE, Brier score.
 
 A confidence is calibrated where, of the entities that bear 0.8, four in five are right.
 """
@@ -33,7 +33,7 @@ class Judged:
 
     Attributes:
         post: Index of the post of each.
-        scores: Their confidences, in 0..1.
+        scores: Confidences of the entities, in 0..1.
         right: 1 where start, end and label are those of a gold entity, else 0.
         num_posts: Posts, those without any predicted entity among them.
     """
@@ -44,7 +44,7 @@ class Judged:
     num_posts: int
 
     def with_temperature(self, temperature: float) -> Judged:
-        """The same entities with the confidences that a temperature gives."""
+        """Return the same entities with the confidences that a temperature gives."""
         return Judged(self.post, scaled(self.scores, temperature), self.right, self.num_posts)
 
 
@@ -62,7 +62,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How far confidences are from the share that is right.
+    """Distance of confidences from the share that is right.
 
     Attributes:
         ece: Expected calibration error over bins of equal mass, in 0..1.
@@ -84,12 +84,15 @@ class Reliability:
         return {
             "ece": self.ece.to_dict(),
             "brier": self.brier.to_dict(),
-            "bins": [{"confidence": said, "accuracy": right, "entities": mass} for said, right, mass in bins],
+            "bins": [
+                {"confidence": mean_confidence, "accuracy": right, "entities": mass}
+                for mean_confidence, right, mass in bins
+            ],
         }
 
 
 def judge(pairs: Sequence[tuple[Example, Prediction]]) -> Judged:
-    """Compares predicted entities with gold: right where start, end and label are equal.
+    """Compare predicted entities with gold: right where start, end and label are equal.
 
     What the parser rejected has no confidence, and is not among them.
 
@@ -111,7 +114,7 @@ def judge(pairs: Sequence[tuple[Example, Prediction]]) -> Judged:
 
 
 def scaled(scores: FloatArray, temperature: float) -> FloatArray:
-    """``sigmoid(logit(score) / temperature)``; at temperature 1 the scores themselves, to the last bit.
+    """Return ``sigmoid(logit(score) / temperature)``; at temperature 1 the scores themselves, to the last bit.
 
     The order of scores stays, so that nothing that ranks by them changes.
 
@@ -119,7 +122,7 @@ def scaled(scores: FloatArray, temperature: float) -> FloatArray:
     two outcomes right and wrong.
 
     Args:
-        scores: In 0..1, any shape.
+        scores: Confidences in 0..1, of any shape.
         temperature: Above 0; above 1 it makes confidences more modest.
     """
     if temperature == 1.0:
@@ -144,7 +147,7 @@ def _logits(scores: FloatArray) -> FloatArray:
 
 
 def fit_temperature(judged: Judged) -> float:
-    """The temperature of largest likelihood.
+    """Return the temperature of largest likelihood.
 
     The negative log-likelihood is convex in ``b = 1 / temperature``, with the slope ``sum z (sigmoid(b z) - right)``
     over the logits ``z``; its root is found by Newton's method, kept inside a shrinking bracket.
@@ -198,7 +201,7 @@ def _check_fit(judged: Judged) -> None:
 
 
 def bins_of(scores: FloatArray, num_bins: int = NUM_BINS) -> IntArray:
-    """The bin of each score, ``(entities,)``: bins of equal mass, but equal scores are never parted.
+    """Return the bin of each score, ``(entities,)``: bins of equal mass, but equal scores are never parted.
 
     Source: Nixon et al., Measuring Calibration in Deep Learning, CVPR workshops 2019 (arXiv:1904.01685): equal mass
     rather than equal width, because nearly all confidences lie near 1.
@@ -215,7 +218,7 @@ def measure(judged: Judged, *, seed: int = 0, num_resamples: int = DEFAULT_NUM_R
 
     Args:
         judged: At least one entity.
-        seed: Of the draws.
+        seed: Seed of the draws.
         num_resamples: Number of draws.
     """
     bins = bins_of(judged.scores)

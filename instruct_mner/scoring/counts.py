@@ -83,7 +83,7 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """What is matched, as parallel arrays ``(items,)``.
+    """Items to be matched, as parallel arrays ``(items,)``.
 
     Attributes:
         post: Index of the post.
@@ -96,7 +96,7 @@ class Items:
     label: IntArray
 
     def without_labels(self) -> Items:
-        """The same places, all of one type."""
+        """Return the same places, all of one type."""
         return Items(self.post, self.key, np.zeros_like(self.label))
 
 
@@ -116,13 +116,13 @@ def _tabulate(items: Items, num_labels: int, distinct: bool) -> _Table:
 
 
 def count_matches(gold: Items, predicted: Items, *, num_posts: int, num_labels: int, distinct: bool = False) -> Tally:
-    """Counts by post and label.
+    """Return counts by post and label.
 
     Items are matched one to one: a place predicted twice and gold once is right once and wrong once.
 
     Args:
-        gold: What is right.
-        predicted: What was said; the same numbering of posts, keys and labels.
+        gold: Items of the gold.
+        predicted: Predicted items; the same numbering of posts, keys and labels.
         num_posts: Number of posts.
         num_labels: Number of labels.
         distinct: Count items that are equal in key and label once.
@@ -130,9 +130,11 @@ def count_matches(gold: Items, predicted: Items, *, num_posts: int, num_labels: 
     Returns:
         Counts of shape ``(posts, labels)``.
     """
-    right = _tabulate(gold, num_labels, distinct)
-    said = _tabulate(predicted, num_labels, distinct)
-    _, in_right, in_said = np.intersect1d(right.codes, said.codes, assume_unique=True, return_indices=True)
+    of_gold = _tabulate(gold, num_labels, distinct)
+    of_predicted = _tabulate(predicted, num_labels, distinct)
+    _, in_gold, in_predicted = np.intersect1d(
+        of_gold.codes, of_predicted.codes, assume_unique=True, return_indices=True
+    )
 
     def by_cell(cells: IntArray, times: IntArray) -> IntArray:
         counts = np.zeros(num_posts * num_labels, dtype=np.int64)
@@ -140,14 +142,14 @@ def count_matches(gold: Items, predicted: Items, *, num_posts: int, num_labels: 
         return counts.reshape(num_posts, num_labels)
 
     return Tally(
-        correct=by_cell(right.cells[in_right], np.minimum(right.times[in_right], said.times[in_said])),
-        predicted=by_cell(said.cells, said.times),
-        gold=by_cell(right.cells, right.times),
+        correct=by_cell(of_gold.cells[in_gold], np.minimum(of_gold.times[in_gold], of_predicted.times[in_predicted])),
+        predicted=by_cell(of_predicted.cells, of_predicted.times),
+        gold=by_cell(of_gold.cells, of_gold.times),
     )
 
 
 def total(table: Tally, *, rejected: IntArray | None = None) -> Tally:
-    """Sums a ``(posts, labels)`` table over labels; ``rejected``, ``(posts,)``, are false positives too."""
+    """Sum a ``(posts, labels)`` table over labels; ``rejected``, ``(posts,)``, are false positives too."""
     predicted = table.predicted.sum(axis=1)
     return Tally(
         correct=table.correct.sum(axis=1),
@@ -157,7 +159,7 @@ def total(table: Tally, *, rejected: IntArray | None = None) -> Tally:
 
 
 def by_label(table: Tally, labels: tuple[str, ...]) -> dict[str, Tally]:
-    """Splits a ``(posts, labels)`` table into a tally a label, in order, without labels of nothing."""
+    """Split a ``(posts, labels)`` table into a tally a label, in order, without labels of nothing."""
     columns = {
         label: Tally(table.correct[:, index], table.predicted[:, index], table.gold[:, index])
         for index, label in enumerate(labels)

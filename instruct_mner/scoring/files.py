@@ -23,7 +23,7 @@ from instruct_mner.scoring.spans import Match
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Reads JSONL or Parquet of predictions, as ``tag`` writes it.
+    """Read JSONL or Parquet of predictions, as ``tag`` writes it.
 
     Raises:
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
@@ -57,19 +57,19 @@ def evaluate_files(
     seed: int = 0,
     num_resamples: int = DEFAULT_NUM_RESAMPLES,
 ) -> Report:
-    """Scores a prediction file, or compares two; see :func:`~.report.evaluate`.
+    """Score a prediction file, or compare two; see :func:`~.report.evaluate`.
 
     Args:
         gold: DATA, as ``load_split`` takes it. Pictures are not opened and may be missing.
         predicted: JSONL of predictions.
         compared: Those of a second system.
-        decode: How BIO tags of the gold become spans.
-        match: What makes an entity right.
+        decode: Decoding of the BIO tags of the gold to spans.
+        match: Condition under which an entity is right.
         images: Folder of the pictures, where the reader asks for it.
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG.
         runs: Run folder or weights of the first system, then of the second: what they were trained on is stamped.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         num_resamples: Draws of posts.
 
     Raises:
@@ -102,7 +102,7 @@ def evaluate_files(
 
 
 def _stamped(report: Report, origins: Sequence[Origin]) -> Report:
-    """The report with where its first and second system come from."""
+    """Return the report with where its first and second system come from."""
     comparison = report.comparison
     if len(origins) > 1 and comparison is not None:
         comparison = replace(comparison, report=replace(comparison.report, origin=origins[1]))

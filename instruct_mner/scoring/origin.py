@@ -1,4 +1,4 @@
-"""What the model behind a prediction file was trained on, so that a score on its own training data says so."""
+"""Origin of a prediction file: the training data of its model, so that a score on these says so."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _WEIGHTS = ("adapter", "model")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where predictions come from.
+    """Origin of predictions.
 
     Attributes:
         run: The folder of the run or of its weights, as the user named it.
-        datasets: What the model was trained on, chosen by, and declared to be evaluated on.
-        leaked: What it was trained on although it stands in an evaluation set; the gold itself, where it was.
-        chose: Whether the gold chose the checkpoint, so that its score flatters.
-        guarded: Whether the gold was declared as an evaluation set, so that leaks were looked for.
+        datasets: Data sets that the model was trained on, chosen by, and declared to be evaluated on.
+        leaked: Training data that stand in an evaluation set; the gold itself, where it was one of them.
+        chose: True where the gold chose the checkpoint, so that its score flatters.
+        guarded: True where the gold was declared as an evaluation set, so that leaks were looked for.
     """
 
     run: str
@@ -54,7 +54,7 @@ class Origin:
 
 
 def read_origin(folder: Path, gold: Dataset) -> Origin:
-    """What ``mner.json`` of a run says, seen from the gold that it is scored on.
+    """Return the content of ``mner.json`` of a run, seen from the gold that it is scored on.
 
     Raises:
         ModelError: The folder holds no manifest.

@@ -1,4 +1,4 @@
-"""What calibration changed, for people: a table and a reliability plot."""
+"""Table and reliability plot of a calibration."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class CalibrationReport:
     """Confidences before and after a temperature.
 
     Attributes:
-        temperature: That was fitted.
+        temperature: Fitted temperature.
         fitted_on: Name of the posts that it was fitted on.
         measured_on: Name of the posts that the numbers are of.
-        num_posts: Of the latter.
+        num_posts: Number of posts of the latter.
         num_entities: Predicted entities of the latter.
-        num_right: Of these, those that are right.
+        num_right: Number of these that are right.
         before: Confidences as they were.
-        after: With the temperature.
+        after: Measures with the temperature.
         manifest: The file that holds the temperature now.
         plot: The picture of both.
     """
@@ -59,7 +59,7 @@ class CalibrationReport:
 
 
 def render(report: CalibrationReport) -> RenderableType:
-    """The report for a terminal."""
+    """Return the report for a terminal."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -70,8 +70,8 @@ def render(report: CalibrationReport) -> RenderableType:
     table.add_column("")
     for column in (f"ECE, {NUM_BINS} bins of equal mass", "95 %", "Brier score", "95 %"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, found in (("before", report.before), ("after", report.after)):
-        table.add_row(name, *_cells(found.ece), *_cells(found.brier))
+    for name, reliability in (("before", report.before), ("after", report.after)):
+        table.add_row(name, *_cells(reliability.ece), *_cells(reliability.brier))
     note = (
         f"temperature {report.temperature:.4f}, written to {report.manifest}; {report.num_entities} predicted entities "
         f"of {report.num_posts} posts, {report.num_right} right; plot: {report.plot}"
@@ -84,7 +84,7 @@ def _cells(estimate: Estimate) -> tuple[str, str]:
 
 
 def plot_reliability(report: CalibrationReport) -> None:
-    """Draws both sides as a PNG: the share that is right over the confidence, bin by bin.
+    """Draw both sides as a PNG: the share that is right over the confidence, bin by bin.
 
     Raises:
         ConfigError: It cannot be written there.
@@ -105,8 +105,8 @@ def plot_reliability(report: CalibrationReport) -> None:
     plt.close(figure)
 
 
-def _draw(axes: Axes, found: Reliability, title: str) -> None:
+def _draw(axes: Axes, reliability: Reliability, title: str) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
-    axes.plot(found.confidence, found.accuracy, color="tab:blue", marker="o")
-    axes.vlines(found.confidence, found.confidence, found.accuracy, color="tab:red", linewidth=1)
-    axes.set(title=f"{title}: ECE {found.ece.value:.3f}", xlabel="confidence", xlim=(0, 1), ylim=(0, 1))
+    axes.plot(reliability.confidence, reliability.accuracy, color="tab:blue", marker="o")
+    axes.vlines(reliability.confidence, reliability.confidence, reliability.accuracy, color="tab:red", linewidth=1)
+    axes.set(title=f"{title}: ECE {reliability.ece.value:.3f}", xlabel="confidence", xlim=(0, 1), ylim=(0, 1))

@@ -23,12 +23,12 @@ from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_
 
 @dataclass(frozen=True)
 class Gold:
-    """What was scored against.
+    """Gold that predictions are scored against.
 
     Attributes:
         name: The file or data set, as the user named it.
-        sha256: Of its content, hexadecimal.
-        decode: How BIO tags became spans.
+        sha256: Hash of its content, hexadecimal.
+        decode: Decoding of BIO tags to spans.
         num_posts: Number of posts.
         known: Name of the published set that it is.
     """
@@ -45,7 +45,7 @@ class Comparison:
     """A second system beside the first, on the same posts.
 
     Attributes:
-        report: Of the second system.
+        report: Report of the second system.
         differences: Second less first, for each F1 that both have, by name.
     """
 
@@ -58,21 +58,21 @@ class Report:
     """Everything measured of one prediction file.
 
     Attributes:
-        gold: What was scored against.
+        gold: Gold that was scored against.
         predicted: Name of the prediction file.
-        match: What made an entity right; triples are always matched by offset.
-        seed: Of the bootstrap.
-        num_resamples: Of the bootstrap.
+        match: Condition under which an entity was right; triples are always matched by offset.
+        seed: Seed of the bootstrap.
+        num_resamples: Number of resamples of the bootstrap.
         micro: Typed micro score, the main one.
         macro: Mean over types.
         weighted: Mean over types, weighted by support.
         per_type: Label to score, in label order.
         span_only: Micro score with types ignored.
-        rejected: What the parser rejected.
+        rejected: Items that the parser rejected.
         triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
         not_grounded: Why triples were not scored; ``None`` where they were.
-        comparison: With a second system, if one was given.
-        origin: What the model was trained on, where its run was given.
+        comparison: Comparison with a second system, if one was given.
+        origin: Training data of the model, where its run was given.
     """
 
     gold: Gold
@@ -113,7 +113,7 @@ class Report:
             and {
                 "predicted": self.comparison.report.predicted,
                 **self.comparison.report._scores(),
-                "differences": {name: asdict(found) for name, found in self.comparison.differences.items()},
+                "differences": {name: asdict(measured) for name, measured in self.comparison.differences.items()},
             },
         }
 
@@ -160,9 +160,9 @@ def _measure(
         **{f"per_type.{label}": tally for label, tally in spans.per_type.items()},
         **{f"triples.{part}": tally for part, tally in grounded.items()},
     }
-    found = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
+    measured = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
     measured = {
-        key: Measured(tally.score, interval) for (key, tally), interval in zip(tallies.items(), found, strict=True)
+        key: Measured(tally.score, interval) for (key, tally), interval in zip(tallies.items(), measured, strict=True)
     }
     report = Report(
         gold=gold,
@@ -193,16 +193,16 @@ def evaluate(
     seed: int = 0,
     num_resamples: int = DEFAULT_NUM_RESAMPLES,
 ) -> Report:
-    """Scores one system, or compares two by a paired bootstrap.
+    """Score one system, or compare two by a paired bootstrap.
 
     Args:
         gold: Stamp of the gold.
         posts: The gold.
         predicted: Name and predictions of the system.
         compared: Those of a second one.
-        match: What makes an entity right.
+        match: Condition under which an entity is right.
         labels: Order of the types.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         num_resamples: Draws of posts.
 
     Raises:

@@ -36,7 +36,7 @@ Match = Literal["offset", "surface", "surface-lower-set"]
 
 @dataclass(frozen=True)
 class RejectedRates:
-    """What completions held beside entities, all of it false positives.
+    """Items of completions that are no entities; all of them are false positives.
 
     Attributes:
         malformed: Lines that are not an answer.
@@ -56,7 +56,7 @@ class RejectedRates:
         return self.malformed + self.hallucinated + self.unplaceable
 
     def counts(self) -> dict[str, int]:
-        """The rejected items by kind."""
+        """Return the rejected items by kind."""
         return {
             "malformed": self.malformed,
             "hallucinated": self.hallucinated,
@@ -64,7 +64,7 @@ class RejectedRates:
         }
 
     def rate(self, count: int) -> float:
-        """``count`` per predicted item (entities and rejected), in 0..1; 0 where nothing was predicted."""
+        """Return ``count`` per predicted item (entities and rejected), in 0..1; 0 where nothing was predicted."""
         items = self.entities + self.total
         return count / items if items else 0.0
 
@@ -75,13 +75,13 @@ class SpanScores:
 
     Attributes:
         ids: Ids of the posts, in the order of the gold.
-        match: What made an entity right.
+        match: Condition under which an entity was right.
         micro: Typed; rejected items are among ``predicted``.
         span_only: The same with types ignored.
         per_type: Label to counts, of the labels that an entity bears. Rejected items have no type: summed
             over types, ``predicted`` is that of ``micro`` less the rejected ones, while ``correct`` and
             ``gold`` are those of ``micro``.
-        rejected: What the parser rejected.
+        rejected: Items that the parser rejected.
     """
 
     ids: tuple[str, ...]
@@ -108,15 +108,15 @@ class SpanScores:
 
 
 def _named(what: str, ids: Iterable[str], *, most: int = 5) -> list[str]:
-    found = list(ids)
-    if not found:
+    names = list(ids)
+    if not names:
         return []
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return [f"{len(found)} {what}: {', '.join(map(repr, found[:most]))}{more}"]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return [f"{len(names)} {what}: {', '.join(map(repr, names[:most]))}{more}"]
 
 
 def pair_posts(gold: Sequence[Example], predicted: Sequence[Prediction]) -> list[tuple[Example, Prediction]]:
-    """Finds the prediction of each gold post by id; the order is that of the gold.
+    """Find the prediction of each gold post by id; the order is that of the gold.
 
     Raises:
         DataError: Ids are missing, unknown or given twice, texts differ, or posts hold no gold; the message
@@ -156,7 +156,7 @@ class _Numbering:
         return entity.text if self._match == "surface" else entity.text.lower()
 
     def items(self, posts: Iterable[Sequence[Entity]]) -> Items:
-        """The entities of all posts as items."""
+        """Return the entities of all posts as items."""
         rows = [
             (post, self._keys.setdefault((post, self._place(entity)), len(self._keys)), entity.label)
             for post, entities in enumerate(posts)
@@ -167,9 +167,9 @@ class _Numbering:
 
 
 def _label_order(pairs: Sequence[tuple[Example, Prediction]], labels: Sequence[str] | None) -> tuple[str, ...]:
-    found = {entity.label for post, said in pairs for entity in (*post.gold, *said.entities)}
+    names = {entity.label for post, prediction in pairs for entity in (*post.gold, *prediction.entities)}
     first = tuple(labels or ())
-    return (*first, *sorted(found.difference(first)))
+    return (*first, *sorted(names.difference(first)))
 
 
 def span_scores(
@@ -181,14 +181,14 @@ def span_scores(
     match: Match = "offset",
     rejected: IntArray | None = None,
 ) -> SpanScores:
-    """Scores items; the common end of :func:`score_spans` and :func:`~.tags.score_tags`.
+    """Score items; the common end of :func:`score_spans` and :func:`~.tags.score_tags`.
 
     Args:
-        gold: What is right.
-        predicted: What was said.
+        gold: Items of the gold.
+        predicted: Predicted items.
         ids: Ids of the posts.
         labels: Names of the labels that items number.
-        match: What made keys equal.
+        match: Condition under which keys were equal.
         rejected: ``(posts, 3)`` counts of malformed, hallucinated and unplaceable items.
     """
     distinct = match == "surface-lower-set"
@@ -221,12 +221,12 @@ def score_spans(
     match: Match = "offset",
     labels: Sequence[str] | None = None,
 ) -> SpanScores:
-    """Scores predicted entities against gold, posts matched by id.
+    """Score predicted entities against gold, posts matched by id.
 
     Args:
         gold: Annotated posts.
         predicted: One prediction a post, in any order.
-        match: What makes an entity right.
+        match: Condition under which an entity is right.
         labels: Order of the types in the result; types that are not named follow, sorted.
 
     Raises:
@@ -235,10 +235,13 @@ def score_spans(
     pairs = pair_posts(gold, predicted)
     names = _label_order(pairs, labels)
     numbering = _Numbering(match, names)
-    counts = [(said.rejected.malformed, said.rejected.hallucinated, said.rejected.unplaceable) for _, said in pairs]
+    counts = [
+        (prediction.rejected.malformed, prediction.rejected.hallucinated, prediction.rejected.unplaceable)
+        for _, prediction in pairs
+    ]
     return span_scores(
         numbering.items([post.gold for post, _ in pairs]),
-        numbering.items([said.entities for _, said in pairs]),
+        numbering.items([prediction.entities for _, prediction in pairs]),
         ids=tuple(post.id for post, _ in pairs),
         labels=names,
         match=match,

@@ -108,18 +108,18 @@ def _difference_table(comparison: Comparison, first: str) -> Table:
     table.add_column("")
     for column in ("F1 difference", "95 %", "p"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, found in comparison.differences.items():
+    for name, difference in comparison.differences.items():
         table.add_row(
             _difference_name(name),
-            f"{100 * found.difference:+.2f}",
-            f"{100 * found.low:+.2f} … {100 * found.high:+.2f}",
-            f"{found.p_value:.4f}",
+            f"{100 * difference.difference:+.2f}",
+            f"{100 * difference.low:+.2f} … {100 * difference.high:+.2f}",
+            f"{difference.p_value:.4f}",
         )
     return table
 
 
 def render(report: Report) -> RenderableType:
-    """The report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
+    """Return the report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
     gold = report.gold
     name = gold.name if gold.known is None else f"{gold.name}: {gold.known}"
     stamp = (
@@ -135,7 +135,7 @@ def render(report: Report) -> RenderableType:
 
 
 def print_report(report: Report) -> None:
-    """Writes the report to standard output."""
+    """Write the report to standard output."""
     # Not narrower than its columns: a pipe has no width, and a cut number is worse than a wrapped line.
     # Labels and file names are shown as they are, not read as markup.
     width = max(Console().width, 110)

@@ -18,7 +18,7 @@ _PREFIXES = {"B": _BEGIN, "I": _INSIDE}
 
 
 def _read_tags(tags: Sequence[str]) -> tuple[IntArray, list[str]]:
-    """Splits distinct tags into prefix codes and types (empty for ``O``)."""
+    """Split distinct tags into prefix codes and types (empty for ``O``)."""
     prefixes, kinds, wrong = [], [], []
     for tag in tags:
         prefix, dash, kind = tag.partition("-")
@@ -35,7 +35,7 @@ def _read_tags(tags: Sequence[str]) -> tuple[IntArray, list[str]]:
 
 
 def _decode(prefix: IntArray, kind: IntArray, ends: IntArray, decode: Decode) -> Items:
-    """Entities of all sentences laid end to end.
+    """Return the entities of all sentences, laid end to end.
 
     Args:
         prefix: ``(tokens,)``, codes of the prefixes.
@@ -63,7 +63,7 @@ def _decode(prefix: IntArray, kind: IntArray, ends: IntArray, decode: Decode) ->
 def score_tags(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], decode: Decode = "tolerant"
 ) -> SpanScores:
-    """Scores BIO tags, a sequence a sentence; equal to seqeval on the same input.
+    """Score BIO tags, a sequence a sentence; equal to seqeval on the same input.
 
     Types stand in sorted order; ``O``, ``B-TYPE`` and ``I-TYPE`` are the tags.
 

@@ -44,7 +44,7 @@ def intersection_over_union(first: Box, second: Box) -> float:
 
 
 def region_is_right(gold: Sequence[Box], predicted: Sequence[Box]) -> bool:
-    """Whether the predicted region is that of the gold; no boxes mean "not visible", on either side."""
+    """Return whether the predicted region is that of the gold; no boxes mean "not visible", on either side."""
     if not gold or not predicted:
         return not gold and not predicted
     return any(intersection_over_union(box, predicted[0]) >= IOU_THRESHOLD for box in gold)
@@ -82,10 +82,10 @@ _NAMES = ("gmner", "visible", "invisible", "mner", "eeg", "grounding")
 
 
 def why_not_grounded(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
-    """Why triples cannot be scored: entities whose boxes are ``None``; or ``None`` where they can be."""
+    """Return the reason why triples cannot be scored (entities whose boxes are ``None``); ``None`` where they can."""
     sides = (
         ("gold", [entity for post in gold for entity in post.gold]),
-        ("predicted", [entity for said in predicted for entity in said.entities]),
+        ("predicted", [entity for prediction in predicted for entity in prediction.entities]),
     )
     reasons = []
     for side, entities in sides:
@@ -100,12 +100,12 @@ def _boxes(entity: Entity) -> tuple[Box, ...]:
     return entity.boxes or ()
 
 
-def _count_post(post: Example, said: Prediction) -> list[tuple[int, int, int]]:
+def _count_post(post: Example, prediction: Prediction) -> list[tuple[int, int, int]]:
     """Correct, predicted and gold of one post, for each of ``_NAMES``."""
     gold_at = {(entity.start, entity.end): entity for entity in post.gold}
     correct = dict.fromkeys(_NAMES, 0)
     placed = 0
-    for entity in said.entities:
+    for entity in prediction.entities:
         match = gold_at.get((entity.start, entity.end))
         if match is None:
             continue
@@ -117,22 +117,22 @@ def _count_post(post: Example, said: Prediction) -> list[tuple[int, int, int]]:
             correct["eeg"] += 1
             correct["gmner"] += typed
             correct["visible" if _boxes(match) else "invisible"] += typed
-    num_gold, num_said = len(post.gold), len(said.entities) + said.rejected.total
+    num_gold, num_predicted = len(post.gold), len(prediction.entities) + prediction.rejected.total
     seen = sum(bool(_boxes(entity)) for entity in post.gold)
-    shown = sum(bool(_boxes(entity)) for entity in said.entities)
+    num_visible = sum(bool(_boxes(entity)) for entity in prediction.entities)
     sizes = {
-        "gmner": (num_said, num_gold),
-        "visible": (shown, seen),
-        "invisible": (len(said.entities) - shown, num_gold - seen),
-        "mner": (num_said, num_gold),
-        "eeg": (num_said, num_gold),
+        "gmner": (num_predicted, num_gold),
+        "visible": (num_visible, seen),
+        "invisible": (len(prediction.entities) - num_visible, num_gold - seen),
+        "mner": (num_predicted, num_gold),
+        "eeg": (num_predicted, num_gold),
         "grounding": (placed, placed),
     }
     return [(correct[name], *sizes[name]) for name in _NAMES]
 
 
 def score_triples(gold: Sequence[Example], predicted: Sequence[Prediction]) -> TripleScores:
-    """Scores grounded predictions against gold whose boxes are annotated, posts matched by id.
+    """Score grounded predictions against gold whose boxes are annotated, posts matched by id.
 
     Raises:
         DataError: Gold and predictions are not of the same posts, or an entity has no ``boxes``.
@@ -140,7 +140,7 @@ def score_triples(gold: Sequence[Example], predicted: Sequence[Prediction]) -> T
     pairs = pair_posts(gold, predicted)
     if reason := why_not_grounded(gold, predicted):
         raise DataError(f"triples cannot be scored: {reason}; [] is for what is not visible")
-    counts = np.array([_count_post(post, said) for post, said in pairs], dtype=np.int64)
+    counts = np.array([_count_post(post, prediction) for post, prediction in pairs], dtype=np.int64)
     counts = counts.reshape(-1, len(_NAMES), 3)
     columns = {name: counts[:, index].T for index, name in enumerate(_NAMES)}
     return TripleScores(**{name: Tally(*column) for name, column in columns.items()})

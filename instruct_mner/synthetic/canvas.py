@@ -15,7 +15,7 @@ WHITE, INK, BARK = (252, 252, 252), (28, 28, 34), (120, 82, 50)
 
 
 def darker(colour: Colour, share: float) -> Colour:
-    """The colour with ``share`` of its light."""
+    """Return the colour with ``share`` of its light."""
     red, green, blue = (int(value * share) for value in colour)
     return red, green, blue
 
@@ -25,7 +25,7 @@ class Pen:
     """Draws shapes in shares of a box.
 
     Attributes:
-        canvas: What is drawn on.
+        canvas: Canvas that is drawn on.
         box: ``(x0, y0, x1, y1)`` in pixels of the canvas.
         colour: The object's colour.
     """
@@ -42,39 +42,39 @@ class Pen:
         return max(1, round(share * (self.box[2] - self.box[0])))
 
     def polygon(self, *points: tuple[float, float], fill: Colour | None = None) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self.canvas.polygon(self._points(points), fill=fill or self.colour)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None, r: float = 0) -> None:
-        """A filled rectangle, with round corners of a share of the width."""
+        """Draw a filled rectangle, with round corners of a share of the width."""
         (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
         self.canvas.rounded_rectangle([a, b, c, d], self._width(r) if r else 0, fill=fill or self.colour)
 
     def ellipse(self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None) -> None:
-        """A filled ellipse."""
+        """Draw a filled ellipse."""
         (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
         self.canvas.ellipse([a, b, c, d], fill=fill or self.colour)
 
     def slice(
         self, x0: float, y0: float, x1: float, y1: float, start: int, end: int, fill: Colour | None = None
     ) -> None:
-        """A slice of an ellipse, between two angles in degrees."""
+        """Draw a slice of an ellipse, between two angles in degrees."""
         (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
         self.canvas.pieslice([a, b, c, d], start, end, fill=fill or self.colour)
 
     def arc(
         self, x0: float, y0: float, x1: float, y1: float, start: int, end: int, width: float, fill: Colour | None = None
     ) -> None:
-        """A line along an ellipse, between two angles in degrees."""
+        """Draw a line along an ellipse, between two angles in degrees."""
         (a, b), (c, d) = self._points([(x0, y0), (x1, y1)])
         self.canvas.arc([a, b, c, d], start, end, fill=fill or self.colour, width=self._width(width))
 
     def line(self, *points: tuple[float, float], width: float, fill: Colour | None = None) -> None:
-        """A line through points."""
+        """Draw a line through points."""
         self.canvas.line(self._points(points), fill=fill or self.colour, width=self._width(width), joint="curve")
 
     def star(self, x: float, y: float, size: float, fill: Colour) -> None:
-        """A five-pointed star around a point."""
+        """Draw a five-pointed star around a point."""
         turns = [(size if tip % 2 == 0 else size * 0.42, tip * math.pi / 5) for tip in range(10)]
         self.polygon(*((x + r * math.sin(a), y - r * math.cos(a)) for r, a in turns), fill=fill)
 

@@ -16,12 +16,12 @@ class EntityType:
     """One type of a domain.
 
     Attributes:
-        name: Its label.
+        name: Label of the type.
         definition: One word, or a few, for what it is.
-        share: How often it is drawn, among the types of its domain.
+        share: Frequency with which it is drawn, among the types of its domain.
         drawings: Keys of ``DRAWINGS``, each as likely.
-        prefixes: What a name may begin with that is of this type for sure.
-        suffixes: What it may end with; without a leading space they are glued to the last word.
+        prefixes: Beginnings of names that are of this type for sure.
+        suffixes: Endings of such names; without a leading space they are glued to the last word.
         before: Words before a name that point to this type.
         after: Words after it.
     """
@@ -44,13 +44,13 @@ class Domain:
     types: tuple[EntityType, ...]
 
     def label_set(self, *, definitions: bool = False) -> LabelSet:
-        """The label set as tagging and training take it."""
+        """Return the label set as tagging and training take it."""
         if definitions:
             return LabelSet.of({each.name: each.definition for each in self.types})
         return LabelSet.of([each.name for each in self.types])
 
     def prior(self) -> tuple[float, ...]:
-        """The share of each type; they sum to 1."""
+        """Return the share of each type; they sum to 1."""
         return tuple(each.share for each in self.types)
 
 

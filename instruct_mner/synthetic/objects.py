@@ -1,4 +1,4 @@
-"""What the synthetic pictures show: a drawing for each kind of object, in one main colour.
+"""Objects of the synthetic pictures: a drawing for each kind of object, in one main colour.
 
 A drawing is a function of a pen, which knows the object's box, and of a generator, which varies it. All numbers are
 shares of the box, from 0 to 1, with the origin at its top left corner.

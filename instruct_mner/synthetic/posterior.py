@@ -28,7 +28,7 @@ def posterior(post: Post, *, with_picture: bool = True) -> Posterior:
 
     Args:
         post: The post.
-        with_picture: Whether the picture is looked at.
+        with_picture: True where the picture is taken into account.
     """
     if not post.mentions:
         return np.zeros((0, len(post.synthesis.domain.types)))
@@ -51,16 +51,18 @@ def _text_likelihood(mention: Mention, synthesis: Synthesis) -> list[float]:
         if mention.phrase is None:
             likelihood *= 1 - synthesis.contexts
         else:
-            said = [(kind.before + kind.after).count(mention.phrase) / len(kind.before + kind.after) for kind in types]
+            phrase_shares = [
+                (kind.before + kind.after).count(mention.phrase) / len(kind.before + kind.after) for kind in types
+            ]
             wrong = synthesis.misleading / (len(types) - 1)
             shares = [1 - synthesis.misleading if other == index else wrong for other in range(len(types))]
-            likelihood *= synthesis.contexts * sum(a * b for a, b in zip(said, shares, strict=True))
+            likelihood *= synthesis.contexts * sum(a * b for a, b in zip(phrase_shares, shares, strict=True))
         likelihoods.append(likelihood)
     return likelihoods
 
 
 def _with_picture(post: Post, text: Posterior) -> Posterior:
-    """Sums over whether the picture belongs to the text and, if so, over which object is whose.
+    """Sum over whether the picture belongs to the text and, if so, over which object is whose.
 
     Args:
         post: The post.
@@ -95,12 +97,12 @@ def _linked_words(post: Post, chosen: Sequence[int]) -> float:
     shares = dict(zip(CUES, post.synthesis.cues(len(post.mentions)), strict=True))
     likelihood = 1.0
     for mention, index in zip(post.mentions, chosen, strict=True):
-        shown = post.objects[index]
+        drawn = post.objects[index]
         if mention.says is not None:
-            named = shown.colour if mention.cue == "colour" else shown.cell
-            likelihood *= shares[mention.cue] * (named == mention.says and shown.letters is None)
-        elif shown.letters is not None:
-            likelihood *= shares["letters"] * (letters(mention.core) == shown.letters)
+            named = drawn.colour if mention.cue == "colour" else drawn.cell
+            likelihood *= shares[mention.cue] * (named == mention.says and drawn.letters is None)
+        elif drawn.letters is not None:
+            likelihood *= shares["letters"] * (letters(mention.core) == drawn.letters)
         else:
             likelihood *= shares["none"]
     return likelihood
@@ -148,7 +150,7 @@ class Bound:
     Attributes:
         expected: Mean probability of the best type: the exact expectation, from 0 to 1.
         realised: Share of mentions whose best type was drawn.
-        num_mentions: How many there are.
+        num_mentions: Number of mentions.
     """
 
     expected: float
@@ -163,11 +165,11 @@ class Bound:
 
 
 def bound(posts: Iterable[Post], *, with_picture: bool = True, only: str | None = None) -> Bound:
-    """The best strict F1 on some posts; conditional on perfect spans and a perfectly seen picture.
+    """Return the best strict F1 on some posts; conditional on perfect spans and a perfectly seen picture.
 
     Args:
         posts: The posts.
-        with_picture: Whether the picture is looked at.
+        with_picture: True where the picture is taken into account.
         only: The slice that is counted, as ``slice_of`` names it.
     """
     best: list[float] = []

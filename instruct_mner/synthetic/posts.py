@@ -24,11 +24,11 @@ class Post:
     """A post with everything that is known of it.
 
     Attributes:
-        text: Its text.
-        mentions: In text order.
-        objects: What the picture shows.
-        related: Whether the picture belongs to the text.
-        seed: Of the picture's jitter and clutter.
+        text: Text of the post.
+        mentions: Mentions in text order.
+        objects: Objects that the picture shows.
+        related: True where the picture belongs to the text.
+        seed: Seed of the picture's jitter and clutter.
     """
 
     text: str
@@ -39,10 +39,10 @@ class Post:
     synthesis: Synthesis = field(repr=False)
 
     def example(self, identifier: str, image: str | None, boxes: tuple[tuple[int, int, int, int], ...]) -> Example:
-        """The post in the native format.
+        """Return the post in the native format.
 
         Args:
-            identifier: Its id.
+            identifier: Id of the post.
             image: Name of its picture; ``None`` leaves it out, and the boxes.
             boxes: Pixels of each object.
         """
@@ -74,7 +74,7 @@ def slice_of(post: Post, mention: Mention) -> str:
 
 
 def posts(synthesis: Synthesis, seed: int) -> Iterator[Post]:
-    """Posts without end; the same seed gives the same ones."""
+    """Yield posts without end; the same seed gives the same ones."""
     rng = random.Random(f"{seed} {synthesis.split} {synthesis.level} {synthesis.domain.name} {synthesis.linking}")
     while True:
         yield _post(synthesis, rng)
@@ -96,21 +96,21 @@ def _post(synthesis: Synthesis, rng: random.Random) -> Post:
 def _objects(
     synthesis: Synthesis, types: list[int], cues: list[str], cores: list[str], extras: int, rng: random.Random
 ) -> tuple[Shown, ...]:
-    """The objects of the mentions, in their order, and the extra ones."""
+    """Return the objects of the mentions, in their order, and the extra ones."""
     domain = synthesis.domain.types
-    shown = list(types) + rng.choices(range(len(domain)), synthesis.domain.prior(), k=extras)
-    colours = rng.sample(range(len(COLOURS)), len(shown))
-    cells = rng.sample(range(len(synthesis.places)), len(shown))
+    kinds = list(types) + rng.choices(range(len(domain)), synthesis.domain.prior(), k=extras)
+    colours = rng.sample(range(len(COLOURS)), len(kinds))
+    cells = rng.sample(range(len(synthesis.places)), len(kinds))
     written = [letters(core) if cue == "letters" else None for cue, core in zip(cues, cores, strict=True)]
     written += [None] * extras
     return tuple(
         Shown(kind, rng.choice(domain[kind].drawings), colour, cell, label)
-        for kind, colour, cell, label in zip(shown, colours, cells, written, strict=True)
+        for kind, colour, cell, label in zip(kinds, colours, cells, written, strict=True)
     )
 
 
 def _unrelated(synthesis: Synthesis, rng: random.Random) -> tuple[Shown, ...]:
-    """What the picture of some other post shows."""
+    """Return the objects of the picture of some other post."""
     count = rng.choices(range(1, len(synthesis.mentions)), synthesis.mentions[1:])[0]
     types = rng.choices(range(len(synthesis.domain.types)), synthesis.domain.prior(), k=count)
     cues = rng.choices(CUES, synthesis.cues(count), k=count)

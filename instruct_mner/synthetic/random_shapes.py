@@ -19,13 +19,13 @@ _JITTER = 0.03
 
 
 def invented_name(index: int) -> str:
-    """The name of a drawing, as ``Shown.drawing`` has it."""
+    """Return the name of a drawing, as ``Shown.drawing`` has it."""
     return f"invented-{index}"
 
 
 @lru_cache
 def invented(name: str) -> Drawing:
-    """The drawing of a name: one shape that nearly fills the box, and one to three smaller ones."""
+    """Return the drawing of a name: one shape that nearly fills the box, and one to three smaller ones."""
     rng = random.Random(name)
     strokes = [_stroke(rng, rng.uniform(0.75, 1), main=True)]
     strokes += [_stroke(rng, rng.uniform(0.25, 0.6), main=False) for _ in range(rng.randint(1, 3))]

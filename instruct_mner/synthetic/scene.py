@@ -37,7 +37,7 @@ class Scene:
 
 
 def draw_scene(post: Post) -> Scene:
-    """The picture of a post; the same post gives the same bytes."""
+    """Return the picture of a post; the same post gives the same bytes."""
     side = SIZES[post.synthesis.level]
     rng = random.Random(post.seed)
     light = rng.randint(165, 250)
@@ -62,7 +62,7 @@ def _clutter(canvas: ImageDraw.ImageDraw, side: int, rng: random.Random) -> None
 
 
 def _draw_object(canvas: ImageDraw.ImageDraw, shown: Shown, level: int, rng: random.Random) -> Rectangle:
-    """Draws one object somewhere in its cell, with its letters under it, and returns its box without them."""
+    """Draw one object somewhere in its cell, with its letters under it, and return its box without them."""
     grid, cell = GRIDS[level], SIZES[level] // GRIDS[level]
     left, top = (shown.cell % grid) * cell, (shown.cell // grid) * cell
     room = cell - 2 - (_LETTER_HEIGHT if shown.letters else 0)

@@ -1,4 +1,4 @@
-"""What synthetic posts are drawn from, and what is known of their objects and mentions."""
+"""Settings of the synthetic distribution, and the objects and mentions that are drawn from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CUES = ("colour", "place", "letters", "none")
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What posts are drawn from; the switches of ``instruct-mner synth``.
+    """Distribution of the posts; the switches of ``instruct-mner synth``.
 
     Attributes:
         domain: The label set.
@@ -48,7 +48,7 @@ class Synthesis:
     mentions: tuple[float, ...] = (0.08, 0.34, 0.34, 0.16, 0.08)
 
     def with_cues(self, share: float) -> Synthesis:
-        """The same, with so large a share of linked names where a post has several."""
+        """Return the same settings, with so large a share of linked names where a post has several."""
         linked = sum(self.cues_of_several[:3])
         scaled = tuple(each / linked * share for each in self.cues_of_several[:3])
         return replace(self, cues_of_several=(*scaled, 1 - share))
@@ -79,7 +79,7 @@ class Shown:
         drawing: Key of ``DRAWINGS``, or an invented one.
         colour: Index into ``COLOURS``.
         cell: Index into the places.
-        letters: What is written under it.
+        letters: Letters that are written under it.
     """
 
     type: int
@@ -97,8 +97,8 @@ class Mention:
         start: First character.
         end: One past the last.
         type: Index of its type.
-        core: Its first random word, without affixes, in lower case.
-        affix: What gives its type away, if anything does.
+        core: First random word of the name, without affixes, in lower case.
+        affix: Affix that gives its type away, if there is one.
         phrase: Words around it that point to a type, if any do.
         cue: A key of ``CUES``.
         says: The colour or cell that the text names, as an index.

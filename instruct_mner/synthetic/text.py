@@ -30,7 +30,7 @@ class Writer:
 
 
 def names_of(synthesis: Synthesis, types: Sequence[int], rng: random.Random) -> list[Name]:
-    """A name for each mention, with different cores."""
+    """Return a name for each mention, with different cores."""
     names: list[Name] = []
     for index in types:
         core = word(rng, synthesis.split)
@@ -60,7 +60,7 @@ def write(
     related: bool,
     rng: random.Random,
 ) -> Writer:
-    """The text: sentences with a mention, in order, and fillers between them."""
+    """Return the text: sentences with a mention, in order, and fillers between them."""
     writer = Writer(_greeting(synthesis, rng))
     separator = rng.choice((" . ", " ! ", " , ", " ... ", " & "))
     num_fillers = rng.choice((0, 0, 1, 1, 2)) if names else rng.choice((1, 2, 3))
@@ -87,7 +87,7 @@ def _greeting(synthesis: Synthesis, rng: random.Random) -> str:
 
 
 def _around(synthesis: Synthesis, kind: int, rng: random.Random) -> tuple[Clause, str | None]:
-    """The sentence around a mention, and the words in it that point to a type."""
+    """Return the sentence around a mention, and the words in it that point to a type."""
     if rng.random() >= synthesis.contexts:
         return clause(rng, synthesis.split), None
     domain = synthesis.domain.types
@@ -111,7 +111,7 @@ def _mention(
     related: bool,
     rng: random.Random,
 ) -> None:
-    """Adds a sentence with its mention, and with the words that link it to its object."""
+    """Add a sentence with its mention, and with the words that link it to its object."""
     before = after = ""
     says = {"colour": own[index].colour, "place": own[index].cell}.get(cue)
     if says is not None:

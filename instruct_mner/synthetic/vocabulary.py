@@ -68,7 +68,7 @@ _COMMON = frozenset(
 
 @lru_cache
 def syllables(split: Split) -> tuple[str, ...]:
-    """The syllables of a split, in a fixed random order; none is a suffix that gives a type away."""
+    """Return the syllables of a split, in a fixed random order; none is a suffix that gives a type away."""
     made = {onset + vowel + coda for onset in _ONSETS for vowel in _VOWELS for coda in _CODAS}
     everything = sorted(each for each in made if not each.endswith(GLUED) and each not in _COMMON)
     random.Random("syllables").shuffle(everything)
@@ -89,13 +89,13 @@ def word(rng: random.Random, split: Split) -> str:
 
 
 def letters(core: str) -> str:
-    """What is drawn under an object to link it to a name: the first two letters of its core."""
+    """Return the letters drawn under an object to link it to a name: the first two of its core."""
     return core[:2].upper()
 
 
 @lru_cache
 def letter_shares(split: Split) -> dict[str, float]:
-    """How likely each pair of letters is under the object of a random name."""
+    """Return the probability of each pair of letters under the object of a random name."""
     shares: dict[str, float] = {}
     for syllable in syllables(split):
         shares[letters(syllable)] = shares.get(letters(syllable), 0.0) + 1 / len(syllables(split))
@@ -103,7 +103,7 @@ def letter_shares(split: Split) -> dict[str, float]:
 
 
 def misspelled(text: str, rng: random.Random, share: float = 0.015) -> str:
-    """The text with a letter dropped, doubled or moved in some of its longer words."""
+    """Return the text with a letter dropped, doubled or moved in some of its longer words."""
     words = text.split(" ")
     for index, each in enumerate(words):
         if len(each) > 3 and each.isalpha() and rng.random() < share:
@@ -128,12 +128,12 @@ def _filled(template: str, rng: random.Random) -> str:
 
 
 def rhymes() -> tuple[str, ...]:
-    """The ends of the syllables, which all splits share."""
+    """Return the ends of the syllables, which all splits share."""
     return tuple(vowel + coda for vowel in _VOWELS for coda in _CODAS)
 
 
 def wording() -> tuple[str, ...]:
-    """Sentences of all splits with every word that they may hold, for the tokenizer."""
+    """Return sentences of all splits with every word that they may hold, for the tokenizer."""
     templates = [each for some in (_FRAMES, _FILLERS) for group in some.values() for each in group]
     words = " ".join((*ADJECTIVES, *NOUNS, *ADVERBS, *_NEUTRAL_BEFORE, *_NEUTRAL_AFTER))
     plain = [re.sub(r" ?\{.\} ?", " ", each).strip() for each in templates]
@@ -142,14 +142,14 @@ def wording() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Clause:
-    """What stands around a mention: ``before + mention + after``."""
+    """Words around a mention: ``before + mention + after``."""
 
     before: str
     after: str
 
 
 def clause(rng: random.Random, split: Split, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Clause:
-    """A sentence around a mention, with words that point to its type, or with neutral ones where none are given."""
+    """Return a sentence around a mention, with words that point to its type or neutral ones."""
     if not before and not after:
         before, after = _NEUTRAL_BEFORE, _NEUTRAL_AFTER
     lead = rng.random() < len(before) / (len(before) + len(after))
@@ -166,7 +166,7 @@ def clause(rng: random.Random, split: Split, before: tuple[str, ...] = (), after
 
 
 def filler(rng: random.Random, split: Split) -> str:
-    """A sentence without an entity."""
+    """Return a sentence without an entity."""
     if split == "train" and rng.random() < 0.5:
         return misspelled((_jumbled(rng, 4) + rng.choice(_ALL_WORDS)).strip(), rng)
     return misspelled(_filled(rng.choice(_FILLERS[split]), rng), rng)

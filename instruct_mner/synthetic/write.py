@@ -48,7 +48,7 @@ class Written:
     """A split that was written.
 
     Attributes:
-        path: Its JSONL file.
+        path: JSONL file of the split.
         bounds: Best strict F1 in percent with the picture and without it, for all mentions and by cue.
     """
 
@@ -57,12 +57,12 @@ class Written:
 
 
 def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
-    """Writes one split.
+    """Write one split.
 
     Args:
-        folder: Where it goes; other splits may lie there already.
-        synthesis: What the posts are drawn from.
-        num: How many.
+        folder: Folder of the output; other splits may lie there already.
+        synthesis: Distribution of the posts.
+        num: Number of posts.
         seed: The same seed gives the same bytes.
 
     Raises:
@@ -94,7 +94,7 @@ def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
 
 
 def truth(post: Post) -> dict[str, Any]:
-    """What a post was drawn from, with the posterior of its types."""
+    """Return the values that a post was drawn from, with the posterior of its types."""
     names = [kind.name for kind in post.synthesis.domain.types]
     rows = zip(post.mentions, posterior(post), posterior(post, with_picture=False), strict=True)
     return {
@@ -127,12 +127,12 @@ def bounds(made: Sequence[Post]) -> list[tuple[str, int, float, float]]:
 
 
 def slices() -> tuple[str, ...]:
-    """The names of the slices, as :func:`instruct_mner.synthetic.posts.slice_of` gives them."""
+    """Return the names of the slices, as :func:`instruct_mner.synthetic.posts.slice_of` gives them."""
     return (*(f"one mention, {cue}" for cue in CUES), *(f"several, {cue}" for cue in CUES), "unrelated picture")
 
 
 def bounds_table(written: Written) -> Table:
-    """The bounds of a split, as the command line prints them."""
+    """Return the bounds of a split, as the command line prints them."""
     from rich.table import Table
 
     table = Table(title=f"{written.path}: best strict F1, %, {CONDITIONS}", title_justify="left")

@@ -39,15 +39,15 @@ def build_tiny(
     layers: int = 2,
     seed: int = 0,
 ) -> Path:
-    """Makes a model with random weights and its processor, and saves both.
+    """Make a model with random weights and its processor, and saves both.
 
     Args:
         family: A key of ``FAMILIES``.
-        folder: Where to save them.
-        texts: What the byte-level BPE tokenizer is trained on.
-        vocabulary: Its size.
+        folder: Folder of the output.
+        texts: Texts that the byte-level BPE tokenizer is trained on.
+        vocabulary: Size of the vocabulary.
         width: Width of the decoder, a multiple of 32.
-        layers: Its number of layers.
+        layers: Number of layers.
         seed: Seed of the weights.
     """
     from transformers import set_seed

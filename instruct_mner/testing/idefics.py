@@ -29,7 +29,7 @@ _SIZES = {"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 64}}
 
 
 def settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
-    """What Idefics3 and SmolVLM are configured with, for a tokenizer of this vocabulary."""
+    """Return the config of Idefics3 and SmolVLM, for a tokenizer of this vocabulary."""
     start, pad, end, image = tokenizer.convert_tokens_to_ids(
         ["<|im_start|>", "<|endoftext|>", "<end_of_utterance>", "<image>"]
     )

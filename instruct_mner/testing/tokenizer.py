@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a family's tokenizer holds beside words.
+    """Special tokens and chat template of a family's tokenizer.
 
     Attributes:
         special_tokens: All of them; the first is the padding.
         end_of_turn: The one that ends an answer.
-        chat_template: In Jinja, as the family's models ship it.
+        chat_template: Jinja template, as the family's models ship it.
         named: Special tokens that the processor finds by attribute, such as ``image_token``.
         added: Tokens that are none of the special ones, and are whole wherever they stand.
     """
@@ -32,13 +32,13 @@ class Vocabulary:
 def train_tokenizer(
     words: Vocabulary, texts: Iterable[str], size: int, *, digits: bool = False
 ) -> PreTrainedTokenizerFast:
-    """Trains a tokenizer; every byte is in it, so that no text is unknown.
+    """Train a tokenizer; every byte is in it, so that no text is unknown.
 
     Args:
         words: Special tokens and template.
-        texts: What merges are learned from.
+        texts: Texts that merges are learned from.
         size: Largest number of tokens.
-        digits: Whether each digit is a token of its own.
+        digits: True where each digit is a token of its own.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import AddedToken, PreTrainedTokenizerFast

@@ -1,4 +1,4 @@
-"""Whether vLLM can load an adapter: it refuses some kinds, and serves the base in the name of others."""
+"""Checks of an adapter for vLLM, which refuses some kinds and serves the base in the name of others."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weig
 
 
 def adapter_rank(folder: Path, family: Family, config: Any) -> int:
-    """The rank of an adapter that vLLM can load.
+    """Return the rank of an adapter that vLLM can load.
 
     vLLM serves an adapter that matches no module as the base model, without a word: each key is held against the
     decoder's path, its number of layers and its width.
 
     Args:
         folder: The adapter.
-        family: That of its base.
-        config: That of its base.
+        family: Family of its base.
+        config: Config of its base.
 
     Raises:
         ModelError: It cannot be read, is of a kind that vLLM refuses, or fits another base.
@@ -63,7 +63,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _refused(settings: dict[str, Any]) -> list[str]:
-    """What vLLM refuses of an adapter's kind."""
+    """Return the properties of an adapter that vLLM refuses."""
     kinds = {
         f"kind {settings.get('peft_type')}, not LORA": settings.get("peft_type") != "LORA",
         "DoRA": settings.get("use_dora"),
@@ -97,7 +97,7 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
 
 
 def _misfits(shapes: dict[str, list[int]], family: Family, num_layers: int, width: int) -> list[str]:
-    """Keys that find no module of the base, or one of another shape."""
+    """Key that find no module of the base, or one of another shape."""
     if not shapes:
         return ["it holds no weights"]
     problems = []

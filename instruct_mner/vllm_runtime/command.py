@@ -47,11 +47,11 @@ _TIED = '{"text_config":{"tie_word_embeddings":true}}'
 
 
 def server_arguments(plan: Plan, *, remote_domains: Sequence[str] = (), extra: Sequence[str] = ()) -> list[str]:
-    """The flags of vLLM as a server, but for host and port.
+    """Return the flags of vLLM as a server, but for host and port.
 
     Args:
-        plan: What is served.
-        remote_domains: From where pictures may be fetched.
+        plan: Plan of what is served.
+        remote_domains: Domains from which pictures may be fetched.
         extra: Flags of vLLM itself; they come last, so that they win.
     """
     arguments = ["--served-model-name", plan.whole.name]
@@ -62,10 +62,10 @@ def server_arguments(plan: Plan, *, remote_domains: Sequence[str] = (), extra: S
 
 
 def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
-    """The flags of vLLM that decide what is answered, for a server and for an engine in this process.
+    """Return the flags of vLLM that decide what is answered, for a server and for an engine in this process.
 
     Args:
-        plan: What is served.
+        plan: Plan of what is served.
         extra: Flags of vLLM itself; they come last, so that they win.
     """
     arguments = ["--model", plan.base, "--dtype", plan.dtype]
@@ -88,14 +88,14 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
 
 
 def has_gpu() -> bool:
-    """Whether vLLM runs on a GPU here."""
+    """Return whether vLLM runs on a GPU here."""
     import torch
 
     return bool(torch.cuda.is_available())
 
 
 def seeds_are_fatal() -> bool:
-    """Whether a request with a seed can end vLLM: without a GPU, where its prompt is read in pieces.
+    """Return whether a request with a seed can end vLLM: without a GPU, where its prompt is read in pieces.
 
     Source: vLLM 0.32, ``GPUModelRunner._bookkeeping_sync``, winds a CPU's generator back, which has no offset.
     """
@@ -103,7 +103,7 @@ def seeds_are_fatal() -> bool:
 
 
 def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
-    """The command, for the Python that runs this.
+    """Return the command, for the Python that runs this.
 
     The ``vllm`` command of the build for CPUs asks for a distribution that it is not; the module works for both.
     """
@@ -112,13 +112,13 @@ def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
 
 
 def vllm_environment() -> dict[str, str]:
-    """What vLLM is told by its environment; what the user's says stays."""
+    """Return the environment of vLLM; variables that the user has set stay."""
     variables = {**_ENVIRONMENT} if has_gpu() else {**_ENVIRONMENT, **_CPU_ENVIRONMENT}
     return {name: os.environ.get(name, value) for name, value in variables.items()}
 
 
 def shown_command(arguments: Sequence[str], host: str, port: int) -> str:
-    """The command as a line of a shell, for people who run vLLM themselves."""
+    """Return the command as a line of a shell, for people who run vLLM themselves."""
     return shlex.join([*_assignments(vllm_environment()), "python", *vllm_command(arguments, host, port)[1:]])
 
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def multiply(inputs: Tensor, weights: Tensor, indices: Tensor, output: Tensor, *, scale: float, add: bool) -> None:
-    """Writes into ``output`` what each token's adapter makes of it.
+    """Write into ``output`` what each token's adapter makes of it.
 
     Args:
         inputs: ``(tokens, in)``.
         weights: ``(adapters, out, in)``, or with a 1 after the first.
         indices: The adapter of each token, ``(tokens,)``; -1 for none.
         output: ``(tokens, out)`` or wider or narrower: vLLM pads both. Its type is that of the sums.
-        scale: Of what is written.
-        add: Whether it is added to what stands there; what tokens of the base have is then left alone.
+        scale: Factor of the product.
+        add: True to add the product to ``output``; rows of tokens of the base are then left alone.
     """
     weights = weights.squeeze(1) if weights.dim() == 4 else weights
     width = min(weights.shape[1], output.shape[1])
@@ -46,7 +46,7 @@ def multiply(inputs: Tensor, weights: Tensor, indices: Tensor, output: Tensor, *
 
 
 def _product(inputs: Tensor, matrix: Tensor) -> Tensor:
-    """``inputs @ matrix``, computed on as many rows as the next power of 2.
+    """Return ``inputs @ matrix``, computed on as many rows as the next power of 2.
 
     oneDNN keeps what it compiles for each shape: with any number of rows, a gigabyte and more in a long run.
     """
@@ -78,7 +78,7 @@ def _expand_slice(
 
 
 def install() -> None:
-    """Puts these in the place of vLLM's own, in this process."""
+    """Put these in the place of vLLM's own, in this process."""
     from vllm.lora.ops.torch_ops import lora_ops
     from vllm.lora.punica_wrapper import punica_cpu
 

@@ -1,4 +1,4 @@
-"""What vLLM's workers on a CPU import before they load anything: ``--worker-extension-cls`` names its class."""
+"""Module that vLLM's workers on a CPU import before they load anything (``--worker-extension-cls``)."""
 
 from __future__ import annotations
 

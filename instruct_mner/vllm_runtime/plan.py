@@ -1,4 +1,4 @@
-"""What is to be served, checked before the minutes that a start of vLLM takes."""
+"""Plan of what is served, checked before the minutes that a start of vLLM takes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Served:
     """A model as clients name it, with all that is needed to ask it.
 
     Attributes:
-        name: Its name.
-        manifest: How to ask and how to read.
+        name: Name of the model.
+        manifest: Manifest of the model: prompt, labels, answers.
         prompt: The template that the manifest speaks of.
         description: The model without its weights.
         folder: The adapter; ``None`` for a whole model.
-        rank: Of the adapter.
+        rank: Rank of the adapter.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Plan:
 
     Attributes:
         base: Hub name or folder of the whole model, for vLLM.
-        revision: Its commit on the hub.
-        dtype: Of its weights, as vLLM calls it.
+        revision: Commit of the base on the hub.
+        dtype: Type of its weights, as vLLM calls it.
         models: The adapters, and last the whole model itself.
-        tied: Whether its output layer is that of its embeddings, though the config of its text says no.
+        tied: True where its output layer is that of its embeddings, though the config of its text says no.
     """
 
     base: str
@@ -83,12 +83,12 @@ class Plan:
 
 
 def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto") -> Plan:
-    """Reads and checks what is to be served.
+    """Read and checks what is to be served.
 
     Args:
         named: Adapters or one fully tuned model, each a folder or ``NAME=FOLDER``.
         model: A base model to serve as it is; beside adapters, where their base lies now.
-        dtype: Of the weights; ``auto`` keeps the model's own, but never float16.
+        dtype: Type of the weights; ``auto`` keeps the model's own, but never float16.
 
     Raises:
         ConfigError: The names are no names, or what is named does not go together.
@@ -167,7 +167,7 @@ def _config(name: str, revision: str | None) -> Any:
 
 
 def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None = None) -> Plan:
-    """A base model, or a fully tuned one."""
+    """Return a base model, or a fully tuned one."""
     from instruct_mner.models.loading import own_dtype
 
     config, source = _config(name, revision), locate(name)

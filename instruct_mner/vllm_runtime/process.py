@@ -31,9 +31,9 @@ class VllmProcess:
     They end as well when this process is killed: see ``guard.py``.
 
     Args:
-        command: What starts it, with its port.
-        url: Where it answers.
-        environment: Of the process.
+        command: Command that starts it, with its port.
+        url: Address at which it answers.
+        environment: Environment of the process.
     """
 
     def __init__(self, command: Sequence[str], url: str, environment: Mapping[str, str]) -> None:
@@ -68,11 +68,11 @@ class VllmProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it is there."""
+        """Return whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """Ends it: as it likes to be ended, and by force after some seconds."""
+        """End it: as it likes to be ended, and by force after some seconds."""
         process = self._process
         if process is None:
             return
@@ -84,10 +84,10 @@ class VllmProcess:
             os.killpg(process.pid, signal.SIGKILL)
 
     def wait_until_ready(self, is_ready: Callable[[], bool], show: Callable[[str], None]) -> None:
-        """Waits until it answers.
+        """Wait until it answers.
 
         Args:
-            is_ready: Whether it does.
+            is_ready: Function that tells whether it answers.
             show: Is told what it does, again and again.
 
         Raises:
@@ -101,7 +101,7 @@ class VllmProcess:
             time.sleep(_POLL_SECONDS)
 
     def failure(self, what: str) -> ServingError:
-        """The error that it did not start, or ended, with the end of its log."""
+        """Return the error that it did not start, or ended, with the end of its log."""
         lines = self._tail()
         # The last exception says most; the lines after it are how the parts of vLLM told each other.
         return ServingError(
@@ -116,7 +116,7 @@ class VllmProcess:
             return log.read().decode(errors="replace").splitlines()
 
     def _phase(self) -> str:
-        """What it said last."""
+        """Return the last lines of its log."""
         for line in reversed(self._tail(4096)):
             match = _LOG_LINE.match(line)
             if match is not None:
@@ -125,7 +125,7 @@ class VllmProcess:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody has."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -20,13 +20,13 @@ _PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 
 
 def _die_with_parent() -> None:
-    """Asks Linux to kill this process when the guard dies; elsewhere the pipe alone must do."""
+    """Ask Linux to kill this process when the guard dies; elsewhere the pipe alone must do."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(command: list[str]) -> None:
-    """Runs the command until it ends or nobody wants it any more, and leaves no process of it."""
+    """Run the command until it ends or nobody wants it any more, and leaves no process of it."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
