@@ -18,7 +18,7 @@ from typing import Self
 
 from instruct_mner.errors import ServingError
 
-_GUARD = Path(__file__).with_name("guard.py")
+_GUARD = Path(__file__).with_name("process_guard.py")
 _TAIL_LINES = 25
 _POLL_SECONDS = 0.25
 # "(EngineCore pid=12) INFO 11-21 02:37:45 [loader.py:42] Loading weights …"
