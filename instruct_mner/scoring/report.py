@@ -160,9 +160,9 @@ def _measure(
         **{f"per_type.{label}": tally for label, tally in spans.per_type.items()},
         **{f"triples.{part}": tally for part, tally in grounded.items()},
     }
-    measured = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
+    spread = intervals(list(tallies.values()), seed=seed, num_resamples=num_resamples)
     measured = {
-        key: Measured(tally.score, interval) for (key, tally), interval in zip(tallies.items(), measured, strict=True)
+        key: Measured(tally.score, interval) for (key, tally), interval in zip(tallies.items(), spread, strict=True)
     }
     report = Report(
         gold=gold,
