@@ -76,7 +76,9 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
 
     tagger = _float32(adapter)
     example = dataset.examples[number]
-    question = tagger.question(example, tuple(map(open_image, dataset.picture_paths(example))), tagger.answer_spec())
+    question = tagger.questions.question(
+        example, tuple(map(open_image, dataset.picture_paths(example))), tagger.answer_spec()
+    )
     engine = tagger.engine
     assert isinstance(engine, TransformersEngine)
     import instruct_mner.engines.transformers as module

@@ -19,7 +19,7 @@ from seqeval.metrics import classification_report, f1_score
 
 from eval.gates.common import SHARED
 from eval.gates.seqeval_comparison import SEQEVAL_SETTINGS, Tags, read_tags
-from instruct_mner.data.bio import Decode
+from instruct_mner.schema.choices import Decode
 from instruct_mner.scoring.tags import score_tags
 
 

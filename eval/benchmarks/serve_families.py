@@ -95,7 +95,7 @@ def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
     changes = []
     for example in dataset.examples:
         images = tuple(map(open_image, dataset.picture_paths(example)))
-        request = tagger.question(example, images, spec).request
+        request = tagger.questions.question(example, images, spec).request
         settings = engine._sampling(request, 0.0, 0)
         settings.structured_outputs, settings.max_tokens, settings.logprobs = None, 1, 5
         prompt = engine._prompt(request)

@@ -8,9 +8,9 @@ from pathlib import Path
 from eval.benchmarks import bench_scorer
 from eval.gates.common import Result, run_program_json, seeded, shared_data
 from eval.gates.seqeval_comparison import corrupted, largest_difference, read_tags
-from instruct_mner.data.bio import Decode
 from instruct_mner.data.loading import load_split
 from instruct_mner.files import replacing
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import PredictedEntity, Prediction
 
 _DECODINGS: tuple[Decode, ...] = ("tolerant", "strict")

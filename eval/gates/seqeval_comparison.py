@@ -11,8 +11,8 @@ from typing import Any
 from seqeval.metrics import classification_report, f1_score
 from seqeval.scheme import IOB2
 
-from instruct_mner.data.bio import Decode
 from instruct_mner.files import read_lines
+from instruct_mner.schema.choices import Decode
 from instruct_mner.scoring import Score, SpanScores, score_tags
 
 Tags = list[list[str]]

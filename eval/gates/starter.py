@@ -17,10 +17,11 @@ from eval.gates.common import Result
 from eval.starter_training.architecture import KNOWN_DOMAINS
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
-from instruct_mner.data.pictures import ImageSource, picture_source
+from instruct_mner.data.pictures import picture_source
 from instruct_mner.engines.engine import Request
 from instruct_mner.models.locations import locate
 from instruct_mner.quickstart.demo import synthesis_of
+from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans, score_triples

@@ -11,41 +11,45 @@ from instruct_mner.cli.options import ImagesOption
 
 
 def run(
-    adapter: Annotated[Path, typer.Argument(help="An adapter or a fully tuned model, or the run folder of one.")],
-    dev: Annotated[str, typer.Argument(metavar="DEV", help="Annotated posts that it was not trained on: DATA.")],
+    adapter: Annotated[Path, typer.Argument(help="Adapter or fully tuned model, or its run folder.")],
+    dev: Annotated[str, typer.Argument(metavar="DEV", help="Annotated posts that it was not trained on.")],
     *,
     held_out: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Measure the change on these posts, not on those of DEV.")
+        str | None, typer.Option(metavar="DATA", help="Posts on which the change is measured; default: DEV.")
     ] = None,
     images: ImagesOption = None,
     missing_image: Annotated[
         bool, typer.Option("--missing-image-as-text", help="Keep posts whose picture is missing, as text.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="Where the base lies now, if not where mner.json says; or its name there.")
+        str | None,
+        typer.Option(help="Base of the adapter, if not where mner.json says; at an endpoint, its name."),
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Fit the confidences of this server, which serves the adapter.")
+        str | None, typer.Option(metavar="URL", help="Server that serves the adapter, whose confidences are fitted.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Posts tagged at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 8,
     plot: Annotated[
-        Path | None, typer.Option(help="PNG of the reliability; default: reliability.png beside mner.json.")
+        Path | None, typer.Option(help="PNG of the reliability plot; default: reliability.png beside mner.json.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of posts for the intervals.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=1, help="Number of resamples for the intervals.")] = 10_000,
 ) -> None:
-    """Fit one temperature for the confidences, so that of what bears 0.8 four in five are right.
+    """Fit one temperature for the confidences, so that four in five entities of confidence 0.8 are right.
 
     It is written into mner.json, and tagging applies it; which entities are found does not change.
     """
-    from instruct_mner.tagging.calibrate import Posts, calibrate
-    from instruct_mner.tagging.settings import Asked
+    from instruct_mner.tagging.calibrate import CalibrationPosts, calibrate
+    from instruct_mner.tagging.settings import TaggingSettings
+
+    def posts(data: str) -> CalibrationPosts:
+        return CalibrationPosts(data=data, images=images, text_where_missing=missing_image)
 
     report = calibrate(
-        Asked(model, adapter, endpoint, batch_size=batch_size),
-        Posts(dev, images, missing_image),
-        held_out=None if held_out is None else Posts(held_out, images, missing_image),
+        TaggingSettings(model=model, adapter=adapter, endpoint=endpoint, batch_size=batch_size),
+        posts(dev),
+        held_out=None if held_out is None else posts(held_out),
         plot=plot,
         seed=seed,
         num_resamples=resamples,

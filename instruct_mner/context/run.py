@@ -15,14 +15,14 @@ from instruct_mner.console import quiet_libraries, report
 from instruct_mner.context.captions import INSTRUCTION, caption
 from instruct_mner.context.object_tags import Detector
 from instruct_mner.context.ocr import Reader
-from instruct_mner.data.dataset import MissingImage
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError
 from instruct_mner.images import open_image
+from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
-from instruct_mner.tagging.input import Source
+from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.output import check_output, fingerprint, write_records
 
 # Posts whose pictures are open at once.
@@ -130,7 +130,7 @@ def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None
     if output.suffix != ".jsonl":
         raise ConfigError(f"{output}: the output is JSONL; name a .jsonl file")
     check_output(output)
-    posts = Source(data, None, None, images, missing_image).load()
+    posts = PostSource(data=data, images=images, missing_image=missing_image).load()
     quiet_libraries()
     maker = ContextMaker(wanted)
 

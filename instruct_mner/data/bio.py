@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.labels import why_no_label
 from instruct_mner.schema.records import Entity
 
-Decode = Literal["tolerant", "strict"]
 Span = tuple[int, int, str]
 
 _TAG = re.compile(r"O|[BI]-\S(?:.*\S)?")

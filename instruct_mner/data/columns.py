@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instruct_mner.data.bio import Decode, decode_spans, is_tag, join_tokens
+from instruct_mner.data.bio import decode_spans, is_tag, join_tokens
 from instruct_mner.files import decode_lines
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Context, Example
 
 CONTEXT_TOKEN = "<EOS>"  # noqa: S105 (a token of a text)

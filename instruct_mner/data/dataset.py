@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from instruct_mner.data.bio import Decode
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example
-
-MissingImage = Literal["error", "text", "skip", "keep"]
-LabelColumn = Literal["coarse", "fine"]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 """What a picture that is named by an id may end with, in the order in which they are tried."""

@@ -22,11 +22,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from instruct_mner.data.bio import Decode, decode_spans
+from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.hub_rows import Columns, Row
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 

@@ -13,15 +13,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_bytes
+from instruct_mner.schema.choices import LeakPolicy
 from instruct_mner.schema.offsets import is_word_character
 from instruct_mner.schema.records import Example
-
-LeakPolicy = Literal["refuse", "drop", "allow"]
 
 _URL = re.compile(r"https?://\S+")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading, ReadOptions
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions
 from instruct_mner.data.formats import FORMATS, find_files
 from instruct_mner.errors import ConfigError, DataError, listing
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 
 
 def load(

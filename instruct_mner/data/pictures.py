@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.records import Example
-
-ImageSource = Literal["own", "none", "shuffled"]
 
 
 def picture_source(dataset: Dataset, source: ImageSource, seed: int = 0) -> Callable[[Example], tuple[Path, ...]]:

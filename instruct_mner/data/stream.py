@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from instruct_mner.data import jsonl, parquet
-from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, said_twice
 from instruct_mner.errors import DataError, listing
+from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Example
 
 STREAMED: dict[str, Rows] = {"jsonl": jsonl.rows, "parquet": parquet.rows}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import Dataset, LabelColumn, MissingImage, Reading
+from instruct_mner.data.dataset import Dataset, Reading
 from instruct_mner.data.loading import read
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 from instruct_mner.schema.records import Example
 
 Track = Callable[[Sequence[Example]], Iterable[Example]]

@@ -10,7 +10,7 @@ from instruct_mner.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from instruct_mner.engines.partial_answers import Draft
+    from instruct_mner.engines.partial_answers import PartialAnswer
 
 
 class Guided:
@@ -20,17 +20,17 @@ class Guided:
 
     Args:
         guide: The tokenizer, as llguidance sees it.
-        drafts: The answers of the batch, as far as they are written.
+        answers: The answers of the batch, as far as they are written.
         end_tokens: Those that end a turn.
 
     Raises:
         ModelError: A grammar is not accepted by llguidance.
     """
 
-    def __init__(self, guide: Any, drafts: Sequence[Draft], end_tokens: list[int]) -> None:
+    def __init__(self, guide: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
         self._end_tokens = end_tokens
-        self._matchers = [_matcher(guide, draft) for draft in drafts]
-        self._limits = [draft.remaining for draft in drafts]
+        self._matchers = [_matcher(guide, answer) for answer in answers]
+        self._limits = [answer.remaining for answer in answers]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
 
@@ -80,14 +80,14 @@ class Guided:
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
-def _matcher(guide: Any, draft: Draft) -> Any:
-    """What follows a draft's grammar from where it stands; ``None`` where anything is allowed."""
+def _matcher(guide: Any, answer: PartialAnswer) -> Any:
+    """What follows a answer's grammar from where it stands; ``None`` where anything is allowed."""
     from llguidance import LLMatcher
 
-    if draft.request.grammar is None:
+    if answer.request.grammar is None:
         return None
-    matcher = LLMatcher(guide, draft.request.grammar)
+    matcher = LLMatcher(guide, answer.request.grammar)
     if matcher.is_error():
         raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
-    matcher.consume_tokens(draft.tokens)
+    matcher.consume_tokens(answer.tokens)
     return matcher

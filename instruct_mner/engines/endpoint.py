@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from instruct_mner.engines.engine import Completion, Request, Token
-from instruct_mner.engines.openai_format import (
-    SPECIAL_TOKENS,
-    Constraint,
-    keeps_grammar,
-    request_body,
-    written_tokens,
-)
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, keeps_grammar, request_body, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.schema.choices import Constraint
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

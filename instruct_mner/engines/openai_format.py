@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines.engine import Request, Token
+from instruct_mner.schema.choices import Constraint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Constraint = Literal["grammar", "schema", "none"]
 
 # What gives a prompt its structure in the families that people serve; a post must not hold it.
 # Source: tokenizer_config.json of Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM, SmolVLM2, Idefics3, Gemma 3, InternVL 3,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Draft:
+class PartialAnswer:
     """An answer as far as it is written.
 
     Attributes:
@@ -62,13 +62,13 @@ class FewLeft:
     """Stops a batch when few of its answers are unfinished, and an answer by itself where it is long enough.
 
     Args:
-        drafts: The answers of the batch.
+        answers: The answers of the batch.
         end_tokens: Those that end a turn.
         few: So many may be left.
     """
 
-    def __init__(self, drafts: Sequence[Draft], end_tokens: Sequence[int], few: int) -> None:
-        self._limits = [draft.remaining for draft in drafts]
+    def __init__(self, answers: Sequence[PartialAnswer], end_tokens: Sequence[int], few: int) -> None:
+        self._limits = [answer.remaining for answer in answers]
         self._end_tokens = list(end_tokens)
         self._few = few
         self._steps = 0
@@ -86,16 +86,16 @@ class FewLeft:
         return torch.ones_like(done) if int((~self._done).sum()) <= self._few else self._done
 
 
-def continued(inputs: Any, drafts: Sequence[Draft], pad_token_id: int) -> Any:
+def continued(inputs: Any, answers: Sequence[PartialAnswer], pad_token_id: int) -> Any:
     """Questions with the beginnings of their answers, padded on the left again.
 
     Args:
         inputs: What the processor made of the questions, padded on the left. What has the shape of the ids follows
             them.
-        drafts: The answers.
+        answers: The answers.
         pad_token_id: The id of padding.
     """
-    if not any(draft.tokens for draft in drafts):
+    if not any(answer.tokens for answer in answers):
         return inputs
     import torch
 
@@ -103,8 +103,8 @@ def continued(inputs: Any, drafts: Sequence[Draft], pad_token_id: int) -> Any:
     for name, values in inputs.items():
         if isinstance(values, torch.Tensor) and values.shape == shape:
             rows = [
-                torch.cat([row[own], row.new_tensor(_written(name, draft))])
-                for row, own, draft in zip(values, mask, drafts, strict=True)
+                torch.cat([row[own], row.new_tensor(_written(name, answer))])
+                for row, own, answer in zip(values, mask, answers, strict=True)
             ]
             padding = pad_token_id if name == "input_ids" else 0
             inputs[name] = torch.nn.utils.rnn.pad_sequence(
@@ -113,9 +113,9 @@ def continued(inputs: Any, drafts: Sequence[Draft], pad_token_id: int) -> Any:
     return inputs
 
 
-def _written(name: str, draft: Draft) -> list[int]:
+def _written(name: str, answer: PartialAnswer) -> list[int]:
     """What one of the processor's outputs says of the tokens of an answer."""
     if name == "input_ids":
-        return draft.tokens
+        return answer.tokens
     # Answers are text, which is 0 wherever kinds of tokens are told apart.
-    return [1 if name == "attention_mask" else 0] * len(draft.tokens)
+    return [1 if name == "attention_mask" else 0] * len(answer.tokens)

@@ -9,7 +9,7 @@ from typing import Any
 from instruct_mner.engines.constraint import Guided
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.kv_cache import roomy_cache
-from instruct_mner.engines.partial_answers import Draft, FewLeft, continued
+from instruct_mner.engines.partial_answers import FewLeft, PartialAnswer, continued
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
@@ -58,24 +58,24 @@ class TransformersEngine:
         """
         import torch
 
-        drafts = [Draft(request) for request in requests]
+        answers = [PartialAnswer(request) for request in requests]
         was_training = self._loaded.model.training
         self._loaded.model.eval()
         # What is drawn here must not move the random numbers of a training that this interrupts.
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                batches = self._batches(drafts)
+                batches = self._batches(answers)
                 for batch in batches:
                     self._write(batch, temperature, put_off=len(batch) // _PUT_OFF if len(batches) > 1 else 0)
-                for batch in self._batches([draft for draft in drafts if not draft.finished]):
+                for batch in self._batches([answer for answer in answers if not answer.finished]):
                     self._write(batch, temperature, put_off=0)
         finally:
             self._loaded.model.train(was_training)
-        return [self._completion(draft) for draft in drafts]
+        return [self._completion(answer) for answer in answers]
 
-    def _batches(self, drafts: Sequence[Draft]) -> list[list[Draft]]:
-        order = sorted(drafts, key=Draft.length)
+    def _batches(self, answers: Sequence[PartialAnswer]) -> list[list[PartialAnswer]]:
+        order = sorted(answers, key=PartialAnswer.length)
         return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
 
     def inputs(self, batch: Sequence[Request]) -> Any:
@@ -112,13 +112,13 @@ class TransformersEngine:
         listed = [ends] if isinstance(ends, int) else list(ends or [])
         return list(dict.fromkeys([self._loaded.processor.tokenizer.eos_token_id, *listed]))
 
-    def _write(self, batch: Sequence[Draft], temperature: float, *, put_off: int) -> None:
+    def _write(self, batch: Sequence[PartialAnswer], temperature: float, *, put_off: int) -> None:
         """Writes on, until no more than so many answers are unfinished."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
-        inputs = continued(self.inputs([draft.request for draft in batch]), batch, tokenizer.pad_token_id)
+        inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
         shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
         inputs = inputs.to(model.device)
         guided = Guided(self._guide, batch, self._end_tokens)
@@ -126,7 +126,7 @@ class TransformersEngine:
         # Every field that a model's own generation config may set otherwise is said here.
         config = GenerationConfig(
             **(sampling if temperature > 0 else {"do_sample": False}),
-            max_new_tokens=max(draft.remaining for draft in batch),
+            max_new_tokens=max(answer.remaining for answer in batch),
             repetition_penalty=1.0,
             num_beams=1,
             eos_token_id=self._end_tokens,
@@ -142,11 +142,11 @@ class TransformersEngine:
                 stopping_criteria=StoppingCriteriaList([FewLeft(batch, self._end_tokens, put_off)]),
             )
         written = sequences[:, inputs["input_ids"].shape[1] :].tolist()
-        for draft, tokens, logprobs in zip(batch, written, guided.finish(sequences), strict=True):
-            draft.write(tokens, logprobs, self._end_tokens)
+        for answer, tokens, logprobs in zip(batch, written, guided.finish(sequences), strict=True):
+            answer.write(tokens, logprobs, self._end_tokens)
 
-    def _completion(self, draft: Draft) -> Completion:
+    def _completion(self, answer: PartialAnswer) -> Completion:
         """Text and pieces of one answer; a character of several tokens belongs to each of them."""
         special = set(self._loaded.processor.tokenizer.all_special_ids)
-        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in draft.tokens]
-        return Completion.of(pieces, draft.logprobs, finished=draft.ended)
+        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in answer.tokens]
+        return Completion.of(pieces, answer.logprobs, finished=answer.ended)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FloatArray = NDArray[np.float32]
-Choose = Literal["first", "nearest"]
 
 # Source: Arora et al., A Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017: a / (a + p(word)).
 _SMOOTHING = 1e-3

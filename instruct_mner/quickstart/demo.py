@@ -18,10 +18,11 @@ from rich.table import Table
 from instruct_mner.console import quiet_libraries
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
-from instruct_mner.data.pictures import ImageSource, picture_source
+from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posterior import bound

@@ -3,7 +3,7 @@
 from instruct_mner.scoring.bootstrap import Difference, Interval, Measured, compare, intervals
 from instruct_mner.scoring.counts import Average, Score, Tally
 from instruct_mner.scoring.report import Comparison, Gold, Report, evaluate
-from instruct_mner.scoring.spans import Match, SpanScores, score_spans
+from instruct_mner.scoring.spans import SpanScores, score_spans
 from instruct_mner.scoring.tags import score_tags
 from instruct_mner.scoring.triples import TripleScores, score_triples
 
@@ -13,7 +13,6 @@ __all__ = [
     "Difference",
     "Gold",
     "Interval",
-    "Match",
     "Measured",
     "Report",
     "Score",

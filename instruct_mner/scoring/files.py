@@ -8,18 +8,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from instruct_mner.data.bio import Decode
-from instruct_mner.data.dataset import LabelColumn
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.prediction_parquet import read_table
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
+from instruct_mner.schema.choices import Decode, LabelColumn, Match
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
 from instruct_mner.scoring.report import Gold, Report, evaluate
-from instruct_mner.scoring.spans import Match
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.bootstrap import (
     DEFAULT_NUM_RESAMPLES,
@@ -17,7 +18,7 @@ from instruct_mner.scoring.bootstrap import (
 )
 from instruct_mner.scoring.counts import Average, Tally
 from instruct_mner.scoring.origin import Origin
-from instruct_mner.scoring.spans import Match, RejectedRates, score_spans
+from instruct_mner.scoring.spans import RejectedRates, score_spans
 from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_grounded
 
 

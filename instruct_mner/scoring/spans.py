@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from instruct_mner.errors import DataError, listing
+from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring.counts import (
     Average,
@@ -24,7 +24,6 @@ from instruct_mner.scoring.counts import (
     total,
 )
 
-Match = Literal["offset", "surface", "surface-lower-set"]
 """What makes a predicted entity right.
 
 - ``offset``: start, end and label are those of a gold entity. The default, and the one to report.

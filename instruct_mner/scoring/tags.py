@@ -8,8 +8,8 @@ from itertools import chain, count
 
 import numpy as np
 
-from instruct_mner.data.bio import Decode
 from instruct_mner.errors import DataError, listing
+from instruct_mner.schema.choices import Decode
 from instruct_mner.scoring.counts import IntArray, Items
 from instruct_mner.scoring.spans import SpanScores, span_scores
 

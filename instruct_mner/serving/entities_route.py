@@ -110,7 +110,7 @@ class EntityService:
             if error.status is not None and 400 <= error.status < 500:
                 raise RefusedError(422, f"the model cannot take this post: {error.said}") from None
             raise
-        prediction = await asyncio.to_thread(tagger.read, question, completion)
+        prediction = await asyncio.to_thread(tagger.questions.read, question, completion)
         self._counters.note_prediction(name, prediction, frozenset(tagger.manifest.answer.labels.names))
         return EntitiesResponse(model=name, entities=list(prediction.entities), rejected=prediction.rejected)
 
@@ -136,7 +136,7 @@ def _question(tagger: Tagger, asked: EntitiesRequest, images: tuple[Image, ...])
     post = Example(id="post", text=asked.text, images=names, context=asked.context)
     try:
         labels = None if asked.labels is None else LabelSet.of(asked.labels)
-        return tagger.question(post, images, tagger.answer_spec(labels))
+        return tagger.questions.question(post, images, tagger.answer_spec(labels))
     except ValidationError as error:
         raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None
     except MnerError as error:

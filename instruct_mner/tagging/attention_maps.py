@@ -1,93 +1,95 @@
-"""Pictures of what a model looks at: the attention of each mention over the picture of its post."""
+"""Attention maps: drawings of the attention of each mention over the pictures of its post."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from instruct_mner.alignment.checkpoint import load_heads
+from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.alignment.token_spans import MentionTokens, Row
-from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.models.families import token_boxes
-from instruct_mner.models.token_offsets import TokenText
+from instruct_mner.models.hooks import capture
+from instruct_mner.models.token_offsets import Place, TokenText
+from instruct_mner.prompting.conversation import post_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.question import Question
 from instruct_mner.tagging.tagger import Tagger
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
 
 _PER_PICTURE = ("image_grid_thw",)
 _STRENGTH = 0.75
 
 
-class Looker:
-    """Draws what each mention looks at.
+class AttentionMapDrawer:
+    """Drawer of the attention of each mention over the pictures of its post.
 
     Of a model that was tuned with ``region_span_grounding`` it is the attention that was supervised: of the decoder's
     chosen heads, or of the head beside it. Of others it is the mean over the heads of the decoder's middle layer.
 
     Args:
-        tagger: How posts are asked about.
-        engine: What answers.
-        heads: The folder ``alignment`` of the run that trained the model, where there is one.
-        folder: Where the pictures go.
-        labels: Other labels than those of the tuning.
+        tagger: Tagger on a model in this process.
+        heads: Folder ``alignment`` of the run that trained the model; without one, the middle layer is drawn.
+        folder: Folder of the drawings.
+        labels: Labels in place of those of the tuning.
     """
 
-    def __init__(
-        self,
-        tagger: Tagger,
-        engine: TransformersEngine,
-        heads: Path | None,
-        folder: Path,
-        labels: LabelSet | None = None,
-    ) -> None:
-        from instruct_mner.alignment.checkpoint import load_heads
-
+    def __init__(self, tagger: Tagger, heads: Path, folder: Path, labels: LabelSet | None = None) -> None:
+        assert isinstance(tagger.engine, TransformersEngine)
         self._tagger = tagger
         self._labels = labels
-        self._engine = engine
-        self._loaded = engine.loaded
+        self._engine = tagger.engine
+        self._loaded = tagger.engine.loaded
         self._folder = folder
         config = self._loaded.model.config.get_text_config()
         self._layer = config.num_hidden_layers // 2
         self._heads: Sequence[int] = range(config.num_attention_heads)
-        self._beside: Any = None
-        self._text = TokenText(
+        self._head_module: Any = None
+        self._token_text = TokenText(
             self._loaded.processor.tokenizer, int(self._loaded.model.get_input_embeddings().weight.shape[0])
         )
-        if heads is not None and heads.is_dir():
-            settings, found = load_heads(heads)
-            grounding = settings.region_span_grounding
-            if grounding is not None and grounding.layer is not None:
-                if grounding.through == "attention":
-                    self._layer, self._heads = grounding.layer - 1, grounding.heads
-                else:
-                    self._layer, self._beside = grounding.layer, found["region_span_grounding"]
-                    # `v` of the bottleneck is sampled by a module of its own, which moves with it.
-                    for head in found.values():
-                        head.to(self._loaded.model.device)
+        if heads.is_dir():
+            self._use_trained(heads)
+
+    def _use_trained(self, folder: Path) -> None:
+        """Draw the attention that ``region_span_grounding`` supervised, where the run had this objective."""
+        settings, modules = load_heads(folder)
+        grounding = settings.region_span_grounding
+        if grounding is None or grounding.layer is None:
+            return
+        if grounding.through == "attention":
+            self._layer, self._heads = grounding.layer - 1, grounding.heads
+            return
+        self._layer, self._head_module = grounding.layer, modules["region_span_grounding"]
+        # The bottleneck's sample `v` is drawn by a module of its own, which moves with it.
+        for module in modules.values():
+            module.to(self._loaded.model.device)
 
     def draw(self, example: Example, paths: Sequence[Path], prediction: Prediction) -> list[Path]:
-        """Draws the mentions of a post on its pictures.
+        """Draw the attention of the mentions of a post on its pictures.
 
         Args:
-            example: The post.
-            paths: Its pictures.
-            prediction: What was found in it.
+            example: Post.
+            paths: Files of its pictures.
+            prediction: Entities that were predicted for it.
 
         Returns:
             A file for each mention and picture: ``ID-NUMBER-MENTION[-PICTURE].png``.
         """
-        images = [open_image(path) for path in paths[: self._tagger.manifest.max_images]]
+        images = tuple(open_image(path) for path in paths[: self._tagger.manifest.max_images])
         if not images or not prediction.entities:
             return []
-        weights, boxes = self._weights(example, images, prediction)
+        [question], _ = self._tagger.questions_about([(example, images)], self._tagger.answer_spec(self._labels))
+        weights, boxes = self._weights(question, prediction)
         written = []
         self._folder.mkdir(parents=True, exist_ok=True)
         for number, (entity, row) in enumerate(zip(prediction.entities, weights, strict=True), start=1):
@@ -100,62 +102,61 @@ class Looker:
                 first += len(cells)
         return written
 
-    def _weights(
-        self, example: Example, images: Sequence[Image], prediction: Prediction
-    ) -> tuple[Tensor, list[Tensor]]:
-        """``(mentions, image tokens)``, and where the image tokens of each picture look."""
-        import torch
-
-        from instruct_mner.alignment.objective import AlignmentBatch, View
-        from instruct_mner.models.hooks import capture
-
-        loaded, tagger = self._loaded, self._tagger
-        messages, begin = tagger.conversation(example, len(images), self._labels)
-        inputs = self._engine.inputs([Request(messages, tuple(images))])
+    def _weights(self, question: Question, prediction: Prediction) -> tuple[Tensor, list[Tensor]]:
+        """Return the attention, ``(mentions, image tokens)``, and the boxes of the image tokens of each picture."""
+        loaded = self._loaded
+        inputs = self._engine.inputs([question.request])
         ids = inputs["input_ids"][0].tolist()
-        told = {name: inputs[name] for name in _PER_PICTURE if name in inputs}
-        sizes = [image.size for image in images]
-        boxes = token_boxes(loaded.family, loaded.processor, loaded.image_token_id, ids, sizes, told)
-        asked = [position for position, token in enumerate(ids) if token != loaded.image_token_id]
-        place = self._text.sequence(ids, asked).find(str(messages[-1]["content"][-1]["text"]))
-        mentions = [
-            MentionTokens(0, self._span(place, begin, entity.start, entity.end), words, (0, 0), (0, 0))
-            for entity, words in ((each, _words(example.text, each.start, each.end)) for each in prediction.entities)
-        ]
-        model = loaded.model
-        own, attended = ((self._layer,), ()) if self._beside is not None else ((), (self._layer,))
-        inputs = inputs.to(model.device)
-        with torch.no_grad(), capture(loaded.decoder, layers=own, attention_layers=attended) as found:
+        grids = {name: inputs[name] for name in _PER_PICTURE if name in inputs}
+        sizes = [image.size for image in question.images]
+        boxes = token_boxes(loaded.family, loaded.processor, loaded.image_token_id, ids, sizes, grids)
+        mentions = self._mentions(question, prediction, ids)
+        inputs = inputs.to(loaded.model.device)
+        states, attention = ((self._layer,), ()) if self._head_module is not None else ((), (self._layer,))
+        with torch.no_grad(), capture(loaded.decoder, layers=states, attention_layers=attention) as captured:
             loaded.base.model(**inputs, use_cache=False)
-            assert found.states is not None
-            if self._beside is not None:
-                row = Row(example.id, None, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
-                batch = AlignmentBatch(View(found.states, inputs, (row,), found.layers))
-                return self._beside.attention(batch)[0].cpu(), boxes
-            scores = found.attention[self._layer].scores(
+            assert captured.states is not None
+            if self._head_module is not None:
+                row = Row(question.example.id, None, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
+                batch = AlignmentBatch(View(captured.states, inputs, (row,), captured.layers))
+                return self._head_module.attention(batch)[0].cpu(), boxes
+            scores = captured.attention[self._layer].scores(
                 0, [mention.span[1] for mention in mentions], self._heads, inputs["attention_mask"][0]
             )
             shares = scores.softmax(dim=-1).mean(dim=0)
         return shares[:, inputs["input_ids"][0] == loaded.image_token_id].cpu(), boxes
 
-    @staticmethod
-    def _span(place: Any, begin: int | None, start: int, end: int) -> tuple[int, int]:
-        """Tokens of a mention; where the text is not found in the question, its last token looks instead."""
-        found = None if place is None or begin is None else place.tokens(begin + start, begin + end)
-        return found or (-1, -1)
+    def _mentions(self, question: Question, prediction: Prediction, ids: list[int]) -> list[MentionTokens]:
+        """Return the tokens of the mentions in the prompt."""
+        text_tokens = [position for position, token in enumerate(ids) if token != self._loaded.image_token_id]
+        place = self._token_text.sequence(ids, text_tokens).find(post_text(question.request.messages))
+        begin = self._tagger.questions.text_begins(question)
+        return [
+            MentionTokens(
+                0,
+                _span(place, begin, entity.start, entity.end),
+                _words(question.example.text, entity.start, entity.end),
+                (0, 0),
+                (0, 0),
+            )
+            for entity in prediction.entities
+        ]
 
 
-def heated(image: Image, cells: Tensor, weights: Tensor) -> Image:
-    """A picture, darkened where nothing looks and red where much does.
+def _span(place: Place | None, begin: int | None, start: int, end: int) -> tuple[int, int]:
+    """Return the tokens of a mention; where the text is not in the prompt, its last token takes their place."""
+    tokens = None if place is None or begin is None else place.tokens(begin + start, begin + end)
+    return tokens or (-1, -1)
+
+
+def heated(image: Image.Image, cells: Tensor, weights: Tensor) -> Image.Image:
+    """Return a picture that is darkened where there is no attention, and red where there is much.
 
     Args:
-        image: The picture.
-        cells: ``(image_tokens, 4)``, where each image token looks, in 0..1.
-        weights: ``(image_tokens,)``, the attention on each; only their proportions are shown.
+        image: Picture.
+        cells: Boxes of the image tokens in 0..1 of the picture, ``(image_tokens, 4)``.
+        weights: Attention on each image token, ``(image_tokens,)``; only the proportions matter.
     """
-    import numpy as np
-    from PIL import Image as Images
-
     width, height = image.size
     heat = np.zeros((height, width))
     for (x0, y0, x1, y1), weight in zip(cells.tolist(), weights.tolist(), strict=True):
@@ -168,16 +169,16 @@ def heated(image: Image, cells: Tensor, weights: Tensor) -> Image:
     red = np.array([255.0, 40.0, 0.0])
     grey = pixels.mean(axis=-1, keepdims=True) * 0.6 + pixels * 0.2
     share = _STRENGTH * heat[..., None]
-    return Images.fromarray(np.clip(grey * (1 - share) + red * share, 0, 255).astype("uint8"))
+    return Image.fromarray(np.clip(grey * (1 - share) + red * share, 0, 255).astype("uint8"))
 
 
 def _safe(text: str) -> str:
-    """As part of a file name."""
+    """Return a text as part of a file name."""
     return re.sub(r"[^\w.-]+", "_", text)[:40].strip("._") or "_"
 
 
 def _words(text: str, start: int, end: int) -> tuple[int, int]:
-    """First and last word of some characters."""
+    """Return the first and the last word of some characters."""
     inside = [
         number for number, match in enumerate(re.finditer(r"\S+", text)) if match.start() < end and match.end() > start
     ]

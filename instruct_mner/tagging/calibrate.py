@@ -1,4 +1,4 @@
-"""What ``instruct-mner calibrate`` does: tags annotated posts, fits a temperature, writes it into ``mner.json``."""
+"""Calibration of confidences: annotated posts are tagged, and a temperature is fitted and kept in ``mner.json``."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from rich.console import Console
 from rich.progress import track
 
 from instruct_mner.console import quiet_libraries
-from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
 from instruct_mner.files import check_place
 from instruct_mner.models.manifest import FILE_NAME, Calibration, Manifest
 from instruct_mner.models.tuned import tuned_folder
+from instruct_mner.schema.choices import MissingImage
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
-from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.tagging.tagger import Tagger
 
 PLOT_NAME = "reliability.png"
 
 
-@dataclass(frozen=True)
-class Posts:
-    """Which posts are tagged: DATA, where their pictures lie, whether posts without them are kept as text."""
+@dataclass(frozen=True, kw_only=True)
+class CalibrationPosts:
+    """Annotated posts to calibrate on.
+
+    Attributes:
+        data: DATA, a path or ``FORMAT:PATH``.
+        images: Folder of the pictures.
+        text_where_missing: Whether posts whose picture is missing are kept, as text.
+    """
 
     data: str
     images: Path | None = None
     text_where_missing: bool = False
 
     def load(self) -> Dataset:
-        """Those that are annotated.
+        """Read the posts that are annotated.
 
         Raises:
             DataError: There are none.
@@ -49,30 +56,30 @@ class Posts:
 
 
 def calibrate(
-    asked: Asked,
-    dev: Posts,
+    settings: TaggingSettings,
+    dev: CalibrationPosts,
     *,
-    held_out: Posts | None = None,
+    held_out: CalibrationPosts | None = None,
     plot: Path | None = None,
     seed: int = 0,
     num_resamples: int = DEFAULT_NUM_RESAMPLES,
 ) -> CalibrationReport:
-    """Fits one temperature on the logit of the score, and writes it into the manifest of a tuned model.
+    """Fit one temperature of the logit of the score, and write it into the manifest of a tuned model.
 
     Args:
-        asked: The adapter, and what runs it.
+        settings: Settings of tagging, with an adapter.
         dev: Annotated posts that the model was not trained on.
         held_out: Posts on which the change is measured; without them, those that it was fitted on.
-        plot: The reliability plot; without it, ``reliability.png`` beside ``mner.json``.
-        seed: Of the bootstrap.
-        num_resamples: Draws of posts.
+        plot: File of the reliability plot; by default ``reliability.png`` beside ``mner.json``.
+        seed: Seed of the bootstrap.
+        num_resamples: Number of resamples of the bootstrap.
 
     Raises:
         MnerError: The model or the posts cannot be used, or there is nothing to fit.
     """
-    folder = None if asked.adapter is None else tuned_folder(asked.adapter)
+    folder = None if settings.adapter is None else tuned_folder(settings.adapter)
     if folder is None:
-        raise ModelError(f"{asked.adapter} holds no adapter; name the run folder that 'finetune' made")
+        raise ModelError(f"{settings.adapter} holds no adapter; name the run folder that 'finetune' made")
     manifest, prompt = Manifest.load(folder)
     plot = plot or folder / PLOT_NAME
     check_place(plot)
@@ -80,23 +87,22 @@ def calibrate(
     measured_on = fitted_on if held_out is None else held_out.load()
     _refuse_training_data(manifest, fitted_on)
     quiet_libraries()
-    local = asked.of_one_process()
-    tagger = local.tagger(())
-    tagger.forget_calibration()
+    local = settings.of_one_process()
+    tagger = Tagger.of_settings(local, ()).without_calibration()
     judged = _judge(tagger, fitted_on)
     temperature = fit_temperature(judged)
-    shown = judged if held_out is None else _judge(tagger, measured_on)
-    if not len(shown.scores):
+    measured = judged if held_out is None else _judge(tagger, measured_on)
+    if not len(measured.scores):
         raise DataError(f"{measured_on.path}: no entity was predicted, nothing can be measured; give more posts")
     report = CalibrationReport(
         temperature=temperature,
         fitted_on=shown_name(fitted_on),
         measured_on=shown_name(measured_on),
-        num_posts=shown.num_posts,
-        num_entities=len(shown.scores),
-        num_right=int(shown.right.sum()),
-        before=measure(shown, seed=seed, num_resamples=num_resamples),
-        after=measure(shown.with_temperature(temperature), seed=seed, num_resamples=num_resamples),
+        num_posts=measured.num_posts,
+        num_entities=len(measured.scores),
+        num_right=int(measured.right.sum()),
+        before=measure(measured, seed=seed, num_resamples=num_resamples),
+        after=measure(measured.with_temperature(temperature), seed=seed, num_resamples=num_resamples),
         manifest=folder / FILE_NAME,
         plot=plot,
     )

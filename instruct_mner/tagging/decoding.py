@@ -1,4 +1,4 @@
-"""From a completion back to a prediction: offsets, confidences, boxes in original pixels."""
+"""Predictions from completions: offsets, confidences, boxes in original pixels."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What is needed to read a completion.
+@dataclass(frozen=True, kw_only=True)
+class DecodingInput:
+    """Completion of a model, with all that turns it into a prediction.
 
     Attributes:
-        text: The text as the model was shown it.
-        completion: What it wrote.
-        spec: What it was asked for on this post.
-        manifest: Its units of boxes.
-        resized: Width and height of a picture after the processor's resize, where boxes are written in them.
+        text: Text of the post as the model read it.
+        completion: Answer of the model.
+        spec: Form of the answer on this post.
+        manifest: Manifest with the units of boxes and the calibration.
+        resized: Function that gives width and height of a picture after the processor's resize, where boxes are
+            written in them.
     """
 
     text: str
@@ -39,24 +40,24 @@ class Reading:
     resized: Callable[[tuple[int, int]], tuple[int, int] | None]
 
 
-def read_prediction(example: Example, images: Sequence[Image], reading: Reading) -> Prediction:
-    """The prediction for one post.
+def read_prediction(example: Example, images: Sequence[Image], decoding: DecodingInput) -> Prediction:
+    """Return the prediction for one post.
 
     Args:
-        example: The post.
-        images: The pictures that the model was shown.
-        reading: What it wrote, and how to read it.
+        example: Post.
+        images: Pictures of the post that the model saw.
+        decoding: Completion of the model, and how to read it.
     """
-    spec, completion = reading.spec, reading.completion
-    answer = codec.parse(spec, reading.text, completion.text, len(images), finished=completion.finished)
+    spec, completion = decoding.spec, decoding.completion
+    answer = codec.parse(spec, decoding.text, completion.text, len(images), finished=completion.finished)
     entities = tuple(
         PredictedEntity(
             start=entity.start,
             end=entity.end,
             text=example.text[entity.start : entity.end],
             label=entity.label,
-            score=_score(entity, reading),
-            boxes=_pixel_boxes(entity, images, reading) if spec.grounded else None,
+            score=_score(entity, decoding),
+            boxes=_pixel_boxes(entity, images, decoding) if spec.grounded else None,
         )
         for entity in answer.entities
     )
@@ -66,10 +67,10 @@ def read_prediction(example: Example, images: Sequence[Image], reading: Reading)
 
 
 def confidence(entity: AnswerEntity, completion: Completion) -> float:
-    """How probable it was that an entity's label and mention were written: the product over their tokens.
+    """Return the probability that an entity's label and mention are written: the product over their tokens.
 
-    The tokens of a constrained answer have the probabilities that the grammar leaves them. Where the engine says no
-    probabilities there is none, and the score is 1, the record's default.
+    The tokens of a constrained answer have the probabilities that the grammar leaves them. Where the engine gives no
+    probabilities the score is 1, the record's default.
     """
     if not completion.tokens:
         return 1.0
@@ -81,18 +82,18 @@ def confidence(entity: AnswerEntity, completion: Completion) -> float:
     return min(1.0, math.exp(sum(logprobs))) if logprobs else 0.0
 
 
-def _score(entity: AnswerEntity, reading: Reading) -> float:
-    """The confidence, with the temperature of the manifest; where there are no probabilities there is none to scale."""
-    score, calibration = confidence(entity, reading.completion), reading.manifest.calibration
-    if calibration is None or not reading.completion.tokens:
+def _score(entity: AnswerEntity, decoding: DecodingInput) -> float:
+    """Return the confidence, scaled by the temperature of the manifest where the engine gives probabilities."""
+    score, calibration = confidence(entity, decoding.completion), decoding.manifest.calibration
+    if calibration is None or not decoding.completion.tokens:
         return score
     return scaled_score(score, calibration.temperature)
 
 
-def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], reading: Reading) -> tuple[Box, ...]:
+def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], decoding: DecodingInput) -> tuple[Box, ...]:
     if entity.box is None:
         return ()
     size = images[entity.box.image].size
-    convention = BoxConvention(reading.manifest.box_convention, reading.spec.box_limit)
-    pixels = to_pixels(entity.box.box, size, convention, resized=reading.resized(size))
+    convention = BoxConvention(decoding.manifest.box_convention, decoding.spec.box_limit)
+    pixels = to_pixels(entity.box.box, size, convention, resized=decoding.resized(size))
     return (Box(image=entity.box.image, box=pixels),)

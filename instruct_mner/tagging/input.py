@@ -1,4 +1,4 @@
-"""Where the posts of ``instruct-mner tag`` come from."""
+"""Input of ``instruct-mner tag``: a file, standard input, or one post given by flags."""
 
 from __future__ import annotations
 
@@ -8,29 +8,38 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.loading import load_split
-from instruct_mner.data.pictures import ImageSource, picture_source
+from instruct_mner.data.pictures import picture_source
 from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import MissingImage, TaggingImageSource
 from instruct_mner.schema.records import Example
 from instruct_mner.tagging.output import fingerprint
 from instruct_mner.tagging.tagger import WINDOW
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where posts come from: DATA, ``-``, or one post given by flags."""
+@dataclass(frozen=True, kw_only=True)
+class PostSource:
+    """Source of the posts to tag.
 
-    data: str | None
-    text: str | None
-    image: Path | None
-    images: Path | None
-    missing_image: MissingImage
-    image_source: ImageSource | Literal["generated"] = "own"
+    Attributes:
+        data: DATA, or ``-`` for JSONL on standard input; ``None`` where a text is given.
+        text: Text of a single post.
+        image: Picture of the single post.
+        images: Folder of the pictures.
+        missing_image: Treatment of posts whose picture is missing.
+        image_source: Pictures that posts are shown with.
+    """
+
+    data: str | None = None
+    text: str | None = None
+    image: Path | None = None
+    images: Path | None = None
+    missing_image: MissingImage = "error"
+    image_source: TaggingImageSource = "own"
 
     @property
     def shows_own_words_only(self) -> bool:
@@ -38,7 +47,11 @@ class Source:
         return self.image_source in {"none", "generated"}
 
     def load(self) -> Posts:
-        """The posts; of JSONL and Parquet no more than a window is held at once."""
+        """Read the posts; of JSONL and Parquet no more than a window is in memory at once.
+
+        Raises:
+            DataError: They cannot be read.
+        """
         if self.text is None and self.image_source != "shuffled":
             assert self.data is not None
             if self.data == "-":
@@ -63,7 +76,7 @@ class Source:
         )
 
     def _standard_input(self) -> Posts:
-        """Standard input can be read once only, so it is put into a file first; pictures lie relative to here."""
+        """Read JSONL from standard input, by way of a file, since it is read twice; pictures lie relative to here."""
         path = _spooled()
         try:
             return self._streamed(path, "jsonl", self.images or Path.cwd())
@@ -85,12 +98,12 @@ class Source:
 
     @property
     def _missing_image(self) -> MissingImage:
-        """Pictures that are not shown are not missed."""
+        """Treatment of missing pictures; those that are not shown are not missed."""
         return "keep" if self.shows_own_words_only else self.missing_image
 
 
 def _spooled() -> Path:
-    """A file with what comes on standard input; removed when the program ends."""
+    """Copy standard input into a file, which is removed when the program ends."""
     folder = tempfile.mkdtemp(prefix="instruct-mner-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder) / "stdin.jsonl"

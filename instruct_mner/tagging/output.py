@@ -1,4 +1,4 @@
-"""Predictions of a whole file: written as they come, so that a run that was killed goes on where it stopped."""
+"""Output of predictions: written one by one, so that a run that was killed goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from instruct_mner.schema.records import Prediction
 
 Made = TypeVar("Made", bound=Record)
 Predict = Callable[[int], Iterator[Prediction]]
-"""Tags the posts from one on, counted from 0, in their order."""
+"""Function that tags the posts from a given one on, counted from 0, in their order."""
 
 
 def fingerprint(**settings: object) -> str:
-    """A hash of whatever decides the predictions."""
+    """Return a hash of the settings that decide the predictions."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class PartialFile(Generic[Made]):
-    """Records so far, in ``OUT.partial`` beside the output: a line of settings, then a line a post.
+    """File ``OUT.partial`` beside the output, with the records so far: a line of settings, then a line for each post.
 
     Args:
-        output: The file that will hold all of them.
-        settings: Fingerprint; a partial file of other settings is not continued.
-        record: What a line is.
+        output: File that will hold all records.
+        settings: Fingerprint of the settings; a partial file of other settings is not continued.
+        record: Type of the records.
 
     Raises:
         ConfigError: There is a partial file of other settings.
@@ -49,7 +49,7 @@ class PartialFile(Generic[Made]):
         self.num_done = self._recover()
 
     def _recover(self) -> int:
-        """How many posts are done; cuts off a line that was being written when the run was killed."""
+        """Return the number of posts that are done, and cut off a line that was not written to its end."""
         if not self._path.exists():
             return 0
         whole = num_lines = 0
@@ -82,7 +82,7 @@ class PartialFile(Generic[Made]):
             ) from None
 
     def append(self, records: Iterator[Made]) -> Iterator[Made]:
-        """Writes records down as they pass through."""
+        """Write records to the file as they pass through."""
         with ExitStack() as stack:
             file = None
             for record in records:
@@ -93,7 +93,7 @@ class PartialFile(Generic[Made]):
                 yield record
 
     def _open(self) -> TextIO:
-        """The partial file, with its settings, to be written on."""
+        """Open the partial file for more records, below its settings."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a", encoding="utf-8", newline="\n")
         if self._path.stat().st_size == 0:
@@ -101,7 +101,7 @@ class PartialFile(Generic[Made]):
         return file
 
     def finish(self) -> None:
-        """Puts the whole output in its place, JSONL or Parquet by its suffix, and removes the partial file."""
+        """Write the output, JSONL or Parquet by its suffix, and remove the partial file."""
         lines = (line.text for line in stream_lines(self._path))
         next(lines)
         if is_table(self._output):
@@ -113,12 +113,12 @@ class PartialFile(Generic[Made]):
 
 
 def is_table(output: Path) -> bool:
-    """Whether an output is written as Parquet."""
+    """Return whether an output is written as Parquet."""
     return output.suffix == ".parquet"
 
 
 def check_output(output: Path) -> None:
-    """Refuses an output that cannot be written.
+    """Refuse an output that cannot be written.
 
     Raises:
         ConfigError: It exists, is a folder, or lies where nothing can be written.
@@ -133,7 +133,7 @@ def check_output(output: Path) -> None:
 def write_predictions(
     predict: Predict, num_posts: int, output: Path, settings: str, *, window: int = 1
 ) -> Iterator[Prediction | None]:
-    """Tags posts into a file; see :func:`write_records`. ``.parquet`` is written as such, anything else as JSONL."""
+    """Tag posts into a file, Parquet where it is named so, else JSONL; see :func:`write_records`."""
     return write_records(predict, num_posts, output, settings, record=Prediction, window=window)
 
 
@@ -146,18 +146,18 @@ def write_records(
     record: type[Made],
     window: int = 1,
 ) -> Iterator[Made | None]:
-    """Makes a record of each post, in a file; a run that was killed goes on, every post exactly once.
+    """Write a record of each post to a file; a run that was killed goes on, every post exactly once.
 
     It goes on as if it had not been killed. Which posts share a batch moves the last digits of a score. So the window
     in which the earlier run stopped is gone through again as a whole, and what was written of it is kept.
 
     Args:
-        make: Makes those of the posts from one on, counted from 0, in their order.
-        num_posts: All of them.
-        output: The file to write, which must not exist.
-        settings: :func:`fingerprint` of what decides the records.
-        record: What is made.
-        window: Posts that are batched together.
+        make: Function that makes the records of the posts from a given one on, counted from 0, in their order.
+        num_posts: Number of all posts.
+        output: File to write, which must not exist.
+        settings: Fingerprint of the settings (:func:`fingerprint`).
+        record: Type of the records.
+        window: Number of posts that are batched together.
 
     Yields:
         ``None`` for each post that an earlier run had done, then the new records.

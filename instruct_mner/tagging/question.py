@@ -1,34 +1,39 @@
-"""How a model is asked: as its manifest says where it was tuned, else for JSON, with or without examples."""
+"""Questions to an engine about posts, and the predictions that its answers make, as a manifest prescribes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.engine import Engine, FromText, Request
+from instruct_mner.engines.engine import Completion, Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.prompting.conversation import Message, PromptWriter
 from instruct_mner.prompting.templates import Prompt, Shot
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.decoding import DecodingInput, read_prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Labels = LabelSet | Sequence[str] | Mapping[str, str | None]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
-    """What an engine is asked on one post, with all that is needed to read the answer.
+    """Question about one post, with all that is needed to read the answer.
 
     Attributes:
-        example: The post.
-        images: The pictures that the model is shown.
-        text: The text as the model is shown it.
-        spec: What it is asked for on this post.
-        request: The question itself.
+        example: Post.
+        images: Pictures of the post that the model sees.
+        text: Text of the post as the model reads it.
+        spec: Form of the answer on this post.
+        request: Request to the engine.
     """
 
     example: Example
@@ -39,10 +44,16 @@ class Question:
 
 
 def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str], int]) -> int:
-    """Where an answer is cut: the cap of entities, each with label, separators and box, and the text twice.
+    """Return the number of tokens at which an answer is cut.
 
-    Mentions do not overlap, so that all of them together are hardly longer than the text; a model that repeats
-    itself is cut, and the cut is counted as malformed.
+    It is the cap of entities, each with label, separators and box, and the text twice. Mentions do not overlap, so
+    that all of them together are hardly longer than the text; a model that repeats itself is cut, and the cut is
+    counted as malformed.
+
+    Args:
+        spec: Form of the answer.
+        text: Text of the post as the model reads it.
+        count_tokens: Function that gives the number of tokens of a text.
     """
     written = codec.in_format(spec)
     frame = max(count_tokens(written.frame(name)) for name in spec.labels.names)
@@ -50,7 +61,7 @@ def max_answer_tokens(spec: AnswerSpec, text: str, count_tokens: Callable[[str],
 
 
 def checked_labels(spec: AnswerSpec, special_tokens: Sequence[str]) -> AnswerSpec:
-    """The spec, unless a label or definition holds a special token of the model.
+    """Return the form of the answer, unless a label or definition holds a special token of the model.
 
     Raises:
         ConfigError: One does; it would end the turn or count as a picture.
@@ -62,16 +73,16 @@ def checked_labels(spec: AnswerSpec, special_tokens: Sequence[str]) -> AnswerSpe
     return spec
 
 
-@dataclass(frozen=True)
-class Asker:
-    """Makes the questions of a tagger.
+@dataclass(frozen=True, kw_only=True)
+class QuestionBuilder:
+    """Builder of the questions about posts, and reader of the answers.
 
     Attributes:
-        engine: What is asked; its special tokens are neutralised, and its tokens counted.
-        manifest: How to ask.
-        prompt: The template that the manifest speaks of.
-        constrained: Whether only legal answers may be given.
-        generated: Whether posts are shown without their pictures, to an engine that generates others.
+        engine: Engine whose special tokens are neutralised, and whose tokens are counted; it is not run here.
+        manifest: Settings of the tuning: answer format, labels, number of pictures, calibration.
+        prompt: Template that the manifest names.
+        constrained: Whether only answers that are legal on the post are allowed.
+        generated: Whether posts are asked about without their pictures, of an engine that generates others.
     """
 
     engine: Engine
@@ -80,32 +91,59 @@ class Asker:
     constrained: bool = True
     generated: bool = False
 
+    @property
+    def labels(self) -> LabelSet | None:
+        """Label set that the model was tuned for; ``None`` for a base model."""
+        return None if self.manifest.tuning == "none" else self.manifest.answer.labels
+
+    def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
+        """Return the form of answers with these labels, or with those of the tuning.
+
+        Raises:
+            ConfigError: There are no labels, or one cannot be used.
+        """
+        if labels is None and self.labels is None:
+            raise ConfigError(
+                "this model was not tuned, so it does not know which types to look for: give labels "
+                "(--labels PER,LOC, or a YAML file of NAME: definition)"
+            )
+        chosen = labels if isinstance(labels, LabelSet) or labels is None else LabelSet.of(labels)
+        return checked_labels(self.manifest.answer.with_labels(chosen), self.engine.special_tokens())
+
     def question(
         self, example: Example, images: tuple[Image, ...], spec: AnswerSpec, examples: Sequence[Shot] = ()
     ) -> Question:
-        """What the engine is asked on one post.
+        """Return the question about one post.
 
         Args:
-            example: The post.
-            images: Its pictures, at most ``manifest.max_images``.
-            spec: Of :meth:`answer_spec`.
-            examples: Posts with their answers, before this one.
+            example: Post.
+            images: Pictures of the post, at most ``manifest.max_images``.
+            spec: Form of answers, of :meth:`answer_spec`.
+            examples: Few-shot examples.
         """
         text = self._writer.text(example)
         own = spec.for_pictures([self.engine.resized(each.size) for each in images])
         request = self._request(self._writer.messages(example, len(images), spec, examples), text, images, own)
         if self.generated:
             request = replace(request, from_text=self._from_text(example, text, spec, examples))
-        return Question(example, images, text, own, request)
+        return Question(example=example, images=images, text=text, spec=own, request=request)
 
-    def conversation(
-        self, example: Example, num_images: int, spec: AnswerSpec, examples: Sequence[Shot] = ()
-    ) -> tuple[list[Message], int | None]:
-        """What is asked about a post, and where in its last part the text begins."""
-        writer = self._writer
-        return writer.messages(example, num_images, spec, examples), writer.text_begins(example, num_images)
+    def text_begins(self, question: Question) -> int | None:
+        """Return the first character of the post's text in the last part of the request's chat, if it is there."""
+        return self._writer.text_begins(question.example, len(question.images))
 
-    @property
+    def read(self, question: Question, completion: Completion) -> Prediction:
+        """Return the prediction that the answer to a question makes."""
+        decoding = DecodingInput(
+            text=question.text,
+            completion=completion,
+            spec=question.spec,
+            manifest=self.manifest,
+            resized=self.engine.resized,
+        )
+        return read_prediction(question.example, question.images, decoding)
+
+    @cached_property
     def _writer(self) -> PromptWriter:
         return PromptWriter(
             prompt=self.prompt,
@@ -116,7 +154,7 @@ class Asker:
         )
 
     def _from_text(self, example: Example, text: str, spec: AnswerSpec, examples: Sequence[Shot]) -> FromText:
-        """The same question with a place for a picture."""
+        """Return the same question with a place for a picture."""
         begin = self._writer.text_begins(example, 0)
         if begin is None:
             raise ConfigError(f"the prompt template does not show the text of post {example.id!r}")

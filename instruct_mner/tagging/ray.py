@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from instruct_mner import errors
 from instruct_mner.console import quiet_libraries
@@ -20,9 +20,8 @@ from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
-
-if TYPE_CHECKING:
-    from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.settings import TaggingSettings
+from instruct_mner.tagging.tagger import Tagger
 
 # Blocks of windows that are handed out; a window that is done is written down once its block is.
 _MOST_BLOCKS = 4096
@@ -30,19 +29,19 @@ _MOST_BLOCKS = 4096
 _OBJECT_STORE_BYTES = 200 * 1024**2
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every worker does.
+@dataclass(frozen=True, kw_only=True)
+class RayJob:
+    """Work that all workers share.
 
     Attributes:
-        asked: The engine of one worker, and how it is asked.
+        settings: Settings of one worker.
         posts: All posts.
-        labels: Other labels than those of the tuning.
-        window: Posts that are batched together.
-        num_workers: How many there are; ``None``: one a GPU, or one a machine where there is none.
+        labels: Labels in place of those of the tuning.
+        window: Number of posts that are batched together.
+        num_workers: Number of workers; ``None``: one for each GPU, or one for each machine where there is none.
     """
 
-    asked: Asked
+    settings: TaggingSettings
     posts: Posts
     labels: LabelSet | None
     window: int
@@ -50,19 +49,19 @@ class Job:
 
 
 class _Worker:
-    """Holds a tagger, and tags windows of posts with it."""
+    """Worker with a tagger, which tags windows of posts."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: RayJob) -> None:
         quiet_libraries()
         self._job = job
         self._error: MnerError | None = None
         try:
-            self._tagger = job.asked.tagger(job.asked.shown())
+            self._tagger = Tagger.of_settings(job.settings, job.settings.load_examples())
         except MnerError as error:
             self._error = error
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Lines of predictions; or, in their place, what the user must mend, which Ray would try again and again."""
+        """Return lines of predictions, or in their place an error of the user's, which Ray would retry for ever."""
         try:
             if self._error is not None:
                 raise self._error
@@ -74,31 +73,31 @@ class _Worker:
     def _tag(self, number: int) -> Iterator[str]:
         job = self._job
         posts = islice(job.posts.posts(number * job.window), job.window)
-        threshold = job.asked.threshold
+        threshold = job.settings.threshold
         for prediction in self._tagger.predict(posts, job.posts.picture_paths, job.labels, threshold=threshold):
             yield prediction.model_dump_json(exclude_none=True)
 
 
-def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
-    """Tags posts on all workers.
+def predict_on_ray(job: RayJob, first: int) -> Iterator[Prediction]:
+    """Tag posts on all workers.
 
-    A worker may die as often as it will: Ray Data starts it again, and gives its windows out again.
+    Workers may die at any time: Ray Data starts them again, and gives their windows out again.
 
     Args:
-        job: What is to be done.
-        first: The first post of a window, counted from 0.
+        job: Work that the workers share.
+        first: Number of the first post, counted from 0; it begins a window.
 
     Yields:
         The predictions, in the order of the posts.
 
     Raises:
-        ConfigError: Ray is not installed, or has fewer places than workers are asked for.
-        MnerError: What a worker said that the user must mend.
+        ConfigError: Ray is not installed, or has fewer places than there are to be workers.
+        MnerError: A worker could not load the model or use a post.
     """
     with _ray(job) as ray:
         num_workers, resources = places_of(job, ray.cluster_resources())
         windows = range(first // job.window, -(-job.posts.num_posts // job.window))
-        found = ray.data.from_items(
+        rows = ray.data.from_items(
             [{"window": number} for number in windows], override_num_blocks=min(len(windows), _MOST_BLOCKS)
         ).map_batches(
             _Worker,
@@ -107,14 +106,14 @@ def predict_on_ray(job: Job, first: int) -> Iterator[Prediction]:
             compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(windows)), max_tasks_in_flight_per_actor=2),
             **resources,
         )
-        for row in found.iter_rows():
+        for row in rows.iter_rows():
             yield _prediction(row)
 
 
 @contextmanager
-def _ray(job: Job) -> Iterator[Any]:
-    """Ray, of the cluster that ``RAY_ADDRESS`` names, or else started on this machine and ended afterwards."""
-    # Nothing is told to anybody, and of what Ray does itself only errors to the user.
+def _ray(job: RayJob) -> Iterator[Any]:
+    """Connect to the cluster that ``RAY_ADDRESS`` names, or start Ray on this machine and end it afterwards."""
+    # No usage statistics are sent, and of Ray's own messages the user sees only errors.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -141,24 +140,26 @@ def _ray(job: Job) -> Iterator[Any]:
 
 
 def _prediction(row: dict[str, str]) -> Prediction:
-    """What a worker found, or the error that it met."""
+    """Return the prediction of a worker, or raise the error that it met."""
     if row["error"]:
         raise getattr(errors, row["error"])(row["line"])
     return Prediction.model_validate_json(row["line"])
 
 
-def places_of(job: Job, total: dict[str, float]) -> tuple[int, dict[str, float]]:
-    """How many workers, and what each takes: a GPU where there are any and a model is loaded, else a processor.
+def places_of(job: RayJob, total: dict[str, float]) -> tuple[int, dict[str, float]]:
+    """Return the number of workers, and the resources of each.
+
+    A worker takes a GPU where there are any and a model is loaded, else a processor.
 
     Args:
-        job: What is to be done.
-        total: What Ray has, as ``ray.cluster_resources()`` says.
+        job: Work that the workers share.
+        total: Resources of the cluster, of ``ray.cluster_resources()``.
 
     Raises:
-        ConfigError: It has fewer places than workers are asked for.
+        ConfigError: There are fewer places than there are to be workers.
     """
     machines = sum(name.startswith("node:") and name != "node:__internal_head__" for name in total)
-    needs_gpu = total.get("GPU", 0) > 0 and job.asked.endpoint is None
+    needs_gpu = total.get("GPU", 0) > 0 and job.settings.endpoint is None
     places = int(total["GPU"] if needs_gpu else total.get("CPU", 0))
     num_workers = job.num_workers or (places if needs_gpu else machines)
     if num_workers > places:

@@ -1,4 +1,4 @@
-"""What ``instruct-mner tag`` does, from flags to a file of predictions."""
+"""Tagging from the command line: from the settings to a file of predictions."""
 
 from __future__ import annotations
 
@@ -8,108 +8,140 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from instruct_mner.console import quiet_libraries, report
 from instruct_mner.data.stream import Posts
-from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.files import read_yaml
+from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import with_context
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.schema.validation_messages import reasons
-from instruct_mner.tagging.input import Source
+from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of
+from instruct_mner.tagging.input import PostSource
+from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
-from instruct_mner.tagging.ray import Job, predict_on_ray
-from instruct_mner.tagging.settings import Asked
-from instruct_mner.tagging.tagger import WINDOW
+from instruct_mner.tagging.ray import RayJob, predict_on_ray
+from instruct_mner.tagging.settings import TaggingSettings
+from instruct_mner.tagging.tagger import WINDOW, Tagger
 
 
 def tag(
-    source: Source,
-    asked: Asked,
+    source: PostSource,
+    settings: TaggingSettings,
     *,
     output: str,
     labels: str | None,
     workers: int | None = None,
     attention: Path | None = None,
 ) -> None:
-    """Tags posts and writes predictions, to standard output or resumably to a file.
+    """Tag posts and write the predictions, to standard output or resumably to a file.
 
     Args:
-        source: The posts.
-        asked: Who is asked.
-        output: The file; ``-`` is standard output.
-        labels: Other labels than those of the tuning.
-        workers: Of Ray.
-        attention: Folder for pictures of what each mention looks at.
+        source: Source of the posts.
+        settings: Settings of tagging.
+        output: File to write; ``-`` is standard output.
+        labels: Labels in place of those of the tuning: names joined with commas, or a YAML file.
+        workers: Number of workers of Ray.
+        attention: Folder for drawings of the attention of each mention.
 
     Raises:
         MnerError: Posts, labels or model cannot be used.
     """
-    if attention is not None and (asked.of_one_process().engine != "transformers" or asked.distributed):
-        raise ConfigError(
-            "--attention shows the attention of a model in this process; leave --endpoint and --engine out"
-        )
-    if attention is not None and source.shows_own_words_only:
-        raise ConfigError(f"--attention needs real pictures; leave --image-source {source.image_source} out")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    local = settings.of_one_process()
+    if attention is not None:
+        _check_attention(source, settings, local)
     if output != "-":
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
-    local = asked.of_one_process()
     posts = source.load()
     if posts.num_missing and not source.shows_own_words_only:
         console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
     quiet_libraries()
-    examples = asked.shown()
+    examples = settings.load_examples()
     _warn_of_known_posts(posts, examples, console)
     predict: Predict
-    if asked.distributed:
-        manifest = local.manifest(examples)
-        predict = partial(predict_on_ray, Job(local, posts, label_set, WINDOW, workers))
+    if settings.distributed:
+        manifest = with_context(manifest_of(local, examples), local.context)
+        job = RayJob(settings=local, posts=posts, labels=label_set, window=WINDOW, num_workers=workers)
+        predict = partial(predict_on_ray, job)
     else:
-        tagger = local.tagger(examples)
+        tagger = Tagger.of_settings(local, examples)
         manifest = tagger.manifest
-
-        looker = None if attention is None else local.looker(tagger, attention, label_set)
-
-        def predict(first: int) -> Iterator[Prediction]:
-            found = tagger.predict(posts.posts(first), posts.picture_paths, label_set, threshold=asked.threshold)
-            if looker is None:
-                yield from found
-                return
-            for example, prediction in zip(posts.posts(first), found, strict=True):
-                looker.draw(example, posts.picture_paths(example), prediction)
-                yield prediction
-
+        predict = _local_predictions(tagger, posts, label_set, local, attention)
     _warn_of_calibration(manifest, local.engine, console)
     if output == "-":
         _print(predict(0))
         return
-    settings = fingerprint(
-        manifest=manifest.model_dump(mode="json"),
-        model=str(asked.adapter or asked.model),
-        data=posts.sha256,
-        labels=label_set and label_set.model_dump(),
-        images=str(source.images),
-        missing_image=source.missing_image,
-        image_source=source.image_source,
-        constrained=asked.constrained,
-        threshold=asked.threshold,
-        endpoint=asked.endpoint and (asked.endpoint, asked.model, asked.constraint, asked.scores),
-        examples=_stamp(examples),
-        engine=local.engine,
-    )
+    stamp = _fingerprint(source, settings, manifest, posts, label_set, examples)
     report(
-        write_predictions(predict, posts.num_posts, Path(output), settings, window=WINDOW),
+        write_predictions(predict, posts.num_posts, Path(output), stamp, window=WINDOW),
         posts.num_posts,
         console,
         count_rejected=lambda prediction: prediction.rejected.total,
     )
     console.print(f"wrote {output}")
+
+
+def _check_attention(source: PostSource, settings: TaggingSettings, local: TaggingSettings) -> None:
+    if local.engine != "transformers" or settings.distributed:
+        raise ConfigError(
+            "--attention shows the attention of a model in this process; leave --endpoint and --engine out"
+        )
+    if source.shows_own_words_only:
+        raise ConfigError(f"--attention needs real pictures; leave --image-source {source.image_source} out")
+
+
+def _local_predictions(
+    tagger: Tagger, posts: Posts, labels: LabelSet | None, settings: TaggingSettings, attention: Path | None
+) -> Predict:
+    """Return what tags posts in this process, and draws the attention of their mentions where a folder is given."""
+    drawer = None if attention is None else attention_map_drawer(settings, tagger, attention, labels)
+
+    def predict(first: int) -> Iterator[Prediction]:
+        predictions = tagger.predict(posts.posts(first), posts.picture_paths, labels, threshold=settings.threshold)
+        if drawer is None:
+            yield from predictions
+            return
+        for example, prediction in zip(posts.posts(first), predictions, strict=True):
+            drawer.draw(example, posts.picture_paths(example), prediction)
+            yield prediction
+
+    return predict
+
+
+def _fingerprint(
+    source: PostSource,
+    settings: TaggingSettings,
+    manifest: Manifest,
+    posts: Posts,
+    labels: LabelSet | None,
+    examples: Examples,
+) -> str:
+    """Return the hash of the settings that decide the predictions; how the work is shared out is none of them."""
+    endpoint = settings.endpoint and (settings.endpoint, settings.model, settings.constraint, settings.scores)
+    return fingerprint(
+        manifest=manifest.model_dump(mode="json"),
+        model=str(settings.adapter or settings.model),
+        data=posts.sha256,
+        labels=labels and labels.model_dump(),
+        images=str(source.images),
+        missing_image=source.missing_image,
+        image_source=source.image_source,
+        constrained=settings.constrained,
+        threshold=settings.threshold,
+        endpoint=endpoint,
+        examples=_examples_stamp(examples),
+        engine=settings.of_one_process().engine,
+    )
+
+
+def _examples_stamp(examples: Examples) -> object:
+    if isinstance(examples, Pool):
+        return ("nearest", examples.dataset.sha256, examples.num_examples)
+    return [example.model_dump() for example in examples]
 
 
 def _warn_of_known_posts(posts: Posts, examples: Sequence[Example] | Pool, console: Console) -> None:
@@ -118,12 +150,15 @@ def _warn_of_known_posts(posts: Posts, examples: Sequence[Example] | Pool, conso
     texts = {example.text for example in examples}
     known = sum(post.text in texts for post in posts.posts())
     if known:
-        console.print(f"{known} of the posts are shown to the model as examples, with their answers: a score would lie")
+        console.print(
+            f"{known} of the posts are few-shot examples, with their answers in the prompt: a score on them is no "
+            "measure of the model"
+        )
 
 
 def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> None:
     calibration = manifest.calibration
-    # In this process both engines give what the grammar leaves; what a server gives is its own affair.
+    # In this process both engines give probabilities after the grammar; those of a server may be of another kind.
     if calibration is not None and (calibration.engine == "endpoint") != (engine == "endpoint"):
         console.print(
             f"confidences were calibrated with the engine {calibration.engine}, those of {engine} may be of another "
@@ -131,38 +166,12 @@ def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> N
         )
 
 
-def _stamp(examples: Sequence[Example] | Pool) -> object:
-    """What tells examples from others."""
-    if isinstance(examples, Pool):
-        return ("nearest", examples.dataset.sha256, examples.num_examples)
-    return [example.model_dump() for example in examples]
-
-
 def _print(predictions: Iterable[Prediction]) -> None:
-    """Writes predictions to standard output as they come."""
+    """Write predictions to standard output one by one."""
     try:
         for prediction in predictions:
             sys.stdout.write(prediction.model_dump_json(exclude_none=True) + "\n")
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has left (`| head`): not a failure, and what Python still holds back has nowhere to go.
+        # The reader has left (`| head`), which is no failure; Python's buffer is flushed into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def parse_labels(text: str) -> LabelSet:
-    """A label set from ``PER,LOC``, or from a YAML file of a list or of ``NAME: definition``.
-
-    Raises:
-        ConfigError: It is neither, or a label is not allowed.
-    """
-    path = Path(text)
-    try:
-        if path.suffix in {".yaml", ".yml"} or ("," not in text and path.is_file()):
-            values = read_yaml(path)
-        else:
-            values = [name.strip() for name in text.split(",")]
-        return LabelSet.model_validate(values)
-    except (ConfigError, DataError) as error:
-        raise ConfigError(f"--labels {error}") from None
-    except ValidationError as error:
-        raise ConfigError(f"--labels {text}: {'; '.join(reasons(error, LabelSet))}") from None

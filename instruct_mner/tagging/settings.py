@@ -1,57 +1,71 @@
-"""Who is asked, and how: what the command line says of a model, an adapter or a server, as one value."""
+"""Settings of tagging: the model, adapter or server that answers, and how it is prompted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
-from instruct_mner.engines.endpoint import Endpoint
-from instruct_mner.engines.openai_format import Constraint
-from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ConfigError, ModelError, suggest
-from instruct_mner.models.description import describe_model
-from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, with_context
-from instruct_mner.prompting.few_shot import has_examples, load_examples
-from instruct_mner.prompting.retrieval import Choose, Pool
-from instruct_mner.schema.labels import LabelSet
+from instruct_mner.models.tuned import tuned_folder
+from instruct_mner.prompting.few_shot import load_examples
+from instruct_mner.prompting.retrieval import Pool
+from instruct_mner.schema.choices import Constraint, ExampleChoice
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.attention_maps import Looker
-from instruct_mner.tagging.tagger import Tagger
 
-ENGINES = ("transformers", "vllm", "endpoint")
-"""What one process can be asked by; :meth:`Asked.tagger` makes each, in this process and in workers of Ray."""
+EngineName = Literal["transformers", "vllm", "endpoint"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+"""Engines of one process; :mod:`instruct_mner.tagging.engine_choice` makes each, in this process and on Ray."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Who is asked, and how; fields are those of the command line."""
+@dataclass(frozen=True, kw_only=True)
+class TaggingSettings:
+    """Model, adapter or server that tags posts, and how it is prompted; the fields are flags of ``tag``.
 
-    model: str | None
-    adapter: Path | None
+    Attributes:
+        model: Hub name or folder of a model; beside an adapter, that of its base; at an endpoint, its name there.
+        adapter: Folder of an adapter, or its run folder.
+        endpoint: Address of a server with OpenAI's API.
+        constraint: Kind of constraint that the server is asked for.
+        concurrency: Number of requests to the server at once.
+        scores: Whether the server is asked for log-probabilities.
+        examples: DATA of the few-shot examples.
+        num_examples: Number of few-shot examples of each post.
+        choose: Rule that selects the few-shot examples of a post.
+        context: Whether captions, tags and OCR of the pictures are in the prompt; ``None`` is the setting of the
+            tuning.
+        batch_size: Number of posts tagged at once.
+        constrained: Whether only answers that are legal on the post are allowed.
+        threshold: Confidence below which entities are left out.
+        engine: Name of the engine, with ``ray:`` before it for workers of Ray.
+        vllm: Flags of vLLM.
+        generated: Whether posts are tagged with pictures that are generated from their texts.
+    """
+
+    model: str | None = None
+    adapter: Path | None = None
     endpoint: str | None = None
     constraint: Constraint = "grammar"
     concurrency: int = 8
     scores: bool = True
     examples: str | None = None
     num_examples: int = 4
+    choose: ExampleChoice = "first"
     context: bool | None = None
     batch_size: int = 8
     constrained: bool = True
     threshold: float = 0.0
-    choose: Choose = "first"
     engine: str = "transformers"
     vllm: tuple[str, ...] = ()
     generated: bool = False
 
     @property
     def distributed(self) -> bool:
-        """Whether the work is shared out by Ray."""
+        """Whether workers of Ray share the posts."""
         return self.engine.partition(":")[0] == "ray"
 
-    def of_one_process(self) -> Asked:
-        """The same, with the engine by which each process is asked: ``ray:vllm`` is ``vllm`` on many.
+    def of_one_process(self) -> TaggingSettings:
+        """Return the settings of a single process: the engine ``ray:vllm`` becomes ``vllm``.
 
         Raises:
             ConfigError: There is no such engine.
@@ -70,33 +84,44 @@ class Asked:
             engine = "endpoint"
         return replace(self, engine=engine)
 
-    def manifest(self, examples: Sequence[Example] | Pool) -> Manifest:
-        """That of :meth:`tagger`, without loading the weights.
+    @property
+    def local_name(self) -> str | Path:
+        """Name of the model or folder of the adapter that is loaded in this process.
 
         Raises:
-            MnerError: The model cannot be used.
+            ConfigError: Neither is given.
         """
-        self._check()
         name = self.adapter if self.adapter is not None else self.model
-        if self.endpoint is not None or name is None:
-            # Of a server nothing is loaded, and what it calls its model is no name of ours; without a name it says so.
-            found = self.tagger(examples).manifest
-        elif (folder := tuned_folder(name)) is not None:
-            found, _ = tuned(folder, examples)
-        else:
-            found, _ = untuned(describe_model(str(name)), with_examples=has_examples(examples))
-        return with_context(found, self.context)
+        if name is None:
+            raise ConfigError(
+                "give --model (hub name or folder) or --adapter (folder), or both for a base that has moved"
+            )
+        return name
 
-    def shown(self) -> tuple[Example, ...] | Pool:
-        """The posts that the prompt shows as examples, or those among which each post finds its own."""
+    @property
+    def base_model(self) -> str | None:
+        """Name or folder of the adapter's base, where it is given beside the adapter."""
+        return self.model if self.adapter is not None else None
+
+    def load_examples(self) -> tuple[Example, ...] | Pool:
+        """Read the few-shot examples: those of all posts, or the pool from which each post takes its own.
+
+        Raises:
+            DataError: The posts cannot be read, or too few of them are annotated.
+        """
         if self.examples is None:
             return ()
         if self.choose == "nearest":
             return Pool.load(self.examples, self.num_examples)
         return load_examples(self.examples, self.num_examples)
 
-    def _check(self) -> None:
-        """What is said before anything is loaded."""
+    def check(self) -> None:
+        """Refuse settings that contradict each other, before anything is loaded.
+
+        Raises:
+            ConfigError: Two settings exclude each other, or one is missing.
+            ModelError: The folder is no adapter.
+        """
         if self.threshold > 0 and self.endpoint is not None and not self.scores:
             raise ConfigError("--threshold needs confidences, and with --no-scores each is 1; leave one of them out")
         if self.adapter is not None and tuned_folder(self.adapter) is None:
@@ -106,57 +131,12 @@ class Asked:
             )
         if self.engine != "vllm" and self.vllm:
             raise ConfigError("--vllm is for --engine vllm")
-
-    def tagger(self, examples: Sequence[Example] | Pool) -> Tagger:
-        """Loads the model, or connects to the server.
-
-        Raises:
-            MnerError: It cannot be used.
-        """
-        self._check()
-        if self.endpoint is not None:
-            if self.generated:
-                raise ConfigError(
-                    "--image-source generated: no server can be given pictures that were never seen; leave --endpoint "
-                    "out, and name the run folder of the model (--adapter)"
-                )
-            if self.model is None:
-                raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
-            endpoint = Endpoint(
-                self.endpoint,
-                self.model,
-                constraint=self.constraint if self.constrained else "none",
-                concurrency=self.concurrency,
-                scores=self.scores,
-            )
-            return Tagger.connect(endpoint, adapter=self.adapter, examples=examples, context=self.context)
-        name = self.adapter if self.adapter is not None else self.model
-        if name is None:
+        if self.endpoint is not None and self.generated:
             raise ConfigError(
-                "give --model (hub name or folder) or --adapter (folder), or both for a base that has moved"
+                "--image-source generated: no server can be given pictures that were never seen; leave --endpoint "
+                "out, and name the run folder of the model (--adapter)"
             )
-        if self.engine == "vllm":
-            return Tagger.with_vllm(
-                name,
-                base_model=self.model if self.adapter is not None else None,
-                flags=self.vllm,
-                constrained=self.constrained,
-                examples=examples,
-                context=self.context,
-            )
-        return Tagger.from_pretrained(
-            name,
-            base_model=self.model if self.adapter is not None else None,
-            batch_size=self.batch_size,
-            constrained=self.constrained,
-            examples=examples,
-            context=self.context,
-            generated=self.generated,
-        )
-
-    def looker(self, tagger: Tagger, folder: Path, labels: LabelSet | None) -> Looker:
-        """Draws what mentions look at."""
-        assert isinstance(tagger.engine, TransformersEngine)
-        name = self.adapter if self.adapter is not None else self.model
-        heads = None if name is None else heads_folder(name)
-        return Looker(tagger, tagger.engine, heads, folder, labels)
+        if self.endpoint is not None and self.model is None:
+            raise ConfigError("--endpoint needs --model, the name under which the server serves the model")
+        if self.endpoint is None:
+            self.local_name  # noqa: B018 (raises where there is none)

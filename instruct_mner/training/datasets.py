@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from instruct_mner.data.dataset import Dataset, MissingImage
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import Leak, guard
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import DatasetStamp
+from instruct_mner.schema.choices import MissingImage
 from instruct_mner.training.config import DataSettings
 
 

@@ -17,7 +17,7 @@ from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.models.hooks import Captured
 from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
-from instruct_mner.tagging.attention_maps import Looker
+from instruct_mner.tagging.attention_maps import AttentionMapDrawer
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.finetune import save_weights
 from instruct_mner.training.sample import VIEWS
@@ -117,10 +117,10 @@ def check_tagging(trainer, run, folder: Path) -> None:
     torch.testing.assert_close(pooled, expected[..., : pooled.shape[-1]], rtol=1e-4, atol=1e-5)
 
     plain = Tagger.from_pretrained(folder)
-    looker = Looker(plain, plain.engine, heads_folder(folder), folder / "attention")
+    drawer = AttentionMapDrawer(plain, heads_folder(folder), folder / "attention")
     entity = PredictedEntity(start=12, end=18, text="Jordan", label="PER")
     post = run.train.examples[0]
-    [path] = looker.draw(
+    [path] = drawer.draw(
         post,
         run.train.picture_paths(post),
         Prediction(id=post.id, text=post.text, images=post.images, entities=(entity,)),

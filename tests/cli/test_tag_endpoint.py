@@ -71,7 +71,7 @@ def test_command_line(tmp_path) -> None:
     found = [Prediction.model_validate_json(line) for line in out.split("\n")[:-1]]
     assert [each.id for each in found] == [f"post-{number}" for number in range(6)]
     assert [each.entities[0].text for each in found][:2] == ["RT", "nothing"]
-    assert "2 of the posts are shown" in err
+    assert "2 of the posts are few-shot examples" in err
     assert "Chicago" in bodies[2]["messages"][0]["content"][0]["text"]
 
 

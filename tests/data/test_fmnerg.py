@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data.dataset import LabelColumn
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.loading import load_split, read
 from instruct_mner.errors import ConfigError
+from instruct_mner.schema.choices import LabelColumn
 
 TEXT = "IMGID:7\nAnn\tB-person\tB-artist\nLee\tI-person\tI-artist\nin\tO\tO\nRome\tB-location\tB-city\n"
 XML = (

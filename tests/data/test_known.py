@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data.dataset import LabelColumn
 from instruct_mner.data.loading import load, load_split
+from instruct_mner.schema.choices import LabelColumn
 
 SETS = [
     ("twitter2015", "fine", "Twitter-2015 (original labels)"),

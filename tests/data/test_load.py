@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data.dataset import MissingImage
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.loading import load, load_split
 from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.schema.choices import MissingImage
 
 POST = "IMGID:{}\nAnn\tB-PER\n\n"
 

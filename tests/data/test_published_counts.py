@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from eval.gates.published_counts import SPLITS, TEST_TYPES
-from instruct_mner.data.dataset import LabelColumn
 from instruct_mner.data.loading import load, read
+from instruct_mner.schema.choices import LabelColumn
 
 
 @pytest.mark.parametrize("name", SPLITS)

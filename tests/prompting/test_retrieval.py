@@ -17,7 +17,7 @@ from instruct_mner.prompting import retrieval_cache
 from instruct_mner.prompting.retrieval import Neighbours, Pool, build_index, text_vectors
 from instruct_mner.prompting.retrieval_cache import cached_index
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.embedders import WordEmbedder
+from instruct_mner.tagging.word_embedder import WordEmbedder
 
 TEXTS = [
     "the striker scored twice for Arsenal",
@@ -132,7 +132,7 @@ def test_the_models_own_embeddings_of_pictures(family, tiny_models) -> None:
     """The same picture is nearest to itself, whatever shares its batch; nothing is left behind on the model."""
     from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.models.loading import load_model
-    from instruct_mner.tagging.embedders import ModelEmbedder
+    from instruct_mner.tagging.model_embedder import ModelEmbedder
 
     loaded = load_model(str(tiny_models(family)), dtype="float32")
     embedder = ModelEmbedder(loaded, TransformersEngine(loaded), batch_size=2)

@@ -21,7 +21,7 @@ from instruct_mner import Tagger
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
-from instruct_mner.engines.openai_format import Constraint
+from instruct_mner.schema.choices import Constraint
 from instruct_mner.schema.records import Prediction
 from instruct_mner.testing import build_tiny
 from instruct_mner.testing.posts import make_posts

@@ -11,7 +11,7 @@ from instruct_mner.engines.engine import Completion, Token
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
-from instruct_mner.tagging.decoding import Reading, read_prediction
+from instruct_mner.tagging.decoding import DecodingInput, read_prediction
 
 TEXT = "Ann in Paris"
 
@@ -28,8 +28,10 @@ def manifest_of(spec: AnswerSpec) -> Manifest:
 
 def read(completion: Completion, **settings: object):
     spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]), **settings)  # type: ignore[arg-type]
-    reading = Reading(TEXT, completion, spec, manifest_of(spec), lambda size: None)
-    return read_prediction(Example(id="a", text=TEXT), (), reading)
+    decoding = DecodingInput(
+        text=TEXT, completion=completion, spec=spec, manifest=manifest_of(spec), resized=lambda size: None
+    )
+    return read_prediction(Example(id="a", text=TEXT), (), decoding)
 
 
 @given(st.lists(st.floats(-9, 0), min_size=19, max_size=19))

@@ -24,8 +24,8 @@ from instruct_mner.data.stream import look_through
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.scoring.files import read_predictions
-from instruct_mner.tagging.ray import Job, _prediction, _Worker, places_of
-from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.ray import RayJob, _prediction, _Worker, places_of
+from instruct_mner.tagging.settings import TaggingSettings
 
 NUM_POSTS = 64 * 5 + 10
 
@@ -106,10 +106,10 @@ def test_worker_and_driver_are_killed_and_the_run_goes_on(posts, tmp_path) -> No
     assert not killer.partial.exists()
 
 
-def job_of(posts: Path, endpoint: str | None, workers: int | None = None) -> Job:
-    asked = Asked("m", None, endpoint, engine="endpoint")
+def job_of(posts: Path, endpoint: str | None, workers: int | None = None) -> RayJob:
+    settings = TaggingSettings(model="m", endpoint=endpoint, engine="endpoint")
     stream = look_through(posts, "jsonl", images=None, missing_image="error", show_pictures=True, every=64)
-    return Job(asked, stream, LabelSet.of(["PER"]), 64, workers)
+    return RayJob(settings=settings, posts=stream, labels=LabelSet.of(["PER"]), window=64, num_workers=workers)
 
 
 def test_what_a_worker_says_that_must_be_mended(posts) -> None:

@@ -10,7 +10,8 @@ from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
-from instruct_mner.tagging.settings import Asked
+from instruct_mner.tagging.engine_choice import manifest_of
+from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.vllm_runtime.command import engine_arguments
 from instruct_mner.vllm_runtime.plan import make_plan
 
@@ -47,7 +48,7 @@ def test_vllm_in_this_process(name: str | Path) -> None:
 
 def test_without_weights() -> None:
     assert describe_model("starter").name == "starter"
-    assert Asked("starter", None).manifest(()).answer.labels.names == OWN
+    assert manifest_of(TaggingSettings(model="starter"), ()).answer.labels.names == OWN
 
 
 def test_a_path_is_a_folder_and_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

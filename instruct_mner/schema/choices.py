@@ -1,0 +1,35 @@
+"""Settings with a fixed set of values, one definition each for the command line and the package; no other imports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Decode = Literal["tolerant", "strict"]
+"""Rule that turns BIO tags into spans: ``tolerant`` lets an I- tag open an entity (conlleval), ``strict`` only B-."""
+
+LabelColumn = Literal["coarse", "fine"]
+"""Column of labels, in formats that have both (fmnerg)."""
+
+MissingImageOption = Literal["error", "text", "skip"]
+"""Treatment of posts whose picture is missing: an error, read as text, or left out."""
+
+MissingImage = Literal[MissingImageOption, "keep"]
+"""The same, with ``keep``: the post stays as it is, naming a picture that is not there."""
+
+ImageSource = Literal["own", "none", "shuffled"]
+"""Pictures that posts are shown with: their own, none, or those of another post."""
+
+TaggingImageSource = Literal[ImageSource, "generated"]
+"""The same, with ``generated``: pictures that the model generates from the texts."""
+
+Constraint = Literal["grammar", "schema", "none"]
+"""Constraint on the answers of a server: vLLM's grammars, OpenAI's JSON schemas, or none."""
+
+ExampleChoice = Literal["first", "nearest"]
+"""Rule that selects few-shot examples: the first annotated posts, or the nearest to each post."""
+
+LeakPolicy = Literal["refuse", "drop", "allow"]
+"""Treatment of training posts that stand in an evaluation set."""
+
+Match = Literal["offset", "surface", "surface-lower-set"]
+"""Rule by which a predicted entity counts as right."""
