@@ -95,30 +95,35 @@ class Lines:
         return read_box([int(number) for number in numbers.split(", ")], self.num_images, self.spec.box_limit)
 
     def grammar(self, text: str) -> str:
-        """The answers that may be given on this text.
+        """Return the grammar of the answers that may be given on this text.
 
-        A line is one terminal, so that a text that itself holds `` [`` or ``: `` cannot confuse the lexer. With
-        no letter or digit in the text there is nothing to name, and ``none`` is the only answer.
+        A line is two terminals. No label holds ``: ``, so that the first one can end in one place only. The second
+        one is the mention with its box: apart from each other they would confuse the lexer, which does not go back,
+        on a text that itself holds a space or `` [``. In one terminal with the label, the mention is not prepared
+        when the grammar is compiled, and long posts use up the budget of a single step.
+
+        With no letter or digit in the text there is nothing to name, and ``none`` is the only answer.
         """
         prefix = f"{quoted(self.spec.prefix)} " if self.spec.prefix else ""
         none = f"{prefix}{quoted(NO_ENTITIES)}"
         if not nameable(text):
             return f"%llguidance {{}}\nstart: {none}\n"
-        box = " BOX" if self.spec.grounded and self.num_images else ' " []"' if self.spec.grounded else ""
         more = self.spec.capacity(text) - 1
-        further = f' ("\\n" ENTITY){{0,{more}}}' if more else ""
+        further = f' ("\\n" entity){{0,{more}}}' if more else ""
         rules = [
             "%llguidance {}",
-            f"start: {none} | {prefix}ENTITY{further}",
-            f'ENTITY: LABEL ": " MENTION{box}',
-            f"LABEL: {' | '.join(quoted(name) for name in self.spec.labels.names)}",
+            f"start: {none} | {prefix}entity{further}",
+            f"entity: LABEL {'PLACED' if self.spec.grounded else 'MENTION'}",
+            f'LABEL: ({" | ".join(quoted(name) for name in self.spec.labels.names)}) ": "',
             *mention_rules(text, self.spec.segmentation),
         ]
         return "\n".join(rules + self._box_rules()) + "\n"
 
     def _box_rules(self) -> list[str]:
-        if not self.spec.grounded or not self.num_images:
+        if not self.spec.grounded:
             return []
+        if not self.num_images:
+            return ['PLACED: MENTION " []"']
         picture = 'PICTURE ", " ' if self.num_images > 1 else ""
         box = f'BOX: " []" | " [" {picture}NUMBER ", " NUMBER ", " NUMBER ", " NUMBER "]"'
-        return [box, *number_rules(self.spec.box_limit, self.num_images)]
+        return ["PLACED: MENTION BOX", box, *number_rules(self.spec.box_limit, self.num_images)]
