@@ -138,7 +138,9 @@ def make_arms(model: str, posts: Path, folder: Path, batch_size: int, names: Seq
             heads, trainer.model = trainer.heads, shared.model
             trainer.model_wrapped = shared.model
             base, needs = shared.model.get_base_model(), trainer._forwards._needs
-            trainer._forwards = Forwards(base, run.loaded, needs, trainer.accelerator.autocast)
+            trainer._forwards = Forwards(
+                base=base, loaded=run.loaded, needs=needs, autocast=trainer.accelerator.autocast
+            )
             trainer.heads = heads
         trainer.current_gradient_accumulation_steps = 1
         own = [] if trainer.heads is None else list(trainer.heads.parameters())
@@ -210,7 +212,7 @@ def measure(
 ) -> dict[str, Any]:
     """Runs all arms and tells their times."""
     from instruct_mner.console import quiet_libraries
-    from instruct_mner.training.sample import VIEWS
+    from instruct_mner.training.batch import VIEWS
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as temporary:
@@ -220,7 +222,8 @@ def measure(
         loaded = next(iter(arms.values())).trainer._forwards._loaded
         clock = watch(arms, loaded)
         sample = arms[names[-1]].collator([{"index": 0}])
-        bare = sample.get(VIEWS, {}).get("text", sample)["attention_mask"].sum()
+        text = sample[VIEWS].text if VIEWS in sample else None
+        bare = (sample if text is None else text.batch)["attention_mask"].sum()
         images = (sample["input_ids"] == loaded.image_token_id).sum()
         for number in range(steps + 1):  # the first is for warming up
             rows = [{"index": (number * batch_size + index) % (batch_size * 2)} for index in range(batch_size)]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, nothing
+from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens, TokenSpan
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
-from instruct_mner.alignment.token_spans import MentionTokens, Row, TokenSpan
 
 
 class AttentionGrounding(nn.Module):
@@ -78,7 +78,7 @@ class AttentionGrounding(nn.Module):
             metrics["region_attention"] = torch.stack(seen).mean().exp().item()
         return -torch.stack(losses).sum() / len(batch.states), metrics
 
-    def _first_hop(self, batch: AlignmentBatch, number: int, row: Row, images: Tensor) -> dict[int, Tensor]:
+    def _first_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens, images: Tensor) -> dict[int, Tensor]:
         """Log attention on the regions of each annotated mention, by its index, ``(heads, tokens that look)``."""
         annotated = {index: each for index, each in enumerate(row.mentions) if each.regions is not None}
         if not annotated:
@@ -100,14 +100,14 @@ class AttentionGrounding(nn.Module):
         mass = log_mass(self._scores(batch, self._first, number, at), torch.stack(chosen))
         return dict(zip(annotated, torch.split(mass, lengths, dim=1), strict=True))
 
-    def _second_hop(self, batch: AlignmentBatch, number: int, row: Row) -> list[Tensor]:
+    def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> list[Tensor]:
         """Log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
         scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
         found = scores.log_softmax(dim=-1)
         spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
         return [found[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
 
-    def _around(self, row: Row, mention: MentionTokens) -> TokenSpan:
+    def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
         """First and last token between the mentions before and after one."""
         if row.post is None:
             return mention.span

@@ -1,35 +1,36 @@
-"""The objectives of a run, made from its settings."""
+"""Objectives of a run, made from its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from instruct_mner.alignment.attention_grounding import AttentionGrounding
 from instruct_mner.alignment.cross_view import CrossView
 from instruct_mner.alignment.generative import Generative
 from instruct_mner.alignment.information_bottleneck import InformationBottleneck
-from instruct_mner.alignment.objective import Needs
+from instruct_mner.alignment.objective import Needs, Objective
 from instruct_mner.alignment.region_span_grounding import HeadGrounding
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.errors import ConfigError, listing
 
+ObjectiveModule = AttentionGrounding | CrossView | Generative | HeadGrounding | InformationBottleneck
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What heads must know of a model and a run.
+    """Numbers of a model and a run that shape the heads of objectives.
 
     Attributes:
-        width: Of the decoder.
-        num_layers: Of the decoder.
-        num_heads: Of its attention.
-        num_types: Types of the run.
-        features: Of an image token; see ``models.generated_pictures.num_features``.
-        image_token_id: The id of an image token.
+        width: Width of the decoder's states.
+        num_layers: Number of the decoder's layers.
+        num_heads: Number of its attention heads.
+        num_types: Number of entity types of the run.
+        features: Number of features of an image token; see ``models.generated_pictures.num_features``.
+        image_token_id: Id of an image token.
     """
 
     width: int
@@ -40,15 +41,20 @@ class Shape:
     image_token_id: int
 
 
-def build_objectives(settings: AlignmentSettings, shape: Shape, seed: int) -> list[Any]:
-    """The objectives that are on, with heads that depend on the seed alone.
+def build_objectives(settings: AlignmentSettings, shape: Shape, seed: int) -> list[ObjectiveModule]:
+    """Make the objectives that are on, with heads that depend on the seed alone.
+
+    Args:
+        settings: Section ``alignment`` of the config.
+        shape: Numbers of the model and the run.
+        seed: Seed of the heads.
 
     Raises:
-        ConfigError: A layer or attention head is not there.
+        ConfigError: The model has no such layer or attention head.
     """
     settings = resolved(settings, shape)
-    made: list[Any] = []
-    # Random numbers of their own: the rest of the run stays as it is without them.
+    made: list[ObjectiveModule] = []
+    # Random numbers of their own, so that the rest of the run does not change with them.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if settings.cross_view is not None:
@@ -70,7 +76,9 @@ def build_objectives(settings: AlignmentSettings, shape: Shape, seed: int) -> li
     return made
 
 
-def _grounding(settings: AlignmentSettings, shape: Shape, bottleneck: InformationBottleneck | None) -> nn.Module:
+def _grounding(
+    settings: AlignmentSettings, shape: Shape, bottleneck: InformationBottleneck | None
+) -> AttentionGrounding | HeadGrounding:
     own = settings.region_span_grounding
     assert own is not None
     assert own.layer is not None
@@ -83,10 +91,10 @@ def _grounding(settings: AlignmentSettings, shape: Shape, bottleneck: Informatio
 
 
 def resolved(settings: AlignmentSettings, shape: Shape) -> AlignmentSettings:
-    """The settings with every layer named.
+    """Return the settings with every layer filled in.
 
     Raises:
-        ConfigError: A layer or attention head is not there; all at once.
+        ConfigError: The model has no such layer or attention head; all problems at once.
     """
     middle = max(1, shape.num_layers // 2)
     thirds = tuple(dict.fromkeys(max(1, shape.num_layers * part // 3) for part in (1, 2)))
@@ -128,8 +136,8 @@ def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
     return found
 
 
-def together(objectives: Sequence[Any]) -> Needs:
-    """What all of them need."""
+def together(objectives: Sequence[Objective]) -> Needs:
+    """Return the needs of all objectives together."""
     needs = [objective.needs for objective in objectives]
     return Needs(
         rows=any(need.rows for need in needs),
@@ -144,5 +152,5 @@ def together(objectives: Sequence[Any]) -> Needs:
     )
 
 
-def _union(layers: Any) -> tuple[int, ...]:
+def _union(layers: Iterable[Sequence[int]]) -> tuple[int, ...]:
     return tuple(sorted({layer for each in layers for layer in each}))

@@ -1,40 +1,39 @@
-"""Makes the objectives of a run, and saves and loads what they have learned."""
+"""Files with the weights of objectives: beside checkpoints, and in run folders for tagging."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from instruct_mner.alignment.build import Shape, build_objectives, resolved
+from instruct_mner.alignment.build import ObjectiveModule, Shape, build_objectives, resolved
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.errors import ModelError
 from instruct_mner.files import read_text, replacing
 
 FOLDER = "alignment"
-"""In a run folder, where a mode of tagging uses the heads."""
+"""Name of the folder of heads in a run folder."""
 CHECKPOINT = "alignment.safetensors"
-"""Beside the weights of a checkpoint."""
+"""Name of the file of heads beside the weights of a checkpoint."""
 _WEIGHTS, _SHAPE = "heads.safetensors", "alignment.json"
 
 
 def uses_heads(settings: AlignmentSettings) -> bool:
-    """Whether tagging has a use for what was learned: a picture from the text, or what a mention looks at."""
+    """Return true where tagging can use the heads: for generated pictures, or for maps of a mention's attention."""
     return settings.generative is not None or settings.region_span_grounding is not None
 
 
-def save_heads(folder: Path, objectives: Any, settings: AlignmentSettings, shape: Shape) -> None:
-    """Saves the heads for tagging, with all that is needed to make them again.
+def save_heads(folder: Path, objectives: nn.Module, settings: AlignmentSettings, shape: Shape) -> None:
+    """Write the heads for tagging, with their settings and shape.
 
     Args:
-        folder: ``alignment`` of a run folder.
-        objectives: The module that holds them.
-        settings: Of the run.
-        shape: What they were made for.
+        folder: Folder ``alignment`` of a run folder.
+        objectives: Module that holds the objectives.
+        settings: Section ``alignment`` of the run's config.
+        shape: Numbers of the model and the run.
     """
     from safetensors.torch import save_file
 
@@ -45,11 +44,11 @@ def save_heads(folder: Path, objectives: Any, settings: AlignmentSettings, shape
         file.write(json.dumps(described, indent=2) + "\n")
 
 
-def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, Any]]:
-    """The objectives of a run by name, as they were saved, with their settings.
+def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, ObjectiveModule]]:
+    """Read the objectives of a run by name, with their settings.
 
     Raises:
-        ModelError: They are not there, or not of this version.
+        ModelError: The folder holds no heads, or none of this version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -65,18 +64,19 @@ def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(f"{folder} cannot be read ({first}); put back what 'finetune' wrote there") from error
-    return settings, dict(modules.eval().items())
+    modules.eval()
+    return settings, {each.name: each for each in made}
 
 
 def save_checkpoint(path: Path, heads: nn.Module) -> None:
-    """Saves the heads beside a checkpoint."""
+    """Write the heads beside a checkpoint."""
     from safetensors.torch import save_file
 
     save_file(_tensors(heads), path)
 
 
 def load_checkpoint(path: Path, heads: nn.Module) -> None:
-    """Loads the heads of a checkpoint."""
+    """Read the heads of a checkpoint into a module."""
     from safetensors.torch import load_file
 
     heads.load_state_dict(load_file(path))

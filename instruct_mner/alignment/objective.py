@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from instruct_mner.alignment.token_spans import Row
+    from instruct_mner.alignment.sample_tokens import SampleTokens
     from instruct_mner.models.hooks import AttentionInputs
 
 
@@ -56,7 +56,7 @@ class View:
 
     states: Tensor
     inputs: Mapping[str, Tensor]
-    rows: tuple[Row, ...] = ()
+    rows: tuple[SampleTokens, ...] = ()
     layers: Mapping[int, Tensor] = field(default_factory=dict)
     attention: Mapping[int, AttentionInputs] = field(default_factory=dict)
     picture: Tensor | None = None

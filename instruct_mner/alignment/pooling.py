@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from instruct_mner.alignment.objective import AlignmentBatch, View
-from instruct_mner.alignment.token_spans import Row
+from instruct_mner.alignment.sample_tokens import SampleTokens
 
 
 def wide(values: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def nothing(batch: AlignmentBatch) -> Tensor:
     return batch.states.sum() * 0
 
 
-def image_tokens(row: Row) -> int:
+def image_tokens(row: SampleTokens) -> int:
     """How many image tokens a post has."""
     return 0 if row.image_boxes is None else len(row.image_boxes)
 

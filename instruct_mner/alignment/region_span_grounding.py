@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import gathered, image_mask, image_tokens, log_mass, nothing
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.seeded_noise import chance
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
-from instruct_mner.alignment.token_spans import Row
 
 _NONE_WEIGHT = 0.5  # of a span that is no entity, in the loss of types; SMNER
 
@@ -149,7 +149,7 @@ class HeadGrounding(nn.Module):
         """Keys before the image tokens."""
         return 1 + (self._sample is not None)
 
-    def _spans(self, rows: Sequence[Row], device: torch.device) -> Spans | None:
+    def _spans(self, rows: Sequence[SampleTokens], device: torch.device) -> Spans | None:
         """Mentions first, then spans that are none; ``None`` where no post has any."""
         found = [[*_gold(row), *self._negatives(row)] for row in rows]
         most = max(map(len, found))
@@ -158,7 +158,7 @@ class HeadGrounding(nn.Module):
         padded = torch.tensor([each + [(0, 0, 0, -1)] * (most - len(each)) for each in found], device=device)
         return Spans(*padded.unbind(dim=-1))
 
-    def _negatives(self, row: Row) -> list[tuple[int, int, int, int]]:
+    def _negatives(self, row: SampleTokens) -> list[tuple[int, int, int, int]]:
         gold = {mention.words for mention in row.mentions}
         draw, found = chance(row.key, "spans"), []
         for _ in range(self._settings.negatives if row.words else 0):
@@ -178,7 +178,7 @@ class HeadGrounding(nn.Module):
         accuracy = {"type_accuracy": (right.sum() / entity.sum()).item()} if entity.any() else {}
         return loss, {"type_loss": loss.item(), **accuracy}
 
-    def _region_loss(self, rows: Sequence[Row], scores: Tensor) -> tuple[Tensor | None, dict[str, float]]:
+    def _region_loss(self, rows: Sequence[SampleTokens], scores: Tensor) -> tuple[Tensor | None, dict[str, float]]:
         found, masses = [], []
         for number, row in enumerate(rows):
             annotated = [(index, mention) for index, mention in enumerate(row.mentions) if mention.regions is not None]
@@ -196,7 +196,7 @@ class HeadGrounding(nn.Module):
         return torch.stack(found).sum() / len(rows), {"region_attention": torch.stack(masses).mean().item()}
 
     def _contrast(
-        self, rows: Sequence[Row], queries: Tensor, keys: Tensor, own: Tensor
+        self, rows: Sequence[SampleTokens], queries: Tensor, keys: Tensor, own: Tensor
     ) -> tuple[Tensor | None, dict[str, float]]:
         """Which picture of the batch belongs to a mention whose boxes nobody annotated."""
         with_picture = [number for number, row in enumerate(rows) if image_tokens(row)]
@@ -219,5 +219,5 @@ class HeadGrounding(nn.Module):
         return (each * torch.tensor(shares).to(each)).sum(), {"contrast_accuracy": accuracy}
 
 
-def _gold(row: Row) -> list[tuple[int, int, int, int]]:
+def _gold(row: SampleTokens) -> list[tuple[int, int, int, int]]:
     return [(*mention.span, mention.words[1] - mention.words[0], mention.type) for mention in row.mentions]

@@ -12,7 +12,8 @@ from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, with_grid
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.token_offsets import TokenText
+from instruct_mner.models.prompt_tokens import PromptTokens
+from instruct_mner.prompting.conversation import post_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,19 +36,21 @@ class GeneratedPictureEngine(TransformersEngine):
 
     def __init__(self, loaded: LoadedModel, heads: Path, batch_size: int = 8) -> None:
         from instruct_mner.alignment.checkpoint import load_heads
+        from instruct_mner.alignment.generative import Generative
 
         super().__init__(loaded, batch_size)
         needed = "; --image-source generated needs a model tuned with alignment.generative"
         try:
-            settings, found = load_heads(heads)
+            settings, objectives = load_heads(heads)
         except ModelError as error:
             raise ModelError(f"{error}{needed}") from None
         if settings.generative is None or not settings.generative.generated_share:
             raise ModelError(f"{heads}: no post was answered from a generated picture in training{needed}")
-        self._generator = found["generative"].to(loaded.model.device)
+        generator = objectives["generative"]
+        assert isinstance(generator, Generative)
+        self._generator = generator.to(loaded.model.device)
         self._grid = settings.generative.grid
-        vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
-        self._text = TokenText(loaded.processor.tokenizer, vocabulary)
+        self._tokens = PromptTokens(loaded)
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Questions with a generated picture each."""
@@ -77,14 +80,14 @@ class GeneratedPictureEngine(TransformersEngine):
             self._loaded.base.model(**inputs, use_cache=False)
             mask = span_mask(spans, inputs["input_ids"].shape[1], model.device)
             texts = [gathered(found.layers[layer], mask) for layer in self._generator.stages]
-            return self._generator.picture_of([states for states, _ in texts], texts[0][1])  # type: ignore[no-any-return]
+            return self._generator.picture_of([states for states, _ in texts], texts[0][1])
 
     def _span(self, request: Request, ids: list[int], mask: list[int]) -> tuple[int, int]:
         """Tokens of the text in the bare question."""
         assert request.from_text is not None
-        block = str(request.messages[-1]["content"][-1]["text"])
         positions = [position for position, real in enumerate(mask) if real]
-        place = self._text.sequence(ids, positions).find(block)
+        block = post_text(request.messages)
+        place = self._tokens.find(ids, positions, block)
         begin, end = request.from_text.begin, request.from_text.end
         span = None if place is None else place.tokens(begin, end)
         if span is None:

@@ -19,14 +19,14 @@ _LEAST = 16
 _ATTENTION = "instruct_mner_lean"
 
 
-def make_lean(model: nn.Module, decoder: Any) -> None:
+def fuse_lora_and_attention(model: nn.Module, decoder: Any) -> None:
     """Makes the LoRA layers of a model, and on a CPU the attention of its decoder, lean.
 
     Args:
         model: With adapters.
         decoder: The text decoder inside.
     """
-    _lean_lora(model)
+    _fused_lora(model)
     on_cpu = next(decoder.parameters()).device.type == "cpu"
     if on_cpu and decoder.config._attn_implementation == "sdpa":
         _register_attention()
@@ -115,7 +115,7 @@ def joined(parts: list[Tensor]) -> Tensor:
     return torch.cat([part.expand(rows, *part.shape[1:]) for part in parts], dim=1)
 
 
-def _lean_lora(model: nn.Module) -> None:
+def _fused_lora(model: nn.Module) -> None:
     from peft.tuners.lora.layer import Linear
 
     for module in model.modules():

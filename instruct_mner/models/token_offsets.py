@@ -1,27 +1,34 @@
-"""Which tokens write a piece of a text: found in the ids themselves, never by tokenising the text once more."""
+"""Tokens that write a piece of a text, found in the ids themselves, never by tokenising the text once more."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
-# Normal forms that tokenizers bring a text into, the usual one first.
+from instruct_mner.schema.offsets import Segmentation
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+    from transformers import PreTrainedTokenizerBase
+
+# Unicode normal forms that tokenizers bring a text into, the usual one first.
 _FORMS = (None, "NFC", "NFKC")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text stands in tokens.
+    """Place of a text in tokens.
 
     Attributes:
-        sequence: The tokens.
-        text: The text, from ``skipped`` on.
-        skipped: Characters at its beginning that the template may have stripped.
-        begin: Its first byte.
-        form: The normal form in which it stands there.
+        sequence: Tokens.
+        text: Text, from ``skipped`` on.
+        skipped: Number of characters at its beginning that the template may have stripped.
+        begin: First byte of the text in the bytes of the tokens.
+        form: Unicode normal form of the text in the tokens; ``None`` where it is not normalised.
     """
 
     sequence: TokenSequence
@@ -31,7 +38,7 @@ class Place:
     form: str | None
 
     def tokens(self, start: int, end: int) -> tuple[int, int] | None:
-        """First and last position of the tokens of some characters; ``None`` where there are none."""
+        """Return first and last position of the tokens of some characters; ``None`` where there are none."""
         return self.sequence.between(self._byte(start), self._byte(end))
 
     def _byte(self, character: int) -> int:
@@ -41,11 +48,11 @@ class Place:
 
 @dataclass(frozen=True)
 class TokenSequence:
-    """Some tokens of a row with the bytes that each writes.
+    """Tokens at some positions of a row, with the bytes that each writes.
 
     Attributes:
-        positions: Where they stand in the row.
-        pieces: The bytes of each; none for a special token.
+        positions: Positions of the tokens in the row.
+        pieces: Bytes of each token; empty for a special token.
     """
 
     positions: tuple[int, ...]
@@ -53,7 +60,7 @@ class TokenSequence:
 
     @cached_property
     def whole(self) -> bytes:
-        """All of them."""
+        """Bytes of all tokens."""
         return b"".join(self.pieces)
 
     @cached_property
@@ -65,7 +72,7 @@ class TokenSequence:
         return starts
 
     def find(self, text: str) -> Place | None:
-        """The last place of a text, but for spaces at its edges; ``None`` where it does not stand there."""
+        """Return the last place of a text, less the spaces at its edges; ``None`` where it is not there."""
         stripped = text.strip()
         for form in _FORMS:
             begin = self.whole.rfind(_normal(stripped, form).encode())
@@ -74,7 +81,7 @@ class TokenSequence:
         return None
 
     def between(self, start: int, end: int) -> tuple[int, int] | None:
-        """First and last position of the tokens that write bytes from ``start`` to ``end``."""
+        """Return first and last position of the tokens that write bytes from ``start`` to ``end``."""
         inside = [
             position
             for position, piece, begin in zip(self.positions, self.pieces, self._starts, strict=True)
@@ -84,24 +91,24 @@ class TokenSequence:
 
 
 class TokenText:
-    """The bytes of a model's tokens.
+    """Bytes of a model's tokens.
 
     Args:
-        tokenizer: Of the model.
-        vocabulary: Rows of its embeddings.
+        tokenizer: Tokenizer of the model.
+        vocabulary_size: Number of rows of the model's token embeddings.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) -> None:
         self._tokenizer = tokenizer
-        self._vocabulary = vocabulary
+        self._vocabulary_size = vocabulary_size
         self._pieces: dict[int, bytes] = {}
 
     def sequence(self, ids: Sequence[int], positions: Sequence[int]) -> TokenSequence:
-        """Some tokens of a row.
+        """Return the tokens at some positions of a row.
 
         Args:
-            ids: The row.
-            positions: Those of them that are meant.
+            ids: Token ids of the row.
+            positions: Positions in ``ids``.
         """
         return TokenSequence(tuple(positions), tuple(self._piece(ids[position]) for position in positions))
 
@@ -115,10 +122,22 @@ class TokenText:
         return frozenset(self._tokenizer.all_special_ids)
 
     @cached_property
-    def _guide(self) -> Any:
+    def _guide(self) -> LLTokenizer:
         from llguidance.hf import from_tokenizer
 
-        return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary)
+        return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary_size)
+
+
+def word_spans(text: str, segmentation: Segmentation = "words") -> list[tuple[int, int]]:
+    """Return first character and end of each word, or of each character that is no space, of a text."""
+    pattern = r"\S" if segmentation == "characters" else r"\S+"
+    return [match.span() for match in re.finditer(pattern, text)]
+
+
+def overlapping(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    """Return the numbers of the first and last span that share a character with ``start`` to ``end``."""
+    inside = [number for number, (first, last) in enumerate(spans) if first < end and last > start]
+    return (inside[0], inside[-1]) if inside else None
 
 
 def _normal(text: str, form: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +13,19 @@ from torch import Tensor
 
 from instruct_mner.alignment.checkpoint import load_heads
 from instruct_mner.alignment.objective import AlignmentBatch, View
-from instruct_mner.alignment.token_spans import MentionTokens, Row
+from instruct_mner.alignment.region_span_grounding import HeadGrounding
+from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
-from instruct_mner.models.families import token_boxes
 from instruct_mner.models.hooks import capture
-from instruct_mner.models.token_offsets import Place, TokenText
+from instruct_mner.models.prompt_tokens import PromptTokens
+from instruct_mner.models.token_offsets import Place, overlapping, word_spans
 from instruct_mner.prompting.conversation import post_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.question import Question
 from instruct_mner.tagging.tagger import Tagger
 
-_PER_PICTURE = ("image_grid_thw",)
 _STRENGTH = 0.75
 
 
@@ -53,10 +52,8 @@ class AttentionMapDrawer:
         config = self._loaded.model.config.get_text_config()
         self._layer = config.num_hidden_layers // 2
         self._heads: Sequence[int] = range(config.num_attention_heads)
-        self._head_module: Any = None
-        self._token_text = TokenText(
-            self._loaded.processor.tokenizer, int(self._loaded.model.get_input_embeddings().weight.shape[0])
-        )
+        self._head_module: HeadGrounding | None = None
+        self._tokens = PromptTokens(self._loaded)
         if heads.is_dir():
             self._use_trained(heads)
 
@@ -69,7 +66,9 @@ class AttentionMapDrawer:
         if grounding.through == "attention":
             self._layer, self._heads = grounding.layer - 1, grounding.heads
             return
-        self._layer, self._head_module = grounding.layer, modules["region_span_grounding"]
+        head = modules["region_span_grounding"]
+        assert isinstance(head, HeadGrounding)
+        self._layer, self._head_module = grounding.layer, head
         # The bottleneck's sample `v` is drawn by a module of its own, which moves with it.
         for module in modules.values():
             module.to(self._loaded.model.device)
@@ -107,9 +106,7 @@ class AttentionMapDrawer:
         loaded = self._loaded
         inputs = self._engine.inputs([question.request])
         ids = inputs["input_ids"][0].tolist()
-        grids = {name: inputs[name] for name in _PER_PICTURE if name in inputs}
-        sizes = [image.size for image in question.images]
-        boxes = token_boxes(loaded.family, loaded.processor, loaded.image_token_id, ids, sizes, grids)
+        boxes = self._tokens.image_boxes(ids, [image.size for image in question.images], inputs)
         mentions = self._mentions(question, prediction, ids)
         inputs = inputs.to(loaded.model.device)
         states, attention = ((self._layer,), ()) if self._head_module is not None else ((), (self._layer,))
@@ -117,7 +114,7 @@ class AttentionMapDrawer:
             loaded.base.model(**inputs, use_cache=False)
             assert captured.states is not None
             if self._head_module is not None:
-                row = Row(question.example.id, None, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
+                row = SampleTokens(key=question.example.id, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
                 batch = AlignmentBatch(View(captured.states, inputs, (row,), captured.layers))
                 return self._head_module.attention(batch)[0].cpu(), boxes
             scores = captured.attention[self._layer].scores(
@@ -128,16 +125,15 @@ class AttentionMapDrawer:
 
     def _mentions(self, question: Question, prediction: Prediction, ids: list[int]) -> list[MentionTokens]:
         """Return the tokens of the mentions in the prompt."""
-        text_tokens = [position for position, token in enumerate(ids) if token != self._loaded.image_token_id]
-        place = self._token_text.sequence(ids, text_tokens).find(post_text(question.request.messages))
-        begin = self._tagger.questions.text_begins(question)
+        place = self._tokens.find(ids, range(len(ids)), post_text(question.request.messages))
+        begin, words = self._tagger.questions.text_begins(question), word_spans(question.example.text)
         return [
             MentionTokens(
-                0,
-                _span(place, begin, entity.start, entity.end),
-                _words(question.example.text, entity.start, entity.end),
-                (0, 0),
-                (0, 0),
+                type=0,
+                span=_span(place, begin, entity.start, entity.end),
+                words=overlapping(words, entity.start, entity.end) or (0, 0),
+                label=(0, 0),
+                written=(0, 0),
             )
             for entity in prediction.entities
         ]
@@ -175,11 +171,3 @@ def heated(image: Image.Image, cells: Tensor, weights: Tensor) -> Image.Image:
 def _safe(text: str) -> str:
     """Return a text as part of a file name."""
     return re.sub(r"[^\w.-]+", "_", text)[:40].strip("._") or "_"
-
-
-def _words(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the first and the last word of some characters."""
-    inside = [
-        number for number, match in enumerate(re.finditer(r"\S+", text)) if match.start() < end and match.end() > start
-    ]
-    return (inside[0], inside[-1]) if inside else (0, 0)

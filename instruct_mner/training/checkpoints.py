@@ -6,9 +6,9 @@ import json
 from difflib import unified_diff
 from pathlib import Path
 
-from instruct_mner.errors import ConfigError, listing
+from instruct_mner.errors import ConfigError, MnerError, listing
 from instruct_mner.files import check_place, replacing
-from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.config import FinetuneConfig, load_config
 
 # Written last into a checkpoint: transformers writes its files one after the other, and a run may be killed between.
 COMPLETE = "complete"
@@ -65,7 +65,7 @@ def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
             f"--resume: {folder} has no config.yaml, so it is not a run that can be continued; choose another "
             "folder (--set output=…) or remove it"
         )
-    before, now = path.read_text(encoding="utf-8").splitlines(), config.to_yaml().splitlines()
+    before, now = _settings(path).splitlines(), config.to_yaml().splitlines()
     lines = list(unified_diff(before, now, lineterm="", n=0))[2:]
     changed = [line for line in lines if line.startswith(("-", "+"))]
     if changed:
@@ -73,6 +73,14 @@ def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
             f"--resume: the settings are not those of {path}; take these back, or choose another folder:\n"
             f"{listing(changed)}"
         )
+
+
+def _settings(path: Path) -> str:
+    """Return the settings of an earlier run under the names and with the defaults of today."""
+    try:
+        return load_config(path).to_yaml()
+    except MnerError:
+        return path.read_text(encoding="utf-8")
 
 
 def _step(checkpoint: Path) -> int:

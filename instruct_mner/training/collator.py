@@ -1,45 +1,49 @@
-"""From examples to training batches."""
+"""Collation of annotated posts into training batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from instruct_mner.schema.records import Example
 from instruct_mner.training.augmentation import AugmentationSettings, augment
-from instruct_mner.training.conversation import Batch, Conversations, Row
-from instruct_mner.training.sample import VIEWS, Shown
+from instruct_mner.training.batch import VIEWS, Batch, Collate
+from instruct_mner.training.conversation import Conversations
+from instruct_mner.training.sample import TrainingSample
 
 if TYPE_CHECKING:
-    from instruct_mner.training.views import ViewCollator
+    from torch import Tensor
+
+    from instruct_mner.training.views import AlignmentViews, ViewCollator
 
 
 class Collator:
-    """Collates rows ``{"index": i}`` into batches.
+    """Collator of rows ``{"index": i}``.
 
     Tokenisation is TRL's own, prompt and completion apart; labels are those of the answer only.
 
     Args:
-        examples: The annotated posts.
-        picture_paths: Where a post's pictures lie.
-        conversations: How a post becomes question and answer.
-        collate: TRL's collator of prompt/completion rows.
-        image_token_id: No label may sit on it.
-        augmentation: How posts are changed.
-        seed: Of the changes.
-        views: Makes what alignment objectives need; ``None`` where there are none.
+        examples: Annotated posts.
+        picture_paths: Function from a post to the files of its pictures.
+        conversations: Writer of prompts and gold answers.
+        collate: TRL's collator.
+        image_token_id: Id of an image token; no label may sit on it.
+        augmentation: Changes of posts from epoch to epoch; by default none.
+        seed: Seed of the changes.
+        views: Maker of the views that alignment objectives need; ``None`` where there are no objectives.
 
     Attributes:
-        epoch: Of the changes; whoever trains sets it as an epoch begins.
+        epoch: Epoch of the changes, from 0; set by the training loop as an epoch begins.
     """
 
     def __init__(
         self,
+        *,
         examples: Sequence[Example],
         picture_paths: Callable[[Example], Sequence[Path]],
         conversations: Conversations,
-        collate: Callable[[list[dict[str, Any]]], Batch],
+        collate: Collate,
         image_token_id: int,
         augmentation: AugmentationSettings | None = None,
         seed: int = 0,
@@ -55,20 +59,31 @@ class Collator:
         self._seed = seed
         self._views = views
 
-    def __call__(self, rows: Sequence[Row]) -> Batch:
-        """A batch with ``input_ids``, ``attention_mask``, ``labels`` and the processor's picture tensors."""
-        shown = [self._shown(self._examples[row["index"]]) for row in rows]
-        batch = self._collate([dict(post.row) for post in shown])
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Tensor | AlignmentViews]:
+        """Return a batch: ``input_ids``, ``attention_mask``, ``labels``, the picture tensors, and any other views."""
+        samples, batch = self._collated(rows)
+        views = {} if self._views is None else {VIEWS: self._views(samples, batch)}
+        return {**batch, **views}
+
+    def inputs(self, rows: Sequence[Mapping[str, int]]) -> Batch:
+        """Return a batch without other views."""
+        return self._collated(rows)[1]
+
+    def _collated(self, rows: Sequence[Mapping[str, int]]) -> tuple[list[TrainingSample], Batch]:
+        samples = [self._sample(self._examples[row["index"]]) for row in rows]
+        batch = self._collate([sample.row for sample in samples])
         on_pictures = batch["labels"][batch["input_ids"] == self._image_token_id]
         assert (on_pictures == -100).all(), "a label sits on an image token"
-        if self._views is not None:
-            batch[VIEWS] = self._views(shown, batch)
-        return batch
+        return samples, batch
 
-    def _shown(self, example: Example) -> Shown:
-        """A post as it is shown in this epoch."""
+    def _sample(self, example: Example) -> TrainingSample:
         labels = self._conversations.spec.labels
         example, labels = augment(example, labels, self._augmentation, self._seed, self.epoch)
         paths = self._picture_paths(example)
-        row = self._conversations.row(example, paths, labels)
-        return Shown(example, labels, row, f"{self._seed}/{self.epoch}/{example.id}", paths)
+        return TrainingSample(
+            example=example,
+            labels=labels,
+            row=self._conversations.row(example, paths, labels),
+            key=f"{self._seed}/{self.epoch}/{example.id}",
+            paths=paths,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
@@ -22,6 +22,8 @@ from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.validation_messages import explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
+
+Tuning = Literal["lora", "qlora", "full"]
 
 _INIT = "'instruct-mner init DIR' writes a config to start from"
 
@@ -110,12 +112,24 @@ class OptimizerSettings(Settings):
     max_grad_norm: float = Field(default=1.0, gt=0)
     gradient_checkpointing: bool = False
     group_by_length: bool = False
-    lean: bool = False
+    share_prompt_prefix: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_name(cls, values: object) -> object:
+        """Read ``lean``, the name of ``share_prompt_prefix`` in older configs."""
+        if not isinstance(values, Mapping) or "lean" not in values:
+            return values
+        if "share_prompt_prefix" in values:
+            raise ValueError("lean is the old name of share_prompt_prefix; give the new one alone")
+        return {("share_prompt_prefix" if name == "lean" else name): value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _check(self) -> OptimizerSettings:
-        if self.lean and self.gradient_checkpointing:
-            raise ValueError("lean keeps what gradient_checkpointing would make again; choose one of them")
+        if self.share_prompt_prefix and self.gradient_checkpointing:
+            raise ValueError(
+                "share_prompt_prefix keeps what gradient_checkpointing would compute again; choose one of them"
+            )
         return self
 
 
@@ -169,7 +183,7 @@ class FinetuneConfig(Settings):
     context: bool = False
     augmentation: AugmentationSettings = AugmentationSettings()
     alignment: AlignmentSettings = AlignmentSettings()
-    tuning: Literal["lora", "qlora", "full"] = "lora"
+    tuning: Tuning = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

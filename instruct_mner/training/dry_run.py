@@ -1,4 +1,4 @@
-"""``finetune --dry-run``: everything that a run would do, but for the doing."""
+"""``finetune --dry-run``: a report of what a run would do."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from instruct_mner.models.loading import count_adapted_modules, lora_config
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.setup import Run, prepare
 
+# Number of posts whose tokens are counted.
 _SAMPLE = 64
 
 
 def dry_run(config: FinetuneConfig, console: Console) -> None:
-    """Prints what a run would do: config, first post as rendered with its label mask, token budget, adapted modules.
+    """Print what a run would do: config, first post as rendered with its label mask, token budget, adapted modules.
+
+    Args:
+        config: Config of the run.
+        console: Console of the report.
 
     Raises:
-        MnerError: As the run itself would.
+        MnerError: The run itself would raise it.
     """
     run = prepare(config)
     console.rule("config")
@@ -35,8 +40,8 @@ def dry_run(config: FinetuneConfig, console: Console) -> None:
 
 
 def _rendered(run: Run) -> Text:
-    batch = run.collator([{"index": 0}])
-    tokenizer = run.loaded.processor.tokenizer
+    batch = run.collator.inputs([{"index": 0}])
+    tokenizer = run.loaded.tokenizer
     image_token = run.loaded.image_token_id
     text = Text()
     ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
@@ -61,12 +66,12 @@ def _kind(token: int, label: int, image_token: int) -> str:
 
 
 def _budget(run: Run) -> str:
-    """Lengths of the posts that stand evenly through the data."""
+    """Return the lengths of posts at even distances in the data."""
     count = len(run.train.examples)
     indices = range(0, count, max(1, count // _SAMPLE))
     lengths, images, answers = [], [], []
     for index in indices:
-        batch = run.collator([{"index": index}])
+        batch = run.collator.inputs([{"index": index}])
         lengths.append(int(batch["attention_mask"].sum()))
         images.append(int((batch["input_ids"] == run.loaded.image_token_id).sum()))
         answers.append(int((batch["labels"] != -100).sum()))

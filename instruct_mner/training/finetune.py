@@ -101,7 +101,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         objectives=run.objectives,
         head_learning_rate=config.alignment.head_learning_rate,
         lengths=[len(each.text) for each in run.train.examples] if config.optimizer.group_by_length else None,
-        lean=config.optimizer.lean,
+        share_prompt_prefix=config.optimizer.share_prompt_prefix,
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,
         args=sft_config(

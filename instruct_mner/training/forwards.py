@@ -1,47 +1,53 @@
-"""The forwards of the views, each only where an objective needs it."""
+"""Forwards of the views, each only where an objective needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs, View
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.models.generated_pictures import encoder_outputs
 from instruct_mner.models.hooks import Captured, capture, shortened
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
+from instruct_mner.training.batch import Batch
+from instruct_mner.training.views import AlignmentViews
 
-# What a collated batch holds that is no argument of a forward.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Key of a collated batch that is no argument of a forward.
 _LABELS = "labels"
 
 
 class Forwards:
-    """Runs the views of a batch through the model that is trained.
+    """Forwards of the views of a batch through the model that is trained.
 
     Args:
-        base: The ``ForConditionalGeneration`` inside of any wrappers.
-        loaded: Its family and processor.
-        needs: Of all objectives together.
-        autocast: Mixed precision: a wrapper that the model's own forward has, and its parts have not.
-        lean: Whether what all prompts of a batch begin with is read once.
+        base: Model of transformers inside any wrappers.
+        loaded: Model with its family and processor.
+        needs: Needs of all objectives together.
+        autocast: Context of mixed precision: a wrapper that the model's own forward has, and its parts have not.
+        share_prompt_prefix: Whether the prefix of all prompts of a batch is computed once.
 
     Attributes:
-        decoder: The text decoder.
+        decoder: Text decoder.
     """
 
     def __init__(
         self,
-        base: Any,
+        *,
+        base: PreTrainedModel,
         loaded: LoadedModel,
         needs: Needs,
-        autocast: Callable[[], AbstractContextManager[Any]],
-        *,
-        lean: bool = False,
+        autocast: Callable[[], AbstractContextManager[object]],
+        share_prompt_prefix: bool = False,
     ) -> None:
         self._inner: nn.Module = base.model
         self.decoder: nn.Module = base.get_submodule(loaded.family.decoder_path)
@@ -49,106 +55,126 @@ class Forwards:
         self._loaded = loaded
         self._needs = needs
         self._autocast = autocast
-        self._lean = lean
+        self._share_prompt_prefix = share_prompt_prefix
 
-    def image(self) -> AbstractContextManager[Captured]:
-        """Catches what passes through the answer's own forward."""
+    def capture_image_view(self) -> AbstractContextManager[Captured]:
+        """Capture the states of the answer's own forward that objectives need."""
         needs = self._needs
         return capture(
             self.decoder, layers=needs.layers, attention_layers=needs.attention_layers, picture=needs.picture
         )
 
-    def leanly(self, inputs: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """A forward of these inputs reads what all their prompts begin with once, where the run is lean."""
-        if not self._lean:
+    def with_shared_prefix(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Compute the prefix of all prompts once in the forwards of the block, where the run does so."""
+        if not self._share_prompt_prefix:
             return nullcontext()
         return shared_beginning(self.decoder, num_shared(inputs["input_ids"], self._loaded.image_token_id))
 
-    def batch(
-        self, found: Captured, inputs: Mapping[str, Any], views: Mapping[str, Any], num_tokens: float
-    ) -> AlignmentBatch:
-        """What the objectives see, after the answer's own forward.
+    def batch(self, captured: Captured, inputs: Batch, views: AlignmentViews, num_tokens: float) -> AlignmentBatch:
+        """Return the input of the objectives, after the answer's own forward.
 
         Args:
-            found: What was caught in it.
-            inputs: Its batch.
-            views: What ``ViewCollator`` made.
-            num_tokens: Answer tokens by which the answer loss is divided.
+            captured: States of that forward.
+            inputs: Batch of that forward.
+            views: Other views of the batch.
+            num_tokens: Number of answer tokens by which the answer loss is divided.
         """
         text = teacher = generated = None
-        if "text" in views:
-            with capture(self.decoder, layers=self._needs.text_layers) as bare, self._as_deep_as_needed():
-                self._forward(views["text"])
-            text = _view(bare, views["text"], views["text_rows"])
-        if "teacher" in views:
+        if views.text is not None:
+            with capture(self.decoder, layers=self._needs.text_layers) as bare, self._only_needed_layers():
+                self._forward(views.text.batch)
+            text = _view(bare, views.text.batch, views.text.rows)
+        if views.teacher is not None:
             with torch.no_grad(), capture(self.decoder) as taught:
-                self._forward(views["teacher"])
-            teacher = _view(taught, views["teacher"], views["teacher_rows"])
-        if "generated" in views:
-            generated = Generated(self, views["generated"], views["generated_origin"], num_tokens)
+                self._forward(views.teacher.batch)
+            teacher = _view(taught, views.teacher.batch, views.teacher.rows)
+        if views.generated is not None:
+            generated = Generated(
+                forwards=self, batch=views.generated.batch, rows=views.generated.rows, num_tokens=num_tokens
+            )
         return AlignmentBatch(
-            image=_view(found, inputs, views.get("rows", ())),
+            image=_view(captured, inputs, views.rows),
             text=text,
-            origin=views.get("origin", ()),
+            origin=views.origin,
             teacher=teacher,
             generated=generated,
             output_embedding=self._logits,
             num_tokens=num_tokens,
         )
 
-    def _as_deep_as_needed(self) -> AbstractContextManager[None]:
-        """Without an answer to learn from, the bare post is read up to the layer that is asked for."""
-        blocks: Any = self.decoder.layers
-        # The states are caught as they enter the layer after.
-        deepest = len(blocks) if self._needs.text_answer else max(self._needs.text_layers) + 1
+    def _only_needed_layers(self) -> AbstractContextManager[None]:
+        """Run the bare post up to the deepest layer that an objective needs, where its answer is not learned."""
+        num_layers = len(cast("nn.ModuleList", self.decoder.layers))
+        # The states are captured as they enter the next layer.
+        deepest = num_layers if self._needs.text_answer else max(self._needs.text_layers) + 1
         return shortened(self.decoder, deepest)
 
-    def _forward(self, batch: Mapping[str, Any], **more: Any) -> Any:
+    def _forward(self, batch: Batch, **more: object) -> None:
         arguments = {name: value for name, value in batch.items() if name != _LABELS}
-        with self._autocast(), self.leanly(batch):
-            return self._inner(**arguments, **more, use_cache=False)
+        with self._autocast(), self.with_shared_prefix(batch):
+            self._inner(**arguments, **more, use_cache=False)
 
     def _logits(self, states: Tensor) -> Tensor:
         with self._autocast():
             return self._head(states).float()  # type: ignore[no-any-return]
 
-    def answer_loss(self, batch: Mapping[str, Any], pictures: Tensor, num_tokens: float) -> Tensor:
-        """The answer loss of posts with generated pictures, ``(pictures, cells, features)``."""
+    def answer_loss(self, batch: Batch, pictures: Tensor, num_tokens: float) -> Tensor:
+        """Return the answer loss of posts with generated pictures.
+
+        Args:
+            batch: Inputs of the posts.
+            pictures: Generated pictures, ``(pictures, cells, features)``.
+            num_tokens: Number of answer tokens by which the sum is divided.
+        """
         dtype = self._loaded.model.dtype
-        with capture(self.decoder) as found:
+        with capture(self.decoder) as captured:
             self._forward(batch, mm_encoder_outputs=encoder_outputs(self._loaded, pictures.to(dtype)))
-        assert found.states is not None
-        return answer_loss(found.states, batch[_LABELS], self._logits, num_tokens)
+        assert captured.states is not None
+        return answer_loss(captured.states, batch[_LABELS], self._logits, num_tokens)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Generated:
-    """Posts that are answered from a generated picture; see ``alignment.GeneratedView``."""
+    """Posts that are answered from a generated picture; a ``GeneratedView``.
+
+    Attributes:
+        forwards: Forwards of the model.
+        batch: Inputs of the posts.
+        rows: Rows of the text view that they are.
+        num_tokens: Number of answer tokens by which the answer loss is divided.
+    """
 
     forwards: Forwards
-    batch: Mapping[str, Any]
+    batch: Batch
     rows: Sequence[int]
     num_tokens: float
 
     def answer_loss(self, pictures: Tensor) -> Tensor:
-        """The answer loss of these posts, of pictures ``(posts, cells, features)``."""
+        """Return the answer loss of these posts, given their pictures, ``(posts, cells, features)``."""
         return self.forwards.answer_loss(self.batch, pictures, self.num_tokens)
 
 
 def answer_loss(states: Tensor, labels: Tensor, logits: Callable[[Tensor], Tensor], num_tokens: float) -> Tensor:
-    """Cross-entropy of the answers, scaled as the trainer's own.
+    """Return the cross-entropy of the answers, scaled as the trainer's own.
 
     Args:
-        states: ``(batch, tokens, width)``, the decoder's last.
-        labels: ``(batch, tokens)``, -100 where there is none.
-        logits: From states to logits.
-        num_tokens: What the sum is divided by.
+        states: Last states of the decoder, ``(batch, tokens, width)``.
+        labels: Labels, ``(batch, tokens)``; -100 at tokens that are no answer.
+        logits: Function from states to logits.
+        num_tokens: Number of answer tokens by which the sum is divided.
     """
-    said = labels[:, 1:] != -100
-    found = logits(states[:, :-1][said])
-    return nn.functional.cross_entropy(found, labels[:, 1:][said], reduction="sum") / num_tokens
+    answered = labels[:, 1:] != -100
+    predicted = logits(states[:, :-1][answered])
+    return nn.functional.cross_entropy(predicted, labels[:, 1:][answered], reduction="sum") / num_tokens
 
 
-def _view(found: Captured, inputs: Mapping[str, Any], rows: Any) -> View:
-    assert found.states is not None
-    return View(found.states, inputs, tuple(rows), found.layers, found.attention, found.picture)
+def _view(captured: Captured, inputs: Batch, rows: tuple[SampleTokens, ...]) -> View:
+    assert captured.states is not None
+    return View(
+        states=captured.states,
+        inputs=inputs,
+        rows=rows,
+        layers=captured.layers,
+        attention=captured.attention,
+        picture=captured.picture,
+    )

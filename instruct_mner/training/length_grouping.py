@@ -1,4 +1,4 @@
-"""The order of posts in training where those of like length share a batch."""
+"""Order of posts in training in which posts of similar length share a batch."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 
 from torch.utils.data import Sampler
 
-# Batches that are sorted together: few enough that neighbours change from epoch to epoch.
+# Number of batches that are sorted together: few enough that neighbours change from epoch to epoch.
 _TOGETHER = 16
 
 
-class LikeLengths(Sampler[int]):
-    """Random order, but batches hold posts of like length, so that little is spent on padding.
+class LengthGroupedSampler(Sampler[int]):
+    """Random order in which batches hold posts of similar length, so that little is spent on padding.
 
-    The order depends on seed and epoch alone, so that a run that goes on sees what it would have seen. In blocks of
-    some batches posts are sorted by length; then batches change places.
+    The order depends on seed and epoch alone, so that a resumed run sees the posts that it would have seen. Posts are
+    sorted by length within blocks of some batches; then the batches are shuffled.
 
     Args:
-        lengths: Of the posts.
-        batch_size: Posts in a batch, of all processes together.
-        seed: Of the order.
+        lengths: Length of each post, in any unit.
+        batch_size: Number of posts in a batch, over all processes.
+        seed: Seed of the order.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
@@ -30,15 +30,15 @@ class LikeLengths(Sampler[int]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Names the epoch; the loader calls it."""
+        """Set the epoch, from 0; the data loader calls it."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Number of posts."""
+        """Return the number of posts."""
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        """Indices of posts."""
+        """Iterate over the indices of all posts."""
         draw = random.Random(f"{self._seed}/{self._epoch}")  # noqa: S311
         order = list(range(len(self._lengths)))
         draw.shuffle(order)

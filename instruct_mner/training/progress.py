@@ -1,14 +1,13 @@
-"""What a run shows and writes down while it goes: a progress bar, ``metrics.jsonl``, ``loss.png``."""
+"""Progress of a run: a bar on the terminal, ``metrics.jsonl`` and ``loss.png``."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from instruct_mner.training.collator import Collator
 
@@ -19,7 +18,12 @@ COLLAPSED = (
 
 
 class RunProgress(TrainerCallback):  # type: ignore[misc]
-    """Appends every log line to ``metrics.jsonl`` and keeps a bar on standard error up to date."""
+    """Callback that appends every log line to ``metrics.jsonl`` and updates a progress bar on standard error.
+
+    Args:
+        metrics_path: File of the log lines.
+        console: Console of the bar.
+    """
 
     def __init__(self, metrics_path: Path, console: Console) -> None:
         self._path = metrics_path
@@ -36,17 +40,28 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         self._task = self._progress.add_task("training", total=None, loss="", f1="")
         self._collapsed = False
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Starts the bar."""
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Start the bar."""
         self._progress.update(self._task, total=state.max_steps)
         self._progress.start()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Moves the bar."""
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Advance the bar."""
         self._progress.update(self._task, completed=state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Writes a line down as it comes, so that a run that dies leaves what it had."""
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
+        """Append a line at once, so that a run that is killed leaves all lines up to there."""
         logs = logs or {}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
@@ -61,29 +76,42 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
             self._collapsed = True
             self._console.print(f"step {state.global_step}: {COLLAPSED}")
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leaves the bar as it stands."""
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Stop the bar."""
         self._progress.stop()
 
 
 class EpochOfCollator(TrainerCallback):  # type: ignore[misc]
-    """Tells the collator which epoch begins; batches are made in this process, so that it sees it at once."""
+    """Callback that sets the epoch of the collator; batches are made in this process, so it takes effect at once.
+
+    Args:
+        collator: Collator of the run.
+    """
 
     def __init__(self, collator: Collator) -> None:
         self._collator = collator
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Takes the whole part: a run that is resumed begins within an epoch."""
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
+        """Set the whole part of the epoch: a resumed run may begin within one."""
         self._collator.epoch = int(state.epoch or 0)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a ``metrics.jsonl``."""
+    """Read the lines of a ``metrics.jsonl``."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
-    """Draws the loss over the steps and, where there is one, the F1 on dev."""
+    """Draw the loss over the steps and, where there is one, the F1 on dev.
+
+    Args:
+        metrics: Lines of ``metrics.jsonl``.
+        path: Picture file to write.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,44 +1,57 @@
-"""A post as it is shown in one view of one epoch."""
+"""A post as the model is trained on it in one view of one epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-from instruct_mner.prompting.conversation import answer_text, post_text
+from instruct_mner.prompting.conversation import Message, answer_text, post_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 
-VIEWS = "alignment"
-"""Where a batch carries its other views; the trainer takes them out before the model sees it."""
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A post as it is shown in one view.
+class PromptCompletion(TypedDict):
+    """A row in TRL's prompt/completion form, with opened pictures."""
+
+    prompt: list[Message]
+    completion: list[Message]
+    images: list[Image]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSample:
+    """A post as the model is trained on it in one view.
 
     Attributes:
-        example: The post, augmented.
-        labels: What is asked for.
-        row: Question, answer and opened pictures, in TRL's form.
-        key: Names its random numbers: seed, epoch and id.
-        paths: Where its pictures lie.
+        example: Post, augmented.
+        labels: Label set of its prompt.
+        row: Prompt, gold answer and opened pictures, in TRL's form.
+        key: Key of its random numbers: seed, epoch and id.
+        paths: Files of its pictures.
     """
 
     example: Example
     labels: LabelSet
-    row: Mapping[str, Any]
+    row: PromptCompletion
     key: str
     paths: Sequence[Path] = ()
 
     @property
-    def block(self) -> str:
-        """The part of the question that holds the text."""
+    def post_text(self) -> str:
+        """Part of the prompt that holds the text of the post."""
         return post_text(self.row["prompt"])
 
     @property
     def answer(self) -> str:
-        """The gold answer."""
+        """Gold answer."""
         return answer_text(self.row["completion"])
+
+    @property
+    def image_sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture in pixels."""
+        return [image.size for image in self.row["images"]]

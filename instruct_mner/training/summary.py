@@ -1,18 +1,17 @@
-"""What a run says about itself before it begins."""
+"""Report of a run before it begins: data, labels, prompt, steps and trained weights."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel
 from rich.console import Console
+from torch import nn
 
 from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.setup import Run
 
 
 def say_what_was_decided(run: Run, console: Console) -> None:
-    """Data, labels, prompt and steps."""
+    """Print data, labels, prompt and steps."""
     config, optimizer = run.config, run.config.optimizer
     console.print(f"base      {run.loaded.name} ({run.loaded.family.name})")
     console.print(f"train     {run.train.name}, {len(run.train.examples)} posts, sha256 {run.train.sha256[:12]}")
@@ -44,12 +43,12 @@ def say_what_was_decided(run: Run, console: Console) -> None:
 
 
 def describe(settings: BaseModel) -> str:
-    """All that is set, in the words of the config."""
+    """Return all settings that are not null, under their names in the config."""
     return ", ".join(f"{name} {value}" for name, value in settings.model_dump().items() if value is not None)
 
 
-def say_what_is_trained(model: Any, run: Run, console: Console) -> None:
-    """How many weights move, and which modules carry a LoRA."""
+def say_what_is_trained(model: nn.Module, run: Run, console: Console) -> None:
+    """Print how many weights are trained, and which modules have a LoRA."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in model.parameters())
     adapted = ""

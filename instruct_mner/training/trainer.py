@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with alignment objectives and an evaluation that tags; all that is known of TRL's inside.
+"""TRL's SFTTrainer with alignment objectives and an evaluation that tags; the only file that knows TRL's inside.
 
 Without objectives it is SFTTrainer itself, to the last bit of the loss.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerControl
+from transformers import ProcessorMixin, TrainerControl
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -20,16 +20,21 @@ from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from instruct_mner.alignment.objective import Objective
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.prefix_sharing import make_lean
+from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
+from instruct_mner.training.batch import VIEWS, Batch, Collate
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.forwards import Forwards
-from instruct_mner.training.length_grouping import LikeLengths
-from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.length_grouping import LengthGroupedSampler
+from instruct_mner.training.views import AlignmentViews
+
+if TYPE_CHECKING:
+    from datasets import Dataset as Rows
+    from transformers.utils import ModelOutput
 
 DevEvaluation = Callable[[], dict[str, float]]
 
-# Where the model carries what the objectives learn.
+# Name of the module in the model that holds the heads of the objectives.
 _HEADS = "alignment_heads"
 
 
@@ -37,14 +42,14 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
     """SFTTrainer with auxiliary losses on the decoder's states.
 
     Args:
-        loaded: The base model, its family and its processor.
-        objectives: Auxiliary losses; none of them is plain fine-tuning. What they learn is attached to the model, so
-            that processes agree on it, and saved beside checkpoints, never with the weights.
-        head_learning_rate: Of what they learn; ``None`` is that of the run.
-        lengths: Of the posts, where those of like length are to share a batch.
-        lean: Whether the model is made lean, see ``models.lean``.
-        dev_evaluation: Tags the dev subset and returns scores by name.
-        **arguments: Those of SFTTrainer.
+        loaded: Base model, with its family and its processor.
+        objectives: Auxiliary losses; without any, training is plain fine-tuning. Their heads are attached to the
+            model, so that processes agree on them, and saved beside checkpoints, never with the weights.
+        head_learning_rate: Learning rate of the heads; ``None`` is that of the run.
+        lengths: Length of each post, where posts of similar length share a batch; ``None`` is a random order.
+        share_prompt_prefix: Whether the model takes the shortcuts of ``models.prefix_sharing``.
+        dev_evaluation: Function that tags the dev subset and returns scores by name.
+        **arguments: Arguments of SFTTrainer.
     """
 
     def __init__(
@@ -54,9 +59,9 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         objectives: Sequence[Objective] = (),
         head_learning_rate: float | None = None,
         lengths: Sequence[int] | None = None,
-        lean: bool = False,
+        share_prompt_prefix: bool = False,
         dev_evaluation: DevEvaluation | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> None:
         super().__init__(**arguments)
         self._dev_evaluation = dev_evaluation
@@ -70,39 +75,47 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             self.model.add_module(_HEADS, self.heads)
         unwrapped = self.accelerator.unwrap_model(self.model)
         base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
-        self._forwards = Forwards(base, loaded, together(objectives), self.accelerator.autocast, lean=lean)
-        if lean:
-            make_lean(unwrapped, self._forwards.decoder)
+        self._forwards = Forwards(
+            base=base,
+            loaded=loaded,
+            needs=together(objectives),
+            autocast=self.accelerator.autocast,
+            share_prompt_prefix=share_prompt_prefix,
+        )
+        if share_prompt_prefix:
+            fuse_lora_and_attention(unwrapped, self._forwards.decoder)
             _score_answers_alone(self.accelerator.device)
 
     def _send_telemetry(self) -> None:
-        """Nothing is told to anybody: TRL would tell the hub of every trainer that is made."""
+        """Send nothing; SFTTrainer's own reports every trainer to the hub."""
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: Batch,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """The answer loss, plus every objective's.
+    ) -> Tensor | tuple[Tensor, ModelOutput]:
+        """Return the answer loss, plus the loss of every objective.
 
         The states come from a hook on the decoder: ``super().compute_loss(…, return_outputs=True)`` would return
         those of a second forward without gradient, on which an auxiliary loss trains nothing.
         """
-        views = inputs.pop(VIEWS, {})
+        views = cast("AlignmentViews", inputs.pop(VIEWS, AlignmentViews()))
         if not self._objectives or not model.training:
-            with self._forwards.leanly(inputs):
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with self._forwards.image() as found, self._forwards.leanly(inputs):
-            loss = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+            with self._forwards.with_shared_prefix(inputs):
+                return super().compute_loss(  # type: ignore[no-any-return]
+                    model, inputs, return_outputs, num_items_in_batch
+                )
+        with self._forwards.capture_image_view() as captured, self._forwards.with_shared_prefix(inputs):
+            loss: Tensor = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
         # Source: SFTTrainer's own auxiliary loss: with `num_items_in_batch`, Trainer leaves the division by the
         # accumulation steps to the loss, because the answer loss is already a sum over all of them.
         steps = self.current_gradient_accumulation_steps if num_items_in_batch is not None else 1
-        # What is logged as the loss is all of it together.
+        # The loss in the log is the sum of all losses.
         self._metrics["train"]["answer_loss"].append(loss.item() * steps)
         num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
-        batch = self._forwards.batch(found, inputs, views, num_tokens)
+        batch = self._forwards.batch(captured, inputs, views.to(self.accelerator.device), num_tokens)
         for objective in self._objectives:
             value, metrics = objective(batch)
             loss = loss + self._weight(objective) * value / steps
@@ -110,7 +123,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             for name, metric in metrics.items():
                 self._metrics["train"][f"{objective.name}/{name}"].append(metric)
         if self.heads is not None and self.accelerator.num_processes > 1:
-            # Processes wait for each other's gradient of every parameter, also where a batch had no use for it.
+            # Processes wait for each other's gradient of every parameter, even if a batch did not use it.
             loss = loss + sum((parameter.sum() * 0 for parameter in self.heads.parameters()), torch.zeros(()).to(loss))
         return loss
 
@@ -118,22 +131,22 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         if self._lengths is None:
             return super()._get_train_sampler(train_dataset)
         batch_size = self.args.per_device_train_batch_size * self.accelerator.num_processes
-        return LikeLengths(self._lengths, batch_size, self.args.data_seed or 0)
+        return LengthGroupedSampler(self._lengths, batch_size, self.args.data_seed or 0)
 
     def _weight(self, objective: Objective) -> float:
-        """Its weight in this step."""
+        """Return the weight of an objective in this step."""
         grown = (self.state.global_step + 1) / objective.warmup_steps if objective.warmup_steps else 1.0
         return objective.weight * min(1.0, grown)
 
-    def _num_tokens(self, inputs: dict[str, Any], num_items: Tensor | int | None, steps: int) -> float:
-        """What a sum over the answer tokens of one forward is divided by, to be scaled as the answer loss is."""
+    def _num_tokens(self, inputs: Batch, num_items: Tensor | int | None, steps: int) -> float:
+        """Return the number that scales a sum over the answer tokens of one forward as the answer loss is scaled."""
         if num_items is None:
             return max(1.0, float((inputs["labels"][:, 1:] != -100).sum()))
         processes = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         return float(num_items) / (steps * processes)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The optimiser, with the heads' own learning rate where there is one."""
+        """Return the optimizer, with the heads' own learning rate where there is one."""
         optimizer = super().create_optimizer(model)
         if self.heads is not None and self._head_learning_rate is not None:
             heads = {id(parameter) for parameter in self.heads.parameters()}
@@ -146,7 +159,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
 
     @contextmanager
     def without_heads(self) -> Iterator[None]:
-        """The model as it is served, without what the objectives learn."""
+        """Take the heads out of the model in the block: it is then the model that is served."""
         attached = self.model._modules.pop(_HEADS, None)
         try:
             yield
@@ -173,9 +186,9 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             load_checkpoint(Path(checkpoint) / CHECKPOINT, self.heads)
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+        self, eval_dataset: Rows | None = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Tags the dev subset; its scores are logged and choose the checkpoint."""
+        """Tag the dev subset; its scores are logged and choose the checkpoint."""
         if self._dev_evaluation is None:
             return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return]
         # In evaluation mode `log` leaves the running averages of training alone.
@@ -196,7 +209,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def _score_answers_alone(device: torch.device) -> None:
-    """Lets TRL's fused head leave out what is no answer on a CPU too.
+    """Let TRL's fused head leave out what is no answer on a CPU too.
 
     Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
     compilers; can go when it asks for the compiler instead.
@@ -207,25 +220,25 @@ def _score_answers_alone(device: torch.device) -> None:
         utils._use_triton = lambda device: True
 
 
-def prompt_completion_collator(processor: Any) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-    """TRL's collator of prompt/completion rows with pictures.
+def prompt_completion_collator(processor: ProcessorMixin) -> Collate:
+    """Return TRL's collator of prompt/completion rows with pictures.
 
     ``max_length=None``: its default of 1024 would cut through image tokens.
     """
-    return DataCollatorForVisionLanguageModeling(  # type: ignore[no-any-return]
-        processor=processor, max_length=None, completion_only_loss=True
-    )
+    collate = DataCollatorForVisionLanguageModeling(processor=processor, max_length=None, completion_only_loss=True)
+    # TRL's collator writes into the rows that it is given.
+    return lambda rows: collate([dict(row) for row in rows])
 
 
 def sft_config(
     config: FinetuneConfig, checkpoints: Path, *, chooses_by: str | None, mixed_precision: bool
 ) -> SFTConfig:
-    """TRL's arguments for a run.
+    """Return TRL's arguments for a run.
 
     Args:
-        config: The run.
+        config: Config of the run.
         checkpoints: Folder of its checkpoints.
-        chooses_by: The dev score that chooses the checkpoint, where there is a dev subset.
+        chooses_by: Name of the dev score that chooses the checkpoint; ``None`` without a dev subset.
         mixed_precision: Whether forwards run in bfloat16.
     """
     optimizer, every = config.optimizer, config.evaluation.every_steps
@@ -246,7 +259,7 @@ def sft_config(
         seed=config.seed,
         data_seed=config.seed,
         bf16=mixed_precision,
-        # Without a GPU, mixed precision is refused unless it is said that none is meant.
+        # Without a GPU, transformers refuses mixed precision unless the CPU is asked for.
         use_cpu=mixed_precision and not torch.cuda.is_available(),
         logging_steps=1,
         logging_first_step=True,

@@ -1,42 +1,104 @@
-"""The views of a batch beside the one that the answer loss is computed from, as the collator makes them."""
+"""The views of a batch that alignment objectives need beside the one of the answer loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from instruct_mner.alignment.objective import Needs
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.seeded_noise import chance
-from instruct_mner.alignment.token_spans import Row
 from instruct_mner.models.generated_pictures import blank_picture, with_grid
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.training.sample import Shown
-from instruct_mner.training.span_alignment import Annotator
+from instruct_mner.training.batch import Batch, Collate
+from instruct_mner.training.sample import TrainingSample
+from instruct_mner.training.span_alignment import SpanAnnotator
 
 if TYPE_CHECKING:
-    from instruct_mner.training.conversation import Batch, Conversations
+    import torch
+
+    from instruct_mner.training.conversation import Conversations
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollatedView:
+    """One more view of posts.
+
+    Attributes:
+        batch: Inputs of a forward, with ``labels``.
+        rows: Positions in its tokens, post by post.
+    """
+
+    batch: Batch
+    rows: tuple[SampleTokens, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedPosts:
+    """Posts that are answered from a generated picture.
+
+    Attributes:
+        batch: Inputs of a forward with places for the generated image tokens, and ``labels``.
+        rows: Rows of the text view that these posts are.
+    """
+
+    batch: Batch
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentViews:
+    """All that objectives need of a batch, beside its own inputs.
+
+    Attributes:
+        rows: Positions in the tokens of the batch itself; empty where no objective needs them.
+        text: Bare posts, without picture and context; ``None`` where no objective needs them.
+        origin: Rows of the batch that the rows of ``text`` are.
+        teacher: Posts as a teacher reads them, row for row with ``text``; ``None`` where it reads the batch itself.
+        generated: Posts to answer from generated pictures; ``None`` where there are none.
+    """
+
+    rows: tuple[SampleTokens, ...] = ()
+    text: CollatedView | None = None
+    origin: tuple[int, ...] = ()
+    teacher: CollatedView | None = None
+    generated: GeneratedPosts | None = None
+
+    def to(self, device: torch.device) -> AlignmentViews:
+        """Return the same views with the inputs of all forwards on a device."""
+        return replace(
+            self,
+            text=self.text and replace(self.text, batch=_moved(self.text.batch, device)),
+            teacher=self.teacher and replace(self.teacher, batch=_moved(self.teacher.batch, device)),
+            generated=self.generated and replace(self.generated, batch=_moved(self.generated.batch, device)),
+        )
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device) for name, value in batch.items()}
 
 
 class ViewCollator:
-    """Makes what the objectives need of a batch, and nothing else.
+    """Maker of the views that the objectives of a run need, and of no others.
 
     Args:
-        needs: Of all objectives together.
-        loaded: The model.
-        conversations: How posts are asked about in the answer's own forward.
-        annotator: Finds things in tokens.
+        needs: Needs of all objectives together.
+        loaded: Model.
+        conversations: Writer of the prompts of the answer loss.
+        annotator: Finder of mentions, words and regions in tokens.
         collate: TRL's collator.
-        grid: Rows and columns of generated pictures.
+        grid: Number of rows and of columns of generated pictures.
     """
 
     def __init__(
         self,
+        *,
         needs: Needs,
         loaded: LoadedModel,
         conversations: Conversations,
-        annotator: Annotator,
-        collate: Callable[[list[dict[str, Any]]], Batch],
+        annotator: SpanAnnotator,
+        collate: Collate,
         grid: int,
     ) -> None:
         self._needs = needs
@@ -47,51 +109,55 @@ class ViewCollator:
         self._collate = collate
         self._grid = grid
 
-    def __call__(self, shown: Sequence[Shown], batch: Mapping[str, Any]) -> dict[str, Any]:
-        """``rows`` of the batch itself; ``text``, ``teacher`` and ``generated``, each a batch, where needed."""
-        views: dict[str, Any] = {"rows": self._rows(shown, batch) if self._needs.rows else ()}
-        origin = [number for number, post in enumerate(shown) if self._shows_more(post)]
+    def __call__(self, samples: Sequence[TrainingSample], batch: Batch) -> AlignmentViews:
+        """Return the views of a batch.
+
+        Args:
+            samples: Samples of the batch.
+            batch: Batch that TRL's collator made of them.
+        """
+        rows = self._annotator.rows(samples, batch) if self._needs.rows else ()
+        origin = tuple(number for number, sample in enumerate(samples) if self._has_more_than_text(sample))
         if not self._needs.text_view or not origin:
-            return views
-        chosen = [shown[number] for number in origin]
-        texts = [self._bare_post(post) for post in chosen]
-        views["origin"] = tuple(origin)
-        views["text"] = self._view(texts)
-        views["text_rows"] = self._rows(texts, views["text"])
+            return AlignmentViews(rows=rows)
+        chosen = [samples[number] for number in origin]
+        bare = [self._bare_sample(sample) for sample in chosen]
+        text = self._view(bare)
+        return AlignmentViews(
+            rows=rows, text=text, origin=origin, teacher=self._teacher(chosen), generated=self._generated(bare)
+        )
+
+    def _has_more_than_text(self, sample: TrainingSample) -> bool:
+        context = self._conversations.context and sample.example.context is not None
+        return bool(sample.row["images"]) or context
+
+    def _view(self, samples: Sequence[TrainingSample]) -> CollatedView:
+        batch = self._collate([sample.row for sample in samples])
+        return CollatedView(batch=batch, rows=self._annotator.rows(samples, batch))
+
+    def _bare_sample(self, sample: TrainingSample) -> TrainingSample:
+        """Return a sample without picture and context; its answer has no boxes."""
+        example = sample.example.without_images().model_copy(update={"context": None})
+        return replace(sample, example=example, row=self._bare.row(example, (), sample.labels))
+
+    def _teacher(self, samples: Sequence[TrainingSample]) -> CollatedView | None:
         teacher = self._needs.teacher
-        if teacher is not None and teacher != (self._conversations.max_images > 0, self._conversations.context):
-            taught = [self._taught(post, *teacher) for post in chosen]
-            views["teacher"] = self._view(taught)
-            views["teacher_rows"] = self._rows(taught, views["teacher"])
-        share = self._needs.generated_share
-        generated = [number for number, post in enumerate(texts) if chance(post.key, "generated").random() < share]
-        if generated:
-            views["generated_origin"] = tuple(generated)
-            views["generated"] = self._generated([texts[number] for number in generated])
-        return views
+        if teacher is None or teacher == (self._conversations.max_images > 0, self._conversations.context):
+            return None
+        return self._view([self._teacher_sample(sample, *teacher) for sample in samples])
 
-    def _shows_more(self, shown: Shown) -> bool:
-        context = self._conversations.context and shown.example.context is not None
-        return bool(shown.row["images"]) or context
-
-    def _view(self, shown: Sequence[Shown]) -> Batch:
-        return self._collate([dict(post.row) for post in shown])
-
-    def _rows(self, shown: Sequence[Shown], batch: Mapping[str, Any]) -> tuple[Row, ...]:
-        return self._annotator.rows(shown, batch, self._loaded.image_token_id)
-
-    def _bare_post(self, shown: Shown) -> Shown:
-        """Neither picture nor context; the answer says of no entity where it is seen."""
-        example = shown.example.without_images().model_copy(update={"context": None})
-        return replace(shown, example=example, row=self._bare.row(example, (), shown.labels))
-
-    def _taught(self, shown: Shown, pictures: bool, context: bool) -> Shown:
+    def _teacher_sample(self, sample: TrainingSample, pictures: bool, context: bool) -> TrainingSample:
         conversations = replace(self._conversations, context=context)
-        example = shown.example if pictures else shown.example.without_images()
-        row = conversations.row(example, shown.paths if pictures else (), shown.labels)
-        return replace(shown, example=example, row=row)
+        example = sample.example if pictures else sample.example.without_images()
+        row = conversations.row(example, sample.paths if pictures else (), sample.labels)
+        return replace(sample, example=example, row=row)
 
-    def _generated(self, texts: Sequence[Shown]) -> Batch:
-        rows = [self._bare.asked(post.example, [blank_picture()], post.labels) for post in texts]
-        batch = self._collate([dict(row) for row in rows])
-        return with_grid(batch, self._loaded, self._grid, padding_side="right")
+    def _generated(self, bare: Sequence[TrainingSample]) -> GeneratedPosts | None:
+        share = self._needs.generated_share
+        rows = tuple(number for number, post in enumerate(bare) if chance(post.key, "generated").random() < share)
+        if not rows:
+            return None
+        posts = [bare[number] for number in rows]
+        with_place = [self._bare.row_with_images(post.example, [blank_picture()], post.labels) for post in posts]
+        batch = with_grid(self._collate(with_place), self._loaded, self._grid, padding_side="right")
+        return GeneratedPosts(batch=batch, rows=rows)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from instruct_mner.alignment.objective import AlignmentBatch, View
-from instruct_mner.alignment.token_spans import MentionTokens, Row
+from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
 from instruct_mner.models.hooks import AttentionInputs
 from instruct_mner.models.image_token_boxes import cells
 
@@ -27,29 +27,31 @@ class MadeUp:
 
 
 def mention(type_: int, span: tuple[int, int], words: tuple[int, int], label: int, regions: Any) -> MentionTokens:
-    return MentionTokens(type_, span, words, (label, label), (label + 1, label + 1), regions)
+    return MentionTokens(
+        type=type_, span=span, words=words, label=(label, label), written=(label + 1, label + 1), regions=regions
+    )
 
 
-def rows_of(annotated: bool) -> tuple[Row, ...]:
+def rows_of(annotated: bool) -> tuple[SampleTokens, ...]:
     """A post with a visible, an invisible and no further mention, and one with one of many words."""
-    first = Row(
-        "0/0/a",
-        (5, 8),
-        ((5, 5), (6, 7), (8, 8)),
-        (
+    first = SampleTokens(
+        key="0/0/a",
+        post=(5, 8),
+        words=((5, 5), (6, 7), (8, 8)),
+        mentions=(
             mention(0, (6, 7), (1, 1), 10, (1, 3) if annotated else None),
             mention(2, (8, 8), (2, 2), 12, () if annotated else None),
         ),
-        (10, 11, 12, 13),
-        cells(2, 2),
+        content=(10, 11, 12, 13),
+        image_boxes=cells(2, 2),
     )
-    second = Row(
-        "0/0/b",
-        (5, 9),
-        ((5, 6), (7, 9)),
-        (mention(1, (5, 9), (0, 1), 11, (0,) if annotated else None),),
-        (11, 12),
-        cells(2, 1),
+    second = SampleTokens(
+        key="0/0/b",
+        post=(5, 9),
+        words=((5, 6), (7, 9)),
+        mentions=(mention(1, (5, 9), (0, 1), 11, (0,) if annotated else None),),
+        content=(11, 12),
+        image_boxes=cells(2, 1),
     )
     return first, second
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
 from instruct_mner.tagging.attention_maps import AttentionMapDrawer
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.finetune import save_weights
-from instruct_mner.training.sample import VIEWS
 from instruct_mner.training.setup import heads_shape
 
 
@@ -93,10 +94,8 @@ def check_tagging(trainer, run, folder: Path) -> None:
     trainer.model.eval()
     views = run.collator([{"index": 0}])[VIEWS]
     found = next(each for each in run.objectives if each.name == "generative")
-    with torch.no_grad(), trainer._forwards.image():
-        text = trainer._forwards.batch(
-            Captured(states=torch.zeros(1)), {}, {k: v for k, v in views.items() if "generated" not in k}, 1.0
-        ).text
+    with torch.no_grad(), trainer._forwards.capture_image_view():
+        text = trainer._forwards.batch(Captured(states=torch.zeros(1)), {}, replace(views, generated=None), 1.0).text
     states, own = found._texts(AlignmentBatch(View(torch.zeros(1), {}), text), [0])
     expected = found.picture_of(states, own)
 
@@ -109,8 +108,8 @@ def check_tagging(trainer, run, folder: Path) -> None:
     assert all(entity.text == "Jordan" and entity.boxes is None for entity in prediction.entities)
     list(tagger.predict([run.train.examples[0]]))
     inputs = tagger.engine.inputs(requests[-1:])
-    trained = views["generated"]["input_ids"][0]
-    length = int((views["generated"]["labels"][0] != -100).nonzero()[0])
+    trained = views.generated.batch["input_ids"][0]
+    length = int((views.generated.batch["labels"][0] != -100).nonzero()[0])
     assert inputs["input_ids"][0].tolist() == trained[:length].tolist()
     pooled = inputs["mm_encoder_outputs"]["image"].pooler_output
     pooled = pooled if isinstance(pooled, torch.Tensor) else torch.stack(list(pooled))

@@ -7,8 +7,8 @@ import torch
 
 from instruct_mner.alignment.information_bottleneck import PATIENCE, InformationBottleneck
 from instruct_mner.alignment.objective import AlignmentBatch, View
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.settings import InformationBottleneckSettings
-from instruct_mner.alignment.token_spans import Row
 
 WIDTH, POSTS = 16, 8
 
@@ -20,7 +20,7 @@ def batch_of(step: int, *, related: bool) -> AlignmentBatch:
     chosen = torch.randperm(8, generator=draw)
     other = chosen if related else torch.randperm(8, generator=draw)
     inputs = {"input_ids": torch.tensor([[99, 1]] * POSTS)}
-    rows = tuple(Row(f"{step}/{number}", (1, 1)) for number in range(POSTS))
+    rows = tuple(SampleTokens(key=f"{step}/{number}", post=(1, 1)) for number in range(POSTS))
     seen, said = (torch.stack([states, states], dim=1) for states in (kinds[0, chosen], kinds[1, other]))
     return AlignmentBatch(View(seen, inputs, rows, {1: seen}), View(said, inputs, rows, {1: said}), tuple(range(POSTS)))
 

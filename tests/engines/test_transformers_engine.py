@@ -38,7 +38,7 @@ def conversations(loaded) -> Conversations:
         box_range=loaded.family.box_convention.answer_range,
     )
     prompt = find_prompt("tag-grounded")
-    return Conversations(prompt, spec, loaded, max_images=1)
+    return Conversations(prompt=prompt, spec=spec, description=loaded, max_images=1)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from families import FAMILY_NAMES
 from runs import aligned_run
 
 from instruct_mner.models.hooks import capture
-from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.batch import VIEWS
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -9,7 +9,7 @@ from runs import aligned_run, trainer_of
 
 from instruct_mner.models.hooks import capture
 from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
-from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.batch import VIEWS
 
 ALL_OF_IT = {
     "cross_view": {},
@@ -34,10 +34,10 @@ def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> No
             loss = model(**batch, use_cache=False).loss
         gradients += torch.autograd.grad(loss, weight)
         caught.append(found)
-    whole, lean = caught
+    whole, shared = caught
     real = batch["attention_mask"].bool()
     for name in (1, 2):
-        torch.testing.assert_close(lean.layers[name][real], whole.layers[name][real], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(shared.layers[name][real], whole.layers[name][real], rtol=1e-4, atol=1e-5)
     mask = batch["attention_mask"][1]
     scores = [each.attention[1].scores(1, [int(mask.sum()) - 1], [0, 1], mask) for each in caught]
     torch.testing.assert_close(scores[1], scores[0], rtol=1e-4, atol=1e-5)
@@ -66,10 +66,12 @@ def test_what_is_shared_ends_before_pictures_and_before_the_end() -> None:
 
 
 @pytest.mark.parametrize("family", BOTH_KINDS)
-def test_lean_training_has_the_gradients_of_plain_training(family, tiny_models, tmp_path) -> None:
+def test_training_with_a_shared_prefix_has_the_gradients_of_plain_training(family, tiny_models, tmp_path) -> None:
     found = []
-    for lean in (False, True):
-        run = aligned_run(tiny_models(family), tmp_path / str(lean), ALL_OF_IT, optimizer={"lean": lean})
+    for shared in (False, True):
+        run = aligned_run(
+            tiny_models(family), tmp_path / str(shared), ALL_OF_IT, optimizer={"share_prompt_prefix": shared}
+        )
         trainer = trainer_of(run)
         trainer.current_gradient_accumulation_steps = 1
         with torch.no_grad():  # B begins at zero, and no gradient would reach A
@@ -80,8 +82,8 @@ def test_lean_training_has_the_gradients_of_plain_training(family, tiny_models, 
         loss = trainer.training_step(trainer.model.train(), batch, (batch["labels"] != -100).sum())
         lora = {n: p.grad for n, p in trainer.model.named_parameters() if "lora_" in n}
         found.append((loss, lora))
-    (plain, expected), (lean, got) = found
-    torch.testing.assert_close(lean, plain, rtol=1e-4, atol=1e-4)
+    (plain, expected), (shared, got) = found
+    torch.testing.assert_close(shared, plain, rtol=1e-4, atol=1e-4)
     assert any(gradient.abs().max() > 1e-4 for gradient in expected.values())
     for name, gradient in expected.items():
         torch.testing.assert_close(got[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-6)

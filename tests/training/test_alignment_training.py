@@ -19,10 +19,10 @@ from instruct_mner.alignment.checkpoint import load_heads
 from instruct_mner.alignment.information_bottleneck import PATIENCE
 from instruct_mner.errors import ConfigError
 from instruct_mner.testing.posts import make_posts
+from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.training.progress import COLLAPSED, RunProgress, read_metrics
-from instruct_mner.training.sample import VIEWS
 
 HEAD = {"region_span_grounding": {"through": "head", "width": 16}}
 GENERATIVE = {"generative": {**EVERYTHING["generative"], "generation": 0.5, "cycle": 0.5}}
@@ -291,5 +291,5 @@ def test_shuffled_pictures_are_of_other_posts(tiny_models, tmp_path) -> None:
     own, other = (shown[source]["pixel_values"].flatten(1).mean(1) for source in ("own", "shuffled"))
     assert sorted(own.tolist()) == pytest.approx(sorted(other.tolist()), abs=1e-5)
     assert (own - other).abs().min() > 1e-4
-    assert len(shown["shuffled"][VIEWS]["rows"]) == 5
+    assert len(shown["shuffled"][VIEWS].rows) == 5
     assert FinetuneConfig.model_validate(run.config.model_dump()).data.image_source == "none"

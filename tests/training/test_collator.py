@@ -38,11 +38,14 @@ def collated(request, tiny_models, tmp_path):
         prefix=loaded.answer_prefix,
         box_range=loaded.family.box_convention.answer_range,
     )
-    conversations = Conversations(find_prompt("tag-grounded"), spec, loaded, max_images=1)
+    conversations = Conversations(prompt=find_prompt("tag-grounded"), spec=spec, description=loaded, max_images=1)
     collator = Collator(
-        dataset.examples, dataset.picture_paths, conversations,
-        prompt_completion_collator(loaded.processor), loaded.image_token_id,
-    )  # fmt: skip
+        examples=dataset.examples,
+        picture_paths=dataset.picture_paths,
+        conversations=conversations,
+        collate=prompt_completion_collator(loaded.processor),
+        image_token_id=loaded.image_token_id,
+    )
     return loaded, dataset, spec, collator
 
 
@@ -77,7 +80,7 @@ def test_boxes_are_in_model_units(family: str, box: str, tiny_models, tmp_path) 
     loaded = load_model(str(tiny_models(family)))
     dataset = load_split(str(make_posts(tmp_path)))
     spec = AnswerSpec(labels=LABELS, grounded=True, box_range=loaded.family.box_convention.answer_range)
-    conversations = Conversations(find_prompt("tag-grounded"), spec, loaded, max_images=1)
+    conversations = Conversations(prompt=find_prompt("tag-grounded"), spec=spec, description=loaded, max_images=1)
     [example] = [each for each in dataset.examples if each.id == "post-0"]
     [answer] = conversations.row(example, dataset.picture_paths(example))["completion"]
     assert answer["content"][0]["text"] == f"PER: Jordan {box}\nLOC: Chicago []"
@@ -95,7 +98,7 @@ def test_json_and_context_as_tagging_would_ask(family: str, tiny_models, tmp_pat
     convention = loaded.family.box_convention
     spec = AnswerSpec(labels=LABELS, format="json", grounded=True, box_range=convention.answer_range)
     prompt = find_prompt("tag-grounded")
-    conversations = Conversations(prompt, spec, loaded, max_images=1, context=True)
+    conversations = Conversations(prompt=prompt, spec=spec, description=loaded, max_images=1, context=True)
     manifest = Manifest(
         base_model="m", family=family, tuning="lora", prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
         answer=spec, context=True, box_convention=convention.name,
@@ -122,18 +125,26 @@ class Parrot(TransformersEngine):
 def test_batches_without_augmentation_are_those_of_the_rows(family: str, tiny_models, tmp_path) -> None:
     loaded = load_model(str(tiny_models(family)))
     dataset = load_split(str(make_posts(tmp_path)))
-    conversations = Conversations(find_prompt("tag"), AnswerSpec(labels=LABELS), loaded, max_images=1)
+    conversations = Conversations(
+        prompt=find_prompt("tag"), spec=AnswerSpec(labels=LABELS), description=loaded, max_images=1
+    )
     collate = prompt_completion_collator(loaded.processor)
-    arguments = (dataset.examples, dataset.picture_paths, conversations, collate, loaded.image_token_id)
+    arguments = {
+        "examples": dataset.examples,
+        "picture_paths": dataset.picture_paths,
+        "conversations": conversations,
+        "collate": collate,
+        "image_token_id": loaded.image_token_id,
+    }
     indices = [{"index": index} for index in range(len(dataset.examples))]
     expected = collate([conversations.row(each, dataset.picture_paths(each)) for each in dataset.examples])
     for epoch in (0, 3):
-        collator = Collator(*arguments, AugmentationSettings(), seed=7)
+        collator = Collator(**arguments, augmentation=AugmentationSettings(), seed=7)
         collator.epoch = epoch
         batch = collator(indices)
         assert batch.keys() == expected.keys()
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
-    bare = Collator(*arguments, AugmentationSettings(drop_picture=1))(indices)
+    bare = Collator(**arguments, augmentation=AugmentationSettings(drop_picture=1))(indices)
     assert "pixel_values" not in bare
     assert not (bare["input_ids"] == loaded.image_token_id).any()
 

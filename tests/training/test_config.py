@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.training.checkpoints import check_run_folder
 from instruct_mner.training.config import FinetuneConfig, load_config
 
 MINIMAL = {"model": "m", "data": {"train": "t.jsonl"}, "output": "runs/a"}
@@ -97,3 +98,24 @@ def test_overrides_that_are_none(tmp_path, override: str) -> None:
 def test_settings_that_do_not_fit(tmp_path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(written(tmp_path, {**MINIMAL, **changes}))
+
+
+def test_the_old_name_of_share_prompt_prefix_is_still_read(tmp_path) -> None:
+    old = load_config(written(tmp_path, {**MINIMAL, "optimizer": {"lean": True}}))
+    assert old.optimizer.share_prompt_prefix
+    assert old == load_config(written(tmp_path, {**MINIMAL, "optimizer": {"share_prompt_prefix": True}}))
+    assert "lean" not in yaml.safe_load(old.to_yaml())["optimizer"]
+    with pytest.raises(ConfigError, match="old name of share_prompt_prefix"):
+        load_config(written(tmp_path, {**MINIMAL, "optimizer": {"lean": True, "share_prompt_prefix": False}}))
+
+
+def test_a_run_of_an_older_version_is_resumed_under_its_old_settings(tmp_path) -> None:
+    config = load_config(written(tmp_path, {**MINIMAL, "output": str(tmp_path / "run"), "optimizer": {"lean": True}}))
+    values = yaml.safe_load(config.to_yaml())
+    values["optimizer"]["lean"] = values["optimizer"].pop("share_prompt_prefix")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    check_run_folder(config, resume=True)
+    other = config.model_copy(update={"seed": 7})
+    with pytest.raises(ConfigError, match="seed: 7"):
+        check_run_folder(other, resume=True)

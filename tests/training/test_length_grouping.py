@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.training.length_grouping import LikeLengths
+from instruct_mner.training.length_grouping import LengthGroupedSampler
 
 
 @given(st.lists(st.integers(0, 300), max_size=120), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
 def test_every_post_once_and_the_same_after_a_resume(lengths, batch_size, seed, epoch) -> None:
-    orders = [LikeLengths(lengths, batch_size, seed) for _ in range(2)]
+    orders = [LengthGroupedSampler(lengths, batch_size, seed) for _ in range(2)]
     for each in orders:
         each.set_epoch(epoch)
     assert sorted(orders[0]) == list(range(len(lengths)))
@@ -19,7 +19,7 @@ def test_every_post_once_and_the_same_after_a_resume(lengths, batch_size, seed, 
 
 def test_batches_hold_like_lengths_in_another_order_each_epoch() -> None:
     lengths = [(index * 37) % 101 for index in range(160)]
-    sampler = LikeLengths(lengths, 8, 0)
+    sampler = LengthGroupedSampler(lengths, 8, 0)
     epochs = []
     for epoch in range(2):
         sampler.set_epoch(epoch)

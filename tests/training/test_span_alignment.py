@@ -7,8 +7,9 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import EVERYTHING, aligned_run
 
-from instruct_mner.training.sample import VIEWS
+from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.span_alignment import covered
+from instruct_mner.training.views import AlignmentViews
 
 
 def written(run, ids, span) -> str:
@@ -23,12 +24,12 @@ def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models,
     batch = run.collator([{"index": index} for index in range(6)])
     views = batch[VIEWS]
     # The second post has no picture, so it has no second view.
-    assert views["origin"] == (0, 2, 3, 4, 5)
+    assert views.origin == (0, 2, 3, 4, 5)
     names = run.spec.labels.names
-    for view, rows, posts in [(batch, views["rows"], range(6)), (views["text"], views["text_rows"], views["origin"])]:
+    for view, rows, posts in [(batch, views.rows, range(6)), (views.text.batch, views.text.rows, views.origin)]:
         for number, index in enumerate(posts):
             example, row, ids = run.train.examples[index], rows[number], view["input_ids"][number]
-            shown = run.conversations.shown_text(example)
+            shown = run.conversations.text(example)
             assert shown in written(run, ids, row.post)
             assert len(written(run, ids, row.post)) <= len(shown) + 4
             assert [names[mention.type] for mention in row.mentions] == [entity.label for entity in example.gold]
@@ -44,13 +45,13 @@ def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models,
                 assert view["labels"][number][mention.label[0]] != -100
                 assert view["attention_mask"][number][mention.span[0] : mention.span[1] + 1].all()
             assert all(view["labels"][number][position] != -100 for position in row.content)
-            if rows is views["text_rows"]:
+            if rows is views.text.rows:
                 assert all(mention.regions is None for mention in row.mentions)
                 # Content is paired by its place in the answer: the same tokens, boxes or not.
-                full = views["rows"][index].content
+                full = views.rows[index].content
                 assert torch.equal(batch["input_ids"][index, list(full)], ids[list(row.content)])
     # Twice the same name: each mention has its own place.
-    first, second = views["rows"][3].mentions[:2]
+    first, second = views.rows[3].mentions[:2]
     assert first.span[1] < second.span[0]
     assert first.written[1] < second.label[0]
 
@@ -58,11 +59,11 @@ def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models,
 def test_regions_are_the_tokens_that_look_at_the_box(tiny_models, tmp_path) -> None:
     """A box over (5, 5, 40, 60) of 90 x 80 pixels on a grid of 4 x 4 cells: two columns, three rows."""
     run = aligned_run(tiny_models("gemma3"), tmp_path, EVERYTHING)
-    row = run.collator([{"index": 0}])[VIEWS]["rows"][0]
+    row = run.collator([{"index": 0}])[VIEWS].rows[0]
     person, place = row.mentions
     assert person.regions == (0, 1, 4, 5, 8, 9)
     assert place.regions == ()
-    assert run.collator([{"index": 1}])[VIEWS]["rows"][0].image_boxes is None
+    assert run.collator([{"index": 1}])[VIEWS].rows[0].image_boxes is None
 
 
 def test_small_boxes_have_a_cell_too() -> None:
@@ -80,8 +81,11 @@ def test_nothing_is_made_that_no_objective_needs(tiny_models, tmp_path) -> None:
     assert VIEWS not in plain
     grounding = {"region_span_grounding": {}}
     views = aligned_run(tiny_models("idefics3"), tmp_path / "grounding", grounding).collator(rows)[VIEWS]
-    assert set(views) == {"rows"}
+    assert views == AlignmentViews(rows=views.rows)
+    assert len(views.rows) == 6
     cross = aligned_run(tiny_models("idefics3"), tmp_path / "cross", {"cross_view": {}}).collator(rows)[VIEWS]
-    assert set(cross) == {"rows", "origin", "text", "text_rows"}
+    assert cross.text is not None
+    assert len(cross.text.rows) == len(cross.origin) == 5
+    assert cross.teacher is cross.generated is None
     bare = aligned_run(tiny_models("idefics3"), tmp_path / "bare", {"cross_view": {}}).collator([{"index": 1}])
-    assert set(bare[VIEWS]) == {"rows"}
+    assert bare[VIEWS] == AlignmentViews(rows=bare[VIEWS].rows)

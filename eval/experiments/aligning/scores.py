@@ -26,8 +26,8 @@ from instruct_mner.models.tuned import tuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Entity, Prediction
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.sample import VIEWS
 from instruct_mner.training.setup import prepare
 
 SCORES = "scores.json.gz"
@@ -155,7 +155,7 @@ def _states(
         with torch.no_grad(), shared_beginning(decoder, shared), capture(decoder, layers=(layer,)) as found:
             loaded.model.eval().model(**arguments, use_cache=False)
         states = nn.functional.layer_norm(found.layers[layer].float(), found.layers[layer].shape[-1:])
-        for number_in_batch, row in enumerate(views["rows"]):
+        for number_in_batch, row in enumerate(views.rows):
             images = states[number_in_batch, batch["input_ids"][number_in_batch] == loaded.image_token_id]
             for mention in row.mentions:
                 if mention.regions:

@@ -1,0 +1,55 @@
+"""Positions in the tokens of a sample: mentions, words, answer, and regions of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TokenSpan = tuple[int, int]
+"""First and last token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MentionTokens:
+    """Tokens of an entity in one view.
+
+    Attributes:
+        type: Index of the entity's label in the label set of the run.
+        span: Tokens of the mention in the post.
+        words: First and last word of the mention in the post.
+        label: Tokens of the label in the answer.
+        written: Tokens of the mention in the answer.
+        regions: Indices of the post's image tokens that lie on a box of the entity: ``()`` = annotated as not
+            visible, ``None`` = not annotated.
+    """
+
+    type: int
+    span: TokenSpan
+    words: tuple[int, int]
+    label: TokenSpan
+    written: TokenSpan
+    regions: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleTokens:
+    """Tokens of one post in one view.
+
+    Attributes:
+        key: Key of the post's random numbers: seed, epoch and id.
+        post: Tokens of the text; ``None`` where the text was not found.
+        words: Tokens of each word of the text.
+        mentions: Entities in text order.
+        content: Answer tokens that carry content: labels and mentions, or the word for none.
+        image_boxes: Boxes of the post's image tokens, ``(image_tokens, 4)``, in 0..1 of their picture.
+    """
+
+    key: str
+    post: TokenSpan | None = None
+    words: tuple[TokenSpan, ...] = ()
+    mentions: tuple[MentionTokens, ...] = ()
+    content: tuple[int, ...] = ()
+    image_boxes: Tensor | None = None

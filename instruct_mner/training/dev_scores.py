@@ -1,0 +1,56 @@
+"""Scores of the dev subset during training, which choose the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.prompting.templates import Prompt
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.scoring import score_spans, score_triples
+from instruct_mner.tagging.tagger import Tagger
+
+
+def score_dev(
+    dev: Dataset, loaded: LoadedModel, manifest: Manifest, prompt: Prompt, *, batch_size: int, with_boxes: bool
+) -> dict[str, float]:
+    """Tag posts as ``tag`` would and return their scores.
+
+    Args:
+        dev: Annotated posts.
+        loaded: Model as it stands.
+        manifest: Manifest of the run.
+        prompt: Prompt template.
+        batch_size: Number of posts tagged at once.
+        with_boxes: Whether boxes are scored too.
+
+    Returns:
+        ``f1`` (typed, offset), ``span_f1`` (types ignored), ``rejected`` per predicted item and, with boxes,
+        ``gmner_f1``, each in 0..1.
+    """
+    tagger = Tagger(TransformersEngine(loaded, batch_size), manifest, prompt)
+    predictions = _by_all_processes(dev.examples, lambda posts: tagger.predict(posts, dev.picture_paths))
+    report = score_spans(dev.examples, predictions)
+    scores = {
+        "f1": report.micro.score.f1,
+        "span_f1": report.span_only.score.f1,
+        "rejected": report.rejected.rate(report.rejected.total),
+    }
+    if with_boxes:
+        scores["gmner_f1"] = score_triples(dev.examples, predictions).gmner.score.f1
+    return scores
+
+
+def _by_all_processes(
+    examples: Sequence[Example], predict: Callable[[Sequence[Example]], Iterable[Prediction]]
+) -> list[Prediction]:
+    """Predict in all processes of a launch, a share in each, and return all predictions in every process."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    predictions = list(predict(examples[state.process_index :: state.num_processes]))
+    return list(gather_object(predictions)) if state.num_processes > 1 else predictions
