@@ -16,6 +16,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
+    "docs/GUIDE.md",
     "prompts/README.md",
     "adapters/README.md",
     "eval/README.md",
