@@ -15,6 +15,7 @@ traceback and exits with code 2. Anything else is a failure of ours (traceback, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class MnerError(Exception):
@@ -58,7 +59,5 @@ def listing(problems: Iterable[str], *, most: int = 20) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'labels'?"`` for the nearest known word, or the empty string."""
-    from difflib import get_close_matches
-
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import layer_norm
 
 from instruct_mner.alignment.generators import Generator, Sampler, grid_shares, kept_mean, softened_divergence
@@ -129,8 +129,6 @@ class Generative(nn.Module):
     @torch.no_grad()
     def _measure(self, pictures: Tensor | None) -> None:
         """Sets the scale by the first picture of the run; all processes of a launch agree on whose it is."""
-        from torch import distributed
-
         scale = cast("Tensor", self.scale)
         if bool(scale.any()):
             return

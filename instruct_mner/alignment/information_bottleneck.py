@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import softplus
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
@@ -179,8 +179,6 @@ class InformationBottleneck(nn.Module):
 
     def _of_other_processes(self, pooled: Tensor, has_picture: Tensor) -> Tensor:
         """Pictures of the other processes of a launch, which all of them ask for at once; without gradient."""
-        from torch import distributed
-
         if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
             return pooled.new_zeros(0, pooled.shape[1])
         mine = torch.cat([wide(pooled.detach()), has_picture[:, None].to(pooled)], dim=1)

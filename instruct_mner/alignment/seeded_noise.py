@@ -8,8 +8,9 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 
@@ -29,8 +30,6 @@ def uniform(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.
 
 
 def _drawn(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str, *, normal: bool) -> Tensor:
-    import torch
-
     drawn = []
     for key in keys:
         generator = torch.Generator().manual_seed(_seed(f"{key}/{name}"))

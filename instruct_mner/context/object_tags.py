@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from safetensors import SafetensorError
+from transformers import AutoImageProcessor, AutoModelForObjectDetection
+from transformers.utils import logging as transformers_logging
+
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,11 +28,6 @@ class Detector:
     """
 
     def __init__(self, name: str, least_score: float = 0.5, most_tags: int = 10) -> None:
-        import torch
-        from safetensors import SafetensorError
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
-        from transformers.utils import logging as transformers_logging
-
         transformers_logging.disable_progress_bar()
         try:
             self._processor = AutoImageProcessor.from_pretrained(name)
@@ -47,8 +47,6 @@ class Detector:
 
         Pictures are looked at one by one: in a batch they would be padded, and the scores would depend on the others.
         """
-        import torch
-
         inputs = self._processor(images=picture, return_tensors="pt").to(self._model.device)
         with torch.no_grad():
             outputs = self._model(**inputs)

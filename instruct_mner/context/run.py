@@ -13,7 +13,6 @@ from rich.console import Console
 
 from instruct_mner.console import quiet_libraries, report
 from instruct_mner.context.captions import INSTRUCTION, caption
-from instruct_mner.context.object_tags import Detector
 from instruct_mner.context.ocr import Reader
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
@@ -22,6 +21,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.images import open_image
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
+from instruct_mner.tagging.engine_choice import base_engine
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.output import check_output, fingerprint, write_records
 
@@ -73,6 +73,9 @@ class ContextMaker:
         self._reader = Reader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         if wanted.tags is not None:
+            # It brings torch and transformers with it, which captions by a server and OCR have no use for.
+            from instruct_mner.context.object_tags import Detector
+
             self._detector = Detector(wanted.tags, wanted.least_score, wanted.most_tags)
         self._engine = self._load_engine()
 
@@ -84,10 +87,7 @@ class ContextMaker:
             return None
         if wanted.endpoint is not None:
             return EndpointEngine(Endpoint(wanted.endpoint, wanted.captions, constraint="none", scores=False))
-        from instruct_mner.engines.transformers import TransformersEngine
-        from instruct_mner.models.loading import load_model
-
-        return TransformersEngine(load_model(wanted.captions), wanted.batch_size)
+        return base_engine(wanted.captions, wanted.batch_size)
 
     def add(self, posts: Sequence[tuple[Example, Sequence[Image]]]) -> list[Example]:
         """Yield posts with descriptions of their pictures; other kinds and posts without pictures stay as they are."""

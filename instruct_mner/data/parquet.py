@@ -16,6 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import parquet
+
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.rows import Row, collect, parse_row
 from instruct_mner.errors import DataError
@@ -53,9 +56,6 @@ def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: It cannot be read as Parquet.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
     with opened(path) as raw:
         try:
             # A group of rows is read piece by piece, not ahead.

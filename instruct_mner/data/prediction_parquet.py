@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from instruct_mner.data.parquet import stream_values
@@ -21,8 +23,6 @@ _ROWS = 1024
 
 
 def _schema() -> Any:
-    import pyarrow as pa
-
     box = pa.struct([("image", pa.int64()), ("box", pa.list_(pa.float64()))])
     entity = pa.struct(
         [
@@ -52,9 +52,6 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
     Raises:
         DataError: It cannot be written.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
     schema, remaining = _schema(), iter(predictions)
     written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from llguidance import LLMatcher
+
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,8 +40,6 @@ class Guided:
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """The scores of the next tokens, ``-inf`` where one is forbidden, ``(batch, vocabulary)``."""
-        import torch
-
         if self._before is not None:
             self._note(input_ids)
         if any(matcher is not None for matcher in self._matchers):
@@ -56,9 +58,6 @@ class Guided:
                 matcher.consume_token(token)
 
     def _allowed(self, scores: Tensor) -> Tensor:
-        import numpy as np
-        import torch
-
         rows = []
         for matcher in self._matchers:
             row = np.full(scores.shape[-1], matcher is None)
@@ -74,16 +73,12 @@ class Guided:
 
     def finish(self, sequences: Tensor) -> list[list[float]]:
         """The log-probability of every token written, ``(batch, steps)``."""
-        import torch
-
         self._note(sequences)
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
 def _matcher(guide: Any, answer: PartialAnswer) -> Any:
     """What follows a answer's grammar from where it stands; ``None`` where anything is allowed."""
-    from llguidance import LLMatcher
-
     if answer.request.grammar is None:
         return None
     matcher = LLMatcher(guide, answer.request.grammar)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from instruct_mner.engines.engine import Request
 
 if TYPE_CHECKING:
@@ -76,8 +78,6 @@ class FewLeft:
 
     def __call__(self, input_ids: Tensor, scores: Any, **named: Any) -> Tensor:
         """Which rows are to stop, ``(batch,)``."""
-        import torch
-
         self._steps += 1
         device = input_ids.device
         ended = torch.isin(input_ids[:, -1], torch.tensor(self._end_tokens, device=device))
@@ -97,8 +97,6 @@ def continued(inputs: Any, answers: Sequence[PartialAnswer], pad_token_id: int) 
     """
     if not any(answer.tokens for answer in answers):
         return inputs
-    import torch
-
     mask, shape = inputs["attention_mask"].bool(), inputs["input_ids"].shape
     for name, values in inputs.items():
         if isinstance(values, torch.Tensor) and values.shape == shape:

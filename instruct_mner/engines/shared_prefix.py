@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from instruct_mner.models.prefix_sharing import num_shared
 
 
@@ -19,8 +21,6 @@ def padded_after_beginning(inputs: Any, image_token_id: int, pad_token_id: int) 
     Returns:
         How many tokens they share: 0, and nothing is moved, where it is not worth it.
     """
-    import torch
-
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     columns = torch.arange(ids.shape[1])
     padding = (mask == 0).sum(dim=1, keepdim=True)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+from safetensors.torch import save_file
+
 from instruct_mner.files import replacing
 from instruct_mner.models.families import Family
 
@@ -42,9 +45,6 @@ def hub_name(name: str, family: Family) -> str:
 
 
 def _rename_tensors(path: Path, family: Family) -> None:
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
         tensors = {hub_name(name, family): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)

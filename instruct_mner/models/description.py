@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transformers import AutoConfig, AutoProcessor
+
 from instruct_mner.errors import ModelError
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
@@ -78,8 +80,6 @@ def describe_model(name: str, *, revision: str | None = None) -> ModelDescriptio
     Raises:
         ModelError: It is not there, or of a family that is not supported.
     """
-    from transformers import AutoConfig, AutoProcessor
-
     source = locate(name)
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
@@ -105,8 +105,6 @@ def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:
     Raises:
         ModelError: The processor's files are not there.
     """
-    from transformers import AutoProcessor
-
     family = find_family(manifest.family)
     try:
         processor = AutoProcessor.from_pretrained(folder)

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+from PIL import Image
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
+
 from instruct_mner.models.loading import LoadedModel
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
 _PADDED = {"attention_mask": 0, "labels": -100, "token_type_ids": 0, "mm_token_type_ids": 0}
@@ -17,10 +21,8 @@ _SIDE = 32
 
 
 @lru_cache(maxsize=1)
-def blank_picture() -> Image:
+def blank_picture() -> Image.Image:
     """Stands for the picture until its tokens are replaced; its size is part of how a family writes a picture."""
-    from PIL import Image
-
     return Image.new("RGB", (_SIDE, _SIDE))
 
 
@@ -35,8 +37,6 @@ def with_grid(
         grid: Rows and columns.
         padding_side: Where the batch is padded.
     """
-    import torch
-
     names = ["input_ids", *(name for name in _PADDED if name in batch)]
     rows: dict[str, list[Tensor]] = {name: [] for name in names}
     for number, ids in enumerate(batch["input_ids"]):
@@ -70,10 +70,6 @@ def encoder_outputs(loaded: LoadedModel, pictures: Tensor) -> dict[str, Any]:
         loaded: The model.
         pictures: ``(pictures, cells, features)``.
     """
-    import torch
-    from transformers.modeling_outputs import BaseModelOutputWithPooling
-    from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
-
     width = int(loaded.model.config.get_text_config().hidden_size)
     parts = list(torch.split(pictures, width, dim=-1))
     first: Any = tuple(parts[0]) if loaded.family.splits_pictures else parts[0]

@@ -9,6 +9,10 @@ from itertools import groupby
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
+import torch
+from transformers.image_processing_utils import select_best_resolution
+from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -30,8 +34,6 @@ class Picture:
 
 def cells(rows: int, columns: int, *, left: float = 0, top: float = 0, width: float = 1, height: float = 1) -> Tensor:
     """Boxes of a raster over a rectangle, ``(rows * columns, 4)``, row by row."""
-    import torch
-
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     corners = [
         left + width * x / columns,
@@ -57,8 +59,6 @@ def idefics_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> li
     Source: ``Idefics3Processor.replace_image_token``. Rows and columns are read from the ``<row_i_col_j>`` tokens:
     ``get_number_of_image_patches`` rounds otherwise than the image processor itself (transformers 5.19).
     """
-    import torch
-
     side = isqrt(processor.image_seq_len)
     found: list[Tensor] = []
     tiles: list[tuple[int, int]] = []
@@ -99,9 +99,6 @@ def internvl_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> l
 
     Source: ``GotOcr2ImageProcessor.crop_image_to_patches``.
     """
-    import torch
-    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
-
     images, side = processor.image_processor, isqrt(processor.image_seq_length)
     tile = (images.size["height"], images.size["width"])
     found = []
@@ -120,8 +117,6 @@ def llava_onevision_boxes(processor: Any, input_ids: list[int], pictures: Pictur
 
     Source: ``LlavaOnevisionModel.pack_image_features``.
     """
-    import torch
-
     side = isqrt(processor.num_image_tokens)
     line_break = torch.tensor([[1.0, 1.0, 1.0, 1.0]])
     if len(pictures.sizes) > 1:
@@ -137,8 +132,6 @@ def llava_onevision_boxes(processor: Any, input_ids: list[int], pictures: Pictur
 
 
 def _llava_raster(processor: Any, size: tuple[int, int], tile: int, side: int) -> tuple[int, int]:
-    from transformers.image_processing_utils import select_best_resolution
-
     width, height = size
     best = select_best_resolution([height, width], processor.image_processor.image_grid_pinpoints)
     features, rows = processor._get_unpadded_features(height, width, side, side, best[0] // tile, best[1] // tile)
@@ -152,8 +145,6 @@ def no_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -
 
 def qwen_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
     """The grid in patches, from which Qwen2-VL to Qwen3-VL make the positions of image tokens."""
-    import torch
-
     merge = processor.image_processor.merge_size
     return {"image_grid_thw": torch.tensor([[1, rows * merge, columns * merge]] * num_pictures)}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, Self
 
@@ -168,8 +169,6 @@ class Manifest(Record):
 
 def library_versions(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:
     """Versions of the installed libraries; those that are absent are left out."""
-    from importlib.metadata import PackageNotFoundError, version
-
     found = {}
     for name in names:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from math import isqrt
+import math
 from typing import Any
 
 from instruct_mner.errors import ModelError
 from instruct_mner.schema.pixel_limits import PixelLimits
+
+_MOST_ASPECT = 200
 
 
 def _no_least(limits: PixelLimits) -> None:
@@ -17,7 +19,7 @@ def _no_least(limits: PixelLimits) -> None:
 def longest_edge(images: Any, limits: PixelLimits) -> dict[str, Any]:
     """Idefics3 and SmolVLM2 know only a longest edge: the square of it is their most pixels."""
     _no_least(limits)
-    return {} if limits.max_pixels is None else {"size": {"longest_edge": isqrt(limits.max_pixels)}}
+    return {} if limits.max_pixels is None else {"size": {"longest_edge": math.isqrt(limits.max_pixels)}}
 
 
 def number_of_pixels(images: Any, limits: PixelLimits) -> dict[str, Any]:
@@ -45,12 +47,10 @@ def fixed(images: Any, limits: PixelLimits) -> dict[str, Any]:
 
 
 def qwen_resized(processor: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of a picture after Qwen's resize.
+    """Return width and height of a picture after Qwen's resize.
 
     Source: ``Qwen2VLImageProcessor.resize``.
     """
-    from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
-
     images = processor.image_processor
     height, width = smart_resize(
         size[1],
@@ -59,4 +59,35 @@ def qwen_resized(processor: Any, size: tuple[int, int]) -> tuple[int, int]:
         min_pixels=images.size["shortest_edge"],
         max_pixels=images.size["longest_edge"],
     )
-    return int(width), int(height)
+    return width, height
+
+
+def smart_resize(height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """Return the height and width to which Qwen resizes a picture: multiples of ``factor``, within the limits.
+
+    Written anew because the original brings torch and torchvision with it, which tagging by a server has no use for.
+
+    Args:
+        height: Height of the picture, in pixels.
+        width: Width of the picture, in pixels.
+        factor: Width of an image token, in pixels.
+        min_pixels: Least number of pixels.
+        max_pixels: Largest number of pixels.
+
+    Raises:
+        ModelError: One side is more than 200 times the other.
+
+    Source: ``smart_resize`` of transformers' ``image_processing_qwen2_vl``, 5.16 to 5.19.
+    """
+    if max(height, width) / min(height, width) > _MOST_ASPECT:
+        raise ModelError(f"a picture of {width} x {height} pixels is too narrow for this family; crop it")
+    new_height, new_width = round(height / factor) * factor, round(width / factor) * factor
+    if new_height * new_width > max_pixels:
+        beta = math.sqrt(height * width / max_pixels)
+        new_height = max(factor, math.floor(height / beta / factor) * factor)
+        new_width = max(factor, math.floor(width / beta / factor) * factor)
+    elif new_height * new_width < min_pixels:
+        beta = math.sqrt(min_pixels / (height * width))
+        new_height = math.ceil(height * beta / factor) * factor
+        new_width = math.ceil(width * beta / factor) * factor
+    return new_height, new_width

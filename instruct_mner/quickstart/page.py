@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from jinja2 import Environment, StrictUndefined
+
 from instruct_mner.files import replacing
 from instruct_mner.images import open_image
 from instruct_mner.schema.records import Entity, PredictedEntity
@@ -108,8 +110,6 @@ def write_page(
     Raises:
         DataError: A picture cannot be opened, or the page cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     labels = sorted({entity.label for row in rows for column in row.columns for entity in column.entities})
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(

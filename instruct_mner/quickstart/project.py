@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from jinja2 import Environment, StrictUndefined
+
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.quickstart.example_posts import write_dozen
@@ -26,8 +28,6 @@ def write_project(folder: Path) -> tuple[Path, Path]:
         ConfigError: The folder is a file, or holds something.
         DataError: It cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a new or empty folder")
     if folder.is_dir() and any(folder.iterdir()):

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.figure import Figure
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
 from instruct_mner.files import check_place
 from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability
 
@@ -60,10 +65,6 @@ class CalibrationReport:
 
 def render(report: CalibrationReport) -> RenderableType:
     """Return the report for a terminal."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
     same = report.measured_on == report.fitted_on
     where = f"{report.measured_on}, {'on which it was fitted' if same else f'fitted on {report.fitted_on}'}"
     table = Table(title=Text(f"confidences on {where}"), title_justify="left", title_style="bold")
@@ -89,20 +90,15 @@ def plot_reliability(report: CalibrationReport) -> None:
     Raises:
         ConfigError: It cannot be written there.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     check_place(report.plot)
     report.plot.parent.mkdir(parents=True, exist_ok=True)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained", sharey=True)
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
     _draw(left, report.before, "before")
     _draw(right, report.after, f"after, temperature {report.temperature:.2f}")
     left.set_ylabel("share that is right")
     figure.suptitle(f"{report.num_entities} predicted entities of {report.measured_on}")
     figure.savefig(report.plot, dpi=150, format="png")
-    plt.close(figure)
 
 
 def _draw(axes: Axes, reliability: Reliability, title: str) -> None:

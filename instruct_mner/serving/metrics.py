@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
 from instruct_mner.schema.records import Prediction
 
 _PATHS = frozenset(
@@ -13,8 +15,6 @@ class Counters:
     """Requests by path and status, their time, and what was found in posts."""
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Histogram
-
         self._registry = CollectorRegistry()
         name = "instruct_mner"
         self._requests = Counter(f"{name}_requests", "Requests answered.", ["path", "status"], registry=self._registry)
@@ -40,6 +40,4 @@ class Counters:
 
     def text(self) -> str:
         """All counts, as Prometheus reads them."""
-        from prometheus_client import generate_latest
-
         return generate_latest(self._registry).decode()

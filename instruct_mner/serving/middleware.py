@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from starlette.responses import JSONResponse
+
 from instruct_mner.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -102,8 +104,6 @@ class Admission:
         ended: bool = False,
     ) -> None:
         """Answers with an error, once the body is out of the way: who still writes would not read the answer."""
-        from starlette.responses import JSONResponse
-
         left = 2 * self._limits.body_bytes
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):

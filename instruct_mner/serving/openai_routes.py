@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from starlette.responses import Response, StreamingResponse
 
 from instruct_mner.errors import ServingError
 from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture, is_allowed_address
-
-if TYPE_CHECKING:
-    import httpx
-    from starlette.responses import Response
 
 # What vLLM takes beside OpenAI's fields, and what is the operator's to say: how pictures are processed (a request
 # could ask for a picture of any size), the template of the chat, tensors instead of text, transfers between servers.
@@ -167,9 +165,6 @@ class Upstream:
         Raises:
             ServingError: vLLM is not there.
         """
-        import httpx
-        from starlette.responses import Response, StreamingResponse
-
         headers = {"content-type": "application/json"} if content else {}
         try:
             request = self.client.build_request(method, path, content=content, headers=headers)

@@ -7,7 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
 
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import DataError
@@ -17,9 +19,6 @@ from instruct_mner.synthetic.posterior import bound, posterior
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import CUES, Synthesis
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 CONDITIONS = "given perfect spans and a perfectly seen picture"
 
@@ -133,8 +132,6 @@ def slices() -> tuple[str, ...]:
 
 def bounds_table(written: Written) -> Table:
     """Return the bounds of a split, as the command line prints them."""
-    from rich.table import Table
-
     table = Table(title=f"{written.path}: best strict F1, %, {CONDITIONS}", title_justify="left")
     for head in ("mentions", "count", "with the picture", "text alone"):
         table.add_column(head, justify="left" if head == "mentions" else "right")

@@ -113,6 +113,22 @@ def manifest_of(settings: TaggingSettings, examples: Examples) -> Manifest:
     return untuned(describe_model(str(name)), with_examples=has_examples(examples))[0]
 
 
+def base_engine(name: str, batch_size: int) -> Engine:
+    """Load a base model into this process, for questions that are not about entities.
+
+    Args:
+        name: Hub name or folder.
+        batch_size: Number of requests answered at once.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    from instruct_mner.engines.transformers import TransformersEngine
+    from instruct_mner.models.loading import load_model
+
+    return TransformersEngine(load_model(name), batch_size)
+
+
 def transformers_backend(
     name: str | Path,
     *,
@@ -125,7 +141,6 @@ def transformers_backend(
     generated: bool = False,
 ) -> Backend:
     """Load a model into this process; arguments and errors are those of ``Tagger.from_pretrained``."""
-    from instruct_mner.engines.generated import GeneratedPictureEngine
     from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.models.loading import load_adapter, load_model
     from instruct_mner.tagging.model_embedder import ModelEmbedder
@@ -149,6 +164,8 @@ def transformers_backend(
             manifest.check_base(loaded.family.name, loaded.name)
             loaded = load_adapter(loaded, folder)
     if generated:
+        from instruct_mner.engines.generated import GeneratedPictureEngine
+
         engine: TransformersEngine = GeneratedPictureEngine(loaded, heads_folder(name), batch_size)
     else:
         engine = TransformersEngine(loaded, batch_size)

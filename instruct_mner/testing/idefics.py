@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers import (
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    Idefics3ImageProcessor,
+    Idefics3Processor,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    SmolVLMImageProcessor,
+    SmolVLMProcessor,
+    SmolVLMVideoProcessor,
+)
+
 from instruct_mner.testing.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -46,8 +58,6 @@ def settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
 
 def build_idefics3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Idefics3 with 16 image tokens a tile."""
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
-
     config = Idefics3Config(**settings(tokenizer, width, layers))
     processor = Idefics3Processor(
         Idefics3ImageProcessor(**_SIZES), tokenizer, image_seq_len=16, chat_template=VOCABULARY.chat_template
@@ -57,14 +67,6 @@ def build_idefics3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
 
 def build_smolvlm(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """SmolVLM2 with 16 image tokens a tile."""
-    from transformers import (
-        SmolVLMConfig,
-        SmolVLMForConditionalGeneration,
-        SmolVLMImageProcessor,
-        SmolVLMProcessor,
-        SmolVLMVideoProcessor,
-    )
-
     config = SmolVLMConfig(**settings(tokenizer, width, layers))
     processor = SmolVLMProcessor(
         SmolVLMImageProcessor(**_SIZES),

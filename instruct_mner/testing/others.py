@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessor,
+    Gemma3Processor,
+    GotOcr2ImageProcessor,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    InternVLProcessor,
+    InternVLVideoProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessor,
+    LlavaOnevisionProcessor,
+    LlavaOnevisionVideoProcessor,
+)
+
 from instruct_mner.testing.tokenizer import Vocabulary
 
 GEMMA_VOCABULARY = Vocabulary(
@@ -65,9 +83,6 @@ def _llama(tokenizer: Any, width: int, layers: int, kind: str) -> dict[str, Any]
 
 def build_gemma3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Gemma 3 with 16 image tokens a picture."""
-    import torch
-    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessor, Gemma3Processor
-
     config = Gemma3Config(
         vision_config={
             "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -93,14 +108,6 @@ def build_gemma3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
 
 def build_internvl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """InternVL 3 with 16 image tokens a tile and up to four tiles."""
-    from transformers import (
-        GotOcr2ImageProcessor,
-        InternVLConfig,
-        InternVLForConditionalGeneration,
-        InternVLProcessor,
-        InternVLVideoProcessor,
-    )
-
     config = InternVLConfig(
         vision_config={
             "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -125,14 +132,6 @@ def build_internvl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
 
 def build_llava_onevision(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """LLaVA-OneVision with 64 tokens for the whole picture and more for up to four tiles."""
-    from transformers import (
-        LlavaOnevisionConfig,
-        LlavaOnevisionForConditionalGeneration,
-        LlavaOnevisionImageProcessor,
-        LlavaOnevisionProcessor,
-        LlavaOnevisionVideoProcessor,
-    )
-
     pinpoints = [[64, 64], [64, 128], [128, 64], [128, 128]]
     config = LlavaOnevisionConfig(
         vision_config={

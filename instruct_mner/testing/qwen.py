@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
 from instruct_mner.testing.tokenizer import Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -47,8 +62,6 @@ def _text(tokenizer: Any, width: int, layers: int, rope: dict[str, Any]) -> dict
 
 
 def _processor(kind: Any, video: Any, tokenizer: Any, patch_size: int) -> Any:
-    from transformers import Qwen2VLImageProcessor
-
     size = {"shortest_edge": 64 * 64, "longest_edge": 128 * 128}
     images = Qwen2VLImageProcessor(size=size, patch_size=patch_size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return kind(images, tokenizer, video, chat_template=VOCABULARY.chat_template)
@@ -56,8 +69,6 @@ def _processor(kind: Any, video: Any, tokenizer: Any, patch_size: int) -> Any:
 
 def build_qwen2_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Qwen2-VL with patches of 14 pixels."""
-    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor, Qwen2VLVideoProcessor
-
     config = Qwen2VLConfig(
         vision_config={
             "depth": 2, "embed_dim": 64, "hidden_size": width, "num_heads": 4, "mlp_ratio": 2, "patch_size": 14,
@@ -73,13 +84,6 @@ def build_qwen2_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
 
 def build_qwen2_5_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Qwen2.5-VL with patches of 14 pixels and one layer of windowed attention."""
-    from transformers import (
-        Qwen2_5_VLConfig,
-        Qwen2_5_VLForConditionalGeneration,
-        Qwen2_5_VLProcessor,
-        Qwen2VLVideoProcessor,
-    )
-
     config = Qwen2_5_VLConfig(
         vision_config={
             "depth": 2, "hidden_size": 64, "intermediate_size": 128, "out_hidden_size": width, "num_heads": 4,
@@ -96,8 +100,6 @@ def build_qwen2_5_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]
 
 def build_qwen3_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Qwen3-VL with patches of 16 pixels and one DeepStack layer."""
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor, Qwen3VLVideoProcessor
-
     text = _text(tokenizer, width, layers, {"mrope_interleaved": True})
     config = Qwen3VLConfig(
         vision_config={

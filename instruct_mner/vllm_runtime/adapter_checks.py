@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from instruct_mner.errors import ModelError, listing
 from instruct_mner.files import read_text
 from instruct_mner.models.families import Family
@@ -86,8 +88,6 @@ def _refused(settings: dict[str, Any]) -> list[str]:
 
 
 def _shapes(folder: Path) -> dict[str, list[int]]:
-    from safetensors import SafetensorError, safe_open
-
     path = folder / "adapter_model.safetensors"
     try:
         with safe_open(path, "numpy") as file:
