@@ -16,18 +16,35 @@ def run(
     *,
     captions: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Captions by this vision-language model; or its name at the endpoint."),
+        typer.Option(
+            metavar="MODEL",
+            help="Captions by this vision-language model; or its name at the endpoint.",
+            rich_help_panel="Captions",
+        ),
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A server that has the model.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="A server that has the model.", rich_help_panel="Captions")
+    ] = None,
     tags: Annotated[
         str | None,
-        typer.Option(metavar="DETECTOR", help="Tags by this object detector of Hugging Face: hub name or folder."),
+        typer.Option(
+            metavar="DETECTOR",
+            help="Tags by this object detector of Hugging Face: hub name or folder.",
+            rich_help_panel="Object tags",
+        ),
     ] = None,
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="Of an object that becomes a tag.")] = 0.5,
-    most_tags: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 10,
-    ocr: Annotated[bool, typer.Option("--ocr", help="Text that stands in pictures, by Tesseract.")] = False,
-    ocr_languages: Annotated[str, typer.Option(help="Tesseract's names, joined with +.")] = "eng",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures captioned at once.")] = 8,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Of an object that becomes a tag.", rich_help_panel="Object tags")
+    ] = 0.5,
+    most_tags: Annotated[int, typer.Option(min=1, help="Of a picture.", rich_help_panel="Object tags")] = 10,
+    ocr: Annotated[
+        bool,
+        typer.Option("--ocr", help="Text that stands in pictures, by Tesseract.", rich_help_panel="Text in pictures"),
+    ] = False,
+    ocr_languages: Annotated[
+        str, typer.Option(help="Tesseract's names, joined with +.", rich_help_panel="Text in pictures")
+    ] = "eng",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures captioned at once.", rich_help_panel="Captions")] = 8,
     images: ImagesOption = None,
     missing_image: Annotated[
         Literal["error", "text", "skip"],

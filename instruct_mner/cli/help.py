@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _Row = tuple[str, str]
 
+# Section of options that name none.
+_DEFAULT = "Options"
+
 # A name longer than this stands on a line of its own, its explanation below it.
 _WIDEST_NAME = 26
 # Characters: no first sentence of a verb is longer, so none is cut.
@@ -61,15 +64,15 @@ def _options(command: Command, ctx: Context) -> Iterable[tuple[str, _Row]]:
     for parameter in parameters:
         row = parameter.get_help_record(ctx)
         if row is not None:
-            default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            default = "Arguments" if parameter.param_type_name == "argument" else _DEFAULT
             yield _section(parameter, default), row
 
 
 def _write_sections(formatter: HelpFormatter, rows: Iterable[tuple[str, _Row]]) -> None:
-    """Write rows under the name of their section; sections come in the order of their first rows."""
+    """Write rows under the name of their section; sections come in the order of their first rows, ``Options`` last."""
     sections: dict[str, list[_Row]] = {}
     for section, row in rows:
         sections.setdefault(section, []).append(row)
-    for section, members in sections.items():
+    for section, members in sorted(sections.items(), key=lambda each: each[0] == _DEFAULT):
         with formatter.section(section):
             formatter.write_dl(members, col_max=_WIDEST_NAME)

@@ -26,12 +26,20 @@ def run(
     allow_remote_pictures: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DOMAIN", help="A domain from which pictures may be fetched; repeatable. None by default."
+            metavar="DOMAIN",
+            help="A domain from which pictures may be fetched; repeatable. None by default.",
+            rich_help_panel="Limits",
         ),
     ] = None,
-    max_body: Annotated[int, typer.Option(min=1, help="Largest body of a request, in megabytes.")] = 16,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is decoded, in megapixels.")] = 25,
-    max_text: Annotated[int, typer.Option(min=1, help="Longest text, in characters.")] = 20_000,
+    max_body: Annotated[
+        int, typer.Option(min=1, help="Largest body of a request, in megabytes.", rich_help_panel="Limits")
+    ] = 16,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Largest picture that is decoded, in megapixels.", rich_help_panel="Limits")
+    ] = 25,
+    max_text: Annotated[
+        int, typer.Option(min=1, help="Longest text, in characters.", rich_help_panel="Limits")
+    ] = 20_000,
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the command that starts vLLM alone, and start nothing.")
     ] = False,

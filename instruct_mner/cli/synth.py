@@ -25,13 +25,28 @@ def run(
     linking: Annotated[
         Literal["places", "winds"], typer.Option(help="How a text says where: top left, or north west.")
     ] = "places",
-    unrelated: Annotated[float, typer.Option(min=0, max=1, help="Share of pictures from another post.")] = 0.2,
-    affixes: Annotated[float, typer.Option(min=0, max=1, help="Share of names that tell their type.")] = 0.22,
+    unrelated: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of pictures from another post.", rich_help_panel="Ambiguity of posts"),
+    ] = 0.2,
+    affixes: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of names that tell their type.", rich_help_panel="Ambiguity of posts"),
+    ] = 0.22,
     contexts: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of sentences whose words point to a type.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of sentences whose words point to a type.", rich_help_panel="Ambiguity of posts"
+        ),
     ] = 0.35,
     cues: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of names linked to their object, where there are several.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of names linked to their object, where there are several.",
+            rich_help_panel="Ambiguity of posts",
+        ),
     ] = 0.94,
 ) -> None:
     """Make synthetic posts with pictures and boxes, and say the best score that any tagger can reach on them."""

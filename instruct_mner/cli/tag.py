@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.options import ImagesOption
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Constraint, ExampleChoice, MissingImageOption, TaggingImageSource
+
+# Sections of the help.
+_POSTS = "Posts"
+_MODEL = "Model"
+_OUTPUT = "Output"
+_PROMPT = "Prompt"
+_ENGINE = "Speed and engine"
+_ENDPOINT = "Endpoint"
 
 
 def run(
@@ -17,75 +24,128 @@ def run(
         str | None,
         typer.Argument(metavar="[INPUT]", help="Posts to tag: a path, FORMAT:PATH, or - for JSONL on standard input."),
     ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="File to write, JSONL or .parquet; - is standard output.")
-    ] = "-",
-    text: Annotated[str | None, typer.Option(help="Text of a single post, instead of INPUT.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Picture of the single post.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Base or fully tuned model: hub name or folder; at an endpoint, its name there."),
+    text: Annotated[
+        str | None, typer.Option(help="Text of a single post, instead of INPUT.", rich_help_panel=_POSTS)
     ] = None,
-    adapter: Annotated[Path | None, typer.Option(help="Folder of an adapter, or its run folder.")] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Server with OpenAI's API; its key, if any, in OPENAI_API_KEY."),
+    image: Annotated[Path | None, typer.Option(help="Picture of the single post.", rich_help_panel=_POSTS)] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the pictures.", rich_help_panel=_POSTS)
     ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(help="Engine that answers: transformers, vllm, or ray[:ENGINE] on the machines of RAY_ADDRESS."),
-    ] = "transformers",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of Ray's workers; default: one for each GPU, or for each machine."),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Labels as PER,LOC or a YAML file (a list, or NAME: definition); default: as tuned."),
-    ] = None,
-    images: ImagesOption = None,
     missing_image: Annotated[
         MissingImageOption,
-        typer.Option(help="Posts whose picture is missing: an error, read as text, or left out (skip)."),
+        typer.Option(
+            help="Posts whose picture is missing: an error, read as text, or left out (skip).", rich_help_panel=_POSTS
+        ),
     ] = "error",
     image_source: Annotated[
         TaggingImageSource,
         typer.Option(
             help="Pictures of each post: its own, none, another post's (a baseline), or one generated from its text "
-            "(models tuned with alignment.generative; not at endpoints)."
+            "(models tuned with alignment.generative; not at endpoints).",
+            rich_help_panel=_POSTS,
         ),
     ] = "own",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Base or fully tuned model: hub name or folder; at an endpoint, its name there.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Folder of an adapter, or its run folder.", rich_help_panel=_MODEL)
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Server with OpenAI's API; its key, if any, in OPENAI_API_KEY.", rich_help_panel=_MODEL
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels as PER,LOC or a YAML file (a list, or NAME: definition); default: as tuned.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="File to write, JSONL or .parquet; - is standard output.", rich_help_panel=_OUTPUT
+        ),
+    ] = "-",
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Confidence below which entities are left out (see calibrate).", rich_help_panel=_OUTPUT
+        ),
+    ] = 0.0,
     attention: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for a drawing of the attention of each mention, as PNG."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder for a drawing of the attention of each mention, as PNG.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 8,
-    constrained: Annotated[
-        bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.")
-    ] = True,
     examples: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Annotated posts for a few-shot prompt of an untuned model.")
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Annotated posts for a few-shot prompt of an untuned model.", rich_help_panel=_PROMPT
+        ),
     ] = None,
-    num_examples: Annotated[int, typer.Option(min=1, help="Number of few-shot examples in a prompt.")] = 4,
+    num_examples: Annotated[
+        int, typer.Option(min=1, help="Number of few-shot examples in a prompt.", rich_help_panel=_PROMPT)
+    ] = 4,
     choose: Annotated[
         ExampleChoice,
-        typer.Option(help="Few-shot examples: the first, or the nearest to each post (at endpoints, by words)."),
+        typer.Option(
+            help="Few-shot examples: the first, or the nearest to each post (at endpoints, by words).",
+            rich_help_panel=_PROMPT,
+        ),
     ] = "first",
     context: Annotated[
-        bool | None, typer.Option(help="Add captions, tags and OCR of the pictures; default: as tuned.")
+        bool | None,
+        typer.Option(help="Add captions, tags and OCR of the pictures; default: as tuned.", rich_help_panel=_PROMPT),
     ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Confidence below which entities are left out (see calibrate).")
-    ] = 0.0,
     constraint: Annotated[
-        Constraint, typer.Option(help="Endpoint: grammar (vLLM), schema (JSON answers on other servers) or none.")
+        Constraint,
+        typer.Option(
+            help="Constraint of answers: grammar (vLLM), schema (JSON answers on other servers) or none.",
+            rich_help_panel=_ENDPOINT,
+        ),
     ] = "grammar",
-    concurrency: Annotated[int, typer.Option(min=1, help="Endpoint: number of requests at once.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, help="Number of requests at once.", rich_help_panel=_ENDPOINT)] = 8,
     scores: Annotated[
-        bool, typer.Option(help="Endpoint: ask for log-probabilities; without them, every score is 1.")
+        bool,
+        typer.Option(help="Ask for log-probabilities; without them, every score is 1.", rich_help_panel=_ENDPOINT),
+    ] = True,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Engine that answers: transformers, vllm, or ray[:ENGINE] on the machines of RAY_ADDRESS.",
+            rich_help_panel=_ENGINE,
+        ),
+    ] = "transformers",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of Ray's workers; default: one for each GPU, or for each machine.",
+            rich_help_panel=_ENGINE,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Number of posts tagged at once.", rich_help_panel=_ENGINE)
+    ] = 8,
+    constrained: Annotated[
+        bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.", rich_help_panel=_ENGINE)
     ] = True,
     vllm: Annotated[
-        list[str] | None, typer.Option("--vllm", help="A flag of vLLM, as --vllm=--max-model-len=4096; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--vllm", help="A flag of vLLM, as --vllm=--max-model-len=4096; repeatable.", rich_help_panel=_ENGINE
+        ),
     ] = None,
 ) -> None:
     """Find the entities of posts; JSONL or Parquet in and out. A killed run goes on where it stopped."""

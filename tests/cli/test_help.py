@@ -109,6 +109,13 @@ def test_options_of_a_section_stand_together() -> None:
     assert re.findall(r"--\w+", found["Numbers"]) == ["--first", "--second"]
     assert "--name" in found["Options"]
     assert "--first" not in found["Options"]
+    assert list(found) == ["Numbers", "Options"]
+
+
+def test_options_of_tag_stand_in_sections() -> None:
+    found = sections(help_of("tag"))
+    assert list(found) == ["Arguments", "Posts", "Model", "Output", "Prompt", "Endpoint", "Speed and engine", "Options"]
+    assert re.findall(r"--[\w-]+", found["Options"]) == ["--help"]
 
 
 def test_version_is_that_of_the_package() -> None:
