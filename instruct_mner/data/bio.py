@@ -9,41 +9,36 @@ Two readings of a tag sequence are in use, and they give different gold::
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
+from instruct_mner.data.tag_schemes import to_bio
 from instruct_mner.errors import DataError
 from instruct_mner.schema.choices import Decode
-from instruct_mner.schema.labels import why_no_label
 from instruct_mner.schema.records import Entity
 
 Span = tuple[int, int, str]
 
-_TAG = re.compile(r"O|[BI]-\S(?:.*\S)?")
-
-
-def is_tag(tag: str) -> bool:
-    """Whether it is ``O``, ``B-X`` or ``I-X``, with a type that an answer can hold."""
-    return _TAG.fullmatch(tag) is not None and (tag == "O" or why_no_label(tag[2:]) is None)
+Joiner = str | Sequence[str]
+"""The text between tokens: one for all, or one for each gap, of which there is one less than tokens."""
 
 
 def decode_spans(tags: Sequence[str], decode: Decode = "tolerant") -> list[Span]:
-    """Token spans of a tag sequence.
+    """Return the token spans of a tag sequence.
 
     Args:
-        tags: ``O``, ``B-X`` or ``I-X``, one a token.
-        decode: ``tolerant``: an ``I-`` after ``O``, or of another type than what stands before it, opens an
-            entity; the reading of the literature. ``strict``: IOB2, only ``B-`` opens one.
+        tags: Tags of any scheme of ``tag_schemes``, one a token.
+        decode: ``tolerant``: an ``I-`` after ``O``, or of another type than the tag before it, opens an entity; the
+            reading of the literature. ``strict``: IOB2, only ``B-`` opens one.
 
     Returns:
         ``(first token, one past the last token, label)`` in text order.
 
-    Source: the conlleval script of CoNLL-2000 for ``tolerant``; seqeval's ``mode='strict'`` with ``IOB2``
-    for ``strict``.
+    Source: the conlleval script of CoNLL-2000 (https://www.clips.uantwerpen.be/conll2000/chunking/conlleval.txt) for
+    ``tolerant``; seqeval's ``mode='strict'`` with ``IOB2`` (https://github.com/chakki-works/seqeval) for ``strict``.
     """
     spans: list[Span] = []
     start, label = 0, ""
-    for index, tag in enumerate([*tags, "O"]):
+    for index, tag in enumerate([*to_bio(tags), "O"]):
         prefix, _, this = tag.partition("-")
         if label and prefix == "I" and this == label:
             continue
@@ -54,15 +49,15 @@ def decode_spans(tags: Sequence[str], decode: Decode = "tolerant") -> list[Span]
     return spans
 
 
-def join_tokens(tokens: Sequence[str], spans: Iterable[Span], joiner: str = " ") -> tuple[str, list[Entity]]:
-    """The text of a pre-tokenised post, and its token spans as entities of the text.
+def join_tokens(tokens: Sequence[str], spans: Iterable[Span], joiner: Joiner = " ") -> tuple[str, list[Entity]]:
+    """Return the text of a pre-tokenised post, and its token spans as entities of the text.
 
     Args:
         tokens: The tokens.
         spans: ``(first token, one past the last token, label)``.
-        joiner: What stands between two tokens of the text.
+        joiner: The text between two tokens.
     """
-    text = joiner.join(tokens)
+    text = _join(tokens, joiner)
     bounds = token_bounds(tokens, joiner)
     entities = []
     for first, last, label in spans:
@@ -71,23 +66,30 @@ def join_tokens(tokens: Sequence[str], spans: Iterable[Span], joiner: str = " ")
     return text, entities
 
 
-def token_bounds(tokens: Sequence[str], joiner: str = " ") -> list[tuple[int, int]]:
-    """First and one past the last character of each token in the joined text."""
+def _join(tokens: Sequence[str], joiner: Joiner) -> str:
+    if isinstance(joiner, str):
+        return joiner.join(tokens)
+    return "".join(token + gap for token, gap in zip(tokens, (*joiner, ""), strict=True))
+
+
+def token_bounds(tokens: Sequence[str], joiner: Joiner = " ") -> list[tuple[int, int]]:
+    """Return the first and one past the last character of each token in the joined text."""
+    gaps = [joiner] * len(tokens) if isinstance(joiner, str) else (*joiner, "")
     bounds = []
     start = 0
-    for token in tokens:
+    for token, gap in zip(tokens, gaps, strict=True):
         bounds.append((start, start + len(token)))
-        start += len(token) + len(joiner)
+        start += len(token) + len(gap)
     return bounds
 
 
-def encode_tags(tokens: Sequence[str], entities: Iterable[Entity], joiner: str = " ") -> list[str]:
-    """IOB2 tags of entities, the inverse of decoding: one tag a token.
+def encode_tags(tokens: Sequence[str], entities: Iterable[Entity], joiner: Joiner = " ") -> list[str]:
+    """Return the IOB2 tags of entities, one a token: the inverse of decoding.
 
     Args:
         tokens: The tokens of the post.
         entities: Flat entities whose offsets are in the joined text.
-        joiner: What stands between two tokens of the text.
+        joiner: The text between two tokens.
 
     Raises:
         DataError: An entity begins or ends inside of a token.

@@ -18,33 +18,42 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
-from instruct_mner.data.columns import Layout, count_entities, parse, to_example
+from instruct_mner.data.column_layout import Layout
+from instruct_mner.data.columns import parse, to_example
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, Dataset, Reading, ReadOptions, dataset_name, picture_folder
 from instruct_mner.files import read_bytes
+from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.records import Example
 
 HEADER = "WID"
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
-    """Reads one file; see ``Reader``."""
+    """Read one file; see ``Reader``."""
     content = read_bytes(path)
-    posts, problems = parse(content, path, Layout(header=HEADER))
+    columns = parse(content, path, Layout(header=HEADER))
     root = picture_folder(path.parent, options.images)
     pictures = _pictures_by_post(root)
+
+    def examples(decode: Decode) -> tuple[Example, ...]:
+        return tuple(to_example(post, tuple(pictures[post.id]), decode, joiner="") for post in columns.posts)
+
     dataset = Dataset(
         name=dataset_name(path.parent, path.stem),
         format="cmner",
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
-        examples=tuple(to_example(post, tuple(pictures[post.id]), options.decode, joiner="") for post in posts),
+        examples=examples(options.decode),
         image_root=root,
         segmentation="characters",
+        notes=columns.notes,
     )
-    return Reading(dataset, tuple(problems), count_entities(posts))
+    tolerant = examples("tolerant") if options.decode == "strict" else None
+    return Reading(dataset, tuple(columns.problems), columns.count_entities(), tolerant)
 
 
 def _pictures_by_post(root: Path | None) -> defaultdict[str, list[str]]:
-    """Names of the pictures by the id of their post, sorted."""
+    """Return the names of the pictures by the id of their post, sorted."""
     pictures: defaultdict[str, list[str]] = defaultdict(list)
     for file in sorted(root.iterdir()) if root is not None else ():
         if file.suffix.lower() in PICTURE_SUFFIXES:

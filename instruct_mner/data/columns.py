@@ -10,46 +10,30 @@ A raw post (``\t`` is a tab; ``<EOS>`` begins a context, which some sets append:
     two\tX
     men\tX
 
-A blank line ends it. Nothing is a comment, and lines are never stripped: ``#``, ``;`` and U+00A0 are tokens.
+A blank line, or one of blanks and tabs, ends it. ``column_layout`` says which other layouts are read, ``tag_schemes``
+which tags. ``#``, ``;`` and U+00A0 are tokens like others.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from instruct_mner.data.bio import decode_spans, is_tag, join_tokens
+from instruct_mner.data.bio import Joiner, decode_spans, join_tokens
+from instruct_mner.data.column_layout import Layout, id_in_comment, is_blank, is_document_start, tell_layout
+from instruct_mner.data.dataset import PICTURE_SUFFIXES
+from instruct_mner.data.joining import Joining, choose_joiners
+from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
+from instruct_mner.errors import DataError
 from instruct_mner.files import decode_lines
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Context, Example
 
 CONTEXT_TOKEN = "<EOS>"  # noqa: S105 (a token of a text)
-# Source: "X" in ITA's files, "B-X" in those of KB-NER, which follow them.
+# Source: "X" in ITA's files, "B-X" in those of KB-NER, which follow them, https://github.com/Alibaba-NLP/KB-NER.
 _CONTEXT_TAGS = frozenset({"X", "B-X", "I-X", "S-X"})
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What differs between the formats.
-
-    Attributes:
-        header: What stands before the colon and the id.
-        columns: Names of the columns of a row; the first is the token.
-        tag: Index of the column that holds the tag.
-        needs_header: Whether a file without a single header is wrong, or a file of posts without ids.
-    """
-
-    header: str = "IMGID"
-    columns: tuple[str, ...] = ("TOKEN", "TAG")
-    tag: int = 1
-    needs_header: bool = True
-
-    def id_of(self, line: str) -> str | None:
-        """The id, if the line is a header."""
-        start, colon, rest = line.partition(":")
-        return rest.strip(" ") if colon and start.lstrip(" ") == self.header and "\t" not in rest else None
 
 
 @dataclass
@@ -58,75 +42,128 @@ class Post:
 
     Attributes:
         line: Number of its first line.
-        id: Of its header; made from the file and the line where there is none.
-        has_header: Whether the id is its own.
+        id: Id in its header; made from the file and the line where there is none.
+        has_header: True where the id is its own.
+        picture: File name of its picture, where its header gives one with a suffix.
         tokens: Its tokens.
         tags: Their tags.
         context: The tokens after ``<EOS>``.
-        spoiled: Whether a problem was found in it.
+        spoiled: True where a problem was found in it.
     """
 
     line: int
     id: str
     has_header: bool = True
+    picture: str | None = None
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     context: tuple[str, ...] = ()
     spoiled: bool = False
 
 
-def parse(content: bytes, path: Path, layout: Layout) -> tuple[list[Post], list[str]]:
-    """Cuts a file into posts.
+@dataclass(frozen=True)
+class Columns:
+    """A file with columns, read.
 
-    Returns:
-        The posts that are right, and the problems as ``file:line: reason``.
+    Attributes:
+        posts: The posts that are right.
+        problems: Everything that is wrong, as ``file:line: reason``.
+        notes: Further lines for the user: what was left out.
     """
+
+    posts: list[Post]
+    problems: list[str]
+    notes: tuple[str, ...] = ()
+
+    def joining(self) -> Joining:
+        """Choose the text between the tokens of each post."""
+        return choose_joiners([post.tokens for post in self.posts])
+
+    def count_entities(self) -> dict[Decode, int]:
+        """Count entities by decoding: the two differ where tags are not IOB2."""
+        decodings: tuple[Decode, ...] = ("tolerant", "strict")
+        return {how: sum(len(decode_spans(post.tags, how)) for post in self.posts) for how in decodings}
+
+
+def parse(content: bytes, path: Path, layout: Layout) -> Columns:
+    """Cut a file into posts."""
     lines, problems = decode_lines(content, path)
-    if not layout.needs_header and not any(layout.id_of(line) is not None for line in lines):
-        # With a piece of the file's hash, so that lines of two files are never taken for the same post.
-        prefix = hashlib.sha256(content).hexdigest()[:8]
-    else:
-        prefix = None
-    posts = list(_posts(lines, path, layout, prefix, problems))
-    rows = "<TAB>".join(layout.columns)
+    try:
+        layout = tell_layout(lines, path, layout)
+    except DataError as error:
+        return Columns([], [*problems, str(error)])
+    # With a piece of the file's hash, so that lines of two files are never taken for the same post.
+    headless = not layout.needs_header and not any(layout.id_of(line) is not None for line in lines)
+    made_id = hashlib.sha256(content).hexdigest()[:8] if headless else None
+    comments: list[str] = []
+    posts = list(_posts(lines, path, layout, made_id, problems, comments))
+    if headless:
+        _take_ids_of_comments(posts, lines)
     if not posts and not problems:
-        problems.append(f"{path}:1: the file holds no post; expected '{layout.header}:<id>' and {rows} lines")
+        problems.append(f"{path}:1: the file holds no post; expected '{layout.header}:<id>' and {layout.row} lines")
     line_of_id: dict[str, int] = {}
     for post in posts:
         _split_context(post, path, problems)
-        if not post.tokens and not post.spoiled:
-            problems.append(
-                f"{path}:{post.line}: post {post.id!r} has no token; write {rows} lines below its id, or take it out"
-            )
-        if post.id and line_of_id.setdefault(post.id, post.line) != post.line:
-            first = line_of_id[post.id]
-            problems.append(
-                f"{path}:{post.line}: id {post.id!r} stands already in line {first}; give each post an id of its own"
-            )
-            post.spoiled = True
-    return [post for post in posts if post.tokens and not post.spoiled], problems
+        _check_post(post, path, layout, line_of_id, problems)
+    right = [post for post in posts if post.tokens and not post.spoiled]
+    if are_chunks(tag for post in right for tag in post.tags):
+        reason = "its tags are those of phrases (NP, VP), which are no entities; name a file with tags of entities"
+        return Columns([], [*problems, f"{path}: {reason}"])
+    first = "".join(comments[:1])[:40]
+    notes = (f"{path}: {len(comments)} comment line(s), the first {first!r}, are no tokens",)
+    return Columns(right, problems, notes if comments else ())
 
 
-def _posts(lines: list[str], path: Path, layout: Layout, made_id: str | None, problems: list[str]) -> Iterator[Post]:
-    """Yields each post when the next one begins, so the last needs no blank line after it."""
+def _check_post(post: Post, path: Path, layout: Layout, line_of_id: dict[str, int], problems: list[str]) -> None:
+    if not post.tokens and not post.spoiled:
+        problems.append(
+            f"{path}:{post.line}: post {post.id!r} has no token; write {layout.row} lines below its id, or take it out"
+        )
+    if post.id and line_of_id.setdefault(post.id, post.line) != post.line:
+        first = line_of_id[post.id]
+        problems.append(
+            f"{path}:{post.line}: id {post.id!r} stands already in line {first}; give each post an id of its own"
+        )
+        post.spoiled = True
+
+
+def _take_ids_of_comments(posts: Sequence[Post], lines: Sequence[str]) -> None:
+    """Give posts the ids in the comments above them, where each has one of its own."""
+    ids: list[str | None] = []
+    for post in posts:
+        above = post.line - 2
+        found = None
+        while above >= 0 and found is None and lines[above].startswith("#"):
+            found = id_in_comment(lines[above])
+            above -= 1
+        ids.append(found)
+    if None not in ids and len(set(ids)) == len(ids):
+        for post, identifier in zip(posts, ids, strict=True):
+            post.id = identifier or post.id
+
+
+def _posts(
+    lines: Sequence[str], path: Path, layout: Layout, made_id: str | None, problems: list[str], comments: list[str]
+) -> Iterator[Post]:
+    """Yield each post when the next one begins, so the last needs no blank line after it."""
     post: Post | None = None
     ended = False  # by a blank line after tokens; a blank line between an id and its tokens ends nothing
     for number, line in enumerate(lines, start=1):
-        if not line.strip(" "):
+        if is_blank(line) or is_document_start(line):
             ended = post is not None and bool(post.tokens)
+            continue
+        if layout.is_comment(line, begins=post is None or ended or not post.tokens):
+            comments.append(line)
             continue
         identifier = layout.id_of(line)
         if identifier is not None or post is None or ended:
             if post is not None:
                 yield post
-            if made_id is None:
-                post = Post(number, identifier or "")
-            else:
-                post = Post(number, f"{made_id}-{number}", has_header=False)
+            post = _new_post(number, identifier, made_id)
             ended = False
             if not post.id:
-                headless = f"a post begins without an '{layout.header}:<id>' line"
-                reason = headless if identifier is None else f"'{layout.header}:' without an id"
+                reason = f"a post begins without an '{layout.header}:<id>' line"
+                reason = reason if identifier is None else f"'{layout.header}:' without an id"
                 problems.append(f"{path}:{number}: {reason}")
                 post.spoiled = True
         if identifier is None:
@@ -135,19 +172,30 @@ def _posts(lines: list[str], path: Path, layout: Layout, made_id: str | None, pr
         yield post
 
 
+def _new_post(line: int, identifier: str | None, made_id: str | None) -> Post:
+    if made_id is not None:
+        return Post(line, f"{made_id}-{line}", has_header=False)
+    name = identifier or ""
+    stem, dot, suffix = name.rpartition(".")
+    if stem and f"{dot}{suffix}".lower() in PICTURE_SUFFIXES:
+        return Post(line, stem.replace("\\", "/").rpartition("/")[2], picture=name)
+    return Post(line, name)
+
+
 def _add_row(post: Post, line: str, layout: Layout, where: str, problems: list[str]) -> None:
-    columns = line.split("\t")
-    token, tag = columns[0], columns[layout.tag] if len(columns) == len(layout.columns) else ""
+    cells = layout.cells(line)
+    whole = len(cells) == len(layout.columns) and layout.tag is not None
+    token, tag = (cells[layout.token], cells[layout.tag or 0]) if whole else (cells[0], "")
     in_context = CONTEXT_TOKEN in (token, *post.tokens)
     reason = None
-    if len(columns) != len(layout.columns):
-        reason = f"expected {'<TAB>'.join(layout.columns)}, found {len(columns)} column(s): {line[:40]!r}"
+    if not whole:
+        reason = f"expected {layout.row}, found {len(cells)} column(s): {line[:40]!r}"
     elif not token:
-        reason = f"the token is empty; expected {'<TAB>'.join(layout.columns)}"
+        reason = f"the token is empty; expected {layout.row}"
     elif tag == "X" and not in_context:
         reason = f"tag 'X' of token {token!r} is for a context, which a {CONTEXT_TOKEN} of the same post must open"
     elif not is_tag(tag) and tag not in _CONTEXT_TAGS:
-        reason = f"tag {tag!r} of token {token!r} is none of O, B-<type>, I-<type>"
+        reason = why_no_tag(tag, token)
     if reason:
         problems.append(f"{where}: {reason}")
         post.spoiled = True
@@ -156,7 +204,7 @@ def _add_row(post: Post, line: str, layout: Layout, where: str, problems: list[s
 
 
 def _split_context(post: Post, path: Path, problems: list[str]) -> None:
-    """Takes the context off the end of a post. An ``<EOS>`` that no label ``X`` follows is a token like others."""
+    """Take the context off the end of a post. An ``<EOS>`` that no label ``X`` follows is a token like others."""
     for index, token in enumerate(post.tokens):
         opens = token == CONTEXT_TOKEN and not _CONTEXT_TAGS.isdisjoint(post.tags[index : index + 2])
         if not opens or post.spoiled:
@@ -178,8 +226,8 @@ def _split_context(post: Post, path: Path, problems: list[str]) -> None:
         post.spoiled = True
 
 
-def to_example(post: Post, images: tuple[str, ...], decode: Decode, joiner: str = " ") -> Example:
-    """The post as a record: tokens joined to its text, its context as a caption."""
+def to_example(post: Post, images: tuple[str, ...], decode: Decode, joiner: Joiner = " ") -> Example:
+    """Return the post as a record: tokens joined to its text, its context as a caption."""
     text, entities = join_tokens(post.tokens, decode_spans(post.tags, decode), joiner)
     return Example(
         id=post.id,
@@ -187,11 +235,7 @@ def to_example(post: Post, images: tuple[str, ...], decode: Decode, joiner: str 
         images=images,
         entities=tuple(entities),
         tokens=tuple(post.tokens),
-        context=Context(caption=joiner.join(post.context)) if post.context else None,
+        context=Context(caption=(joiner if isinstance(joiner, str) else " ").join(post.context))
+        if post.context
+        else None,
     )
-
-
-def count_entities(posts: list[Post]) -> dict[Decode, int]:
-    """Entities by decoding: the two differ where tags are not IOB2."""
-    decodings: tuple[Decode, ...] = ("tolerant", "strict")
-    return {how: sum(len(decode_spans(post.tags, how)) for post in posts) for how in decodings}

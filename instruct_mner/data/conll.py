@@ -10,16 +10,22 @@ A raw post (``\t`` is a tab)::
     Zimmerman\tI-PER
     got\tO
 
-The picture is ``1015799.jpg``; text is the tokens joined with one space. A file without any ``IMGID:`` line is one of
-sentences without pictures: their ids are made from the file's hash and the line. See ``columns`` for the rest.
+The picture is ``1015799.jpg``; text is the tokens joined with one space, or as ``joining`` says in scripts without. A
+file without any ``IMGID:`` line is one of sentences without pictures: their ids are those in the comments above them,
+or made from the file's hash and the line. See ``columns`` for the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
-from instruct_mner.data.columns import Layout, Post, count_entities, parse, to_example
+from instruct_mner.data.bio import Joiner
+from instruct_mner.data.column_layout import Layout
+from instruct_mner.data.columns import Post, parse, to_example
 from instruct_mner.data.dataset import (
     Dataset,
     Reading,
@@ -29,15 +35,19 @@ from instruct_mner.data.dataset import (
     picture_folder,
     picture_name,
 )
+from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_bytes
+from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.records import Example
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
-    """Reads one file; see ``Reader``."""
+    """Read one file; see ``Reader``."""
     content = read_bytes(path)
-    posts, problems = parse(content, path, Layout(needs_header=False))
+    columns = parse(content, path, chosen_layout(Layout(needs_header=False), options))
+    joining = columns.joining()
     root = picture_folder(path.parent, options.images)
-    examples = tuple(to_example(post, picture_of(post, root), options.decode) for post in posts)
+    examples = to_examples(columns.posts, root, options.decode, joining.joiners)
     dataset = Dataset(
         name=dataset_name(path.parent, path.stem),
         format="conll",
@@ -46,10 +56,38 @@ def read(path: Path, options: ReadOptions) -> Reading:
         examples=examples,
         image_root=root,
         missing_images=missing_pictures(examples, root),
+        segmentation=joining.segmentation,
+        notes=columns.notes,
     )
-    return Reading(dataset, tuple(problems), count_entities(posts))
+    strict = options.decode == "strict"
+    tolerant = to_examples(columns.posts, root, "tolerant", joining.joiners) if strict else None
+    return Reading(dataset, tuple(columns.problems), columns.count_entities(), tolerant)
+
+
+def chosen_layout(layout: Layout, options: ReadOptions) -> Layout:
+    """Return the layout with the column of tags that the user chose by its number, counted from 1.
+
+    Raises:
+        ConfigError: It is no number.
+    """
+    chosen = options.columns.get("tags", ())
+    if not chosen:
+        return layout
+    if not chosen[0].isdecimal() or chosen[0] == "0":
+        raise ConfigError(f"--column tags={chosen[0]}: columns without names are chosen by number, counted from 1")
+    return replace(layout, tag=int(chosen[0]) - 1)
+
+
+def to_examples(
+    posts: Sequence[Post], root: Path | None, decode: Decode, joiners: Iterable[Joiner] | None = None
+) -> tuple[Example, ...]:
+    """Return posts as records, each with the picture that its id names."""
+    joiners = repeat(" ") if joiners is None else joiners
+    return tuple(to_example(post, picture_of(post, root), decode, joiner) for post, joiner in zip(posts, joiners))  # noqa: B905
 
 
 def picture_of(post: Post, root: Path | None) -> tuple[str, ...]:
-    """The picture of a post, which is named by its id; none where the post had no id of its own."""
-    return (picture_name(post.id, root),) if post.has_header else ()
+    """Return the picture of a post, which is named by its id; none where the post had no id of its own."""
+    if not post.has_header:
+        return ()
+    return (post.picture or picture_name(post.id, root),)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""What a picture that is named by an id may end with, in the order in which they are tried."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+"""Endings of the names of pictures, in the order in which they are tried; each in capitals too."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class Dataset:
         image_root: Where ``Example.images`` are looked for; ``None`` where no folder of pictures was found.
         missing_images: Names of the pictures that are not there, whatever was done about them.
         file_sha256: Of the file alone, where ``sha256`` covers more.
-        segmentation: ``characters`` where the text is written without spaces between its tokens.
+        segmentation: ``characters`` where the tokens are the characters of the text.
+        content_sha256: Hash of ids, texts, entities and boxes, whatever the format; see ``known``.
+        text_sha256: The same without the boxes.
+        notes: Further lines for the user: what was left out, what no answer can say.
     """
 
     name: str
@@ -43,11 +46,14 @@ class Dataset:
     missing_images: tuple[str, ...] = ()
     file_sha256: str | None = None
     segmentation: Segmentation = "words"
+    content_sha256: str | None = None
+    text_sha256: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def known(self) -> str | None:
-        """The name of a published set, told by hash: ``Twitter-2015 (original labels), test``; ``None`` for others."""
-        return known_name(self.sha256) or known_name(self.file_sha256)
+        """The name of a published set, told by its content: ``Twitter-2015 (original labels), test``; else ``None``."""
+        return known_name(self.content_sha256, self.text_sha256)
 
     def picture_paths(self, example: Example) -> tuple[Path, ...]:
         """Where the pictures of one of the posts lie, in the order of ``Example.images``.
@@ -59,7 +65,7 @@ class Dataset:
             return ()
         if self.image_root is None:
             raise DataError(f"post {example.id!r} of {self.path} names pictures, but no folder of them was found")
-        return tuple(self.image_root / name for name in example.images)
+        return tuple(find_picture(self.image_root, name) or self.image_root / name for name in example.images)
 
     def without_missing(self, how: MissingImage) -> Dataset:
         """The same split after posts whose pictures are missing were treated.
@@ -103,12 +109,14 @@ class Reading:
     Attributes:
         dataset: The posts that are right, as annotated.
         problems: What is wrong, each as ``file:line: reason``; empty when the file can be used.
-        num_entities: By decoding of BIO tags; empty where the format has no tags.
+        num_entities: Entities by decoding of BIO tags; empty where the format has no tags.
+        tolerant: The posts by tolerant decoding, where another was chosen: by them a published set is known.
     """
 
     dataset: Dataset
     problems: tuple[str, ...] = ()
     num_entities: dict[Decode, int] = field(default_factory=dict)
+    tolerant: tuple[Example, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,12 +128,16 @@ class ReadOptions:
         decode: How BIO tags become entities.
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; without it, ``xml`` in the folder of the set.
+        columns: Names of columns by what they hold (``tags``, ``images``, ``meta`` …), where the user says so.
+        offsets: Meaning of the offsets of entities, where the user says so.
     """
 
     images: Path | None = None
     decode: Decode = "tolerant"
     label_column: LabelColumn = "fine"
     xml: Path | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    offsets: Offsets | None = None
 
 
 class Reader(Protocol):
@@ -161,18 +173,32 @@ def picture_folder(folder: Path, images: Path | None) -> Path | None:
     return None
 
 
+def find_picture(root: Path | None, name: str) -> Path | None:
+    """Return the file of a picture, or ``None`` where there is none.
+
+    A name without the ending of a picture is tried with each: many sets name pictures by ids.
+    """
+    if root is None or not name:
+        return None
+    path = root / name
+    if path.is_file():
+        return path
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return None
+    endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
+    return next((found for ending in endings if (found := root / f"{name}{ending}").is_file()), None)
+
+
 def picture_name(identifier: str, root: Path | None) -> str:
-    """File name of the picture of a post that is named by its id: ``.jpg``, unless another is what exists."""
-    for suffix in PICTURE_SUFFIXES if root is not None else ():
-        if root is not None and (root / f"{identifier}{suffix}").is_file():
-            return f"{identifier}{suffix}"
-    return f"{identifier}.jpg"
+    """Return the file name of the picture of a post that is named by its id: ``.jpg``, unless another exists."""
+    found = find_picture(root, identifier)
+    return f"{identifier}.jpg" if found is None or root is None else found.relative_to(root).as_posix()
 
 
 def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[str, ...]:
-    """Names of the pictures that are not in the folder, each once, in the order of the posts."""
+    """Return the names of the pictures that are not in the folder, each once, in the order of the posts."""
     names = dict.fromkeys(name for example in examples for name in example.images)
-    return tuple(name for name in names if root is None or not (root / name).is_file())
+    return tuple(name for name in names if find_picture(root, name) is None)
 
 
 def dataset_name(folder: Path, split: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet
-from instruct_mner.data.bio import is_tag
 from instruct_mner.data.dataset import Reader
 from instruct_mner.errors import ConfigError, DataError, suggest
 
@@ -21,17 +20,19 @@ class Format:
     """A file format.
 
     Attributes:
-        reader: Reads one split of it.
-        splits: Where the splits of a folder lie, with ``{}`` for the name of the split; or what finds them, where a
-            split is not simply a file.
+        reader: Reader of one split.
+        splits: Path of a split in a folder, with ``{}`` for the name of the split; or the function that finds the
+            splits, where a split is not simply a file.
+        others: Further paths of the kind, which are tried too.
     """
 
     reader: Reader
     splits: str | Callable[[Path], Splits]
+    others: tuple[str, ...] = ()
 
 
 FORMATS = {
-    "conll": Format(conll.read, "{}.txt"),
+    "conll": Format(conll.read, "{}.txt", ("{}.conll", "{}.bio", "{}.tsv", "{}.iob", "{}.iob2")),
     "gmner": Format(gmner.read, "txt/{}.txt"),
     "fmnerg": Format(fmnerg.read, "{}.txt"),
     "cmner": Format(cmner.read, "{}.txt"),
@@ -41,12 +42,17 @@ FORMATS = {
 }
 """All known formats; a new one is a file with a reader and a line here."""
 
-_SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "valid"), "test": ("test",)}
+SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "valid", "val", "validation"), "test": ("test",)}
+"""Names of files by the split that they hold; in every format, on the hub too."""
+COLUMN_SUFFIXES = frozenset({".txt", ".conll", ".bio", ".tsv", ".iob", ".iob2"})
+SPLITS = "|".join(name for names in SPLIT_NAMES.values() for name in names)
 _HEAD_CHARACTERS = 1 << 16
+_MOST_NAMED = 5
+_DATA_SUFFIXES = COLUMN_SUFFIXES | {".json", ".jsonl", ".csv", ".parquet", ".xlsx", ".arrow"}
 
 
 def find_files(data: str) -> tuple[str, Splits]:
-    """The format of DATA, named or sniffed, and its files by split.
+    """Return the format of DATA, named or told by the content, and its files by split.
 
     Raises:
         ConfigError: An unknown format.
@@ -75,15 +81,16 @@ def _parse(data: str) -> tuple[str | None, Path]:
 def _sniff(path: Path) -> str:
     if path.suffix in {".jsonl", ".parquet"}:
         return path.suffix.removeprefix(".")
-    if path.suffix == ".txt":
+    if path.suffix in COLUMN_SUFFIXES:
         return _sniff_columns(path)
     raise ConfigError(
-        f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}"
+        f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}, or turn it "
+        f"into JSONL with 'instruct-mner import {path} -o posts.jsonl'"
     )
 
 
 def _sniff_columns(path: Path) -> str:
-    """Which of the formats with columns it is: only the content tells, all of them are ``.txt``."""
+    """Return the format with columns of a file: only the content tells."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             lines = file.read(_HEAD_CHARACTERS).split("\n")
@@ -92,8 +99,7 @@ def _sniff_columns(path: Path) -> str:
     first = next((line.lstrip(" ") for line in lines if line.strip(" ")), "")
     if first.startswith(f"{cmner.HEADER}:"):
         return "cmner"
-    row = next((line.split("\t") for line in lines if "\t" in line), [])
-    if len(row) == len(fmnerg.COLUMNS) and all(map(is_tag, row[1:])):
+    if fmnerg.is_fmnerg([line.removesuffix("\r") for line in lines[:-1] or lines]):
         return "fmnerg"
     # Read as CoNLL, the boxes of a GMNER split would be lost without a word.
     return "gmner" if path.parent.name == "txt" and (path.parent.parent / "xml").is_dir() else "conll"
@@ -105,12 +111,12 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
         patterns = {form: patterns[form]}
     found: dict[str, Splits] = {}
     for name, pattern in patterns.items():
-        files = _files_of(folder, pattern)
+        files = _files_of(folder, (pattern, *FORMATS[name].others))
         if files:
             shares = form is None and pattern == FORMATS["conll"].splits
             found[_sniff(next(iter(files.values()))) if shares else name] = files
     if not found:
-        wanted = " or ".join(dict.fromkeys(pattern.format("train|dev|valid|test") for pattern in patterns.values()))
+        wanted = " or ".join(dict.fromkeys(pattern.format(SPLITS) for pattern in patterns.values()))
         raise DataError(f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file")
     if len(found) > 1:
         choices = ", ".join(f"{name}:{folder}" for name in found)
@@ -118,13 +124,32 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
     return found.popitem()
 
 
-def _files_of(folder: Path, pattern: str) -> Splits:
+def _files_of(folder: Path, patterns: Sequence[str]) -> Splits:
     files: Splits = {}
-    for split, known in _SPLIT_NAMES.items():
-        there = [path for name in known if (path := folder / pattern.format(name)).is_file()]
+    for split, known in SPLIT_NAMES.items():
+        there = [path for pattern in patterns for name in known if (path := folder / pattern.format(name)).is_file()]
         if len(there) > 1:
             names = " and ".join(path.name for path in there)
             raise ConfigError(f"{folder}: {names} are both its {split}; take one out")
         if there:
             files[split] = there[0]
     return files
+
+
+def left_out_of_folder(data: str, files: Splits) -> tuple[str, ...]:
+    """Name the files of data in a folder that are no split of it, so that nothing is left out in silence."""
+    _, folder = _parse(data)
+    if not folder.is_dir() or not files:
+        return ()
+    taken = {path.resolve() for path in files.values()}
+    places = {folder, *(path.parent for path in files.values() if path.is_file())}
+    others = sorted(
+        path.relative_to(folder).as_posix()
+        for place in places
+        for path in place.iterdir()
+        if path.is_file() and path.suffix.lower() in _DATA_SUFFIXES and path.resolve() not in taken
+    )
+    if not others:
+        return ()
+    named = ", ".join(others[:_MOST_NAMED]) + (f" and {len(others) - _MOST_NAMED} more" if others[_MOST_NAMED:] else "")
+    return (f"{folder}: {named} is no split ({SPLITS}) and is not read; name it as a file",)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from instruct_mner.data.bio import decode_spans, is_tag, join_tokens
+from instruct_mner.data.bio import decode_spans, join_tokens
+from instruct_mner.data.tag_schemes import is_tag
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Box, Entity, Example
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from instruct_mner.data.checks import check_gold
+from instruct_mner.data.content import hash_content
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions
-from instruct_mner.data.formats import FORMATS, find_files
+from instruct_mner.data.formats import FORMATS, find_files, left_out_of_folder
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 
@@ -20,7 +22,7 @@ def load(
     label_column: LabelColumn = "fine",
     xml: Path | None = None,
 ) -> dict[str, Dataset]:
-    """Loads a data set.
+    """Load a data set.
 
     Args:
         data: A path or ``format:path``; a folder gives all of its splits, a file one.
@@ -40,13 +42,20 @@ def load(
         DataError: Anything wrong in the files; all of it at once.
     """
     readings = read(data, images=images, decode=decode, label_column=label_column, xml=xml)
+    checks = {split: check_gold(reading.dataset) for split, reading in readings.items()}
     problems = [problem for reading in readings.values() for problem in reading.problems]
+    problems += [problem for each in checks.values() for problem in each.problems]
     if missing_image == "error":
         reports = [reading.dataset.missing_report() for reading in readings.values()]
         problems += [report for report in reports if report]
     if problems:
         raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
-    return {split: reading.dataset.without_missing(missing_image) for split, reading in readings.items()}
+    return {
+        split: replace(reading.dataset, notes=(*reading.dataset.notes, *checks[split].lines())).without_missing(
+            missing_image
+        )
+        for split, reading in readings.items()
+    }
 
 
 def load_split(
@@ -58,7 +67,7 @@ def load_split(
     label_column: LabelColumn = "fine",
     xml: Path | None = None,
 ) -> Dataset:
-    """Loads one split: a file, or a folder that holds one. Arguments and errors as of ``load``."""
+    """Load one split: a file, or a folder that holds one. Arguments and errors as of ``load``."""
     form, files = find_files(data)
     if len(files) > 1:
         names = ", ".join(f"{form}:{path}" for path in files.values())
@@ -83,17 +92,32 @@ def read(
     label_column: LabelColumn = "fine",
     xml: Path | None = None,
 ) -> dict[str, Reading]:
-    """Reads a data set with whatever is wrong in it, for who wants to report rather than to fail.
+    """Read a data set with whatever is wrong in it, for those who want to report rather than to fail.
 
     Raises:
         ConfigError: An unknown format, or no such folder of pictures or boxes.
         DataError: No such file, or a folder without splits.
     """
+    return read_with(data, ReadOptions(images=images, decode=decode, label_column=label_column, xml=xml))
+
+
+def read_with(data: str, options: ReadOptions) -> dict[str, Reading]:
+    """Read a data set as :func:`read` does, with all options of the readers."""
     form, files = find_files(data)
-    options = ReadOptions(images=images, decode=decode, label_column=label_column, xml=xml)
-    readings = {}
+    left_out = left_out_of_folder(data, files)
+    readings: dict[str, Reading] = {}
     for split, path in files.items():
         reading = FORMATS[form].reader(path, options)
         folder = reading.dataset.name.rpartition("/")[0]
-        readings[split] = replace(reading, dataset=replace(reading.dataset, name=f"{folder}/{split}"))
+        hashes = hash_content(reading.dataset.examples if reading.tolerant is None else reading.tolerant)
+        readings[split] = replace(
+            reading,
+            dataset=replace(
+                reading.dataset,
+                name=f"{folder}/{split}",
+                content_sha256=hashes.content,
+                text_sha256=hashes.text,
+                notes=(*reading.dataset.notes, *(left_out if not readings else ())),
+            ),
+        )
     return readings

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from instruct_mner.data import jsonl, parquet
-from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, said_twice
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImage
@@ -118,7 +118,9 @@ class StreamedPosts:
     def picture_paths(self, example: Example) -> Sequence[Path]:
         """Where its pictures lie."""
         root = self.image_root
-        return () if root is None or not self.show_pictures else tuple(root / name for name in example.images)
+        if root is None or not self.show_pictures:
+            return ()
+        return tuple(find_picture(root, name) or root / name for name in example.images)
 
     def _kept(self, row: Row) -> Example | None:
         if row.example is None:
@@ -134,7 +136,7 @@ def _treated(example: Example, root: Path | None, how: MissingImage) -> Example 
 
 
 def _is_there(root: Path | None, name: str) -> bool:
-    return root is not None and (root / name).is_file()
+    return find_picture(root, name) is not None
 
 
 def look_through(

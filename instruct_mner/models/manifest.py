@@ -45,6 +45,8 @@ class DatasetStamp(Record):
         num_posts: Posts that were used.
         known: Name of the published set that it is.
         file_sha256: Of the file alone, where ``sha256`` covers more.
+        content_sha256: ``Dataset.content_sha256``, the same whatever the format and the line ends; absent in old files.
+        text_sha256: ``Dataset.text_sha256``.
         num_dropped: Posts that were left out because they stand in an evaluation set.
     """
 
@@ -55,6 +57,8 @@ class DatasetStamp(Record):
     num_posts: int
     known: str | None = None
     file_sha256: str | None = None
+    content_sha256: str | None = None
+    text_sha256: str | None = None
     num_dropped: int = 0
 
 

@@ -33,3 +33,6 @@ LeakPolicy = Literal["refuse", "drop", "allow"]
 
 Match = Literal["offset", "surface", "surface-lower-set"]
 """Rule by which a predicted entity counts as right."""
+
+Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive"]
+"""Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself."""

@@ -75,5 +75,6 @@ def read_origin(folder: Path, gold: Dataset) -> Origin:
 
 
 def _hashes(file: DatasetStamp | Dataset) -> set[str]:
-    """Either hash: one file has the same posts with boxes and without, and by either column of labels."""
-    return {file.sha256, file.file_sha256 or file.sha256}
+    """Return all hashes: the same posts come with boxes and without, in any format, by either column of labels."""
+    hashes = (file.sha256, file.file_sha256, file.content_sha256, file.text_sha256)
+    return {each for each in hashes if each is not None}

@@ -83,6 +83,8 @@ def stamp_of(role: Literal["train", "dev", "evaluation"], dataset: Dataset, num_
         num_posts=len(dataset.examples),
         known=dataset.known,
         file_sha256=dataset.file_sha256,
+        content_sha256=dataset.content_sha256,
+        text_sha256=dataset.text_sha256,
         num_dropped=num_dropped,
     )
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from instruct_mner.data.bio import decode_spans, encode_tags, is_tag, join_tokens
+from instruct_mner.data.bio import decode_spans, encode_tags, join_tokens
+from instruct_mner.data.tag_schemes import is_tag
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
 
@@ -58,6 +59,6 @@ def test_an_entity_inside_of_a_token_has_no_tags() -> None:
         encode_tags(["@Ann", "left"], [entity])
 
 
-@pytest.mark.parametrize("tag", ["", "X", "B", "B-", "b-PER", "E-PER", "B-PER ", "B- PER", "o", "B_PER"])
+@pytest.mark.parametrize("tag", ["", "X", "B", "B-", "b-PER", "Z-PER", "B-PER ", "B- PER", "o", "B_PER"])
 def test_other_tags_are_refused(tag: str) -> None:
     assert not is_tag(tag)

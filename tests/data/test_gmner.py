@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from instruct_mner.data.gmner import parse_boxes
 from instruct_mner.data.loading import load, load_split, read
@@ -56,8 +57,65 @@ def test_case_and_spaces_are_ignored_at_last(tmp_path: Path) -> None:
 
 
 def test_without_xml_nothing_is_visible(tmp_path: Path) -> None:
-    assert [entity.boxes for entity in gold(write(tmp_path))] == [(), (), ()]
     assert [entity.boxes for entity in gold(write(tmp_path, p7=xml()))] == [(), (), ()]
+    (tmp_path / "xml" / "7.xml").unlink()
+    other = write(tmp_path, TEXT + "\nIMGID:8\nAnn\tB-PER\n", p8=xml(("Ann", 1, 2, 3, 4)))
+    assert [entity.boxes for entity in gold(other)] == [(), (), ()]
+
+
+def test_xml_files_of_no_post_are_not_taken_for_invisible(tmp_path: Path) -> None:
+    for folder in (write(tmp_path), write(tmp_path, p7_region=xml(("Ann Lee", 1, 2, 3, 4)))):
+        [reading] = read(str(folder)).values()
+        assert "no XML file belongs to any of the 1 posts (looked for: 7.xml)" in reading.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "boxes"),
+    [
+        (xml(("Ann Lee", 1, 2, 3, 4)).replace("annotation>", "annotations>"), 1),
+        (xml(("Ann Lee", 1, 2, 3, 4)).replace("<annotation>", '<annotation xmlns="urn:x">'), 1),
+        (
+            xml(("Ann Lee", 1, 2, 3, 4))
+            .replace("<object>", "<objects><object>")
+            .replace("</object>", "</object></objects>"),
+            1,
+        ),
+    ],
+    ids=["root", "namespace", "nested"],
+)
+def test_other_layouts_of_xml_are_read(tmp_path: Path, content: str, boxes: int) -> None:
+    assert [len(entity.boxes or ()) for entity in gold(write(tmp_path, p7=content))] == [boxes] * 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        xml(("Ann Lee", 1, 2, 3, 4)).replace("object>", "region>"),
+        "<annotation><region><name>Ann Lee</name></region></annotation>",
+        "<coco><images/></coco>",
+        "<annotation><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></annotation>",
+    ],
+)
+def test_xml_of_another_layout_is_not_taken_for_invisible(tmp_path: Path, content: str) -> None:
+    [reading] = read(str(write(tmp_path, p7=content))).values()
+    assert "save" in reading.problems[0]
+    assert "Pascal VOC" in reading.problems[0]
+
+
+def test_a_size_that_is_not_that_of_the_picture_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, p7=xml(("Ann Lee", 1, 2, 3, 4)))
+    (folder / "images").mkdir()
+    for size, wrong in (((100, 50), False), ((50, 100), True), ((200, 100), True)):
+        Image.new("RGB", size).save(folder / "images" / "7.jpg")
+        [reading] = read(str(folder)).values()
+        assert any("its size of 100 x 50 is not that of 7.jpg" in problem for problem in reading.problems) == wrong
+
+
+def test_boxes_in_shares_of_the_picture_are_refused(tmp_path: Path) -> None:
+    shares = xml(("Ann Lee", 1, 2, 3, 4)).replace(">1<", ">0.1<").replace(">2<", ">0.2<")
+    shares = shares.replace(">3<", ">0.6<").replace(">4<", ">0.8<")
+    [reading] = read(str(write(tmp_path, p7=shares))).values()
+    assert "lies in 0..1, boxes are pixels" in reading.problems[0]
 
 
 def test_the_hash_covers_the_boxes(tmp_path: Path) -> None:
@@ -103,7 +161,7 @@ def test_an_unknown_size_is_not_held_against_a_box(tmp_path: Path) -> None:
 def test_document_types_are_refused(encoding: str) -> None:
     entities = '<!DOCTYPE a [<!ENTITY b "boom"><!ENTITY c "&b;&b;">]>'
     bomb = f"{entities}<annotation><object><name>&c;</name></object></annotation>"
-    boxes, reasons = parse_boxes(f'<?xml version="1.0" encoding="{encoding}"?>{bomb}'.encode(encoding))
+    boxes, _, reasons = parse_boxes(f'<?xml version="1.0" encoding="{encoding}"?>{bomb}'.encode(encoding))
     assert boxes == {}
     assert len(reasons) == 1
     assert "document type" in reasons[0]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from instruct_mner.data.bio import encode_tags
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load, load_split
 from instruct_mner.schema.choices import LabelColumn
 
@@ -41,9 +43,58 @@ def test_the_content_tells_not_the_folder(shared_data: Path, tmp_path: Path) -> 
 def test_gmner_is_known_by_its_text_whatever_its_boxes(shared_data: Path, tmp_path: Path) -> None:
     text = shared_data / "gmner" / "txt" / "test.txt"
     assert load_split(f"conll:{text}", missing_image="keep").known == "Twitter-GMNER v2.0 (text), test"
+    first = text.read_text().partition("IMGID:")[2].split()[0]
+    (tmp_path / f"{first}.xml").write_text("<annotation></annotation>")
     without_boxes = load_split(f"gmner:{text}", missing_image="keep", xml=tmp_path)
     assert without_boxes.known == "Twitter-GMNER v2.0 (text), test"
     assert all(entity.boxes == () for example in without_boxes.examples for entity in example.gold)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("twitter2017", "Twitter-2017"), ("twitter2015", "Twitter-2015 (original labels)")]
+)
+@pytest.mark.parametrize("change", ["crlf", "bom", "no-end", "order", "jsonl", "jsonl-crlf", "columns"])
+def test_published_sets_are_known_however_they_are_written(
+    shared_data: Path, tmp_path: Path, folder: str, name: str, change: str
+) -> None:
+    content = (shared_data / folder / "test.txt").read_bytes().replace(b"\r\n", b"\n")
+    if change == "crlf":
+        content = content.replace(b"\n", b"\r\n")
+    elif change == "bom":
+        content = b"\xef\xbb\xbf" + content
+    elif change == "no-end":
+        content = content.rstrip(b"\n")
+    elif change == "order":
+        content = b"\n\n".join(reversed(content.rstrip(b"\n").split(b"\n\n")))
+    path = tmp_path / "mine.txt"
+    path.write_bytes(content)
+    dataset = load_split(str(path), missing_image="keep")
+    if change in {"jsonl", "jsonl-crlf", "columns"}:
+        path = tmp_path / "mine.jsonl"
+        write_jsonl(path, dataset.examples)
+        if change == "jsonl-crlf":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        dataset = load_split(str(path), missing_image="keep")
+    if change == "columns":
+        rows = (
+            f"IMGID:{post.id}\n"
+            + "".join(
+                f"{token}\t{tag}\n"
+                for token, tag in zip(post.tokens or (), encode_tags(post.tokens or (), post.gold), strict=True)
+            )
+            for post in dataset.examples
+        )
+        (tmp_path / "again.txt").write_text("\n".join(rows))
+        dataset = load_split(str(tmp_path / "again.txt"), missing_image="keep")
+    assert dataset.known == f"{name}, test"
+
+
+def test_strict_decoding_does_not_hide_a_published_set(shared_data: Path, tmp_path: Path) -> None:
+    strict = load_split(str(shared_data / "twitter2015" / "test.txt"), missing_image="keep", decode="strict")
+    assert strict.known == "Twitter-2015 (original labels), test"
+    write_jsonl(tmp_path / "strict.jsonl", strict.examples)
+    again = load_split(str(tmp_path / "strict.jsonl"), missing_image="keep")
+    assert again.known == "Twitter-2015 (original labels), test, strict"
 
 
 def test_fmnerg_with_the_boxes_of_gmner(shared_data: Path) -> None:

@@ -29,6 +29,22 @@ def test_splits_come_in_order_and_valid_is_dev(folder: Path) -> None:
     assert list(load(str(folder / "valid.txt"), missing_image="keep")) == ["valid"]
 
 
+@pytest.mark.parametrize("name", ["dev", "valid", "val", "validation"])
+def test_a_dev_split_is_found_under_each_of_its_names(folder: Path, name: str) -> None:
+    (folder / "valid.txt").rename(folder / f"{name}.txt")
+    splits = load(str(folder), missing_image="keep")
+    assert [dataset.name for dataset in splits.values()] == ["tweets/train", "tweets/dev", "tweets/test"]
+
+
+def test_files_that_are_no_split_are_named(folder: Path) -> None:
+    (folder / "extra.txt").write_text(POST.format(4))
+    (folder / "LICENSE").touch()
+    splits = load(str(folder), missing_image="keep")
+    [note] = splits["train"].notes
+    assert "extra.txt is no split (train|dev|valid|val|validation|test) and is not read" in note
+    assert splits["test"].notes == ()
+
+
 def test_one_split_is_asked_for_by_its_file(folder: Path) -> None:
     assert load_split(f"conll:{folder}/test.txt", missing_image="keep").examples[0].id == "3"
     with pytest.raises(ConfigError, match=r"several splits.*conll:.*train\.txt"):
@@ -54,7 +70,7 @@ def test_formats_are_told_from_names(tmp_path: Path, folder: Path) -> None:
         ("conll:nowhere", DataError, "nowhere: there is no such file or folder"),
         ("{}/posts.csv", ConfigError, "the format cannot be told from the name"),
         ("{}/empty", DataError, "no split found"),
-        ("jsonl:{}/tweets", DataError, "no split found; a folder holds train|dev|valid|test.jsonl"),
+        ("jsonl:{}/tweets", DataError, "no split found; a folder holds train|dev|valid|val|validation|test.jsonl"),
     ],
 )
 def test_what_cannot_be_found(tmp_path: Path, folder: Path, data: str, error: type[Exception], reason: str) -> None:

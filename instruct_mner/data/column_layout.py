@@ -1,0 +1,200 @@
+r"""Layout of a file with columns: its separator, its column of tags, its headers and comments, told by its content.
+
+Files as people have them (``\t`` is a tab)::
+
+    IMGID:1015799            -DOCSTART- -X- -X- O        # sent_id = 1             1\tSchartau\tB-PER
+    George\tB-PER                                        George _ _ B-PER          2\tsagte\tO
+    Zimmerman\tI-PER         George NNP B-NP B-PER       Zimmerman _ _ I-PER
+
+The column of tags is the only one, behind the tokens, that holds tags of entities. Where several hold them, and they
+differ (gold and prediction, two annotators), the file is refused unless the column is chosen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from instruct_mner.data.tag_schemes import CHUNK_TYPES, are_chunks, is_tag, looks_like_tag, types_of
+from instruct_mner.errors import DataError
+
+DOCUMENT_START = "-DOCSTART-"
+
+_COMMENT = re.compile(r"#+\s.*|#\s*[\w.-]+\s*[=:].*")
+_COMMENT_ID = re.compile(r"#\s*(?:(?:sent_|post_|tweet_|doc_)?id\s*[=:]\s*(\S+)|id\s+(\S+)(?:\s.*)?)\s*")
+_BLANKS = re.compile(" +")
+# Tags are looked for in so many rows, which tell the layout of a file.
+_ROWS_LOOKED_AT = 20_000
+_CONTEXT = frozenset({"X", "B-X", "I-X", "S-X"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The properties in which files with columns differ.
+
+    Attributes:
+        header: Word before the colon and the id of a post.
+        columns: Names of the columns of a row; empty where the content tells them.
+        tag: Index of the column that holds the tag; ``None`` where the content tells it.
+        token: Index of the column that holds the token.
+        needs_header: False where a file without a single header is one of posts without ids.
+        tabs: True where tabs separate columns, false where blanks do.
+    """
+
+    header: str = "IMGID"
+    columns: tuple[str, ...] = ()
+    tag: int | None = None
+    token: int = 0
+    needs_header: bool = True
+    tabs: bool = True
+
+    def id_of(self, line: str) -> str | None:
+        """Return the id, if the line is a header; a tag behind it is no part of it."""
+        start, colon, rest = line.partition(":")
+        if not colon or start.lstrip(" ") != self.header:
+            return None
+        identifier, *others = rest.split() or [""]
+        if "\t" in rest and not (len(others) == 1 and is_tag(others[0])):
+            return None
+        return identifier if len(others) == 1 and is_tag(others[0]) else rest.strip(" ")
+
+    def cells(self, line: str) -> list[str]:
+        """Return the cells of a row. Of tokens only blanks at their edges are taken off: U+00A0 is a token."""
+        if not self.tabs:
+            return _BLANKS.split(line.strip(" \t"))
+        return [cell.strip(" ") or cell for cell in line.rstrip(" ").split("\t")]
+
+    def is_comment(self, line: str, *, begins: bool) -> bool:
+        """Return true for a comment line.
+
+        Args:
+            line: The line.
+            begins: True where no token of the post stands before it; between tokens, only ``# …`` is a comment.
+        """
+        if not line.startswith("#") or (self.tabs and "\t" in line) or not _COMMENT.fullmatch(line):
+            return False
+        if not begins and not line.startswith("# "):
+            return False
+        cells = self.cells(line)
+        return not (len(cells) == len(self.columns) and self.tag is not None and looks_like_tag(cells[self.tag]))
+
+    @property
+    def row(self) -> str:
+        """The columns of a row, for messages."""
+        return ("<TAB>" if self.tabs else " ").join(self.columns or ("TOKEN", "TAG"))
+
+
+def id_in_comment(line: str) -> str | None:
+    """Return the id that a comment line gives to the post below it."""
+    match = _COMMENT_ID.fullmatch(line)
+    return None if match is None else match.group(1) or match.group(2)
+
+
+def is_blank(line: str) -> bool:
+    """Return true for a line that ends a post: nothing but blanks and tabs."""
+    return not line.strip(" \t")
+
+
+def is_document_start(line: str) -> bool:
+    """Return true for ``-DOCSTART-``, which is no token, whatever columns it has."""
+    return line.lstrip(" ").startswith(DOCUMENT_START)
+
+
+def tell_layout(lines: Sequence[str], path: Path, layout: Layout) -> Layout:
+    """Complete a layout by the content of the file.
+
+    Args:
+        lines: The lines of the file.
+        path: Its name, for messages.
+        layout: The properties that are known; a number of columns or a column of tags that was chosen stays.
+
+    Raises:
+        DataError: Nobody can tell which column holds the gold.
+    """
+    rows = list(_rows(lines, layout))
+    layout = replace(layout, tabs=_has_tabs(rows))
+    table = [layout.cells(line) for line in rows]
+    if layout.columns:
+        return layout
+    counts = Counter(map(len, table))
+    width = max(counts, key=lambda number: counts[number]) if counts else 2
+    whole = [cells for cells in table if len(cells) == width]
+    token = _token_column(whole, width)
+    tag = layout.tag
+    if tag is None:
+        tag = _tag_column(whole, width, token, path) if width > 2 else 1 - token
+    elif not 0 <= tag < width or tag == token:
+        raise DataError(f"{path}: there is no column {tag + 1} of tags; a row has {width} column(s)")
+    names = ["" if column not in {tag, token} else "TAG" if column == tag else "TOKEN" for column in range(width)]
+    names = [name or "…" for name in names] if width > 1 else ["TOKEN", "TAG"]
+    return replace(layout, columns=tuple(names), tag=tag, token=token)
+
+
+def _rows(lines: Sequence[str], layout: Layout) -> Iterator[str]:
+    taken = 0
+    for line in lines:
+        if is_blank(line) or is_document_start(line) or layout.id_of(line) is not None:
+            continue
+        if (
+            line.startswith("#")
+            and "\t" not in line
+            and _COMMENT.fullmatch(line)
+            and not looks_like_tag(line.split()[-1])
+        ):
+            continue
+        yield line
+        taken += 1
+        if taken == _ROWS_LOOKED_AT:
+            return
+
+
+def _has_tabs(rows: Sequence[str]) -> bool:
+    if any("\t" in line.strip(" \t") for line in rows):
+        return True
+    # Rows whose token or tag is lacking, unless blanks separate columns and the tabs stand behind them.
+    return not any(" " in line.strip(" \t") for line in rows)
+
+
+def _token_column(table: Sequence[Sequence[str]], width: int) -> int:
+    """Return 0, unless the first column holds tags or numbers rows and the second does not."""
+    if width < 2 or not table:
+        return 0
+    if all(is_tag(cells[0]) for cells in table) and not any(is_tag(cells[1]) for cells in table):
+        return 1
+    numbered = width > 2 and all(cells[0].isdecimal() for cells in table) and table[0][0] in {"0", "1"}
+    return 1 if numbered else 0
+
+
+def tag_columns(table: Sequence[Sequence[str]], width: int, token: int = 0) -> list[int]:
+    """Return the columns that hold tags of entities: of phrases and of parts of speech there may be others."""
+    found = []
+    for column in range(width):
+        cells = [row[column] for row in table]
+        meant = sum(cell in _CONTEXT or looks_like_tag(cell) for cell in cells)
+        if column != token and cells and 2 * meant > len(cells) and not are_chunks(filter(is_tag, cells)):
+            found.append(column)
+    return found
+
+
+def _tag_column(table: Sequence[Sequence[str]], width: int, token: int, path: Path) -> int:
+    columns = tag_columns(table, width, token)
+    if not columns:
+        chunks = [
+            number + 1
+            for number in range(width)
+            if number != token and types_of(filter(is_tag, (row[number] for row in table))) & CHUNK_TYPES
+        ]
+        reason = f"column {chunks[0]} holds tags of phrases (NP, VP), which are no entities" if chunks else (
+            f"none of the {width} columns holds tags (O, B-<type>, I-<type>)"
+        )  # fmt: skip
+        raise DataError(f"{path}: {reason}; add a column of tags of entities")
+    if any(row[column] != row[columns[0]] for row in table for column in columns[1:]):
+        names = " and ".join(str(column + 1) for column in columns)
+        raise DataError(
+            f"{path}: columns {names} hold tags that differ (gold and prediction, or two annotators?); choose the "
+            f"column of the gold with 'import {path} --column tags={columns[0] + 1}', or cut the others"
+        )
+    return columns[0]

@@ -1,0 +1,79 @@
+"""The text between two tokens: a space, or nothing in scripts that are written without spaces.
+
+::
+
+    张 伟 去 北 京 2 天             characters    张伟去北京2天
+    张伟 去 New York               words         张伟去New York
+    Anna flew to 東京              words         Anna flew to 東京
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from instruct_mner.data.bio import Joiner
+from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.scripts import is_hangul, writes_no_spaces
+
+# In a file cut into characters a few tokens are longer: addresses, numbers.
+_SHARE_OF_CHARACTERS = 0.9
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How the tokens of a file are joined.
+
+    Attributes:
+        joiners: Text between the tokens, one a post.
+        segmentation: ``characters`` where the tokens are single characters.
+    """
+
+    joiners: Sequence[Joiner]
+    segmentation: Segmentation = "words"
+
+
+def choose_joiners(posts: Sequence[Sequence[str]]) -> Joining:
+    """Choose how the tokens of each post of a file are joined.
+
+    A file of characters is joined with nothing. Elsewhere this holds where most words of the file, or all words of a
+    post, are of a script without spaces, and there only beside characters of that script.
+    """
+    num_single = num_words = num_spaceless = num_scripts = 0
+    for tokens in posts:
+        for token in tokens:
+            num_single += len(token) == 1
+            letter = _first_letter(token)
+            if letter is not None:
+                num_words += 1
+                spaceless = writes_no_spaces(letter)
+                num_spaceless += spaceless
+                num_scripts += spaceless or is_hangul(letter)
+    num_tokens = sum(map(len, posts))
+    if 2 * num_scripts > num_words and num_single >= _SHARE_OF_CHARACTERS * num_tokens and num_tokens > len(posts):
+        return Joining([""] * len(posts), "characters")
+    most = 2 * num_spaceless > num_words
+    return Joining([spaceless_gaps(tokens) if most or _is_spaceless(tokens) else " " for tokens in posts])
+
+
+def spaceless_gaps(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Return nothing for each gap beside a character of a script without spaces or a wide sign, else a space."""
+    return tuple(
+        "" if _stands_close(left[-1:]) or _stands_close(right[:1]) else " " for left, right in pairwise(tokens)
+    )
+
+
+def _is_spaceless(tokens: Sequence[str]) -> bool:
+    letters = [letter for token in tokens if (letter := _first_letter(token)) is not None]
+    return bool(letters) and all(map(writes_no_spaces, letters))
+
+
+def _first_letter(token: str) -> str | None:
+    return next((character for character in token if character.isalpha()), None)
+
+
+def _stands_close(character: str) -> bool:
+    # U+3000 and on are the signs of Chinese and Japanese, U+FF00 and on the wide forms of others.
+    return bool(character) and (writes_no_spaces(character) or character in "\u3001\u3002" or
+                                "\u3008" <= character <= "\u3020" or "\uff00" <= character <= "\uffef")  # fmt: skip

@@ -1,0 +1,90 @@
+"""Schemes of tags, one tag a token, and their translation to BIO.
+
+Seven are in use; all of them say the same spans here::
+
+    tokens   Anna   Bell   flew to Oslo
+    IOB2     B-PER  I-PER  O    O  B-LOC      B- opens every entity (also called BIO)
+    IOB1     I-PER  I-PER  O    O  I-LOC      B- only between two entities of one type that touch
+    IO       I-PER  I-PER  O    O  I-LOC      never B-
+    BIOES    B-PER  E-PER  O    O  S-LOC      E- ends an entity, S- is a whole one
+    BILOU    B-PER  L-PER  O    O  U-LOC      L- ends an entity, U- is a whole one
+    BMES     B-PER  E-PER  O    O  S-LOC      M- stands inside
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from instruct_mner.schema.labels import why_no_label
+
+_TAG = re.compile(r"O|[BIESLUM]-\S(?:.*\S)?")
+_SEVERAL = re.compile(r"[,;|]|(?:^O|[^A-Za-z0-9-])[BIESLUM]-\w|.[^\w\s-]O$", re.DOTALL)
+_BIO = {"B": "B", "S": "B", "U": "B", "I": "I", "M": "I", "E": "I", "L": "I"}
+_ENDS = frozenset("ESLU")
+
+CHUNK_TYPES = frozenset({"NP", "VP", "PP", "ADJP", "ADVP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"})
+"""Types of phrases. Source: CoNLL-2000, https://www.clips.uantwerpen.be/conll2000/chunking/"""
+
+
+def is_tag(tag: str) -> bool:
+    """Return true for ``O`` and for a prefix of a known scheme with one type that an answer can hold."""
+    return _TAG.fullmatch(tag) is not None and (
+        tag == "O" or (why_no_label(tag[2:]) is None and not holds_several(tag))
+    )
+
+
+def holds_several(tag: str) -> bool:
+    """Return true for two tags or types in one cell: ``B-PER,B-PER`` of two annotators, ``B-PER|B-ORG``."""
+    return _SEVERAL.search(tag[2:] if tag[1:2] == "-" else tag) is not None
+
+
+def looks_like_tag(tag: str) -> bool:
+    """Return true for what is a tag or was meant as one: of several annotators, or with a type that cannot be used."""
+    return _TAG.fullmatch(tag) is not None or all(map(is_tag, re.split("[,;|]", tag)))
+
+
+def why_no_tag(tag: str, token: str | None = None) -> str:
+    """Say why something is no tag.
+
+    Args:
+        tag: The cell of the file.
+        token: Its token, where it is known.
+    """
+    of = "" if token is None else f" of token {token!r}"
+    if tag and holds_several(tag) and looks_like_tag(tag):
+        return f"tag {tag!r}{of} holds several tags in one; keep one of them"
+    reason = why_no_label(tag[2:]) if _TAG.fullmatch(tag) and tag != "O" else None
+    return f"tag {tag!r}{of} is none of O, B-<type>, I-<type>" + (f": {reason}" if reason else "")
+
+
+def types_of(tags: Iterable[str]) -> set[str]:
+    """Return the types of tags, without their prefixes."""
+    return {tag[2:] for tag in set(tags) if tag[1:2] == "-"}
+
+
+def are_chunks(tags: Iterable[str]) -> bool:
+    """Return true for tags of phrases (``B-NP``, ``I-VP``), which are no entities."""
+    types = types_of(tags)
+    return bool(types) and types <= CHUNK_TYPES
+
+
+def to_bio(tags: Sequence[str]) -> Sequence[str]:
+    """Translate tags of any scheme to BIO; those of IOB1, IOB2 and IO stay as they are.
+
+    In schemes that say where an entity ends, what goes on after that end begins another entity.
+    """
+    if all(tag[:1] in "OBI" for tag in tags):
+        return tags
+    translated: list[str] = []
+    ended = ""
+    for tag in tags:
+        prefix, _, label = tag.partition("-")
+        if not label:
+            translated.append("O")
+            ended = ""
+            continue
+        bio = _BIO[prefix]
+        translated.append(f"{'B' if ended == label and bio == 'I' else bio}-{label}")
+        ended = label if prefix in _ENDS else ""
+    return translated
