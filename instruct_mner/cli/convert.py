@@ -40,6 +40,8 @@ def run(
     texts = None if captions is None else read_captions(captions)
     splits = load(data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml)
     for dataset, path in choose_outputs(splits, out, split):
+        for note in dataset.notes:
+            typer.echo(note, err=True)
         captioned = dataset
         if texts is not None:
             captioned, counts = add_captions(dataset, texts)

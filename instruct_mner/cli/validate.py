@@ -32,6 +32,7 @@ def run(
     """Count what data sets hold, and report every row, picture and box that is wrong."""
     import json
 
+    from instruct_mner.data.problem_groups import group_problems
     from instruct_mner.data.validation import known_sets, survey, table
     from instruct_mner.errors import DataError, listing
 
@@ -59,8 +60,11 @@ def run(
         if lacking and missing_image != "error":
             fate = "are read as text" if missing_image == "text" else "are left out"
             typer.echo(f"{lacking} posts whose picture is missing {fate}; the counts above include them.")
+    for note in (note for split in counts for note in split.notes):
+        typer.echo(note, err=True)
     if problems:
-        raise DataError(f"{len(problems)} problem(s) found:\n{listing(problems, most=len(problems))}")
+        lines = group_problems(problems)
+        raise DataError(f"{len(problems)} problem(s) found:\n{listing(lines, most=len(lines))}")
 
 
 def _track(posts: Sequence[Example]) -> Iterable[Example]:

@@ -19,11 +19,13 @@ class GoldChecks:
         problems: Lines that keep the split from being used.
         unsayable: A line on the mentions that no answer can say, where there are any but not most of them.
         notes: Further lines for the user.
+        num_unsayable: Mentions that no answer can say.
     """
 
     problems: tuple[str, ...] = ()
     unsayable: str | None = None
     notes: tuple[str, ...] = ()
+    num_unsayable: int = 0
 
     def lines(self) -> tuple[str, ...]:
         """Return everything that is said and keeps nothing from being used."""
@@ -63,7 +65,7 @@ def check_gold(dataset: Dataset) -> GoldChecks:
             remedy = "are the offsets those of tokens or bytes, or is the end that of the last character? Mend them"
             problems.append(f"{unsayable}; {remedy}")
             unsayable = None
-    return GoldChecks(tuple(problems), unsayable, _labels_that_differ_in_case(dataset))
+    return GoldChecks(tuple(problems), unsayable, _labels_that_differ_in_case(dataset), num_unsayable)
 
 
 def _labels_that_differ_in_case(dataset: Dataset) -> tuple[str, ...]:

@@ -152,4 +152,5 @@ def left_out_of_folder(data: str, files: Splits) -> tuple[str, ...]:
     if not others:
         return ()
     named = ", ".join(others[:_MOST_NAMED]) + (f" and {len(others) - _MOST_NAMED} more" if others[_MOST_NAMED:] else "")
-    return (f"{folder}: {named} is no split ({SPLITS}) and is not read; name it as a file",)
+    read = ", ".join(path.name for path in files.values())
+    return (f"{folder}: {named} is not read, {read} is; splits are called {SPLITS}, others are named as files",)

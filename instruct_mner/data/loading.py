@@ -9,6 +9,7 @@ from instruct_mner.data.checks import check_gold
 from instruct_mner.data.content import hash_content
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions
 from instruct_mner.data.formats import FORMATS, find_files, left_out_of_folder
+from instruct_mner.data.problem_groups import group_problems
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 
@@ -49,7 +50,7 @@ def load(
         reports = [reading.dataset.missing_report() for reading in readings.values()]
         problems += [report for report in reports if report]
     if problems:
-        raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
+        raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(group_problems(problems))}")
     return {
         split: replace(reading.dataset, notes=(*reading.dataset.notes, *checks[split].lines())).without_missing(
             missing_image

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from instruct_mner.data.checks import GoldChecks, check_gold
 from instruct_mner.data.dataset import Dataset, Reading
 from instruct_mner.data.loading import read
 from instruct_mner.errors import DataError
@@ -34,6 +35,8 @@ class Counts:
         num_with_pictures: Posts that name a picture.
         num_missing_pictures: Pictures that are not there.
         num_posts_lacking: Posts that name one of them.
+        num_unsayable: Entities that no answer can say.
+        notes: Further lines for the user: what was left out, types that differ in case alone.
         num_groundable: Entities with at least one box; ``None`` where no boxes are annotated.
     """
 
@@ -50,6 +53,8 @@ class Counts:
     num_missing_pictures: int
     num_posts_lacking: int
     num_groundable: int | None
+    num_unsayable: int = 0
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The counts as plain values, for JSON."""
@@ -92,16 +97,24 @@ def survey(
             problems.append(str(error))
             continue
         for reading in readings.values():
-            counts.append(count(reading))
-            problems += reading.problems
+            checks = check_gold(reading.dataset)
+            counts.append(count(reading, checks))
+            problems += [*reading.problems, *checks.problems]
+            problems += [checks.unsayable] if checks.unsayable is not None else []
             report = reading.dataset.missing_report() if missing_image == "error" else None
             problems += [report] if report else []
             problems += check_pictures(reading.dataset, track)
     return counts, problems
 
 
-def count(reading: Reading) -> Counts:
-    """Counts one split."""
+def count(reading: Reading, checks: GoldChecks | None = None) -> Counts:
+    """Count one split.
+
+    Args:
+        reading: The split.
+        checks: Result of ``check_gold``, where it is there already.
+    """
+    checks = check_gold(reading.dataset) if checks is None else checks
     dataset = reading.dataset
     entities = [entity for example in dataset.examples for entity in example.entities or ()]
     boxed = [entity for entity in entities if entity.boxes is not None]
@@ -121,6 +134,8 @@ def count(reading: Reading) -> Counts:
         num_missing_pictures=len(missing),
         num_posts_lacking=sum(not missing.isdisjoint(example.images) for example in dataset.examples),
         num_groundable=sum(bool(entity.boxes) for entity in boxed) if boxed else None,
+        num_unsayable=checks.num_unsayable,
+        notes=(*dataset.notes, *checks.notes),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,8 @@ def evaluate_files(
             f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give them "
             "'entities' ([]: there is none), or take them out"
         )
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
     origins = [read_origin(folder, dataset) for folder in runs]
     report = evaluate(
         Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known),

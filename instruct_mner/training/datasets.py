@@ -42,6 +42,9 @@ class Sources:
                 yield f"dropped   {stamp.num_dropped} posts of {stamp.role} that stand in an evaluation set"
         for leak in self.found:
             yield f"{'LEAKED' if str(leak) in self.leaked else 'leaks':<10}{leak}"
+        for dataset in (self.train, self.dev):
+            for note in () if dataset is None else dataset.notes:
+                yield f"note      {note}"
         if not self.found:
             yield "leaks     not looked for: data.evaluate_on names no split"
 

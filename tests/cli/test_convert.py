@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "set"
     (path / "images").mkdir(parents=True)
     for split, number in (("train", 1), ("test", 2)):
-        (path / f"{split}.txt").write_text(f"IMGID:{number}\n\u00a0\tB-PER\nAnn\tI-PER\n")
+        (path / f"{split}.txt").write_text(f"IMGID:{number}\n\u00a0\tO\nAnn\tB-PER\n")
         (path / "images" / f"{number}.png").touch()
     return path
 

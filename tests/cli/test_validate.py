@@ -55,12 +55,15 @@ def test_a_good_set(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     report = json.loads(output.out)
     [split] = report["datasets"]
     assert len(split.pop("sha256")) == 64
+    [note] = split.pop("notes")
+    assert "test.txt is not read, train.jsonl is" in note
     assert split == {
         "name": "set/train", "format": "jsonl", "path": str(folder / "train.jsonl"), "known": None, "num_posts": 4,
-        "num_unannotated": 1, "num_entities": {"tolerant": 3, "strict": 3}, "num_by_label": {"PER": 3},
+        "num_unannotated": 1, "num_unsayable": 0,
+        "num_entities": {"tolerant": 3, "strict": 3}, "num_by_label": {"PER": 3},
         "num_with_pictures": 2, "num_missing_pictures": 0, "num_posts_lacking": 0, "num_groundable": 2,
     }  # fmt: skip
-    assert (report["problems"], output.err) == ([], "")
+    assert (report["problems"], output.err) == ([], f"{note}\n")
 
 
 def test_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,9 +101,10 @@ def test_every_problem_is_listed(
     assert json.loads(output.out)["datasets"][0]["num_posts"] == 4
     assert "error: 63 problem(s) found:" in output.err
     assert "nowhere: there is no such file" in output.err
-    assert f"{path}:34: text: is needed" in output.err
+    assert f"{path}:7: text: is needed" in output.err
     assert "box [0, 0, 20, 40] of 'Ann' lies outside of images/1.jpg, 40 x 20 pixels when upright" in output.err
     assert "2.jpg: " in output.err
+    assert "more of the same cause" in output.err
 
 
 def test_an_unknown_format_stops_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def test_files_that_are_no_split_are_named(folder: Path) -> None:
     (folder / "LICENSE").touch()
     splits = load(str(folder), missing_image="keep")
     [note] = splits["train"].notes
-    assert "extra.txt is no split (train|dev|valid|val|validation|test) and is not read" in note
+    assert "extra.txt is not read, train.txt, valid.txt, test.txt is; splits are called train|dev|valid|val|" in note
     assert splits["test"].notes == ()
 
 
