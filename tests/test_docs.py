@@ -86,6 +86,20 @@ def test_contributing_and_architecture_name_files() -> None:
         assert len(set(named_paths((ROOT / document).read_text(encoding="utf-8")))) >= 20
 
 
+def test_names_in_contributing_stand_in_the_files_beside_them() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w./]+)` \| (.+) \|$", text, re.MULTILINE)
+    names = [
+        (path, name)
+        for path, change in rows
+        if (ROOT / path).is_file()
+        for name in re.findall(r"`(\w+)`", change)
+        if not (ROOT / path).name.startswith("test_")
+    ]
+    assert len(names) >= 8
+    assert not [(path, name) for path, name in names if name not in (ROOT / path).read_text(encoding="utf-8")]
+
+
 def test_the_architecture_lists_the_rooms_in_the_order_of_their_imports() -> None:
     [contract] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
