@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
@@ -81,13 +82,8 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     )
     engine = tagger.engine
     assert isinstance(engine, TransformersEngine)
-    import instruct_mner.engines.transformers as module
-
-    own, module.Guided = module.Guided, Watching  # type: ignore[misc]
-    try:
+    with mock.patch("instruct_mner.engines.transformers.Guided", Watching):
         engine.generate([question.request])
-    finally:
-        module.Guided = own  # type: ignore[misc]
     return min(gaps)
 
 

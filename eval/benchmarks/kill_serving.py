@@ -35,7 +35,7 @@ import psutil
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.label_sets import COARSE
-from instruct_mner.synthetic.posts import Synthesis
+from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.write import synth
 from instruct_mner.vllm_runtime.process import free_port
 

@@ -137,8 +137,8 @@ async def ask_broken(client: httpx.AsyncClient, name: str, path: str, arguments:
         tally.counts["shut out"] += 1
         return
     tally.counts[f"{response.status_code} {name}"] += 1
-    error = response.json().get("error", {})
-    if not 400 <= response.status_code < 500 or len(error.get("message", "")) < 8:
+    message = response.json().get("error", {}).get("message", "")
+    if not 400 <= response.status_code < 500 or len(message) < 8:
         tally.wrong.append(f"{name}: HTTP {response.status_code}: {response.text[:200]}")
 
 

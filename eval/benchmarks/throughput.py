@@ -45,8 +45,9 @@ from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.models.loading import load_model
 from instruct_mner.schema.records import Example
 from instruct_mner.synthetic.label_sets import COARSE
-from instruct_mner.synthetic.posts import Synthesis, posts
+from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.scene import draw_scene
+from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import server_arguments, vllm_command, vllm_environment
 from instruct_mner.vllm_runtime.plan import Plan

@@ -75,8 +75,9 @@ def make_data(settings: Mapping[str, Any], name: str, data: Path, folder: Path) 
         # One step around a shuffled circle: no post keeps its own.
         circle = random.Random(0).sample(range(len(own)), len(own))  # noqa: S311
         other = dict(zip(circle, circle[1:] + circle[:1], strict=True))
-        said = {"own": own, "shuffled": [own[other[index]] for index in range(len(own))], "none": [None] * len(own)}
-        for which, lines in said.items():
+        shuffled = [own[other[index]] for index in range(len(own))]
+        captions_of: dict[str, Sequence[str | None]] = {"own": own, "shuffled": shuffled, "none": [None] * len(own)}
+        for which, lines in captions_of.items():
             path = folder / f"{split}-{which}.jsonl"
             if not path.is_file():
                 write_jsonl(path, [_saying(post, line) for post, line in zip(known, lines, strict=True)])
@@ -172,8 +173,8 @@ def _comparisons(settings: Mapping[str, Any], runs: Mapping[str, Mapping[int, An
         seeds = sorted(set(mine) & set(control))
         if seeds:
             which = "bare" if each.get("bare") else "shown"
-            pair = [[_counts(of[seed], which) for seed in seeds] for of in (mine, control)]
-            mean, low, high, p = compare(*pair, **settings["bootstrap"])
+            arm, base = ([_counts(of[seed], which) for seed in seeds] for of in (mine, control))
+            mean, low, high, p = compare(arm, base, **settings["bootstrap"])
             lines.append(
                 f"| {each['arm']} | {each['control']} | {'the post alone' if each.get('bare') else 'as trained'} | "
                 f"{len(seeds)} | {100 * mean:+.1f} | {100 * low:+.1f} to {100 * high:+.1f} | {p:.4f} |"

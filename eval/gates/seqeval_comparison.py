@@ -41,7 +41,9 @@ def largest_difference(gold: Tags, predicted: Tags, decode: Decode) -> float:
     ours = _our_report(score_tags(gold, predicted, decode))
     if ours.keys() != theirs.keys():
         raise ValueError(f"rows {sorted(ours)}, seqeval {sorted(theirs)}")
-    return max(abs(ours[row][name] - value) for row, numbers in theirs.items() for name, value in numbers.items())
+    return float(
+        max(abs(ours[row][name] - value) for row, numbers in theirs.items() for name, value in numbers.items())
+    )
 
 
 def corrupted(gold: Sequence[Sequence[str]], rate: float, generator: random.Random) -> Tags:

@@ -14,7 +14,7 @@ from typing import Any
 from eval.gates.common import ROOT, Result, SkippedGateError, run_program, run_program_json
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT
-from instruct_mner.synthetic.posts import Synthesis
+from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.write import synth
 
 ADAPTER = ROOT / "eval" / "results" / "starter-demo"

@@ -217,7 +217,8 @@ def starter_lora(bench: Bench = LEVEL_0) -> Result:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for split, count in (("train", 1000), ("dev", 60), ("test", NUM_POSTS)):
+        sizes: dict[Split, int] = {"train": 1000, "dev": 60, "test": NUM_POSTS}
+        for split, count in sizes.items():
             synth(folder / "data", _held_out(split, bench), count, seed=0)
         dataset = load_split(str(folder / "data" / "test.jsonl"))
         made = list(itertools.islice(posts(_held_out("test", bench), 0), NUM_POSTS))

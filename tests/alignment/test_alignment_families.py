@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from transformers import TrainerCallback
 
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads
 from instruct_mner.alignment.objective import AlignmentBatch, View
+from instruct_mner.engines.generated import GeneratedPictureEngine
 from instruct_mner.models.hooks import Captured
 from instruct_mner.models.tuned import heads_folder
 from instruct_mner.schema.records import PredictedEntity, Prediction
@@ -100,14 +102,14 @@ def check_tagging(trainer, run, folder: Path) -> None:
     expected = found.picture_of(states, own)
 
     tagger = Tagger.from_pretrained(folder, generated=True)
-    requests = []
-    generate = tagger.engine.generate
-    tagger.engine.generate = lambda asked: requests.extend(asked) or generate(asked)
+    engine = tagger.engine
+    assert isinstance(engine, GeneratedPictureEngine)
     example = run.train.examples[0].model_copy(update={"text": "Jordan", "entities": None, "images": ()})
-    [prediction] = tagger.predict([example])
-    assert all(entity.text == "Jordan" and entity.boxes is None for entity in prediction.entities)
-    list(tagger.predict([run.train.examples[0]]))
-    inputs = tagger.engine.inputs(requests[-1:])
+    with mock.patch.object(engine, "generate", wraps=engine.generate) as generate:
+        [prediction] = tagger.predict([example])
+        assert all(entity.text == "Jordan" and entity.boxes is None for entity in prediction.entities)
+        list(tagger.predict([run.train.examples[0]]))
+    inputs = engine.inputs(generate.call_args.args[0][-1:])
     trained = views.generated.batch["input_ids"][0]
     length = int((views.generated.batch["labels"][0] != -100).nonzero()[0])
     assert inputs["input_ids"][0].tolist() == trained[:length].tolist()

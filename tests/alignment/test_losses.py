@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from typing import Any
 
 import pytest
 import torch
@@ -24,16 +27,21 @@ from instruct_mner.alignment.settings import (
 )
 
 
+def added(values: Iterable[Tensor]) -> Tensor:
+    """The sum, one by one."""
+    return reduce(operator.add, values)
+
+
 def softmax(scores: list[Tensor]) -> list[Tensor]:
     exponents = [score.exp() for score in scores]
-    whole = sum(exponents)
+    whole = added(exponents)
     return [each / whole for each in exponents]
 
 
 def kl(target: Tensor, found: Tensor, temperature: float) -> Tensor:
     one = softmax([value / temperature for value in target.detach()])
     other = softmax([value / temperature for value in found])
-    return sum(p * (p.log() - q.log()) for p, q in zip(one, other, strict=True))
+    return added(p * (p.log() - q.log()) for p, q in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(("weight", "text_weight"), [(0.7, 1.0), (0.0, 1.0), (1.0, 0.0)])
@@ -88,7 +96,7 @@ def between_neighbours(row, mention) -> range:
     return range(first, last + 1)
 
 
-def looked_at(row: Tensor, mention, images: list[int]) -> list[Tensor]:
+def looked_at(row: Sequence[Tensor], mention, images: list[int]) -> list[Tensor]:
     """Of a row of attention, that on the regions of a mention, or on all but the picture where it is not visible."""
     if mention.regions:
         return [row[images[region]] for region in mention.regions]
@@ -110,23 +118,23 @@ def test_grounding_through_attention(annotated: bool, around: str) -> None:
                     share = 1 / (2 * len(row.mentions) * 2)
                     read = attention(made, 1, post, mention.label[0] - 1, head)
                     if around == "neighbours":
-                        arriving = sum(
-                            read[token] * sum(looked_at(attention(made, 0, post, token, head), mention, images))
+                        arriving = added(
+                            read[token] * added(looked_at(attention(made, 0, post, token, head), mention, images))
                             for token in between_neighbours(row, mention)
                         )
                         total = total - share * arriving.log()
                         continue
                     if mention.regions is not None:
                         seen = attention(made, 0, post, mention.span[1], head)
-                        total = total - share * sum(looked_at(seen, mention, images)).log()
-                    total = total - share * sum(read[mention.span[0] : mention.span[1] + 1]).log()
+                        total = total - share * added(looked_at(seen, mention, images)).log()
+                    total = total - share * added(read[mention.span[0] : mention.span[1] + 1]).log()
         return total
 
     agree(objective, made, reference)
 
 
 def linear(module: torch.nn.Linear, vector: Tensor) -> Tensor:
-    return torch.stack([sum(w * x for w, x in zip(row, vector, strict=True)) for row in module.weight]) + module.bias
+    return torch.stack([added(w * x for w, x in zip(row, vector, strict=True)) for row in module.weight]) + module.bias
 
 
 def normalised(vector: Tensor) -> Tensor:
@@ -235,19 +243,19 @@ def test_grounding_through_a_head(annotated: bool, with_bottleneck: bool) -> Non
             for span, words, type_, regions, is_mention in spans:
                 query, keys = looks(post, span, words), list(looked_at(post))
                 shares = softmax([(query @ key) / 2 for key, _ in keys])
-                attended = sum(share * value for share, (_, value) in zip(shares, keys, strict=True))
+                attended = added(share * value for share, (_, value) in zip(shares, keys, strict=True))
                 weight = 1.0 if is_mention else 0.5
                 logits = mlp(head.classify, torch.cat([query, attended]))
                 types = types - weight * softmax(list(logits))[type_].log()
                 weights += weight
                 if regions is not None:
-                    mass = sum(shares[before + region] for region in regions) if regions else shares[0]
+                    mass = added(shares[before + region] for region in regions) if regions else shares[0]
                     total = total - mass.log() / len(row.mentions) / 2
                 elif is_mention:
                     scores = []
                     for other in (0, 1):
                         each = [(query @ key / 2).exp() for key, _ in list(looked_at(other))[before:]]
-                        scores.append((sum(each) / len(each)).log())
+                        scores.append((added(each) / len(each)).log())
                     total = total - softmax(scores)[post].log() / len(row.mentions) / 2
             total = total + types / weights / 2
         return total
@@ -275,7 +283,7 @@ def test_generative(cycle: float) -> None:
     made.batch = replace(made.batch, generated=Answers())
     torch.manual_seed(5)
     settings = GenerativeSettings(width=4, grid=2, temperature=2.0, generation=0.6, cycle=cycle, generated_weight=0.5)
-    objective = Generative(settings, (1, 2), WIDTH, 2 * WIDTH, IMAGE).double()
+    objective: Any = Generative(settings, (1, 2), WIDTH, 2 * WIDTH, IMAGE).double()
     objective(made.batch)  # measures how large pictures are
 
     def keep(sampler, states: Tensor, before: list[Tensor], key: str, name: str) -> list[Tensor]:
@@ -293,7 +301,7 @@ def test_generative(cycle: float) -> None:
 
     def mean(target: Tensor, found: Tensor, kept: list[Tensor]) -> Tensor:
         each = [kl(one, other, 2.0) for one, other in zip(target, found, strict=True)]
-        return sum(k * value for k, value in zip(kept, each, strict=True)) / sum(kept)
+        return added(k * value for k, value in zip(kept, each, strict=True)) / added(kept)
 
     def reference() -> Tensor:
         nonlocal most

@@ -23,7 +23,7 @@ FORMATS = pytest.mark.parametrize("form", ["lines", "json"])
 
 
 def spec(**changes: object) -> AnswerSpec:
-    return AnswerSpec(labels=LABELS, **changes)  # type: ignore[arg-type]
+    return AnswerSpec(labels=LABELS, **changes)
 
 
 def admits(grammar: str, answer: str) -> bool:

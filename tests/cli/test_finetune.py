@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -92,12 +93,13 @@ def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_p
     """Scores are made up so that the first evaluation wins; what is saved must answer as the model did then."""
     answers: list[list[Prediction]] = []
 
-    def score_dev(self: Run, model: object) -> dict[str, float]:
+    def score_dev(self: Run, model: Any) -> dict[str, float]:
+        assert self.dev is not None
         answers.append(list(self_tagger(self, model).predict(self.dev.examples, self.dev.picture_paths)))
         score = [0.9, 0.1][len(answers) - 1]
         return {"f1": score, "gmner_f1": score, "span_f1": 0.0, "rejected": 0.0}
 
-    def self_tagger(self: Run, model: object) -> Tagger:
+    def self_tagger(self: Run, model: Any) -> Tagger:
         from instruct_mner.engines.transformers import TransformersEngine
 
         loaded = replace(self.loaded, model=model)

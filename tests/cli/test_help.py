@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -124,8 +124,7 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_the_shell_completes_verbs() -> None:
-    variables = {"_INSTRUCT_MNER_COMPLETE": "complete_bash", "COMP_WORDS": "instruct-mner fi", "COMP_CWORD": "1"}
-    finished = program(**variables)
+    finished = program(_INSTRUCT_MNER_COMPLETE="complete_bash", COMP_WORDS="instruct-mner fi", COMP_CWORD="1")
     assert finished.stdout.split() == ["finetune"]
     assert "--install-completion" in help_of()
 
@@ -145,7 +144,8 @@ def test_every_verb_explains_itself_in_a_sentence(verb: str, flag: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_flag_is_explained(verb: str) -> None:
-    command = typer.main.get_command(app).commands[verb]
+    group: Any = typer.main.get_command(app)
+    command = group.commands[verb]
     unexplained = [
         parameter.name for parameter in command.params if parameter.param_type_name == "option" and not parameter.help
     ]

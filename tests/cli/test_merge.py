@@ -41,11 +41,11 @@ def test_the_whole_model_has_the_adapter_in_it(family, tuning, tiny_models, tmp_
     merged = load_model(str(tmp_path / "whole"))
     assert merged.model.dtype == torch.bfloat16
     base = load_model(str(tiny_models(family)), dtype="bfloat16")
-    plain = base.model.state_dict()
-    changed = {name for name, weight in merged.model.state_dict().items() if not torch.equal(weight, plain[name])}
+    plain = base.base.state_dict()
+    changed = {name for name, weight in merged.base.state_dict().items() if not torch.equal(weight, plain[name])}
     assert len(changed) == 14
     for name, delta in deltas(run / "adapter").items():
-        error = (merged.model.state_dict()[name].float() - (plain[name].float() + delta)).abs()
+        error = (merged.base.state_dict()[name].float() - (plain[name].float() + delta)).abs()
         # Bfloat16 has eight bits: base and delta are each rounded to them, and so is their sum.
         assert (error <= 2**-7 * (plain[name].float().abs() + delta.abs()) + 1e-6).all()
     dataset = load_split(str(tmp_path / "posts" / "posts.jsonl"))

@@ -33,7 +33,7 @@ def invoke(*arguments: str | Path) -> str:
 
 
 def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
-    further = ("--print-command", "--port", 81, "--vllm=--max-model-len=99")
+    further = ("--print-command", "--port", "81", "--vllm=--max-model-len=99")
     words = shlex.split(invoke(f"first={run}", f"second={run / 'adapter'}", *further))
     flags = words[words.index("-m") + 2 :]
 

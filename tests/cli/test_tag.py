@@ -85,7 +85,7 @@ def test_a_pipe(tiny_models, tmp_path) -> None:
     assert [json.loads(line)["id"] for line in result.stdout.split("\n")[:-1]] == [f"post-{n}" for n in range(6)]
 
 
-def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
+def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path, monkeypatch) -> None:
     posts = make_posts(tmp_path)
     arguments = (posts, "--model", tiny_models("idefics3"), "--labels", "PER", "-o")
     run(*arguments, tmp_path / "whole.jsonl")
@@ -102,11 +102,9 @@ def test_a_run_that_was_killed_goes_on(tiny_models, tmp_path) -> None:
                 raise KeyboardInterrupt
             yield prediction
 
-    output.PartialFile.append = dies
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(output.PartialFile, "append", dies)
         RUNNER.invoke(app, ["tag", *map(str, arguments), str(tmp_path / "killed.jsonl")])
-    finally:
-        output.PartialFile.append = original
     assert kept == ["post-0", "post-1", "post-2"]
     assert not (tmp_path / "killed.jsonl").exists()
     run(*arguments, tmp_path / "killed.jsonl")

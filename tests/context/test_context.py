@@ -111,6 +111,7 @@ def test_all_of_it(detector, tiny_models, tmp_path) -> None:
         assert post.context.caption is None or "\n" not in post.context.caption
     assert any(post.context and post.context.caption for post in after.examples)
     if ocr:
+        assert after.examples[2].context is not None
         assert after.examples[2].context.ocr == "ACME"
 
 

@@ -44,7 +44,11 @@ def tagged(**columns: list[Any]) -> datasets.Dataset:
 
 
 def test_tokens_tags_and_an_image_from_save_to_disk(tmp_path: Path, cache: Path) -> None:
-    columns = {"tokens": [["Ann", "Lee"], ["hm"]], "ner_tags": [[1, 2], None], "image": [picture("red"), None]}
+    columns: dict[str, list[Any]] = {
+        "tokens": [["Ann", "Lee"], ["hm"]],
+        "ner_tags": [[1, 2], None],
+        "image": [picture("red"), None],
+    }
     split = tagged(**columns)
     DatasetDict(train=split, validation=split, extra=split).save_to_disk(str(tmp_path / "set"))
     splits = load(f"hub:{tmp_path / 'set'}")

@@ -24,7 +24,7 @@ def dataset_of(with_picture: list[bool]) -> Dataset:
 def test_shuffled_pictures_are_never_the_own_and_each_is_used_once(shown: list[bool], seed: int) -> None:
     dataset = dataset_of(shown)
     source = picture_source(dataset, "shuffled", seed)
-    used = []
+    used: list[Path] = []
     for post in dataset.examples:
         paths = source(post)
         assert paths != dataset.picture_paths(post) or not post.images

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from instruct_mner.data.loading import load_split
+from instruct_mner.schema.records import Example
 
 EVAL = Path(__file__).resolve().parents[2] / "eval" / "experiments"
 SETTINGS = yaml.safe_load((EVAL / "twitter-context.yaml").read_text())
@@ -41,6 +42,12 @@ def published(tmp_path) -> Path:
     return folder
 
 
+def _caption(post: Example) -> str:
+    assert post.context is not None
+    assert post.context.caption is not None
+    return post.context.caption
+
+
 def test_posts_get_their_own_caption_that_of_another_or_none(experiment, published, tmp_path) -> None:
     settings = {**SETTINGS, "posts": {"train": 3, "test": 10}}
     experiment.make_data(settings, NAME, published, tmp_path / "made")
@@ -51,8 +58,8 @@ def test_posts_get_their_own_caption_that_of_another_or_none(experiment, publish
         )
         assert [post.text for post in own] == [post.text for post in shuffled] == [post.text for post in none]
         assert len(own) == count
-        assert all(post.context.caption.endswith(post.id) for post in own)
-        assert not any(post.context.caption.endswith(post.id) for post in shuffled)
+        assert all(_caption(post).endswith(post.id) for post in own)
+        assert not any(_caption(post).endswith(post.id) for post in shuffled)
         assert {post.context for post in own} == {post.context for post in shuffled}
         assert {post.context for post in none} == {None}
         assert not any(post.images for post in (*own, *shuffled, *none))

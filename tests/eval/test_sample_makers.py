@@ -152,8 +152,10 @@ def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: T
     ]
     student = _student(model, processor, 0.5)
     found = student.loss(batch)
-    total, weights, masses = 0.0, 0.0, {}
+    total, weights = torch.zeros(()), 0.0
+    masses: dict[str, list[torch.Tensor]] = {}
     for each in batch:
+        assert each.picture is not None
         ids = torch.tensor([[*each.prefix, *each.ids]])
         out = model(
             input_ids=ids, pixel_values=pixels([draw_scene(_POSTS[each.picture])])[:, None], output_attentions=True
@@ -171,7 +173,7 @@ def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: T
             for head in hop.heads:
                 mass = out.attentions[hop.layer][0, head, target.query, list(target.keys)].sum()
                 masses.setdefault(target.hop, []).append(-(mass + 1e-4).log())
-    expected = total / weights + 0.5 * sum(torch.stack(values).mean() for values in masses.values())
+    expected = total / weights + 0.5 * torch.stack([torch.stack(values).mean() for values in masses.values()]).sum()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     found.backward()
     gradient = model.model.text_model.layers[2].self_attn.q_proj.weight.grad

@@ -22,6 +22,7 @@ def test_attention_of_some_rows_is_that_of_the_layer(family, tiny_models, tmp_pa
             model(**batch)
         model.set_attn_implementation("eager")
         told = model(**batch, output_attentions=True, output_hidden_states=True)
+    assert found.states is not None
     assert torch.equal(found.layers[2], found.states)
     torch.testing.assert_close(found.states, told.hidden_states[-1], rtol=1e-4, atol=1e-4)
     for example in (0, 1):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,8 @@ def adapter(tiny_models, tmp_path) -> Path:
 def test_an_adapter_changes_the_base_and_comes_back_as_it_was(tiny_models, adapter) -> None:
     loaded = load_adapter(load_model(str(tiny_models("idefics3"))), adapter)
     saved = load_file(adapter / "adapter_model.safetensors")
-    state = loaded.model.state_dict()
+    model: Any = loaded.model
+    state = model.state_dict()
     for name, weight in saved.items():
         prefix, _, tail = name.rpartition(".")
         assert torch.equal(state[f"{prefix}.default.{tail}"], weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from families import BOTH_KINDS, FAMILY_NAMES
@@ -45,7 +47,7 @@ def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> No
 
 
 def test_a_decoder_that_was_hooked_stays_so() -> None:
-    decoder = torch.nn.Linear(2, 2)
+    decoder: Any = torch.nn.Linear(2, 2)
     with shared_beginning(decoder, 16):
         assert "forward" in vars(decoder)
     assert "forward" not in vars(decoder)

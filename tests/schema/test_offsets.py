@@ -23,7 +23,9 @@ def test_chunks_join_to_the_text_and_cut_no_word(text: str) -> None:
     for before, after in pairwise(parts):
         if is_word_character(before[-1]) and is_word_character(after[0]):
             spaceless = writes_no_spaces(before[-1]) or writes_no_spaces(after[0])
-            assert spaceless or is_particles(re.match(r"[가-힣]*", text[text.index(before + after) + len(before) :])[0])
+            syllables = re.match(r"[가-힣]*", text[text.index(before + after) + len(before) :])
+            assert syllables is not None
+            assert spaceless or is_particles(syllables[0])
     for part in parts:
         assert len(part) == 1 or all(is_word_character(character) for character in part)
 

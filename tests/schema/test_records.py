@@ -40,7 +40,7 @@ def test_entities_whose_offsets_cannot_be(start: int, end: int, text: str) -> No
 
 def test_records_are_frozen_and_closed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        ANN.label = "LOC"
+        ANN.label = "LOC"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs"):
         Example.model_validate({"id": "1", "text": "Ann", "txt": "Ann"})
 

@@ -134,7 +134,8 @@ def test_a_large_body_that_does_not_say_so_is_not_read_to_its_end(gateway: Gatew
 @pytest.mark.parametrize("key", [None, "open", KEY + "x", "ключ".encode()])
 @pytest.mark.parametrize("path", [ENTITIES, CHAT, "/v1/models", "/metrics", "/nowhere"])
 def test_a_wrong_key_is_refused_before_anything_is_read(gateway: Gateway, path: str, key: str | bytes | None) -> None:
-    headers = {} if key is None else {"authorization": b"Bearer " + (key if isinstance(key, bytes) else key.encode())}
+    encoded = key.encode() if isinstance(key, str) else key
+    headers = {} if encoded is None else {b"authorization": b"Bearer " + encoded}
     before = len(gateway.vllm.bodies)
     response = httpx.post(gateway.url + path, content=b"{", headers=headers)
     assert response.status_code == 401

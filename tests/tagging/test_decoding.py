@@ -27,7 +27,7 @@ def manifest_of(spec: AnswerSpec) -> Manifest:
 
 
 def read(completion: Completion, **settings: object):
-    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]), **settings)  # type: ignore[arg-type]
+    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]), **settings)
     decoding = DecodingInput(
         text=TEXT, completion=completion, spec=spec, manifest=manifest_of(spec), resized=lambda size: None
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_labels_are_shuffled_with_their_definitions() -> None:
 
 
 def test_labels_are_renamed_in_the_answer_too() -> None:
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for example, labels in views(AugmentationSettings(rename_labels=0.5, label_names=NAMES)):
         person, place, company = example.gold
         assert labels.names == (person.label, place.label, company.label)
@@ -99,7 +100,7 @@ def test_labels_are_renamed_in_the_answer_too() -> None:
 
 
 def test_subsets_leave_entities_out() -> None:
-    sizes = Counter()
+    sizes: Counter[int] = Counter()
     for example, labels in views(AugmentationSettings(sample_labels=1)):
         assert [entity.label for entity in example.gold] == [name for name in LABELS.names if name in labels]
         sizes[len(labels)] += 1
@@ -158,7 +159,8 @@ class Batches(TrainerCallback):
     """Keeps what the collator made, by the epoch that the trainer is in."""
 
     def __init__(self, collator) -> None:
-        self.collator, self.seen = collator, []
+        self.collator = collator
+        self.seen: list[Any] = []
 
     def __call__(self, rows):
         batch = self.collator(rows)

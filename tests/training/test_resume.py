@@ -127,7 +127,7 @@ def test_two_processes_have_the_loss_of_one(tiny_models, tmp_path) -> None:
 def test_four_bits_are_for_the_decoder_only(family, tiny_models) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install 'instruct-mner[qlora]'")
     loaded = load_model(str(tiny_models(family)), quantized=True)
-    quantized = [name for name, module in loaded.model.named_modules() if type(module).__name__ == "Linear4bit"]
+    quantized = [name for name, module in loaded.base.named_modules() if type(module).__name__ == "Linear4bit"]
     assert len(quantized) == 7 * 2
     assert all(name.startswith(loaded.family.decoder_path + ".layers.") for name in quantized)
     model = get_peft_model(loaded.model, lora_config(loaded.family, rank=8, alpha=16, dropout=0.0))

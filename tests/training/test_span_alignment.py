@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from families import BOTH_KINDS, FAMILY_NAMES
@@ -79,7 +81,7 @@ def test_nothing_is_made_that_no_objective_needs(tiny_models, tmp_path) -> None:
     rows = [{"index": index} for index in range(6)]
     plain = aligned_run(tiny_models("idefics3"), tmp_path / "plain", {}).collator(rows)
     assert VIEWS not in plain
-    grounding = {"region_span_grounding": {}}
+    grounding: dict[str, Any] = {"region_span_grounding": {}}
     views = aligned_run(tiny_models("idefics3"), tmp_path / "grounding", grounding).collator(rows)[VIEWS]
     assert views == AlignmentViews(rows=views.rows)
     assert len(views.rows) == 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ def write(folder: Path, module: str = QUERY, width: int = 16, rank: int = 8, **s
 
 
 @pytest.mark.parametrize(("settings", "rank"), [({}, 8), ({"rank": 512}, 512), ({"rank_pattern": {"x": 64}}, 64)])
-def test_the_rank_of_a_plain_adapter(tmp_path: Path, settings: dict[str, object], rank: int) -> None:
-    assert adapter_rank(write(tmp_path, **settings), FAMILY, CONFIG) == rank  # type: ignore[arg-type]
+def test_the_rank_of_a_plain_adapter(tmp_path: Path, settings: dict[str, Any], rank: int) -> None:
+    assert adapter_rank(write(tmp_path, **settings), FAMILY, CONFIG) == rank
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,9 @@ def test_the_rank_of_a_plain_adapter(tmp_path: Path, settings: dict[str, object]
         ({"width": 32}, "a width of 32, the base has 16"),
     ],
 )
-def test_an_adapter_that_vllm_cannot_serve(tmp_path: Path, settings: dict[str, object], said: str) -> None:
+def test_an_adapter_that_vllm_cannot_serve(tmp_path: Path, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        adapter_rank(write(tmp_path, **settings), FAMILY, CONFIG)  # type: ignore[arg-type]
+        adapter_rank(write(tmp_path, **settings), FAMILY, CONFIG)
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
@@ -71,4 +72,4 @@ def test_a_broken_adapter(tmp_path: Path, name: str, content: bytes | None) -> N
 
 def test_a_family_whose_adapters_vllm_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"adapters on llava_onevision: 'instruct-mner merge .* makes a whole model"):
-        adapter_rank(write(tmp_path), FAMILIES["llava_onevision"], CONFIG)  # type: ignore[arg-type]
+        adapter_rank(write(tmp_path), FAMILIES["llava_onevision"], CONFIG)

@@ -180,7 +180,7 @@ def _differences(
     comparisons: Sequence[Mapping[str, str]],
     runs: Runs,
     slices: Mapping[str, Any],
-    bootstrap: Mapping[str, int],
+    bootstrap: Mapping[str, Any],
     seen: Sequence[Sequence[float]],
     read: Sequence[Sequence[float]],
     *,
@@ -204,7 +204,7 @@ def _differences(
             plain = [_recall(run[source], mask) for run in runs.get("plain", {}).values()]
             remaining = best - float(np.mean(plain)) if plain else float("nan")
             means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]
-            rows.append((each, len(seeds), compare(*pair, **bootstrap), means, remaining))
+            rows.append((each, len(seeds), compare(pair[0], pair[1], **bootstrap), means, remaining))
     values = [row[2][3] for row in rows]
     shown = holm(values) if adjusted else values
     lines = [
@@ -212,9 +212,9 @@ def _differences(
         f"{', Holm' if adjusted else ''} | remains after plain | of it |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (each, seeds, (mean, low, high, _), means, remaining), p in zip(rows, shown, strict=True):
+    for (each, num_seeds, (mean, low, high, _), means, remaining), p in zip(rows, shown, strict=True):
         lines.append(
-            f"| {each['arm']} | {each['control']} | {each['pictures']} | {each['slice']} | {seeds} | "
+            f"| {each['arm']} | {each['control']} | {each['pictures']} | {each['slice']} | {num_seeds} | "
             f"{100 * means[0]:.1f} | {100 * means[1]:.1f} | {100 * mean:+.1f} | {100 * low:+.1f} to "
             f"{100 * high:+.1f} | {p:.4f} | {100 * remaining:.1f} | {mean / remaining:+.0%} |"
         )

@@ -31,6 +31,7 @@ from instruct_mner.models.locations import locate
 from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import FinetuneConfig
 
@@ -65,7 +66,8 @@ def make_data(settings: Mapping[str, Any], folder: Path) -> None:
     with (folder / ".lock").open("w") as lock:
         # Several processes may begin at once; the second finds what the first has made.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for split in ("train", "dev", "test"):
+        splits: tuple[Split, ...] = ("train", "dev", "test")
+        for split in splits:
             if not (folder / f"{split}.jsonl").is_file():
                 synth(folder, synthesis_of(split), sizes[split], seed=0)
     lines = (folder / "train.jsonl").read_text(encoding="utf-8").split("\n")
@@ -74,7 +76,7 @@ def make_data(settings: Mapping[str, Any], folder: Path) -> None:
             file.write("\n".join(lines[:number]) + "\n")
 
 
-def made_posts(settings: Mapping[str, Any], split: str) -> list[Post]:
+def made_posts(settings: Mapping[str, Any], split: Split) -> list[Post]:
     """The posts of a split with all that is known of them."""
     return list(itertools.islice(posts(synthesis_of(split), 0), settings["posts"][split]))
 

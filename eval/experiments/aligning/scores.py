@@ -153,7 +153,8 @@ def _states(
         arguments = {name: value for name, value in batch.items() if name != "labels"}
         shared = num_shared(batch["input_ids"], loaded.image_token_id)
         with torch.no_grad(), shared_beginning(decoder, shared), capture(decoder, layers=(layer,)) as found:
-            loaded.model.eval().model(**arguments, use_cache=False)
+            loaded.model.eval()
+            loaded.base.model(**arguments, use_cache=False)
         states = nn.functional.layer_norm(found.layers[layer].float(), found.layers[layer].shape[-1:])
         for number_in_batch, row in enumerate(views.rows):
             images = states[number_in_batch, batch["input_ids"][number_in_batch] == loaded.image_token_id]

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from instruct_mner.synthetic.posterior import posterior
-from instruct_mner.synthetic.posts import Mention, Post, slice_of
+from instruct_mner.synthetic.posts import Post, slice_of
+from instruct_mner.synthetic.settings import Mention
 
 Counts = npt.NDArray[np.float64]
 Mask = Sequence[Sequence[bool]]
