@@ -14,11 +14,11 @@ PACKAGE = Path(instruct_mner.__file__).parent
 MOST = 120
 
 
-def annotations(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+def public_annotations(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     """Annotations of public functions, and of attributes and methods of public classes, each with a name."""
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield from ((f"{node.name}.{name}", annotation) for name, annotation in annotations(node.body))
+            yield from ((f"{node.name}.{name}", annotation) for name, annotation in public_annotations(node.body))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             if not node.target.id.startswith("_"):
                 yield node.target.id, node.annotation
@@ -43,7 +43,7 @@ def public_any() -> list[str]:
     return [
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        for name, annotation in annotations(ast.parse(path.read_text(encoding="utf-8")).body)
+        for name, annotation in public_annotations(ast.parse(path.read_text(encoding="utf-8")).body)
         if holds_any(annotation)
     ]
 
@@ -65,5 +65,5 @@ class _Hidden:
     field: Any
 def function(x: int, y: "dict[str, int]") -> dict[str, Any]: ...
 """
-    names = [name for name, annotation in annotations(ast.parse(source).body) if holds_any(annotation)]
+    names = [name for name, annotation in public_annotations(ast.parse(source).body) if holds_any(annotation)]
     assert names == ["Public.field", "Public.method(x)", "Public.method(more)", "Public.method()", "function()"]

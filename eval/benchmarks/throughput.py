@@ -158,7 +158,7 @@ class Sides:
 
     def requests(self, chosen: Sequence[Post], spec: AnswerSpec) -> list[Request]:
         """What is asked about posts."""
-        return [self._maker.question(example, images, spec).request for example, images in chosen]
+        return [self._maker.questions.question(example, images, spec).request for example, images in chosen]
 
     def by_name(self) -> dict[str, Side]:
         """All of them."""

@@ -66,7 +66,7 @@ def same_walks(spec: AnswerSpec, text: str, num_images: int, generator: random.R
 def test_same_next_bytes_as_the_plain_grammar(
     form: str, text: str, labels: LabelSet, grounded: bool, num_images: int, seed: int
 ) -> None:
-    spec = AnswerSpec(labels=labels, format=form, grounded=grounded, box_range=12)  # type: ignore[arg-type]
+    spec = AnswerSpec(labels=labels, format=form, grounded=grounded, box_range=12)
     generator = random.Random(seed)
     for _ in range(2):
         same_walks(spec, text, num_images, generator)

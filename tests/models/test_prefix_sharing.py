@@ -36,10 +36,10 @@ def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> No
             loss = model(**batch, use_cache=False).loss
         gradients += torch.autograd.grad(loss, weight)
         caught.append(found)
-    whole, shared = caught
+    whole, sharing = caught
     real = batch["attention_mask"].bool()
     for name in (1, 2):
-        torch.testing.assert_close(shared.layers[name][real], whole.layers[name][real], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(sharing.layers[name][real], whole.layers[name][real], rtol=1e-4, atol=1e-5)
     mask = batch["attention_mask"][1]
     scores = [each.attention[1].scores(1, [int(mask.sum()) - 1], [0, 1], mask) for each in caught]
     torch.testing.assert_close(scores[1], scores[0], rtol=1e-4, atol=1e-5)

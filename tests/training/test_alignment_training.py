@@ -174,7 +174,8 @@ def test_a_killed_run_ends_with_the_same_heads_bit_for_bit(tiny_models, tmp_path
     assert set(heads) == set(EVERYTHING)
     assert settings.generative is not None
     assert settings.generative.layers is not None
-    assert int(heads["information_bottleneck"].stored) > 0
+    bottleneck: Any = heads["information_bottleneck"]
+    assert int(bottleneck.stored) > 0
 
 
 def test_two_processes_have_the_loss_of_one(tiny_models, tmp_path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -129,7 +130,7 @@ def test_batches_without_augmentation_are_those_of_the_rows(family: str, tiny_mo
         prompt=find_prompt("tag"), spec=AnswerSpec(labels=LABELS), description=loaded, max_images=1
     )
     collate = prompt_completion_collator(loaded.processor)
-    arguments = {
+    arguments: dict[str, Any] = {
         "examples": dataset.examples,
         "picture_paths": dataset.picture_paths,
         "conversations": conversations,
@@ -141,10 +142,10 @@ def test_batches_without_augmentation_are_those_of_the_rows(family: str, tiny_mo
     for epoch in (0, 3):
         collator = Collator(**arguments, augmentation=AugmentationSettings(), seed=7)
         collator.epoch = epoch
-        batch = collator(indices)
+        batch: Any = collator(indices)
         assert batch.keys() == expected.keys()
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
-    bare = Collator(**arguments, augmentation=AugmentationSettings(drop_picture=1))(indices)
+    bare: Any = Collator(**arguments, augmentation=AugmentationSettings(drop_picture=1))(indices)
     assert "pixel_values" not in bare
     assert not (bare["input_ids"] == loaded.image_token_id).any()
 

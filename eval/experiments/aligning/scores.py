@@ -148,7 +148,7 @@ def _states(
     tokens: list[Tensor] = []
     regions: list[Tensor] = []
     for start in range(0, number, 32):
-        batch = run.collator([{"index": index} for index in range(start, min(number, start + 32))])
+        batch: Any = run.collator([{"index": index} for index in range(start, min(number, start + 32))])
         views = batch.pop(VIEWS)
         arguments = {name: value for name, value in batch.items() if name != "labels"}
         shared = num_shared(batch["input_ids"], loaded.image_token_id)
