@@ -11,7 +11,7 @@ import instruct_mner
 
 PACKAGE = Path(instruct_mner.__file__).parent
 # It may only be lowered.
-MOST = 120
+MOST = 60
 
 
 def public_annotations(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:

@@ -1,1 +1,1 @@
-"""Losses that exist in training only."""
+"""Losses that exist in training only; nothing of them is in an adapter."""

@@ -1,7 +1,7 @@
-"""Region-span grounding through the decoder's own attention, in two hops; its gradient goes through what is served.
+"""Region-span grounding through the decoder's own attention, in two hops; its gradient reaches the served weights.
 
-It adds no parameter. In a small model built from scratch both hops together turned looking up an object from chance to
-95 % within minutes, where the first alone did not, and a head beside the decoder had no effect.
+It adds no parameter. In a small model built from scratch both hops together raised the share of found objects from
+chance to 95 % within minutes; the first hop alone did not, and a head beside the decoder had no effect.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 
 
 class AttentionGrounding(nn.Module):
-    """Supervises attention in two hops, in some heads of two neighbouring layers.
+    """Supervision of attention in two hops, in some heads of two neighbouring layers.
 
     Hop 1: at the last token of a mention in the post, ``-log`` of the attention on the image tokens of its boxes; for
     what is annotated as not visible, on all that is no image token. Hop 2: at the token before its label in the
     answer, ``-log`` of the attention on the mention. A mean over heads and mentions of a post, then over the posts of
     the batch.
 
-    With ``around: neighbours`` a mention is all between the mentions beside it, since a decoder reads forward: a name
-    cannot be looked up where it stands if the words that say where come after it. There the hops are one path: ``-log``
-    of the attention that arrives at the boxes from before the label through any of these tokens. Taken one by one, the
-    hops ask too little of so many tokens: one of them looks at the object, and the label reads another.
+    With ``around: neighbours`` a mention is all text between the mentions beside it: a decoder is causal, so a name
+    cannot attend to its object if the words that locate it come later. The hops are then one path: ``-log`` of the
+    attention that arrives at the boxes from before the label through any of these tokens. As separate losses the hops
+    demand too little of so many tokens: one of them attends to the object, and the label attends to another.
 
     Args:
         settings: Weight and heads.
-        layer: The first of the two layers, from 1.
-        image_token_id: The id of an image token.
+        layer: First of the two layers, from 1.
+        image_token_id: Id of an image token.
     """
 
     name = "region_span_grounding"
@@ -49,7 +49,7 @@ class AttentionGrounding(nn.Module):
         self._image_token_id = image_token_id
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """See :class:`alignment.Objective`."""
+        """Return loss and metrics; see :class:`~instruct_mner.alignment.objective.Objective`."""
         images = image_mask(batch.image, self._image_token_id)
         losses: list[Tensor] = []
         read: list[Tensor] = []
@@ -79,7 +79,7 @@ class AttentionGrounding(nn.Module):
         return -torch.stack(losses).sum() / len(batch.states), metrics
 
     def _first_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens, images: Tensor) -> dict[int, Tensor]:
-        """Log attention on the regions of each annotated mention, by its index, ``(heads, tokens that look)``."""
+        """Return the log attention on the regions of each annotated mention, by index, ``(heads, query tokens)``."""
         annotated = {index: each for index, each in enumerate(row.mentions) if each.regions is not None}
         if not annotated:
             return {}
@@ -101,14 +101,14 @@ class AttentionGrounding(nn.Module):
         return dict(zip(annotated, torch.split(mass, lengths, dim=1), strict=True))
 
     def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> list[Tensor]:
-        """Log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
+        """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
         scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
-        found = scores.log_softmax(dim=-1)
+        weights = scores.log_softmax(dim=-1)
         spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
-        return [found[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
+        return [weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
 
     def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
-        """First and last token between the mentions before and after one."""
+        """Return first and last token between the mentions before and after one."""
         if row.post is None:
             return mention.span
         first, last = row.post
@@ -117,6 +117,6 @@ class AttentionGrounding(nn.Module):
         return max([first, *before]), min([last, *after])
 
     def _scores(self, batch: AlignmentBatch, layer: int, number: int, at: list[int]) -> Tensor:
-        """Scores before the softmax of some tokens of a post, ``(heads, at, tokens)``."""
+        """Return the scores before the softmax of some tokens of a post, ``(heads, at, tokens)``."""
         mask = batch.inputs["attention_mask"][number]
         return batch.image.attention[layer].scores(number, at, self._heads, mask)

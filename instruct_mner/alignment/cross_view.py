@@ -1,7 +1,7 @@
-"""ITA on a vision-language model: what is answered without the picture is tied to what is answered with it.
+"""ITA on a vision-language model: the answer without the picture is aligned with the answer with it.
 
-Source: ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition, NAACL 2022. The view with the picture
-teaches; no gradient flows into the teacher.
+Source: ITA: Image-Text Alignments for Multi-Modal Named Entity Recognition, NAACL 2022,
+https://arxiv.org/abs/2112.06482. The view with the picture is the teacher, and gets no gradient.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from instruct_mner.alignment.objective import AlignmentBatch, Needs, View
 from instruct_mner.alignment.pooling import nothing
 from instruct_mner.alignment.settings import CrossViewSettings
 
-# Token, and the row and place whose state predicts it.
-Predicted = tuple[list[int], list[int]]
-
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
-    """``temperature² · KL(teacher ‖ student)`` of each row of logits, ``(rows,)``; no gradient into the teacher."""
+    """Return ``temperature² · KL(teacher ‖ student)`` of each row of logits, ``(rows,)``.
+
+    No gradient reaches the teacher.
+    """
     target = torch.log_softmax(teacher.detach() / temperature, dim=-1)
-    found = torch.log_softmax(student / temperature, dim=-1)
-    return temperature**2 * (target.exp() * (target - found)).sum(dim=-1)
+    log_student = torch.log_softmax(student / temperature, dim=-1)
+    return temperature**2 * (target.exp() * (target - log_student)).sum(dim=-1)
 
 
 class CrossView(nn.Module):
-    """``text_weight · CE(text) + weight · temperature² · KL(shown ‖ text)``.
+    """``text_weight · CE(text) + weight · temperature² · KL(teacher ‖ text)``.
 
     The cross-entropy is scaled as the answer loss; the divergence is a mean over the answer tokens with content of a
-    post, then over the posts of the batch. Posts that are shown nothing beside their text have no second view.
+    post, then over the posts of the batch. Posts with neither picture nor context have no second view.
 
     Args:
-        settings: The weights.
+        settings: Weights of the two losses, temperature and teacher.
     """
 
     name = "cross_view"
 
     def __init__(self, settings: CrossViewSettings) -> None:
         super().__init__()
-        # Its two losses have a weight each.
+        # Each of the two losses has a weight of its own.
         self.weight = 1.0
         self.warmup_steps = settings.warmup_steps
         teacher = (settings.teacher != "context", settings.teacher != "image")
@@ -49,26 +49,26 @@ class CrossView(nn.Module):
         self._settings = settings
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """See :class:`alignment.Objective`."""
+        """Return loss and metrics; see :class:`~instruct_mner.alignment.objective.Objective`."""
         text, settings = batch.text, self._settings
         if text is None:
             return nothing(batch), {}
         logits = cast("Callable[[Tensor], Tensor]", batch.output_embedding)
         labels = text.inputs["labels"]
-        said = labels[:, 1:] != -100
-        # The output embedding is large: it is applied once, and only where an answer stands.
-        student = logits(text.states[:, :-1][said])
-        summed = nn.functional.cross_entropy(student, labels[:, 1:][said], reduction="sum")
+        answered = labels[:, 1:] != -100
+        # The output embedding is large: it is applied once, and only at answer tokens.
+        student = logits(text.states[:, :-1][answered])
+        summed = nn.functional.cross_entropy(student, labels[:, 1:][answered], reduction="sum")
         loss = settings.text_weight * summed / batch.num_tokens
-        metrics = {"text_loss": summed.item() / max(1, int(said.sum()))}
+        metrics = {"text_loss": summed.item() / max(1, int(answered.sum()))}
         if settings.weight:
-            kl = self._divergence(batch, text, student, said, logits)
+            kl = self._divergence(batch, text, student, answered, logits)
             loss = loss + settings.weight * kl
             metrics["kl"] = kl.item()
         return loss, metrics
 
     def _divergence(
-        self, batch: AlignmentBatch, text: View, student: Tensor, said: Tensor, logits: Callable[[Tensor], Tensor]
+        self, batch: AlignmentBatch, text: View, student: Tensor, answered: Tensor, logits: Callable[[Tensor], Tensor]
     ) -> Tensor:
         taught = batch.teacher or batch.image
         rows = range(len(text.rows)) if batch.teacher is not None else batch.origin
@@ -77,8 +77,8 @@ class CrossView(nn.Module):
         shares = [1 / (len(each) * num_posts) for each in pairs for _ in each]
         if not shares:
             return nothing(batch)
-        place = torch.full(said.shape, -1, device=said.device)
-        place[said] = torch.arange(int(said.sum()), device=said.device)
+        place = torch.full(answered.shape, -1, device=answered.device)
+        place[answered] = torch.arange(int(answered.sum()), device=answered.device)
         from_row = [row for row, each in zip(rows, pairs, strict=True) for _ in each]
         from_token = [teaching - 1 for each in pairs for teaching, _ in each]
         to_row = [number for number, each in enumerate(pairs) for _ in each]
@@ -90,7 +90,7 @@ class CrossView(nn.Module):
 
     @staticmethod
     def _pairs(taught: View, row: int, text: View, number: int) -> list[tuple[int, int]]:
-        """Tokens with content in both views, by their place in the answer; none where they are not the same tokens."""
+        """Return the pairs of content tokens of both views; none where the tokens differ."""
         one, other = taught.rows[row].content, text.rows[number].content
         ids = taught.inputs["input_ids"][row, list(one)], text.inputs["input_ids"][number, list(other)]
         return list(zip(one, other, strict=True)) if torch.equal(*ids) else []

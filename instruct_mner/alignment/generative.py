@@ -1,8 +1,8 @@
 """BGA-MNER on a vision-language model: each modality is generated from the other.
 
-Source: BGA-MNER, ACM MM 2023, its abstract, and code derived from it. The paper's text branch reads only vision that
-was generated from text; here such a picture takes the place of the real one in the prompt, and some posts are answered
-from it, so that posts without picture can be tagged with a generated one.
+Source: BGA-MNER, ACM MM 2023, https://arxiv.org/abs/2308.02033, and code derived from it. The paper's text branch uses
+only vision that was generated from text; here such a picture takes the place of the real one in the prompt, and some
+posts are answered from it, so that posts without picture can be tagged with a generated one.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import gathered, image_mask, image_tokens, nothing, span_mask
 from instruct_mner.alignment.settings import GenerativeSettings
 
-# Tokens of a post that are generated from its picture; posts are shorter.
+# Largest number of tokens of a post that are generated from its picture; posts are shorter.
 _MOST_TOKENS = 256
 
 
 class Generative(nn.Module):
     """Generation losses in both directions, cycles, and the answer loss on generated pictures.
 
-    The picture is averaged over a fixed grid, so that pictures of all shapes have the same tokens: what the projector
-    made of it, and what DeepStack adds later, as the features of each cell. Texts are the states of the bare post,
-    normalised, after some layers, each a stage.
+    The picture is averaged over a fixed grid, so that pictures of all shapes have the same tokens; the features of each
+    cell are the output of the projector and the later additions of DeepStack. Texts are the normalised states of the
+    bare post after some layers, each a stage.
 
     Args:
         settings: Weights and shapes.
-        layers: The stages.
-        width: Of the decoder.
-        features: Of a cell.
-        image_token_id: The id of an image token.
+        layers: Layers of the stages.
+        width: Width of the decoder's states.
+        features: Number of features of a cell.
+        image_token_id: Id of an image token.
     """
 
     name = "generative"
@@ -62,11 +62,11 @@ class Generative(nn.Module):
         self.image2text = nn.ModuleList(Generator(features, width, _MOST_TOKENS, own) for _ in layers)
         self.words = nn.ModuleList(Sampler(width) for _ in layers)
         self.cells = nn.ModuleList(Sampler(features) for _ in layers)
-        # How large real embeddings are: set by the first picture, and saved with the heads.
+        # Root mean square of real embeddings: measured on the first picture, and saved with the heads.
         self.register_buffer("scale", torch.zeros(features // width))
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """See :class:`alignment.Objective`."""
+        """Return loss and metrics; see :class:`~instruct_mner.alignment.objective.Objective`."""
         text = batch.text
         usable = [
             number
@@ -90,11 +90,11 @@ class Generative(nn.Module):
         return loss, metrics
 
     def picture_of(self, states: Sequence[Tensor], own: Tensor) -> Tensor:
-        """The generated picture of bare posts, ``(batch, cells, features)``, as tagging shows it.
+        """Return the generated picture of bare posts, ``(batch, cells, features)``, as in tagging.
 
         Args:
-            states: Of the tokens of the posts, ``(batch, tokens, width)`` of each stage.
-            own: ``(batch, tokens)``, false at padding.
+            states: States of the posts' tokens at each stage, ``(batch, tokens, width)``.
+            own: Mask of the posts' tokens, ``(batch, tokens)``; false at padding.
         """
         keep = own.to(self._dtype)
         for stage, each in enumerate(states):
@@ -104,7 +104,7 @@ class Generative(nn.Module):
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """Layers after which texts are read."""
+        """Layers of the stages."""
         return self._layers
 
     @property
@@ -115,7 +115,7 @@ class Generative(nn.Module):
         return layer_norm(states.to(self._dtype), (self._width,))
 
     def _real(self, batch: AlignmentBatch, rows: Sequence[int]) -> Tensor:
-        """Pictures on the grid, ``(rows, cells, features)``, without gradient: the projector is not trained."""
+        """Return pictures on the grid, ``(rows, cells, features)``, without gradient: the projector is not trained."""
         assert batch.image.picture is not None
         mask = image_mask(batch.image, self._image_token_id)
         found = []
@@ -128,7 +128,7 @@ class Generative(nn.Module):
 
     @torch.no_grad()
     def _measure(self, pictures: Tensor | None) -> None:
-        """Sets the scale by the first picture of the run; all processes of a launch agree on whose it is."""
+        """Measure the scale on the first picture of the run, the same one in all processes of a launch."""
         scale = cast("Tensor", self.scale)
         if bool(scale.any()):
             return
@@ -142,7 +142,7 @@ class Generative(nn.Module):
         scale.copy_(found)
 
     def _texts(self, batch: AlignmentBatch, rows: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-        """States of the posts at each stage, ``(rows, tokens, width)``, and which are theirs."""
+        """Return the states of the posts at each stage, ``(rows, tokens, width)``, and the mask of their tokens."""
         assert batch.text is not None
         spans = [batch.text.rows[row].post for row in rows]
         mask = span_mask(spans, batch.text.states.shape[1], batch.text.states.device)
@@ -153,7 +153,7 @@ class Generative(nn.Module):
     def _stages(
         self, pictures: Tensor, texts: Sequence[Tensor], own: Tensor, keys: Sequence[str]
     ) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """The losses of each post, the pictures of the last stage, and what is logged."""
+        """Return the losses of each post, the pictures of the last stage, and the metrics."""
         settings = self._settings
         cells = torch.ones(pictures.shape[:2], dtype=torch.bool, device=pictures.device)
         looked, read = cells.to(self._dtype), own.to(self._dtype)
@@ -186,7 +186,7 @@ class Generative(nn.Module):
         return kept_mean(softened_divergence(target, generated, self._settings.temperature), keep)
 
     def _written(self, stage: int, text: Tensor, keep: Tensor, own: Tensor) -> Tensor:
-        """A picture generated from a text, as large as real ones."""
+        """Return a picture generated from a text, at the scale of real ones."""
         cells = own.new_ones(len(own), self._settings.grid**2)
         return self._scaled(self.text2image[stage](text, keep, own, cells))
 

@@ -1,4 +1,4 @@
-"""The parts of bidirectional generation: the sampler that keeps or drops tokens, and the generator of a modality."""
+"""Parts of bidirectional generation: the sampler that keeps or drops tokens, and the generator of a modality."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ _TINY = 1e-9
 
 
 class Sampler(nn.Module):
-    """One stage of the context sampler: keeps or drops each token by a hard Gumbel-softmax, straight-through.
+    """One stage of the context sampler, which keeps or drops each token by a hard straight-through Gumbel-softmax.
 
     Each stage refines the choice of the one before: the masks are multiplied, with their gradient.
 
     Args:
-        features: Of a token.
+        features: Number of features of a token.
     """
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.score = nn.Linear(features, 1)
-        # Most tokens are kept at first: what is never kept is never learned from.
+        # Most tokens are kept at first: a token that is never kept gives no gradient.
         nn.init.constant_(self.score.bias, 1.0)
 
     def forward(self, states: Tensor, before: Tensor, keys: Sequence[str] | None, name: str) -> Tensor:
-        """What is kept of what was kept before, ``(batch, tokens)``, 0 or 1, with a gradient.
+        """Return the mask of kept tokens, ``(batch, tokens)``, 0 or 1, with a gradient.
 
         Args:
-            states: ``(batch, tokens, features)``.
-            before: ``(batch, tokens)``.
-            keys: Of the posts' random numbers; ``None`` draws none, as in tagging.
-            name: Of this stage's numbers.
+            states: States of the tokens, ``(batch, tokens, features)``.
+            before: Mask of the stage before, ``(batch, tokens)``.
+            keys: Keys of the posts' random numbers; ``None`` draws none, as in tagging.
+            name: Name of this stage's random numbers.
         """
         score = self.score(states)[..., 0]
         if keys is not None:
@@ -43,18 +43,18 @@ class Sampler(nn.Module):
             score = score + drawn.log() - (-drawn).log1p()
         soft = score.sigmoid()
         keep = before * ((soft > 0.5).to(soft) - soft.detach() + soft)
-        # A stage that would leave nothing leaves things as they were.
+        # A stage that would drop all tokens changes nothing.
         return torch.where((keep > 0.5).any(dim=1, keepdim=True), keep, before)
 
 
 class Generator(nn.Module):
-    """Writes tokens of one modality from those of the other: learned queries and one transformer decoder layer.
+    """Generator of tokens of one modality from those of the other: learned queries and a transformer decoder layer.
 
     Args:
-        source: Features of a token that is read.
-        target: Features of a token that is written.
-        num_queries: Most tokens that are written.
-        width: Of the layer.
+        source: Number of features of a source token.
+        target: Number of features of a generated token.
+        num_queries: Largest number of generated tokens.
+        width: Width of the layer.
     """
 
     def __init__(self, source: int, target: int, num_queries: int, width: int) -> None:
@@ -67,38 +67,46 @@ class Generator(nn.Module):
         self.write = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, target))
 
     def forward(self, source: Tensor, keep: Tensor, own: Tensor, written: Tensor) -> Tensor:
-        """``(batch, written tokens, target)``.
+        """Return the generated tokens, ``(batch, generated tokens, target)``.
 
         Args:
-            source: ``(batch, tokens, source)``.
-            keep: ``(batch, tokens)``, what the sampler kept.
-            own: ``(batch, tokens)``, false at padding.
-            written: ``(batch, written tokens)``, false at padding.
+            source: Source tokens, ``(batch, tokens, source)``.
+            keep: Mask of the sampler, ``(batch, tokens)``.
+            own: Mask of the source tokens, ``(batch, tokens)``; false at padding.
+            written: Mask of the generated tokens, ``(batch, generated tokens)``; false at padding.
         """
         read = self.read(source) * keep[..., None]
         queries = self.queries[: written.shape[1]].expand(len(source), -1, -1)
-        found = self.layer(queries, read, memory_key_padding_mask=~own, tgt_key_padding_mask=~written)
-        return self.write(found)  # type: ignore[no-any-return]
+        states = self.layer(queries, read, memory_key_padding_mask=~own, tgt_key_padding_mask=~written)
+        return self.write(states)  # type: ignore[no-any-return]
 
 
 def softened_divergence(target: Tensor, generated: Tensor, temperature: float) -> Tensor:
-    """``KL(softmax(target / temperature) ‖ softmax(generated / temperature))`` of each token; no gradient into it."""
+    """Return ``KL(softmax(target / temperature) ‖ softmax(generated / temperature))`` of each token.
+
+    Args:
+        target: Real tokens, which get no gradient.
+        generated: Generated tokens.
+        temperature: Temperature of both softmaxes.
+    """
     wanted = torch.log_softmax(target.detach() / temperature, dim=-1)
-    found = torch.log_softmax(generated / temperature, dim=-1)
-    return (wanted.exp() * (wanted - found)).sum(dim=-1)
+    written = torch.log_softmax(generated / temperature, dim=-1)
+    return (wanted.exp() * (wanted - written)).sum(dim=-1)
 
 
 def kept_mean(values: Tensor, keep: Tensor) -> Tensor:
-    """Mean over what was kept, ``(batch,)``."""
+    """Return the mean over kept tokens, ``(batch,)``."""
     return (values * keep).sum(dim=1) / keep.sum(dim=1).clamp(min=1)
 
 
 def grid_shares(boxes: Tensor, grid: int) -> Tensor:
-    """How much of each cell of a grid each image token covers, ``(grid * grid, image_tokens)``; rows sum to 1.
+    """Return the share of each cell of a grid that each image token covers, ``(grid * grid, image_tokens)``.
+
+    The rows sum to 1.
 
     Args:
-        boxes: ``(image_tokens, 4)``, in 0..1 of the picture.
-        grid: Rows and columns.
+        boxes: Boxes of the image tokens, ``(image_tokens, 4)``, in 0..1 of the picture.
+        grid: Number of rows and of columns.
     """
     edges = torch.arange(grid + 1, dtype=boxes.dtype, device=boxes.device) / grid
 

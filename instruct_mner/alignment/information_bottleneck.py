@@ -1,7 +1,9 @@
 """SMNER's global alignment: a cross-modal information bottleneck between the whole picture and the whole text.
 
-Source: SMNER, LREC-COLING 2024. ``-I_JSD(v; t)`` keeps what picture and text share, ``KL(N_v ‖ N_t)`` drops the rest of
-the picture. The divergence is the closed form of diagonal Gaussians: the density-weighted estimate of the public code
+Source: SMNER, An Effective Span-based Multimodal Named Entity Recognition with Consistent Cross-Modal Alignment,
+LREC-COLING 2024, https://pure.bit.edu.cn/en/publications/an-effective-span-based-multimodal-named-entity-recognition-with-.
+``-I_JSD(v; t)`` keeps the information that picture and text share, ``KL(N_v ‖ N_t)`` drops the rest of the picture. The
+divergence is the closed form of diagonal Gaussians: the density-weighted estimate of the public code
 under- and overflows.
 """
 
@@ -20,33 +22,33 @@ from instruct_mner.alignment.pooling import image_mask, masked_mean, nothing, sp
 from instruct_mner.alignment.seeded_noise import noise
 from instruct_mner.alignment.settings import InformationBottleneckSettings
 
-# The estimate's value where pictures and texts cannot be told apart (all scores 0), which `mi` counts from.
+# Value of the estimate where pictures and texts cannot be distinguished (all scores 0); `mi` counts from there.
 CHANCE = -2 * math.log(2)
-# Of at most 2 log 2 = 1.39. Heads on independent states stay below it; see `facts` of the method.
+# Of at most 2 log 2 = 1.39. Heads on independent states stay below it.
 COLLAPSED_BELOW = 0.05
-# Forwards before anything is said: heads begin at chance.
+# Number of forwards before a collapse is reported: heads begin at chance.
 PATIENCE = 100
 _DECAY = 0.98
 
 
 def mutual_information(paired: Tensor, unpaired: Tensor) -> Tensor:
-    """Jensen-Shannon estimate ``E[-softplus(-paired)] - E[softplus(unpaired)]``."""
+    """Return the Jensen-Shannon estimate ``E[-softplus(-paired)] - E[softplus(unpaired)]``."""
     return -softplus(-paired).mean() - softplus(unpaired).mean()
 
 
 def gaussian_divergence(mean: Tensor, deviation: Tensor, other_mean: Tensor, other_deviation: Tensor) -> Tensor:
-    """``KL(N ‖ other)`` of diagonal Gaussians, summed over the last dimension."""
+    """Return ``KL(N ‖ other)`` of diagonal Gaussians, summed over the last dimension."""
     ratio = (deviation / other_deviation).square()
     shift = ((mean - other_mean) / other_deviation).square()
     return 0.5 * (ratio + shift - 1 - ratio.log()).sum(dim=-1)
 
 
 class Gaussian(nn.Module):
-    """Mean and deviation of what is pooled: an MLP of d, d, 2 · width; deviations by softplus.
+    """Mean and deviation of a pooled state: an MLP of d, d, 2 · width; deviations by softplus.
 
     Args:
-        features: d.
-        width: Of the distribution.
+        features: Number of features of the pooled state, d.
+        width: Width of the distribution.
     """
 
     def __init__(self, features: int, width: int) -> None:
@@ -59,7 +61,7 @@ class Gaussian(nn.Module):
         nn.init.constant_(self.out.bias[width:], -3.0)
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """``(..., width)`` each."""
+        """Return mean and deviation, ``(..., width)`` each."""
         mean, spread = self.out(self.hidden(self.norm(pooled)).relu()).chunk(2, dim=-1)
         return mean, softplus(spread) + 1e-7
 
@@ -68,13 +70,13 @@ class InformationBottleneck(nn.Module):
     """``-mutual_information · I_JSD(v; t) + divergence · KL(N_v ‖ N_t)``.
 
     Negatives are the other pictures of the batch, those of other processes, and a store of earlier ones, the last two
-    without gradient, so that batches of one work.
+    without gradient, so that batches of one post work.
 
     Args:
-        settings: Its weights.
-        layer: States after so many layers.
-        width: Of the decoder.
-        image_token_id: The id of an image token.
+        settings: Weights of the two terms, width and size of the store.
+        layer: Number of layers before the states.
+        width: Width of the decoder's states.
+        image_token_id: Id of an image token.
     """
 
     name = "information_bottleneck"
@@ -99,13 +101,13 @@ class InformationBottleneck(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     def sample_pictures(self, batch: AlignmentBatch) -> Tensor:
-        """``v`` of every post, ``(batch, width)``, the very sample that the bottleneck is made of."""
+        """Return ``v`` of every post, ``(batch, width)``, the same sample as in the loss."""
         mean, deviation = self.picture(self._pooled_pictures(batch))
         keys = [row.key for row in batch.image.rows]
         return mean + deviation * noise(keys, "picture", mean.shape[1:], mean.device).to(mean)  # type: ignore[no-any-return]
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """See :class:`alignment.Objective`."""
+        """Return loss and metrics; see :class:`~instruct_mner.alignment.objective.Objective`."""
         pooled = self._pooled_pictures(batch)
         has_picture = image_mask(batch.image, self._image_token_id).any(dim=1)
         others = self._of_other_processes(pooled, has_picture)
@@ -134,31 +136,31 @@ class InformationBottleneck(nn.Module):
         read = masked_mean(chosen, span_mask(spans, states.shape[1], states.device)).to(pooled)
         v = self.picture(pooled[[row for _, row in usable]])
         t = self.text(read)
-        seen = v[0] + v[1] * noise(keys, "picture", v[0].shape[1:], states.device).to(pooled)
-        said = t[0] + t[1] * noise(keys, "text", t[0].shape[1:], states.device).to(pooled)
+        picture = v[0] + v[1] * noise(keys, "picture", v[0].shape[1:], states.device).to(pooled)
+        text = t[0] + t[1] * noise(keys, "text", t[0].shape[1:], states.device).to(pooled)
         kl = gaussian_divergence(*v, *t).mean()
         loss = self._settings.divergence * kl
         metrics = {"kl": kl.item()}
-        unpaired = self._unpaired(seen, said, earlier, keys[0])
+        unpaired = self._unpaired(picture, text, earlier, keys[0])
         metrics["negatives"] = float(unpaired.shape[-1])
         if unpaired.numel():
-            paired = self.critic(torch.cat([seen, said], dim=-1))
+            paired = self.critic(torch.cat([picture, text], dim=-1))
             information = mutual_information(paired, unpaired)
             loss = loss - self._settings.mutual_information * information
             metrics |= {"mi": information.item() - CHANCE, "kl_shuffled": self._shuffled(v, t, earlier)}
             metrics["collapsed"] = float(self._is_collapsed(metrics["mi"]))
         return loss, metrics
 
-    def _unpaired(self, seen: Tensor, said: Tensor, earlier: Tensor, key: str) -> Tensor:
-        """Scores of every text with every picture that is not its own, ``(texts, pictures)``."""
-        count = len(said)
-        pictures = seen
+    def _unpaired(self, picture: Tensor, text: Tensor, earlier: Tensor, key: str) -> Tensor:
+        """Return the scores of every text with every picture of other posts, ``(texts, pictures)``."""
+        count = len(text)
+        pictures = picture
         if len(earlier):
             mean, deviation = self.picture(earlier)
             drawn = noise([key], "earlier", mean.shape, mean.device)[0].to(mean)
-            pictures = torch.cat([seen, mean + deviation * drawn])
+            pictures = torch.cat([picture, mean + deviation * drawn])
         pairs = torch.cat(
-            [pictures.expand(count, *pictures.shape), said[:, None].expand(-1, len(pictures), -1)], dim=-1
+            [pictures.expand(count, *pictures.shape), text[:, None].expand(-1, len(pictures), -1)], dim=-1
         )
         scores = self.critic(pairs)[..., 0]
         own = torch.eye(count, len(pictures), dtype=torch.bool, device=scores.device)
@@ -166,7 +168,7 @@ class InformationBottleneck(nn.Module):
 
     @torch.no_grad()
     def _shuffled(self, v: tuple[Tensor, Tensor], t: tuple[Tensor, Tensor], earlier: Tensor) -> float:
-        """The divergence with pictures of other posts."""
+        """Return the divergence with pictures of other posts."""
         if len(v[0]) > 1:
             return gaussian_divergence(v[0].roll(1, 0), v[1].roll(1, 0), *t).mean().item()
         mean, deviation = self.picture(earlier)
@@ -178,7 +180,7 @@ class InformationBottleneck(nn.Module):
         return pooled.to(self.picture.out.weight.dtype)
 
     def _of_other_processes(self, pooled: Tensor, has_picture: Tensor) -> Tensor:
-        """Pictures of the other processes of a launch, which all of them ask for at once; without gradient."""
+        """Return the pictures of the other processes of a launch, without gradient; all processes must call it."""
         if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
             return pooled.new_zeros(0, pooled.shape[1])
         mine = torch.cat([wide(pooled.detach()), has_picture[:, None].to(pooled)], dim=1)
@@ -193,7 +195,7 @@ class InformationBottleneck(nn.Module):
 
     @torch.no_grad()
     def _remember(self, pooled: Tensor) -> None:
-        """First in, first out."""
+        """Add pictures to the store, first in, first out."""
         store, stored = cast("Tensor", self.store), cast("Tensor", self.stored)
         for each in pooled if len(store) else ():
             store[int(stored) % len(store)] = each
@@ -201,7 +203,7 @@ class InformationBottleneck(nn.Module):
 
     @torch.no_grad()
     def _is_collapsed(self, information: float) -> bool:
-        """Whether the running estimate has stayed at chance."""
+        """Return true where the running estimate has stayed at chance."""
         average, seen = cast("Tensor", self.average), cast("Tensor", self.seen)
         seen += 1
         average.mul_(_DECAY).add_((1 - _DECAY) * information)

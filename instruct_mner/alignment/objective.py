@@ -1,4 +1,4 @@
-"""An alignment objective: what it needs, and what it sees of a training batch."""
+"""Interface of alignment objectives: their needs, and their view of a training batch."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an objective must be given beside the last states of the answer's own forward.
+    """Inputs of an objective beside the last states of the answer's own forward.
 
     Attributes:
-        rows: Where mentions, words and answers stand.
-        layers: States that enter these decoder layers, in the view with the picture.
-        attention_layers: Queries and keys of these layers, from 0, in the view with the picture.
-        picture: What the projector made of the picture.
-        text_view: The bare post: a forward of its own.
-        text_answer: Its last states; without, the forward ends with the last of ``text_layers``.
-        text_layers: States that enter these decoder layers, in that view.
-        teacher: What a teacher is shown beside the post, pictures and context; ``None`` needs no teacher.
+        rows: Whether positions of mentions, words and answers are needed.
+        layers: Decoder layers whose incoming states are needed, in the view with the picture.
+        attention_layers: Layers, from 0, whose queries and keys are needed, in the view with the picture.
+        picture: Whether the output of the projector is needed.
+        text_view: Whether the bare post is needed, which is a forward of its own.
+        text_answer: Whether its last states are needed; without, the forward ends with the last of ``text_layers``.
+        text_layers: Decoder layers whose incoming states are needed, in that view.
+        teacher: Whether a teacher reads pictures, and whether it reads context; ``None`` needs no teacher.
         generated_share: Share of posts that are also answered from a generated picture, each a forward of its own.
     """
 
@@ -45,13 +45,14 @@ class View:
     """One forward of the model over posts.
 
     Attributes:
-        states: ``(batch, tokens, width)``, the decoder's last.
-        inputs: ``input_ids``, ``attention_mask``, ``labels`` and the pictures.
-        rows: Where things stand in it; none where no objective asked.
-        layers: ``(batch, tokens, width)`` that entered a decoder layer; the number of layers names the last states.
+        states: Last states of the decoder, ``(batch, tokens, width)``.
+        inputs: Inputs of the forward: ``input_ids``, ``attention_mask``, ``labels`` and the pictures.
+        rows: Positions in the tokens; empty where no objective needs them.
+        layers: States that entered a decoder layer, ``(batch, tokens, width)``; the number of layers names the last
+            states.
         attention: Queries and keys of a layer.
-        picture: ``(batch, tokens, features)``: what entered the decoder, and after it what DeepStack adds at the image
-            tokens of some families; 0 there at other tokens.
+        picture: Embeddings that entered the decoder, followed by what DeepStack adds at the image tokens of some
+            families (0 at other tokens), ``(batch, tokens, features)``.
     """
 
     states: Tensor
@@ -67,29 +68,29 @@ class GeneratedView(Protocol):
 
     @property
     def rows(self) -> Sequence[int]:
-        """Which rows of the text view they are."""
+        """Rows of the text view that these posts are."""
 
     def answer_loss(self, pictures: Tensor) -> Tensor:
-        """The answer loss of these posts.
+        """Return the answer loss of these posts.
 
         Args:
-            pictures: ``(posts, cells, features)``.
+            pictures: Generated pictures, ``(posts, cells, features)``.
         """
 
 
 @dataclass(frozen=True)
 class AlignmentBatch:
-    """What an objective sees of a training batch.
+    """Training batch as objectives see it.
 
     Attributes:
-        image: The view that the answer loss is computed from, with all that is shown of a post.
-        text: The bare posts of it that are shown with anything else; ``None`` where there are none, or no one asked.
-        origin: Which row of ``image`` each row of ``text`` is.
-        teacher: Last states of what the teacher is shown, row for row with ``text``, without gradient; ``None`` where
-            it is shown what ``image`` is.
+        image: View of the answer loss, with picture and context.
+        text: Bare posts of those that have a picture or context; ``None`` where there are none, or none are needed.
+        origin: Row of ``image`` for each row of ``text``.
+        teacher: View of the teacher, row for row with ``text``, without gradient; ``None`` where it is ``image``.
         generated: Posts to answer from a generated picture.
-        output_embedding: From last states to logits.
-        num_tokens: Answer tokens of ``image`` by which the answer loss is divided, for one forward of the step.
+        output_embedding: Function from last states to logits.
+        num_tokens: Number of answer tokens of ``image`` by which the answer loss is divided, for one forward of the
+            step.
     """
 
     image: View
@@ -102,12 +103,12 @@ class AlignmentBatch:
 
     @property
     def states(self) -> Tensor:
-        """``(batch, tokens, width)``, the last states of the very forward that the answer loss is computed from."""
+        """Last states of the forward of the answer loss, ``(batch, tokens, width)``."""
         return self.image.states
 
     @property
     def inputs(self) -> Mapping[str, Tensor]:
-        """The batch as the collator made it."""
+        """Inputs of the forward of the answer loss."""
         return self.image.inputs
 
 
@@ -115,10 +116,10 @@ class Objective(Protocol):
     """One auxiliary loss.
 
     Attributes:
-        name: Prefix of its log lines.
-        weight: Its share in the loss.
-        warmup_steps: The weight grows from 0 over so many steps.
-        needs: What is to be computed for it.
+        name: Prefix of its metrics in the log.
+        weight: Factor of the loss.
+        warmup_steps: Number of steps over which the weight grows from 0.
+        needs: Inputs that must be computed for it.
     """
 
     name: str
@@ -127,4 +128,4 @@ class Objective(Protocol):
     needs: Needs
 
     def __call__(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss, a mean over the examples of the batch, and named metrics."""
+        """Return the loss, a mean over the examples of the batch, and named metrics."""

@@ -1,6 +1,8 @@
-"""SMNER's local alignment: each mention looks at the regions of the picture that show it.
+"""SMNER's local alignment: each mention attends to the regions of the picture that show it.
 
-Source: SMNER, LREC-COLING 2024. The other way, through the decoder's own attention, is ``attention_grounding``.
+Source: SMNER, An Effective Span-based Multimodal Named Entity Recognition with Consistent Cross-Modal Alignment,
+LREC-COLING 2024, https://pure.bit.edu.cn/en/publications/an-effective-span-based-multimodal-named-entity-recognition-with-.
+``attention_grounding`` does it through the decoder's own attention instead.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.seeded_noise import chance
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 
-_NONE_WEIGHT = 0.5  # of a span that is no entity, in the loss of types; SMNER
+# Weight of a span that is no entity in the loss of types. Source: SMNER.
+_NONE_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Spans:
     """Spans of the posts of a batch, padded.
 
     Attributes:
-        first: ``(batch, spans)``, their first tokens.
-        last: ``(batch, spans)``, their last tokens.
-        words: ``(batch, spans)``, how many words they have, less one.
-        type: ``(batch, spans)``; the number of types: none; -1: padding.
+        first: First token of each span, ``(batch, spans)``.
+        last: Last token of each span, ``(batch, spans)``.
+        words: Number of words of each span, less one, ``(batch, spans)``.
+        type: Type of each span, ``(batch, spans)``; the number of types for a span that is no entity, -1 for padding.
     """
 
     first: Tensor
@@ -38,7 +41,7 @@ class Spans:
 
 
 class HeadGrounding(nn.Module):
-    """Spans look at the picture through one cross-attention beside the decoder, and are told their type.
+    """Cross-attention from spans to the picture, beside the decoder, with a classification of the spans.
 
     Keys are the image tokens, a learned null key, and the bottleneck's sampled ``v`` where it is on. Loss of types;
     ``-log`` of the attention on the regions of a mention, or on the null key where it is not visible; and, where boxes
@@ -46,11 +49,12 @@ class HeadGrounding(nn.Module):
 
     Args:
         settings: Weight and shape.
-        layer: States after so many layers.
-        width: Of the decoder.
-        num_types: Types of the run.
-        image_token_id: The id of an image token.
-        global_key: Samples ``v``, ``(batch, features)``, and its features; ``None`` where the bottleneck is off.
+        layer: Number of layers before the states.
+        width: Width of the decoder's states.
+        num_types: Number of entity types of the run.
+        image_token_id: Id of an image token.
+        global_key: Function that samples ``v``, ``(batch, features)``, and its number of features; ``None`` where the
+            bottleneck is off.
     """
 
     name = "region_span_grounding"
@@ -85,7 +89,7 @@ class HeadGrounding(nn.Module):
             self.global_key, self.global_value = (nn.Linear(global_key[1], own) for _ in range(2))
 
     def forward(self, batch: AlignmentBatch) -> tuple[Tensor, Mapping[str, float]]:
-        """See :class:`alignment.Objective`."""
+        """Return loss and metrics; see :class:`~instruct_mner.alignment.objective.Objective`."""
         rows = batch.image.rows
         spans = self._spans(rows, batch.states.device)
         if spans is None:
@@ -106,7 +110,7 @@ class HeadGrounding(nn.Module):
         return loss, metrics
 
     def attention(self, batch: AlignmentBatch) -> Tensor:
-        """Attention of each mention on the image tokens, ``(batch, mentions, image_tokens)``."""
+        """Return the attention of each mention on the image tokens, ``(batch, mentions, image_tokens)``."""
         spans = self._spans(batch.image.rows, batch.states.device)
         assert spans is not None
         keys, _, own = self.keys(batch)
@@ -114,7 +118,7 @@ class HeadGrounding(nn.Module):
         return scores.masked_fill(~own[:, None], float("-inf")).softmax(dim=-1)[..., self._before :]  # type: ignore[no-any-return]
 
     def queries(self, batch: AlignmentBatch, spans: Spans) -> Tensor:
-        """Spans as they look, ``(batch, spans, width)``."""
+        """Return the queries of spans, ``(batch, spans, width)``."""
         states = self._states(batch)
         at = torch.arange(len(states), device=states.device)[:, None]
         ends = torch.cat([states[at, spans.first], states[at, spans.last]], dim=-1)
@@ -122,10 +126,10 @@ class HeadGrounding(nn.Module):
         return self.query(torch.cat([ends, self.num_words(long)], dim=-1))  # type: ignore[no-any-return]
 
     def keys(self, batch: AlignmentBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """What is looked at: the null key, ``v`` where it is on, the image tokens.
+        """Return the keys: the null key, ``v`` where it is on, the image tokens.
 
         Returns:
-            Keys and values, ``(batch, keys, width)``, and ``(batch, keys)``, true where a post has them.
+            Keys and values, ``(batch, keys, width)``, and the mask of existing keys, ``(batch, keys)``.
         """
         tokens, own = gathered(self._states(batch), image_mask(batch.image, self._image_token_id))
         keys, values = [self.null_key.expand(len(tokens), 1, -1)], [self.null_value.expand(len(tokens), 1, -1)]
@@ -146,11 +150,11 @@ class HeadGrounding(nn.Module):
 
     @property
     def _before(self) -> int:
-        """Keys before the image tokens."""
+        """Number of keys before the image tokens."""
         return 1 + (self._sample is not None)
 
     def _spans(self, rows: Sequence[SampleTokens], device: torch.device) -> Spans | None:
-        """Mentions first, then spans that are none; ``None`` where no post has any."""
+        """Return the mentions, then spans that are no entity; ``None`` where no post has any."""
         found = [[*_gold(row), *self._negatives(row)] for row in rows]
         most = max(map(len, found))
         if not most:
@@ -198,23 +202,23 @@ class HeadGrounding(nn.Module):
     def _contrast(
         self, rows: Sequence[SampleTokens], queries: Tensor, keys: Tensor, own: Tensor
     ) -> tuple[Tensor | None, dict[str, float]]:
-        """Which picture of the batch belongs to a mention whose boxes nobody annotated."""
+        """Return the contrast of mentions without annotated boxes with the pictures of the batch."""
         with_picture = [number for number, row in enumerate(rows) if image_tokens(row)]
-        asked = [
+        pairs = [
             (number, index)
             for number in with_picture
             for index, mention in enumerate(rows[number].mentions)
             if mention.regions is None
         ]
-        if not asked or len(with_picture) < 2:
+        if not pairs or len(with_picture) < 2:
             return None, {}
-        look = queries[[number for number, _ in asked], [index for _, index in asked]]
+        look = queries[[number for number, _ in pairs], [index for _, index in pairs]]
         tokens, has = keys[with_picture, self._before :], own[with_picture, self._before :]
         scores = torch.einsum("sw,pkw->spk", look, tokens) / look.shape[-1] ** 0.5
         scores = scores.masked_fill(~has, float("-inf")).logsumexp(-1) - has.sum(-1).to(scores).log()
-        target = torch.tensor([with_picture.index(number) for number, _ in asked], device=scores.device)
+        target = torch.tensor([with_picture.index(number) for number, _ in pairs], device=scores.device)
         each = nn.functional.cross_entropy(scores, target, reduction="none")
-        shares = [1 / (sum(number == other for other, _ in asked) * len(rows)) for number, _ in asked]
+        shares = [1 / (sum(number == other for other, _ in pairs) * len(rows)) for number, _ in pairs]
         accuracy = (scores.argmax(-1) == target).double().mean().item()
         return (each * torch.tensor(shares).to(each)).sum(), {"contrast_accuracy": accuracy}
 

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def chance(key: str, name: str) -> Random:
-    """Random numbers of one post for one purpose: the same however posts are batched, and after a resume."""
+    """Return the random numbers of one post for one purpose: the same in every batch, and after a resume."""
     return Random(f"{key}/{name}")  # noqa: S311
 
 
 def noise(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Standard normal numbers, ``(keys, *shape)``, which depend on each key alone."""
+    """Return standard normal numbers, ``(keys, *shape)``, which depend on each key alone."""
     return _drawn(keys, name, shape, device, normal=True)
 
 
 def uniform(keys: Sequence[str], name: str, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Numbers in 0..1, ``(keys, *shape)``, which depend on each key alone."""
+    """Return uniform numbers in 0..1, ``(keys, *shape)``, which depend on each key alone."""
     return _drawn(keys, name, shape, device, normal=False)
 
 

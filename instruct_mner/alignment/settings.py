@@ -1,4 +1,4 @@
-"""The ``alignment`` section of a run's config: which objectives are on, and how strongly; all are off by default."""
+"""Section ``alignment`` of a run's config: objectives with their weights; all are off by default."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from instruct_mner.schema.record import Record
 
 
 class ObjectiveSettings(Record):
-    """What every objective has.
+    """Settings of every objective.
 
     Attributes:
-        weight: Its share in the loss.
-        warmup_steps: The weight grows from 0 over so many steps: heads begin at random, and so do their gradients.
+        weight: Factor of the loss.
+        warmup_steps: Number of steps over which the weight grows from 0: heads begin at random, and so do their
+            gradients.
     """
 
     weight: float = Field(default=1.0, ge=0)
@@ -23,31 +24,32 @@ class ObjectiveSettings(Record):
 
 
 class CrossViewSettings(ObjectiveSettings):
-    """ITA: the answer without the picture is tied to the answer with it.
+    """ITA: the answer without the picture is aligned with the answer with it.
 
     Attributes:
-        weight: Of the divergence; 0 leaves plain training on both views, the control of this objective.
-        text_weight: Of the answer loss on the post without picture and context.
-        temperature: Softens both distributions.
-        teacher: What the teacher is shown beside the post; the student is shown neither.
+        weight: Weight of the divergence; 0 is plain training on both views, the control of this objective.
+        text_weight: Weight of the answer loss on the post without picture and context.
+        temperature: Temperature of both distributions.
+        teacher: Inputs of the teacher beside the post; the student gets neither.
     """
 
     text_weight: float = Field(default=1.0, ge=0)
-    # Source: ITA (NAACL 2022), 2 on Twitter-2017, 4 on Twitter-2015; a vocabulary has a longer tail than 9 BIO tags.
+    # Source: ITA (https://arxiv.org/abs/2112.06482), 2 on Twitter-2017, 4 on Twitter-2015; a vocabulary has a longer
+    # tail than 9 BIO tags.
     temperature: float = Field(default=2.0, gt=0)
     teacher: Literal["image", "context", "both"] = "image"
 
 
 class InformationBottleneckSettings(ObjectiveSettings):
-    """SMNER's global alignment: what of the picture has nothing to do with the text does not survive.
+    """SMNER's global alignment: information of the picture that is unrelated to the text is dropped.
 
     Attributes:
-        layer: States that enter this decoder layer, from 1; ``null`` is the middle. Late layers prepare the next
-            token and hold little of the picture; early ones have hardly mixed.
-        width: Of the distributions.
-        mutual_information: Weight of the estimate that is raised.
-        divergence: Weight of the divergence that is lowered.
-        store: Earlier pictures that stand in as negatives, so that batches of one work.
+        layer: Decoder layer, from 1, whose incoming states are used; ``null`` is the middle. Late layers prepare the
+            next token and hold little of the picture; early ones have hardly mixed picture and text.
+        width: Width of the distributions.
+        mutual_information: Weight of the estimated mutual information, which is maximised.
+        divergence: Weight of the divergence, which is minimised.
+        store: Number of earlier pictures that serve as negatives, so that batches of one post work.
     """
 
     weight: float = Field(default=0.1, ge=0)
@@ -61,19 +63,20 @@ class InformationBottleneckSettings(ObjectiveSettings):
 
 
 class RegionSpanGroundingSettings(ObjectiveSettings):
-    """SMNER's local alignment: each mention looks at its regions.
+    """SMNER's local alignment: each mention attends to its regions.
 
     Attributes:
-        through: ``attention`` supervises the decoder's own attention and adds no parameter; ``head`` is the paper's
-            cross-attention beside the decoder.
-        layer: ``head``: states that enter this layer. ``attention``: the first of two neighbouring layers, where a
-            mention looks at its regions; in the next the answer looks at the mention. ``null`` is the middle.
-        heads: ``attention``: which heads of both layers.
-        around: ``attention``: ``mention``: its last token looks; ``neighbours``: any token between the mentions before
-            and after it, as far as the answer looks at it, since the words that say where may come after the name.
-        width: ``head``: of its cross-attention.
-        negatives: ``head``: spans that are no entity, for each post.
-        longest: ``head``: words of the longest of them.
+        through: Place of the supervision. ``attention`` supervises the decoder's own attention and adds no parameter;
+            ``head`` is the paper's cross-attention beside the decoder.
+        layer: Decoder layer, from 1; ``null`` is the middle. With ``head``, its incoming states are used. With
+            ``attention``, a mention attends to its regions in this layer, and the answer to the mention in the next.
+        heads: Attention heads of both layers, from 0, that are supervised (``attention``).
+        around: Tokens that attend to the regions (``attention``): the last token of the ``mention``, or
+            ``neighbours``, any token between the mentions before and after it, weighted by the answer's attention,
+            since the words that locate an object may come after its name.
+        width: Width of the cross-attention (``head``).
+        negatives: Number of spans that are no entity, for each post (``head``).
+        longest: Largest number of words of these spans (``head``).
     """
 
     # Source: 0.2 to 0.3 broke the plateau of a small model built from scratch, by `attention`.
@@ -91,10 +94,11 @@ class GenerativeSettings(ObjectiveSettings):
     """BGA-MNER: each modality is generated from the other, so that a post without picture gets one from its text.
 
     Attributes:
-        layers: States that enter these decoder layers, one to three; ``null`` is a third and two thirds of the way.
-        grid: Rows and columns of the generated picture.
-        width: Of the generators.
-        temperature: Softens both sides of the generation loss.
+        layers: Decoder layers, one to three, whose incoming states are used; ``null`` is one third and two thirds of
+            the depth.
+        grid: Number of rows and of columns of the generated picture.
+        width: Width of the generators.
+        temperature: Temperature of both sides of the generation loss.
         generation: Weight of the generation losses.
         cycle: Weight of the cycles.
         generated_share: Share of posts that are also answered from their generated picture; 0 leaves no generator to
@@ -105,7 +109,7 @@ class GenerativeSettings(ObjectiveSettings):
     layers: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=3)
     grid: int = Field(default=4, ge=1)
     width: int = Field(default=256, multiple_of=4, ge=4)
-    # Source: code derived from BGA-MNER (ACM MM 2023): temperature 6, both weights 0.001.
+    # Source: code derived from BGA-MNER (https://arxiv.org/abs/2308.02033): temperature 6, both weights 0.001.
     temperature: float = Field(default=6.0, gt=0)
     generation: float = Field(default=0.001, ge=0)
     cycle: float = Field(default=0.001, ge=0)
@@ -117,11 +121,11 @@ class AlignmentSettings(Record):
     """The objectives; ``null`` is off, ``{}`` is on with its defaults.
 
     Attributes:
-        cross_view: ITA.
-        information_bottleneck: SMNER, global.
-        region_span_grounding: SMNER, local.
-        generative: BGA-MNER.
-        head_learning_rate: Of the heads, which are thrown away after training; ``null`` is that of the run.
+        cross_view: Settings of ITA.
+        information_bottleneck: Settings of SMNER's global alignment.
+        region_span_grounding: Settings of SMNER's local alignment.
+        generative: Settings of BGA-MNER.
+        head_learning_rate: Learning rate of the heads, which are not part of the adapter; ``null`` is that of the run.
     """
 
     cross_view: CrossViewSettings | None = None
@@ -132,23 +136,23 @@ class AlignmentSettings(Record):
 
     @property
     def is_on(self) -> bool:
-        """Whether any objective is on."""
+        """True where any objective is on."""
         return any(True for _ in self.each())
 
     def each(self) -> Iterator[tuple[str, ObjectiveSettings]]:
-        """Names and settings of those that are on."""
+        """Iterate over names and settings of the objectives that are on."""
         for name in ("cross_view", "information_bottleneck", "region_span_grounding", "generative"):
             settings = getattr(self, name)
             if settings is not None:
                 yield name, settings
 
     def without_use(self, *, shows_pictures: bool, shows_context: bool, batch_size: int) -> list[str]:
-        """What a run lacks that an objective needs.
+        """Return the needs of objectives that a run does not meet, a line each.
 
         Args:
-            shows_pictures: Whether posts are shown with their pictures.
-            shows_context: Whether they are shown with what is said of them.
-            batch_size: Posts in one forward.
+            shows_pictures: Whether prompts hold the pictures.
+            shows_context: Whether prompts hold captions, tags and OCR.
+            batch_size: Number of posts in one forward.
         """
         problems = []
         needs_picture = [name for name, _ in self.each() if name != "cross_view"]

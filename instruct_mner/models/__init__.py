@@ -1,1 +1,1 @@
-"""Model families, and loading of models and adapters."""
+"""Model families, and loading of models and adapters: the only room that knows how a family differs from another."""

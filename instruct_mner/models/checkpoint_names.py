@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -12,15 +12,24 @@ from safetensors.torch import save_file
 from instruct_mner.files import replacing
 from instruct_mner.models.families import Family
 
+if TYPE_CHECKING:
+    from instruct_mner.models.loading import Model
 
-def save_whole(model: Any, folder: Path, family: Family) -> None:
-    """Saves a model with ``save_pretrained``, so that vLLM reads it too."""
+
+def save_whole(model: Model, folder: Path, family: Family) -> None:
+    """Write a whole model with ``save_pretrained``, under names that vLLM reads too.
+
+    Args:
+        model: Model of transformers.
+        folder: Folder to write.
+        family: Family of the model.
+    """
     model.save_pretrained(folder)
     restore_names(folder, family)
 
 
 def restore_names(folder: Path, family: Family) -> None:
-    """Gives weights in a folder the names of the hub, where transformers has saved them under others.
+    """Rename the weights in a folder to the names of the hub, where transformers saved them under other names.
 
     transformers reads both; vLLM reads those of the hub alone.
     """
@@ -36,7 +45,7 @@ def restore_names(folder: Path, family: Family) -> None:
 
 
 def hub_name(name: str, family: Family) -> str:
-    """The name of a weight on the hub."""
+    """Return the name of a weight on the hub."""
     for saved, kept in family.hub_names.items():
         at = name.find(saved)
         if at >= 0 and not name.startswith(kept, at):

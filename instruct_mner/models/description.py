@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import AutoConfig, AutoProcessor
 
 from instruct_mner.errors import ModelError
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
+from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ModelDescription:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return self.family.resized and self.family.resized(self.processor, size)
 
-    def pixel_settings(self, pixels: PixelLimits) -> dict[str, Any]:
+    def pixel_settings(self, pixels: PixelLimits) -> PixelSettings:
         """Return the attributes of the image processor that put pixel limits into force."""
         return self.family.pixel_settings(self.processor.image_processor, pixels)
 

@@ -1,4 +1,4 @@
-"""All that is known of a model family, in one entry each; nothing else in the package asks what a model is.
+"""Model families, an entry for each; nothing else in the package depends on the type of a model.
 
 To add a family, add an entry to ``FAMILIES``, a tiny model to ``models/tiny``, and run the parametrised tests
 of ``tests/models``: they check the paths, the LoRA pattern, the token grid by behaviour, and the boxes.
@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from instruct_mner.errors import ModelError
 from instruct_mner.models import image_token_boxes, pixel_settings
 from instruct_mner.models.image_token_boxes import Picture
+from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.schema.boxes import BoxConvention
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import BaseImageProcessor, PretrainedConfig, ProcessorMixin
 
 # The linear layers of a decoder block of the Llama and Qwen line.
 _DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -26,39 +28,41 @@ _DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)
 
 @dataclass(frozen=True)
 class Family:
-    """What is particular to a family of vision-language models.
+    """Properties of a family of vision-language models.
 
     Attributes:
-        name: As written in ``mner.json``, and its models' ``config.model_type``.
-        decoder_path: The text decoder inside ``ForConditionalGeneration``.
-        vision_paths: Vision tower and projector, kept frozen and out of LoRA.
-        token_boxes: Where each image token looks; see :func:`token_boxes`.
-        pixel_settings: Attributes of the image processor that put pixel limits into force.
-        box_convention: How its models write coordinates.
-        resized: Width and height of a picture after the processor's resize; only absolute coordinates need it.
-        grid_inputs: What the model is told of pictures of so many rows and columns of image tokens.
+        name: Name in ``mner.json``, and ``config.model_type`` of its models.
+        decoder_path: Path of the text decoder inside ``ForConditionalGeneration``.
+        vision_paths: Paths of vision tower and projector, which are frozen and have no LoRA.
+        token_boxes: Function that returns the box of each image token; see :func:`token_boxes`.
+        pixel_settings: Function that returns the attributes of the image processor for pixel limits.
+        box_convention: Form of coordinates in its models' answers.
+        resized: Function that returns width and height of a picture after the processor's resize; ``None`` for
+            families with relative coordinates.
+        grid_inputs: Function that returns the inputs of the model for pictures of so many rows and columns of image
+            tokens.
         splits_pictures: Whether the projector's output is a tuple of pictures rather than one tensor.
-        num_deepstack: Decoder layers, beside the first, that pictures enter, by the model's config.
-        hub_names: What names of weights hold as transformers saves them, and as the checkpoints on the hub have it.
+        num_deepstack: Function that returns the number of decoder layers, beside the first, that pictures enter.
+        hub_names: Parts of weight names as transformers saves them, with those of the checkpoints on the hub.
         takes_adapters: Whether vLLM 0.32 can serve adapters on its models; merged ones it can.
     """
 
     name: str
     decoder_path: str
     vision_paths: tuple[str, ...]
-    token_boxes: Callable[[Any, list[int], Picture], list[Tensor]]
-    pixel_settings: Callable[[Any, PixelLimits], dict[str, Any]]
+    token_boxes: Callable[[ProcessorMixin, list[int], Picture], list[Tensor]]
+    pixel_settings: Callable[[BaseImageProcessor, PixelLimits], PixelSettings]
     box_convention: BoxConvention = field(default_factory=BoxConvention)
-    resized: Callable[[Any, tuple[int, int]], tuple[int, int]] | None = None
-    grid_inputs: Callable[[Any, int, int, int], dict[str, Tensor]] = image_token_boxes.no_grid_inputs
+    resized: Callable[[ProcessorMixin, tuple[int, int]], tuple[int, int]] | None = None
+    grid_inputs: Callable[[ProcessorMixin, int, int, int], dict[str, Tensor]] = image_token_boxes.no_grid_inputs
     splits_pictures: bool = False
-    num_deepstack: Callable[[Any], int] = image_token_boxes.no_deepstack
+    num_deepstack: Callable[[PretrainedConfig], int] = image_token_boxes.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
     takes_adapters: bool = True
 
     @property
     def lora_pattern(self) -> str:
-        """A regular expression of the linear layers of the decoder, and of nothing in the vision tower."""
+        """Regular expression of the linear layers of the decoder, and of nothing in the vision tower."""
         return rf"(?:.*\.)?{re.escape(self.decoder_path)}\.layers\.\d+\..*\.{_DECODER_LINEARS}"
 
 
@@ -144,10 +148,10 @@ FAMILIES: dict[str, Family] = {
 
 
 def find_family(model_type: str) -> Family:
-    """The family of a ``config.model_type``.
+    """Return the family of a ``config.model_type``.
 
     Raises:
-        ModelError: It is not supported; the message lists what is.
+        ModelError: The type is not supported; the message lists the supported ones.
     """
     if model_type not in FAMILIES:
         raise ModelError(f"models of type '{model_type}' are not supported; supported types: {', '.join(FAMILIES)}")
@@ -156,25 +160,25 @@ def find_family(model_type: str) -> Family:
 
 def token_boxes(
     family: Family,
-    processor: Any,
+    processor: ProcessorMixin,
     image_token_id: int,
     input_ids: Sequence[int],
     sizes: Sequence[tuple[int, int]],
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Tensor],
 ) -> list[Tensor]:
-    """Where each image token of one example looks.
+    """Return the box of each image token of one example.
 
     Args:
-        family: The model's family.
-        processor: Its processor.
-        image_token_id: The id that stands for an image token.
-        input_ids: Those of one example.
+        family: Family of the model.
+        processor: Processor of the model.
+        image_token_id: Id of an image token.
+        input_ids: Token ids of the example.
         sizes: Width and height of each of its pictures.
-        inputs: What the processor returned for this example beside the ids.
+        inputs: Outputs of the processor for this example beside the ids.
 
     Returns:
         One ``(image_tokens, 4)`` a picture: ``x0, y0, x1, y1`` in 0..1 of the picture's width and height, in the
-        order of the image tokens. A token that looks nowhere (a line break between rows) has a box without area.
+        order of the image tokens. A token of no region (a line break between rows) has a box without area.
 
     Raises:
         ModelError: The boxes are not as many as the image tokens.

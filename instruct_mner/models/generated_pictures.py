@@ -1,4 +1,4 @@
-"""Pictures that were never seen: a fixed grid of generated image tokens takes the place of a picture."""
+"""Generated pictures: a fixed grid of generated image tokens takes the place of a picture."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _SIDE = 32
 
 @lru_cache(maxsize=1)
 def blank_picture() -> Image.Image:
-    """Stands for the picture until its tokens are replaced; its size is part of how a family writes a picture."""
+    """Return the picture whose tokens are replaced; its size decides how a family writes a picture."""
     return Image.new("RGB", (_SIDE, _SIDE))
 
 
 def with_grid(
-    batch: Mapping[str, Any], loaded: LoadedModel, grid: int, *, padding_side: Literal["left", "right"]
+    batch: Mapping[str, Tensor], loaded: LoadedModel, grid: int, *, padding_side: Literal["left", "right"]
 ) -> dict[str, Tensor]:
-    """Posts of one blank picture each, with ``grid`` x ``grid`` image tokens in its place.
+    """Return posts of one blank picture each, with ``grid`` x ``grid`` image tokens in its place.
 
     Args:
-        batch: What the processor made of them.
-        loaded: The model.
-        grid: Rows and columns.
-        padding_side: Where the batch is padded.
+        batch: Outputs of the processor for these posts.
+        loaded: Model.
+        grid: Number of rows and of columns.
+        padding_side: Side of the padding.
     """
     names = ["input_ids", *(name for name in _PADDED if name in batch)]
     rows: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -47,7 +47,7 @@ def with_grid(
             values = batch[name][number][real]
             inside = values[first].expand(grid * grid)
             rows[name].append(torch.cat([values[:first], inside, values[last + 1 :]]))
-    padding = {"input_ids": loaded.processor.tokenizer.pad_token_id, **_PADDED}
+    padding = {"input_ids": loaded.tokenizer.pad_token_id, **_PADDED}
     padded = {
         name: torch.nn.utils.rnn.pad_sequence(
             rows[name], batch_first=True, padding_value=padding[name], padding_side=padding_side
@@ -58,17 +58,17 @@ def with_grid(
 
 
 def num_features(loaded: LoadedModel) -> int:
-    """Numbers that describe an image token: its embedding, and what DeepStack adds to it later."""
+    """Return the number of features of an image token: its embedding, and the additions of DeepStack."""
     config = loaded.model.config
     return int(config.get_text_config().hidden_size) * (1 + loaded.family.num_deepstack(config))
 
 
-def encoder_outputs(loaded: LoadedModel, pictures: Tensor) -> dict[str, Any]:
-    """Generated pictures in the form of a vision tower's output: ``mm_encoder_outputs`` of a forward.
+def encoder_outputs(loaded: LoadedModel, pictures: Tensor) -> dict[str, BaseModelOutputWithPooling]:
+    """Return generated pictures in the form of a vision tower's output: ``mm_encoder_outputs`` of a forward.
 
     Args:
-        loaded: The model.
-        pictures: ``(pictures, cells, features)``.
+        loaded: Model.
+        pictures: Features of the pictures, ``(pictures, cells, features)``.
     """
     width = int(loaded.model.config.get_text_config().hidden_size)
     parts = list(torch.split(pictures, width, dim=-1))

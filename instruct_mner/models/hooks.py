@@ -1,7 +1,7 @@
-"""What passes through a decoder in a forward, caught by hooks: states, queries and keys, pictures.
+"""Capture of the states, queries, keys and pictures of a decoder's forward, by hooks.
 
 Hooks see the very tensors of the forward, with their gradient, under gradient checkpointing too (the non-reentrant
-kind, which is the only one that is used).
+kind, the only one in use).
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ class AttentionInputs:
     """Queries and keys of one layer, before the rotation by position.
 
     Attributes:
-        module: The attention.
-        query: ``(batch, tokens, heads * head width)``.
-        key: ``(batch, tokens, key heads * head width)``.
+        module: Attention module of the layer.
+        query: Queries, ``(batch, tokens, heads * head width)``.
+        key: Keys, ``(batch, tokens, key heads * head width)``.
         rotation: Cosines and sines, ``(batch, tokens, head width)``.
     """
 
-    module: Any
+    module: nn.Module
     query: Tensor
     key: Tensor
     rotation: tuple[Tensor, Tensor]
 
     def scores(self, example: int, rows: Sequence[int], heads: Sequence[int], mask: Tensor) -> Tensor:
-        """Attention scores of some tokens before the softmax, as the layer itself computes them.
+        """Return attention scores of some tokens before the softmax, as the layer itself computes them.
 
-        Only these rows and heads are computed, so that nothing forbids fused attention in the model.
+        Only these rows and heads are computed, so that the model may use fused attention.
 
         Args:
             example: Row of the batch.
-            rows: Tokens that look.
-            heads: Heads, from 0.
-            mask: ``(tokens,)``, 1 where a token is none of the padding.
+            rows: Query tokens.
+            heads: Attention heads, from 0.
+            mask: Attention mask, ``(tokens,)``; 0 at padding.
 
         Returns:
-            ``(heads, rows, tokens)`` in float32, ``-inf`` where a token may not be looked at.
+            ``(heads, rows, tokens)`` in float32, ``-inf`` at keys that are masked out.
         """
-        module = self.module
+        module: Any = self.module
         at = torch.as_tensor(rows, device=self.query.device)
         chosen = torch.as_tensor(heads, device=self.query.device)
         cosine, sine = (part[example if len(part) > 1 else 0] for part in self.rotation)
@@ -68,7 +68,7 @@ class AttentionInputs:
 
 
 def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotation by position, ``(tokens, heads, head width)``.
+    """Return states rotated by position, ``(tokens, heads, head width)``.
 
     Source: ``apply_rotary_pos_emb`` of Llama, Qwen2-VL to Qwen3-VL and Gemma 3, transformers 5.19.
     """
@@ -78,13 +78,13 @@ def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 @dataclass
 class Captured:
-    """What was caught in the forwards of a block, of each the last.
+    """Tensors of the last forward in a block.
 
     Attributes:
-        states: The decoder's last states.
-        layers: States that entered a layer.
-        attention: Queries and keys of a layer.
-        picture: See ``alignment.View.picture``.
+        states: Last states of the decoder.
+        layers: States that entered a layer, by layer.
+        attention: Queries and keys of a layer, by layer.
+        picture: Embeddings that entered the decoder; see ``alignment.View.picture``.
     """
 
     states: Tensor | None = None
@@ -95,11 +95,11 @@ class Captured:
 
 @contextmanager
 def shortened(decoder: nn.Module, num_layers: int) -> Iterator[None]:
-    """The decoder with its first layers alone, where later states have no use.
+    """Run only the first layers of a decoder in the block, where later states are not needed.
 
     Args:
-        decoder: The text decoder of a family.
-        num_layers: How many are run.
+        decoder: Text decoder of a family.
+        num_layers: Number of layers to run.
     """
     whole: Any = decoder.layers
     decoder.layers = whole[:num_layers]
@@ -117,17 +117,17 @@ def capture(
     attention_layers: Sequence[int] = (),
     picture: bool = False,
 ) -> Iterator[Captured]:
-    """Catches what passes through a decoder in the forwards of the block.
+    """Capture tensors of a decoder in the forwards of the block.
 
     Args:
-        decoder: The text decoder of a family.
-        layers: Layers whose incoming states are caught, from 0; the number of layers names the last states.
-        attention_layers: Layers whose queries and keys are caught, from 0.
-        picture: Whether the incoming embeddings are caught.
+        decoder: Text decoder of a family.
+        layers: Layers whose incoming states are captured, from 0; the number of layers names the last states.
+        attention_layers: Layers whose queries and keys are captured, from 0.
+        picture: Whether the incoming embeddings are captured.
     """
     found = Captured()
     blocks: Any = decoder.layers
-    # A lean forward goes through the layers twice: with what all rows begin with, and with what comes after.
+    # A forward with a shared prefix goes through the layers twice: once with the prefix, once with the rest.
     parts: dict[Any, list[Tensor]] = {}
 
     def begins(module: Any, arguments: Any) -> None:
@@ -148,7 +148,7 @@ def capture(
     handles = [decoder.register_forward_pre_hook(begins), decoder.register_forward_hook(last)]
     for layer in layers:
         if layer < len(blocks):
-            # What enters the layer, not what leaves the one before: DeepStack adds to it in between.
+            # The input of the layer, not the output of the one before: DeepStack adds to it in between.
             handles.append(blocks[layer].register_forward_pre_hook(_enters(parts, layer), with_kwargs=True))
     for layer in attention_layers:
         handles += _catch_attention(parts, layer, blocks[layer].self_attn)

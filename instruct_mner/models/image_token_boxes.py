@@ -1,4 +1,4 @@
-"""Where the image tokens of each family look: boxes in 0..1 of the picture, in the order of the tokens."""
+"""Boxes of the image tokens of each family, in 0..1 of the picture and in the order of the tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers.image_processing_utils import select_best_resolution
@@ -17,23 +17,24 @@ from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PretrainedConfig, ProcessorMixin
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The pictures of one example.
+    """Pictures of one example.
 
     Attributes:
-        sizes: Width and height of each, as opened.
-        inputs: What the processor returned for this example beside the ids.
+        sizes: Width and height of each picture as opened.
+        inputs: Outputs of the processor for this example beside the ids.
     """
 
     sizes: Sequence[tuple[int, int]]
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Tensor]
 
 
 def cells(rows: int, columns: int, *, left: float = 0, top: float = 0, width: float = 1, height: float = 1) -> Tensor:
-    """Boxes of a raster over a rectangle, ``(rows * columns, 4)``, row by row."""
+    """Return the boxes of a raster over a rectangle, ``(rows * columns, 4)``, row by row."""
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     corners = [
         left + width * x / columns,
@@ -45,7 +46,7 @@ def cells(rows: int, columns: int, *, left: float = 0, top: float = 0, width: fl
 
 
 def _tiled(tiles: Sequence[tuple[int, int]], side: int) -> list[Tensor]:
-    """Tiles of ``side`` x ``side`` tokens at ``(row, column)`` each, which together cover the picture."""
+    """Return the boxes of tiles of ``side`` x ``side`` tokens at ``(row, column)``, which cover the picture."""
     rows, columns = 1 + max(row for row, _ in tiles), 1 + max(column for _, column in tiles)
     return [
         cells(side, side, left=column / columns, top=row / rows, width=1 / columns, height=1 / rows)
@@ -53,8 +54,8 @@ def _tiled(tiles: Sequence[tuple[int, int]], side: int) -> list[Tensor]:
     ]
 
 
-def idefics_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
-    """Idefics3 and SmolVLM2: tiles row by row, each a square of tokens, then the whole picture once more.
+def idefics_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of Idefics3 and SmolVLM2: tiles row by row, each a square of tokens, then the whole picture.
 
     Source: ``Idefics3Processor.replace_image_token``. Rows and columns are read from the ``<row_i_col_j>`` tokens:
     ``get_number_of_image_patches`` rounds otherwise than the image processor itself (transformers 5.19).
@@ -78,8 +79,8 @@ def idefics_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> li
     return found
 
 
-def qwen_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
-    """Qwen2-VL to Qwen3-VL: merged patches row by row.
+def qwen_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of Qwen2-VL to Qwen3-VL: merged patches row by row.
 
     Source: ``image_grid_thw`` counts patches before ``merge_size`` x ``merge_size`` of them become one token.
     """
@@ -88,14 +89,14 @@ def qwen_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[
     return [cells(height // merge, width // merge) for _, height, width in grids]
 
 
-def gemma_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
-    """Gemma 3: one square of tokens a picture, whatever its shape; pan and scan is off by default."""
+def gemma_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of Gemma 3: one square of tokens for each picture of any shape; pan and scan is off by default."""
     side = isqrt(processor.image_seq_length)
     return [cells(side, side) for _ in pictures.sizes]
 
 
-def internvl_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
-    """InternVL 3: tiles row by row, then the whole picture once more where there are several.
+def internvl_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of InternVL 3: tiles row by row, then the whole picture where there are several tiles.
 
     Source: ``GotOcr2ImageProcessor.crop_image_to_patches``.
     """
@@ -109,10 +110,10 @@ def internvl_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> l
     return found
 
 
-def llava_onevision_boxes(processor: Any, input_ids: list[int], pictures: Picture) -> list[Tensor]:
-    """LLaVA-OneVision: the whole picture, then its tiles as one raster with a line break after each row.
+def llava_onevision_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of LLaVA-OneVision: the whole picture, then its tiles as a raster with a line break after each row.
 
-    Of several pictures each is seen as a whole only, with one line break. Padding of the tiles is cut away by the
+    Several pictures are each encoded as a whole only, with one line break. Padding of the tiles is cut away by the
     model, so that the raster covers the picture.
 
     Source: ``LlavaOnevisionModel.pack_image_features``.
@@ -131,32 +132,32 @@ def llava_onevision_boxes(processor: Any, input_ids: list[int], pictures: Pictur
     return found
 
 
-def _llava_raster(processor: Any, size: tuple[int, int], tile: int, side: int) -> tuple[int, int]:
+def _llava_raster(processor: ProcessorMixin, size: tuple[int, int], tile: int, side: int) -> tuple[int, int]:
     width, height = size
     best = select_best_resolution([height, width], processor.image_processor.image_grid_pinpoints)
     features, rows = processor._get_unpadded_features(height, width, side, side, best[0] // tile, best[1] // tile)
     return rows, features // rows
 
 
-def no_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
-    """Families whose positions are those of the tokens need not be told of grids."""
+def no_grid_inputs(processor: ProcessorMixin, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
+    """Return no inputs: positions are those of the tokens, and the model needs no grid."""
     return {}
 
 
-def qwen_grid_inputs(processor: Any, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
-    """The grid in patches, from which Qwen2-VL to Qwen3-VL make the positions of image tokens."""
+def qwen_grid_inputs(processor: ProcessorMixin, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
+    """Return the grid in patches, from which Qwen2-VL to Qwen3-VL make the positions of image tokens."""
     merge = processor.image_processor.merge_size
     return {"image_grid_thw": torch.tensor([[1, rows * merge, columns * merge]] * num_pictures)}
 
 
-def no_deepstack(config: Any) -> int:
-    """Pictures enter the decoder once, as embeddings."""
+def no_deepstack(config: PretrainedConfig) -> int:
+    """Return 0: pictures enter the decoder once, as embeddings."""
     return 0
 
 
-def qwen3_deepstack(config: Any) -> int:
-    """Qwen3-VL: features of several layers of the vision tower are added to the first layers of the decoder.
+def qwen3_deepstack(config: PretrainedConfig) -> int:
+    """Return the number of vision layers whose features Qwen3-VL adds to the first layers of the decoder.
 
-    Source: DeepStack, arXiv:2406.04334.
+    Source: DeepStack, https://arxiv.org/abs/2406.04334.
     """
     return len(config.vision_config.deepstack_visual_indexes)

@@ -1,4 +1,4 @@
-"""Loads base models, processors and LoRA adapters; safetensors only, no code from the hub."""
+"""Loading of base models, processors and LoRA adapters; safetensors only, no code from the hub."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
     import torch
+    from peft import LoraConfig
     from torch import Tensor, nn
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
@@ -114,8 +115,8 @@ def _dtype(config: Any, dtype: Dtype) -> Any:
     return torch.bfloat16 if own == torch.float16 else own or torch.float32
 
 
-def own_dtype(config: Any) -> str:
-    """The name of the type of a model's weights, as ``auto`` takes it."""
+def own_dtype(config: PretrainedConfig) -> str:
+    """Return the name of the weight type that ``auto`` chooses for a model."""
     return str(_dtype(config, "auto")).removeprefix("torch.")
 
 
@@ -127,7 +128,7 @@ def load_model(
     pixels: PixelLimits | None = None,
     quantized: bool = False,
 ) -> LoadedModel:
-    """Loads a base model or a fully tuned one, with its processor.
+    """Load a base model or a fully tuned one, with its processor.
 
     Args:
         name: Hub name or folder, or ``starter``.
@@ -179,9 +180,9 @@ def load_model(
 
 
 def _nf4(family: Family) -> Any:
-    """The 4-bit form of the QLoRA paper; vision tower, projector and output embedding stay as they are.
+    """Return the 4-bit form of the QLoRA paper; vision tower, projector and output embedding are not quantized.
 
-    Source: arXiv:2305.14314, section 3.
+    Source: https://arxiv.org/abs/2305.14314, section 3.
     """
     import torch
     from transformers import BitsAndBytesConfig
@@ -199,7 +200,7 @@ def _nf4(family: Family) -> Any:
 
 
 def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
-    """Puts a LoRA adapter on a base model.
+    """Put a LoRA adapter on a base model.
 
     Raises:
         ModelError: The folder is not an adapter, or a key of it finds no module. PEFT itself only warns then, and
@@ -235,8 +236,8 @@ def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
     return replace(base, model=model)
 
 
-def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> Any:
-    """A LoRA of the decoder's linear layers; vision tower and projector stay as they are.
+def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> LoraConfig:
+    """Return a LoRA of the decoder's linear layers, without vision tower and projector.
 
     A pattern on the decoder's real path is used because ``all-linear``, or names such as ``gate_proj`` alone, land
     in the vision tower of some families.
@@ -253,8 +254,8 @@ def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> Any
     )
 
 
-def count_adapted_modules(model: Any, family: Family) -> dict[str, int]:
-    """How many modules carry a LoRA, for each part of the model."""
+def count_adapted_modules(model: nn.Module, family: Family) -> dict[str, int]:
+    """Return the number of modules with a LoRA for each part of the model."""
     parts = {"decoder": family.decoder_path, **{path: path for path in family.vision_paths}}
     counts: Counter[str] = Counter(dict.fromkeys(parts, 0))
     for name, module in model.named_modules():

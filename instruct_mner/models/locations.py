@@ -1,4 +1,4 @@
-"""Names of models: ``starter`` is the one that the package carries."""
+"""Names of models: ``starter`` is the one inside the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 
 
 def locate(name: str | Path) -> str:
-    """Where a model is loaded from: the package for ``starter``, else the name itself.
+    """Return the place from which a model is loaded: the package for ``starter``, else the name itself.
 
     A folder of this name in the working directory is ``./starter``, or a ``Path``, which is never a name.
     """

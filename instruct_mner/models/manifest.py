@@ -1,4 +1,4 @@
-"""``mner.json``: what a model was tuned with, beside its weights, so that nobody repeats a setting.
+"""``mner.json``: the settings of a tuning, beside its weights, so that nobody repeats them.
 
 The prompt template lies beside it as ``prompt.jinja``, so that a tuned model needs nothing but its folder.
 """
@@ -28,26 +28,31 @@ _LIBRARIES = ("instruct-mner", "torch", "transformers", "trl", "peft", "llguidan
 
 
 class PromptStamp(Record):
-    """Which template, by name and hash of its text."""
+    """Name of a prompt template, and hash of its text.
+
+    Attributes:
+        name: Name with version.
+        sha256: Hash of the text.
+    """
 
     name: str
     sha256: str
 
 
 class DatasetStamp(Record):
-    """Which file, by hash: two data sets of one name are told apart.
+    """Identity of a data set by hash, which distinguishes two sets of one name.
 
     Attributes:
-        role: ``train``; ``dev`` chose the checkpoint; ``evaluation`` was declared, and guarded against leaks.
+        role: Use in the run: ``train``; ``dev`` chose the checkpoint; ``evaluation`` was checked for leaks.
         name: Folder and split.
-        format: The reader that made it.
+        format: Name of its reader.
         sha256: ``Dataset.sha256``.
-        num_posts: Posts that were used.
-        known: Name of the published set that it is.
-        file_sha256: Of the file alone, where ``sha256`` covers more.
-        content_sha256: ``Dataset.content_sha256``, the same whatever the format and the line ends; absent in old files.
+        num_posts: Number of posts that were used.
+        known: Name of the published set with this content.
+        file_sha256: Hash of the file alone, where ``sha256`` covers more.
+        content_sha256: ``Dataset.content_sha256``, the same in every format; absent in old files.
         text_sha256: ``Dataset.text_sha256``.
-        num_dropped: Posts that were left out because they stand in an evaluation set.
+        num_dropped: Number of posts that were left out because they are in an evaluation set.
     """
 
     role: Literal["train", "dev", "evaluation"]
@@ -63,14 +68,14 @@ class DatasetStamp(Record):
 
 
 class Calibration(Record):
-    """What makes confidences true, and on which posts it was fitted.
+    """Calibration of confidences, and the posts on which it was fitted.
 
     Attributes:
-        temperature: Of the logit of a score; see :func:`~instruct_mner.scoring.calibration.scaled`.
-        engine: What gave the log-probabilities; those of a server may be of another kind.
+        temperature: Temperature of the logit of a score; see :func:`~instruct_mner.scoring.calibration.scaled`.
+        engine: Engine that gave the log-probabilities; those of a server may be of another kind.
         dataset: Folder and split of the posts.
-        sha256: ``Dataset.sha256`` of them.
-        num_entities: Predicted entities that it was fitted on.
+        sha256: ``Dataset.sha256`` of these posts.
+        num_entities: Number of predicted entities in the fit.
     """
 
     temperature: float = Field(gt=0, allow_inf_nan=False)
@@ -81,24 +86,24 @@ class Calibration(Record):
 
 
 class Manifest(Record):
-    """Everything that tagging and serving must repeat.
+    """Settings of a tuning that tagging and serving must repeat.
 
     Attributes:
         base_model: Hub name or path of the base.
-        base_revision: Its commit on the hub, where it came from there.
-        family: A key of ``FAMILIES``.
-        tuning: How it was tuned; ``none`` for a base as it is.
-        prompt: The template.
+        base_revision: Commit of the base on the hub; ``None`` for a folder.
+        family: Key of ``FAMILIES``.
+        tuning: Kind of tuning; ``none`` for a base that was not tuned.
+        prompt: Prompt template.
         answer: Format, labels with their definitions, box range, segmentation, cap.
         pixels: Limits of the processor.
-        max_images: Pictures of a post that are shown to the model; further ones are left out.
-        context: Whether the captions, tags and OCR of the pictures are shown.
+        max_images: Largest number of pictures of a post that the model sees; further ones are left out.
+        context: Whether captions, tags and OCR of the pictures are part of the prompt.
         box_convention: ``relative`` or ``absolute`` coordinates in answers.
-        calibration: What makes its confidences true; ``None`` = they are shown as they are.
-        versions: Of the libraries that trained it.
+        calibration: Calibration of its confidences; ``None`` = they are not calibrated.
+        versions: Versions of the libraries that trained it.
         seed: Seed of the run.
-        datasets: What it was trained on and chosen by, and what it was declared to be evaluated on.
-        leaked: What it was trained on although it stands in an evaluation set, a line for each pair of sets.
+        datasets: Data sets of training, choice of the checkpoint, and declared evaluation.
+        leaked: Leaks from evaluation sets into the training data, a line for each pair of sets.
     """
 
     format_version: Literal[1] = 1
@@ -119,17 +124,21 @@ class Manifest(Record):
     leaked: tuple[str, ...] = ()
 
     def save(self, folder: Path, prompt: Prompt) -> None:
-        """Writes ``mner.json`` and ``prompt.jinja`` into a folder."""
+        """Write ``mner.json`` and ``prompt.jinja`` into a folder."""
         with replacing(folder / PROMPT_FILE_NAME) as file:
             file.write(prompt.source)
         with replacing(folder / FILE_NAME) as file:
             file.write(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
     def check_base(self, family: str, name: str) -> None:
-        """Refuses a base of another family than the adapter's own.
+        """Refuse a base of another family than the adapter's own.
+
+        Args:
+            family: Family of the base.
+            name: Name of the base.
 
         Raises:
-            ModelError: It is of another.
+            ModelError: The families differ.
         """
         if family != self.family:
             raise ModelError(
@@ -139,7 +148,7 @@ class Manifest(Record):
 
     @classmethod
     def load(cls, folder: Path) -> tuple[Self, Prompt]:
-        """Reads both.
+        """Read the manifest and the prompt template of a folder.
 
         Raises:
             ModelError: A file is missing or wrong, or the template is not the one that was trained with.
@@ -172,11 +181,11 @@ class Manifest(Record):
 
 
 def library_versions(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:
-    """Versions of the installed libraries; those that are absent are left out."""
-    found = {}
+    """Return the versions of the installed libraries, without absent ones."""
+    versions = {}
     for name in names:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""Merges an adapter into its base, for servers and tools that take whole models only."""
+"""Merging of an adapter into its base, for servers and tools that take whole models only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from instruct_mner.models.manifest import Manifest
 
 
 def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None) -> Path:
-    """Writes the base with an adapter merged into it, in bfloat16, with processor and ``mner.json``.
+    """Write the base with an adapter merged into it, in bfloat16, with processor and ``mner.json``.
 
     The base is loaded afresh, never taken from a training in 4 bits: merging into rounded weights would round the
     adapter too.
 
     Args:
-        adapter: The adapter, or its run folder.
-        output: The folder to write, which must not exist.
-        base_model: Where the base lies now, if not where ``mner.json`` says.
+        adapter: Folder of the adapter, or its run folder.
+        output: Folder to write, which must not exist.
+        base_model: Hub name or folder of the base, if it is not the one in ``mner.json``.
 
     Raises:
         MnerError: The output exists, or adapter and base do not fit.

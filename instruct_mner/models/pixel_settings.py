@@ -1,12 +1,18 @@
-"""Limits on the size of pictures: what each family's image processor calls them."""
+"""Limits on the size of pictures, under the names of each family's image processor."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 from instruct_mner.errors import ModelError
 from instruct_mner.schema.pixel_limits import PixelLimits
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor, ProcessorMixin
+
+PixelSettings = dict[str, int | dict[str, int]]
+"""Attributes of an image processor."""
 
 _MOST_ASPECT = 200
 
@@ -16,14 +22,14 @@ def _no_least(limits: PixelLimits) -> None:
         raise ModelError("this family has no least number of pixels: leave pixels.min_pixels out")
 
 
-def longest_edge(images: Any, limits: PixelLimits) -> dict[str, Any]:
-    """Idefics3 and SmolVLM2 know only a longest edge: the square of it is their most pixels."""
+def longest_edge(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return the longest edge of Idefics3 and SmolVLM2: its square is the largest number of pixels."""
     _no_least(limits)
     return {} if limits.max_pixels is None else {"size": {"longest_edge": math.isqrt(limits.max_pixels)}}
 
 
-def number_of_pixels(images: Any, limits: PixelLimits) -> dict[str, Any]:
-    """Qwen's ``size`` keeps numbers of pixels under the names of edges."""
+def number_of_pixels(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return the limits of Qwen's processors, whose ``size`` has numbers of pixels under the names of edges."""
     least = images.size["shortest_edge"] if limits.min_pixels is None else limits.min_pixels
     most = images.size["longest_edge"] if limits.max_pixels is None else limits.max_pixels
     if least > most:
@@ -31,22 +37,22 @@ def number_of_pixels(images: Any, limits: PixelLimits) -> dict[str, Any]:
     return {"size": {"shortest_edge": least, "longest_edge": most}} if limits.given else {}
 
 
-def number_of_tiles(images: Any, limits: PixelLimits) -> dict[str, Any]:
-    """InternVL 3 cuts a picture into at most so many tiles."""
+def number_of_tiles(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return the largest number of tiles into which InternVL 3 cuts a picture."""
     _no_least(limits)
     if limits.max_pixels is None:
         return {}
     return {"max_patches": max(1, limits.max_pixels // (images.size["height"] * images.size["width"]))}
 
 
-def fixed(images: Any, limits: PixelLimits) -> dict[str, Any]:
-    """Gemma 3 and LLaVA-OneVision are built for the sizes that they have."""
+def fixed(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return nothing: Gemma 3 and LLaVA-OneVision have fixed sizes."""
     if limits.given:
         raise ModelError("this family has picture sizes of its own: leave pixels.min_pixels and pixels.max_pixels out")
     return {}
 
 
-def qwen_resized(processor: Any, size: tuple[int, int]) -> tuple[int, int]:
+def qwen_resized(processor: ProcessorMixin, size: tuple[int, int]) -> tuple[int, int]:
     """Return width and height of a picture after Qwen's resize.
 
     Source: ``Qwen2VLImageProcessor.resize``.

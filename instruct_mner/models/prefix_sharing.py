@@ -1,7 +1,7 @@
-"""The same forwards and gradients for less work, up to the order in which numbers are rounded.
+"""Forwards and gradients with less work, equal up to rounding.
 
-Three parts: what all prompts of a batch begin with goes through the decoder once; a LoRA adds to its layer in one
-product; and on a CPU attention keeps its weights, so that the way back does not make them again.
+Three parts: the common prefix of the prompts of a batch goes through the decoder once; a LoRA is added to its layer in
+one product; and on a CPU attention keeps its weights, so that the backward pass does not compute them again.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-# Shorter beginnings are not worth two calls of the decoder.
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Shorter prefixes are not worth two calls of the decoder.
 _LEAST = 16
-_ATTENTION = "instruct_mner_lean"
+_ATTENTION = "instruct_mner_plain"
 
 
-def fuse_lora_and_attention(model: nn.Module, decoder: Any) -> None:
-    """Makes the LoRA layers of a model, and on a CPU the attention of its decoder, lean.
+def fuse_lora_and_attention(model: nn.Module, decoder: PreTrainedModel) -> None:
+    """Replace the forwards of LoRA layers, and on a CPU the attention of the decoder, by faster ones.
 
     Args:
-        model: With adapters.
-        decoder: The text decoder inside.
+        model: Model with adapters.
+        decoder: Text decoder inside.
     """
     _fused_lora(model)
     on_cpu = next(decoder.parameters()).device.type == "cpu"
@@ -34,26 +37,26 @@ def fuse_lora_and_attention(model: nn.Module, decoder: Any) -> None:
 
 
 def num_shared(input_ids: Tensor, image_token_id: int) -> int:
-    """How many tokens all rows begin with, before any picture.
+    """Return the number of tokens that are the same at the beginning of all rows, before any picture.
 
     Args:
-        input_ids: ``(batch, tokens)``, padded on the right.
-        image_token_id: The id of an image token.
+        input_ids: Token ids, ``(batch, tokens)``, padded on the right.
+        image_token_id: Id of an image token.
     """
     same = (input_ids == input_ids[:1]).all(dim=0) & (input_ids[0] != image_token_id)
-    # What comes last is left over, so that there is something after it.
+    # The last token is never shared, so that at least one comes after the prefix.
     count = int(same[:-1].int().cumprod(dim=0).sum())
     return count if len(input_ids) > 1 and count >= _LEAST else 0
 
 
 @contextmanager
-def shared_beginning(decoder: Any, num_tokens: int) -> Iterator[None]:
-    """Forwards of the block run the first tokens, which all rows share, once; a causal decoder allows it.
+def shared_beginning(decoder: nn.Module, num_tokens: int) -> Iterator[None]:
+    """Compute the first tokens, which all rows share, once in the forwards of the block; a causal decoder allows it.
 
     Args:
-        decoder: The text decoder of a family. Where it is given anything but one mask of padding, as in Gemma 3, all
-            tokens of all rows are run.
-        num_tokens: How many are shared.
+        decoder: Text decoder of a family. With any mask but one of padding, as in Gemma 3, all tokens of all rows are
+            computed.
+        num_tokens: Number of shared tokens.
     """
     whole = decoder.forward
 
@@ -108,7 +111,7 @@ def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) ->
 
 
 def joined(parts: list[Tensor]) -> Tensor:
-    """Parts of a sequence, of which the first may stand for all rows, ``(batch, tokens, width)``."""
+    """Return parts of a sequence as one, ``(batch, tokens, width)``; the first part may be one row for all."""
     if len(parts) == 1:
         return parts[0]
     rows = max(map(len, parts))
@@ -125,7 +128,7 @@ def _fused_lora(model: nn.Module) -> None:
 
 
 def _lora_forward(self: Any, states: Tensor, *arguments: Any, **named: Any) -> Tensor:
-    """``W x + (scaling · B) (A x)``, added up inside of the second product.
+    """Return ``W x + (scaling · B) (A x)``, with the sum inside the second product.
 
     PEFT casts the input to the adapter's float32 and back under autocast, multiplies and adds each on its own: on a
     CPU that takes longer than the base layer.
@@ -150,10 +153,10 @@ def _register_attention() -> None:
 def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **named: Any
 ) -> tuple[Tensor, None]:
-    """Attention in plain products, ``(batch, heads, tokens, width)`` in and ``(batch, tokens, heads, width)`` out.
+    """Return attention in plain products: ``(batch, heads, tokens, width)`` to ``(batch, tokens, heads, width)``.
 
-    Source: torch 2.13 on a CPU takes 5 to 7 times as long for the way back of its fused attention as for the way
-    there, at 180 to 256 tokens in bfloat16; this takes half of it in all.
+    Source: torch 2.13 on a CPU takes 5 to 7 times as long for the backward pass of its fused attention as for the
+    forward pass, at 180 to 256 tokens in bfloat16; this takes half of it in all.
     """
     groups = query.shape[1] // key.shape[1]
     if groups > 1:

@@ -1,4 +1,4 @@
-"""What is tuned, and what is not: the manifest and the prompt of a model."""
+"""Manifest and prompt of a model, tuned or not, and the folders of a tuned one."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def zero_shot(
     prefix: str = "",
     with_examples: bool = False,
 ) -> tuple[Manifest, Prompt]:
-    """Manifest and prompt of a model that was never tuned.
+    """Return manifest and prompt of a model that was never tuned.
 
     Args:
-        base_model: Its name.
-        revision: Its commit on the hub.
-        family: A key of ``FAMILIES``; ``unknown`` for a model behind an endpoint.
-        convention: How it writes boxes.
-        prefix: What its chat template puts before an answer.
-        with_examples: Whether it is shown examples.
+        base_model: Name of the model.
+        revision: Commit of the model on the hub.
+        family: Key of ``FAMILIES``; ``unknown`` for a model behind an endpoint.
+        convention: Form of boxes in its answers.
+        prefix: Text that its chat template puts before an answer.
+        with_examples: Whether the prompt has few-shot examples.
     """
     prompt = find_prompt("few-shot" if with_examples else "zero-shot")
     convention = convention or BoxConvention()
@@ -58,7 +58,12 @@ def zero_shot(
 
 
 def untuned(description: ModelDescription, *, with_examples: bool) -> tuple[Manifest, Prompt]:
-    """Manifest and prompt of a base model that is at hand."""
+    """Return manifest and prompt of a base model that is at hand.
+
+    Args:
+        description: Model.
+        with_examples: Whether the prompt has few-shot examples.
+    """
     return zero_shot(
         description.name,
         revision=description.revision,
@@ -70,10 +75,14 @@ def untuned(description: ModelDescription, *, with_examples: bool) -> tuple[Mani
 
 
 def tuned(folder: Path, examples: Sequence[Example] | Pool) -> tuple[Manifest, Prompt]:
-    """Manifest and prompt of an adapter or of a fully tuned model.
+    """Return manifest and prompt of an adapter or of a fully tuned model.
+
+    Args:
+        folder: Folder of the adapter or model.
+        examples: Few-shot examples that the user asks for.
 
     Raises:
-        ConfigError: There are examples, which the tuning did not have.
+        ConfigError: There are few-shot examples, which the tuning did not have.
         ModelError: The folder holds no manifest that can be used.
     """
     if has_examples(examples):
@@ -84,7 +93,11 @@ def tuned(folder: Path, examples: Sequence[Example] | Pool) -> tuple[Manifest, P
 
 
 def tuned_folder(name: str | Path) -> Path | None:
-    """The folder of an adapter or of a fully tuned model, given itself or its run folder, or ``starter``."""
+    """Return the folder of an adapter or a fully tuned model; ``None`` for a model that was not tuned.
+
+    Args:
+        name: Folder of the adapter or model, its run folder, a hub name, or ``starter``.
+    """
     path = Path(locate(name))
     for folder in (path, path / "adapter", path / "model"):
         if (folder / "mner.json").is_file() or (folder / "adapter_config.json").is_file():
@@ -93,11 +106,11 @@ def tuned_folder(name: str | Path) -> Path | None:
 
 
 def heads_folder(name: str | Path) -> Path:
-    """Where the run folder of a tuned model keeps the heads that tagging has a use for."""
+    """Return the folder of alignment heads beside a tuned model."""
     folder = tuned_folder(name) or Path(name)
     return folder.parent / "alignment" if folder.name in {"adapter", "model"} else folder / "alignment"
 
 
 def with_context(manifest: Manifest, context: bool | None) -> Manifest:
-    """The manifest, with captions, tags and OCR of the pictures switched on or off; ``None`` leaves it."""
+    """Return the manifest with captions, tags and OCR of the pictures on or off; ``None`` changes nothing."""
     return manifest if context is None else manifest.model_copy(update={"context": context})

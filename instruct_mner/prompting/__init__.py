@@ -1,1 +1,1 @@
-"""The only writer of messages: for training, for tagging and for the starter."""
+"""Prompts: templates, few-shot examples, and the only writer of messages for training, tagging and the starter."""

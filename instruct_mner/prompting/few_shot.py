@@ -1,4 +1,4 @@
-"""Annotated posts that a prompt shows as examples."""
+"""Few-shot examples: annotated posts inside the prompt."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 
 def has_examples(examples: Sequence[Example] | Pool) -> bool:
-    """Whether the prompt shows any."""
+    """Return true where the prompt has few-shot examples."""
     return isinstance(examples, Pool) or bool(examples)
 
 
 def find_neighbours(pool: Pool, embedder: Embedder, max_images: int, special_tokens: Sequence[str]) -> Neighbours:
-    """What chooses the examples of each post; the annotated posts are embedded once, and that is kept."""
+    """Return the retrieval of few-shot examples; the index of the annotated posts is built once and cached.
+
+    Args:
+        pool: Annotated posts to choose from.
+        embedder: Embedder of texts and pictures.
+        max_images: Largest number of pictures of a post that are embedded.
+        special_tokens: Special tokens of the tokenizer.
+    """
 
     def open_pictures(post: Example) -> list[Image]:
         return [open_image(path) for path in pool.picture_paths(post)[:max_images]]
@@ -35,10 +42,14 @@ def find_neighbours(pool: Pool, embedder: Embedder, max_images: int, special_tok
 
 
 def load_examples(data: str, num_examples: int) -> tuple[Example, ...]:
-    """The first annotated posts of DATA, as examples; their pictures are not shown.
+    """Return the first annotated posts of DATA as few-shot examples, without their pictures.
+
+    Args:
+        data: DATA, a path or ``format:path``.
+        num_examples: Number of examples.
 
     Raises:
-        DataError: There are fewer.
+        DataError: DATA has fewer annotated posts.
     """
     posts = load_split(data, missing_image="keep").examples
     chosen = tuple(post for post in posts if post.entities is not None)[:num_examples]
@@ -48,16 +59,25 @@ def load_examples(data: str, num_examples: int) -> tuple[Example, ...]:
 
 
 def shots(examples: Sequence[Example], spec: AnswerSpec, special_tokens: Sequence[str]) -> tuple[Shot, ...]:
-    """Examples as the prompt shows them; errors as of :func:`check_examples`."""
+    """Return examples in the form of the prompt, with their answers.
+
+    Args:
+        examples: Annotated posts.
+        spec: Form of the answers, with the labels.
+        special_tokens: Special tokens of the tokenizer.
+
+    Raises:
+        ConfigError: An example has a label that is not in the label set.
+    """
     check_examples(examples, spec)
     return tuple(_shot(example, spec, special_tokens) for example in examples)
 
 
 def check_examples(examples: Sequence[Example], spec: AnswerSpec) -> None:
-    """Refuses examples that do not fit the labels.
+    """Refuse examples that do not fit the labels.
 
     Raises:
-        ConfigError: One has a label that is not asked for: the model would be shown an answer that it may not give.
+        ConfigError: An example has a label outside the label set, so its answer would not be a legal answer.
     """
     unknown = sorted({entity.label for example in examples for entity in example.gold} - set(spec.labels.names))
     if unknown:

@@ -1,8 +1,8 @@
-"""Few-shot by similarity: of many annotated posts, each post is shown those that are most like it.
+"""Retrieval of few-shot examples: each post gets the annotated posts that are most similar to it.
 
-The examples of a post depend on that post and on the annotated posts alone, never on what else is tagged. They stand
-in the order of how many posts they are near to, the most wanted first, so that posts which share examples share the
-beginning of their prompts, which a server's prefix cache computes once.
+The examples of a post depend on that post and on the annotated posts alone, never on other posts that are tagged. They
+are ordered by the number of posts to which they are near, largest first, so that posts with common examples have a
+common prompt prefix, which a server's prefix cache computes once.
 """
 
 from __future__ import annotations
@@ -30,35 +30,39 @@ FloatArray = NDArray[np.float32]
 
 # Source: Arora et al., A Simple but Tough-to-Beat Baseline for Sentence Embeddings, ICLR 2017: a / (a + p(word)).
 _SMOOTHING = 1e-3
-# How many neighbours each annotated post votes for, when they are put into an order.
+# Number of neighbours for which each annotated post votes; the votes order the examples of a prompt.
 _VOTES = 10
+# Number of posts that are embedded or compared at once.
 _ROWS = 256
 
 
 class Embedder(Protocol):
-    """What posts are compared by."""
+    """Maker of the vectors by which posts are compared."""
 
     @property
     def identity(self) -> str:
-        """Changes whenever its vectors would."""
+        """Name that changes whenever the vectors would change."""
 
     def tokens(self, text: str) -> list[int]:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
 
     def vectors(self, tokens: Sequence[int]) -> FloatArray:
-        """A vector a token, ``(tokens, width)``."""
+        """Return a vector for each token, ``(tokens, width)``."""
 
     def pictures(self, posts: Sequence[Sequence[Image]]) -> FloatArray | None:
-        """The mean vector of the pictures of each post, ``(posts, width)``, zeros without; ``None``: it sees none."""
+        """Return the mean vector of the pictures of each post, ``(posts, width)``; ``None`` from a text-only embedder.
+
+        Rows of posts without pictures are zero.
+        """
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Annotated posts, of which each post is shown the nearest.
+    """Annotated posts from which the few-shot examples of each post are chosen.
 
     Attributes:
-        dataset: The posts; pictures that are not there are not compared.
-        num_examples: How many each post is shown.
+        dataset: Annotated posts; missing pictures are not compared.
+        num_examples: Number of examples of each post.
     """
 
     dataset: Dataset
@@ -66,10 +70,14 @@ class Pool:
 
     @classmethod
     def load(cls, data: str, num_examples: int) -> Pool:
-        """Reads DATA; posts without gold are left out.
+        """Read DATA; posts without gold are left out.
+
+        Args:
+            data: DATA, a path or ``format:path``.
+            num_examples: Number of examples of each post.
 
         Raises:
-            DataError: Fewer are annotated.
+            DataError: DATA has fewer annotated posts.
         """
         dataset = load_split(data, missing_image="keep")
         annotated = tuple(post for post in dataset.examples if post.entities is not None)
@@ -78,41 +86,42 @@ class Pool:
         return cls(replace(dataset, examples=annotated), num_examples)
 
     def picture_paths(self, example: Example) -> list[Path]:
-        """Where those pictures of one of its posts lie that are there."""
+        """Return the files of the pictures of one of the posts, without missing ones."""
         root, missing = self.dataset.image_root, set(self.dataset.missing_images)
         return [] if root is None else [root / name for name in example.images if name not in missing]
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Posts as vectors.
+    """Vectors of posts.
 
     Attributes:
-        text: ``(posts, width)``, of length 1, or 0 where a post has no text that says anything.
-        pictures: ``(posts, width)``, of length 1, or 0 without pictures; ``None`` where pictures are not compared.
+        text: Text vectors, ``(posts, width)``, of length 1, or 0 for a post without any informative text.
+        pictures: Picture vectors, ``(posts, width)``, of length 1, or 0 for a post without pictures; ``None`` where
+            pictures are not compared.
     """
 
     text: FloatArray
     pictures: FloatArray | None
 
     def similarities(self, other: Vectors) -> FloatArray:
-        """``(posts, others)``: cosine of the texts and cosine of the pictures, added; 0 for what a post has not."""
-        found = self.text @ other.text.T
+        """Return the cosine of the texts plus the cosine of the pictures, ``(posts, others)``; 0 for a missing part."""
+        cosines = self.text @ other.text.T
         if self.pictures is not None and other.pictures is not None:
-            found = found + self.pictures @ other.pictures.T
-        return found
+            cosines = cosines + self.pictures @ other.pictures.T
+        return cosines
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """The annotated posts as vectors, and what makes others comparable with them.
+    """Vectors of the annotated posts, with the numbers that make other posts comparable with them.
 
     Attributes:
-        vectors: Of the annotated posts.
-        text_mean: ``(width,)``, taken from every text; what all posts have in common says nothing.
-        picture_mean: The same of pictures.
-        counts: How often each token stands in the annotated posts.
-        votes: ``(posts,)``, of how many annotated posts each is one of the nearest.
+        vectors: Vectors of the annotated posts.
+        text_mean: Mean text vector, ``(width,)``, which is subtracted from every text vector.
+        picture_mean: Mean picture vector, ``(width,)``.
+        counts: Number of occurrences of each token in the annotated posts.
+        votes: Number of annotated posts that have each post among their nearest, ``(posts,)``.
     """
 
     vectors: Vectors
@@ -123,7 +132,7 @@ class Index:
 
 
 def text_vectors(texts: Sequence[str], embedder: Embedder, counts: Counter[int]) -> FloatArray:
-    """Mean token vectors, the rarer a token the heavier, ``(posts, width)``."""
+    """Return mean token vectors in which rare tokens have larger weights, ``(posts, width)``."""
     total = max(1, counts.total())
     rows = []
     for text in texts:
@@ -134,22 +143,22 @@ def text_vectors(texts: Sequence[str], embedder: Embedder, counts: Counter[int])
 
 
 def unit(vectors: FloatArray) -> FloatArray:
-    """Rows of length 1; rows of zeros stay."""
+    """Return the rows scaled to length 1; rows of zeros are kept."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: FloatArray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12)
-    return found
+    scaled: FloatArray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-12)
+    return scaled
 
 
 def build_index(
     pool: Pool, embedder: Embedder, open_pictures: Callable[[Example], Sequence[Image]], special_tokens: Sequence[str]
 ) -> Index:
-    """Embeds the annotated posts.
+    """Embed the annotated posts.
 
     Args:
-        pool: The posts.
-        embedder: What they are compared by.
-        open_pictures: The pictures of a post, those that the model would be shown.
-        special_tokens: See :func:`~instruct_mner.prompting.templates.shown_text`.
+        pool: Annotated posts.
+        embedder: Embedder of texts and pictures.
+        open_pictures: Function from a post to its opened pictures, those that the model would see.
+        special_tokens: Special tokens of the tokenizer.
     """
     posts = pool.dataset.examples
     texts = [shown_text(post.text, special_tokens) for post in posts]
@@ -176,7 +185,7 @@ def _mean_of_present(vectors: FloatArray) -> FloatArray:
 
 
 def _centred(vectors: FloatArray, mean: FloatArray) -> FloatArray:
-    """Of length 1 around the mean; a post without any stays at 0, as near to one as to any other."""
+    """Return the vectors less the mean, of length 1; zeros are kept, at the same distance from every post."""
     present = np.any(vectors != 0, axis=1, keepdims=True)
     return unit(np.where(present, vectors - mean, np.float32(0)))
 
@@ -188,15 +197,15 @@ def _votes(vectors: Vectors, posts: Sequence[Example]) -> NDArray[np.int64]:
     for start in range(0, len(posts), _ROWS):
         rows = slice(start, start + _ROWS)
         pictures = None if vectors.pictures is None else vectors.pictures[rows]
-        found = Vectors(vectors.text[rows], pictures).similarities(vectors)
-        found[keys[rows][:, None] == keys[None, :]] = -np.inf
-        for row in nearest(found, _VOTES):
+        similarities = Vectors(vectors.text[rows], pictures).similarities(vectors)
+        similarities[keys[rows][:, None] == keys[None, :]] = -np.inf
+        for row in nearest(similarities, _VOTES):
             votes[row] += 1
     return votes
 
 
 def nearest(similarities: FloatArray, num: int) -> list[list[int]]:
-    """Columns of the largest values of each row, best first, the earlier of equals; never one of minus infinity."""
+    """Return the columns of the largest finite values of each row, best first; of equal values, the earlier one."""
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :num]
     return [
         [int(column) for column in row if np.isfinite(values[column])]
@@ -205,23 +214,23 @@ def nearest(similarities: FloatArray, num: int) -> list[list[int]]:
 
 
 def key_of(text: str) -> str:
-    """What makes two texts one: letters and digits without case and URLs, or the text itself where it has none."""
+    """Return the key of a text: letters and digits without case and URLs, or the text itself where it has none."""
     return normalised(text) or text
 
 
 def _own(post: Example) -> tuple[str, str]:
-    """What a post must not share with its examples."""
+    """Return the keys that a post must not share with its examples."""
     return f"id {post.id}", f"text {key_of(post.text)}"
 
 
 class Neighbours:
-    """Chooses the examples of each post.
+    """Retrieval of the few-shot examples of each post.
 
     Args:
-        pool: The annotated posts.
-        index: What :func:`build_index` made of them.
-        embedder: The embedder that it was made with.
-        special_tokens: See :func:`~instruct_mner.prompting.templates.shown_text`.
+        pool: Annotated posts.
+        index: Index of the annotated posts, by :func:`build_index`.
+        embedder: Embedder with which the index was made.
+        special_tokens: Special tokens of the tokenizer.
     """
 
     def __init__(self, pool: Pool, index: Index, embedder: Embedder, special_tokens: Sequence[str]) -> None:
@@ -233,31 +242,31 @@ class Neighbours:
         for place, post in enumerate(pool.dataset.examples):
             for key in _own(post):
                 self._places.setdefault(key, []).append(place)
-        # The place of each in the order in which examples are shown.
+        # Rank of each annotated post in the order of examples.
         self._rank = np.argsort(np.argsort(-index.votes, kind="stable"), kind="stable")
 
     def choose(self, posts: Sequence[tuple[Example, Sequence[Image]]]) -> list[tuple[int, ...]]:
-        """The examples of each post, as places in the pool, in the order in which they are shown.
+        """Return the examples of each post, as indices in the pool, in the order of the prompt.
 
-        A post is never its own example: whatever has its id or its text is left out.
+        A post is never its own example: posts with its id or its text are left out.
 
         Args:
-            posts: Each with the pictures that it is shown with.
+            posts: Posts, each with the opened pictures that the model sees.
         """
         index, texts = self._index, [shown_text(post.text, self._special_tokens) for post, _ in posts]
         text = _centred(text_vectors(texts, self._embedder, index.counts), index.text_mean)
         pictures = self._embedder.pictures([images for _, images in posts])
         mean = index.picture_mean
         seen = None if pictures is None or mean is None else _centred(pictures, mean)
-        found = Vectors(text, seen).similarities(index.vectors)
-        for row, (post, _) in zip(found, posts, strict=True):
+        similarities = Vectors(text, seen).similarities(index.vectors)
+        for row, (post, _) in zip(similarities, posts, strict=True):
             row[[place for key in _own(post) for place in self._places.get(key, ())]] = -np.inf
         return [
             tuple(sorted(row, key=lambda place: int(self._rank[place])))
-            for row in nearest(found, self.pool.num_examples)
+            for row in nearest(similarities, self.pool.num_examples)
         ]
 
     def order(self, chosen: Sequence[tuple[int, ...]]) -> list[int]:
-        """Places of posts, so that those with the same examples, or the same first ones, are neighbours."""
+        """Return an order of posts in which those with the same examples, or the same first ones, are neighbours."""
         ranks = [[int(self._rank[place]) for place in each] for each in chosen]
         return sorted(range(len(chosen)), key=lambda number: ranks[number])

@@ -1,4 +1,4 @@
-"""Keeps what annotated posts were embedded to, a file for each set of posts and model."""
+"""Cache of the vectors of annotated posts: a file for each set of posts and each model."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ import numpy as np
 
 from instruct_mner.prompting.retrieval import Embedder, Index, Pool, Vectors
 
-# Changes whenever the vectors would be others for the same posts and model.
+# Version of the vectors: to be raised whenever they would differ for the same posts and model.
 _VERSION = 1
 
 
 def cache_folder() -> Path:
-    """Where it is kept: ``$XDG_CACHE_HOME/instruct-mner/examples``, by default under ``~/.cache``."""
+    """Return the folder of the cache: ``$XDG_CACHE_HOME/instruct-mner/examples``, by default under ``~/.cache``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "instruct-mner" / "examples"
 
 
 def cached_index(pool: Pool, embedder: Embedder, max_images: int, build: Callable[[], Index]) -> Index:
-    """The index of earlier, or a new one, which is kept; where it cannot be kept that is no error."""
+    """Return the cached index, or build one and cache it; a cache that cannot be written is no error.
+
+    Args:
+        pool: Annotated posts.
+        embedder: Embedder of texts and pictures.
+        max_images: Largest number of pictures of a post that are embedded.
+        build: Function that builds the index.
+    """
     path = cache_folder() / f"{_key(pool, embedder, max_images)}.npz"
     try:
         return _load(path)
@@ -40,12 +47,12 @@ def cached_index(pool: Pool, embedder: Embedder, max_images: int, build: Callabl
 
 def _key(pool: Pool, embedder: Embedder, max_images: int) -> str:
     dataset = pool.dataset
-    found = hashlib.sha256(f"{_VERSION} {np.__version__} {embedder.identity} {dataset.sha256} {max_images}".encode())
+    digest = hashlib.sha256(f"{_VERSION} {np.__version__} {embedder.identity} {dataset.sha256} {max_images}".encode())
     for post in dataset.examples:
         for picture in pool.picture_paths(post):
             status = picture.stat()
-            found.update(f"{picture.name} {status.st_size} {status.st_mtime_ns}".encode())
-    return found.hexdigest()
+            digest.update(f"{picture.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()
 
 
 def _save(index: Index, path: Path) -> None:

@@ -26,15 +26,15 @@ _NEUTRAL_CHARACTERS = "‹⟨＜"
 
 
 def shown_text(text: str, special_tokens: Iterable[str] = ()) -> str:
-    """The text as the model is shown it; of the same length, so that offsets hold.
+    """Return the text as the model reads it, of the same length, so that offsets hold.
 
     Control characters and line breaks become spaces. The first character of every special token of the
     tokenizer is replaced, so that a post holding ``<image>`` can neither break the count of image tokens nor
     end the user's turn.
 
     Args:
-        text: The post.
-        special_tokens: What the tokenizer gives a meaning of its own.
+        text: Text of the post.
+        special_tokens: Special tokens of the tokenizer.
     """
     shown = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
     tokens = sorted({token for token in special_tokens if token}, key=len, reverse=True)
@@ -48,7 +48,7 @@ def shown_text(text: str, special_tokens: Iterable[str] = ()) -> str:
 
 
 def shown_context(context: Context | None, special_tokens: Iterable[str] = ()) -> Context | None:
-    """What is said of a picture, as the model is shown it; see :func:`shown_text`."""
+    """Return captions, tags and OCR as the model reads them; see :func:`shown_text`."""
     if context is None:
         return None
     tokens = tuple(special_tokens)
@@ -60,14 +60,24 @@ def shown_context(context: Context | None, special_tokens: Iterable[str] = ()) -
 
 
 class Shot(Record):
-    """A post with its answer, shown in the instruction as an example."""
+    """A few-shot example: a post with its answer, inside the instruction.
+
+    Attributes:
+        text: Text of the post as the model reads it.
+        answer: Gold answer.
+    """
 
     text: str
     answer: str
 
 
 class Prompt(Record):
-    """A template: its name with version, and its text."""
+    """A prompt template.
+
+    Attributes:
+        name: Name with version.
+        source: Text of the template.
+    """
 
     name: str
     source: str
@@ -78,7 +88,11 @@ class Prompt(Record):
         return hashlib.sha256(self.source.encode()).hexdigest()
 
     def instruction(self, spec: AnswerSpec, *, several_pictures: bool = False, examples: Sequence[Shot] = ()) -> str:
-        """The part that is the same for all posts."""
+        """Return the text before the pictures, the same for all posts.
+
+        Raises:
+            ConfigError: The template cannot be rendered.
+        """
         return self._block(
             "instruction",
             labels=[label.model_dump() for label in spec.labels.labels],
@@ -90,12 +104,16 @@ class Prompt(Record):
         )
 
     def post(self, text: str, num_images: int, context: Context | None = None) -> str:
-        """The part after the pictures."""
+        """Return the text after the pictures.
+
+        Raises:
+            ConfigError: The template cannot be rendered.
+        """
         said = context and context.model_dump()
         return self._block("post", text=text, num_images=num_images, context=said)
 
     def text_begins(self, text: str, num_images: int, context: Context | None = None) -> int | None:
-        """Where in :meth:`post` the text begins; ``None`` where the template leaves it out."""
+        """Return the first character of the text in :meth:`post`; ``None`` where the template leaves it out."""
         mark = _MARK * len(text)
         begin = self.post(mark, num_images, context).find(mark) if text else -1
         return begin if begin >= 0 else None
@@ -130,7 +148,7 @@ def _compile(source: str) -> Template:
 
 
 def packaged_folder(name: str) -> Path:
-    """Where a data folder of the project is: inside an installed wheel, or beside the package in a checkout."""
+    """Return a data folder of the project: inside an installed wheel, or beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / f"_{name}"
     return installed if installed.is_dir() else package.parent / name
@@ -146,10 +164,10 @@ def _versions(folder: Path) -> dict[str, list[tuple[int, Path]]]:
 
 
 def find_prompt(name: str) -> Prompt:
-    """Finds a template by name (``tag`` is the newest, ``tag.v1`` that one) or by path.
+    """Find a template by name (``tag`` is the newest, ``tag.v1`` that one) or by path.
 
     Raises:
-        ConfigError: There is none of this name; the message suggests the nearest.
+        ConfigError: No template has this name; the message suggests the nearest one.
     """
     path = Path(name)
     if path.suffix == ".jinja" or path.is_file():

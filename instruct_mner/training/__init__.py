@@ -1,1 +1,1 @@
-"""Fine-tuning: config, collator, trainer, and the main program."""
+"""Fine-tuning: from a config to a run folder; the only room that knows TRL."""

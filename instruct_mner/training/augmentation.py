@@ -1,7 +1,7 @@
-"""Augmentation: posts are shown a little differently in every epoch.
+"""Augmentation: small changes of posts and label sets from epoch to epoch.
 
-Each is a pure function of seed, epoch and the post's id, and draws from numbers of its own: a run that was resumed
-sees what it would have seen, and switching one on changes nothing about the others.
+Each change is a pure function of seed, epoch and the post's id, with random numbers of its own: a resumed run sees the
+same posts, and switching one change on does not alter the others.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from instruct_mner.schema.records import Box, Example
 
 
 class AugmentationSettings(Record):
-    """What is changed, and how often; all of it is off by default.
+    """Kinds and probabilities of changes; all are off by default.
 
     Attributes:
-        drop_picture: Probability that a post is shown without its pictures and what is said of them.
+        drop_picture: Probability that a post loses its pictures and their captions, tags and OCR.
         shuffle_labels: Probability that the types are listed in another order.
-        rename_labels: Probability that each type that has ``label_names`` goes by one of them.
+        rename_labels: Probability that a type with ``label_names`` gets one of them.
         label_names: Other names of types: ``PER: [person, people]``.
-        sample_labels: Probability that only some of the types are asked for, one at least; entities of the others
-            are then no part of the answer.
-        jitter_boxes: Each side of a box moves by up to so much of the box's width or height.
+        sample_labels: Probability that the label set is a sample of the types, at least one; entities of the other
+            types are then left out of the answer.
+        jitter_boxes: Largest move of each side of a box, as a share of the box's width or height.
     """
 
     drop_picture: float = Field(default=0.0, ge=0, le=1)
@@ -41,17 +41,17 @@ class AugmentationSettings(Record):
 def augment(
     example: Example, labels: LabelSet, settings: AugmentationSettings, seed: int, epoch: int
 ) -> tuple[Example, LabelSet]:
-    """A post as it is shown in one epoch, with the label set that is asked for.
+    """Return a post with its changes of one epoch, and the label set of its prompt.
 
     Args:
-        example: An annotated post.
-        labels: The types of the run.
-        settings: What is changed.
-        seed: Of the run.
-        epoch: From 0.
+        example: Annotated post.
+        labels: Label set of the run.
+        settings: Kinds and probabilities of changes.
+        seed: Seed of the run.
+        epoch: Epoch, from 0.
 
     Returns:
-        The arguments themselves where nothing is changed.
+        The arguments themselves where nothing changes.
     """
 
     def chance(name: str) -> Random:
@@ -88,7 +88,7 @@ def _jittered(example: Example, size: float, chance: Random) -> Example:
 
 
 def _moved(box: Box, size: float, chance: Random) -> Box:
-    """Every side moved by less than half of the box, so that none meets another; what leaves the picture is cut off."""
+    """Return a box with every side moved by less than half of it, so that no two meet; it is cut at the edges 0."""
     x0, y0, x1, y1 = box.box
     sides = (x1 - x0, y1 - y0, x1 - x0, y1 - y0)
     moved = [max(0.0, end + side * chance.uniform(-size, size)) for end, side in zip(box.box, sides, strict=True)]
@@ -105,7 +105,7 @@ def _renamed(
     example: Example, labels: LabelSet, settings: AugmentationSettings, chance: Random
 ) -> tuple[Example, LabelSet]:
     names: dict[str, str] = {}
-    # In the order of the alphabet: the order of the label set may have been shuffled.
+    # In alphabetical order: the order of the label set may have been shuffled.
     for name in sorted(labels.names):
         others = settings.label_names.get(name)
         if others and chance.random() < settings.rename_labels:
@@ -120,10 +120,14 @@ def _renamed(
 
 
 def all_names(labels: LabelSet, settings: AugmentationSettings) -> LabelSet:
-    """The label set with all other names of its types in it, for checks that concern each name.
+    """Return the label set with all other names of its types, for checks of each name.
+
+    Args:
+        labels: Label set of the run.
+        settings: Settings with the other names.
 
     Raises:
-        ConfigError: Names are given to no type, or are no names of their own.
+        ConfigError: A name belongs to no type of the label set, is no legal name, or is not unique.
     """
     problems = [
         f"augmentation.label_names: '{name}' is not in the label set{suggest(name, labels.names)}"
@@ -140,7 +144,7 @@ def all_names(labels: LabelSet, settings: AugmentationSettings) -> LabelSet:
 
 
 def _clashes(names: Sequence[str], others: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names that are no labels, or that two types could go by at once."""
+    """Return a line for each name that is no legal label, or that two types could have."""
     taken = dict.fromkeys(names, "a type of its own")
     problems = []
     for label, alternatives in others.items():

@@ -1,4 +1,4 @@
-"""Checkpoints of a run, so that one that was killed goes on as if it had not been."""
+"""Checkpoints of a run, from which a killed run goes on with the same result."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from instruct_mner.errors import ConfigError, MnerError, listing
 from instruct_mner.files import check_place, replacing
 from instruct_mner.training.config import FinetuneConfig, load_config
 
-# Written last into a checkpoint: transformers writes its files one after the other, and a run may be killed between.
+# File that is written last into a checkpoint: a run may be killed while transformers writes the others.
 COMPLETE = "complete"
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run came to its end: the model card is what it writes last."""
+    """Return true for the folder of a finished run, which writes its model card last."""
     return (folder / "README.md").is_file()
 
 
 def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
-    """Refuses a folder in which the run may not be.
+    """Refuse a folder in which the run may not be.
 
     Args:
-        config: The run.
-        resume: Whether an earlier run in it may be continued.
+        config: Config of the run.
+        resume: Whether an earlier run in the folder may be continued.
 
     Raises:
         ConfigError: The folder cannot be made, is in use, or holds a run of other settings.
@@ -44,10 +44,10 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
 
 
 def open_run_folder(config: FinetuneConfig) -> Path | None:
-    """Makes the run folder, or finds where an earlier run in it stopped.
+    """Make the run folder, or find the last checkpoint of an earlier run in it.
 
     Returns:
-        The last complete checkpoint, or ``None`` where the run begins at its beginning.
+        The last complete checkpoint; ``None`` for a new run.
     """
     folder = config.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,13 +88,13 @@ def _step(checkpoint: Path) -> int:
 
 
 def _last_complete(folder: Path) -> Path | None:
-    """The newest complete checkpoint; those that are not are written over when their step comes again."""
+    """Return the newest complete checkpoint; incomplete ones are overwritten when their step comes again."""
     complete = [checkpoint for checkpoint in folder.glob("checkpoint-*") if (checkpoint / COMPLETE).exists()]
     return max(complete, key=_step, default=None)
 
 
 def _cut_metrics(path: Path, step: int) -> None:
-    """Drops the lines of steps that will be taken again, and a line that was being written."""
+    """Drop the lines of steps that will be repeated, and a line that was cut."""
     if not path.exists():
         return
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0].split("\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
-    """Refuses posts that cannot be trained on as they are, all at once.
+    """Refuse posts that cannot be trained on, all at once.
 
     Raises:
         DataError: Posts without annotation, with labels outside the label set, with more entities than an answer

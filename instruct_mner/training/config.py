@@ -1,4 +1,4 @@
-"""The config of a fine-tuning run: YAML, with ``--set key=value`` on top; all problems are reported at once."""
+"""Config of a fine-tuning run: YAML, with ``--set key=value`` on top; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
-    """What is trained on.
+    """Data of a run.
 
     Attributes:
-        train: DATA, a path or ``format:path``.
+        train: DATA to train on, a path or ``format:path``.
         dev: DATA that chooses the checkpoint; without it the last one is kept.
         evaluate_on: DATA of every split that the model will be evaluated on; none of their posts may be trained on.
-        leaks: What to do with posts of ``train`` and ``dev`` that stand in one of these: ``refuse`` them all,
-            ``drop`` those posts, or ``allow`` them, which stamps LEAKED on everything that comes of the run.
-        images: Folder of the pictures; by default where the format has them.
+        leaks: Treatment of posts of ``train`` and ``dev`` that are in one of these: ``refuse`` the run, ``drop`` the
+            posts, or ``allow`` them, which stamps LEAKED on all results of the run.
+        images: Folder of the pictures; by default the one of the format.
         decode: ``tolerant`` or ``strict`` decoding of BIO tags.
-        missing_image: What to do with posts whose picture is not there.
-        image_source: Which pictures posts of ``train`` are shown with: their ``own``, ``none``, or ``shuffled``, those
-            of another post. The last two are controls for experiments.
-        label_column: Which column of FMNERG holds the labels.
-        xml: Folder of the boxes of GMNER and FMNERG; by default where the format has them.
+        missing_image: Treatment of posts with a missing picture: ``error``, ``text`` (without it) or ``skip``.
+        image_source: Pictures of the posts of ``train``: their ``own``, ``none``, or ``shuffled``, those of another
+            post. The last two are controls for experiments.
+        label_column: Column of FMNERG with the labels.
+        xml: Folder of the boxes of GMNER and FMNERG; by default the one of the format.
     """
 
     train: str
@@ -65,7 +65,7 @@ class DataSettings(Settings):
 
 
 class AnswerSettings(Settings):
-    """How the model answers; see ``answers.AnswerSpec``."""
+    """Form of the answers; see ``answers.AnswerSpec``."""
 
     format: FormatName = "lines"
     grounded: bool = False
@@ -82,23 +82,24 @@ class LoraSettings(Settings):
 
 
 class OptimizerSettings(Settings):
-    """How weights move.
+    """Settings of the optimizer and of the training loop.
 
     Attributes:
-        epochs: Passes over the data.
-        max_steps: Stop after so many steps, whatever ``epochs`` says.
-        batch_size: Posts in one forward.
-        gradient_accumulation_steps: Forwards in one step.
-        learning_rate: At its peak; by default that of the tuning, 2e-4 for LoRA and 2e-5 for full.
-        scheduler: Of the learning rate.
-        warmup_steps: Until its peak.
-        weight_decay: Of AdamW.
-        max_grad_norm: Gradients are clipped to it.
-        gradient_checkpointing: Less memory for a third more time.
-        group_by_length: Posts of like length share a batch, so that less is spent on padding.
-        lean: The same with less work, up to rounding: what all prompts of a batch begin with is read once, a LoRA adds
-            to its layer in one product, and a CPU reckons log-probabilities at answers alone and keeps attention for
-            the way back. Without it, losses are those of TRL to the last bit.
+        epochs: Number of passes over the data.
+        max_steps: Number of steps after which training stops, whatever ``epochs`` says.
+        batch_size: Number of posts in one forward.
+        gradient_accumulation_steps: Number of forwards in one step.
+        learning_rate: Peak of the learning rate; by default 2e-4 for LoRA and 2e-5 for full tuning.
+        scheduler: Schedule of the learning rate.
+        warmup_steps: Number of steps until the peak.
+        weight_decay: Weight decay of AdamW.
+        max_grad_norm: Norm to which gradients are clipped.
+        gradient_checkpointing: Whether states are computed again in the backward pass: less memory for a third more
+            time.
+        group_by_length: Whether posts of similar length share a batch, so that less is spent on padding.
+        share_prompt_prefix: Whether the same is computed with less work, up to rounding: the common prefix of the
+            prompts of a batch once, a LoRA and its layer in one product, and on a CPU log-probabilities of answers
+            alone and attention that is kept for the backward pass. Without it, losses are those of TRL to the last bit.
     """
 
     epochs: float = Field(default=3, gt=0)
@@ -134,12 +135,12 @@ class OptimizerSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """How checkpoints are compared during training.
+    """Settings of the comparison of checkpoints during training.
 
     Attributes:
-        posts: The first so many posts of dev, the same at every evaluation.
-        every_steps: Steps between evaluations; by default one an epoch.
-        batch_size: Posts tagged at once.
+        posts: Number of dev posts, the first ones, at every evaluation.
+        every_steps: Number of steps between evaluations; by default one evaluation in each epoch.
+        batch_size: Number of posts tagged at once.
     """
 
     posts: int = Field(default=200, ge=1)
@@ -153,22 +154,22 @@ class FinetuneConfig(Settings):
     Attributes:
         model: Hub name or folder of the base.
         revision: Commit, branch or tag on the hub.
-        dtype: Of the base's weights; ``auto`` keeps its own.
-        data: What is trained on.
-        labels: Names, or names with definitions; by default those of the training data, in order of the alphabet.
-        prompt: Template; by default ``tag``, or ``tag-grounded`` for grounded answers.
-        answer: How the model answers.
+        dtype: Type of the base's weights; ``auto`` keeps its own.
+        data: Data of the run.
+        labels: Names, or names with definitions; by default those of the training data, in alphabetical order.
+        prompt: Prompt template; by default ``tag``, or ``tag-grounded`` for grounded answers.
+        answer: Form of the answers.
         pixels: Limits on the size of pictures.
-        max_images: Pictures of a post that are shown.
-        context: Whether captions, tags and OCR of the pictures are shown, where a post has them.
-        augmentation: How posts are changed from epoch to epoch.
+        max_images: Largest number of pictures of a post that the model sees.
+        context: Whether captions, tags and OCR of the pictures are part of the prompt, where a post has them.
+        augmentation: Changes of posts from epoch to epoch.
         alignment: Objectives beside the answer.
         tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
-        lora: Its shape.
-        optimizer: How weights move.
-        evaluation: How checkpoints are compared.
-        seed: Of initialisation, data order and dropout.
-        output: The run folder, which must not exist.
+        lora: Shape of the LoRA.
+        optimizer: Settings of the optimizer and of the training loop.
+        evaluation: Comparison of checkpoints during training.
+        seed: Seed of initialisation, data order and dropout.
+        output: Run folder, which must not exist.
     """
 
     model: str
@@ -203,34 +204,36 @@ class FinetuneConfig(Settings):
 
     @property
     def prompt_name(self) -> str:
-        """The template, or its default."""
+        """Name of the prompt template, or its default."""
         return self.prompt or ("tag-grounded" if self.answer.grounded else "tag")
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, or its default."""
-        # Source: 2e-4 is QLoRA's for models of up to 13B (arXiv:2305.14314, table 9), 2e-5 TRL's for all weights.
+        """Peak of the learning rate, or its default."""
+        # Source: 2e-4 is QLoRA's for models of up to 13B (https://arxiv.org/abs/2305.14314, table 9), 2e-5 is TRL's for
+        # all weights.
         return self.optimizer.learning_rate or (2e-5 if self.tuning == "full" else 2e-4)
 
     @property
     def adapts(self) -> bool:
-        """Whether an adapter is made, rather than a whole model."""
+        """True where the run makes an adapter, rather than a whole model."""
         return self.tuning != "full"
 
     def to_yaml(self) -> str:
-        """All settings, defaults included."""
+        """Return all settings as YAML, with defaults."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
-    """Reads a config.
+    """Read a config.
 
     Args:
-        path: A YAML file.
-        overrides: ``key=value`` each, with dots into sections: ``optimizer.epochs=5``; values are YAML.
+        path: YAML file.
+        overrides: Settings in place of those of the file, ``key=value`` each, with dots into sections:
+            ``optimizer.epochs=5``; values are YAML.
 
     Raises:
-        ConfigError: Whatever is wrong in it, all at once, with the nearest right key.
+        ConfigError: Settings are wrong; the message lists all of them, with the nearest right key.
         DataError: The file cannot be read, or is not UTF-8.
     """
     if not path.exists():
@@ -257,7 +260,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not YAML") from None
-    # YAML 1.1 reads 2e-4 as a text; who writes it means a number.
+    # YAML 1.1 reads 2e-4 as a text; it is meant as a number.
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)

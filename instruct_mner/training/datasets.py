@@ -1,4 +1,4 @@
-"""The data of a run: read, guarded against leaks, and stamped."""
+"""Data of a run: read, checked for leaks, and stamped."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from instruct_mner.training.config import DataSettings
 
 @dataclass(frozen=True)
 class Sources:
-    """What a run is trained on and chosen by.
+    """Data sets of a run.
 
     Attributes:
-        train: What is trained on.
-        dev: What chooses the checkpoint.
-        found: What each of them shares with each declared evaluation split.
-        leaked: The lines of ``found`` that are trained on nevertheless.
-        stamps: All files, for ``mner.json``.
+        train: Posts to train on.
+        dev: Posts that choose the checkpoint; ``None`` without a dev set.
+        leaks: Common posts of each of them and each declared evaluation split.
+        leaked: Lines of ``leaks`` whose posts are trained on nevertheless.
+        stamps: Identities of all data sets, for ``mner.json``.
     """
 
     train: Dataset
     dev: Dataset | None
-    found: tuple[Leak, ...]
+    leaks: tuple[Leak, ...]
     leaked: tuple[str, ...]
     stamps: tuple[DatasetStamp, ...]
 
     def describe(self) -> Iterator[str]:
-        """What a user should know of them, a line each."""
+        """Iterate over the remarks for the user, a line each."""
         for stamp in self.stamps:
             if stamp.known is not None:
                 yield f"known     {stamp.name} is {stamp.known}"
             if stamp.num_dropped:
                 yield f"dropped   {stamp.num_dropped} posts of {stamp.role} that stand in an evaluation set"
-        for leak in self.found:
+        for leak in self.leaks:
             yield f"{'LEAKED' if str(leak) in self.leaked else 'leaks':<10}{leak}"
         for dataset in (self.train, self.dev):
             for note in () if dataset is None else dataset.notes:
                 yield f"note      {note}"
-        if not self.found:
+        if not self.leaks:
             yield "leaks     not looked for: data.evaluate_on names no split"
 
 
 def load_sources(settings: DataSettings) -> Sources:
-    """Reads the splits of a config, and takes care that none is evaluated on that was trained on.
+    """Read the splits of a config, and check them for leaks.
 
     Raises:
-        MnerError: A file cannot be used, nothing is left of it, or posts leak and leaks are refused.
+        MnerError: A file cannot be used, has no usable post, or posts leak and leaks are refused.
     """
     roles: list[Literal["train", "dev"]] = ["train"]
     read = [_load(settings, settings.train, settings.missing_image)]
@@ -70,14 +70,14 @@ def load_sources(settings: DataSettings) -> Sources:
     return Sources(
         train=guarded.datasets[0],
         dev=guarded.datasets[1] if settings.dev is not None else None,
-        found=guarded.found,
+        leaks=guarded.found,
         leaked=guarded.leaked,
         stamps=(*stamps, *(stamp_of("evaluation", dataset) for dataset in evaluated)),
     )
 
 
 def stamp_of(role: Literal["train", "dev", "evaluation"], dataset: Dataset, num_dropped: int = 0) -> DatasetStamp:
-    """What ``mner.json`` says of a split."""
+    """Return the identity of a split for ``mner.json``."""
     return DatasetStamp(
         role=role,
         name=dataset.name,

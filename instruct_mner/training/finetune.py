@@ -1,10 +1,9 @@
-"""The main program of fine-tuning, from config to run folder."""
+"""Main program of fine-tuning, from config to run folder."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
@@ -15,7 +14,7 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
 from instruct_mner.files import replacing
 from instruct_mner.models.checkpoint_names import restore_names
-from instruct_mner.models.loading import lora_config
+from instruct_mner.models.loading import Model, lora_config
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.model_card import model_card
@@ -28,12 +27,12 @@ _FLAG = "information_bottleneck/collapsed"
 
 
 def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) -> Path:
-    """Fine-tunes a model; under ``accelerate launch``, in all of its processes.
+    """Fine-tune a model; under ``accelerate launch``, in all of its processes.
 
     Args:
-        config: The run.
-        console: Where progress is shown.
-        resume: Go on with a run that was killed, as if it had not been.
+        config: Config of the run.
+        console: Console of the progress.
+        resume: Whether to go on with a run that was killed.
 
     Returns:
         The run folder: ``adapter/`` (or ``model/``), ``config.yaml``, ``metrics.jsonl``, ``loss.png``, ``README.md``.
@@ -55,8 +54,8 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
     run = prepare(config)
     say_what_was_decided(run, console)
 
-    found = [open_run_folder(config) if processes.is_main_process else None]
-    [checkpoint] = broadcast_object_list(found)
+    checkpoints = [open_run_folder(config) if processes.is_main_process else None]
+    [checkpoint] = broadcast_object_list(checkpoints)
 
     trainer = build_trainer(run, folder / "checkpoints", console)
     with trainer.without_heads():
@@ -72,7 +71,7 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
 
 
 def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
-    """Writes weights, curve and card, and clears the checkpoints away."""
+    """Write weights, curve and card, and remove the checkpoints."""
     config = run.config
     folder = config.output
     weights = folder / ("adapter" if config.adapts else "model")
@@ -91,7 +90,13 @@ def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
 
 
 def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
-    """The trainer of a run; its callbacks write ``metrics.jsonl`` beside the checkpoints."""
+    """Return the trainer of a run; its callbacks write ``metrics.jsonl`` beside the checkpoints.
+
+    Args:
+        run: Parts of the run.
+        checkpoints: Folder of the checkpoints.
+        console: Console of the progress.
+    """
     config, loaded = run.config, run.loaded
     # The pictures' column tells SFTTrainer that its processor has pictures to process; the collator opens them.
     rows = Rows.from_dict({"index": list(range(len(run.train.examples))), "images": [[]] * len(run.train.examples)})
@@ -130,12 +135,12 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
 
 
 def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
-    """Saves adapter or model with its processor, ``mner.json`` and the prompt template."""
+    """Write adapter or model with its processor, ``mner.json`` and the prompt template."""
     if run.config.adapts:
         # The name, not where it was found: the starter lies elsewhere on the next machine.
         for lora in trainer.model.peft_config.values():
             lora.base_model_name_or_path = run.manifest.base_model
-    # Whether embeddings were trained PEFT would ask the hub for, by that name; they never are.
+    # PEFT would ask the hub under that name whether embeddings were trained; they never are.
     further = {"save_embedding_layers": False} if run.config.adapts else {}
     with trainer.without_heads():
         trainer.model.save_pretrained(folder, **further)
@@ -147,8 +152,8 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
     run.manifest.save(folder, run.prompt)
 
 
-def _mixed_precision(config: FinetuneConfig, model: Any) -> bool:
-    """Bfloat16 forwards: where the weights are bfloat16, and on a GPU where all float32 weights are tuned."""
+def _mixed_precision(config: FinetuneConfig, model: Model) -> bool:
+    """Return true for bfloat16 forwards: with bfloat16 weights, and on a GPU where all float32 weights are tuned."""
     import torch
 
     return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and torch.cuda.is_available()))

@@ -1,4 +1,4 @@
-"""The model card of a run."""
+"""Model card of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.training.config import FinetuneConfig
 
-# What the rules of the field ask for beside a score.
+# Controls that belong beside a score.
 _BESIDE = (
     "A score on a test set says little without these beside it: at least three seeds, mean ± standard deviation; the "
     "same recipe without pictures (`max_images: 0`); shuffled pictures (`tag --image-source shuffled`); for boxes, the "
@@ -17,7 +17,13 @@ _BESIDE = (
 
 
 def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> str:
-    """What was trained, on what, how well it did on dev, and how to use it."""
+    """Return the model card: base, labels, data, dev scores and use.
+
+    Args:
+        manifest: Manifest of the run.
+        config: Config of the run.
+        metrics: Lines of ``metrics.jsonl``.
+    """
     kind, flag = ("fully tuned model", "--model") if manifest.tuning == "full" else ("LoRA adapter", "--adapter")
     lines = [
         f"# {config.output.name}",
@@ -52,12 +58,12 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
 
 def _alignment(config: FinetuneConfig) -> list[str]:
     names = ", ".join(f"`{name}`" for name, _ in config.alignment.each())
-    shown = {"own": "", "none": " It was shown no pictures.", "shuffled": " It was shown pictures of other posts."}
+    pictures = {"own": "", "none": " It was shown no pictures.", "shuffled": " It was shown pictures of other posts."}
     trained = (
         f"Trained with {names} beside the answer; nothing of it is in these weights but its effect." if names else ""
     )
-    said = (trained + shown[config.data.image_source]).strip()
-    return [said, ""] if said else []
+    text = (trained + pictures[config.data.image_source]).strip()
+    return [text, ""] if text else []
 
 
 def _dev_scores(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> list[str]:

@@ -12,6 +12,7 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
@@ -76,7 +77,7 @@ class Plan:
         return max(1, *(model.manifest.max_images for model in self.models))
 
     @property
-    def pixel_settings(self) -> dict[str, Any]:
+    def pixel_settings(self) -> PixelSettings:
         """Pixel limits, as the model's image processor calls them."""
         chosen = self.models[0]
         return chosen.description.pixel_settings(chosen.manifest.pixels)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
@@ -73,7 +73,7 @@ def made_up(*, annotated: bool = True, layers: tuple[int, ...] = (1,)) -> MadeUp
     leaves = {"states": leaf(2, TOKENS, WIDTH), "text": leaf(2, TOKENS, WIDTH), "embedding": leaf(9, WIDTH)}
     leaves |= {f"image/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
     leaves |= {f"text/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
-    module = SimpleNamespace(head_dim=2, num_key_value_groups=2, scaling=2**-0.5)
+    module = cast("nn.Module", SimpleNamespace(head_dim=2, num_key_value_groups=2, scaling=2**-0.5))
     attention = {}
     for layer in (0, 1):
         leaves[f"query/{layer}"], leaves[f"key/{layer}"] = leaf(2, TOKENS, 8), leaf(2, TOKENS, 4)

@@ -50,7 +50,7 @@ def test_splits_are_stamped(posts: Path, held_out: Path) -> None:
         ("evaluation", 3, 0),
     ]
     assert [example.id for example in sources.train.examples] == ["post-1", "post-3", "post-4", "post-5"]
-    assert (sources.found[0].num_by_text, sources.found[0].num_by_picture) == (1, 1)
+    assert (sources.leaks[0].num_by_text, sources.leaks[0].num_by_picture) == (1, 1)
     assert sources.leaked == ()
     assert any(line.startswith("dropped   2 posts of train") for line in sources.describe())
 
