@@ -62,13 +62,13 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     """How close, in float32, the two likeliest legal tokens of an answer come: the difference of their logarithms."""
     import torch
 
-    from instruct_mner.engines.constraint import Guided
+    from instruct_mner.engines.constraint import GrammarLogitsProcessor
     from instruct_mner.engines.transformers import TransformersEngine
     from instruct_mner.images import open_image
 
     gaps: list[float] = []
 
-    class Watching(Guided):
+    class Watching(GrammarLogitsProcessor):
         def __call__(self, input_ids: Any, scores: Any) -> Any:
             masked = super().__call__(input_ids, scores)
             best = torch.topk(masked.float(), 2, dim=-1).values[0]
@@ -82,7 +82,7 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     )
     engine = tagger.engine
     assert isinstance(engine, TransformersEngine)
-    with mock.patch("instruct_mner.engines.transformers.Guided", Watching):
+    with mock.patch("instruct_mner.engines.transformers.GrammarLogitsProcessor", Watching):
         engine.generate([question.request])
     return min(gaps)
 

@@ -17,37 +17,46 @@ if TYPE_CHECKING:
     from instruct_mner.engines.partial_answers import PartialAnswer
 
 
-class Guided:
-    """A logits processor that forbids what the grammar forbids, and notes log-probabilities of what is left.
+class GrammarLogitsProcessor:
+    """Logits processor that forbids what the grammars of a batch forbid, and records log-probabilities of the rest.
 
-    These are what vLLM gives too; what forbidden tokens would have had says nothing of an answer that cannot hold them.
+    vLLM gives these log-probabilities too. Those of forbidden tokens would say nothing of an answer that cannot hold
+    them.
+
+    llguidance reports no error by itself: a matcher that has used up its budget "is stopped", as one at the end of
+    an answer is. So its error state is read after every mask; the turn then ends, and :attr:`failed` says so.
 
     Args:
-        guide: The tokenizer, as llguidance sees it.
-        answers: The answers of the batch, as far as they are written.
-        end_tokens: Those that end a turn.
+        tokenizer: Tokenizer of llguidance.
+        answers: Partial answers of the batch.
+        end_tokens: Ids of the tokens that end a turn.
 
     Raises:
         ModelError: A grammar is not accepted by llguidance.
     """
 
-    def __init__(self, guide: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
+    def __init__(self, tokenizer: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
         self._end_tokens = end_tokens
-        self._matchers = [_matcher(guide, answer) for answer in answers]
+        self._matchers = [_matcher(tokenizer, answer) for answer in answers]
         self._limits = [answer.remaining for answer in answers]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
 
+    @property
+    def failed(self) -> list[bool]:
+        """For each answer, whether its grammar has failed."""
+        return [matcher is not None and matcher.is_error() for matcher in self._matchers]
+
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """The scores of the next tokens, ``-inf`` where one is forbidden, ``(batch, vocabulary)``."""
+        """Return the scores of the next tokens, ``-inf`` for forbidden ones, ``(batch, vocabulary)``."""
         if self._before is not None:
-            self._note(input_ids)
+            self._record(input_ids)
         if any(matcher is not None for matcher in self._matchers):
             scores = scores.masked_fill(~self._allowed(scores), float("-inf"))
         self._before = torch.log_softmax(scores.float(), dim=-1)
         return scores
 
-    def _note(self, sequences: Tensor) -> None:
+    def _record(self, sequences: Tensor) -> None:
         assert self._before is not None
         last = sequences[:, -1]
         self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
@@ -61,27 +70,32 @@ class Guided:
         rows = []
         for matcher in self._matchers:
             row = np.full(scores.shape[-1], matcher is None)
-            if matcher is not None and matcher.is_stopped():
-                # Nothing may follow a complete answer, so the matcher has stopped by itself: the turn ends.
-                row[self._end_tokens] = True
-            elif matcher is not None:
+            if matcher is not None and not matcher.is_stopped():
                 bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
                 allowed = np.unpackbits(bits, bitorder="little")[: len(row)]
                 row[: len(allowed)] = allowed
+            if matcher is not None and matcher.is_stopped():
+                # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
+                row[:] = False
+                row[self._end_tokens] = True
             rows.append(row)
         return torch.from_numpy(np.stack(rows)).to(scores.device)
 
     def finish(self, sequences: Tensor) -> list[list[float]]:
-        """The log-probability of every token written, ``(batch, steps)``."""
-        self._note(sequences)
+        """Return the log-probability of every token written, ``(batch, steps)``.
+
+        Args:
+            sequences: Ids of prompts and answers, ``(batch, tokens)``.
+        """
+        self._record(sequences)
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
-def _matcher(guide: Any, answer: PartialAnswer) -> Any:
-    """What follows a answer's grammar from where it stands; ``None`` where anything is allowed."""
+def _matcher(tokenizer: Any, answer: PartialAnswer) -> Any:
+    """Return the matcher of an answer's grammar, behind its tokens; ``None`` where anything is allowed."""
     if answer.request.grammar is None:
         return None
-    matcher = LLMatcher(guide, answer.request.grammar)
+    matcher = LLMatcher(tokenizer, answer.request.grammar, log_level=0)
     if matcher.is_error():
         raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
     matcher.consume_tokens(answer.tokens)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from instruct_mner.engines.engine import Completion, Request, Token
-from instruct_mner.engines.openai_format import SPECIAL_TOKENS, keeps_grammar, request_body, written_tokens
+from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.choices import Constraint
 
@@ -217,8 +218,9 @@ class EndpointEngine:
     def _completion(self, request: Request, choice: Any) -> Completion:
         text = choice.message.content or ""
         grammar = request.grammar if self._endpoint.constraint == "grammar" else None
+        state = "whole" if grammar is None else grammar_state(grammar, text)
         # Servers ignore what they do not know, with HTTP 200: only the answer tells.
-        if grammar is not None and not keeps_grammar(grammar, text):
+        if state == "broken":
             raise ServingError(
                 f"{self._base_url} ignores the grammar of the answers (it wrote {text[:80]!r}): start vLLM with "
                 '--structured-outputs-config \'{"backend":"guidance"}\', or choose --constraint schema or none'
@@ -232,7 +234,9 @@ class EndpointEngine:
                     f"{self._base_url} says no log-probabilities of what it wrote, so confidences are not known; with "
                     "--no-scores (Python: scores=False) it is used without, and every score is 1"
                 )
-        return Completion(text, tokens, finished=choice.finish_reason != "length")
+        ended = choice.finish_reason != "length"
+        # vLLM ends the turn, with no more than a line in its log, where the matcher of a grammar fails.
+        return Completion(text, tokens, finished=ended and state == "whole", failed=ended and state != "whole")
 
 
 def _may_pass(status: int) -> bool:

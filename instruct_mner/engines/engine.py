@@ -69,21 +69,25 @@ class Completion:
     Attributes:
         text: Without special tokens.
         tokens: Its pieces; none where the backend does not say their probabilities.
-        finished: False where it was cut at ``max_tokens``.
+        finished: False where it was cut at ``max_tokens``, or where its grammar failed.
+        failed: Whether its grammar failed on the way; one that is finished all the same was written again, without
+            a constraint.
     """
 
     text: str
     tokens: tuple[Token, ...] = ()
     finished: bool = True
+    failed: bool = False
 
     @classmethod
-    def of(cls, pieces: Sequence[bytes], logprobs: Sequence[float], *, finished: bool) -> Self:
+    def of(cls, pieces: Sequence[bytes], logprobs: Sequence[float], *, finished: bool, failed: bool = False) -> Self:
         """What tokens spell; a character of several tokens belongs to each of them.
 
         Args:
             pieces: The bytes of each token; none for a token that is no text.
             logprobs: The log-probability of each.
             finished: Whether the answer came to its end.
+            failed: Whether its grammar failed.
         """
         whole = b"".join(pieces)
         tokens = []
@@ -93,7 +97,7 @@ class Completion:
             position += len(piece)
             end = len(whole[:position].decode("utf-8", errors="replace"))
             tokens.append(Token(start, end, logprob))
-        return cls(whole.decode("utf-8", errors="replace"), tuple(tokens), finished)
+        return cls(whole.decode("utf-8", errors="replace"), tuple(tokens), finished and not failed, failed)
 
 
 class Engine(Protocol):

@@ -80,20 +80,6 @@ def written_tokens(text: str, logprobs: Sequence[Any]) -> tuple[Token, ...]:
     return () if whole[position:].strip() else tuple(tokens)
 
 
-def keeps_grammar(grammar: str, text: str) -> bool:
-    """Whether an answer, or the beginning of one that was cut, is one that a grammar admits."""
-    from llguidance import LLMatcher, LLTokenizer
-
-    # A character that was cut is shown as U+FFFD.
-    begun = text.rstrip("\ufffd")
-    matcher = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
-    # Some servers drop the space that an answer begins with.
-    return any(
-        matcher.validate_tokens(list(answer)) == len(answer)
-        for answer in (begun.encode(errors="replace"), f" {begun}".encode(errors="replace"))
-    )
-
-
 def _with_pictures(request: Request) -> list[dict[str, Any]]:
     pictures = iter(request.images)
     return [

@@ -23,12 +23,14 @@ class PartialAnswer:
         tokens: Its ids, without the one that ends the turn.
         logprobs: The log-probability of each.
         ended: Whether the turn was ended.
+        failed: Whether its grammar has failed, so that it is no whole answer although the turn was ended.
     """
 
     request: Request
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     ended: bool = False
+    failed: bool = False
 
     @property
     def remaining(self) -> int:

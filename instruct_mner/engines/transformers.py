@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from instruct_mner.engines.constraint import Guided
+from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.kv_cache import roomy_cache
 from instruct_mner.engines.partial_answers import FewLeft, PartialAnswer, continued
@@ -121,7 +121,7 @@ class TransformersEngine:
         inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
         shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
         inputs = inputs.to(model.device)
-        guided = Guided(self._guide, batch, self._end_tokens)
+        constraint = GrammarLogitsProcessor(self._guide, batch, self._end_tokens)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         # Every field that a model's own generation config may set otherwise is said here.
         config = GenerationConfig(
@@ -138,15 +138,17 @@ class TransformersEngine:
                 **inputs,
                 past_key_values=roomy_cache(model.config),
                 generation_config=config,
-                logits_processor=LogitsProcessorList([guided]),
+                logits_processor=LogitsProcessorList([constraint]),
                 stopping_criteria=StoppingCriteriaList([FewLeft(batch, self._end_tokens, put_off)]),
             )
         written = sequences[:, inputs["input_ids"].shape[1] :].tolist()
-        for answer, tokens, logprobs in zip(batch, written, guided.finish(sequences), strict=True):
+        steps = zip(batch, written, constraint.finish(sequences), constraint.failed, strict=True)
+        for answer, tokens, logprobs, failed in steps:
             answer.write(tokens, logprobs, self._end_tokens)
+            answer.failed = failed
 
     def _completion(self, answer: PartialAnswer) -> Completion:
         """Text and pieces of one answer; a character of several tokens belongs to each of them."""
         special = set(self._loaded.processor.tokenizer.all_special_ids)
         pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in answer.tokens]
-        return Completion.of(pieces, answer.logprobs, finished=answer.ended)
+        return Completion.of(pieces, answer.logprobs, finished=answer.ended, failed=answer.failed)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.vllm_runtime.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
 from instruct_mner.vllm_runtime.plan import Plan, make_plan
@@ -72,10 +74,11 @@ class VllmEngine:
         outputs = self._run(prompts, settings)
         written = [_written(output) for output in outputs]
         logprobs = [[step[token].logprob for token, step in zip(ids, logs, strict=False)] for ids, logs, _ in written]
-        return [
+        completions = [
             Completion.of([self._piece(token) for token in ids], scores, finished=finished)
             for (ids, _, finished), scores in zip(written, logprobs, strict=True)
         ]
+        return [_checked(request, completion) for request, completion in zip(requests, completions, strict=True)]
 
     def _prompt(self, request: Request) -> dict[str, Any]:
         """The ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
@@ -155,6 +158,15 @@ def _start(arguments: Sequence[str]) -> LLM:
         return LLM.from_engine_args(EngineArgs.from_cli_args(parser.parse_args(list(arguments))))
     except (ValueError, RuntimeError) as error:
         raise ServingError(f"vLLM does not start: {error}; its own flags can be given with --vllm") from error
+
+
+def _checked(request: Request, completion: Completion) -> Completion:
+    """Return a completion, marked as failed where vLLM ended the turn because the matcher of the grammar failed."""
+    if request.grammar is None or not completion.finished:
+        return completion
+    if grammar_state(request.grammar, completion.text) == "whole":
+        return completion
+    return replace(completion, finished=False, failed=True)
 
 
 def _written(output: RequestOutput) -> tuple[list[int], Any, bool]:

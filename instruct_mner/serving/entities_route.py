@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from instruct_mner.engines.fallback import after_failure, unconstrained
 from instruct_mner.errors import MnerError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, Example, PredictedEntity, Rejected
@@ -106,6 +107,8 @@ class EntityService:
         question = await asyncio.to_thread(_question, tagger, asked, tuple(images))
         try:
             completion = await engine.answer(self._client, question.request)
+            if completion.failed:
+                completion = after_failure(await engine.answer(self._client, unconstrained(question.request)))
         except ServingError as error:
             if error.status is not None and 400 <= error.status < 500:
                 raise RefusedError(422, f"the model cannot take this post: {error.said}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Engine
+from instruct_mner.engines.fallback import generate_with_fallback
 from instruct_mner.images import as_image, open_image
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context
@@ -303,6 +304,6 @@ class Tagger:
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         questions, order = self.questions_about(posts, spec)
-        answers = self.engine.generate([questions[number].request for number in order])
+        answers = generate_with_fallback(self.engine, [questions[number].request for number in order])
         completions = dict(zip(order, answers, strict=True))
         return [self.questions.read(question, completions[number]) for number, question in enumerate(questions)]

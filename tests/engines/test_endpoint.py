@@ -14,7 +14,8 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Request
-from instruct_mner.engines.openai_format import SPECIAL_TOKENS, keeps_grammar, written_tokens
+from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet
@@ -157,7 +158,7 @@ def test_a_cut_answer_is_not_finished() -> None:
         [completion] = engine(server.url).generate([request("Ann")])
     assert not completion.finished
     assert codec.parse(SPEC, "Ann", completion.text, finished=False).rejected.malformed == 1
-    assert keeps_grammar(codec.grammar(SPEC, "😀1"), '[{"text":"\ufffd')
+    assert grammar_state(codec.grammar(SPEC, "😀1"), '[{"text":"\ufffd') == "begun"
 
 
 def test_nothing_at_all_is_malformed() -> None:

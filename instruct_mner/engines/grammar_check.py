@@ -1,0 +1,28 @@
+"""The check of a finished answer against its grammar; without torch, since answers of servers are checked too."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from llguidance import LLMatcher, LLTokenizer
+
+GrammarState = Literal["whole", "begun", "broken"]
+
+
+def grammar_state(grammar: str, text: str) -> GrammarState:
+    """Return how far an answer keeps to a grammar: as a whole answer, as the beginning of one, or not at all.
+
+    Bytes take the place of tokens, so that no tokenizer is needed.
+
+    Args:
+        grammar: Lark grammar.
+        text: Answer; a character that was cut is U+FFFD.
+    """
+    matcher = LLMatcher(LLTokenizer("byte"), grammar, log_level=0)
+    # Some servers drop the space that an answer begins with.
+    for answer in (text, f" {text}"):
+        written = list(answer.rstrip("\ufffd").encode(errors="replace"))
+        if matcher.validate_tokens(written) == len(written) and matcher.consume_tokens(written):
+            return "whole" if matcher.is_accepting() and not text.endswith("\ufffd") else "begun"
+        matcher.reset()
+    return "broken"

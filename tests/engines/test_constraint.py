@@ -1,0 +1,133 @@
+"""Grammars that fail: the answer is never taken for a whole one, is written again, and is counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+
+from instruct_mner.answers import codec
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.engines.constraint import GrammarLogitsProcessor
+from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.fallback import generate_with_fallback
+from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.partial_answers import PartialAnswer
+from instruct_mner.models.manifest import Manifest, PromptStamp
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
+from instruct_mner.tagging.decoding import DecodingInput, read_prediction
+
+SPEC = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
+BYTES = LLTokenizer("byte")
+END = BYTES.eos_token
+
+
+class FailingMatcher:
+    """A matcher that uses up its budget at its second mask, as llguidance does: it stops, without raising."""
+
+    def __init__(self) -> None:
+        self.masks = 0
+
+    def compute_bitmask(self) -> bytes:
+        self.masks += 1
+        return np.full(-(-BYTES.vocab_size // 8), 255, dtype=np.uint8).tobytes()
+
+    def is_stopped(self) -> bool:
+        return self.masks > 1
+
+    def is_error(self) -> bool:
+        return self.masks > 1
+
+    def consume_token(self, token: int) -> bool:
+        return True
+
+
+def processor(monkeypatch: pytest.MonkeyPatch, *matchers: object) -> GrammarLogitsProcessor:
+    made = iter(matchers)
+    monkeypatch.setattr("instruct_mner.engines.constraint._matcher", lambda tokenizer, answer: next(made))
+    answers = [PartialAnswer(Request([], grammar="any")) for _ in matchers]
+    return GrammarLogitsProcessor(BYTES, answers, [END])
+
+
+def test_the_turn_ends_where_the_grammar_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = LLMatcher(BYTES, codec.grammar(SPEC, "Ann"))
+    constraint = processor(monkeypatch, FailingMatcher(), whole, None)
+    scores = torch.zeros(3, BYTES.vocab_size)
+    ids = torch.tensor([[1], [1], [1]])
+    assert constraint(ids, scores).isfinite()[0].sum() > 200
+    assert constraint.failed == [False, False, False]
+    masked = constraint(torch.cat([ids, torch.tensor([[65], [ord("P")], [65]])], dim=1), scores)
+    assert masked.isfinite()[0].nonzero().flatten().tolist() == [END]
+    assert masked.isfinite()[1].nonzero().flatten().tolist() == [ord("E")]
+    assert constraint.failed == [True, False, False]
+
+
+def test_a_real_budget_that_is_used_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammar = "%llguidance {}\nstart: A\nA: /[a-z]*a[a-z]{20}/ & /[a-z]*b[a-z]{30}/ & /[a-z]*c[a-z]{25}/\n"
+    limits = LLParserLimits(step_lexer_fuel=50)
+    matcher = LLMatcher(BYTES, grammar, log_level=0, limits=limits)
+    assert not matcher.is_error()
+    constraint = processor(monkeypatch, matcher)
+    ids = torch.tensor([[1]])
+    for letter in b"abcabc":
+        masked = constraint(ids, torch.zeros(1, BYTES.vocab_size))
+        ids = torch.cat([ids, torch.tensor([[letter]])], dim=1)
+    assert masked.isfinite()[0].nonzero().flatten().tolist() == [END]
+    assert constraint.failed == [True]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [("PER: Ann", "whole"), ("none", "whole"), ("PER:", "begun"), ("PER: ", "begun"), ("", "begun"),
+     ("PER: Ann\n", "begun"), ("ORG: Ann", "broken"), ("PER: Bob", "broken"), ("PER: Ann\ufffd", "begun")],
+)  # fmt: skip
+def test_state_of_an_answer(answer: str, state: str) -> None:
+    assert grammar_state(codec.grammar(SPEC, "Ann, Lagos"), answer) == state
+
+
+def test_state_of_an_answer_whose_first_space_a_server_drops() -> None:
+    grammar = codec.grammar(SPEC.model_copy(update={"prefix": " "}), "Ann")
+    assert grammar_state(grammar, "PER: Ann") == "whole"
+
+
+class FailingEngine:
+    """An engine whose grammars fail."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def generate(self, requests, *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
+        self.requests += requests
+        return [
+            Completion("PER: Ann") if request.grammar is None else Completion("PER:", finished=False, failed=True)
+            for request in requests
+        ]
+
+
+def test_a_failed_answer_is_written_again_and_counted() -> None:
+    engine = FailingEngine()
+    requests = [Request([], grammar=codec.grammar(SPEC, "Ann"), schema={}), Request([])]
+    completions = generate_with_fallback(engine, requests)  # type: ignore[arg-type]
+    assert [request.grammar is None for request in engine.requests] == [False, True, True]
+    assert [(each.text, each.finished, each.failed) for each in completions] == [
+        ("PER: Ann", True, True),
+        ("PER: Ann", True, False),
+    ]
+    counts = [prediction(completion).rejected.malformed for completion in completions]
+    assert counts == [1, 0]
+    assert [len(prediction(completion).entities) for completion in completions] == [1, 1]
+
+
+def test_a_failed_answer_that_is_not_written_again_is_counted_once() -> None:
+    failed = prediction(Completion.of([b"PER:"], [0.0], finished=True, failed=True))
+    assert (failed.entities, failed.rejected.malformed) == ((), 1)
+
+
+def prediction(completion: Completion):
+    manifest = Manifest(
+        base_model="base", family="idefics3", tuning="none", prompt=PromptStamp(name="p", sha256="0"), answer=SPEC
+    )
+    decoding = DecodingInput(text="Ann", completion=completion, spec=SPEC, manifest=manifest, resized=lambda size: None)
+    return read_prediction(Example(id="1", text="Ann"), (), decoding)
