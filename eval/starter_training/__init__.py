@@ -1,1 +1,1 @@
-"""How the starter model was trained."""
+"""Training of the starter model: one command, ``python -m eval.starter_training.build OUT``."""

@@ -1,4 +1,4 @@
-"""What the starter model is before it has learned anything: tokenizer, processor, and a stock Idefics3."""
+"""Architecture of the starter model before training: tokenizer, processor, and a stock Idefics3."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ KNOWN_DRAWINGS = tuple(name for name in DRAWINGS if name not in HELD_OUT_DRAWING
 
 
 def tokens_per_side(level: int) -> int:
-    """Image tokens in a row of a picture."""
+    """Return the number of image tokens in a row of a picture."""
     return SIZES[level] // PATCH_SIZE // SCALE_FACTOR
 
 
 def key_words() -> tuple[str, ...]:
-    """The words that image tokens learn to point to; each is one token."""
+    """Return the words that image tokens learn to point to; each is one token."""
     types = [kind.definition for domain in KNOWN_DOMAINS for kind in domain.types]
     places = ["top", "bottom", "left", "right", "middle"]
     return tuple(dict.fromkeys([*types, *KNOWN_DRAWINGS, *COLOURS, *places, "none"]))
 
 
 def corpus() -> Iterator[str]:
-    """What merges are learned from: the words of posts, prompts and both answer formats, but not the names.
+    """Yield the texts that the tokenizer is trained on: posts, prompts and both answer formats, without the names.
 
-    Names are left in small pieces, as unseen names are, so that all are copied in the same way.
+    Names stay in small pieces, as unseen names do, so that all names are copied in the same way.
     """
     labels = [kind.name for domain in KNOWN_DOMAINS for kind in domain.types]
     affixes = {
@@ -71,7 +71,7 @@ def _instructions() -> Iterator[str]:
 
 
 def build_processor(level: int = 0) -> Any:
-    """The processor: a picture is one tile of 96 pixels and 16 tokens, at level 1 of 144 pixels and 36 tokens."""
+    """Return the processor. A picture is one tile: 96 pixels and 16 tokens, at level 1 144 pixels and 36 tokens."""
     from transformers import Idefics3ImageProcessor, Idefics3Processor
 
     tokenizer = train_tokenizer(idefics.VOCABULARY, corpus(), VOCABULARY_SIZE, digits=True)
@@ -84,7 +84,7 @@ def build_processor(level: int = 0) -> Any:
 
 
 def build_model(tokenizer: Any, *, seed: int = 0, level: int = 0) -> Any:
-    """The model, with its heads for copying in place; float32."""
+    """Return the model in float32, with its copying heads initialised."""
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 

@@ -1,8 +1,8 @@
-"""The decoder of the starter before it has learned anything: some attention heads are in place.
+"""Initialisation of the starter's decoder: some attention heads compute something from the start.
 
-Previous-token heads and induction heads copy; relays hand a token on over a token between; others carry or compare.
-From a random start copying is not learned in hours on a CPU; with them it takes seconds. Nothing but the weights is
-set, so that the model stays what any library loads.
+Previous-token heads and induction heads copy; pairs of heads in two layers pass on a token through a token between;
+other heads carry or compare. From a random start copying is not learned in hours on a CPU; with this initialisation it
+takes seconds. Only weights are set, so that any library loads the model.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _RESIDUAL = 0.03
 
 @dataclass(frozen=True)
 class Hop:
-    """Where attention is taught to go.
+    """Place of supervised attention.
 
     Attributes:
-        layer: Of the decoder.
-        heads: Which of its heads.
+        layer: Index of the decoder layer.
+        heads: Indices of its supervised heads.
     """
 
     layer: int
@@ -46,7 +46,7 @@ HOPS = {
 
 
 def place_heads(decoder: Any, tokenizer: Any) -> None:
-    """Sets all weights of a decoder."""
+    """Set all weights of a decoder."""
     _initialise(decoder)
     _pair_spaced_tokens(decoder.embed_tokens.weight, tokenizer)
     _place_copying_heads(decoder)
@@ -57,12 +57,12 @@ def place_heads(decoder: Any, tokenizer: Any) -> None:
 
 
 def place_naming(decoder: Any) -> None:
-    """Sets what the heads write that lead from a definition to its label; where they look is left as it is."""
+    """Set the value and output weights of the heads that lead from a definition to its label; queries and keys stay."""
     _relay(decoder, HOPS["define"], HOPS["name"], (1.0, 2.0))
 
 
 def _initialise(decoder: Any) -> None:
-    """Weights that keep the scale of what goes through them; what is written back to the residual is small."""
+    """Set weights that keep the scale of their input; what is added to the residual is small."""
     import torch
 
     with torch.no_grad():
@@ -73,7 +73,7 @@ def _initialise(decoder: Any) -> None:
 
 
 def _orthonormal(rows: int, width: int, away_from: Any) -> Any:
-    """Random orthonormal rows, orthogonal to a unit vector, ``(rows, width)``."""
+    """Return random orthonormal rows, orthogonal to a unit vector, ``(rows, width)``."""
     import torch
 
     random = torch.randn(width, rows)
@@ -81,14 +81,15 @@ def _orthonormal(rows: int, width: int, away_from: Any) -> Any:
 
 
 def _place_copying_heads(decoder: Any, *, sharpness: float = 0.51, match: float = 1.6, copied: float = 0.4) -> None:
-    """Sets two previous-token heads in layer 0 and two induction heads in layer 1.
+    """Set two previous-token heads in layer 0 and two induction heads in layer 1.
 
     One direction is made constant over all embeddings. From it the heads of layer 0 make a query and a key that do
-    not depend on the token, so that after rotation their product peaks one and two positions back; they write what
-    they find into subspaces of their own. The heads of layer 1 compare the current token with these subspaces, in
-    the dimensions that rotate too slowly to tell positions apart, and copy what follows.
+    not depend on the token, so that after rotation their product is largest one and two positions back; they write what
+    they read into subspaces of their own. The heads of layer 1 compare the current token with these subspaces, in
+    the dimensions that rotate too slowly to tell positions apart, and copy the token that follows.
 
-    Source: Olsson et al., "In-context Learning and Induction Heads", arXiv:2209.11895, as an initialisation.
+    Source: Olsson et al., "In-context Learning and Induction Heads", https://arxiv.org/abs/2209.11895, here used as an
+    initialisation.
     """
     import torch
 
@@ -130,18 +131,18 @@ def _place_copying_heads(decoder: Any, *, sharpness: float = 0.51, match: float 
 
 
 def _relay(decoder: Any, first: Hop, second: Hop, strengths: tuple[float, float]) -> None:
-    """Lets two pairs of heads hand a token on: what the first find, the second write where they are, as it was.
+    """Set two pairs of heads so that the second writes, unchanged, the token that the first reads.
 
-    The first pair writes to a subspace of its own, which the second reads: what stands halfway is not mixed in. Only
-    where they look is left to learn.
+    The first pair writes to a subspace of its own, which the second reads: the residual at the token between is not
+    mixed in. Queries and keys are left to training.
     """
     import torch
 
     size = WIDTH // NUM_HEADS
     zero = torch.zeros(WIDTH)
-    found, handed = _orthonormal(2 * size, WIDTH, zero), _orthonormal(2 * size, WIDTH, zero)
+    taken, handed = _orthonormal(2 * size, WIDTH, zero), _orthonormal(2 * size, WIDTH, zero)
     with torch.no_grad():
-        both = ((first, found, handed), (second, handed, found))
+        both = ((first, taken, handed), (second, handed, taken))
         for (hop, read, written), strength in zip(both, strengths, strict=True):
             attention = decoder.layers[hop.layer].self_attn
             for number, head in enumerate(hop.heads):
@@ -151,7 +152,7 @@ def _relay(decoder: Any, first: Hop, second: Hop, strengths: tuple[float, float]
 
 
 def _carry(decoder: Any, hop: Hop, *, strength: float = 0.25) -> None:
-    """Lets heads write what they find, as it was."""
+    """Set the value and output weights of heads so that they copy the residual that they attend to."""
     import torch
 
     size = WIDTH // NUM_HEADS
@@ -164,7 +165,7 @@ def _carry(decoder: Any, hop: Hop, *, strength: float = 0.25) -> None:
 
 
 def _match(decoder: Any, hop: Hop, *, strength: float = 1.0) -> None:
-    """Lets heads look at what is like the token they are at, wherever it stands."""
+    """Set queries and keys of heads so that they attend to tokens that are like the current one."""
     import torch
 
     size = WIDTH // NUM_HEADS
@@ -180,7 +181,7 @@ def _match(decoder: Any, hop: Hop, *, strength: float = 1.0) -> None:
 
 
 def _slow_dimensions() -> Any:
-    """Dimensions of a head that rotate too slowly to tell positions apart."""
+    """Return the dimensions of a head that rotate too slowly to tell positions apart."""
     import torch
 
     half = WIDTH // NUM_HEADS // 2
@@ -189,7 +190,7 @@ def _slow_dimensions() -> Any:
 
 
 def _pair_spaced_tokens(table: Any, tokenizer: Any) -> None:
-    """Lets a token with a space before it begin like the one without, so that one can be copied as the other."""
+    """Set embeddings of tokens with a space near those of the same tokens without, so that copying works for both."""
     import torch
 
     pieces = tokenizer.get_vocab()

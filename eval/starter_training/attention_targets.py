@@ -1,4 +1,4 @@
-"""What ties a mention to its object and to its type: where the words stand, and which image tokens are meant."""
+"""Targets of the attention losses: words that link a mention to an object, and image tokens of the object."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from instruct_mner.synthetic.vocabulary import letters
 
 
 @dataclass(frozen=True)
-class Words:
-    """Where the words stand that matter for a mention, as ends: those that link it, and those that tell its type."""
+class WordEnds:
+    """Ends of the words that matter for a mention, in characters of the post.
+
+    Attributes:
+        cue_end: End of the words that link the mention to an object.
+        telling: Ends of the affix and of the phrase that give its type away.
+    """
 
     cue_end: int
     telling: tuple[int, ...]
 
     @classmethod
-    def of(cls, post: Post, mention: Mention) -> Words:
-        """Of a mention of a post."""
+    def of(cls, post: Post, mention: Mention) -> WordEnds:
+        """Return the ends for a mention of a post."""
         telling = []
         if mention.affix is not None:
             surface = post.text[mention.start : mention.end]
@@ -36,15 +41,21 @@ class Words:
 
 @dataclass(frozen=True)
 class Link:
-    """A mention, the image tokens that its linking words ought to look at, and where its words stand."""
+    """Mention with the targets of its attention.
+
+    Attributes:
+        mention: Mention of the post.
+        look_at: Image tokens that its linking words should attend to.
+        words: Ends of its words.
+    """
 
     mention: Mention
     look_at: tuple[int, ...]
-    words: Words
+    words: WordEnds
 
 
 def _phrase_end(text: str, mention: Mention) -> int:
-    """Where the words that point to a type end: right before the mention, or after it."""
+    """Return the end of the phrase that points to a type: right before the mention, or after it."""
     phrase = str(mention.phrase).lower()
     before = text[: mention.start].lower().rfind(phrase)
     after = text[mention.end :].lower().find(phrase)
@@ -55,22 +66,22 @@ def _phrase_end(text: str, mention: Mention) -> int:
     return before + len(phrase)
 
 
-def cells(shown: Shown, level: int) -> tuple[int, ...]:
-    """The image tokens of an object's cell."""
-    return tuple(token for token in range(tokens_per_side(level) ** 2) if cell_of(token, level) == shown.cell)
+def cells(item: Shown, level: int) -> tuple[int, ...]:
+    """Return the image tokens of an object's cell."""
+    return tuple(token for token in range(tokens_per_side(level) ** 2) if cell_of(token, level) == item.cell)
 
 
-# The token right before those of the picture: where to look if nothing in the picture is meant.
-NOWHERE = (-1,)
+# Offset of the token right before those of the picture: the target where no object is meant.
+NO_OBJECT = (-1,)
 
 
 def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own: bool) -> tuple[int, ...]:
-    """The image tokens that the words of a mention lead to; none where the picture does not decide.
+    """Return the image tokens that the words of a mention lead to; none where the picture does not decide.
 
     Args:
-        post: The post of the mention.
-        mention: The mention.
-        seen: The objects of the picture that is shown.
+        post: Post of the mention.
+        mention: Mention of the post.
+        seen: Objects of the picture in the prompt.
         own: Whether this is the picture of the post.
     """
     unlinked = len(post.mentions) > 1 and mention.cue == "none"
@@ -82,11 +93,11 @@ def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own
         fits = any(each.cell == mention.says and not each.letters for each in seen)
     else:
         fits = len(seen) == len(post.mentions) and any(each.letters in (None, letters(mention.core)) for each in seen)
-    return () if fits or not seen else NOWHERE
+    return () if fits or not seen else NO_OBJECT
 
 
 def box_answer(post: Post, mention: Mention, *, own: bool) -> str:
-    """The box of a mention as a grounded answer writes it."""
+    """Return the box of a mention in the form of a grounded answer."""
     if mention.shown is None or not own:
         return " []"
     scene = draw_scene(post)
@@ -94,10 +105,10 @@ def box_answer(post: Post, mention: Mention, *, own: bool) -> str:
 
 
 def slice_name(post: Post, mention: Mention, picture: str) -> str:
-    """The name under which a mention is counted in the log."""
-    told = "told" if mention.affix or mention.phrase else "untold"
+    """Return the name under which a mention is counted in the log."""
+    words = "told" if mention.affix or mention.phrase else "untold"
     if picture != "own":
-        return f"{picture} {told}"
+        return f"{picture} {words}"
     if not post.related:
-        return f"unrelated {told}"
+        return f"unrelated {words}"
     return f"one {mention.cue}" if len(post.mentions) == 1 else f"several {mention.cue}"

@@ -1,107 +1,107 @@
-"""Exercises without a post: questions about a picture, its description, copying, and what labels mean."""
+"""Samples without a post: questions about a picture, its description, copying, and the meaning of labels."""
 
 from __future__ import annotations
 
 import random
 
 from eval.starter_training.attention_targets import cells
-from eval.starter_training.sample_makers import Teacher
-from eval.starter_training.samples import Exercise, Target
+from eval.starter_training.sample_makers import SampleMaker
+from eval.starter_training.samples import Sample, Target
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.settings import COLOURS, Shown
 from instruct_mner.synthetic.vocabulary import word
 
 
-def questions(teacher: Teacher, index: int, count: int = 6) -> Exercise:
-    """What is at a place, of a colour, over some letters: several turns about one picture."""
-    post = teacher.posts[index]
-    exercise = Exercise("questions", (), picture=index)
-    exercise.add([*teacher.start, *teacher.image])
-    first_image = len(teacher.start) + 2
+def questions(maker: SampleMaker, index: int, count: int = 6) -> Sample:
+    """Return a conversation about one picture: the object at a place, of a colour, or over some letters."""
+    post = maker.posts[index]
+    sample = Sample("questions", (), picture=index)
+    sample.add([*maker.start, *maker.image])
+    first_image = len(maker.start) + 2
     for number in range(count):
-        cue, kind, shown = _question(post, teacher.rng)
-        exercise.add(teacher.next if number else [])
-        exercise.add(teacher.encode(f"What is {cue}"))
-        if shown is not None:
-            query = exercise.position - 1
-            exercise.targets.append(
-                Target("look", query, tuple(first_image + token for token in cells(shown, post.synthesis.level)))
+        cue, kind, item = _question(post, maker.rng)
+        sample.add(maker.next if number else [])
+        sample.add(maker.encode(f"What is {cue}"))
+        if item is not None:
+            query = sample.position - 1
+            sample.targets.append(
+                Target("look", query, tuple(first_image + token for token in cells(item, post.synthesis.level)))
             )
-        exercise.add([*teacher.encode("?"), *teacher.turn])
-        if shown is not None:
-            exercise.targets.append(Target("link", exercise.position - 1, (query,)))
-        exercise.decisive.append((len(exercise.ids), f"question {kind}"))
-        exercise.add([*teacher.encode(" " + _definition(post, shown)), *teacher.end], learned=True)
-    return exercise
+        sample.add([*maker.encode("?"), *maker.turn])
+        if item is not None:
+            sample.targets.append(Target("link", sample.position - 1, (query,)))
+        sample.decisive.append((len(sample.ids), f"question {kind}"))
+        sample.add([*maker.encode(" " + _definition(post, item)), *maker.end], learned=True)
+    return sample
 
 
-def _definition(post: Post, shown: Shown | None) -> str:
-    return "none" if shown is None else post.synthesis.domain.types[shown.type].definition
+def _definition(post: Post, item: Shown | None) -> str:
+    return "none" if item is None else post.synthesis.domain.types[item.type].definition
 
 
 def _question(post: Post, rng: random.Random) -> tuple[str, str, Shown | None]:
     kind = rng.choice(("colour", "place", "letters"))
     lettered = [each for each in post.objects if each.letters]
     if kind == "letters" and lettered:
-        shown = rng.choice(lettered)
-        written = str(shown.letters)
+        item = rng.choice(lettered)
+        written = str(item.letters)
         if rng.random() < 0.5:
-            return written, kind, shown
-        # Asked by a name, whose first two letters they are; attention is taught from its end, as by the letters.
-        return written.title(), "name", shown
+            return written, kind, item
+        # The question holds a name that begins with the letters; attention is supervised from its end.
+        return written.title(), "name", item
     kind = kind if kind != "letters" else rng.choice(("colour", "place"))
     if kind == "place" and rng.random() < 0.15:
         free = set(range(len(post.synthesis.places))) - {each.cell for each in post.objects}
         if free:
             return post.synthesis.places[rng.choice(sorted(free))], "empty place", None
-    shown = rng.choice(post.objects)
-    return COLOURS[shown.colour] if kind == "colour" else post.synthesis.places[shown.cell], kind, shown
+    item = rng.choice(post.objects)
+    return COLOURS[item.colour] if kind == "colour" else post.synthesis.places[item.cell], kind, item
 
 
-def describe(teacher: Teacher, index: int) -> Exercise:
-    """All objects of the picture, place by place."""
-    exercise = Exercise("describe", (), picture=index)
-    exercise.add([*teacher.start, *teacher.image, *teacher.encode("Describe the picture."), *teacher.turn])
-    post = teacher.posts[index]
+def describe(maker: SampleMaker, index: int) -> Sample:
+    """Return a sample whose answer lists all objects of the picture, place by place."""
+    sample = Sample("describe", (), picture=index)
+    sample.add([*maker.start, *maker.image, *maker.encode("Describe the picture."), *maker.turn])
+    post = maker.posts[index]
     lines = []
-    for shown in sorted(post.objects, key=lambda each: each.cell):
-        written = f" {shown.letters}" if shown.letters else ""
-        what = f"{_definition(post, shown)} {shown.drawing}"
-        lines.append(f" {COLOURS[shown.colour]} {what} {post.synthesis.places[shown.cell]}{written}")
-    exercise.add([*teacher.encode("\n".join(lines)), *teacher.end], learned=True)
-    return exercise
+    for item in sorted(post.objects, key=lambda each: each.cell):
+        written = f" {item.letters}" if item.letters else ""
+        what = f"{_definition(post, item)} {item.drawing}"
+        lines.append(f" {COLOURS[item.colour]} {what} {post.synthesis.places[item.cell]}{written}")
+    sample.add([*maker.encode("\n".join(lines)), *maker.end], learned=True)
+    return sample
 
 
-def repeat(teacher: Teacher) -> Exercise:
-    """Copying: words of random syllables, or random tokens."""
-    rng, exercise = teacher.rng, Exercise("repeat", ())
-    exercise.add(teacher.encode("<|im_start|>User: Post: "))
+def repeat(maker: SampleMaker) -> Sample:
+    """Return a sample of copying: words of random syllables, or random tokens."""
+    rng, sample = maker.rng, Sample("repeat", ())
+    sample.add(maker.encode("<|im_start|>User: Post: "))
     if rng.random() < 0.5:
         words = [rng.choice((str.title, str.lower))(word(rng, "train")) for _ in range(rng.randint(4, 12))]
-        ids = teacher.encode(" " + " ".join(words))
+        ids = maker.encode(" " + " ".join(words))
     else:
-        ids = [rng.randrange(60, len(teacher.tokenizer)) for _ in range(rng.randint(6, 20))]
-    exercise.add([*ids, *teacher.turn])
-    exercise.add([*ids, *teacher.end], learned=True)
-    return exercise
+        ids = [rng.randrange(60, len(maker.tokenizer)) for _ in range(rng.randint(6, 20))]
+    sample.add([*ids, *maker.turn])
+    sample.add([*ids, *maker.end], learned=True)
+    return sample
 
 
-def define(teacher: Teacher, domain: Domain) -> Exercise:
-    """Text alone: which label has a definition, for labels that mean nothing."""
-    names = teacher.random_names(len(domain.types))
-    order = teacher.rng.sample(range(len(names)), len(names))
-    asked = teacher.ask(domain, names=names, defined=True, order=order)
-    exercise = Exercise("define", (), targets=list(asked.targets))
-    exercise.add(asked.prefix)
-    assert asked.definitions is not None
-    for number, index in enumerate(teacher.rng.sample(order, len(order))):
-        exercise.add(teacher.next if number else [])
-        exercise.add(teacher.encode(f"What is {domain.types[index].definition}"))
-        word_end = exercise.position - 1
-        exercise.add([*teacher.encode("?"), *teacher.turn])
-        exercise.targets.append(Target("read", exercise.position - 1, (word_end,)))
-        exercise.targets.append(Target("name", exercise.position - 1, (asked.definitions[index],)))
-        exercise.decisive.append((len(exercise.ids), "define"))
-        exercise.add([*teacher.encode(" " + names[index]), *teacher.end], learned=True)
-    return exercise
+def define(maker: SampleMaker, domain: Domain) -> Sample:
+    """Return a sample without a picture: the label that has a definition, for labels that mean nothing."""
+    names = maker.random_names(len(domain.types))
+    order = maker.rng.sample(range(len(names)), len(names))
+    prompt = maker.ask(domain, names=names, defined=True, order=order)
+    sample = Sample("define", (), targets=list(prompt.targets))
+    sample.add(prompt.prefix)
+    assert prompt.definitions is not None
+    for number, index in enumerate(maker.rng.sample(order, len(order))):
+        sample.add(maker.next if number else [])
+        sample.add(maker.encode(f"What is {domain.types[index].definition}"))
+        word_end = sample.position - 1
+        sample.add([*maker.encode("?"), *maker.turn])
+        sample.targets.append(Target("read", sample.position - 1, (word_end,)))
+        sample.targets.append(Target("name", sample.position - 1, (prompt.definitions[index],)))
+        sample.decisive.append((len(sample.ids), "define"))
+        sample.add([*maker.encode(" " + names[index]), *maker.end], learned=True)
+    return sample

@@ -1,8 +1,8 @@
-"""Builds the starter model, stage by stage: ``python -m eval.starter_training.build OUT``.
+"""The build of the starter model, stage by stage: ``python -m eval.starter_training.build OUT``.
 
-Each stage teaches some abilities and measures them on posts of split dev; only when they are there does the next one
-begin. A stage that is done lies in ``OUT/STAGE`` and is not repeated, so a build that was killed goes on. It needs
-one CPU core and some hours, or one GPU. ``OUT/curves.jsonl`` keeps what was measured on the way.
+Each stage trains some abilities and measures them on posts of split dev; the next stage starts only when the gates of
+the stage are reached. A finished stage lies in ``OUT/STAGE`` and is not repeated, so a build that was killed continues.
+It needs some hours of one CPU core, or of one GPU. ``OUT/curves.jsonl`` holds the measurements on the way.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 from eval.starter_training.architecture import build_model, build_processor
 from eval.starter_training.attention_init import place_naming
 from eval.starter_training.curriculum import curriculum
-from eval.starter_training.evaluate import level_of, measure, see, some_posts
+from eval.starter_training.evaluate import image_states_of_posts, level_of, measure, some_posts
 from eval.starter_training.optimizer import MasterAdamW
-from eval.starter_training.sample_makers import Teacher
+from eval.starter_training.sample_makers import SampleMaker
 from eval.starter_training.stages import ONWARD, STAGES, Stage
-from eval.starter_training.train import ATTENTION, Student, decoder_optimizer, rate, schedule
-from eval.starter_training.vision_pretraining import Readers, Words, batches, image_states, seeing_loss, unit_words
-from eval.starter_training.weight_transfer import take_decoder, take_everything, take_eyes
+from eval.starter_training.train import ATTENTION, DecoderTrainer, decoder_optimizer, rate, schedule
+from eval.starter_training.vision_pretraining import ProbeHeads, WordIds, batches, image_states, unit_words, vision_loss
+from eval.starter_training.weight_transfer import take_decoder, take_everything, take_vision
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ModelError
 from instruct_mner.models.locations import locate
@@ -47,26 +47,26 @@ def build(
     device: str = "cpu",
     attention: float = ATTENTION,
     share: float = 1.0,
-    eyes: str | None = None,
+    vision: str | None = None,
     dtype: str = "bfloat16",
 ) -> Path:
-    """Builds the starter, or goes on with a build.
+    """Build the starter, or continue a build.
 
     Args:
-        folder: Where stages and curves go.
-        level: Of the posts that it is taught on.
-        start: A build of level 0, from which one of level 1 goes on.
-        stages: What is taught; those of the level unless given.
-        seed: Of weights, posts and exercises.
-        device: Where it is computed.
-        attention: Weight of the attention losses. A build that nobody tells where to look (0) is a control: gates that
-            it misses are said, and do not stop it.
-        share: How much of each stage is taught: of its batches, and of the posts that they are made of.
-        eyes: A starter of the same level, or ``starter``, whose vision tower and connector are taken instead of taught.
-        dtype: What is computed in. ``float32`` is the faster where a processor has no matrix unit for bfloat16.
+        folder: Folder of stages and curves.
+        level: Level of the posts.
+        start: Finished build of level 0 from which a build of level 1 starts.
+        stages: Stages to run; by default those of the level.
+        seed: Seed of weights, posts and samples.
+        device: Device of torch.
+        attention: Weight of the attention losses. A build without them (0) is a control: gates that it misses are
+            printed and do not stop it.
+        share: Share of the batches of each stage, and of the posts that its samples are made of.
+        vision: Starter of the same level, or ``starter``, whose vision tower is copied instead of trained.
+        dtype: Type of the computation. ``float32`` is faster on processors without a matrix unit for bfloat16.
 
     Returns:
-        The folder of the last stage: a model as any other, with its ``mner.json``.
+        Folder of the last stage: a model with its ``mner.json``.
 
     Raises:
         ModelError: A stage does not reach its gates.
@@ -80,18 +80,18 @@ def build(
         if not (done / "gates.json").is_file():
             _say(f"{stage.name}: {stage.steps} steps")
             model, processor = _load(previous, level, seed, device, dtype)
-            if start is not None and stage.takes is not None:
-                take = take_everything if previous is None else take_decoder
-                take(model, start / stage.takes)
+            if start is not None and stage.weights_from is not None:
+                copy = take_everything if previous is None else take_decoder
+                copy(model, start / stage.weights_from)
             if stage.place_naming:
                 place_naming(model.model.text_model)
             curves = folder / "curves.jsonl"
-            if stage.lessons:
-                _learn(model, processor, stage, curves, seed + number, attention, round(share * NUM_POSTS))
-            elif eyes is not None:
-                take_eyes(model, Path(locate(eyes)))
+            if stage.sample_weights:
+                _train_decoder(model, processor, stage, curves, seed + number, attention, round(share * NUM_POSTS))
+            elif vision is not None:
+                take_vision(model, Path(locate(vision)))
             else:
-                _learn_to_see(model, processor, stage, curves, seed + number)
+                _train_vision(model, processor, stage, curves, seed + number)
             _save(model.to(torch.bfloat16), processor, done)
             measured = measure(model, processor)
             (done / "gates.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
@@ -110,7 +110,7 @@ def _say(line: str) -> None:
 
 
 def _missed(stage: Stage, measured: Mapping[str, float]) -> str:
-    """Which gates were missed, in words; nothing where all are reached."""
+    """Return the sentence that names the missed gates, or nothing."""
     missed = [f"{name} {measured[name]:.3f} < {least}" for name, least in stage.gates.items() if measured[name] < least]
     return f"stage {stage.name} did not reach: {', '.join(missed)}" if missed else ""
 
@@ -130,7 +130,7 @@ def _load(folder: Path | None, level: int, seed: int, device: str, dtype: str) -
 
 
 def _save(model: Any, processor: Any, folder: Path) -> None:
-    """Weights, processor and manifest, so that every stage can be tagged with."""
+    """Write weights, processor and manifest, so that every stage can tag posts."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     prompt = find_prompt("tag")
@@ -152,16 +152,16 @@ def _log(path: Path, stage: str, step: int, started: float, measured: Mapping[st
     _say(f"{stage} {step} ({minutes} min): " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
 
 
-def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) -> None:
-    """Trains vision tower and connector alone."""
-    words, table, started = Words.of(processor.tokenizer, level_of(model)), unit_words(model), time.monotonic()
-    readers = Readers(table.shape[1], seed, model.device)
-    eyes = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
-    optimizer = MasterAdamW([*eyes, *readers.parameters()], stage.learning_rate)
+def _train_vision(model: Any, processor: Any, stage: Stage, curves: Path, seed: int) -> None:
+    """Train vision tower and connector alone."""
+    words, table, started = WordIds.of(processor.tokenizer, level_of(model)), unit_words(model), time.monotonic()
+    probes = ProbeHeads(table.shape[1], seed, model.device)
+    weights = [*model.model.vision_model.parameters(), *model.model.connector.parameters()]
+    optimizer = MasterAdamW([*weights, *probes.parameters()], stage.learning_rate)
     log: dict[str, list[float]] = {}
     for step, (values, seen) in enumerate(itertools.islice(batches(words, seed), stage.steps), start=1):
         states = image_states(model, values.to(model.device, model.dtype))
-        loss, right = seeing_loss(states, seen.to(model.device), words, table, readers)
+        loss, right = vision_loss(states, seen.to(model.device), words, table, probes)
         loss.backward()
         optimizer.step(min(1.0, step / 50) * max(0.03, 1 - step / stage.steps))
         for name, share in right.items():
@@ -171,26 +171,28 @@ def _learn_to_see(model: Any, processor: Any, stage: Stage, curves: Path, seed: 
             log.clear()
 
 
-def _learn(model: Any, processor: Any, stage: Stage, curves: Path, seed: int, attention: float, num_posts: int) -> None:
-    """Trains the decoder on exercises; pictures are seen once, for the eyes are frozen."""
+def _train_decoder(
+    model: Any, processor: Any, stage: Stage, curves: Path, seed: int, attention: float, num_posts: int
+) -> None:
+    """Train the decoder on samples. The vision tower is frozen, so its output is computed once for each picture."""
     made = some_posts(level_of(model), "train", seed, num_posts)
-    teacher = Teacher(processor.tokenizer, made, seed)
-    states = see(model, made)
-    student = Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
+    maker = SampleMaker(processor.tokenizer, made, seed)
+    states = image_states_of_posts(model, made)
+    trainer = DecoderTrainer(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
     optimizer = decoder_optimizer(model, stage.learning_rate)
-    makers = curriculum(teacher)
-    chosen = {name: (weight, makers[name]) for name, weight in stage.lessons.items()}
+    makers = curriculum(maker)
+    chosen = {name: (weight, makers[name]) for name, weight in stage.sample_weights.items()}
     started = time.monotonic()
     for step, batch in enumerate(itertools.islice(schedule(chosen, seed), stage.steps), start=1):
-        student.loss(batch).backward()
+        trainer.loss(batch).backward()
         optimizer.step(rate(step - 1, stage.steps))
         if step % _LOG_EVERY == 0:
-            _log(curves, stage.name, step, started, student.log)
-            student.log.clear()
+            _log(curves, stage.name, step, started, trainer.log)
+            trainer.log.clear()
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     import argparse
 
     import torch
@@ -198,15 +200,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m eval.starter_training.build", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--level", type=int, default=0, choices=list(STAGES))
-    parser.add_argument("--start", type=Path, help="a finished build of level 0, from which one of level 1 goes on")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--attention", type=float, default=ATTENTION, help="weight of the attention losses")
-    parser.add_argument("--share", type=float, default=1.0, help="of each stage's batches and posts")
-    parser.add_argument("--eyes", help="a starter of the same level whose eyes are taken instead of taught")
-    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"], help="what is computed in")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("out", type=Path, help="folder of the stages and of curves.jsonl")
+    parser.add_argument("--level", type=int, default=0, choices=list(STAGES), help="level of the posts; default 0")
+    parser.add_argument("--start", type=Path, help="finished build of level 0 from which a build of level 1 starts")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, posts and samples; default 0")
+    parser.add_argument(
+        "--attention", type=float, default=ATTENTION, help="weight of the attention losses; default %(default)s"
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="share of the batches and posts of each stage; default 1"
+    )
+    parser.add_argument(
+        "--vision", metavar="MODEL", help="starter of the same level whose vision tower is copied instead of trained"
+    )
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"], help="type of the computation")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="device of torch")
     given = parser.parse_args()
     if given.start is not None and given.level == 0:
         parser.error("--start is for --level 1")
@@ -218,7 +226,7 @@ def main() -> None:
         device=given.device,
         attention=given.attention,
         share=given.share,
-        eyes=given.eyes,
+        vision=given.vision,
         dtype=given.dtype,
     )
     _say(f"done: {last}")

@@ -1,4 +1,4 @@
-"""What a starter can do while it is built: posts, what its eyes make of them, and the shares of right tokens."""
+"""Measurement of a starter while it is built: shares of right tokens on posts of split dev."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eval.starter_training.curriculum import SHARES, curriculum
-from eval.starter_training.sample_makers import Teacher
-from eval.starter_training.samples import Exercise
-from eval.starter_training.train import BATCH, Student
-from eval.starter_training.vision_pretraining import Sights, Words, image_states, pixels, seeing_loss, unit_words
+from eval.starter_training.sample_makers import SampleMaker
+from eval.starter_training.samples import Sample
+from eval.starter_training.train import BATCH, DecoderTrainer
+from eval.starter_training.vision_pretraining import CellLabels, WordIds, image_states, pixels, unit_words, vision_loss
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.scene import SIZES, draw_scene
 from instruct_mner.synthetic.settings import Synthesis
@@ -20,20 +20,20 @@ NUM_DEV = 1_000
 
 
 def level_of(model: Any) -> int:
-    """The level that a model was made for."""
+    """Return the level of the posts that a model was built for."""
     return next(level for level, side in SIZES.items() if side == model.config.vision_config.image_size)
 
 
 def some_posts(level: int, split: Split, seed: int, count: int) -> list[Post]:
-    """Posts of all domains that are taught, each its share."""
+    """Return posts of all trained domains, each in its share."""
     made: list[Post] = []
     for domain, share in SHARES[level].items():
         made += itertools.islice(posts(Synthesis(domain, level, split), seed), round(share * count))
     return made
 
 
-def see(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
-    """What the connector makes of each picture, ``(posts, tokens, width)``."""
+def image_states_of_posts(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
+    """Return the output of the connector for each picture, ``(posts, tokens, width)``."""
     import torch
 
     with torch.no_grad():
@@ -45,28 +45,28 @@ def see(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
 
 
 def measure(model: Any, processor: Any) -> dict[str, float]:
-    """Abilities on posts of split dev, as shares of right tokens: one teacher-forced pass, no picture seen before."""
+    """Return the abilities as shares of right tokens on posts of split dev, with teacher forcing."""
     import torch
 
     level = level_of(model)
     made = some_posts(level, "dev", 0, NUM_DEV)
-    words = Words.of(processor.tokenizer, level)
+    words = WordIds.of(processor.tokenizer, level)
     with torch.no_grad():
-        states = see(model, made)
-        log = _measure_sight(model, made, states, words)
-        teacher = Teacher(processor.tokenizer, made, 0)
-        student = Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id)
-        for maker in curriculum(teacher).values():
-            for batch in _batches(maker()):
-                student.loss(batch)
-    return log | {name: sum(values) / len(values) for name, values in sorted(student.log.items())}
+        states = image_states_of_posts(model, made)
+        log = _measure_vision(model, made, states, words)
+        maker = SampleMaker(processor.tokenizer, made, 0)
+        trainer = DecoderTrainer(model, states, processor.image_token_id, processor.tokenizer.pad_token_id)
+        for make in curriculum(maker).values():
+            for batch in _batches(make()):
+                trainer.loss(batch)
+    return log | {name: sum(values) / len(values) for name, values in sorted(trainer.log.items())}
 
 
-def _measure_sight(model: Any, made: Sequence[Post], states: Any, words: Words) -> dict[str, float]:
-    seen = Sights.of(made, [draw_scene(post) for post in made], words)
-    return seeing_loss(states, seen.to(states.device), words, unit_words(model))[1]
+def _measure_vision(model: Any, made: Sequence[Post], states: Any, words: WordIds) -> dict[str, float]:
+    seen = CellLabels.of(made, [draw_scene(post) for post in made], words)
+    return vision_loss(states, seen.to(states.device), words, unit_words(model))[1]
 
 
-def _batches(exercises: Sequence[Exercise]) -> Iterator[Sequence[Exercise]]:
-    for start in range(0, len(exercises), BATCH):
-        yield exercises[start : start + BATCH]
+def _batches(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    for start in range(0, len(samples), BATCH):
+        yield samples[start : start + BATCH]

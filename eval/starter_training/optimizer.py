@@ -1,4 +1,4 @@
-"""AdamW on bfloat16 weights with float32 masters: as fast as bfloat16, as exact as float32."""
+"""AdamW for bfloat16 weights with float32 masters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class MasterAdamW:
-    """Steps float32 copies of bfloat16 weights, and rounds them back.
+    """Optimizer that steps float32 copies of bfloat16 weights and rounds them back.
 
     Args:
-        weights: What is trained.
-        learning_rate: Its peak; :meth:`step` scales it.
+        weights: Weights to train.
+        learning_rate: Peak of the learning rate; :meth:`step` scales it.
     """
 
     def __init__(self, weights: Iterable[Any], learning_rate: float) -> None:
@@ -25,7 +25,7 @@ class MasterAdamW:
         )
 
     def step(self, scale: float, max_norm: float = 1.0) -> None:
-        """One step with ``scale`` of the learning rate; gradients are clipped and cleared."""
+        """Step with ``scale`` of the learning rate; gradients are clipped and cleared."""
         import torch
 
         for group in self._optimizer.param_groups:

@@ -1,7 +1,7 @@
-"""What the starter is taught once it can see: short exercises as token ids, made from synthetic posts.
+"""Training samples of the starter's decoder: short prompts and answers as token ids, made from synthetic posts.
 
-Each exercise says which tokens are learned, and where the decoder's attention ought to be: the chain from a name to
-its type is taught hop by hop, in heads of neighbouring layers. Nothing of this stays in the model but its weights.
+Each sample says which tokens count in the loss, and to which tokens the decoder should attend: the chain from a name to
+its type is supervised hop by hop, in heads of neighbouring layers. The saved model holds the weights alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.starter_training.architecture import tokens_per_side
-from eval.starter_training.attention_targets import Link, Words, box_answer, cells, cells_to_look_at, slice_name
-from eval.starter_training.samples import Asked, Exercise, Target
+from eval.starter_training.attention_targets import Link, WordEnds, box_answer, cells, cells_to_look_at, slice_name
+from eval.starter_training.samples import LabelSetPrompt, Sample, Target
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.prompting.conversation import answer_messages, instruction_text, post_text, user_messages
 from instruct_mner.prompting.templates import find_prompt
@@ -25,13 +25,13 @@ from instruct_mner.synthetic.vocabulary import clause, word
 from instruct_mner.testing import idefics
 
 
-class Teacher:
-    """Makes exercises.
+class SampleMaker:
+    """Maker of training samples.
 
     Args:
-        tokenizer: The starter's.
-        posts: What they are made from, all of one level; ``picture`` of an exercise is an index into these.
-        seed: Of all that is random.
+        tokenizer: Tokenizer of the starter.
+        posts: Posts of one level that the samples are made from; ``picture`` of a sample is an index into these.
+        seed: Seed of all random choices.
     """
 
     def __init__(self, tokenizer: Any, posts: Sequence[Post], seed: int) -> None:
@@ -48,7 +48,7 @@ class Teacher:
         self.turn = self.encode(turn)
         self.end = self.encode(end)
         self.next = self.encode("\nUser: ")
-        self._shown = [index for index, post in enumerate(posts) if post.objects]
+        self._with_objects = [index for index, post in enumerate(posts) if post.objects]
         self._pools: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, post in enumerate(posts):
             several = len(post.objects) > 1
@@ -58,10 +58,10 @@ class Teacher:
                 self._pools[name, post.synthesis.domain.name].append(index)
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of a text."""
+        """Return the tokens of a text."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
-    # -- how a label set is asked for
+    # -- how a label set is prompt for
 
     def ask(
         self,
@@ -71,36 +71,38 @@ class Teacher:
         names: Sequence[str] | None = None,
         defined: bool = False,
         grounded: bool = False,
-    ) -> Asked:
-        """The prompt of a label set up to the picture.
+    ) -> LabelSetPrompt:
+        """Return the prompt of a label set up to the picture.
 
         Args:
-            domain: Its types.
-            order: In which order the types stand.
-            names: Other names for them.
-            defined: Whether their definitions are shown.
-            grounded: Whether boxes are asked for.
+            domain: Domain of the types.
+            order: Order of the types in the prompt.
+            names: Other names of the types.
+            defined: Whether the prompt holds the definitions.
+            grounded: Whether the answer has boxes.
         """
-        shown = tuple(names or (each.name for each in domain.types))
-        rows = {shown[index]: domain.types[index].definition for index in order}
+        label_names = tuple(names or (each.name for each in domain.types))
+        rows = {label_names[index]: domain.types[index].definition for index in order}
         spec = AnswerSpec(labels=LabelSet.of(rows if defined else list(rows)), grounded=grounded)
         text = self._opening + instruction_text(user_messages(self._prompts[grounded], spec, "", 0))
         encoded = self.tokenizer(text, add_special_tokens=False)
         definitions, targets = None, []
         if defined:
-            definitions = tuple(0 for _ in shown)
+            definitions = tuple(0 for _ in label_names)
             places = list(definitions)
-            for index, name in enumerate(shown):
+            for index, name in enumerate(label_names):
                 written = f"{name} ({domain.types[index].definition})"
                 at = text.rindex(written)
                 places[index] = encoded.char_to_token(at + len(written) - 2)
                 targets.append(Target("define", places[index], (encoded.char_to_token(at),)))
             definitions = tuple(places)
         prefix = tuple(encoded.input_ids)
-        return Asked(domain, shown, spec, prefix, definitions, tuple(targets), grounded, names is not None)
+        return LabelSetPrompt(
+            domain, label_names, spec, prefix, definitions, tuple(targets), grounded, names is not None
+        )
 
     def random_names(self, count: int) -> list[str]:
-        """Names of labels that mean nothing; they begin with different letters."""
+        """Return names of labels that mean nothing; they begin with different letters."""
         names: dict[str, None] = {}
         while len(names) < count:
             each = word(self.rng, "train")[: self.rng.randint(2, 7)]
@@ -109,40 +111,40 @@ class Teacher:
             names[self.rng.choice((each, each.upper(), each.upper(), each.title()))] = None
         return list(names)
 
-    # -- exercises
-
-    def tag(self, index: int, asked: Asked, *, picture: str = "own") -> Exercise:
-        """A whole post: its mentions, each with its type.
+    def tag(self, index: int, prompt: LabelSetPrompt, *, picture: str = "own") -> Sample:
+        """Return a whole post as a sample: its mentions, each with its type.
 
         Args:
-            index: Of the post.
-            asked: Its label set.
-            picture: ``own``, ``none`` for a prompt without one, or ``other`` for that of some other post.
+            index: Index of the post.
+            prompt: Prompt of the label set.
+            picture: ``own``, ``none`` for a prompt without a picture, or ``other`` for that of another post.
         """
         post = self.posts[index]
-        shown = {"own": index, "other": self.rng.choice(self._shown), "none": None}[picture]
-        seen = () if shown is None else self.posts[shown].objects
+        pictured = {"own": index, "other": self.rng.choice(self._with_objects), "none": None}[picture]
+        seen = () if pictured is None else self.posts[pictured].objects
         links = [
-            Link(each, cells_to_look_at(post, each, seen, own=picture == "own"), Words.of(post, each))
+            Link(each, cells_to_look_at(post, each, seen, own=picture == "own"), WordEnds.of(post, each))
             for each in post.mentions
         ]
         tags = [slice_name(post, each.mention, picture) for each in links]
-        boxes = [box_answer(post, each.mention, own=picture == "own") for each in links] if asked.grounded else None
-        return self._answered("grounded" if boxes is not None else "tag", post.text, links, tags, asked, shown, boxes)
+        boxes = [box_answer(post, each.mention, own=picture == "own") for each in links] if prompt.grounded else None
+        return self._answered(
+            "grounded" if boxes is not None else "tag", post.text, links, tags, prompt, pictured, boxes
+        )
 
-    def linked(self, index: int, asked: Asked) -> Exercise:
-        """A short text for the picture of a post, in which every name is linked to its object."""
+    def linked(self, index: int, prompt: LabelSetPrompt) -> Sample:
+        """Return a short text for the picture of a post, in which every name is linked to its object."""
         post, rng = self.posts[index], self.rng
         text, links, tags = "", [], []
         separator = rng.choice((" . ", " ! ", " , ", " ... ", " & "))
-        for shown in rng.sample(post.objects, len(post.objects)):
+        for item in rng.sample(post.objects, len(post.objects)):
             around = clause(rng, "train") if rng.random() < 0.4 else None
             core = word(rng, "train")
-            if shown.letters:
-                core = shown.letters.lower() + core[2:]
+            if item.letters:
+                core = item.letters.lower() + core[2:]
             name = core.title() + (" " + word(rng, "train").title() if rng.random() < 0.3 else "")
-            kind = "letters" if shown.letters else rng.choice(("colour", "place"))
-            says = {"colour": COLOURS[shown.colour], "place": post.synthesis.places[shown.cell]}.get(kind)
+            kind = "letters" if item.letters else rng.choice(("colour", "place"))
+            says = {"colour": COLOURS[item.colour], "place": post.synthesis.places[item.cell]}.get(kind)
             before, after = "", ""
             if says:
                 before, after = rng.choice(((f"{says} ", ""), ("", f" ( {says} )"), ("", f" in {says}")))
@@ -150,10 +152,10 @@ class Teacher:
             start, end = len(text), len(text) + len(name)
             text += name + after + (around.after if around else "")
             cue_end = start - 1 if before else end + len(after.removesuffix(" )")) if after else start + 2
-            mention = Mention(start, end, shown.type, core, None, None, kind, None, cue_end, None)
-            links.append(Link(mention, cells(shown, post.synthesis.level), Words(cue_end, ())))
+            mention = Mention(start, end, item.type, core, None, None, kind, None, cue_end, None)
+            links.append(Link(mention, cells(item, post.synthesis.level), WordEnds(cue_end, ())))
             tags.append(f"linked {kind}")
-        return self._answered("linked", text, links, tags, asked, index)
+        return self._answered("linked", text, links, tags, prompt, index)
 
     def _answered(
         self,
@@ -161,52 +163,50 @@ class Teacher:
         text: str,
         links: list[Link],
         tags: list[str],
-        asked: Asked,
+        prompt: LabelSetPrompt,
         picture: int | None,
         boxes: list[str] | None = None,
-    ) -> Exercise:
-        exercise = Exercise(kind, asked.prefix, picture=picture)
-        first_image = exercise.position + 2
+    ) -> Sample:
+        sample = Sample(kind, prompt.prefix, picture=picture)
+        first_image = sample.position + 2
         if picture is not None:
-            exercise.add(self.image)
+            sample.add(self.image)
         num_images = int(picture is not None)
-        body = post_text(user_messages(self._prompts[asked.grounded], asked.spec, text, num_images))
+        body = post_text(user_messages(self._prompts[prompt.grounded], prompt.spec, text, num_images))
         encoded = self.tokenizer(body, add_special_tokens=False)
-        offset, lead = exercise.position, len(body) - len(text)
-        exercise.add(encoded.input_ids)
-        exercise.add(self.turn)
+        offset, lead = sample.position, len(body) - len(text)
+        sample.add(encoded.input_ids)
+        sample.add(self.turn)
 
         def token(end: int) -> int:
             return int(offset + encoded.char_to_token(lead + end - 1))
 
         for number, (link, tag) in enumerate(zip(links, tags, strict=True)):
-            name = asked.names[link.mention.type]
-            exercise.add(self.encode("\n") if number else [], learned=True)
-            before, cue = exercise.position - 1, token(link.words.cue_end)
+            name = prompt.names[link.mention.type]
+            sample.add(self.encode("\n") if number else [], learned=True)
+            before, cue = sample.position - 1, token(link.words.cue_end)
             if link.look_at:
-                exercise.targets.append(Target("look", cue, tuple(first_image + token for token in link.look_at)))
-            exercise.targets.append(Target("link", before, (cue,)))
+                sample.targets.append(Target("look", cue, tuple(first_image + token for token in link.look_at)))
+            sample.targets.append(Target("link", before, (cue,)))
             if link.words.telling:
-                exercise.targets.append(Target("read", before, tuple(token(end) for end in link.words.telling)))
-            if asked.definitions is not None:
-                exercise.targets.append(Target("name", before, (asked.definitions[link.mention.type],)))
-            exercise.decisive.append((len(exercise.ids), f"renamed: {tag}" if asked.renamed else tag))
+                sample.targets.append(Target("read", before, tuple(token(end) for end in link.words.telling)))
+            if prompt.definitions is not None:
+                sample.targets.append(Target("name", before, (prompt.definitions[link.mention.type],)))
+            sample.decisive.append((len(sample.ids), f"renamed: {tag}" if prompt.renamed else tag))
             line = ("" if number else " ") + f"{name}: {text[link.mention.start : link.mention.end]}"
-            exercise.add(self.encode(line), learned=True)
+            sample.add(self.encode(line), learned=True)
             if boxes is not None:
                 box = self.encode(boxes[number])
-                where = range(exercise.position - 1, exercise.position + len(box) - 1)
-                exercise.targets += _pointing(where, cue, [first_image + token for token in link.look_at if token >= 0])
-                exercise.add(box, learned=True)
+                where = range(sample.position - 1, sample.position + len(box) - 1)
+                sample.targets += _pointing(where, cue, [first_image + token for token in link.look_at if token >= 0])
+                sample.add(box, learned=True)
         if not links:
-            exercise.add(self.encode(" none"), learned=True)
-        exercise.add(self.end, learned=True)
-        return exercise
-
-    # -- which post
+            sample.add(self.encode(" none"), learned=True)
+        sample.add(self.end, learned=True)
+        return sample
 
     def pick(self, which: str, domain: Domain) -> int:
-        """A post of a domain: ``any``, with ``several`` objects, with ``lettered`` ones, or with any ``shown``."""
+        """Return a post: ``any``, with ``several`` objects, with ``lettered`` ones, or with at least one, ``shown``."""
         return self.rng.choice(self._pools[which, domain.name])
 
 
@@ -223,7 +223,7 @@ def _chat_frame(tokenizer: Any) -> tuple[str, str, str]:
 
 
 def _pointing(where: Sequence[int], cue: int, look_at: Sequence[int]) -> list[Target]:
-    """From each token before one of a box, to the words that link the name to its object, and to the object."""
+    """Return the targets of the tokens before each token of a box: the linking words, and the object."""
     if not look_at:
         return []
     return [Target(hop, at, tuple(keys)) for at in where for hop, keys in (("follow", (cue,)), ("point", look_at))]

@@ -1,4 +1,4 @@
-"""An exercise of the starter: tokens, which of them are learned, and where attention ought to go."""
+"""Training samples of the starter: tokens, the tokens that count in the loss, and targets of the attention losses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from instruct_mner.synthetic.label_sets import Domain
 
 @dataclass(frozen=True)
 class Target:
-    """One row of attention: the token at ``query`` ought to look at ``keys``, all as positions in the sequence."""
+    """Target of one row of attention: from the token at position ``query`` to those at positions ``keys``."""
 
     hop: str
     query: int
@@ -19,17 +19,17 @@ class Target:
 
 
 @dataclass
-class Exercise:
-    """One sequence.
+class Sample:
+    """Training sample: one sequence.
 
     Attributes:
-        kind: Which exercise it is, for the log.
-        prefix: What it shares with the others of its batch; not learned.
-        ids: What follows.
-        learned: Whether each of ``ids`` is learned.
-        picture: Index of the post whose picture it shows; ``None`` is none.
-        targets: Where attention ought to go.
-        decisive: Positions in ``ids`` of tokens that say a type, each with a name for the log.
+        kind: Kind of sample, for the log.
+        prefix: Tokens that all samples of a batch begin with; they do not count in the loss.
+        ids: Tokens after the prefix.
+        learned: For each of ``ids``, whether it counts in the loss.
+        picture: Index of the post whose picture is in the prompt; ``None`` is no picture.
+        targets: Targets of the attention losses.
+        decisive: Positions in ``ids`` of tokens that name a type, each with a name for the log.
     """
 
     kind: str
@@ -42,27 +42,27 @@ class Exercise:
 
     @property
     def position(self) -> int:
-        """Where the next token goes, in the whole sequence."""
+        """Position of the next token in the whole sequence."""
         return len(self.prefix) + len(self.ids)
 
     def add(self, ids: Sequence[int], *, learned: bool = False) -> None:
-        """Appends tokens."""
+        """Append tokens."""
         self.ids.extend(ids)
         self.learned.extend([learned] * len(ids))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A label set as a prompt shows it, and its tokens.
+class LabelSetPrompt:
+    """Prompt of a label set up to the picture.
 
     Attributes:
-        domain: Whose types they are.
-        names: The name of each type of the domain.
+        domain: Domain of the types.
+        names: Name of each type of the domain.
         spec: Form of the answer, with the labels in the order of the prompt.
         prefix: Tokens up to the picture.
-        definitions: Position of the last token of each definition, where there are definitions.
-        targets: From each definition to its label.
-        grounded: Whether boxes are asked for.
+        definitions: Position of the last token of each definition; ``None`` without definitions.
+        targets: Targets from each definition to its label.
+        grounded: Whether the answer has boxes.
         renamed: Whether the types have other names than their own.
     """
 

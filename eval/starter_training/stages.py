@@ -1,4 +1,4 @@
-"""The stages of the starter's build: what is taught in each, for how long, and what must be reached."""
+"""Stages of the starter's build: kinds of samples, number of batches, and the gates at the end."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Stage:
-    """What is taught, for how long, and what must be reached.
+    """Stage of the build.
 
     Attributes:
-        name: Of its folder.
-        steps: Batches.
-        learning_rate: Its peak.
-        lessons: Weight of each lesson; none for the stage that trains the eyes.
-        gates: Least value of what is measured at its end.
-        place_naming: Whether the heads that lead from a definition to its label are set anew before it: those of the
-            start fade while other things are learned.
-        takes: The stage of a build of level 0 whose weights are taken first, where one of level 1 goes on from it: all
-            of them by the first stage, the decoder's by others.
+        name: Name of its folder.
+        steps: Number of batches.
+        learning_rate: Peak of the learning rate.
+        sample_weights: Weight of each kind of sample; empty for the stage that trains the vision tower.
+        gates: Least value of each measurement at its end.
+        place_naming: Whether the heads that lead from a definition to its label are initialised again before it: their
+            first initialisation is lost while other things are learned.
+        weights_from: Stage of a build of level 0 whose weights are copied first, where a build of level 1 starts from
+            it: all of them by the first stage, those of the decoder by others.
     """
 
     name: str
     steps: int
     learning_rate: float
-    lessons: Mapping[str, float] = field(default_factory=dict)
+    sample_weights: Mapping[str, float] = field(default_factory=dict)
     gates: Mapping[str, float] = field(default_factory=dict)
     place_naming: bool = False
-    takes: str | None = None
+    weights_from: str | None = None
 
 
 _FIRST = (
@@ -71,7 +71,7 @@ _FIRST = (
     ),
 )  # fmt: skip
 
-# At level 1 there are three label sets instead of one, and more to see.
+# Level 1 has three label sets instead of one, and larger pictures.
 _LONGER = {
     "seeing": 12_000,
     "looking": 1_000,
@@ -83,16 +83,16 @@ _LONGER = {
 }
 STAGES = {0: _FIRST, 1: tuple(replace(stage, steps=_LONGER[stage.name]) for stage in _FIRST)}
 
-# The build of level 1 that goes on from one of level 0.
+# Build of level 1 that starts from one of level 0.
 _BEGUN = {"question colour": 0.9, "question place": 0.9, "question letters": 0.9}
 _LOOKED_UP = {"question colour": 0.95, "question place": 0.95, "question letters": 0.9}
 ONWARD = (
-    Stage("seeing", 5000, 1.2e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95}, takes="seeing"),
+    Stage("seeing", 5000, 1.2e-3, gates={"type": 0.98, "colour": 0.98, "first letter": 0.95}, weights_from="seeing"),
     Stage(
         "moving", 2000, 7e-4,
         {"tag": 0.36, "text": 0.1, "linked": 0.13, "grounded": 0.06, "retag": 0.1, "retext": 0.02, "relinked": 0.05,
          "define": 0.04, "questions": 0.12, "describe": 0.02},
-        gates=_BEGUN, takes="settling",
+        gates=_BEGUN, weights_from="settling",
     ),
     Stage(
         "mastering", 3000, 6e-4,

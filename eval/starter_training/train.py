@@ -1,4 +1,4 @@
-"""Trains the starter's decoder on exercises, its eyes frozen: the answer, and where attention ought to be."""
+"""Training of the starter's decoder with a frozen vision tower: cross-entropy of the answer and attention losses."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from eval.starter_training.attention_init import HOPS
 from eval.starter_training.optimizer import MasterAdamW
-from eval.starter_training.samples import Exercise, Target
+from eval.starter_training.samples import Sample, Target
 
 BATCH = 32
-# Weight of the losses that say where to look.
+# Weight of the attention losses.
 ATTENTION = 0.25
-# Tokens that say a type count so many times as much as others.
+# Weight of a token that names a type; other tokens have 1.
 _DECISIVE = 3.0
 _FLOOR = 1e-4
 
 
-class Student:
-    """The model while it learns.
+class DecoderTrainer:
+    """Trainer of the decoder.
 
     Args:
-        model: The starter, with eager attention.
-        image_states: What the connector makes of the picture of each post, ``(posts, tokens, width)``.
+        model: Starter with eager attention.
+        image_states: Output of the connector for the picture of each post, ``(posts, tokens, width)``.
         image_token: Id of an image token.
         padding: Id of the padding.
         attention: Weight of the attention losses.
@@ -41,11 +41,11 @@ class Student:
         self._attention = attention
         self.log: dict[str, list[float]] = defaultdict(list)
 
-    def loss(self, batch: Sequence[Exercise]) -> Any:
-        """Mean cross-entropy of the learned tokens plus the attention losses; fills the log.
+    def loss(self, batch: Sequence[Sample]) -> Any:
+        """Return the mean cross-entropy of the learned tokens plus the attention losses, and fill the log.
 
         Args:
-            batch: Exercises with the same prefix, which is computed once.
+            batch: Samples with the same prefix, which is computed once.
         """
         import torch
 
@@ -58,18 +58,18 @@ class Student:
             for position, _ in each.decisive:
                 weights[row, position] = _DECISIVE
         states, attentions, prefix_attentions = self._forward(batch, ids)
-        asked = weights[:, 1:] > 0
-        logits = self._head(states[:, :-1][asked]).float()
-        answers = ids[:, 1:][asked]
+        learned = weights[:, 1:] > 0
+        logits = self._head(states[:, :-1][learned]).float()
+        answers = ids[:, 1:][learned]
         loss = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
-        loss = (loss * weights[:, 1:][asked]).sum() / weights[:, 1:][asked].sum()
-        self._note(batch, asked, logits.argmax(-1) == answers, float(loss.detach()))
+        loss = (loss * weights[:, 1:][learned]).sum() / weights[:, 1:][learned].sum()
+        self._log_samples(batch, learned, logits.argmax(-1) == answers, float(loss.detach()))
         if not self._attention:
             return loss
         return loss + self._attention * self._attention_loss(batch, attentions, prefix_attentions)
 
-    def _forward(self, batch: Sequence[Exercise], ids: Any) -> tuple[Any, Any, Any]:
-        """Last hidden states of what follows the prefix, ``(batch, tokens, width)``, and attention probabilities."""
+    def _forward(self, batch: Sequence[Sample], ids: Any) -> tuple[Any, Any, Any]:
+        """Return last hidden states after the prefix, ``(batch, tokens, width)``, and attention probabilities."""
         import torch
         from transformers import DynamicCache
 
@@ -98,8 +98,8 @@ class Student:
         )
         return out.last_hidden_state, out.attentions, prefix_attentions
 
-    def _attention_loss(self, batch: Sequence[Exercise], attentions: Any, prefix_attentions: Any) -> Any:
-        """Minus the log of the attention that goes where it ought to, a mean for each hop."""
+    def _attention_loss(self, batch: Sequence[Sample], attentions: Any, prefix_attentions: Any) -> Any:
+        """Return minus the log of the attention on the targets, a mean for each hop."""
         import torch
 
         start = len(batch[0].prefix)
@@ -119,11 +119,11 @@ class Student:
                 total = total - (mass + _FLOOR).log().mean()
         return total
 
-    def _note(self, batch: Sequence[Exercise], asked: Any, right: Any, loss: float) -> None:
+    def _log_samples(self, batch: Sequence[Sample], learned: Any, right: Any, loss: float) -> None:
         import torch
 
-        flags = torch.zeros(asked.shape, dtype=torch.bool)
-        flags[asked] = right
+        flags = torch.zeros(learned.shape, dtype=torch.bool)
+        flags[learned] = right
         kind = batch[0].kind
         self.log[f"loss {kind}"].append(loss)
         self.log[f"tokens {kind}"].append(float(right.float().mean()))
@@ -133,7 +133,7 @@ class Student:
 
 
 def _mass(probabilities: Any, heads: Sequence[int], rows: Sequence[tuple[int, Target]], offset: int) -> Any:
-    """Attention of some rows on their keys, ``(rows, heads)``."""
+    """Return the attention of some rows on their keys, ``(rows, heads)``."""
     import torch
 
     wanted = torch.zeros(len(rows), probabilities.shape[-1])
@@ -141,19 +141,19 @@ def _mass(probabilities: Any, heads: Sequence[int], rows: Sequence[tuple[int, Ta
         wanted[index, list(target.keys)] = 1.0
     batch = torch.tensor([row for row, _ in rows])
     queries = torch.tensor([target.query - offset for _, target in rows])
-    found = probabilities[:, list(heads)][batch, :, queries].float()
-    return (found * wanted[:, None]).sum(-1)
+    on_keys = probabilities[:, list(heads)][batch, :, queries].float()
+    return (on_keys * wanted[:, None]).sum(-1)
 
 
-Maker = Callable[[], list[Exercise]]
+SampleBatchMaker = Callable[[], list[Sample]]
 
 
-def schedule(makers: dict[str, tuple[float, Maker]], seed: int) -> Iterator[list[Exercise]]:
-    """Batches without end, in proportion to the weight of each kind; of similar lengths, so that little is padded."""
+def schedule(makers: dict[str, tuple[float, SampleBatchMaker]], seed: int) -> Iterator[list[Sample]]:
+    """Yield batches without end, in proportion to the weight of each kind, of similar lengths to save padding."""
     rng = random.Random(seed)
     names = list(makers)
     weights = [makers[name][0] for name in names]
-    waiting: dict[str, list[list[Exercise]]] = {name: [] for name in names}
+    waiting: dict[str, list[list[Sample]]] = {name: [] for name in names}
     while True:
         name = rng.choices(names, weights)[0]
         if not waiting[name]:
@@ -165,14 +165,14 @@ def schedule(makers: dict[str, tuple[float, Maker]], seed: int) -> Iterator[list
 
 
 def rate(step: int, steps: int, warmup: int = 40, floor: float = 0.05) -> float:
-    """Share of the learning rate at a step: a rise, then a cosine."""
+    """Return the share of the learning rate at a step: a linear rise, then a cosine."""
     import math
 
     return min(1.0, (step + 1) / warmup) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def decoder_optimizer(model: Any, learning_rate: float) -> MasterAdamW:
-    """Freezes the eyes, and steps the rest."""
+    """Freeze the vision tower and the connector, and return the optimizer of the decoder."""
     for part in (model.model.vision_model, model.model.connector):
         part.requires_grad_(False)
     return MasterAdamW(model.model.text_model.parameters(), learning_rate)

@@ -1,9 +1,9 @@
-"""The starter learns to see: image tokens that speak words.
+"""Pretraining of the starter's vision tower and connector, alone: image tokens that point to words.
 
-The vision tower and the connector are trained alone. Each image token learns to point, by its direction, at the
-embeddings of the words for what its cell shows: the type of the object, the kind of drawing, its colour, its place,
-and its letters. A third of the objects are invented drawings, each with a direction of its own, so that eyes tell
-drawings apart that have no word; and a head that is thrown away reads the box. Afterwards both are frozen.
+Each image token learns to point, by its direction, to the embeddings of the words for the content of its cell: the type
+of the object, the drawing, its colour, its place, and its letters. A third of the objects are invented drawings, each
+with a direction of its own, so that drawings without a word are told apart as well; a head that is not saved reads the
+box. Afterwards both are frozen.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from instruct_mner.synthetic.settings import COLOURS, Synthesis
 
 _SIDES = {0: (("top", "bottom"), ("left", "right")), 1: (("top", "middle", "bottom"), ("left", "middle", "right"))}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Of the direction of a token: how strongly it is told from the others.
+# Factor of the unit vector of an image token before its product with the words.
 _SHARPNESS = 16.0
-# Length that image tokens are kept near; words have about 1.4.
+# Length that image tokens are kept near; embeddings of words have about 1.4.
 _LENGTH = 2.5
 _BATCH = 32
 _INVENTED = 0.35
 
 
 def cell_of(token: int, level: int) -> int:
-    """The cell of the picture that an image token lies in."""
+    """Return the cell of the picture that an image token lies in."""
     side, grid = tokens_per_side(level), GRIDS[level]
     return (token // side) * grid // side * grid + (token % side) * grid // side
 
 
 @dataclass(frozen=True)
-class Words:
+class WordIds:
     """Ids of the words that image tokens may point to, a group for each question.
 
     Attributes:
         types: ``none``, then the definitions of the coarse types and those of the home.
-        drawings: The known drawings.
-        colours: In the order of ``COLOURS``.
+        drawings: Known drawings.
+        colours: Colours in the order of ``COLOURS``.
         rows: ``top``, ``bottom``; at level 1 ``middle`` too.
         columns: ``left``, ``right``; at level 1 ``middle`` too.
         first: First letters, as after a space.
         second: Second letters, as inside a word.
-        fine: At level 1, the definitions of the fine types.
+        fine: Definitions of the fine types, at level 1.
         fine_of: For each drawing, the index of its fine type, or -1.
-        level: Of the pictures.
-        type_of: For each drawing in its order, the index of its type; one drawing is of one type in all domains.
+        level: Level of the pictures.
+        type_of: For each drawing in its order, the index of its type; a drawing has the same type in all domains.
     """
 
     types: tuple[int, ...]
@@ -70,77 +70,79 @@ class Words:
     level: int
 
     @classmethod
-    def of(cls, tokenizer: Any, level: int = 0) -> Words:
-        """Looks all words up.
+    def of(cls, tokenizer: Any, level: int = 0) -> WordIds:
+        """Return the ids of all words.
 
         Raises:
-            ValueError: One is not a single token.
+            ValueError: A word is not a single token.
         """
 
         def one(text: str) -> int:
             [token] = tokenizer.encode(text, add_special_tokens=False)
             return int(token)
 
-        told = {name: kind.definition for domain in (COARSE, HOME) for kind in domain.types for name in kind.drawings}
-        types = ["none", *dict.fromkeys(told.values())]
+        definitions = {
+            name: kind.definition for domain in (COARSE, HOME) for kind in domain.types for name in kind.drawings
+        }
+        types = ["none", *dict.fromkeys(definitions.values())]
         fine = {name: index for index, kind in enumerate(FINE.types) for name in kind.drawings} if level else {}
         return cls(
             types=tuple(one(f" {word}") for word in types),
-            drawings=tuple(one(f" {word}") for word in told),
+            drawings=tuple(one(f" {word}") for word in definitions),
             colours=tuple(one(f" {word}") for word in COLOURS),
             rows=tuple(one(f" {word}") for word in _SIDES[level][0]),
             columns=tuple(one(f" {word}") for word in _SIDES[level][1]),
             first=tuple(one(f" {letter}") for letter in _LETTERS),
             second=tuple(one(letter) for letter in _LETTERS),
-            type_of={name: types.index(definition) for name, definition in told.items()},
+            type_of={name: types.index(definition) for name, definition in definitions.items()},
             fine=tuple(one(f" {kind.definition}") for kind in FINE.types),
-            fine_of=tuple(fine.get(name, -1) for name in told),
+            fine_of=tuple(fine.get(name, -1) for name in definitions),
             level=level,
         )
 
 
 @dataclass(frozen=True)
-class Sights:
-    """What pictures show, in the cells of each.
+class CellLabels:
+    """Labels of the cells of pictures.
 
     Attributes:
-        told: Type, drawing, colour, first and second letter, invented drawing, ``(pictures, cells, 6)``; -1 where there
-            is none. The type of an empty cell is 0.
-        boxes: Corners of the object, in shares of the picture, ``(pictures, cells, 4)``; nan where there is none.
+        classes: Type, drawing, colour, first and second letter, invented drawing, ``(pictures, cells, 6)``; -1 for
+            none. The type of an empty cell is 0.
+        boxes: Corners of the object, in shares of the picture, ``(pictures, cells, 4)``; nan for none.
     """
 
-    told: Any
+    classes: Any
     boxes: Any
 
     @classmethod
-    def of(cls, seen: Sequence[Post], scenes: Sequence[Scene], words: Words) -> Sights:
-        """Of posts and their pictures."""
+    def of(cls, seen: Sequence[Post], scenes: Sequence[Scene], words: WordIds) -> CellLabels:
+        """Return the labels of posts and their pictures."""
         import torch
 
         cells = GRIDS[words.level] ** 2
-        told = np.full((len(seen), cells, 6), -1, dtype=np.int64)
+        classes = np.full((len(seen), cells, 6), -1, dtype=np.int64)
         boxes = np.full((len(seen), cells, 4), np.nan, dtype=np.float32)
-        told[:, :, 0] = 0
+        classes[:, :, 0] = 0
         drawings = list(words.type_of)
         for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
-            for shown, box in zip(post.objects, scene.boxes, strict=True):
-                both = [_LETTERS.index(letter) for letter in shown.letters or ""] or [-1, -1]
+            for item, box in zip(post.objects, scene.boxes, strict=True):
+                both = [_LETTERS.index(letter) for letter in item.letters or ""] or [-1, -1]
                 kind = drawing = invented = -1
-                if shown.drawing in words.type_of:
-                    kind, drawing = words.type_of[shown.drawing], drawings.index(shown.drawing)
+                if item.drawing in words.type_of:
+                    kind, drawing = words.type_of[item.drawing], drawings.index(item.drawing)
                 else:
-                    invented = int(shown.drawing.rpartition("-")[2])
-                told[row, shown.cell] = (kind, drawing, shown.colour, *both, invented)
-                boxes[row, shown.cell] = np.array(box) / SIZES[words.level]
-        return cls(torch.from_numpy(told), torch.from_numpy(boxes))
+                    invented = int(item.drawing.rpartition("-")[2])
+                classes[row, item.cell] = (kind, drawing, item.colour, *both, invented)
+                boxes[row, item.cell] = np.array(box) / SIZES[words.level]
+        return cls(torch.from_numpy(classes), torch.from_numpy(boxes))
 
-    def to(self, device: Any) -> Sights:
-        """The same on another device."""
-        return Sights(self.told.to(device), self.boxes.to(device))
+    def to(self, device: Any) -> CellLabels:
+        """Return the labels on another device."""
+        return CellLabels(self.classes.to(device), self.boxes.to(device))
 
 
 def pictures(seed: int, level: int = 0) -> Iterator[Post]:
-    """Posts of the known domains in turn, mostly of the main one, with many letters."""
+    """Yield posts of the known domains in turn, mostly of the main one, with many letters."""
     many = (0.2, 0.2, 0.55, 0.05)
     streams = [
         posts(Synthesis(domain, level, cues_of_one=many, cues_of_several=many, mentions=(0, 0.2, 0.3, 0.3, 0.2)), seed)
@@ -152,7 +154,7 @@ def pictures(seed: int, level: int = 0) -> Iterator[Post]:
 
 
 def with_invented(post: Post, rng: random.Random) -> Post:
-    """The post with some of its drawings replaced."""
+    """Return the post with some of its drawings replaced."""
     objects = tuple(
         replace(each, drawing=invented_name(rng.randrange(NUM_INVENTED))) if rng.random() < _INVENTED else each
         for each in post.objects
@@ -161,7 +163,7 @@ def with_invented(post: Post, rng: random.Random) -> Post:
 
 
 def pixels(scenes: Sequence[Scene]) -> Any:
-    """Pixels as the processor makes them, ``(pictures, 3, height, width)``, from -1 to 1."""
+    """Return pixels as the processor makes them, ``(pictures, 3, height, width)``, from -1 to 1."""
     import torch
 
     array = np.stack([np.asarray(scene.image) for scene in scenes])
@@ -169,7 +171,7 @@ def pixels(scenes: Sequence[Scene]) -> Any:
 
 
 def image_states(model: Any, values: Any) -> Any:
-    """What the connector gives to the decoder, ``(posts, tokens, width)``."""
+    """Return the output of the connector, ``(posts, tokens, width)``."""
     import torch
 
     side = values.shape[-1] // PATCH_SIZE
@@ -179,19 +181,19 @@ def image_states(model: Any, values: Any) -> Any:
 
 
 def unit_words(model: Any) -> Any:
-    """Embeddings without what all have in common, as unit vectors, ``(vocabulary, width)``."""
+    """Return the embeddings less their mean, as unit vectors, ``(vocabulary, width)``."""
     import torch
 
     table = model.model.text_model.embed_tokens.weight.detach().float()
     return torch.nn.functional.normalize(table - table.mean(dim=0), dim=1)
 
 
-class Readers:
-    """What reads image tokens while they are learned, and is thrown away.
+class ProbeHeads:
+    """Heads that read image tokens during pretraining and are not saved.
 
     Attributes:
-        invented: A direction for each invented drawing, ``(drawings, width)``.
-        boxes: From a token to the corners of the object in its cell.
+        invented: Direction of each invented drawing, ``(drawings, width)``.
+        boxes: Linear layer from a token to the corners of the object in its cell.
     """
 
     def __init__(self, width: int, seed: int, device: Any = "cpu") -> None:
@@ -202,21 +204,21 @@ class Readers:
         self.boxes = torch.nn.Linear(width, 4).to(device)
 
     def parameters(self) -> list[Any]:
-        """What is trained."""
+        """Return the trained weights."""
         return [self.invented, *self.boxes.parameters()]
 
 
-def seeing_loss(
-    states: Any, seen: Sights, words: Words, table: Any, readers: Readers | None = None
+def vision_loss(
+    states: Any, seen: CellLabels, words: WordIds, table: Any, probes: ProbeHeads | None = None
 ) -> tuple[Any, dict[str, float]]:
-    """Cross-entropy of each token's words, and the share that are right.
+    """Return the cross-entropy of the words of each token, and the shares that are right.
 
     Args:
-        states: ``(pictures, tokens, width)``.
-        seen: What the pictures show.
+        states: Output of the connector, ``(pictures, tokens, width)``.
+        seen: Labels of the cells.
         words: Ids of the words.
-        table: ``unit_words``.
-        readers: For invented drawings and boxes; nothing asks for these without.
+        table: Output of ``unit_words``.
+        probes: Heads for invented drawings and boxes; without them these are left out.
     """
     import torch
     from torch.nn.functional import cross_entropy, normalize
@@ -226,48 +228,48 @@ def seeing_loss(
     pointed = states / length * _SHARPNESS
     grid = GRIDS[words.level]
     cells = torch.tensor([cell_of(token, words.level) for token in range(states.shape[1])])
-    told = seen.told[:, cells]
+    classes = seen.classes[:, cells]
     expected = {
-        "type": (table[list(words.types)], told[..., 0], 1.0),
-        "drawing": (table[list(words.drawings)], told[..., 1], 0.5),
-        "colour": (table[list(words.colours)], told[..., 2], 1.0),
-        "row": (table[list(words.rows)], (cells // grid).expand(len(told), -1), 0.5),
-        "column": (table[list(words.columns)], (cells % grid).expand(len(told), -1), 0.5),
-        "first letter": (table[list(words.first)], told[..., 3], 1.0),
-        "second letter": (table[list(words.second)], told[..., 4], 1.0),
+        "type": (table[list(words.types)], classes[..., 0], 1.0),
+        "drawing": (table[list(words.drawings)], classes[..., 1], 0.5),
+        "colour": (table[list(words.colours)], classes[..., 2], 1.0),
+        "row": (table[list(words.rows)], (cells // grid).expand(len(classes), -1), 0.5),
+        "column": (table[list(words.columns)], (cells % grid).expand(len(classes), -1), 0.5),
+        "first letter": (table[list(words.first)], classes[..., 3], 1.0),
+        "second letter": (table[list(words.second)], classes[..., 4], 1.0),
     }
     if words.level:
-        fine = torch.tensor([*words.fine_of, -1], device=told.device)[told[..., 1]]
+        fine = torch.tensor([*words.fine_of, -1], device=classes.device)[classes[..., 1]]
         expected["fine"] = (table[list(words.fine)], fine, 0.5)
-    if readers is not None:
-        expected["invented"] = (normalize(readers.invented.float(), dim=1), told[..., 5], 1.0)
+    if probes is not None:
+        expected["invented"] = (normalize(probes.invented.float(), dim=1), classes[..., 5], 1.0)
     loss = 0.05 * (length - _LENGTH).square().mean()
     right: dict[str, float] = {}
     for name, (directions, answers, weight) in expected.items():
-        asked = answers >= 0
-        logits = pointed[asked] @ directions.T
+        known = answers >= 0
+        logits = pointed[known] @ directions.T
         if len(logits):
-            loss = loss + weight * cross_entropy(logits, answers[asked])
-            shown = logits.argmax(-1) == answers[asked]
+            loss = loss + weight * cross_entropy(logits, answers[known])
+            correct = logits.argmax(-1) == answers[known]
             if name == "type":
-                shown = shown[answers[asked] > 0]
-            right[name] = float(shown.float().mean())
-    if readers is not None:
+                correct = correct[answers[known] > 0]
+            right[name] = float(correct.float().mean())
+    if probes is not None:
         boxes = seen.boxes[:, cells]
-        asked = ~boxes.isnan().any(-1)
-        off = (readers.boxes(pointed[asked].to(readers.boxes.weight.dtype)).float() - boxes[asked]).abs()
+        known = ~boxes.isnan().any(-1)
+        off = (probes.boxes(pointed[known].to(probes.boxes.weight.dtype)).float() - boxes[known]).abs()
         loss = loss + 2 * off.mean()
         right["box, pixels off"] = float(off.detach().mean()) * SIZES[words.level]
     return loss, right
 
 
-def batches(words: Words, seed: int) -> Iterator[tuple[Any, Sights]]:
-    """Pixels and labels of new pictures without end."""
+def batches(words: WordIds, seed: int) -> Iterator[tuple[Any, CellLabels]]:
+    """Yield pixels and labels of new pictures without end."""
     stream, rng = pictures(seed, words.level), random.Random(seed)
     while True:
         seen = [with_invented(post, rng) for post in itertools.islice(stream, _BATCH)]
         scenes = [draw_scene(post) for post in seen]
-        yield pixels(scenes), Sights.of(seen, scenes, words)
+        yield pixels(scenes), CellLabels.of(seen, scenes, words)
 
 
 assert not HELD_OUT_DRAWINGS & {name for domain in KNOWN_DOMAINS for kind in domain.types for name in kind.drawings}

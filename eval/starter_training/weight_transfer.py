@@ -1,4 +1,4 @@
-"""What a build takes over from another starter: it has to learn what is new, not all anew."""
+"""Copying of weights from another starter, so that a build trains only what is new."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ if TYPE_CHECKING:
 
 _POSITIONS = "model.vision_model.embeddings.position_embedding.weight"
 _DECODER = "model.text_model."
-_EYES = ("model.vision_model.", "model.connector.")
+_VISION = ("model.vision_model.", "model.connector.")
 _PATCHES_PER_CELL = SIZES[0] // GRIDS[0] // PATCH_SIZE
 
 
 def take_everything(model: Any, folder: Path) -> None:
-    """Takes all weights of a model of level 0; positions of patches are spread over the larger picture."""
+    """Copy all weights of a model of level 0; positions of patches are spread over the larger picture."""
     tensors = _weights(folder)
     tensors[_POSITIONS] = spread(tensors[_POSITIONS])
     model.load_state_dict(tensors, strict=False)
 
 
 def take_decoder(model: Any, folder: Path) -> None:
-    """Takes the decoder of a model of level 0, and leaves the eyes."""
+    """Copy the decoder of a model of level 0, and leave the vision tower."""
     tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_DECODER)}
     model.load_state_dict(tensors, strict=False)
 
 
-def take_eyes(model: Any, folder: Path) -> None:
-    """Takes vision tower and connector of a model of the same level, and leaves the decoder."""
-    tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_EYES)}
+def take_vision(model: Any, folder: Path) -> None:
+    """Copy vision tower and connector of a model of the same level, and leave the decoder."""
+    tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_VISION)}
     model.load_state_dict(tensors, strict=False)
 
 
 def spread(positions: Tensor) -> Tensor:
-    """What each patch of three by three cells is told of its place, from two by two cells of the same size.
+    """Return the position embeddings for three by three cells, from those for two by two cells of the same size.
 
-    Cells at a border are told what those at the same border were, cells between two the mean of both.
+    Cells at a border have those of the same border, cells between two the mean of both.
 
     Args:
-        positions: ``(64, width)``, row by row.
+        positions: Position embeddings row by row, ``(64, width)``.
 
     Returns:
-        ``(144, width)``.
+        Position embeddings, ``(144, width)``.
     """
     import torch
 

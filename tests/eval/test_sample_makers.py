@@ -1,4 +1,4 @@
-"""Exercises: the very tokens of the real prompts, and attention that is taught to go where it ought to."""
+"""Training samples: the very tokens of the real prompts, and targets of the attention losses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from eval.starter_training.architecture import build_model, build_processor
 from eval.starter_training.attention_init import HOPS, NUM_HEADS, WIDTH
 from eval.starter_training.auxiliary_samples import define
-from eval.starter_training.sample_makers import Teacher
-from eval.starter_training.samples import Exercise
-from eval.starter_training.train import Student
+from eval.starter_training.sample_makers import SampleMaker
+from eval.starter_training.samples import Sample
+from eval.starter_training.train import DecoderTrainer
 from eval.starter_training.vision_pretraining import image_states, pixels
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
@@ -35,8 +35,8 @@ def processor() -> Any:
 
 
 @pytest.fixture(scope="module")
-def teacher(processor: Any) -> Teacher:
-    return Teacher(processor.tokenizer, _POSTS, 0)
+def maker(processor: Any) -> SampleMaker:
+    return SampleMaker(processor.tokenizer, _POSTS, 0)
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,16 @@ def _spec(labels: LabelSet) -> AnswerSpec:
 
 @pytest.mark.parametrize("picture", ["own", "none"])
 @pytest.mark.parametrize("defined", [False, True])
-def test_an_exercise_has_the_tokens_that_the_processor_makes(
-    processor: Any, teacher: Teacher, picture: str, defined: bool
+def test_a_sample_has_the_tokens_that_the_processor_makes(
+    processor: Any, maker: SampleMaker, picture: str, defined: bool
 ) -> None:
     order = [2, 0, 3, 1]
-    asked = teacher.ask(COARSE, defined=defined, order=order)
+    label_set_prompt = maker.ask(COARSE, defined=defined, order=order)
     shown = {COARSE.types[index].name: COARSE.types[index].definition for index in order}
     spec = _spec(LabelSet.of(shown if defined else list(shown)))
     prompt = find_prompt("tag")
     for index, post in enumerate(_POSTS[:20]):
-        exercise = teacher.tag(index, asked, picture=picture)
+        sample = maker.tag(index, label_set_prompt, picture=picture)
         scene = draw_scene(post)
         images = [scene.image] if picture == "own" else []
         example = post.example("a", None, ())
@@ -70,19 +70,19 @@ def test_an_exercise_has_the_tokens_that_the_processor_makes(
         }
         text = processor.apply_chat_template([*messages, answer], tokenize=False)
         expected = processor(text=text, images=images or None, add_special_tokens=False)["input_ids"][0]
-        own = [*exercise.prefix, *exercise.ids]
+        own = [*sample.prefix, *sample.ids]
         assert own == list(expected)[: len(own)]
         assert processor.tokenizer.decode(expected[len(own) :]) == "\n"
 
 
-def test_targets_point_at_the_words_that_decide(processor: Any, teacher: Teacher) -> None:
-    asked = teacher.ask(COARSE, names=["Wug", "Dax", "Blick", "Zup"], defined=True, order=[0, 1, 2, 3])
+def test_targets_point_at_the_words_that_decide(processor: Any, maker: SampleMaker) -> None:
+    label_set_prompt = maker.ask(COARSE, names=["Wug", "Dax", "Blick", "Zup"], defined=True, order=[0, 1, 2, 3])
     seen = set()
     for index, post in enumerate(_POSTS):
-        exercise = teacher.tag(index, asked)
-        tokens = [*exercise.prefix, *exercise.ids]
+        sample = maker.tag(index, label_set_prompt)
+        tokens = [*sample.prefix, *sample.ids]
         words = [processor.tokenizer.decode([token]) for token in tokens]
-        for target in exercise.targets:
+        for target in sample.targets:
             seen.add(target.hop)
             assert all(key < target.query for key in target.keys)
             if target.hop == "look":
@@ -91,31 +91,31 @@ def test_targets_point_at_the_words_that_decide(processor: Any, teacher: Teacher
                 assert words[target.keys[0]] in {"person", "place", "group", "thing"}
             if target.hop in ("link", "read", "name"):
                 assert words[target.query] in (":", "\n")
-        for position, _ in exercise.decisive:
-            assert exercise.learned[position]
-        assert len(exercise.decisive) == len(post.mentions)
+        for position, _ in sample.decisive:
+            assert sample.learned[position]
+        assert len(sample.decisive) == len(post.mentions)
     assert seen == {"look", "link", "read", "name"}
-    defined = {words_of.hop for words_of in define(teacher, COARSE).targets}
+    defined = {words_of.hop for words_of in define(maker, COARSE).targets}
     assert defined == {"define", "read", "name"}
 
 
-def _student(model: Any, processor: Any, attention: float) -> Student:
+def _trainer(model: Any, processor: Any, attention: float) -> DecoderTrainer:
     with torch.no_grad():
         states = image_states(model, pixels([draw_scene(post) for post in _POSTS]))
-    return Student(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
+    return DecoderTrainer(model, states, processor.image_token_id, processor.tokenizer.pad_token_id, attention)
 
 
-def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, teacher: Teacher) -> None:
-    tokenizer, asked, boxes = processor.tokenizer, teacher.ask(COARSE, order=[0, 1, 2, 3], grounded=True), 0
+def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, maker: SampleMaker) -> None:
+    tokenizer, label_set_prompt, boxes = processor.tokenizer, maker.ask(COARSE, order=[0, 1, 2, 3], grounded=True), 0
     for index, post in enumerate(_POSTS):
-        exercise = teacher.tag(index, asked)
-        ids = [*exercise.prefix, *exercise.ids]
-        found = {
-            hop: [each for each in exercise.targets if each.hop == hop] for hop in ("point", "follow", "link", "look")
+        sample = maker.tag(index, label_set_prompt)
+        ids = [*sample.prefix, *sample.ids]
+        by_hop = {
+            hop: [each for each in sample.targets if each.hop == hop] for hop in ("point", "follow", "link", "look")
         }
-        looked = {each.query: each.keys for each in found["look"]}
+        looked = {each.query: each.keys for each in by_hop["look"]}
         spans: dict[int, list[int]] = {}
-        for point, follow in zip(found["point"], found["follow"], strict=True):
+        for point, follow in zip(by_hop["point"], by_hop["follow"], strict=True):
             assert point.query == follow.query
             [cue] = follow.keys
             assert looked[cue] == point.keys
@@ -129,29 +129,30 @@ def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, te
     assert boxes > 20
 
 
-def test_the_shared_prefix_changes_nothing(processor: Any, model: Any, teacher: Teacher) -> None:
+def test_the_shared_prefix_changes_nothing(processor: Any, model: Any, maker: SampleMaker) -> None:
     """Computed once, the prefix gives the loss of plain sequences, and its attention targets too."""
-    asked = teacher.ask(COARSE, defined=True, order=[3, 1, 0, 2])
-    batch = [teacher.tag(index, asked) for index in range(6)]
+    label_set_prompt = maker.ask(COARSE, defined=True, order=[3, 1, 0, 2])
+    batch = [maker.tag(index, label_set_prompt) for index in range(6)]
     plain = [
-        Exercise(
+        Sample(
             each.kind, (), [*each.prefix, *each.ids], [False] * len(each.prefix) + each.learned, each.picture,
             each.targets, [(position + len(each.prefix), name) for position, name in each.decisive],
         )
         for each in batch
     ]  # fmt: skip
     with torch.no_grad():
-        shared, single = (_student(model, processor, 0.25).loss(some) for some in (batch, plain))
+        shared, single = (_trainer(model, processor, 0.25).loss(some) for some in (batch, plain))
     torch.testing.assert_close(shared, single, rtol=1e-4, atol=1e-4)
 
 
-def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: Teacher) -> None:
-    asked = teacher.ask(COARSE, order=[0, 1, 2, 3])
+def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, maker: SampleMaker) -> None:
+    label_set_prompt = maker.ask(COARSE, order=[0, 1, 2, 3])
     batch = [
-        teacher.linked(index, asked) for index in [at for at, post in enumerate(_POSTS) if len(post.objects) > 1][:3]
+        maker.linked(index, label_set_prompt)
+        for index in [at for at, post in enumerate(_POSTS) if len(post.objects) > 1][:3]
     ]
-    student = _student(model, processor, 0.5)
-    found = student.loss(batch)
+    trainer = _trainer(model, processor, 0.5)
+    loss = trainer.loss(batch)
     total, weights = torch.zeros(()), 0.0
     masses: dict[str, list[torch.Tensor]] = {}
     for each in batch:
@@ -174,8 +175,8 @@ def test_the_loss_is_that_of_a_plain_loop(processor: Any, model: Any, teacher: T
                 mass = out.attentions[hop.layer][0, head, target.query, list(target.keys)].sum()
                 masses.setdefault(target.hop, []).append(-(mass + 1e-4).log())
     expected = total / weights + 0.5 * torch.stack([torch.stack(values).mean() for values in masses.values()]).sum()
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    found.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-4)
+    loss.backward()
     gradient = model.model.text_model.layers[2].self_attn.q_proj.weight.grad
     assert gradient is not None
     assert float(gradient.abs().sum()) > 0

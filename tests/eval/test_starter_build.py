@@ -65,18 +65,18 @@ def test_a_share_of_a_build_in_float32_is_shorter_and_kept_in_bfloat16(tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_posts")
-def test_a_build_takes_the_eyes_of_another(tmp_path: Path) -> None:
-    last = build(tmp_path, stages=_STAGES[:1], eyes="starter")
+def test_a_build_copies_the_vision_tower_of_another(tmp_path: Path) -> None:
+    last = build(tmp_path, stages=_STAGES[:1], vision="starter")
     assert not (tmp_path / "curves.jsonl").exists()
     taken, starters = (load_file(folder / "model.safetensors") for folder in (last, STARTER_FOLDER))
     same = {name for name in taken if name in starters and taken[name].equal(starters[name])}
-    eyes = {name for name in taken if name.startswith(("model.vision_model.", "model.connector."))}
-    assert len(eyes) > 10
-    assert eyes <= same
+    vision = {name for name in taken if name.startswith(("model.vision_model.", "model.connector."))}
+    assert len(vision) > 10
+    assert vision <= same
     assert not any(name.startswith("model.text_model.layers") and name.endswith("proj.weight") for name in same)
 
 
-def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
+def test_every_kind_of_sample_and_gate_of_the_real_build_exists() -> None:
     known = {
         "tag",
         "text",
@@ -90,10 +90,10 @@ def test_every_lesson_and_gate_of_the_real_build_exists() -> None:
         "define",
         "grounded",
     }
-    assert {name for stages in (*STAGES.values(), ONWARD) for stage in stages for name in stage.lessons} <= known
-    assert {stage.takes for stage in ONWARD} <= {stage.name for stage in STAGES[0]} | {None}
+    assert {name for stages in (*STAGES.values(), ONWARD) for stage in stages for name in stage.sample_weights} <= known
+    assert {stage.weights_from for stage in ONWARD} <= {stage.name for stage in STAGES[0]} | {None}
     assert STAGES[0][0].name == "seeing"
-    assert not STAGES[0][0].lessons
+    assert not STAGES[0][0].sample_weights
 
 
 def test_the_package_carries_the_starter() -> None:
@@ -101,8 +101,8 @@ def test_the_package_carries_the_starter() -> None:
     assert locate("./starter") == "./starter"
     assert (STARTER_FOLDER / "model.safetensors").stat().st_size < 20e6
     tagger = Tagger.from_pretrained("starter")
-    found = tagger.predict_entities("happy birthday Coach Brunda Kelson , shares of Vockbrom Inc fell")
-    assert {(entity["text"], entity["label"]) for entity in found} == {
+    entities = tagger.predict_entities("happy birthday Coach Brunda Kelson , shares of Vockbrom Inc fell")
+    assert {(entity["text"], entity["label"]) for entity in entities} == {
         ("Coach Brunda Kelson", "PER"),
         ("Vockbrom Inc", "ORG"),
     }

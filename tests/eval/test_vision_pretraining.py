@@ -1,4 +1,4 @@
-"""What eyes are taught: invented drawings, what each quadrant shows, and the loss against a plain loop."""
+"""Pretraining of the vision tower: invented drawings, labels of the cells, and the loss against a plain loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import torch
 from PIL import Image, ImageChops, ImageDraw
 
 from eval.starter_training.architecture import HELD_OUT_DRAWINGS, build_processor, tokens_per_side
-from eval.starter_training.vision_pretraining import Readers, Sights, Words, cell_of, seeing_loss, with_invented
+from eval.starter_training.vision_pretraining import (
+    CellLabels,
+    ProbeHeads,
+    WordIds,
+    cell_of,
+    vision_loss,
+    with_invented,
+)
 from instruct_mner.synthetic.canvas import Pen
 from instruct_mner.synthetic.objects import DRAWINGS
 from instruct_mner.synthetic.posts import Post, posts
@@ -21,8 +28,8 @@ from instruct_mner.synthetic.scene import GRIDS, SIZES, draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Synthesis
 
 
-def _words(level: int) -> Words:
-    return Words.of(build_processor(level).tokenizer, level)
+def _words(level: int) -> WordIds:
+    return WordIds.of(build_processor(level).tokenizer, level)
 
 
 def _seen(level: int) -> list[Post]:
@@ -66,21 +73,21 @@ def test_an_invented_drawing_is_always_the_same_but_for_a_little_jitter() -> Non
 def test_sights_say_what_each_cell_shows(level: int) -> None:
     seen, words = _seen(level), _words(level)
     scenes = [draw_scene(post) for post in seen]
-    sights = Sights.of(seen, scenes, words)
+    labels = CellLabels.of(seen, scenes, words)
     drawings = list(words.type_of)
     kinds = set()
     for row, (post, scene) in enumerate(zip(seen, scenes, strict=True)):
-        shown = {each.cell: (each, box) for each, box in zip(post.objects, scene.boxes, strict=True)}
+        present = {each.cell: (each, box) for each, box in zip(post.objects, scene.boxes, strict=True)}
         for cell in range(GRIDS[level] ** 2):
-            kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
-            if cell not in shown:
+            kind, drawing, colour, first, second, index = labels.classes[row, cell].tolist()
+            if cell not in present:
                 assert (kind, drawing, colour, first, second, index) == (0, -1, -1, -1, -1, -1)
-                assert bool(sights.boxes[row, cell].isnan().all())
+                assert bool(labels.boxes[row, cell].isnan().all())
                 continue
-            each, box = shown[cell]
+            each, box = present[cell]
             assert COLOURS[colour] == COLOURS[each.colour]
             assert (first >= 0) == (second >= 0) == (each.letters is not None)
-            assert sights.boxes[row, cell].tolist() == pytest.approx([side / SIZES[level] for side in box])
+            assert labels.boxes[row, cell].tolist() == pytest.approx([side / SIZES[level] for side in box])
             if each.drawing in DRAWINGS:
                 assert (drawings[drawing], index) == (each.drawing, -1)
                 assert kind == words.type_of[each.drawing]
@@ -97,9 +104,9 @@ def test_the_loss_is_that_of_a_plain_loop(level: int) -> None:
     torch.manual_seed(0)
     states = torch.randn(len(seen), tokens, 32, requires_grad=True)
     table = torch.nn.functional.normalize(torch.randn(1500, 32), dim=1)
-    readers = Readers(32, seed=1)
-    sights = Sights.of(seen, [draw_scene(post) for post in seen], words)
-    loss, right = seeing_loss(states, sights, words, table, readers)
+    probes = ProbeHeads(32, seed=1)
+    labels = CellLabels.of(seen, [draw_scene(post) for post in seen], words)
+    loss, right = vision_loss(states, labels, words, table, probes)
     expected = 0.05 * ((states.norm(dim=-1) - 2.5) ** 2).mean()
     groups: dict[str, list[Any]] = {}
     off = []
@@ -107,22 +114,22 @@ def test_the_loss_is_that_of_a_plain_loop(level: int) -> None:
         name: table[list(getattr(words, name))]
         for name in ("types", "drawings", "colours", "rows", "columns", "first", "second", "fine")
     }
-    directions["invented"] = readers.invented / readers.invented.norm(dim=1, keepdim=True)
+    directions["invented"] = probes.invented / probes.invented.norm(dim=1, keepdim=True)
     for row, token in itertools.product(range(len(seen)), range(tokens)):
         cell = cell_of(token, level)
         pointed = 16 * states[row, token] / states[row, token].norm()
-        kind, drawing, colour, first, second, index = sights.told[row, cell].tolist()
-        asked = {
+        kind, drawing, colour, first, second, index = labels.classes[row, cell].tolist()
+        expected_ids = {
             "types": kind, "drawings": drawing, "colours": colour, "rows": cell // grid, "columns": cell % grid,
             "first": first, "second": second, "invented": index,
             "fine": [*words.fine_of, -1][drawing] if level else -1,
         }  # fmt: skip
-        for name, answer in asked.items():
+        for name, answer in expected_ids.items():
             if answer >= 0:
                 logs = (directions[name] @ pointed).log_softmax(0)
                 groups.setdefault(name, []).append(-logs[answer])
-        if not math.isnan(float(sights.boxes[row, cell, 0])):
-            off.append((readers.boxes(pointed) - sights.boxes[row, cell]).abs().mean())
+        if not math.isnan(float(labels.boxes[row, cell, 0])):
+            off.append((probes.boxes(pointed) - labels.boxes[row, cell]).abs().mean())
     weights = {"fine": 0.5, "drawings": 0.5, "rows": 0.5, "columns": 0.5}
     for name, losses in groups.items():
         expected = expected + weights.get(name, 1.0) * torch.stack(losses).mean()
@@ -132,4 +139,4 @@ def test_the_loss_is_that_of_a_plain_loop(level: int) -> None:
     loss.backward()
     assert states.grad is not None
     assert float(states.grad.abs().sum()) > 0
-    assert "invented" not in seeing_loss(states, sights, words, table)[1]
+    assert "invented" not in vision_loss(states, labels, words, table)[1]

@@ -21,15 +21,15 @@ def test_positions_are_spread_cell_by_cell() -> None:
     sources = {0: (0,), 1: (0, 1), 2: (1,)}
     for row in range(sides[1]):
         for column in range(sides[1]):
-            found = [
+            sources_of_cell = [
                 before[up * cell + row % cell, left * cell + column % cell]
                 for up in sources[row // cell]
                 for left in sources[column // cell]
             ]
-            torch.testing.assert_close(after[row, column], torch.stack(found).mean(0))
+            torch.testing.assert_close(after[row, column], torch.stack(sources_of_cell).mean(0))
 
 
-def test_eyes_and_decoder_are_taken_over(tmp_path: Path) -> None:
+def test_vision_tower_and_decoder_are_copied(tmp_path: Path) -> None:
     model = build_model(build_processor(1).tokenizer, level=1)
     old = load_file(STARTER_FOLDER / "model.safetensors")
     take_everything(model, STARTER_FOLDER)
