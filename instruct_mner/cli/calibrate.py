@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.options import ImagesOption
+from instruct_mner.cli.output import announce, print_json, table_console
 
 
 def run(
@@ -40,6 +41,7 @@ def run(
 
     It is written into mner.json, and tagging applies it; which entities are found does not change.
     """
+    announce(f"calibrate: loading {adapter}")
     from instruct_mner.tagging.calibrate import CalibrationPosts, calibrate
     from instruct_mner.tagging.settings import TaggingSettings
 
@@ -55,12 +57,8 @@ def run(
         num_resamples=resamples,
     )
     if as_json:
-        import json
-
-        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print_json(report.to_dict())
     else:
-        from rich.console import Console
-
         from instruct_mner.scoring.reliability import render
 
-        Console(width=max(Console().width, 110), markup=False, emoji=False, highlight=False).print(render(report))
+        table_console().print(render(report))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.cli.options import DecodeOption, ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.schema.choices import MissingImage
 
 
 def run(
     data: Annotated[
-        str, typer.Argument(help="A path, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA")
+        str,
+        typer.Argument(help="Posts: a path, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA"),
     ],
-    out: Annotated[Path, typer.Argument(help="A .jsonl file; or a folder, for all splits.", metavar="OUT")],
+    out: Annotated[Path, typer.Argument(help="File to write, .jsonl; or a folder, for all splits.", metavar="OUT")],
     *,
-    split: Annotated[str | None, typer.Option(help="Only this split: train, dev, test.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split to convert: train, dev or test; default: all.")] = None,
     images: ImagesOption = None,
-    decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
+    decode: DecodeOption = "tolerant",
     label_column: LabelColumnOption = "fine",
     xml: XmlOption = None,
     missing_image: Annotated[
-        Literal["error", "text", "skip", "keep"],
+        MissingImage,
         typer.Option(help="Posts whose picture is missing: an error, kept as text, left out, or kept as is."),
     ] = "error",
     captions: Annotated[

@@ -11,10 +11,10 @@ import typer
 def run(
     output: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Where to leave data, adapter and page; replaced if a demo made it."),
+        typer.Option(metavar="DIR", help="Folder of data, adapter and page; replaced if a demo made it."),
     ] = Path("demo"),
-    posts: Annotated[int, typer.Option(min=32, help="Posts to fine-tune on.")] = 1000,
-    test_posts: Annotated[int, typer.Option(min=16, help="Posts to score.")] = 120,
+    posts: Annotated[int, typer.Option(min=32, help="Number of posts to fine-tune on.")] = 1000,
+    test_posts: Annotated[int, typer.Option(min=16, help="Number of posts to score.")] = 120,
     serve: Annotated[bool, typer.Option(help="Tag through 'serve' as well, where vLLM is installed.")] = True,
 ) -> None:
     """Show the whole way on the starter model: make posts, tag, fine-tune, tag again, score, and a page to look at.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
 import typer
 
 
 def run() -> None:
     """Print versions of Python and of the libraries, for a bug report."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
     lines = [f"python {platform.python_version()} on {platform.platform()}"]
     for name in (
         "instruct-mner", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "llguidance",

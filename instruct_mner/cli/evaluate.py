@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.cli.output import print_json
+from instruct_mner.schema.choices import Decode, Match
 
 
 def run(
@@ -22,14 +24,14 @@ def run(
     ] = None,
     *,
     decode: Annotated[
-        Literal["tolerant", "strict"],
+        Decode,
         typer.Option(
             help="How BIO tags of the gold become spans. tolerant: an I- that continues nothing opens an "
             "entity (conlleval, the literature). strict: only B- does (IOB2)."
         ),
     ] = "tolerant",
     match: Annotated[
-        Literal["offset", "surface", "surface-lower-set"],
+        Match,
         typer.Option(
             help="What makes an entity right. offset: start, end and type. surface: its text and type, "
             "wherever it stands. surface-lower-set: lower-cased text and type, repetitions dropped; some "
@@ -48,9 +50,9 @@ def run(
             "trained on, and LEAKED where the gold or posts of an evaluation set were.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of posts for intervals and p-values.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=1, help="Number of resamples for intervals and p-values.")] = 10_000,
 ) -> None:
     """Score predictions against gold: micro F1, types, span-only, rejected items, grounded triples.
 
@@ -72,9 +74,7 @@ def run(
         num_resamples=resamples,
     )
     if as_json:
-        import json
-
-        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print_json(report.to_dict())
     else:
         from instruct_mner.scoring.table import print_report
 

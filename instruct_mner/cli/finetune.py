@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.output import announce, console
+from instruct_mner.schema.choices import LeakPolicy
+
 
 def run(
-    config: Annotated[Path, typer.Argument(help="A YAML config; 'instruct-mner init DIR' writes one.")],
+    config: Annotated[Path, typer.Argument(help="Config file, YAML; 'instruct-mner init DIR' writes one.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting on top of the config, as key=value: optimizer.epochs=5."),
+        typer.Option(
+            "--set", help="Setting that replaces one of the config, as key=value: optimizer.epochs=5; repeatable."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was killed, as if it had not been.")
+        bool, typer.Option("--resume", help="Go on with a run that was killed; the result is that of an unbroken run.")
     ] = False,
     leaks: Annotated[
-        Literal["refuse", "drop", "allow"] | None,
+        LeakPolicy | None,
         typer.Option(
-            help="Training posts that stand in a split of data.evaluate_on: refuse to train, drop them, or allow them "
-            "and stamp LEAKED on all that comes of the run. Overrides data.leaks.",
+            help="Training posts that are also in a split of data.evaluate_on: refuse to train, drop them, or allow "
+            "them and mark all that comes of the run as LEAKED. Overrides data.leaks.",
             show_default=False,
         ),
     ] = None,
@@ -31,22 +36,17 @@ def run(
     ] = False,
 ) -> None:
     """Fine-tune a vision-language model on annotated posts; makes a run folder."""
+    announce(f"finetune: reading {config}")
     from instruct_mner.training.config import load_config
 
-    # Before the libraries: a mistake in the config is told at once, not after ten seconds of imports.
+    # Before the libraries: a mistake in the config is an error at once, not after ten seconds of imports.
     settings = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
-
-    from rich.console import Console
-
-    from instruct_mner.console import quiet_libraries
-
-    quiet_libraries()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    typer.echo(f"finetune: loading the libraries and {settings.model}", err=True)
     if dry_run:
-        from instruct_mner.training.dry_run import dry_run as show
+        from instruct_mner.training.dry_run import dry_run as describe
 
-        show(settings, Console(highlight=False, soft_wrap=True))
-        return
-    from instruct_mner.training.finetune import finetune
+        describe(settings, console(stderr=False))
+    else:
+        from instruct_mner.training.finetune import finetune
 
-    finetune(settings, console, resume=resume)
+        finetune(settings, console(), resume=resume)

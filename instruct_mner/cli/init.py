@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make, new or empty.")],
 ) -> None:
     """Write a commented config and twelve example posts with pictures, to start from."""
-    from shlex import quote
-
     from instruct_mner.quickstart.project import write_project
 
     config, posts = write_project(folder)

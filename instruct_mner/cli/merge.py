@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.output import announce
+
 
 def run(
-    adapter: Annotated[Path, typer.Argument(help="The adapter, or the run folder of one.")],
-    output: Annotated[Path, typer.Argument(help="Folder of the whole model; must not exist.")],
-    model: Annotated[str | None, typer.Option(help="Where the base lies now, if not where mner.json says.")] = None,
+    adapter: Annotated[Path, typer.Argument(help="Folder of the adapter, or its run folder.")],
+    output: Annotated[Path, typer.Argument(help="Folder of the merged model; must not exist.")],
+    model: Annotated[str | None, typer.Option(help="Base of the adapter, if it is not where mner.json says.")] = None,
 ) -> None:
     """Merge an adapter into its base, freshly loaded in bfloat16; the result is a whole model."""
-    from instruct_mner.console import quiet_libraries
-
-    quiet_libraries()
+    announce(f"merge: loading {adapter}")
     from instruct_mner.models.merging import merge_adapter
 
     typer.echo(merge_adapter(adapter, output, base_model=model))

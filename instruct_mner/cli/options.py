@@ -10,8 +10,6 @@ import typer
 from instruct_mner.schema.choices import Decode, LabelColumn
 
 ImagesOption = Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")]
-DecodeOption = Annotated[Decode, typer.Option(help="How BIO tags become entities.")]
-LabelColumnOption = Annotated[
-    LabelColumn, typer.Option(help="Which column of labels, where the format has both (fmnerg).")
-]
+DecodeOption = Annotated[Decode, typer.Option(help="Rule that turns BIO tags into entities.")]
+LabelColumnOption = Annotated[LabelColumn, typer.Option(help="Column of labels, where the format has both (fmnerg).")]
 XmlOption = Annotated[Path | None, typer.Option(help="Folder of the boxes of gmner and fmnerg.", metavar="DIR")]

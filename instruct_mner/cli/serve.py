@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.output import announce, console
+
 
 def run(
     adapters: Annotated[
@@ -15,19 +17,20 @@ def run(
         ),
     ] = None,
     vllm: Annotated[
-        list[str] | None, typer.Option("--vllm", help="A flag of vLLM's, as --vllm=--max-model-len=4096; repeatable.")
+        list[str] | None, typer.Option("--vllm", help="Flag of vLLM, as --vllm=--max-model-len=4096; repeatable.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="A base model, served as it is; or where the adapters' base lies now.")
+        str | None,
+        typer.Option(help="Base model that is served untuned; beside adapters, their base, if it has moved."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Where to listen; others than this machine need a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port there.")] = 8000,
-    dtype: Annotated[str, typer.Option(help="Of the weights: auto, bfloat16, float32.")] = "auto",
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine need a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    dtype: Annotated[str, typer.Option(help="Data type of the weights: auto, bfloat16, float32.")] = "auto",
     allow_remote_pictures: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DOMAIN",
-            help="A domain from which pictures may be fetched; repeatable. None by default.",
+            help="Domain from which pictures may be fetched; repeatable. None by default.",
             rich_help_panel="Limits",
         ),
     ] = None,
@@ -48,20 +51,22 @@ def run(
 
     Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set.
     """
-    from rich.console import Console
-
-    from instruct_mner.console import quiet_libraries
-
-    quiet_libraries()
+    names = ", ".join(adapters or ()) or model or "nothing"
+    announce(f"serve: checking {names}")
     from instruct_mner.serving.limits import Limits
-    from instruct_mner.serving.serve import ServeSettings, serve
-    from instruct_mner.serving.serve import print_command as command
+    from instruct_mner.serving.serve import ServeSettings, serve, vllm_command_line
 
-    limits = Limits(body_bytes=max_body * 2**20, picture_pixels=max_pixels * 10**6, text_characters=max_text)
     settings = ServeSettings(
-        tuple(adapters or ()), model, host, port, dtype, tuple(allow_remote_pictures or ()), limits, tuple(vllm or ())
+        adapters=tuple(adapters or ()),
+        model=model,
+        host=host,
+        port=port,
+        dtype=dtype,
+        remote_domains=tuple(allow_remote_pictures or ()),
+        limits=Limits(body_bytes=max_body * 2**20, picture_pixels=max_pixels * 10**6, text_characters=max_text),
+        vllm=tuple(vllm or ()),
     )
     if print_command:
-        typer.echo(command(settings))
+        typer.echo(vllm_command_line(settings))
     else:
-        serve(settings, Console(stderr=True, highlight=False, soft_wrap=True))
+        serve(settings, console())

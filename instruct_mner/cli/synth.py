@@ -7,23 +7,29 @@ from typing import Annotated, Literal
 
 import typer
 
+from instruct_mner.cli.output import console
+
 
 def run(
-    out: Annotated[Path, typer.Argument(help="Folder; other splits may lie there already.", metavar="OUT")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; other splits may be there already.", metavar="OUT")],
     *,
-    num: Annotated[int, typer.Option(min=1, help="Posts in each split.")] = 1000,
+    num: Annotated[int, typer.Option(min=1, help="Number of posts in each split.")] = 1000,
     split: Annotated[
-        Literal["all", "train", "dev", "test"], typer.Option(help="Their syllables and sentences are disjoint.")
+        Literal["all", "train", "dev", "test"],
+        typer.Option(help="Splits to make; their syllables and sentences are disjoint."),
     ] = "all",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; the same one gives the same bytes.")] = 0,
     level: Annotated[
-        int, typer.Option(min=0, max=1, help="1 has larger pictures, a free layout, and objects nobody mentions.")
+        int,
+        typer.Option(
+            min=0, max=1, help="Difficulty: 1 has larger pictures, a free layout, and objects that no text mentions."
+        ),
     ] = 0,
     domain: Annotated[
         Literal["coarse", "fine", "renamed", "home", "held-out"], typer.Option(help="Label set with its drawings.")
     ] = "coarse",
     linking: Annotated[
-        Literal["places", "winds"], typer.Option(help="How a text says where: top left, or north west.")
+        Literal["places", "winds"], typer.Option(help="Words for places in a picture: top left, or north west.")
     ] = "places",
     unrelated: Annotated[
         float,
@@ -31,7 +37,9 @@ def run(
     ] = 0.2,
     affixes: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of names that tell their type.", rich_help_panel="Ambiguity of posts"),
+        typer.Option(
+            min=0, max=1, help="Share of names whose ending tells their type.", rich_help_panel="Ambiguity of posts"
+        ),
     ] = 0.22,
     contexts: Annotated[
         float,
@@ -50,14 +58,12 @@ def run(
     ] = 0.94,
 ) -> None:
     """Make synthetic posts with pictures and boxes, and say the best score that any tagger can reach on them."""
-    from rich.console import Console
-
     from instruct_mner.synthetic.label_sets import DOMAINS
     from instruct_mner.synthetic.settings import Synthesis
     from instruct_mner.synthetic.vocabulary import SPLITS
     from instruct_mner.synthetic.write import bounds_table, synth
 
-    console = Console(highlight=False, soft_wrap=True)
+    output = console(stderr=False)
     for name in SPLITS if split == "all" else (split,):
         synthesis = Synthesis(
             domain=DOMAINS[domain],
@@ -69,4 +75,4 @@ def run(
             contexts=contexts,
         ).with_cues(cues)
         written = synth(out, synthesis, num, seed)
-        console.print(bounds_table(written))
+        output.print(bounds_table(written))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.output import announce
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Constraint, ExampleChoice, MissingImageOption, TaggingImageSource
 
@@ -153,6 +154,8 @@ def run(
         raise ConfigError("give either INPUT or --text, for example: instruct-mner tag posts.jsonl --model DIR")
     if image is not None and text is None:
         raise ConfigError("--image is the picture of --text; posts of INPUT name their own, in the folder --images")
+    answering = f"asking {model} at {endpoint}" if endpoint is not None else f"loading {adapter or model}"
+    announce(f"tag: {answering}")
     from instruct_mner.tagging.input import PostSource
     from instruct_mner.tagging.run import tag
     from instruct_mner.tagging.settings import TaggingSettings

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from instruct_mner.cli.options import ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.cli.options import DecodeOption, ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.errors import DataError, listing
+from instruct_mner.schema.choices import MissingImageOption
 
 if TYPE_CHECKING:
     from instruct_mner.schema.records import Example
@@ -16,25 +19,24 @@ if TYPE_CHECKING:
 def run(
     data: Annotated[
         list[str],
-        typer.Argument(help="Paths, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA"),
+        typer.Argument(
+            help="Data sets: paths, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA"
+        ),
     ],
     *,
     images: ImagesOption = None,
-    decode: Annotated[Literal["tolerant", "strict"], typer.Option(help="How BIO tags become entities.")] = "tolerant",
+    decode: DecodeOption = "tolerant",
     label_column: LabelColumnOption = "fine",
     xml: XmlOption = None,
     missing_image: Annotated[
-        Literal["error", "text", "skip"],
+        MissingImageOption,
         typer.Option(help="Posts whose picture is missing: an error, kept as text, or left out."),
     ] = "error",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Count what data sets hold, and report every row, picture and box that is wrong."""
-    import json
-
     from instruct_mner.data.problem_groups import group_problems
     from instruct_mner.data.validation import known_sets, survey, table
-    from instruct_mner.errors import DataError, listing
 
     counts, problems = survey(
         data,

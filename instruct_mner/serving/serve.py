@@ -44,7 +44,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServeSettings:
     """What is served, and to whom; fields are those of the command line."""
 
@@ -58,8 +58,8 @@ class ServeSettings:
     vllm: tuple[str, ...] = ()
 
 
-def print_command(settings: ServeSettings) -> str:
-    """The command that starts vLLM alone, for people who run it themselves."""
+def vllm_command_line(settings: ServeSettings) -> str:
+    """Return the command that starts vLLM alone, for people who run it themselves."""
     plan = make_plan(settings.adapters, settings.model, settings.dtype)
     return shown_command(_arguments(plan, settings), settings.host, settings.port)
 

@@ -132,7 +132,7 @@ class Tagger:
             base_model: Hub name or folder of the adapter's base, if it is not where ``mner.json`` says.
             flags: Flags of vLLM itself, such as ``--max-model-len=4096``.
             constrained: Whether only answers that are legal on the post are allowed; leave it on.
-            examples: Few-shot examples as of :meth:`from_pretrained`; the nearest are found by words.
+            examples: Few-shot examples; the nearest of a pool are found by words.
             context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
 
         Raises:
@@ -153,15 +153,13 @@ class Tagger:
     ) -> Tagger:
         """Connect to a server that speaks OpenAI's chat completions; no model is loaded here.
 
-        The API key is read from ``OPENAI_API_KEY``. The server must have the pixel limits of the adapter's
-        ``mner.json``.
+        The API key is read from ``OPENAI_API_KEY``. The server must have the pixel limits of ``mner.json``.
 
         Args:
             endpoint: Address of the server, or all its settings.
             model: Name under which it serves the model or the adapter, beside an address.
             adapter: Folder of the adapter that it serves: prompt, labels and answers are those of the tuning.
-            examples: Few-shot examples as of :meth:`from_pretrained`; the nearest are found by words, since a server
-                gives no embeddings.
+            examples: Few-shot examples; the nearest of a pool are found by words, as a server gives no embeddings.
             context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
 
         Raises:
@@ -173,11 +171,7 @@ class Tagger:
 
     @classmethod
     def of_settings(cls, settings: TaggingSettings, examples: Examples) -> Tagger:
-        """Load the model, or connect to the server, that the flags of ``tag`` name.
-
-        Args:
-            settings: Settings of one process.
-            examples: Few-shot examples that the settings name, loaded.
+        """Load the model, or connect to the server, that the flags of ``tag`` name, in a single process.
 
         Raises:
             MnerError: The settings contradict each other, or the model or server cannot be used.
@@ -240,8 +234,7 @@ class Tagger:
             tuned to give them.
 
         Raises:
-            ConfigError: There are no labels, or one cannot be used.
-            DataError: The picture cannot be used.
+            MnerError: There are no labels, or one of them or the picture cannot be used.
         """
         images = () if image is None else (as_image(image),)
         [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
@@ -264,8 +257,7 @@ class Tagger:
             threshold: Confidence below which entities are left out.
 
         Raises:
-            ConfigError: There are no labels, or one cannot be used.
-            DataError: A picture cannot be used.
+            MnerError: There are no labels, or one of them or a picture cannot be used.
         """
         spec = self.answer_spec(labels)
         remaining = iter(examples)
