@@ -112,7 +112,7 @@ def resolved(settings: AlignmentSettings, shape: Shape) -> AlignmentSettings:
 
 
 def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
-    found = []
+    problems = []
     named: list[tuple[str, int | None, int]] = []
     if settings.information_bottleneck is not None:
         named.append(("information_bottleneck.layer", settings.information_bottleneck.layer, shape.num_layers))
@@ -122,18 +122,18 @@ def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
         named.append(("region_span_grounding.layer", grounding.layer, shape.num_layers - attends))
         wrong = [head for head in grounding.heads if not 0 <= head < shape.num_heads]
         if attends and wrong:
-            found.append(
+            problems.append(
                 f"alignment.region_span_grounding.heads: {', '.join(map(str, wrong))}; the model has heads 0 to "
                 f"{shape.num_heads - 1}"
             )
     if settings.generative is not None:
         named += [("generative.layers", layer, shape.num_layers) for layer in settings.generative.layers or ()]
-    found += [
+    problems += [
         f"alignment.{name}: {layer}; of this model, 1 to {most}"
         for name, layer, most in named
         if layer is not None and not 1 <= layer <= most
     ]
-    return found
+    return problems
 
 
 def together(objectives: Sequence[Objective]) -> Needs:

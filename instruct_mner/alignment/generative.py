@@ -118,13 +118,13 @@ class Generative(nn.Module):
         """Return pictures on the grid, ``(rows, cells, features)``, without gradient: the projector is not trained."""
         assert batch.image.picture is not None
         mask = image_mask(batch.image, self._image_token_id)
-        found = []
+        pictures = []
         for row in rows:
             boxes = batch.image.rows[row].image_boxes
             assert boxes is not None
             tokens = batch.image.picture[row, mask[row]].detach().to(self._dtype)
-            found.append(grid_shares(boxes.to(tokens), self._settings.grid) @ tokens)
-        return torch.stack(found)
+            pictures.append(grid_shares(boxes.to(tokens), self._settings.grid) @ tokens)
+        return torch.stack(pictures)
 
     @torch.no_grad()
     def _measure(self, pictures: Tensor | None) -> None:
@@ -132,23 +132,23 @@ class Generative(nn.Module):
         scale = cast("Tensor", self.scale)
         if bool(scale.any()):
             return
-        found = torch.zeros_like(scale)
+        measured = torch.zeros_like(scale)
         if pictures is not None:
-            found = pictures[0].reshape(-1, len(scale), self._width).square().mean(dim=(0, 2)).sqrt()
+            measured = pictures[0].reshape(-1, len(scale), self._width).square().mean(dim=(0, 2)).sqrt()
         if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            everyone = [torch.empty_like(found) for _ in range(distributed.get_world_size())]
-            distributed.all_gather(everyone, found)
-            found = next((each for each in everyone if bool(each.any())), found)
-        scale.copy_(found)
+            everyone = [torch.empty_like(measured) for _ in range(distributed.get_world_size())]
+            distributed.all_gather(everyone, measured)
+            measured = next((each for each in everyone if bool(each.any())), measured)
+        scale.copy_(measured)
 
     def _texts(self, batch: AlignmentBatch, rows: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """Return the states of the posts at each stage, ``(rows, tokens, width)``, and the mask of their tokens."""
         assert batch.text is not None
         spans = [batch.text.rows[row].post for row in rows]
         mask = span_mask(spans, batch.text.states.shape[1], batch.text.states.device)
-        found = [gathered(batch.text.layers[layer][list(rows)], mask) for layer in self._layers]
-        texts = [self._normal(states)[:, :_MOST_TOKENS] for states, _ in found]
-        return texts, found[0][1][:, :_MOST_TOKENS]
+        states_of = [gathered(batch.text.layers[layer][list(rows)], mask) for layer in self._layers]
+        texts = [self._normal(states)[:, :_MOST_TOKENS] for states, _ in states_of]
+        return texts, states_of[0][1][:, :_MOST_TOKENS]
 
     def _stages(
         self, pictures: Tensor, texts: Sequence[Tensor], own: Tensor, keys: Sequence[str]

@@ -184,9 +184,9 @@ class InformationBottleneck(nn.Module):
         if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
             return pooled.new_zeros(0, pooled.shape[1])
         mine = torch.cat([wide(pooled.detach()), has_picture[:, None].to(pooled)], dim=1)
-        found = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
-        distributed.all_gather(found, mine)
-        others = torch.cat([each for rank, each in enumerate(found) if rank != distributed.get_rank()])
+        gathered = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(gathered, mine)
+        others = torch.cat([each for rank, each in enumerate(gathered) if rank != distributed.get_rank()])
         return others[others[:, -1] > 0, :-1]
 
     def _earlier(self) -> Tensor:

@@ -155,22 +155,22 @@ class HeadGrounding(nn.Module):
 
     def _spans(self, rows: Sequence[SampleTokens], device: torch.device) -> Spans | None:
         """Return the mentions, then spans that are no entity; ``None`` where no post has any."""
-        found = [[*_gold(row), *self._negatives(row)] for row in rows]
-        most = max(map(len, found))
+        spans = [[*_gold(row), *self._negatives(row)] for row in rows]
+        most = max(map(len, spans))
         if not most:
             return None
-        padded = torch.tensor([each + [(0, 0, 0, -1)] * (most - len(each)) for each in found], device=device)
+        padded = torch.tensor([each + [(0, 0, 0, -1)] * (most - len(each)) for each in spans], device=device)
         return Spans(*padded.unbind(dim=-1))
 
     def _negatives(self, row: SampleTokens) -> list[tuple[int, int, int, int]]:
         gold = {mention.words for mention in row.mentions}
-        draw, found = chance(row.key, "spans"), []
+        draw, spans = chance(row.key, "spans"), []
         for _ in range(self._settings.negatives if row.words else 0):
             first = draw.randrange(len(row.words))
             last = draw.randrange(first, min(len(row.words), first + self._settings.longest))
             if (first, last) not in gold:
-                found.append((row.words[first][0], row.words[last][1], last - first, self._num_types))
-        return found
+                spans.append((row.words[first][0], row.words[last][1], last - first, self._num_types))
+        return spans
 
     def _type_loss(self, queries: Tensor, attended: Tensor, spans: Spans) -> tuple[Tensor, dict[str, float]]:
         logits = self.classify(torch.cat([queries, attended], dim=-1))
@@ -183,7 +183,7 @@ class HeadGrounding(nn.Module):
         return loss, {"type_loss": loss.item(), **accuracy}
 
     def _region_loss(self, rows: Sequence[SampleTokens], scores: Tensor) -> tuple[Tensor | None, dict[str, float]]:
-        found, masses = [], []
+        losses, masses = [], []
         for number, row in enumerate(rows):
             annotated = [(index, mention) for index, mention in enumerate(row.mentions) if mention.regions is not None]
             if not annotated or not image_tokens(row):
@@ -193,11 +193,11 @@ class HeadGrounding(nn.Module):
                 assert mention.regions is not None
                 chosen[line, [self._before + region for region in mention.regions] or [0]] = True
             mass = log_mass(scores[number, [index for index, _ in annotated]], chosen)
-            found.append(-mass.mean())
+            losses.append(-mass.mean())
             masses.append(mass.detach().exp().mean())
-        if not found:
+        if not losses:
             return None, {}
-        return torch.stack(found).sum() / len(rows), {"region_attention": torch.stack(masses).mean().item()}
+        return torch.stack(losses).sum() / len(rows), {"region_attention": torch.stack(masses).mean().item()}
 
     def _contrast(
         self, rows: Sequence[SampleTokens], queries: Tensor, keys: Tensor, own: Tensor

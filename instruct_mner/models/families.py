@@ -1,6 +1,6 @@
 """Model families, an entry for each; nothing else in the package depends on the type of a model.
 
-To add a family, add an entry to ``FAMILIES``, a tiny model to ``models/tiny``, and run the parametrised tests
+To add a family, add an entry to ``FAMILIES``, a tiny model to ``testing``, and run the parametrised tests
 of ``tests/models``: they check the paths, the LoRA pattern, the token grid by behaviour, and the boxes.
 """
 
@@ -185,7 +185,7 @@ def token_boxes(
     """
     ids = list(input_ids)
     boxes = family.token_boxes(processor, ids, Picture(sizes, inputs))
-    expected, found = ids.count(image_token_id), sum(len(each) for each in boxes)
-    if found != expected:
-        raise ModelError(f"the token grid names {found} cells, the text has {expected} image tokens")
+    expected, num_cells = ids.count(image_token_id), sum(len(each) for each in boxes)
+    if num_cells != expected:
+        raise ModelError(f"the token grid names {num_cells} cells, the text has {expected} image tokens")
     return boxes

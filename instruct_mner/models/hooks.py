@@ -125,7 +125,7 @@ def capture(
         attention_layers: Layers whose queries and keys are captured, from 0.
         picture: Whether the incoming embeddings are captured.
     """
-    found = Captured()
+    captured = Captured()
     blocks: Any = decoder.layers
     # A forward with a shared prefix goes through the layers twice: once with the prefix, once with the rest.
     parts: dict[Any, list[Tensor]] = {}
@@ -134,16 +134,16 @@ def capture(
         parts.clear()
 
     def last(module: Any, arguments: Any, output: Any) -> None:
-        found.states = output.last_hidden_state
+        captured.states = output.last_hidden_state
         for layer in layers:
             if layer in parts:
-                found.layers[layer] = joined(parts[layer])
+                captured.layers[layer] = joined(parts[layer])
         if len(blocks) in layers:
-            found.layers[len(blocks)] = found.states
+            captured.layers[len(blocks)] = captured.states
         for layer in attention_layers:
             if (layer, "query") in parts:
                 query, key, cosine, sine = (joined(parts[layer, name]) for name in _ATTENTION_PARTS)
-                found.attention[layer] = AttentionInputs(blocks[layer].self_attn, query, key, (cosine, sine))
+                captured.attention[layer] = AttentionInputs(blocks[layer].self_attn, query, key, (cosine, sine))
 
     handles = [decoder.register_forward_pre_hook(begins), decoder.register_forward_hook(last)]
     for layer in layers:
@@ -153,9 +153,9 @@ def capture(
     for layer in attention_layers:
         handles += _catch_attention(parts, layer, blocks[layer].self_attn)
     if picture:
-        handles.append(decoder.register_forward_pre_hook(_embeddings(found), with_kwargs=True))
+        handles.append(decoder.register_forward_pre_hook(_embeddings(captured), with_kwargs=True))
     try:
-        yield found
+        yield captured
     finally:
         for handle in handles:
             handle.remove()
@@ -192,7 +192,7 @@ def _catch_attention(parts: dict[Any, list[Tensor]], layer: int, attention: Any)
     ]
 
 
-def _embeddings(found: Captured) -> Any:
+def _embeddings(captured: Captured) -> Any:
     def hook(module: Any, arguments: Any, keywords: dict[str, Any]) -> None:
         embeddings = keywords.get("inputs_embeds")
         if embeddings is None:
@@ -202,6 +202,6 @@ def _embeddings(found: Captured) -> Any:
             spread = torch.zeros_like(embeddings)
             spread[keywords["visual_pos_masks"]] = added.to(spread)
             parts.append(spread)
-        found.picture = torch.cat(parts, dim=-1)
+        captured.picture = torch.cat(parts, dim=-1)
 
     return hook

@@ -61,7 +61,7 @@ def idefics_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Pic
     ``get_number_of_image_patches`` rounds otherwise than the image processor itself (transformers 5.19).
     """
     side = isqrt(processor.image_seq_len)
-    found: list[Tensor] = []
+    boxes: list[Tensor] = []
     tiles: list[tuple[int, int]] = []
     marker = ""
     for token, run in groupby(processor.tokenizer.convert_ids_to_tokens(input_ids)):
@@ -74,9 +74,9 @@ def idefics_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Pic
         if match:
             tiles.append((int(match.group(1)) - 1, int(match.group(2)) - 1))
         else:
-            found.append(torch.cat([*(_tiled(tiles, side) if tiles else []), cells(side, side)]))
+            boxes.append(torch.cat([*(_tiled(tiles, side) if tiles else []), cells(side, side)]))
             tiles = []
-    return found
+    return boxes
 
 
 def qwen_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
@@ -102,12 +102,12 @@ def internvl_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Pi
     """
     images, side = processor.image_processor, isqrt(processor.image_seq_length)
     tile = (images.size["height"], images.size["width"])
-    found = []
+    boxes = []
     for width, height in pictures.sizes:
         columns, rows = get_optimal_tiled_canvas((height, width), tile, images.min_patches, images.max_patches)
         parts = _tiled([(row, column) for row in range(rows) for column in range(columns)], side)
-        found.append(torch.cat(parts if len(parts) == 1 else [*parts, cells(side, side)]))
-    return found
+        boxes.append(torch.cat(parts if len(parts) == 1 else [*parts, cells(side, side)]))
+    return boxes
 
 
 def llava_onevision_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
@@ -122,14 +122,14 @@ def llava_onevision_boxes(processor: ProcessorMixin, input_ids: list[int], pictu
     line_break = torch.tensor([[1.0, 1.0, 1.0, 1.0]])
     if len(pictures.sizes) > 1:
         return [torch.cat([cells(side, side), line_break]) for _ in pictures.sizes]
-    found = []
+    boxes = []
     tile = processor.image_processor.size["height"]
     for width, height in pictures.sizes:
         rows, columns = _llava_raster(processor, (width, height), tile, side)
         raster = cells(rows, columns).view(rows, columns, 4)
         breaks = line_break.expand(rows, 1, 4)
-        found.append(torch.cat([cells(side, side), torch.cat([raster, breaks], dim=1).flatten(0, 1)]))
-    return found
+        boxes.append(torch.cat([cells(side, side), torch.cat([raster, breaks], dim=1).flatten(0, 1)]))
+    return boxes
 
 
 def _llava_raster(processor: ProcessorMixin, size: tuple[int, int], tile: int, side: int) -> tuple[int, int]:

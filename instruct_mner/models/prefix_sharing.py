@@ -104,10 +104,10 @@ def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) ->
         if layer.is_initialized:
             layer.keys = layer.keys.expand(len(embeddings), -1, -1, -1)
             layer.values = layer.values.expand(len(embeddings), -1, -1, -1)
-    found = whole(**{**rest, "past_key_values": cache, "use_cache": True})
-    found.last_hidden_state = joined([beginning, found.last_hidden_state])
-    found.past_key_values = kept
-    return found
+    output = whole(**{**rest, "past_key_values": cache, "use_cache": True})
+    output.last_hidden_state = joined([beginning, output.last_hidden_state])
+    output.past_key_values = kept
+    return output
 
 
 def joined(parts: list[Tensor]) -> Tensor:

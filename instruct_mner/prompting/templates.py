@@ -36,15 +36,15 @@ def shown_text(text: str, special_tokens: Iterable[str] = ()) -> str:
         text: Text of the post.
         special_tokens: Special tokens of the tokenizer.
     """
-    shown = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
+    safe = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text)
     tokens = sorted({token for token in special_tokens if token}, key=len, reverse=True)
-    if not any(token in shown for token in tokens):
-        return shown
+    if not any(token in safe for token in tokens):
+        return safe
     neutral = next(c for c in _NEUTRAL_CHARACTERS if not any(c in token for token in tokens))
     pattern = re.compile("|".join(map(re.escape, tokens)))
-    while pattern.search(shown):
-        shown = pattern.sub(lambda match: neutral + match.group()[1:], shown)
-    return shown
+    while pattern.search(safe):
+        safe = pattern.sub(lambda match: neutral + match.group()[1:], safe)
+    return safe
 
 
 def shown_context(context: Context | None, special_tokens: Iterable[str] = ()) -> Context | None:
@@ -109,8 +109,8 @@ class Prompt(Record):
         Raises:
             ConfigError: The template cannot be rendered.
         """
-        said = context and context.model_dump()
-        return self._block("post", text=text, num_images=num_images, context=said)
+        described = context and context.model_dump()
+        return self._block("post", text=text, num_images=num_images, context=described)
 
     def text_begins(self, text: str, num_images: int, context: Context | None = None) -> int | None:
         """Return the first character of the text in :meth:`post`; ``None`` where the template leaves it out."""
@@ -155,12 +155,12 @@ def packaged_folder(name: str) -> Path:
 
 
 def _versions(folder: Path) -> dict[str, list[tuple[int, Path]]]:
-    found: dict[str, list[tuple[int, Path]]] = {}
+    versions_of: dict[str, list[tuple[int, Path]]] = {}
     for path in folder.glob("*.jinja"):
         match = re.fullmatch(r"(.+)\.v(\d+)", path.stem)
         if match:
-            found.setdefault(match.group(1), []).append((int(match.group(2)), path))
-    return {name: sorted(versions) for name, versions in found.items()}
+            versions_of.setdefault(match.group(1), []).append((int(match.group(2)), path))
+    return {name: sorted(versions) for name, versions in versions_of.items()}
 
 
 def find_prompt(name: str) -> Prompt:
@@ -177,9 +177,9 @@ def find_prompt(name: str) -> Prompt:
     versions = _versions(packaged_folder("prompts"))
     wanted = re.fullmatch(r"(.+)\.v(\d+)", name)
     base = wanted.group(1) if wanted else name
-    for number, found in reversed(versions.get(base, [])):
+    for number, path in reversed(versions.get(base, [])):
         if wanted is None or number == int(wanted.group(2)):
-            return Prompt(name=found.stem, source=found.read_text(encoding="utf-8"))
+            return Prompt(name=path.stem, source=path.read_text(encoding="utf-8"))
     known = sorted(path.stem for each in versions.values() for _, path in each)
     raise ConfigError(
         f"there is no prompt template '{name}'{suggest(name, [*versions, *known])}; known: {', '.join(known)}, "

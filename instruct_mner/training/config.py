@@ -240,8 +240,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         raise ConfigError(f"{path}: no such file; {_INIT}")
     values = read_yaml(path)
     if not isinstance(values, dict):
-        found = "empty" if values is None else f"a {type(values).__name__}"
-        raise ConfigError(f"{path}: a config is a mapping of settings, this is {found}; {_INIT}")
+        kind = "empty" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"{path}: a config is a mapping of settings, this is {kind}; {_INIT}")
     for override in overrides:
         _override(values, override)
     try:
