@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from instruct_mner.models.hooks import AttentionInputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """Inputs of an objective beside the last states of the answer's own forward.
 
@@ -40,7 +40,7 @@ class Needs:
     generated_share: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """One forward of the model over posts.
 
@@ -78,7 +78,7 @@ class GeneratedView(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlignmentBatch:
     """Training batch as objectives see it.
 

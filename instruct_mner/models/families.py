@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """Properties of a family of vision-language models.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from instruct_mner.models.prefix_sharing import joined
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AttentionInputs:
     """Queries and keys of one layer, before the rotation by position.
 
@@ -143,7 +143,9 @@ def capture(
         for layer in attention_layers:
             if (layer, "query") in parts:
                 query, key, cosine, sine = (joined(parts[layer, name]) for name in _ATTENTION_PARTS)
-                captured.attention[layer] = AttentionInputs(blocks[layer].self_attn, query, key, (cosine, sine))
+                captured.attention[layer] = AttentionInputs(
+                    module=blocks[layer].self_attn, query=query, key=key, rotation=(cosine, sine)
+                )
 
     handles = [decoder.register_forward_pre_hook(begins), decoder.register_forward_hook(last)]
     for layer in layers:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FORMS = (None, "NFC", "NFKC")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Place of a text in tokens.
 
@@ -77,7 +77,8 @@ class TokenSequence:
         for form in _FORMS:
             begin = self.whole.rfind(_normal(stripped, form).encode())
             if begin >= 0:
-                return Place(self, stripped, len(text) - len(text.lstrip()), begin, form)
+                skipped = len(text) - len(text.lstrip())
+                return Place(sequence=self, text=stripped, skipped=skipped, begin=begin, form=form)
         return None
 
     def between(self, start: int, end: int) -> tuple[int, int] | None:

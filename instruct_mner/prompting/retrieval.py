@@ -112,7 +112,7 @@ class Vectors:
         return cosines
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Index:
     """Vectors of the annotated posts, with the numbers that make other posts comparable with them.
 
@@ -175,7 +175,9 @@ def build_index(
         picture_mean = _mean_of_present(pictures)
         seen_centred = _centred(pictures, picture_mean)
     vectors = Vectors(_centred(text, text_mean), seen_centred)
-    return Index(vectors, text_mean, picture_mean, counts, _votes(vectors, posts))
+    return Index(
+        vectors=vectors, text_mean=text_mean, picture_mean=picture_mean, counts=counts, votes=_votes(vectors, posts)
+    )
 
 
 def _mean_of_present(vectors: FloatArray) -> FloatArray:

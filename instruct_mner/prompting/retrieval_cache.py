@@ -76,4 +76,10 @@ def _load(path: Path) -> Index:
     with np.load(path, allow_pickle=False) as kept:
         counts = Counter(dict(zip(kept["tokens"].tolist(), kept["counts"].tolist(), strict=True)))
         vectors = Vectors(kept["text"], kept.get("pictures"))
-        return Index(vectors, kept["text_mean"], kept.get("picture_mean"), counts, kept["votes"])
+        return Index(
+            vectors=vectors,
+            text_mean=kept["text_mean"],
+            picture_mean=kept.get("picture_mean"),
+            counts=counts,
+            votes=kept["votes"],
+        )

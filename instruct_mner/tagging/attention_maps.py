@@ -115,7 +115,9 @@ class AttentionMapDrawer:
             assert captured.states is not None
             if self._head_module is not None:
                 row = SampleTokens(key=question.example.id, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
-                batch = AlignmentBatch(View(captured.states, inputs, (row,), captured.layers))
+                batch = AlignmentBatch(
+                    image=View(states=captured.states, inputs=inputs, rows=(row,), layers=captured.layers)
+                )
                 return self._head_module.attention(batch)[0].cpu(), boxes
             scores = captured.attention[self._layer].scores(
                 0, [mention.span[1] for mention in mentions], self._heads, inputs["attention_mask"][0]

@@ -15,7 +15,7 @@ from instruct_mner.schema.choices import MissingImage
 from instruct_mner.training.config import DataSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sources:
     """Data sets of a run.
 

@@ -79,19 +79,31 @@ def made_up(*, annotated: bool = True, layers: tuple[int, ...] = (1,)) -> MadeUp
         leaves[f"query/{layer}"], leaves[f"key/{layer}"] = leaf(2, TOKENS, 8), leaf(2, TOKENS, 4)
         angle = torch.arange(TOKENS, dtype=torch.float64)[None, :, None].expand(1, TOKENS, 2)
         attention[layer] = AttentionInputs(
-            module, leaves[f"query/{layer}"], leaves[f"key/{layer}"], (angle.cos(), angle.sin())
+            module=module,
+            query=leaves[f"query/{layer}"],
+            key=leaves[f"key/{layer}"],
+            rotation=(angle.cos(), angle.sin()),
         )
     image = View(
-        leaves["states"], {"input_ids": ids, "attention_mask": mask, "labels": labels}, rows,
-        {layer: leaves[f"image/{layer}"] for layer in layers}, attention,
-        torch.randn(2, TOKENS, 2 * WIDTH, generator=draw, dtype=torch.float64),
-    )  # fmt: skip
+        states=leaves["states"],
+        inputs={"input_ids": ids, "attention_mask": mask, "labels": labels},
+        rows=rows,
+        layers={layer: leaves[f"image/{layer}"] for layer in layers},
+        attention=attention,
+        picture=torch.randn(2, TOKENS, 2 * WIDTH, generator=draw, dtype=torch.float64),
+    )
     text = View(
-        leaves["text"], {"input_ids": ids, "attention_mask": mask, "labels": labels}, rows,
-        {layer: leaves[f"text/{layer}"] for layer in layers},
-    )  # fmt: skip
+        states=leaves["text"],
+        inputs={"input_ids": ids, "attention_mask": mask, "labels": labels},
+        rows=rows,
+        layers={layer: leaves[f"text/{layer}"] for layer in layers},
+    )
     batch = AlignmentBatch(
-        image, text, (0, 1), output_embedding=lambda states: states @ leaves["embedding"].T, num_tokens=5.0
+        image=image,
+        text=text,
+        origin=(0, 1),
+        output_embedding=lambda states: states @ leaves["embedding"].T,
+        num_tokens=5.0,
     )
     return MadeUp(batch, leaves)
 

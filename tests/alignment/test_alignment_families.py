@@ -98,7 +98,7 @@ def check_tagging(trainer, run, folder: Path) -> None:
     found = next(each for each in run.objectives if each.name == "generative")
     with torch.no_grad(), trainer._forwards.capture_image_view():
         text = trainer._forwards.batch(Captured(states=torch.zeros(1)), {}, replace(views, generated=None), 1.0).text
-    states, own = found._texts(AlignmentBatch(View(torch.zeros(1), {}), text), [0])
+    states, own = found._texts(AlignmentBatch(image=View(states=torch.zeros(1), inputs={}), text=text), [0])
     expected = found.picture_of(states, own)
 
     tagger = Tagger.from_pretrained(folder, generated=True)

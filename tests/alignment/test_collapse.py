@@ -22,7 +22,11 @@ def batch_of(step: int, *, related: bool) -> AlignmentBatch:
     inputs = {"input_ids": torch.tensor([[99, 1]] * POSTS)}
     rows = tuple(SampleTokens(key=f"{step}/{number}", post=(1, 1)) for number in range(POSTS))
     seen, said = (torch.stack([states, states], dim=1) for states in (kinds[0, chosen], kinds[1, other]))
-    return AlignmentBatch(View(seen, inputs, rows, {1: seen}), View(said, inputs, rows, {1: said}), tuple(range(POSTS)))
+    return AlignmentBatch(
+        image=View(states=seen, inputs=inputs, rows=rows, layers={1: seen}),
+        text=View(states=said, inputs=inputs, rows=rows, layers={1: said}),
+        origin=tuple(range(POSTS)),
+    )
 
 
 @pytest.mark.parametrize("related", [True, False])

@@ -91,3 +91,17 @@ def test_nothing_is_made_that_no_objective_needs(tiny_models, tmp_path) -> None:
     assert cross.teacher is cross.generated is None
     bare = aligned_run(tiny_models("idefics3"), tmp_path / "bare", {"cross_view": {}}).collator([{"index": 1}])
     assert bare[VIEWS] == AlignmentViews(rows=bare[VIEWS].rows)
+
+
+def test_views_move_to_a_device_with_all_their_forwards(tiny_models, tmp_path) -> None:
+    objectives = {"cross_view": {"teacher": "both"}, "generative": {"generated_share": 1.0}}
+    run = aligned_run(tiny_models("idefics3"), tmp_path, objectives, context=True)
+    views = run.collator([{"index": index} for index in range(4)])[VIEWS]
+    moved = views.to(torch.device("meta"))
+    assert moved.rows == views.rows
+    parts = [(views.text, moved.text), (views.generated, moved.generated)]
+    for before, after in parts:
+        assert after.rows == before.rows
+        assert after.batch.keys() == before.batch.keys()
+        assert {value.device.type for value in after.batch.values()} == {"meta"}
+        assert {value.device.type for value in before.batch.values()} == {"cpu"}
