@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from instruct_mner.engines.engine import Engine, Request
+from instruct_mner.prompting.conversation import picture_messages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,9 +25,6 @@ def caption(pictures: Sequence[Image], engine: Engine, instruction: str = INSTRU
         engine: Engine of any vision-language model.
         instruction: Instruction that the model is given.
     """
-    content = [{"type": "image"}, {"type": "text", "text": instruction}]
-    requests = [
-        Request(messages=[{"role": "user", "content": content}], images=(picture,), max_tokens=_MAX_TOKENS)
-        for picture in pictures
-    ]
+    messages = picture_messages(1, instruction)
+    requests = [Request(messages=messages, images=(picture,), max_tokens=_MAX_TOKENS) for picture in pictures]
     return [" ".join(completion.text.split()) or None for completion in engine.generate(requests)]

@@ -14,6 +14,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
+from instruct_mner.prompting.conversation import answer_messages, picture_messages
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -143,10 +144,9 @@ def answer_prefix(processor: ProcessorMixin) -> str:
     Raises:
         ModelError: The chat template does not continue its own generation prompt.
     """
-    question = {"role": "user", "content": [{"type": "text", "text": "?"}]}
-    answer = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER"}]}
-    prompt = processor.apply_chat_template([question], add_generation_prompt=True, tokenize=False)
-    whole = processor.apply_chat_template([question, answer], tokenize=False)
+    question, answer = picture_messages(0, "?"), answer_messages("ANSWER")
+    prompt = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    whole = processor.apply_chat_template([*question, *answer], tokenize=False)
     if not whole.startswith(prompt) or "ANSWER" not in whole:
         raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
     return str(whole[len(prompt) : whole.index("ANSWER")])

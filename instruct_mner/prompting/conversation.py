@@ -51,6 +51,13 @@ def user_messages(
     return [{"role": "user", "content": content}]
 
 
+def picture_messages(num_images: int, text: str) -> list[Message]:
+    """Return the turn of the user that holds pictures and then a text, for questions about pictures alone."""
+    return [
+        {"role": "user", "content": [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]}
+    ]
+
+
 def answer_messages(answer: str) -> list[Message]:
     """Return the turn of the assistant that gives an answer."""
     return [{"role": "assistant", "content": [{"type": "text", "text": answer}]}]

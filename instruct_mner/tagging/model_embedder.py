@@ -14,6 +14,7 @@ from torch import Tensor
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.prompting.conversation import picture_messages
 from instruct_mner.prompting.retrieval import FloatArray
 
 if TYPE_CHECKING:
@@ -111,5 +112,4 @@ def _decoder_inputs(model: Any, decoder_path: str, inputs: Any) -> Tensor:
 
 
 def _question(images: Sequence[Image]) -> Request:
-    content = [*({"type": "image"} for _ in images), {"type": "text", "text": "."}]
-    return Request(messages=[{"role": "user", "content": content}], images=tuple(images))
+    return Request(messages=picture_messages(len(images), "."), images=tuple(images))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import instruct_mner
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.prompting.conversation import (
     PromptWriter,
@@ -62,3 +66,14 @@ def test_context_is_written_only_where_the_run_has_it(context: bool) -> None:
 def test_a_template_without_the_text_has_no_place_for_it() -> None:
     prompt = Prompt(name="mine", source="{% block instruction %}a{% endblock %}{% block post %}b{% endblock %}")
     assert writer(prompt=prompt).text_begins(Example(id="1", text="Ann"), 0) is None
+
+
+def test_no_other_module_makes_messages() -> None:
+    """A chat of our own is made in one place; what goes over HTTP to a server is OpenAI's format."""
+    package = Path(instruct_mner.__file__).parent
+    makers = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r'"role": "|"type": "image"', path.read_text(encoding="utf-8"))
+    }
+    assert {name for name in makers if not name.startswith("serving/")} == {"prompting/conversation.py"}
