@@ -160,7 +160,7 @@ class AlignmentSettings(Record):
         if teacher in {"image", "both"}:
             needs_picture.append(f"cross_view with teacher: {teacher}")
         if needs_picture and not shows_pictures:
-            problems.append(f"{', '.join(needs_picture)} need(s) pictures, max_images: 0 shows none")
+            problems.append(f"{', '.join(needs_picture)} need(s) pictures, of which none is shown")
         if teacher in {"context", "both"} and not shows_context:
             problems.append(f"cross_view with teacher: {teacher} needs context: true")
         bottleneck = self.information_bottleneck

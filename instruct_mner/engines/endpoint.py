@@ -135,7 +135,12 @@ class EndpointEngine:
         return await asyncio.to_thread(self._completion, request, choice)
 
     def _body(self, request: Request, temperature: float, seed: int) -> dict[str, Any]:
-        body = request_body(request, self._endpoint.constraint, logprobs=self._endpoint.scores)
+        body = request_body(
+            request,
+            self._endpoint.constraint,
+            logprobs=self._endpoint.scores,
+            joined=self._description is not None and not self._description.family.sees,
+        )
         if self._endpoint.window is not None and request.max_tokens > self._endpoint.window // 4:
             del body["max_tokens"]
         return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.engines.engine import Request, Token
+from instruct_mner.prompting.conversation import joined_parts
 from instruct_mner.schema.choices import Constraint
 
 if TYPE_CHECKING:
@@ -34,15 +35,18 @@ SPECIAL_TOKENS = (*_STRUCTURE, *(f"<row_{row}_col_{column}>" for row in _ROWS fo
 """Those of an unknown model."""
 
 
-def request_body(request: Request, constraint: Constraint, *, logprobs: bool) -> dict[str, Any]:
+def request_body(request: Request, constraint: Constraint, *, logprobs: bool, joined: bool = False) -> dict[str, Any]:
     """The arguments of ``chat.completions.create``, but for model and sampling.
 
     Args:
         request: The question.
         constraint: ``grammar`` is vLLM's ``structured_outputs``, ``schema`` OpenAI's ``response_format``.
         logprobs: Whether log-probabilities are asked for.
+        joined: Whether the content of a message is one string, as text models get it in training; a server would put
+            line breaks between its parts.
     """
-    body: dict[str, Any] = {"messages": _with_pictures(request), "max_tokens": request.max_tokens}
+    messages = [joined_parts(each) for each in request.messages] if joined else _with_pictures(request)
+    body: dict[str, Any] = {"messages": messages, "max_tokens": request.max_tokens}
     if logprobs:
         body["logprobs"] = True
     if constraint == "grammar" and request.grammar is not None:

@@ -108,9 +108,7 @@ class TransformersEngine:
 
     @property
     def _end_tokens(self) -> list[int]:
-        ends = self._loaded.model.generation_config.eos_token_id
-        listed = [ends] if isinstance(ends, int) else list(ends or [])
-        return list(dict.fromkeys([self._loaded.processor.tokenizer.eos_token_id, *listed]))
+        return self._loaded.end_tokens
 
     def _write(self, batch: Sequence[PartialAnswer], temperature: float, *, put_off: int) -> None:
         """Writes on, until no more than so many answers are unfinished."""

@@ -15,6 +15,7 @@ from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.prompting.conversation import answer_messages, picture_messages
+from instruct_mner.models.text_processor import TextProcessor
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ class ModelDescription:
     @property
     def answer_prefix(self) -> str:
         """Text that the chat template puts between its generation prompt and an answer."""
-        return answer_prefix(self.processor)
+        return around_answer(self.processor)[0]
+
+    @property
+    def answer_suffix(self) -> str:
+        """Text that the chat template puts after an answer: the end of the turn."""
+        return around_answer(self.processor)[1]
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text."""
@@ -64,7 +70,7 @@ class ModelDescription:
 
     def pixel_settings(self, pixels: PixelLimits) -> PixelSettings:
         """Return the attributes of the image processor that put pixel limits into force."""
-        return self.family.pixel_settings(self.processor.image_processor, pixels)
+        return self.family.pixel_settings(getattr(self.processor, "image_processor", None), pixels)
 
     def limit_pixels(self, pixels: PixelLimits) -> None:
         """Put pixel limits into force on the processor."""
@@ -76,7 +82,7 @@ def describe_model(name: str, *, revision: str | None = None) -> ModelDescriptio
     """Read family and processor of a whole model, without its weights.
 
     Args:
-        name: Hub name or folder, or ``starter``.
+        name: Hub name or folder, ``starter`` or ``smollm2``.
         revision: Commit, branch or tag on the hub.
 
     Raises:
@@ -86,7 +92,7 @@ def describe_model(name: str, *, revision: str | None = None) -> ModelDescriptio
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
-        processor = AutoProcessor.from_pretrained(source, revision=revision)
+        processor = load_processor(family, source, revision)
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(
@@ -109,7 +115,7 @@ def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:
     """
     family = find_family(manifest.family)
     try:
-        processor = AutoProcessor.from_pretrained(folder)
+        processor = load_processor(family, folder)
     except (OSError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise ModelError(
@@ -118,6 +124,13 @@ def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:
     description = ModelDescription(family=family, processor=processor, name=manifest.base_model)
     description.limit_pixels(manifest.pixels)
     return description
+
+
+def load_processor(family: Family, source: str | Path, revision: str | None = None) -> ProcessorMixin:
+    """Read the processor of a model: its own, or of a text model its tokenizer as a :class:`TextProcessor`."""
+    if not family.sees:
+        return TextProcessor.from_pretrained(source, revision)
+    return AutoProcessor.from_pretrained(source, revision=revision)
 
 
 @lru_cache(maxsize=8)
@@ -132,11 +145,17 @@ def special_tokens(processor: ProcessorMixin) -> tuple[str, ...]:
         for token in processor.tokenizer.added_tokens_decoder.values()
         if token.content.strip() and (token.special or markup.fullmatch(token.content))
     }
-    return tuple(sorted(tokens | {processor.image_token}))
+    image_token = getattr(processor, "image_token", None)
+    return tuple(sorted(tokens if image_token is None else tokens | {image_token}))
 
 
 def answer_prefix(processor: ProcessorMixin) -> str:
-    """Return what the chat template puts between its generation prompt and an answer.
+    """Return what the chat template puts between its generation prompt and an answer; see :func:`around_answer`."""
+    return around_answer(processor)[0]
+
+
+def around_answer(processor: ProcessorMixin) -> tuple[str, str]:
+    """Return what the chat template puts between its generation prompt and an answer, and after the answer.
 
     SmolVLM's generation prompt is ``Assistant:`` and its answers begin with a space; most others begin at once.
     Training sees the prefix, so decoding must produce it.
@@ -149,4 +168,5 @@ def answer_prefix(processor: ProcessorMixin) -> str:
     whole = processor.apply_chat_template([*question, *answer], tokenize=False)
     if not whole.startswith(prompt) or "ANSWER" not in whole:
         raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
-    return str(whole[len(prompt) : whole.index("ANSWER")])
+    before, _, after = str(whole[len(prompt) :]).partition("ANSWER")
+    return before, after

@@ -28,12 +28,12 @@ _DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Properties of a family of vision-language models.
+    """Properties of a family of vision-language models, or of text models.
 
     Attributes:
         name: Name in ``mner.json``, and ``config.model_type`` of its models.
-        decoder_path: Path of the text decoder inside ``ForConditionalGeneration``.
-        vision_paths: Paths of vision tower and projector, which are frozen and have no LoRA.
+        decoder_path: Path of the text decoder inside ``ForConditionalGeneration`` or ``ForCausalLM``.
+        vision_paths: Paths of vision tower and projector, which are frozen and have no LoRA; none in a text family.
         token_boxes: Function that returns the box of each image token; see :func:`token_boxes`.
         pixel_settings: Function that returns the attributes of the image processor for pixel limits.
         box_convention: Form of coordinates in its models' answers.
@@ -49,9 +49,9 @@ class Family:
 
     name: str
     decoder_path: str
-    vision_paths: tuple[str, ...]
-    token_boxes: Callable[[ProcessorMixin, list[int], Picture], list[Tensor]]
-    pixel_settings: Callable[[BaseImageProcessor, PixelLimits], PixelSettings]
+    vision_paths: tuple[str, ...] = ()
+    token_boxes: Callable[[ProcessorMixin, list[int], Picture], list[Tensor]] = image_token_boxes.no_boxes
+    pixel_settings: Callable[[BaseImageProcessor, PixelLimits], PixelSettings] = pixel_settings.no_pictures
     box_convention: BoxConvention = field(default_factory=BoxConvention)
     resized: Callable[[ProcessorMixin, tuple[int, int]], tuple[int, int]] | None = None
     grid_inputs: Callable[[ProcessorMixin, int, int, int], dict[str, Tensor]] = image_token_boxes.no_grid_inputs
@@ -59,6 +59,11 @@ class Family:
     num_deepstack: Callable[[PretrainedConfig], int] = image_token_boxes.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
     takes_adapters: bool = True
+
+    @property
+    def sees(self) -> bool:
+        """True where its models are given pictures; text models are given only what is said of them (``context``)."""
+        return bool(self.vision_paths)
 
     @property
     def lora_pattern(self) -> str:
@@ -142,6 +147,11 @@ FAMILIES: dict[str, Family] = {
             pixel_settings=pixel_settings.fixed,
             hub_names=_SIGLIP_NAMES,
             takes_adapters=False,
+        ),
+        # Text models: SmolLM2 and Llama 2 to 3.3; Qwen2 and 2.5; Qwen3; SmolLM3; Gemma 3 270M and 1B; Mistral.
+        *(
+            Family(name=name, decoder_path="model")
+            for name in ("llama", "qwen2", "qwen3", "smollm3", "gemma3_text", "mistral")
         ),
     )
 }

@@ -139,6 +139,11 @@ def _llava_raster(processor: ProcessorMixin, size: tuple[int, int], tile: int, s
     return rows, features // rows
 
 
+def no_boxes(processor: ProcessorMixin, ids: list[int], picture: Picture) -> list[Tensor]:
+    """Return no box: text models have no image tokens."""
+    return []
+
+
 def no_grid_inputs(processor: ProcessorMixin, num_pictures: int, rows: int, columns: int) -> dict[str, Tensor]:
     """Return no inputs: positions are those of the tokens, and the model needs no grid."""
     return {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from instruct_mner.errors import ConfigError, ModelError, listing
-from instruct_mner.models.description import ModelDescription
+from instruct_mner.models.description import ModelDescription, load_processor
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from transformers.utils import ModelOutput
 
 Dtype = Literal["auto", "bfloat16", "float32"]
+NO_IMAGE_TOKEN = -1
 
 
 class Model(Protocol):
-    """A ``ForConditionalGeneration`` of transformers, or a ``PeftModel`` around one."""
+    """A ``ForConditionalGeneration`` or ``ForCausalLM`` of transformers, or a ``PeftModel`` around one."""
 
     config: PretrainedConfig
     generation_config: GenerationConfig
@@ -47,6 +48,9 @@ class Model(Protocol):
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the table of token embeddings."""
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the output layer."""
 
     def get_submodule(self, target: str) -> nn.Module:
         """Return the module at a dotted path."""
@@ -76,8 +80,11 @@ class LoadedModel(ModelDescription):
 
     @property
     def image_token_id(self) -> int:
-        """Id of an image token; a processor's own may be that of the placeholder (Gemma 3)."""
-        return int(self.model.config.image_token_id)
+        """Id of an image token; a processor's own may be that of the placeholder (Gemma 3).
+
+        -1, which is the id of no token, in a text family.
+        """
+        return int(self.model.config.image_token_id) if self.family.sees else NO_IMAGE_TOKEN
 
     @property
     def base(self) -> PreTrainedModel:
@@ -98,6 +105,13 @@ class LoadedModel(ModelDescription):
         if not hasattr(self.model, "merge_and_unload"):
             return self
         return replace(self, model=self.model.merge_and_unload(safe_merge=True))
+
+    @property
+    def end_tokens(self) -> list[int]:
+        """Tokens that end generation: that of the tokenizer, and those of the model's generation config."""
+        ends = self.model.generation_config.eos_token_id
+        listed = [ends] if isinstance(ends, int) else list(ends or [])
+        return list(dict.fromkeys([self.tokenizer.eos_token_id, *listed]))
 
     @property
     def vocabulary_size(self) -> int:
@@ -131,7 +145,7 @@ def load_model(
     """Load a base model or a fully tuned one, with its processor.
 
     Args:
-        name: Hub name or folder, or ``starter``.
+        name: Hub name or folder, ``starter`` or ``smollm2``.
         revision: Commit, branch or tag on the hub.
         dtype: ``auto`` keeps the model's own, but never float16.
         pixels: Limits on the size of pictures.
@@ -142,7 +156,7 @@ def load_model(
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
@@ -150,8 +164,9 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
-        processor = AutoProcessor.from_pretrained(source, revision=revision)
-        model = AutoModelForImageTextToText.from_pretrained(
+        processor = load_processor(family, source, revision)
+        model_class = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
+        model = model_class.from_pretrained(
             source,
             revision=revision,
             dtype=_dtype(config, dtype),

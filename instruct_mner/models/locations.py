@@ -1,16 +1,26 @@
-"""Names of models: ``starter`` is the one inside the package."""
+"""Names of models: ``starter`` is the one inside the package, ``smollm2`` the one that a wheel brings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from instruct_mner.models import smollm2
+
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
+SMOLLM2 = "smollm2"
 
 
 def locate(name: str | Path) -> str:
-    """Return the place from which a model is loaded: the package for ``starter``, else the name itself.
+    """Return the place from which a model is loaded: a folder for ``starter`` and ``smollm2``, else the name itself.
 
-    A folder of this name in the working directory is ``./starter``, or a ``Path``, which is never a name.
+    A folder of such a name in the working directory is ``./starter``, or a ``Path``, which is never a name.
+
+    Raises:
+        ModelError: ``smollm2`` is not installed, or cannot be prepared.
     """
-    return str(STARTER_FOLDER) if name == STARTER else str(name)
+    if name == STARTER:
+        return str(STARTER_FOLDER)
+    if name == SMOLLM2:
+        return str(smollm2.prepared_folder())
+    return str(name)

@@ -52,6 +52,13 @@ def fixed(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
     return {}
 
 
+def no_pictures(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return nothing: text models are given no pictures."""
+    if limits.given:
+        raise ModelError("this family reads text only: leave pixels.min_pixels and pixels.max_pixels out")
+    return {}
+
+
 def qwen_resized(processor: ProcessorMixin, size: tuple[int, int]) -> tuple[int, int]:
     """Return width and height of a picture after Qwen's resize.
 

@@ -61,6 +61,9 @@ def shared_beginning(decoder: nn.Module, num_tokens: int) -> Iterator[None]:
     whole = decoder.forward
 
     def forward(*arguments: Any, **named: Any) -> Any:
+        if named.get("input_ids") is not None and named.get("inputs_embeds") is None:  # of a text model
+            ids = named.pop("input_ids")
+            named["inputs_embeds"] = decoder.get_input_embeddings()(ids)
         embeddings, mask = named.get("inputs_embeds"), named.get("attention_mask")
         cache = named.get("past_key_values")
         begins = cache is None or cache.get_seq_length() == 0
@@ -158,12 +161,14 @@ def _attention(
     Source: torch 2.13 on a CPU takes 5 to 7 times as long for the backward pass of its fused attention as for the
     forward pass, at 180 to 256 tokens in bfloat16; this takes half of it in all.
     """
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    scale = named.get("scaling") or query.shape[-1] ** -0.5
-    scores = torch.matmul(query * scale, key.transpose(2, 3))
+    batch, heads, tokens, width = query.shape
+    key_heads, before = key.shape[1:3]
+    scale = named.get("scaling") or width**-0.5
+    # The heads that share a key are rows of one product, so that keys and values need not be repeated.
+    grouped = (query * scale).reshape(batch, key_heads, -1, width)
+    scores = torch.matmul(grouped, key.transpose(2, 3)).view(batch, key_heads, -1, tokens, before)
     if attention_mask is not None:
-        scores = scores + attention_mask
+        scores = scores + attention_mask[:, :, None]
     weights = nn.functional.dropout(torch.softmax(scores, dim=-1), named.get("dropout", 0.0), module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+    attended = torch.matmul(weights.view(batch, key_heads, -1, before), value)
+    return attended.view(batch, heads, tokens, width).transpose(1, 2).contiguous(), None

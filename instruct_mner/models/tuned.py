@@ -28,6 +28,7 @@ def zero_shot(
     family: str = "unknown",
     convention: BoxConvention | None = None,
     prefix: str = "",
+    max_images: int = 1,
     with_examples: bool = False,
 ) -> tuple[Manifest, Prompt]:
     """Return manifest and prompt of a model that was never tuned.
@@ -38,6 +39,7 @@ def zero_shot(
         family: Key of ``FAMILIES``; ``unknown`` for a model behind an endpoint.
         convention: Form of boxes in its answers.
         prefix: Text that its chat template puts before an answer.
+        max_images: Largest number of pictures of a post in its prompt.
         with_examples: Whether the prompt has few-shot examples.
     """
     prompt = find_prompt("few-shot" if with_examples else "zero-shot")
@@ -52,6 +54,7 @@ def zero_shot(
         answer=AnswerSpec(
             format="json", labels=LabelSet.of(["ENTITY"]), prefix=prefix, box_range=convention.answer_range
         ),
+        max_images=max_images,
         box_convention=convention.name,
     )
     return manifest, prompt
@@ -70,6 +73,7 @@ def untuned(description: ModelDescription, *, with_examples: bool) -> tuple[Mani
         family=description.family.name,
         convention=description.family.box_convention,
         prefix=description.answer_prefix,
+        max_images=1 if description.family.sees else 0,
         with_examples=with_examples,
     )
 

@@ -78,6 +78,14 @@ def answer_text(messages: Sequence[Message]) -> str:
     return str(messages[0]["content"][0]["text"])
 
 
+def joined_parts(message: Message) -> Message:
+    """Return a message whose content is one string: its text parts, joined as they stand."""
+    content = message["content"]
+    if not isinstance(content, str):
+        content = "".join(part["text"] for part in content)
+    return {**message, "content": content}
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptWriter:
     """Writer of the messages about posts: a template with the settings that are the same for all posts of a run.

@@ -113,9 +113,12 @@ class Prompt(Record):
         return self._block("post", text=text, num_images=num_images, context=described)
 
     def text_begins(self, text: str, num_images: int, context: Context | None = None) -> int | None:
-        """Return the first character of the text in :meth:`post`; ``None`` where the template leaves it out."""
+        """Return the first character of the text in :meth:`post`; ``None`` where the template leaves it out.
+
+        Where the text stands twice, it is that of the second: there a causal decoder has read all of it.
+        """
         mark = _MARK * len(text)
-        begin = self.post(mark, num_images, context).find(mark) if text else -1
+        begin = self.post(mark, num_images, context).rfind(mark) if text else -1
         return begin if begin >= 0 else None
 
     def _block(self, block: str, **variables: object) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from instruct_mner.console import quiet_libraries, report
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
+from instruct_mner.models.families import FAMILIES
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context
 from instruct_mner.prompting.retrieval import Pool
@@ -72,6 +73,7 @@ def tag(
         manifest = tagger.manifest
         predict = _local_predictions(tagger, posts, label_set, local, attention)
     _warn_of_calibration(manifest, local.engine, console)
+    _say_what_is_hidden(manifest, posts, console)
     if output == "-":
         _print(predict(0))
         return
@@ -83,6 +85,15 @@ def tag(
         count_rejected=lambda prediction: prediction.rejected.total,
     )
     console.print(f"wrote {output}")
+
+
+def _say_what_is_hidden(manifest: Manifest, posts: Posts, console: Console) -> None:
+    family = FAMILIES.get(manifest.family)
+    if family is None or family.sees:
+        return
+    hidden = sum(bool(post.images) for post in posts.posts())
+    if hidden:
+        console.print(f"{hidden} of the posts have pictures, which are not shown: {manifest.family} reads text only")
 
 
 def _check_attention(source: PostSource, settings: TaggingSettings, local: TaggingSettings) -> None:

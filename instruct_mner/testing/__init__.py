@@ -7,12 +7,13 @@ real loading, training, tagging and serving code. They know nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.families import find_family
-from instruct_mner.testing import idefics, others, qwen
+from instruct_mner.testing import idefics, others, qwen, text
 from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
 Builder = Callable[[Any, int, int], tuple[Any, Any]]
@@ -26,6 +27,7 @@ _FAMILIES: dict[str, tuple[Vocabulary, Builder]] = {
     "gemma3": (others.GEMMA_VOCABULARY, others.build_gemma3),
     "internvl": (others.INTERNVL_VOCABULARY, others.build_internvl),
     "llava_onevision": (others.LLAVA_VOCABULARY, others.build_llava_onevision),
+    **{name: (words, partial(text.build_text, name)) for name, words in text.VOCABULARIES.items()},
 }
 
 

@@ -98,8 +98,11 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         console: Console of the progress.
     """
     config, loaded = run.config, run.loaded
-    # The pictures' column tells SFTTrainer that its processor has pictures to process; the collator opens them.
-    rows = Rows.from_dict({"index": list(range(len(run.train.examples))), "images": [[]] * len(run.train.examples)})
+    columns: dict[str, list[object]] = {"index": list(range(len(run.train.examples)))}
+    if loaded.family.sees:
+        # This column tells SFTTrainer that its processor has pictures to process; the collator opens them.
+        columns["images"] = [[]] * len(run.train.examples)
+    rows = Rows.from_dict(columns)
     lora = config.lora
     trainer = MnerTrainer(
         loaded=loaded,
@@ -118,7 +121,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         train_dataset=rows,
         eval_dataset=None if run.dev is None else rows.select([0]),
         data_collator=run.collator,
-        processing_class=loaded.processor,
+        processing_class=loaded.processor if loaded.family.sees else loaded.tokenizer,
         # SFTTrainer seeds before it makes the adapter, so that a seed names its initial weights.
         peft_config=(
             lora_config(loaded.family, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from instruct_mner.models.locations import SMOLLM2
 from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.smollm2 import HUB_NAME
 from instruct_mner.training.config import FinetuneConfig
 
 # Controls that belong beside a score.
@@ -34,6 +36,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         f"Labels: {', '.join(manifest.answer.labels.names)}. Prompt `{manifest.prompt.name}` "
         f"({manifest.prompt.sha256[:12]}). Seed {manifest.seed}.",
         "",
+        *_licence(manifest),
         *_alignment(config),
         *_leaks(manifest),
         "| data | set | published as | posts | sha256 |",
@@ -54,6 +57,12 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "",
     ]
     return "\n".join(lines)
+
+
+def _licence(manifest: Manifest) -> list[str]:
+    if manifest.base_model != SMOLLM2:
+        return []
+    return [f"The base is [SmolLM2-135M-Instruct](https://huggingface.co/{HUB_NAME}), licence Apache-2.0.", ""]
 
 
 def _alignment(config: FinetuneConfig) -> list[str]:

@@ -12,7 +12,7 @@ from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import Dtype, LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
@@ -22,7 +22,7 @@ from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging.question import checked_labels
 from instruct_mner.training.augmentation import AugmentationSettings, all_names
 from instruct_mner.training.batch import Collate
-from instruct_mner.training.checks import check_trainable
+from instruct_mner.training.checks import check_end_of_answers, check_trainable
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.config import AnswerSettings, FinetuneConfig, Tuning
 from instruct_mner.training.conversation import Conversations
@@ -110,6 +110,10 @@ def prepare(config: FinetuneConfig) -> Run:
         pixels=config.pixels,
         quantized=config.tuning == "qlora",
     )
+    if not loaded.family.sees:
+        config = _without_pictures(config, loaded.family.name)
+    if config.adapts:
+        check_end_of_answers(loaded)
     spec = _spec(config.answer, config.labels or _labels(train), train, loaded)
     _check_data(train, spec, config.augmentation, loaded.special_tokens)
     conversations = Conversations(
@@ -158,6 +162,26 @@ def prepare(config: FinetuneConfig) -> Run:
         conversations=conversations,
         objectives=objectives,
     )
+
+
+def _without_pictures(config: FinetuneConfig, family: str) -> FinetuneConfig:
+    """Return the config of a run whose model reads text only.
+
+    Raises:
+        ConfigError: Boxes, or objectives that learn from image tokens, are asked for.
+    """
+    problems = config.alignment.without_use(
+        shows_pictures=False, shows_context=config.context, batch_size=config.optimizer.batch_size
+    )
+    problems = [f"alignment: {each}" for each in problems]
+    if config.answer.grounded:
+        problems.append("answer.grounded asks for boxes on pictures")
+    if problems:
+        raise ConfigError(
+            f"model {config.model} is of the family {family}, which reads text only (captions, tags and OCR of a "
+            f"picture: context: true):\n{listing(problems)}"
+        )
+    return config.model_copy(update={"max_images": 0})
 
 
 def _spec(answer: AnswerSettings, labels: LabelSet, train: Dataset, loaded: LoadedModel) -> AnswerSpec:

@@ -23,6 +23,11 @@ def say_what_was_decided(run: Run, console: Console) -> None:
         if dataset is not None and dataset.missing_images:
             how = config.data.missing_image
             console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
+    if not run.loaded.family.sees:
+        hidden = sum(bool(example.images) for example in run.train.examples)
+        words = "what is said of them is shown" if config.context else "context: true shows what is said of them"
+        if hidden:
+            console.print(f"pictures  {hidden} posts of train have pictures that are not shown (text only); {words}")
     for line in run.sources.describe():
         console.print(line, markup=False)
     console.print(f"labels    {', '.join(run.spec.labels.names)}", markup=False)

@@ -280,5 +280,6 @@ def sft_config(
         remove_unused_columns=False,
         max_length=None,
         completion_only_loss=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
         dataloader_pin_memory=torch.cuda.is_available(),
     )

@@ -79,7 +79,10 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
         arguments += ["--enable-lora", "--max-lora-rank", str(most), "--max-loras", str(len(plan.adapters))]
         if not has_gpu():
             arguments += ["--worker-extension-cls", _CPU_WORKER]
-    arguments += ["--limit-mm-per-prompt", _compact({"image": plan.max_images, "video": 0})]
+    if plan.sees:
+        arguments += ["--limit-mm-per-prompt", _compact({"image": plan.max_images, "video": 0})]
+    if plan.chat_template is not None:
+        arguments += ["--chat-template", plan.chat_template]
     if plan.pixel_settings:
         arguments += ["--mm-processor-kwargs", _compact(plan.pixel_settings)]
     arguments += ["--structured-outputs-config", _compact(_STRUCTURED), "--enable-prefix-caching"]

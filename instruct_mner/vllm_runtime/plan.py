@@ -13,6 +13,7 @@ from instruct_mner.models.description import ModelDescription, describe_adapter,
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
+from instruct_mner.models.text_processor import TextProcessor
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
@@ -72,9 +73,20 @@ class Plan:
         return self.models[-1]
 
     @property
+    def sees(self) -> bool:
+        """True where the model is given pictures."""
+        return self.whole.description.family.sees
+
+    @property
+    def chat_template(self) -> str | None:
+        """Chat template of a text model, where it is not the one that vLLM would read in the model's folder."""
+        processor = self.whole.description.processor
+        return processor.chat_template if isinstance(processor, TextProcessor) and processor.changed else None
+
+    @property
     def max_images(self) -> int:
-        """Most pictures of a request."""
-        return max(1, *(model.manifest.max_images for model in self.models))
+        """Most pictures of a request; none where the model reads text only."""
+        return max(1, *(model.manifest.max_images for model in self.models)) if self.sees else 0
 
     @property
     def pixel_settings(self) -> PixelSettings:

@@ -32,7 +32,7 @@ def test_shown_text_changes_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("form", "nothing"), [("lines", "Write none"), ("json", "Write []")])
-@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot", "few-shot"])
+@pytest.mark.parametrize("name", ["tag", "tag-twice", "tag-grounded", "zero-shot", "few-shot"])
 def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name: str, form: str, nothing: str) -> None:
     prompt = find_prompt(name)
     spec = SPEC.model_copy(update={"grounded": name == "tag-grounded", "format": form})
@@ -65,6 +65,14 @@ def test_context_stands_between_picture_and_post(name: str) -> None:
         user_messages(prompt, SPEC, "Ann", 1, context=context)[0]["content"][0] for context in (None, whole)
     )
     assert first == second
+
+
+def test_a_post_that_stands_twice_is_looked_for_where_it_stands_last() -> None:
+    prompt = find_prompt("tag-twice")
+    post = prompt.post("Ann & Bo", 0)
+    assert post == "Post: Ann & Bo\nPost again: Ann & Bo"
+    begin = prompt.text_begins("Ann & Bo", 0)
+    assert begin == post.rindex("Ann & Bo")
 
 
 def test_context_is_neutralised_as_the_post_is() -> None:
@@ -125,6 +133,7 @@ def test_a_template_that_cannot_be_rendered_says_why(source: str, message: str) 
 PUBLISHED = {
     "few-shot.v1": "c0695ebb59499d30",
     "tag-grounded.v1": "fefa6c0041a312a5",
+    "tag-twice.v1": "a5447e1afc8b4d8e",
     "tag.v1": "d12178baf74cfddf",
     "zero-shot.v1": "0cf9fb349ee01dc3",
 }

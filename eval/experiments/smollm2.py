@@ -1,0 +1,139 @@
+"""SmolLM2 on the published sets: LoRA on whole train sets, as ``smollm2.yaml`` says.
+
+    python -m eval.experiments.smollm2 --output DIR             all runs; a stopped one goes on
+    python -m eval.experiments.smollm2 --output DIR --table     the table of what is there
+
+Each run leaves ``DIR/SET/ARM-SEED/`` (the run folder), ``ARM-SEED.test.jsonl`` (its predictions) and
+``ARM-SEED.test.json`` (its report).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eval.experiments.experiment import merged
+from instruct_mner.data.captions import read_captions
+from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.loading import load_split
+from instruct_mner.files import replacing
+from instruct_mner.schema.records import Context, Example
+
+SETTINGS = Path(__file__).with_name("smollm2.yaml")
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+SPLITS = {"train": "train", "dev": "valid", "test": "test"}
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the published sets")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    given = parser.parse_args()
+    settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+    for name, arm, seed in planned(settings):
+        run(settings, name, arm, seed, given.output / name, given.data)
+
+
+def planned(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Set, arm and seed of every run, in order."""
+    for each in settings["runs"]:
+        for seed in each["seeds"]:
+            yield each["set"], each["arm"], seed
+
+
+def run(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Path, data: Path) -> None:
+    """Train and tag one arm with one seed; what is there already stays."""
+    report, predictions = folder / f"{arm}-{seed}.test.json", folder / f"{arm}-{seed}.test.jsonl"
+    if report.is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    config = config_of(settings, name, arm, seed, folder, data)
+    path = folder / f"{arm}-{seed}.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    times = {}
+    begin = time.process_time(), time.perf_counter()
+    call("finetune", path, "--resume")
+    times["train_seconds"] = round(time.perf_counter() - begin[1], 1)
+    begin = time.process_time(), time.perf_counter()
+    test = split(settings, name, arm, "test", folder, data)
+    batch = settings["tag"]["batch_size"]
+    call("tag", test, "--adapter", config["output"], "--batch-size", batch, *missing(settings, arm), "-o", predictions)
+    times["tag_seconds"] = round(time.perf_counter() - begin[1], 1)
+    found = json.loads(call("evaluate", test, predictions, "--json", "--run", config["output"]))
+    with replacing(report) as file:
+        json.dump({**found, "times": times}, file)
+    print(f"{name} {arm} {seed}: {times}, F1 {100 * found['micro']['f1']:.2f}", flush=True)
+
+
+def missing(settings: Mapping[str, Any], arm: str) -> list[str]:
+    """Flags for posts whose pictures are not there."""
+    return [] if settings["arms"][arm].get("captions") else ["--missing-image", "text"]
+
+
+def config_of(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Path, data: Path) -> dict[str, Any]:
+    """Return the config of a run."""
+    places = {which: split(settings, name, arm, which, folder, data) for which in SPLITS}
+    own = {
+        "data": {
+            "train": places["train"],
+            "evaluate_on": [places["dev"], places["test"]],
+            # Posts whose text stands in test too are left out.
+            "leaks": "drop",
+            "missing_image": "text",
+        },
+        "seed": seed,
+        "output": str(folder / f"{arm}-{seed}"),
+    }
+    return merged(merged(settings["config"], own), settings["arms"][arm].get("change", {}))
+
+
+def split(settings: Mapping[str, Any], name: str, arm: str, which: str, folder: Path, data: Path) -> str:
+    """Name a split as DATA; with captions it is written down first."""
+    published = settings["sets"][name]
+    place = data / name / "txt" if published["format"] == "gmner" else data / name
+    known = "dev" if which == "dev" and published["format"] != "conll" else SPLITS[which]
+    plain = f"{published['format']}:{place / f'{known}.txt'}"
+    captions = settings["arms"][arm].get("captions")
+    if captions is None:
+        return plain
+    path = folder / f"{which}-{captions}.jsonl"
+    if not path.is_file():
+        write_jsonl(path, captioned(plain, data / "captions" / published["captions"], captions))
+    return str(path)
+
+
+def captioned(plain: str, file: Path, which: str) -> list[Example]:
+    """Posts with their captions, or with those of others; a post that has none stays as it is."""
+    captions = read_captions(file)
+    posts = load_split(plain, missing_image="text").examples
+    own = [captions.get(f"{post.id}.jpg") for post in posts]
+    said = dict(enumerate(own))
+    if which == "shuffled":
+        # One step around a shuffled circle: no post keeps its own.
+        circle = random.Random(0).sample(range(len(own)), len(own))  # noqa: S311
+        said = {index: own[other] for index, other in zip(circle, circle[1:] + circle[:1], strict=True)}
+    return [
+        post.without_images().model_copy(update={"context": said[index] and Context(caption=said[index])})
+        for index, post in enumerate(posts)
+    ]
+
+
+def call(*arguments: object) -> str:
+    """Run ``instruct-mner``; what it prints goes to the terminal, what it answers comes back."""
+    command = [sys.executable, "-m", "instruct_mner", *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()

