@@ -62,8 +62,8 @@ def shared_beginning(decoder: nn.Module, num_tokens: int) -> Iterator[None]:
 
     def forward(*arguments: Any, **named: Any) -> Any:
         if named.get("input_ids") is not None and named.get("inputs_embeds") is None:  # of a text model
-            ids = named.pop("input_ids")
-            named["inputs_embeds"] = decoder.get_input_embeddings()(ids)
+            table: Any = decoder.get_input_embeddings
+            named["inputs_embeds"] = table()(named.pop("input_ids"))
         embeddings, mask = named.get("inputs_embeds"), named.get("attention_mask")
         cache = named.get("past_key_values")
         begins = cache is None or cache.get_seq_length() == 0

@@ -9,7 +9,6 @@ import pytest
 import torch
 from families import TEXT_FAMILIES
 from peft import get_peft_model
-from posts import make_posts
 from rich.console import Console
 from runs import config_of
 
@@ -28,8 +27,10 @@ from instruct_mner.models.loading import (
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention, num_shared, shared_beginning
 from instruct_mner.models.text_processor import steady_template
+from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.checks import check_end_of_answers
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
@@ -72,7 +73,7 @@ def test_what_is_tagged_is_what_was_trained_on_and_answers_are_legal(family, tin
         trained = batch["input_ids"][0, : int((batch["labels"][0] == -100).sum())]
         assert torch.equal(engine.inputs([Request(row["prompt"])])["input_ids"][0], trained)
         assert set(batch) == {"input_ids", "attention_mask", "labels"}
-        texts.append(run.conversations.shown_text(example))
+        texts.append(shown_text(example.text, run.loaded.special_tokens))
         requests.append(Request(row["prompt"], (), codec.grammar(run.spec, texts[-1], 0), max_tokens=60))
     together = engine.generate(requests)
     for text, completion in zip(texts, together, strict=True):
@@ -97,10 +98,10 @@ def test_a_shared_beginning_and_lean_layers_change_nothing(family, tiny_models, 
     shared = num_shared(batch["input_ids"], run.loaded.image_token_id)
     assert shared >= 16
     found = []
-    for lean in (False, True):
-        if lean:
+    for fused in (False, True):
+        if fused:
             fuse_lora_and_attention(model, decoder)
-        with shared_beginning(decoder, shared if lean else 0):
+        with shared_beginning(decoder, shared if fused else 0):
             loss = model(**batch, use_cache=False).loss
         found.append((loss, torch.autograd.grad(loss, trained)))
     torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-4, atol=1e-5)

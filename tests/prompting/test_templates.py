@@ -43,7 +43,7 @@ def test_every_template_names_labels_and_definitions_and_ends_with_the_post(name
     assert nothing in instruction["text"]
     assert ('"label":' in instruction["text"]) == (form == "json")
     assert picture == {"type": "image"}
-    assert post["text"].endswith("Post: Ann {{ 1 }} <b>")
+    assert post["text"].endswith(": Ann {{ 1 }} <b>")
 
 
 def test_the_instruction_does_not_depend_on_the_post() -> None:
