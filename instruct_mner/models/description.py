@@ -14,8 +14,8 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
-from instruct_mner.prompting.conversation import answer_messages, picture_messages
 from instruct_mner.models.text_processor import TextProcessor
+from instruct_mner.prompting.conversation import answer_messages, picture_messages
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
