@@ -42,6 +42,7 @@ def _schema() -> Any:
             ("images", pa.list_(pa.string())),
             ("entities", pa.list_(entity)),
             ("rejected", rejected),
+            ("windows", pa.int64()),
         ]
     )
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from instruct_mner.models.description import ModelDescription
 
+PICTURE_TOKENS = 2048
+"""Number of tokens that a picture is taken to have where the model's processor is not at hand."""
 _SLOWEST_RETRY_SECONDS = 30.0
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 408, 429, 500
 
@@ -101,6 +104,33 @@ class EndpointEngine:
             return len(text.encode())
         return self._description.count_tokens(text)
 
+    @cached_property
+    def context_size(self) -> int | None:
+        """Number of tokens that prompt and answer may have together, as the endpoint or its server says."""
+        return self._endpoint.window or self._served_context()
+
+    def _served_context(self) -> int | None:
+        """Return what vLLM says under ``/models``; other servers do not say it, and some have no such address."""
+        from openai import OpenAI, OpenAIError
+
+        try:
+            with OpenAI(base_url=self._base_url, api_key=self._api_key, timeout=10, max_retries=0) as client:
+                models = client.models.list().data
+        except OpenAIError:
+            return None
+        sizes = [(model.model_extra or {}).get("max_model_len") for model in models if model.id == self._endpoint.model]
+        return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+
+    def count_prompt(self, request: Request) -> int:
+        """Return the number of tokens of a prompt, with its pictures.
+
+        Without the model's processor, text has as many as bytes, and a picture as many as ``PICTURE_TOKENS``.
+        """
+        if self._description is not None:
+            return self._description.count_prompt(request.messages, request.images)
+        parts = [part["text"] for message in request.messages for part in message["content"] if "text" in part]
+        return sum(len(part.encode()) for part in parts) + PICTURE_TOKENS * len(request.images)
+
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""
         return None if self._description is None else self._description.resized(size)
@@ -118,9 +148,14 @@ class EndpointEngine:
         """A connection to the server."""
         from openai import AsyncOpenAI
 
+        return AsyncOpenAI(
+            base_url=self._base_url, api_key=self._api_key, timeout=self._endpoint.timeout_seconds, max_retries=0
+        )
+
+    @property
+    def _api_key(self) -> str:
         # A server that asks for no key takes any; the client does not go without.
-        key = self._key or os.environ.get("OPENAI_API_KEY") or "none"
-        return AsyncOpenAI(base_url=self._base_url, api_key=key, timeout=self._endpoint.timeout_seconds, max_retries=0)
+        return self._key or os.environ.get("OPENAI_API_KEY") or "none"
 
     async def answer(
         self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0

@@ -109,8 +109,15 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answers requests, in their order. Temperature 0 is greedy."""
 
+    @property
+    def context_size(self) -> int | None:
+        """Number of tokens that prompt and answer may have together; ``None`` where it is not known."""
+
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
+
+    def count_prompt(self, request: Request) -> int:
+        """Return the number of tokens of a prompt, with its pictures; at most, where the tokenizer is not known."""
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""

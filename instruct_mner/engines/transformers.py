@@ -39,9 +39,19 @@ class TransformersEngine:
         """Strings that a post must not hold."""
         return self._loaded.special_tokens
 
+    @property
+    def context_size(self) -> int | None:
+        """Number of tokens that prompt and answer may have together."""
+        size = getattr(self._loaded.model.config.get_text_config(), "max_position_embeddings", None)
+        return None if size is None else int(size)
+
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
         return self._loaded.count_tokens(text)
+
+    def count_prompt(self, request: Request) -> int:
+        """Return the number of tokens of a prompt, with its pictures."""
+        return self._loaded.count_prompt(request.messages, request.images)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""

@@ -55,9 +55,18 @@ class VllmEngine:
         """Strings that a post must not hold."""
         return self._description.special_tokens
 
+    @property
+    def context_size(self) -> int | None:
+        """Number of tokens that prompt and answer may have together."""
+        return int(self._llm.llm_engine.model_config.max_model_len)
+
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""
         return self._description.count_tokens(text)
+
+    def count_prompt(self, request: Request) -> int:
+        """Return the number of tokens of a prompt, with its pictures."""
+        return self._description.count_prompt(request.messages, request.images)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Width and height of a picture after the processor's resize, where boxes are written in them."""

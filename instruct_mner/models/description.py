@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, AutoProcessor
 
@@ -19,6 +20,7 @@ from instruct_mner.prompting.conversation import answer_messages, picture_messag
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
     from instruct_mner.models.manifest import Manifest
@@ -63,6 +65,17 @@ class ModelDescription:
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def count_prompt(self, messages: Sequence[Mapping[str, Any]], images: Sequence[Image]) -> int:
+        """Return the number of tokens of a prompt, with those of its pictures.
+
+        Args:
+            messages: Chat, with a place for each picture.
+            images: Pictures, in the order of their places.
+        """
+        text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        inputs = self.processor(text=[text], images=[list(images)] if images else None, add_special_tokens=False)
+        return len(inputs["input_ids"][0])
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""

@@ -206,13 +206,24 @@ class Rejected(Record):
 
 
 class Prediction(Record):
-    """Prediction of one post; a line of the JSONL that ``tag`` writes."""
+    """Prediction of one post; a line of the JSONL that ``tag`` writes.
+
+    Attributes:
+        id: Name of the post.
+        text: Text of the post.
+        images: Pictures of the post.
+        entities: Entities that were predicted, in text order.
+        rejected: Items of the answer that are no entities.
+        windows: Number of windows that the text was cut into because it does not fit into the model's context;
+            ``None`` where it fits.
+    """
 
     id: Identifier
     text: str
     images: tuple[str, ...] = ()
     entities: Annotated[tuple[PredictedEntity, ...], BeforeValidator(_in_text_order)] = ()
     rejected: Rejected = Rejected()
+    windows: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -14,14 +14,16 @@ from instruct_mner.errors import MnerError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, Example, PredictedEntity, Rejected
 from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture
+from instruct_mner.tagging.post_questions import post_questions
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from PIL.Image import Image
 
     from instruct_mner.engines.endpoint import EndpointEngine
+    from instruct_mner.engines.engine import Completion, Request
     from instruct_mner.serving.metrics import Counters
-    from instruct_mner.tagging.question import Question
+    from instruct_mner.tagging.post_questions import PostQuestions
     from instruct_mner.tagging.tagger import Tagger
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -57,11 +59,13 @@ class EntitiesResponse(BaseModel):
         entities: In text order. Offsets are characters, end exclusive; boxes are pixels of the picture that was sent,
             ``null`` where none were asked for, empty where an entity is not seen.
         rejected: Items of the model's answer that were no entity.
+        windows: Number of windows that the text was cut into because it does not fit into the model's context.
     """
 
     model: str
     entities: list[PredictedEntity]
     rejected: Rejected
+    windows: int = 1
 
 
 class EntityService:
@@ -104,18 +108,28 @@ class EntityService:
         for number, source in enumerate(asked.images, start=1):
             async with self._decoders:
                 images.append(await asyncio.to_thread(decode_picture, source, number, self._limits))
-        question = await asyncio.to_thread(_question, tagger, asked, tuple(images))
+        posted = await asyncio.to_thread(_questions, tagger, asked, tuple(images))
         try:
-            completion = await engine.answer(self._client, question.request)
-            if completion.failed:
-                completion = after_failure(await engine.answer(self._client, unconstrained(question.request)))
+            completions = [await self._complete(engine, question.request) for question in posted.questions]
         except ServingError as error:
             if error.status is not None and 400 <= error.status < 500:
                 raise RefusedError(422, f"the model cannot take this post: {error.said}") from None
             raise
-        prediction = await asyncio.to_thread(tagger.questions.read, question, completion)
+        prediction = await asyncio.to_thread(posted.read, tagger.questions, completions)
         self._counters.note_prediction(name, prediction, frozenset(tagger.manifest.answer.labels.names))
-        return EntitiesResponse(model=name, entities=list(prediction.entities), rejected=prediction.rejected)
+        return EntitiesResponse(
+            model=name,
+            entities=list(prediction.entities),
+            rejected=prediction.rejected,
+            windows=prediction.windows or 1,
+        )
+
+    async def _complete(self, engine: EndpointEngine, request: Request) -> Completion:
+        """Return the answer to a question; without its grammar, where that fails."""
+        completion = await engine.answer(self._client, request)
+        if completion.failed:
+            return after_failure(await engine.answer(self._client, unconstrained(request)))
+        return completion
 
     def _check(self, asked: EntitiesRequest, tagger: Tagger) -> None:
         shown = [asked.text]
@@ -134,12 +148,12 @@ class EntityService:
             raise RefusedError(422, f"{len(asked.images)} pictures; this model takes at most {most} with a post")
 
 
-def _question(tagger: Tagger, asked: EntitiesRequest, images: tuple[Image, ...]) -> Question:
+def _questions(tagger: Tagger, asked: EntitiesRequest, images: tuple[Image, ...]) -> PostQuestions:
     names = tuple(str(number) for number in range(len(images)))
     post = Example(id="post", text=asked.text, images=names, context=asked.context)
     try:
         labels = None if asked.labels is None else LabelSet.of(asked.labels)
-        return tagger.questions.question(post, images, tagger.answer_spec(labels))
+        return post_questions(tagger.questions, post, images, tagger.answer_spec(labels))
     except ValidationError as error:
         raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None
     except MnerError as error:

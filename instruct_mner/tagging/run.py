@@ -74,6 +74,7 @@ def tag(
         predict = _local_predictions(tagger, posts, label_set, local, attention)
     _warn_of_calibration(manifest, local.engine, console)
     _say_what_is_hidden(manifest, posts, console)
+    predict = _with_notice_of_windows(predict, console)
     if output == "-":
         _print(predict(0))
         return
@@ -121,6 +122,23 @@ def _local_predictions(
             yield prediction
 
     return predict
+
+
+def _with_notice_of_windows(predict: Predict, console: Console) -> Predict:
+    """Return the same predictions, with one message at the first post that was cut into windows."""
+
+    def noticed(first: int) -> Iterator[Prediction]:
+        is_announced = False
+        for prediction in predict(first):
+            if prediction.windows is not None and not is_announced:
+                is_announced = True
+                console.print(
+                    f"post {prediction.id} does not fit into the model's context: it is read in {prediction.windows} "
+                    "windows that overlap, as are all such posts ('windows' in the predictions)"
+                )
+            yield prediction
+
+    return noticed
 
 
 def _fingerprint(

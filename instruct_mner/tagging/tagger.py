@@ -25,6 +25,7 @@ from instruct_mner.tagging.engine_choice import (
     vllm_backend,
 )
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples, example_selector
+from instruct_mner.tagging.post_questions import post_questions
 from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
 from instruct_mner.tagging.settings import TaggingSettings
 
@@ -295,7 +296,12 @@ class Tagger:
         return tuple(map(open_image, paths[: self.manifest.max_images]))
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
-        questions, order = self.questions_about(posts, spec)
-        answers = generate_with_fallback(self.engine, [questions[number].request for number in order])
-        completions = dict(zip(order, answers, strict=True))
-        return [self.questions.read(question, completions[number]) for number, question in enumerate(questions)]
+        examples, order = self._selector.select(posts, spec)
+        posted = [
+            post_questions(self.questions, example, images, spec, shots)
+            for (example, images), shots in zip(posts, examples, strict=True)
+        ]
+        requests = [question.request for number in order for question in posted[number].questions]
+        answers = iter(generate_with_fallback(self.engine, requests))
+        completions = {number: [next(answers) for _ in posted[number].questions] for number in order}
+        return [each.read(self.questions, completions[number]) for number, each in enumerate(posted)]

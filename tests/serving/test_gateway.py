@@ -58,6 +58,7 @@ def test_a_post_is_answered(gateway: Gateway, source: str) -> None:
         "model": "m",
         "entities": [{"start": 0, "end": 3, "text": "Ann", "label": "PER", "boxes": None, "score": 1.0}],
         "rejected": {"malformed": 0, "hallucinated": 0, "unplaceable": 0},
+        "windows": 1,
     }
     sent = gateway.vllm.bodies[-1]
     assert sent["messages"][0]["content"][-1]["text"].endswith("Ann ‹image> here")
