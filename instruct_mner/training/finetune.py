@@ -21,7 +21,8 @@ from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.setup import Run, heads_shape, prepare
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
-from instruct_mner.training.trainer import MnerTrainer, sft_config
+from instruct_mner.training.trainer import MnerTrainer
+from instruct_mner.training.trl_arguments import sft_config
 
 _FLAG = "information_bottleneck/collapsed"
 

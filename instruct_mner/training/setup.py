@@ -133,8 +133,25 @@ def prepare(config: FinetuneConfig) -> Run:
         seed=config.seed,
         views=_views(objectives, config.alignment, config.augmentation, loaded, conversations, collate),
     )
+    return Run(
+        config=config,
+        sources=sources,
+        train=train,
+        dev=dev and replace(dev, examples=dev.examples[: config.evaluation.posts]),
+        loaded=loaded,
+        prompt=prompt,
+        manifest=_manifest(config, loaded, prompt, spec, sources),
+        collator=collator,
+        conversations=conversations,
+        objectives=objectives,
+    )
+
+
+def _manifest(
+    config: FinetuneConfig, loaded: LoadedModel, prompt: Prompt, spec: AnswerSpec, sources: Sources
+) -> Manifest:
     folder = Path(loaded.name)
-    manifest = Manifest(
+    return Manifest(
         base_model=str(folder.resolve()) if folder.is_dir() else loaded.name,
         base_revision=loaded.revision,
         family=loaded.family.name,
@@ -149,18 +166,6 @@ def prepare(config: FinetuneConfig) -> Run:
         seed=config.seed,
         datasets=sources.stamps,
         leaked=sources.leaked,
-    )
-    return Run(
-        config=config,
-        sources=sources,
-        train=train,
-        dev=dev and replace(dev, examples=dev.examples[: config.evaluation.posts]),
-        loaded=loaded,
-        prompt=prompt,
-        manifest=manifest,
-        collator=collator,
-        conversations=conversations,
-        objectives=objectives,
     )
 
 

@@ -1,0 +1,65 @@
+"""Arguments of TRL's trainer for a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from trl import SFTConfig
+
+from instruct_mner.training.config import FinetuneConfig
+
+
+def sft_config(
+    config: FinetuneConfig, checkpoints: Path, *, chooses_by: str | None, mixed_precision: bool
+) -> SFTConfig:
+    """Return TRL's arguments for a run.
+
+    Args:
+        config: Config of the run.
+        checkpoints: Folder of its checkpoints.
+        chooses_by: Name of the dev score that chooses the checkpoint; ``None`` without a dev subset.
+        mixed_precision: Whether forwards run in bfloat16.
+    """
+    optimizer, every = config.optimizer, config.evaluation.every_steps
+    strategy = "steps" if every else "epoch"
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        num_train_epochs=optimizer.epochs,
+        max_steps=optimizer.max_steps or -1,
+        per_device_train_batch_size=optimizer.batch_size,
+        gradient_accumulation_steps=optimizer.gradient_accumulation_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=optimizer.scheduler,
+        warmup_steps=optimizer.warmup_steps,
+        weight_decay=optimizer.weight_decay,
+        max_grad_norm=optimizer.max_grad_norm,
+        gradient_checkpointing=optimizer.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if optimizer.gradient_checkpointing else None,
+        seed=config.seed,
+        data_seed=config.seed,
+        bf16=mixed_precision,
+        # Without a GPU, transformers refuses mixed precision unless the CPU is asked for.
+        use_cpu=mixed_precision and not torch.cuda.is_available(),
+        logging_steps=1,
+        logging_first_step=True,
+        eval_strategy=strategy if chooses_by else "no",
+        eval_steps=every,
+        save_strategy=strategy,
+        save_steps=every or 500,
+        # The one before is kept until the newest is complete.
+        save_total_limit=2,
+        load_best_model_at_end=chooses_by is not None,
+        metric_for_best_model=chooses_by and f"eval_{chooses_by}",
+        greater_is_better=True if chooses_by else None,
+        disable_tqdm=True,
+        report_to="none",
+        # Frozen parameters are not waited for; of a whole model, a batch without pictures leaves the vision tower out.
+        ddp_find_unused_parameters=config.tuning == "full",
+        # Our rows are indices: the columns that TRL knows are made by the collator.
+        remove_unused_columns=False,
+        max_length=None,
+        completion_only_loss=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
