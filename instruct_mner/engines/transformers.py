@@ -42,8 +42,7 @@ class TransformersEngine:
     @property
     def context_size(self) -> int | None:
         """Number of tokens that prompt and answer may have together."""
-        size = getattr(self._loaded.model.config.get_text_config(), "max_position_embeddings", None)
-        return None if size is None else int(size)
+        return self._loaded.context_size
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text has."""

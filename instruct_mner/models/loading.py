@@ -114,6 +114,12 @@ class LoadedModel(ModelDescription):
         return list(dict.fromkeys([self.tokenizer.eos_token_id, *listed]))
 
     @property
+    def context_size(self) -> int | None:
+        """Number of tokens that prompt and answer may have together; ``None`` where the config gives no limit."""
+        size = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return None if size is None else int(size)
+
+    @property
     def vocabulary_size(self) -> int:
         """Number of rows of the token embeddings, which may be more than the tokenizer has tokens."""
         return int(self.model.get_input_embeddings().weight.shape[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,7 +11,9 @@ from torch import Tensor
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import DataError, ModelError, listing
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.prompting.conversation import answer_text
 from instruct_mner.schema.records import Example
+from instruct_mner.training.conversation import Conversations
 
 
 def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
@@ -42,6 +45,49 @@ def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
             )
     if problems:
         raise DataError(f"{len(problems)} problem(s) in the training data:\n{listing(problems)}")
+
+
+# A post whose text has a smaller share of the context is short enough, whatever its prompt and pictures.
+_LONG_SHARE = 8
+
+
+def check_lengths(
+    examples: Sequence[Example],
+    picture_paths: Callable[[Example], Sequence[Path]],
+    conversations: Conversations,
+    context_size: int | None,
+) -> None:
+    """Refuse posts that do not fit into the model's context with prompt, pictures and answer.
+
+    Args:
+        examples: Posts to train on.
+        picture_paths: Function that gives the files of a post's pictures.
+        conversations: Writer of the prompts and gold answers.
+        context_size: Number of tokens that prompt and answer may have together; ``None`` where there is no limit.
+
+    Raises:
+        DataError: There are such posts; the message names them, with their numbers of tokens.
+    """
+    if context_size is None:
+        return
+    description = conversations.description
+    problems = []
+    for example in examples:
+        # No tokenizer makes more than one token of a byte.
+        if len(example.text.encode()) * _LONG_SHARE <= context_size:
+            continue
+        if description.count_tokens(example.text) * _LONG_SHARE <= context_size:
+            continue
+        row = conversations.row(example, picture_paths(example))
+        num_tokens = description.count_prompt(row["prompt"], row["images"])
+        num_tokens += description.count_tokens(answer_text(row["completion"]))
+        if num_tokens > context_size:
+            problems.append(f"post {example.id!r} has {num_tokens} tokens with its prompt, pictures and answer")
+    if problems:
+        raise DataError(
+            f"{len(problems)} post(s) do not fit into the {context_size} tokens of the model's context; cut them into "
+            f"shorter posts, at the ends of sentences:\n{listing(problems)}"
+        )
 
 
 # An untrained row is the mean of all rows, up to noise of a thousandth; the least of SmolLM2's trained ones is at 0.7

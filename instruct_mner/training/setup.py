@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from instruct_mner.models.loading import Dtype, LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging.question import checked_labels
 from instruct_mner.training.augmentation import AugmentationSettings, all_names
 from instruct_mner.training.batch import Collate
-from instruct_mner.training.checks import check_end_of_answers, check_trainable
+from instruct_mner.training.checks import check_end_of_answers, check_lengths, check_trainable
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.config import AnswerSettings, FinetuneConfig, Tuning
 from instruct_mner.training.conversation import Conversations
@@ -121,11 +122,13 @@ def prepare(config: FinetuneConfig) -> Run:
     )
     # A mistake in the template is reported here, before a run folder is made.
     conversations.row(train.examples[0], ())
+    pictures = picture_source(train, config.data.image_source, config.seed)
+    _check_lengths(train, pictures, conversations, loaded)
     collate = prompt_completion_collator(loaded.processor)
     objectives = _objectives(config.alignment, loaded, spec, config.seed)
     collator = Collator(
         examples=train.examples,
-        picture_paths=picture_source(train, config.data.image_source, config.seed),
+        picture_paths=pictures,
         conversations=conversations,
         collate=collate,
         image_token_id=loaded.image_token_id,
@@ -207,6 +210,18 @@ def _check_data(
     checked_labels(spec.with_labels(all_names(spec.labels, augmentation)), special_tokens)
     try:
         check_trainable(train.examples, spec)
+    except DataError as error:
+        raise DataError(f"{train.path}: {error}") from None
+
+
+def _check_lengths(
+    train: Dataset,
+    picture_paths: Callable[[Example], Sequence[Path]],
+    conversations: Conversations,
+    loaded: LoadedModel,
+) -> None:
+    try:
+        check_lengths(train.examples, picture_paths, conversations, loaded.context_size)
     except DataError as error:
         raise DataError(f"{train.path}: {error}") from None
 

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.errors import DataError
+from instruct_mner.models.loading import load_model
+from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Entity, Example
+from instruct_mner.training.checks import check_lengths
+from instruct_mner.training.conversation import Conversations
+
+
+def annotated(number: int, num_words: int) -> Example:
+    text = " ".join(["Ann", *(f"word{place}" for place in range(num_words - 1))])
+    return Example(id=str(number), text=text, entities=(Entity(start=0, end=3, text="Ann", label="PER"),))
+
+
+@pytest.fixture
+def conversations(tiny_models) -> Conversations:
+    loaded = load_model(str(tiny_models("idefics3")))
+    spec = AnswerSpec(labels=LabelSet.of(["PER"]), prefix=loaded.answer_prefix)
+    return Conversations(prompt=find_prompt("tag"), spec=spec, description=loaded, max_images=1)
+
+
+def no_pictures(example: Example) -> tuple[Path, ...]:
+    return ()
+
+
+def test_posts_that_do_not_fit_are_refused_with_their_numbers_of_tokens(conversations: Conversations) -> None:
+    posts = [annotated(1, 20), annotated(2, 1500), annotated(3, 300), annotated(4, 900)]
+    with pytest.raises(DataError) as caught:
+        check_lengths(posts, no_pictures, conversations, 2048)
+    message = str(caught.value)
+    assert message.startswith("2 post(s) do not fit into the 2048 tokens of the model's context")
+    sizes = {name: int(size) for name, size in re.findall(r"post '(\d)' has (\d+) tokens", message)}
+    assert set(sizes) == {"2", "4"}
+    for name, size in sizes.items():
+        row = conversations.row(posts[int(name) - 1], ())
+        processor = conversations.description.processor
+        whole = processor.apply_chat_template([*row["prompt"], *row["completion"]], tokenize=False)
+        own = len(processor.tokenizer(whole, add_special_tokens=False)["input_ids"])
+        assert abs(own - size) <= 8
+
+
+def test_a_post_that_just_fits_is_trained_on(conversations: Conversations) -> None:
+    post = annotated(1, 400)
+    with pytest.raises(DataError) as caught:
+        check_lengths([post], no_pictures, conversations, 500)
+    [size] = map(int, re.findall(r"has (\d+) tokens", str(caught.value)))
+    check_lengths([post], no_pictures, conversations, size)
+    with pytest.raises(DataError):
+        check_lengths([post], no_pictures, conversations, size - 1)
+    check_lengths([post], no_pictures, conversations, None)
