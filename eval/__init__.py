@@ -1,1 +1,1 @@
-"""Gates, benchmarks, experiments and their results; nothing of it is in the wheel."""
+"""Measurements: gates, benchmarks, experiments, and their results. Not part of the wheel."""

@@ -1,11 +1,11 @@
-"""Runs the gates, what the issues ask to be shown, and writes what was measured to ``eval/results/gates.json``.
+"""Command that runs the gates and writes what they measured to ``eval/results/gates.json``.
 
-    python -m eval.prove                     all of them
-    python -m eval.prove offsets help-time   these; the other entries of gates.json stay
-    python -m eval.prove --list              what they are
+    python -m eval.prove                     all gates
+    python -m eval.prove offsets help-time   these gates; the other entries of gates.json stay
+    python -m eval.prove --list              names and what each gate shows
 
-A gate whose input is not on this machine is skipped: printed, recorded as skipped, and never as passed.
-Exit code 1 when a gate fails.
+A gate whose input is not on this machine is skipped: it is printed and recorded as skipped, never as passed.
+The exit code is 1 when a gate fails.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ OUTPUT = ROOT / "eval" / "results" / "gates.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the gates that are named, or all; the exit code."""
+    """Run the named gates, or all, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="gates to run; all without any")
-    parser.add_argument("--list", action="store_true", help="say what the gates are, and run none")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="gates to run; default all")
+    parser.add_argument("--list", action="store_true", help="print the names of the gates, and run none")
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.names) - set(GATES))
     if unknown:
@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen.names or GATES:
         entry = run_gate(name)
         failed = failed or not (entry["passed"] or _is_skipped(entry))
-        # After each gate, so that a run that is stopped keeps what it has shown.
+        # After each gate, so that a run that is stopped keeps its results.
         _write({**_read(), name: entry})
     return int(failed)
 
 
 def run_gate(name: str) -> dict[str, Any]:
-    """Runs one gate and prints what came of it; its entry."""
+    """Run one gate, print its result, and return its entry."""
     print(f"{name} …", flush=True)
     commit, begin = _commit(), time.perf_counter()
     try:
@@ -87,7 +87,7 @@ def _machine() -> str:
 
 
 def _commit() -> str:
-    """Short hash of the checkout, ``-dirty`` where more than the result file is changed."""
+    """Return the short hash of the checkout, with ``-dirty`` where more than the result file is changed."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments]
@@ -106,7 +106,7 @@ def _read() -> dict[str, dict[str, Any]]:
 
 
 def _write(entries: dict[str, dict[str, Any]]) -> None:
-    """All entries in the order of the gates; the file is replaced whole, or left as it is."""
+    """Write all entries in the order of the gates; the file is replaced whole, or left as it is."""
     ordered = [entries[name] for name in GATES if name in entries]
     with replacing(OUTPUT) as file:
         file.write(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n")

@@ -1,1 +1,1 @@
-"""Benchmarks: what a thing costs, measured in one run."""
+"""Benchmarks: time, memory, and agreement with other programs."""

@@ -1,14 +1,14 @@
-"""Served adapter against the same adapter in transformers: F1 of both, exact agreement, each difference explained.
+"""Agreement of a served adapter with the same adapter in transformers: F1 of both, each difference explained.
 
     instruct-mner synth HELD --num 500 --split test --domain held-out --linking winds
     python -m eval.benchmarks.agreement eval/results/starter-demo HELD/test.jsonl --output agreement.json
 
-vLLM runs in this process, set up as ``serve`` sets it up; with ``--endpoint URL --name NAME`` a server that runs is
-asked instead. Both sides are asked in the model's own type and in float32. A difference is explained where
-transformers, asked the same in another order of sums (batches of another size, float32), gives several answers of its
-own, or where the two answers part at a token whose probabilities, in float32, lie closer than ``--tie`` in their
-logarithm: bfloat16 rounds them to either side. Prints one JSON object; exit code 1 where F1 differs by more than half
-a point, or a difference is not explained.
+vLLM runs in this process with the settings of ``serve``; ``--endpoint URL --name NAME`` adds a running server. Both
+sides run in the model's own type and in float32. A difference is explained where transformers itself gives several
+answers in other orders of sums (batches of another size, float32), or where the two answers part at a token whose
+probabilities, in float32, lie closer than ``--tie`` in their logarithm: bfloat16 rounds them to either side. The
+program prints one JSON object; its exit code is 1 where F1 differs by more than half a point, or a difference is not
+explained.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def _keys(prediction: Prediction) -> Keys:
 
 
 def by_transformers(adapter: str, dataset: Dataset, dtype: Any, batch_size: int) -> list[Prediction]:
-    """Predictions in this process."""
+    """Return the predictions of transformers in this process."""
     tagger = Tagger.from_pretrained(adapter, dtype=dtype, batch_size=batch_size)
     return list(tagger.predict(dataset.examples, dataset.picture_paths))
 
 
 def by_vllm(adapter: str, dataset: Dataset, dtype: str) -> list[Prediction]:
-    """Predictions of vLLM in a process of its own: it starts once in each."""
+    """Return the predictions of vLLM in a process of its own, because vLLM starts once in each process."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.jsonl"
         flags = ["--vllm=--max-model-len=2048", *([] if dtype == "auto" else [f"--vllm=--dtype={dtype}"])]
@@ -53,13 +53,13 @@ def by_vllm(adapter: str, dataset: Dataset, dtype: str) -> list[Prediction]:
 
 
 def by_server(url: str, name: str, adapter: str, dataset: Dataset) -> list[Prediction]:
-    """Predictions of a server that runs."""
+    """Return the predictions of a running server."""
     tagger = Tagger.connect(url, model=name, adapter=adapter)
     return list(tagger.predict(dataset.examples, dataset.picture_paths))
 
 
 def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
-    """How close, in float32, the two likeliest legal tokens of an answer come: the difference of their logarithms."""
+    """Return the least difference, in float32, of the logarithms of the two likeliest legal tokens of an answer."""
     import torch
 
     from instruct_mner.engines.constraint import GrammarLogitsProcessor
@@ -99,7 +99,7 @@ def _float32(adapter: str) -> Tagger:
 def compare(
     dataset: Dataset, adapter: str, sides: dict[str, list[Prediction]], pairs: Sequence[tuple[str, str]], tie: float
 ) -> dict[str, Any]:
-    """F1 of each side, and how the sides of each pair agree."""
+    """Return F1 of each side, and the agreement of each pair of sides."""
     f1 = {name: 100 * score_spans(dataset.examples, each).micro.score.f1 for name, each in sides.items()}
     transformers = [name for name in sides if name.startswith("transformers")]
     report: dict[str, Any] = {"posts": len(dataset.examples), "F1": {name: round(each, 2) for name, each in f1.items()}}
@@ -121,14 +121,16 @@ def compare(
 
 
 def main() -> int:
-    """Prints the report; the exit code."""
+    """Print the report and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("adapter")
-    parser.add_argument("posts", help="DATA with gold")
-    parser.add_argument("--endpoint", help="a server in the adapter's own type, beside vLLM in this process")
-    parser.add_argument("--name", help="the adapter's name there")
-    parser.add_argument("--tie", type=float, default=0.1)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("adapter", help="folder of the adapter")
+    parser.add_argument("posts", help="annotated posts")
+    parser.add_argument("--endpoint", metavar="URL", help="address of a server in the adapter's own type")
+    parser.add_argument("--name", help="name of the adapter at the server")
+    parser.add_argument(
+        "--tie", type=float, default=0.1, help="largest difference of two logarithms that counts as a tie; default 0.1"
+    )
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     dataset = load_split(chosen.posts)
     sides = {

@@ -2,9 +2,9 @@
 
     python -m eval.benchmarks.bench_alignment
 
-By default on a model of SmolVLM-256M's shape with random weights, 832 image tokens and 140 text tokens a post; any
-model by ``--model``. A step is all of it: collation, forwards, backward, optimiser. Arms take turns, step by step, so
-that a busy machine slows all of them; what is told is the median of the ratios of each turn.
+The default model has SmolVLM-256M's shape and random weights, with 832 image tokens and 140 text tokens a post;
+``--model`` names any other. A step is all of it: collation, forwards, backward, optimiser. Arms take turns, step by
+step, so that a busy machine slows all of them; the report holds the median of the ratios of each turn.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ PICTURE = (1024, 768)
 
 @dataclass
 class Arm:
-    """An arm, and what its steps took.
+    """Arm of the benchmark and the times of its steps.
 
     Attributes:
-        trainer: Of all arms, on the same base model.
-        collator: Of its views.
-        seconds: Of its steps.
-        vision: Of them, in the vision tower.
-        decoder: Forwards of the decoder in a step.
+        trainer: Trainer of the arm, on the base model that all arms share.
+        collator: Collator with the views of the arm.
+        seconds: Times of its steps.
+        vision: Times in the vision tower.
+        decoder: Number of forwards of the decoder in a step.
     """
 
     trainer: Any
@@ -60,9 +60,11 @@ class Arm:
 
 
 def smolvlm_256m(folder: Path, vision_layers: int) -> str:
-    """SmolVLM-256M's shape with random weights and a small tokenizer, whose table is as large as the real one's.
+    """Write a model of SmolVLM-256M's shape with random weights and a small tokenizer, and return its folder.
 
-    Source: config.json of HuggingFaceTB/SmolVLM-256M-Instruct.
+    The table of embeddings is as large as the real one's.
+
+    Source: config.json of https://huggingface.co/HuggingFaceTB/SmolVLM-256M-Instruct.
     """
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
 
@@ -94,7 +96,7 @@ def smolvlm_256m(folder: Path, vision_layers: int) -> str:
 
 
 def write_posts(folder: Path, number: int, words: int) -> Path:
-    """Posts of so many words with two entities each, one of them visible."""
+    """Write posts of a number of words with two entities each, one of them visible, and return the file."""
     from instruct_mner.data.jsonl import write_jsonl
     from instruct_mner.schema.records import Box, Entity, Example
 
@@ -113,7 +115,7 @@ def write_posts(folder: Path, number: int, words: int) -> Path:
 
 
 def make_arms(model: str, posts: Path, folder: Path, batch_size: int, names: Sequence[str]) -> dict[str, Arm]:
-    """The arms, all on one base model with one LoRA."""
+    """Return the arms, all on one base model with one LoRA."""
     from rich.console import Console
 
     from instruct_mner.training.config import FinetuneConfig
@@ -151,7 +153,7 @@ def make_arms(model: str, posts: Path, folder: Path, batch_size: int, names: Seq
 
 
 def step(arm: Arm, rows: list[dict[str, int]], clock: dict[str, float]) -> None:
-    """One step of an arm, timed."""
+    """Run and time one step of an arm."""
     clock["vision"], clock["decoder"] = 0.0, 0
     _settle()
     begin = _seconds()
@@ -169,7 +171,7 @@ def step(arm: Arm, rows: list[dict[str, int]], clock: dict[str, float]) -> None:
 
 
 def _seconds() -> float:
-    """On a GPU, of the clock on the wall; on a CPU, of this process, whatever else the machine does."""
+    """Return wall-clock seconds on a GPU; on a CPU those of this process, whatever else the machine does."""
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
@@ -185,7 +187,7 @@ def _settle() -> None:
 
 
 def watch(arms: dict[str, Arm], loaded: Any) -> dict[str, float]:
-    """Times the vision tower, and counts forwards of the decoder."""
+    """Time the vision tower, and count forwards of the decoder."""
     clock = {"vision": 0.0, "decoder": 0.0, "began": 0.0}
     base = next(iter(arms.values())).trainer.model.get_base_model()
 
@@ -210,7 +212,7 @@ def watch(arms: dict[str, Arm], loaded: Any) -> dict[str, float]:
 def measure(
     model: str | None, batch_size: int, steps: int, words: int, names: Sequence[str], vision_layers: int
 ) -> dict[str, Any]:
-    """Runs all arms and tells their times."""
+    """Run all arms and return their times."""
     from instruct_mner.console import quiet_libraries
     from instruct_mner.training.batch import VIEWS
 
@@ -240,12 +242,12 @@ def measure(
 
 
 def _table(arms: dict[str, Arm]) -> dict[str, dict[str, float]]:
-    """Medians over the steps of the ratio to plain in the same turn."""
+    """Return the medians over the steps of the ratio to plain in the same turn."""
     plain = arms["plain"]
-    found = {}
+    medians = {}
     for name, arm in arms.items():
         pairs = list(zip(arm.seconds, plain.seconds, arm.vision, plain.vision, strict=True))[1:]
-        found[name] = {
+        medians[name] = {
             "seconds": round(statistics.median(arm.seconds[1:]), 3),
             "over plain": round(statistics.median(own / base for own, base, _, _ in pairs), 3),
             "over plain without the vision tower": round(
@@ -253,25 +255,27 @@ def _table(arms: dict[str, Arm]) -> dict[str, dict[str, float]]:
             ),
             "forwards of the decoder": arm.decoder,
         }
-    return found
+    return medians
 
 
 def main() -> None:
-    """Runs what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="hub name or folder; default: SmolVLM-256M's shape with random weights")
-    parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--words", type=int, default=48, help="of a post")
+    parser.add_argument("--model", help="hub name or folder; default SmolVLM-256M's shape with random weights")
+    parser.add_argument("--batch-size", type=int, default=2, help="posts in a step; default 2")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each arm; default 5")
+    parser.add_argument("--words", type=int, default=48, help="words of a post; default 48")
     parser.add_argument(
         "--vision-layers",
         type=int,
         default=12,
-        help="of SmolVLM-256M's 12; the vision tower is the same in all arms, so fewer are a stricter measure",
+        help="layers of the vision tower, at most 12; fewer make the ratios larger, since all arms share it",
     )
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="plain first")
+    parser.add_argument(
+        "--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="arms to run, plain first; default all"
+    )
     arguments = parser.parse_args()
-    found = measure(
+    report = measure(
         arguments.model,
         arguments.batch_size,
         arguments.steps,
@@ -279,7 +283,7 @@ def main() -> None:
         arguments.arms,
         arguments.vision_layers,
     )
-    print(json.dumps(found, indent=2))
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m eval.benchmarks.bench_scorer [../shared/data/twitter2015/test.txt]
 
-Predictions are the gold with a tenth of the tags changed. seqeval's ``classification_report`` gives what
-``score_tags`` gives (per type, micro, macro, weighted); its ``f1_score`` gives one number of these.
+Predictions are the gold with a tenth of the tags changed. seqeval's ``classification_report`` gives the numbers of
+``score_tags`` (per type, micro, macro, weighted); its ``f1_score`` gives one of them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from instruct_mner.scoring.tags import score_tags
 
 
 def corrupt(gold: Tags, rate: float, random_tags: random.Random) -> Tags:
-    """The same sequences with a share of the tags replaced by other tags of the set."""
+    """Return the same sequences with a share of the tags replaced by other tags of the set."""
     tags = sorted({tag for sequence in gold for tag in sequence})
     return [[random_tags.choice(tags) if random_tags.random() < rate else tag for tag in sequence] for sequence in gold]
 
 
 def best_seconds(measured: Callable[[], object], repeats: int) -> float:
-    """Shortest of several wall-clock times."""
+    """Return the shortest of several wall-clock times."""
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -40,7 +40,7 @@ def best_seconds(measured: Callable[[], object], repeats: int) -> float:
 
 
 def speed_ratios(gold: Tags, predicted: Tags, decode: Decode, repeats: int) -> dict[str, float]:
-    """Seconds of ours, and how many times longer seqeval's report and F1 take."""
+    """Return our seconds, and how many times longer seqeval's report and F1 take."""
     strict = SEQEVAL_SETTINGS[decode]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -51,7 +51,7 @@ def speed_ratios(gold: Tags, predicted: Tags, decode: Decode, repeats: int) -> d
 
 
 def main() -> None:
-    """Prints the ratios for both decodings."""
+    """Print the ratios for both decodings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("conll", type=Path, nargs="?", default=SHARED / "twitter2015" / "test.txt", help="CoNLL file")
     parser.add_argument("--repeats", type=int, default=3)

@@ -11,7 +11,7 @@ RUNS = 10
 
 
 def best_seconds(command: list[str]) -> float:
-    """Wall-clock seconds of a command, the best of ``RUNS``."""
+    """Return the wall-clock seconds of a command, the best of ``RUNS``."""
     seconds = []
     for _ in range(RUNS):
         start = time.perf_counter()
@@ -21,7 +21,7 @@ def best_seconds(command: list[str]) -> float:
 
 
 def measure() -> dict[str, float]:
-    """Seconds of both, and of what lies between."""
+    """Return the seconds of both commands, and their difference."""
     program = str(Path(sys.executable).parent / "instruct-mner")
     started = best_seconds([program, "--help"])
     empty = best_seconds([sys.executable, "-c", "pass"])

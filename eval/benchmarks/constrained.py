@@ -1,13 +1,13 @@
-"""Completions at temperature 1.5 on posts that try to break an answer: none may be malformed or hallucinated.
+"""Legality of completions at temperature 1.5 on posts that try to break an answer: none malformed, none hallucinated.
 
     instruct-mner serve RUN &
     python -m eval.benchmarks.constrained http://127.0.0.1:8000 --model NAME --num 1000
     python -m eval.benchmarks.constrained vllm --model FOLDER --num 1000       vLLM in this process
 
 Half of the posts are made to break an answer; one in 200 has 2,000 words, for which the window must be large:
-``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048. Answers as
-lines and as JSON, with and without boxes and pictures, with labels that no model has seen. Prints one JSON object;
-exit code 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
+``--window 16384`` stretches that of a model with rotary positions, such as the starter, whose own is 2,048. Answers are
+lines and JSON, with and without boxes and pictures, with labels that no model has seen. The program prints one JSON
+object; its exit code is 1 where anything is wrong. The key of a server, if any, is read from ``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
@@ -45,20 +45,22 @@ _LONG_CHARACTERS = 10_000
 
 
 def main() -> int:
-    """Draws the completions and prints what was counted; the exit code."""
+    """Print the counts of all completions and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("engine", help="the address of a server, or 'vllm'")
-    parser.add_argument("--model", required=True, help="its name at the server; with 'vllm' a folder or hub name")
-    parser.add_argument("--num", type=int, default=1000, help="completions")
-    parser.add_argument("--temperature", type=float, default=1.5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--prefix", default="", help="what the model's chat template puts before an answer")
-    parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, with 'vllm'")
-    parser.add_argument("--window", type=int, help="with 'vllm' and a folder: tokens of prompt and answer")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no more are drawn")
-    parser.add_argument("--batch", type=int, default=_BATCH, help="posts that are asked at once")
-    parser.add_argument("--long", type=float, default=_LONG, help="share of posts of 2,000 words")
-    parser.add_argument("--output", type=Path, help="where the report is written as well")
+    parser.add_argument("engine", help="address of a server, or 'vllm'")
+    parser.add_argument("--model", required=True, help="name at the server; with 'vllm' a folder or hub name")
+    parser.add_argument("--num", type=int, default=1000, help="number of completions; default 1000")
+    parser.add_argument("--temperature", type=float, default=1.5, help="temperature of sampling; default 1.5")
+    parser.add_argument("--seed", type=int, default=0, help="seed of posts and sampling; default 0")
+    parser.add_argument("--prefix", default="", help="text that the chat template puts before an answer")
+    parser.add_argument("--vllm", action="append", default=[], help="flag of vLLM, with 'vllm'")
+    parser.add_argument("--window", type=int, help="tokens of prompt and answer, with 'vllm' and a folder")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="seconds after which no more completions are drawn"
+    )
+    parser.add_argument("--batch", type=int, default=_BATCH, help="requests sent at once; default 32")
+    parser.add_argument("--long", type=float, default=_LONG, help="share of posts of 2,000 words; default 0.005")
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     folder = chosen.model if chosen.window is None else str(stretched(chosen.model, chosen.window))
     engine = _engine(chosen.engine, folder, chosen.vllm)
@@ -80,7 +82,7 @@ def main() -> int:
 
 
 def stretched(name: str, window: int) -> Path:
-    """A copy of a model whose window is so large; what it says beyond its own is worth nothing, but must be legal."""
+    """Return a copy of a model with a larger window; answers beyond its own are meaningless but must be legal."""
     folder = Path(tempfile.mkdtemp()) / "stretched"
     shutil.copytree(locate(name), folder)
     # As a base model: its manifest would be that of the original.
@@ -100,20 +102,20 @@ def _engine(name: str, model: str, flags: list[str]) -> Engine:
 
 
 def draw(engine: Engine, chosen: argparse.Namespace) -> tuple[Counter[str], list[str]]:
-    """So many completions, each on a post and a way to ask drawn anew; counts, and what is wrong."""
+    """Draw completions, each on a random post with a random specification, and return counts and defects."""
     num, seed = chosen.num, chosen.seed
     questions = _questions(engine, seeded(seed), chosen.prefix, chosen.long)
     counts: Counter[str] = Counter(completions=0, malformed=0, hallucinated=0, unplaceable=0, entities=0)
     wrong: list[str] = []
-    said, until = 0, time.monotonic() + chosen.seconds
+    printed, until = 0, time.monotonic() + chosen.seconds
     while counts["completions"] < num and counts["refused"] < num and time.monotonic() < until:
-        asked = list(islice(questions, min(chosen.batch, num - counts["completions"])))
+        batch = list(islice(questions, min(chosen.batch, num - counts["completions"])))
         seed += 1
-        if counts["completions"] >= said + 500:
-            said = counts["completions"]
-            print(f"{said} of {num}, {len(wrong)} wrong", file=sys.stderr, flush=True)
-        answers = _answers(engine, asked, chosen.temperature, seed)
-        for (spec, text, request), completion in zip(asked, answers, strict=True):
+        if counts["completions"] >= printed + 500:
+            printed = counts["completions"]
+            print(f"{printed} of {num}, {len(wrong)} wrong", file=sys.stderr, flush=True)
+        answers = _answers(engine, batch, chosen.temperature, seed)
+        for (spec, text, request), completion in zip(batch, answers, strict=True):
             if completion is None:
                 counts["refused"] += 1
             elif reason := _examine(spec, text, completion, len(request.images), counts):
@@ -146,9 +148,9 @@ def _questions(engine: Engine, generator: random.Random, prefix: str, share_long
         )
 
 
-def _answers(engine: Engine, asked: list[Any], temperature: float, seed: int) -> list[Completion | None]:
-    """The answers; ``None`` for a post that is too long for the server."""
-    requests = [request for _, _, request in asked]
+def _answers(engine: Engine, batch: list[Any], temperature: float, seed: int) -> list[Completion | None]:
+    """Return the answers; ``None`` for a post that is too long for the server."""
+    requests = [request for _, _, request in batch]
     try:
         return list(engine.generate(requests, temperature=temperature, seed=seed))
     except ServingError as error:
@@ -156,13 +158,13 @@ def _answers(engine: Engine, asked: list[Any], temperature: float, seed: int) ->
             if error.status in {400, 422}:
                 return [None]
             raise
-    return [answer for one in asked for answer in _answers(engine, [one], temperature, seed)]
+    return [answer for one in batch for answer in _answers(engine, [one], temperature, seed)]
 
 
 def _examine(spec: AnswerSpec, text: str, completion: Completion, num_images: int, counts: Counter[str]) -> str | None:
-    """Parses a completion, adds to the counts, and says what is wrong with it.
+    """Parse a completion, add to the counts, and return its defect, if any.
 
-    Of an answer that was cut (a random model repeats itself until its tokens are spent) the cut alone is malformed.
+    Of an answer that was cut (a random model repeats itself until its tokens are spent) only the cut is malformed.
     """
     answer = codec.parse(spec, text, completion.text, num_images, finished=completion.finished)
     cut = 0 if completion.finished else 1

@@ -1,17 +1,18 @@
-"""``kill -9`` of client, server and Ray worker in the middle of a file: every post once, the same predictions.
+"""Tagging with ``kill -9`` of client, server and Ray worker: every post once, the same predictions.
 
     python -m eval.benchmarks.kill_serving --model starter --posts 5000 --output kill.json
     python -m eval.benchmarks.kill_serving --model starter --posts 500 --cases client server
 
-The file is tagged once without harm by each way that the cases go. Then:
+Each case is also run once without a kill. Then:
 
 - client: ``tag --engine vllm`` is killed after a third and after two thirds, and started again;
-- server: ``serve`` is killed while ``tag --endpoint`` asks it; nothing of it may be left; both are started again;
+- server: ``serve`` is killed while ``tag --endpoint`` sends requests; no process of it may be left; both start again;
 - ray: a worker of ``tag --engine ray:vllm --workers 2`` is killed.
 
-``cmp`` compares the files byte for byte, scores included. Where it finds a difference, how many posts have other
-entities, and by how much scores differ, is said: vLLM's sums depend on what else is in a batch, and bfloat16 rounds
-them. Prints one JSON object; exit code 1 where a post is missing, comes twice, or has other entities.
+``cmp`` compares the files byte for byte, scores included. Where it finds a difference, the report has the number of
+posts with other entities, and the largest difference of a score: vLLM's sums depend on the other posts of a batch, and
+bfloat16 rounds them. The program prints one JSON object; its exit code is 1 where a post is missing, comes twice, or
+has other entities.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ _PROGRAM = [sys.executable, "-m", "instruct_mner"]
 
 
 class Killing:
-    """Tags one file in several ways, some of them with a death in the middle.
+    """Runs over one file, some of them with a kill in the middle.
 
     Args:
-        model: A whole model that vLLM serves.
-        posts: The file.
-        num_posts: In it.
-        folder: Where predictions go.
+        model: Whole model that vLLM serves.
+        posts: File of the posts.
+        num_posts: Number of posts in the file.
+        folder: Folder of the predictions.
     """
 
     def __init__(self, model: str, posts: Path, num_posts: int, folder: Path) -> None:
@@ -59,13 +60,13 @@ class Killing:
         self._port = free_port()
 
     def tag(self, output: Path, *further: str) -> subprocess.Popen[bytes]:
-        """Starts ``tag``."""
+        """Start ``tag``."""
         command = [*_PROGRAM, "tag", str(self._posts), "-o", str(output), *further]
         log = output.with_suffix(".log").open("ab")
         return subprocess.Popen(command, stderr=log, start_new_session=True)  # noqa: S603 (our own program)
 
     def wait_for(self, output: Path, share: float, running: subprocess.Popen[bytes]) -> int:
-        """Waits until so much is written; how many posts that is."""
+        """Wait until a share of the posts is written, and return the number of written posts."""
         partial = output.with_name(output.name + ".partial")
         while running.poll() is None:
             done = partial.read_bytes().count(b"\n") - 1 if partial.exists() else 0
@@ -75,12 +76,12 @@ class Killing:
         raise RuntimeError(f"it ended before it could be killed: {output.with_suffix('.log').read_text()[-2000:]}")
 
     def finished(self, running: subprocess.Popen[bytes], output: Path) -> None:
-        """Waits for a good end."""
+        """Wait for exit code 0."""
         if running.wait() != 0:
             raise RuntimeError(output.with_suffix(".log").read_text()[-2000:])
 
     def client(self) -> dict[str, Any]:
-        """``tag --engine vllm`` dies twice."""
+        """Kill ``tag --engine vllm`` twice."""
         way = ("--model", self._model, "--engine", "vllm", _FLAG)
         plain, output = self._folder / "vllm.jsonl", self._folder / "client.jsonl"
         if not plain.exists():
@@ -95,7 +96,7 @@ class Killing:
         return {"killed after posts": killed_at, **self.compare(plain, output)}
 
     def server(self) -> dict[str, Any]:
-        """``serve`` dies while it is asked."""
+        """Kill ``serve`` while it answers."""
         plain, output = self._folder / "endpoint.jsonl", self._folder / "server.jsonl"
         with self._serving() as (server, way):
             self.finished(self.tag(plain, *way), plain)
@@ -105,19 +106,19 @@ class Killing:
             server.kill()
             _, left = psutil.wait_procs(family[1:], timeout=60)
             code = running.wait()
-            said = output.with_suffix(".log").read_text().strip().splitlines()[-1]
+            last_line = output.with_suffix(".log").read_text().strip().splitlines()[-1]
         with self._serving() as (_, way):
             self.finished(self.tag(output, *way), output)
         return {
             "killed after posts": killed_at,
             "processes left of the server": len(left),
             "exit code of the client": code,
-            "which said": said[:200],
+            "which said": last_line[:200],
             **self.compare(plain, output),
         }
 
     def ray(self) -> dict[str, Any]:
-        """A worker of Ray dies."""
+        """Kill a worker of Ray."""
         plain, output = self._folder / "vllm.jsonl", self._folder / "ray.jsonl"
         if not plain.exists():
             self.finished(self.tag(plain, "--model", self._model, "--engine", "vllm", _FLAG), plain)
@@ -151,13 +152,13 @@ class Killing:
             server.wait()
 
     def _asking(self, url: str) -> tuple[str, ...]:
-        """The name at the server; the folder says how it is asked."""
+        """Return the flags for a server: the name there, and the folder with the settings."""
         way = ("--endpoint", url, "--model", Path(self._model).name, "--concurrency", "32")
         folder = tuned_folder(self._model)
         return way if folder is None else (*way, "--adapter", str(folder))
 
     def compare(self, plain: Path, output: Path) -> dict[str, Any]:
-        """How two files of predictions differ."""
+        """Return the differences of two files of predictions."""
         there = [Prediction.model_validate_json(line) for line in plain.open(encoding="utf-8")]
         here = [Prediction.model_validate_json(line) for line in output.open(encoding="utf-8")]
         ids = [each.id for each in here]
@@ -189,12 +190,12 @@ def _name(process: psutil.Process) -> str:
 
 
 def main() -> int:
-    """Prints the report; the exit code."""
+    """Print the report and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="starter")
-    parser.add_argument("--posts", type=int, default=5000)
-    parser.add_argument("--cases", nargs="+", default=["client", "server", "ray"])
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--model", default="starter", help="whole model that vLLM serves; default starter")
+    parser.add_argument("--posts", type=int, default=5000, help="number of posts; default 5000")
+    parser.add_argument("--cases", nargs="+", default=["client", "server", "ray"], help="cases to run; default all")
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     report: dict[str, Any] = {"model": chosen.model, "posts": chosen.posts}
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,11 +1,11 @@
 """Every supported family under vLLM: tiny random model, adapter trained on it, pictures, grammar.
 
-    python -m eval.benchmarks.serve_families --output families.json       all of them; some minutes
-    python -m eval.benchmarks.serve_families qwen3_vl gemma3              these
+    python -m eval.benchmarks.serve_families --output families.json       all families; some minutes
+    python -m eval.benchmarks.serve_families qwen3_vl gemma3              these families
 
-Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes what is
-written, every answer on posts with pictures is legal, and the entities are those of transformers. Prints one JSON
-object; exit code 1 where one fails.
+Each family has a process of its own. It passes where vLLM loads model and adapter, the adapter changes the answers,
+every answer on posts with pictures is legal, and the entities are those of transformers. The program prints one JSON
+object; its exit code is 1 where a family fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SECONDS = 1200
 
 
 def serve_one(family: str, folder: Path) -> dict[str, Any]:
-    """Builds, trains, tags with both engines, and compares."""
+    """Build and train a model, tag with both engines, and return the comparison."""
     from rich.console import Console
 
     from instruct_mner.engines.vllm import VllmEngine
@@ -88,7 +88,7 @@ def _shown(change: float | None) -> float | str:
 
 
 def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
-    """How far the adapter moves the log-probability of the first token of an answer, at most."""
+    """Return the largest change of a log-probability of the first token of an answer by the adapter."""
     from instruct_mner.images import open_image
 
     spec = tagger.answer_spec()
@@ -122,11 +122,11 @@ def _in_a_process(family: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Prints the report; the exit code."""
+    """Print the report and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("families", nargs="*", metavar="FAMILY")
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help="families to run; default all")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     if chosen.one is not None:
         with tempfile.TemporaryDirectory() as folder:
@@ -137,15 +137,15 @@ def main() -> int:
                 report = {"passed": False, "error": f"{type(error).__name__}: {str(error)[-600:]}"}
         chosen.one.write_text(json.dumps(report))
         return 0
-    found = {}
+    reports = {}
     for family in chosen.families or FAMILIES:
-        found[family] = _in_a_process(family)
-        print(family, json.dumps(found[family]), file=sys.stderr, flush=True)
-    text = json.dumps(found, indent=2)
+        reports[family] = _in_a_process(family)
+        print(family, json.dumps(reports[family]), file=sys.stderr, flush=True)
+    text = json.dumps(reports, indent=2)
     print(text)
     if chosen.output is not None:
         chosen.output.write_text(text + "\n")
-    return int(not all(each["passed"] for each in found.values()))
+    return int(not all(each["passed"] for each in reports.values()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Many clients at once, a tenth of whose requests are broken: every good one right, every broken one a clear 4xx.
+"""Load test of ``serve``: many clients, a tenth of the requests broken; good ones are answered, broken ones get a 4xx.
 
     instruct-mner serve NAME=RUN --port 8000 --vllm=--num-gpu-blocks-override=256 & echo $!
     python -m eval.benchmarks.soak_serving http://127.0.0.1:8000 --model NAME --pid PID --posts POSTS.jsonl
 
-A good request is right where it says what the same post said when it was asked alone. The key, if any, is read from
+A good request is right where its answer is that of the same post sent alone. The key, if any, is read from
 ``INSTRUCT_MNER_API_KEY``. With ``--pid`` the memory of the server and of all its children is measured, and whether
-they are the same processes at the end. The memory is that after ``--warm-up`` seconds of the same requests: until then
+they are the same processes at the end. Measuring starts after ``--warm-up`` seconds of the same requests: until then
 vLLM touches its KV cache for the first time (a small one is touched soon), and fills its caches of pictures and
-grammars. It is flat where it grows by less than ``--growth`` a minute. Prints one JSON object; exit code 1 where
-anything is wrong.
+grammars. Memory is flat where it grows by less than ``--growth`` a minute. The program prints one JSON object; its exit
+code is 1 where anything is wrong.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ _BROKEN_EVERY = 10
 
 @dataclass(frozen=True)
 class Post:
-    """A good request: what is sent, and what must come."""
+    """Good request.
+
+    Attributes:
+        path: Path of the route.
+        body: Body of the request.
+    """
 
     path: str
     body: dict[str, Any]
@@ -49,7 +54,7 @@ class Post:
 
 @dataclass
 class Tally:
-    """What came."""
+    """Counts, wrong answers, times and memory of a run."""
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -58,7 +63,7 @@ class Tally:
 
 
 def good_posts(path: str, model: str) -> list[Post]:
-    """The posts of a file with their pictures, as requests; every fourth as a stream of OpenAI's API."""
+    """Return the posts of a file with their pictures as requests, and one stream of OpenAI's API."""
     dataset = load_split(path)
     posts = []
     for example in dataset.examples:
@@ -75,7 +80,7 @@ def _picture(size: tuple[int, int] = (64, 48)) -> str:
 
 
 def broken_requests(model: str, key: str | None) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Path and arguments of httpx, by what is wrong."""
+    """Return path and arguments of httpx, by what is wrong."""
     small, bomb, slow_bomb = _picture(), _picture((12_000, 12_000)), _picture((5_500, 5_000))
 
     def entities(**more: Any) -> tuple[str, dict[str, Any]]:
@@ -114,19 +119,19 @@ def broken_requests(model: str, key: str | None) -> dict[str, tuple[str, dict[st
 
 
 async def read(client: httpx.AsyncClient, post: Post) -> tuple[int, Any]:
-    """Status, and what of the answer must not change."""
+    """Return the status, and the part of the answer that must not change."""
     if post.path == ENTITIES:
         response = await client.post(post.path, json=post.body)
-        found = response.json()
-        keep = [(each["start"], each["end"], each["label"], each["boxes"]) for each in found.get("entities", [])]
-        return response.status_code, keep if response.is_success else found
+        answer = response.json()
+        keep = [(each["start"], each["end"], each["label"], each["boxes"]) for each in answer.get("entities", [])]
+        return response.status_code, keep if response.is_success else answer
     async with client.stream("POST", post.path, json=post.body) as response:
         lines = [json.loads(line[6:]) async for line in response.aiter_lines() if line.startswith("data: {")]
     return response.status_code, "".join(each["choices"][0]["delta"].get("content") or "" for each in lines)
 
 
 async def ask_broken(client: httpx.AsyncClient, name: str, path: str, arguments: dict[str, Any], tally: Tally) -> None:
-    """Sends a broken request, which must be refused with a clear message."""
+    """Send a broken request, which must be refused with a clear message."""
     headers = {"content-type": "application/json", **arguments.get("headers", {})}
     try:
         response = await client.post(path, **{**arguments, "headers": headers})
@@ -150,7 +155,7 @@ async def client_loop(
     until: float,
     tally: Tally,
 ) -> None:
-    """One client: asks, and asks again at once."""
+    """Send requests one after the other until a time."""
     while time.monotonic() < until:
         if generator.randrange(_BROKEN_EVERY) == 0:
             name = generator.choice(list(broken))
@@ -160,23 +165,23 @@ async def client_loop(
         post, expected = generator.choice(posts)
         begin = time.monotonic()
         try:
-            status, found = await read(client, post)
+            status, answer = await read(client, post)
         except httpx.TransportError as error:
-            status, found = 0, repr(error)
+            status, answer = 0, repr(error)
         tally.seconds.append(time.monotonic() - begin)
         tally.counts["good"] += 1
-        if status != 200 or found != expected:
-            tally.wrong.append(f"{status} {post.body.get('text', 'chat')!r}: {found}, not {expected}")
+        if status != 200 or answer != expected:
+            tally.wrong.append(f"{status} {post.body.get('text', 'chat')!r}: {answer}, not {expected}")
 
 
 def processes(pid: int) -> list[psutil.Process]:
-    """The server and its children."""
+    """Return the server process and its children."""
     server = psutil.Process(pid)
     return [server, *server.children(recursive=True)]
 
 
 async def watch(pid: int, until: float, tally: Tally, begin: float) -> None:
-    """Notes the memory of the server and of each of its children, a few times a minute."""
+    """Record the memory of the server and of each of its children every five seconds."""
     while time.monotonic() < until:
         at, all_of_them = time.monotonic() - begin, 0.0
         for each in processes(pid):
@@ -189,7 +194,7 @@ async def watch(pid: int, until: float, tally: Tally, begin: float) -> None:
 
 
 async def soak(chosen: argparse.Namespace) -> dict[str, Any]:
-    """All of it; the report."""
+    """Run the load test and return the report."""
     key = os.environ.get("INSTRUCT_MNER_API_KEY")
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     limits = httpx.Limits(max_connections=None)
@@ -234,7 +239,7 @@ def _report(chosen: argparse.Namespace, tally: Tally, *, same: bool, health: int
 
 
 def _course(points: list[tuple[float, float]]) -> dict[str, float]:
-    """First, last, most, and the slope of the line through all of it."""
+    """Return first, last and largest value, and the slope of the line through all values."""
     times, megabytes = zip(*points, strict=True)
     slope = statistics.linear_regression(times, megabytes).slope if len(points) > 1 else 0.0
     return {
@@ -246,17 +251,21 @@ def _course(points: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def main() -> int:
-    """Prints the report; the exit code."""
+    """Print the report and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("url")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--posts", required=True, help="DATA with pictures")
-    parser.add_argument("--pid", type=int)
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--warm-up", type=float, default=120, help="seconds of the same requests before")
-    parser.add_argument("--growth", type=float, default=5, help="MB a minute that are still flat")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("url", help="address of the server")
+    parser.add_argument("--model", required=True, help="name of the model at the server")
+    parser.add_argument("--posts", required=True, help="posts with pictures")
+    parser.add_argument("--pid", type=int, help="process of the server, whose memory is measured")
+    parser.add_argument("--clients", type=int, default=64, help="clients at once; default 64")
+    parser.add_argument("--seconds", type=float, default=300, help="length of the test; default 300")
+    parser.add_argument(
+        "--warm-up", type=float, default=120, help="seconds of the same requests before it; default 120"
+    )
+    parser.add_argument(
+        "--growth", type=float, default=5, help="growth of memory in MB a minute that counts as flat; default 5"
+    )
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     report = asyncio.run(soak(chosen))
     text = json.dumps(report, indent=2, ensure_ascii=False)

@@ -3,7 +3,7 @@
     taskset -c 1 python -m eval.benchmarks.throughput starter --output throughput-starter.json
     taskset -c 1 python -m eval.benchmarks.throughput 256m --posts 24 --slow-posts 6 --output throughput-256m.json
 
-``256m`` is SmolVLM-256M's shape with random weights, one tile a picture; ``256m-text`` is the same, asked without
+``256m`` is SmolVLM-256M's shape with random weights, one tile a picture; ``256m-text`` is the same without
 pictures. All sides run in turns, so that whatever else the machine does hits them alike; each turn is of other posts,
 which no cache has seen. Both sides of a comparison write the same format under the same constraint, greedily:
 
@@ -59,9 +59,9 @@ Side = Callable[[Sequence[Post]], int]
 
 
 def build_256m(folder: Path) -> Path:
-    """SmolVLM-256M's shape, random weights; its tokenizer has as many tokens, of made-up words.
+    """Write a model of SmolVLM-256M's shape, random weights and as many tokens, and return its folder.
 
-    Source: config.json of HuggingFaceTB/SmolVLM-256M-Instruct.
+    Source: config.json of https://huggingface.co/HuggingFaceTB/SmolVLM-256M-Instruct.
     """
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
@@ -109,21 +109,21 @@ def build_256m(folder: Path) -> Path:
 
 
 def _first_states(model: Any, processor: Any, begun: str) -> list[Any]:
-    """Last states of prompts with a picture and without, after so much of an answer."""
-    found = []
+    """Return the last states of prompts with a picture and without, after the beginning of an answer."""
+    states = []
     for example, images in made_posts(2, pictures=True):
-        for shown in ((), images):
-            content = [*({"type": "image"} for _ in shown), {"type": "text", "text": f"\nPost: {example.text}"}]
+        for pictures in ((), images):
+            content = [*({"type": "image"} for _ in pictures), {"type": "text", "text": f"\nPost: {example.text}"}]
             messages = [{"role": "user", "content": content}]
             text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + begun
-            inputs = processor(text=[text], images=[list(shown)] if shown else None, return_tensors="pt")
+            inputs = processor(text=[text], images=[list(pictures)] if pictures else None, return_tensors="pt")
             state = model.model(**inputs.to(model.dtype)).last_hidden_state[0, -1]
-            found.append(state / state.norm())
-    return found
+            states.append(state / state.norm())
+    return states
 
 
 def made_posts(num: int, *, pictures: bool) -> list[Post]:
-    """So many synthetic posts, each with a picture of its own."""
+    """Return a number of synthetic posts, each with a picture of its own."""
     made = islice(posts(Synthesis(split="test"), 5), num)
     return [
         (Example(id=str(number), text=post.text), (draw_scene(post).image,) if pictures else ())
@@ -132,15 +132,15 @@ def made_posts(num: int, *, pictures: bool) -> list[Post]:
 
 
 class Sides:
-    """Everything that answers, on one model.
+    """All programs that answer, on one model.
 
     Args:
-        name: The model.
-        plan: The same, for vLLM.
-        url: A plain vLLM server of it.
-        key: Its key.
-        flags: Of vLLM in this process.
-        batch_size: Of ``generate``.
+        name: Name or folder of the model.
+        plan: Plan of the model for vLLM.
+        url: Address of a plain vLLM server of the model.
+        key: Key of the server.
+        flags: Flags of vLLM in this process.
+        batch_size: Batch size of ``generate``.
     """
 
     def __init__(self, name: str, plan: Plan, url: str, key: str, flags: Sequence[str], batch_size: int) -> None:
@@ -157,11 +157,11 @@ class Sides:
         self._is_served = bool(key)
 
     def requests(self, chosen: Sequence[Post], spec: AnswerSpec) -> list[Request]:
-        """What is asked about posts."""
+        """Return the requests about posts."""
         return [self._maker.questions.question(example, images, spec).request for example, images in chosen]
 
     def by_name(self) -> dict[str, Side]:
-        """All of them."""
+        """Return all sides by name."""
         here = {
             "lines: generate of transformers": lambda each: self._generate(self._transformers, each, self._lines),
             "lines: tag --engine vllm": lambda each: self._generate(self.vllm, each, self._lines),
@@ -178,7 +178,10 @@ class Sides:
         return sum(self.vllm.count_tokens(each.text) for each in engine.generate(self.requests(chosen, spec)))
 
     def _chat(self, chosen: Sequence[Post], threads: int) -> int:
-        """The client of OpenAI, as https://docs.vllm.ai/en/latest/features/structured_outputs shows it."""
+        """Return the number of tokens that OpenAI's client gets, as vLLM's documentation uses it.
+
+        Source: https://docs.vllm.ai/en/latest/features/structured_outputs
+        """
         from openai import OpenAI
 
         client = OpenAI(base_url=f"{self._url}/v1", api_key=self._key, timeout=3600)
@@ -194,7 +197,7 @@ class Sides:
             return sum(pool.map(ask, bodies))
 
     def cost_of_constraint(self, chosen: Sequence[Post]) -> tuple[float, float, int]:
-        """Seconds with the grammar, without it for as many tokens each, and how many those are."""
+        """Return seconds with the grammar, seconds without it for as many tokens, and the number of tokens."""
         requests = self.requests(chosen, self._lines)
         prompts = [self.vllm._prompt(request) for request in requests]
         with_it = [self.vllm._sampling(request, 0.0, 0) for request in requests]
@@ -203,12 +206,12 @@ class Sides:
         for settings, output in zip(without, outputs, strict=True):
             settings.max_tokens = settings.min_tokens = len(output.outputs[0].token_ids)
         free, quick = self._fresh(prompts, without)
-        num_tokens = [sum(len(each.outputs[0].token_ids) for each in found) for found in (outputs, free)]
+        num_tokens = [sum(len(each.outputs[0].token_ids) for each in each_run) for each_run in (outputs, free)]
         assert num_tokens[0] == num_tokens[1]
         return slow, quick, num_tokens[0]
 
     def _fresh(self, prompts: Sequence[Any], settings: Sequence[Any]) -> tuple[Sequence[Any], float]:
-        """Answers, and the seconds that they took; nothing is found in a cache."""
+        """Return answers and their seconds, with empty caches."""
         self.vllm._llm.reset_prefix_cache()
         self.vllm._llm.reset_mm_cache()
         self.vllm._llm.llm_engine.reset_encoder_cache()
@@ -217,7 +220,7 @@ class Sides:
 
 
 def measure(chosen: argparse.Namespace, sides: Sides) -> dict[str, Any]:
-    """All sides in turns."""
+    """Run all sides in turns and return their rates."""
     known = sides.by_name()
     size = {name: chosen.slow_posts if "documented" in name else chosen.posts for name in known}
     needed = (chosen.rounds + 1) * chosen.posts * (len(known) + 1)
@@ -263,7 +266,7 @@ def measure(chosen: argparse.Namespace, sides: Sides) -> dict[str, Any]:
 
 
 def _serving(plan: Plan, flags: Sequence[str], stack: ExitStack) -> tuple[str, str]:
-    """Starts a plain vLLM server; its address and its key."""
+    """Start a plain vLLM server, and return its address and its key."""
     port, key = free_port(), secrets.token_urlsafe(16)
     url = f"http://127.0.0.1:{port}"
     environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": key}
@@ -281,16 +284,26 @@ def _serving(plan: Plan, flags: Sequence[str], stack: ExitStack) -> tuple[str, s
 
 
 def main() -> None:
-    """Prints what was measured."""
+    """Print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="starter, 256m, 256m-text, or a folder")
-    parser.add_argument("--posts", type=int, default=128, help="posts of a turn")
-    parser.add_argument("--slow-posts", type=int, default=16, help="posts of a turn that are asked one by one")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=32, help="of generate")
-    parser.add_argument("--vllm", action="append", default=[], help="a flag of vLLM's, for all of its sides")
-    parser.add_argument("--server", action=argparse.BooleanOptionalAction, default=True, help="the sides that need one")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--posts", type=int, default=128, help="posts of a turn; default 128")
+    parser.add_argument(
+        "--slow-posts",
+        type=int,
+        default=16,
+        help="posts of a turn of a side that sends one after the other; default 16",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of turns; default 3")
+    parser.add_argument("--batch-size", type=int, default=32, help="batch size of generate; default 32")
+    parser.add_argument("--vllm", action="append", default=[], help="flag of vLLM, for all of its sides")
+    parser.add_argument(
+        "--server",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether to run the sides that need a server",
+    )
+    parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     flags = ["--max-model-len=2048", *chosen.vllm]
     with ExitStack() as stack:

@@ -1,18 +1,18 @@
-"""Runs the experiment of ``alignment.yaml``, and writes its table.
+"""Command of the experiment of ``alignment.yaml``, which writes its tables.
 
-    python -m eval.experiments.alignment --output DIR                         the primary group; a stopped run goes on
-    python -m eval.experiments.alignment --output DIR --groups small large    others
+    python -m eval.experiments.alignment --output DIR                         primary group; a stopped run continues
+    python -m eval.experiments.alignment --output DIR --groups small large    other groups
     python -m eval.experiments.alignment --output DIR --groups other_base --base FOLDER
     python -m eval.experiments.alignment --output DIR --arms plain all_four --seeds 0 1
-    python -m eval.experiments.alignment --output DIR --table                 the table of what is there
+    python -m eval.experiments.alignment --output DIR --table                 table of the finished runs
     python -m eval.experiments.alignment --output DIR --tune                  variants of alignment-tuning.yaml, on dev
-    python -m eval.experiments.alignment --output DIR --unpack --table        the tables of the runs that are kept
-    python -m eval.experiments.alignment --output DIR --pack                  keep the runs of DIR instead
+    python -m eval.experiments.alignment --output DIR --unpack --table        tables of the runs in eval/results
+    python -m eval.experiments.alignment --output DIR --pack                  replace these by the runs of DIR
 
 A seed and an arm are one fine-tuning and some taggings. Each leaves ``DIR/GROUP/ARM-SEED/scores.json.gz``: for every
-mention whether it was found with the right span and type, and what the training cost. Several may run at once on the
-same folder: ``--part 0/2`` and ``--part 1/2`` share the runs out.
-``eval/results/alignment-runs.jsonl.xz`` keeps the scores of all runs in one file.
+mention whether its span and type are predicted, and the cost of the training. Several processes may work in the same
+folder: ``--part 0/2`` and ``--part 1/2`` run a half each.
+``eval/results/alignment-runs.jsonl.xz`` holds the scores of all runs in one file.
 """
 
 from __future__ import annotations
@@ -37,20 +37,30 @@ SETTINGS, TUNING = HERE / "alignment.yaml", HERE / "alignment-tuning.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--groups", nargs="*", default=["primary"], choices=list(settings["groups"]))
-    parser.add_argument("--arms", nargs="*", choices=list(settings["arms"]))
-    parser.add_argument("--seeds", nargs="*", type=int)
-    parser.add_argument("--starter", default="starter", help="the base of all groups but one")
-    parser.add_argument("--base", help="a starter that was built without attention supervision, for group other_base")
-    parser.add_argument("--part", default="0/1", help="I/N: of N processes that share the runs out, this is I")
-    parser.add_argument("--table", action="store_true", help="only write the table")
-    parser.add_argument("--tune", nargs="*", metavar="VARIANT", help="variants of alignment-tuning.yaml, on dev")
-    parser.add_argument("--unpack", action="store_true", help="first write the runs that are kept into the folder")
-    parser.add_argument("--pack", action="store_true", help="only keep the runs of the folder, all of them")
+    parser.add_argument("--output", type=Path, required=True, help="folder of data, scores and tables")
+    parser.add_argument(
+        "--groups", nargs="*", default=["primary"], choices=list(settings["groups"]), help="groups to run"
+    )
+    parser.add_argument("--arms", nargs="*", choices=list(settings["arms"]), help="arms to run; default all")
+    parser.add_argument("--seeds", nargs="*", type=int, help="seeds to run; default all")
+    parser.add_argument("--starter", default="starter", help="base of all groups but other_base; default starter")
+    parser.add_argument(
+        "--base", help="base of group other_base: a starter that was built without attention supervision"
+    )
+    parser.add_argument(
+        "--part", default="0/1", help="I/N: number of this process among N that share the runs; default 0/1"
+    )
+    parser.add_argument("--table", action="store_true", help="write the table and run nothing")
+    parser.add_argument(
+        "--tune", nargs="*", metavar="VARIANT", help="run variants of alignment-tuning.yaml on dev; default all"
+    )
+    parser.add_argument("--unpack", action="store_true", help="first write the runs of eval/results into the folder")
+    parser.add_argument(
+        "--pack", action="store_true", help="write all runs of the folder into eval/results, and run nothing"
+    )
     given = parser.parse_args(arguments)
     quiet_libraries()
     if given.pack:
@@ -75,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_data(settings, data)
         part, parts = map(int, given.part.split("/"))
         for task in chosen[part::parts]:
-            found = run(task, settings, data)
-            score = f1(found["own" if "own" in found else "none"])
+            scores = run(task, settings, data)
+            score = f1(scores["own" if "own" in scores else "none"])
             name = f"{task.folder.parent.name} {task.folder.name}"
-            print(f"{name}: {found['all_seconds']:.0f} s, F1 {score:.4f}", flush=True)
+            print(f"{name}: {scores['all_seconds']:.0f} s, F1 {score:.4f}", flush=True)
     if given.tune is None:
         with replacing(given.output / "alignment.md") as file:
             file.write(table(settings, given.output, made_posts(settings, "test")))
@@ -90,9 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def tuning(
     settings: dict[str, Any], variants: dict[str, dict[str, Any]], names: Sequence[str], output: Path, base: str
 ) -> list[Task]:
-    """Variants of arms, judged on dev posts, with seeds that the experiment does not use."""
+    """Return the runs of variants of arms on dev posts, with seeds that the experiment does not use."""
     group = settings["tuning"]
-    found = []
+    chosen = []
     for seed in group["seeds"]:
         for name, change in variants.items():
             if not names or name in names or change["arm"] in names:
@@ -100,8 +110,8 @@ def tuning(
                 arm.pop("seeds", None)
                 changes = merged(arm, change.get("change", {}))
                 folder = output / "tuning" / f"{name}-{seed}"
-                found.append(Task(name, changes, seed, group["posts"], base, "dev", folder))
-    return found
+                chosen.append(Task(name, changes, seed, group["posts"], base, "dev", folder))
+    return chosen
 
 
 if __name__ == "__main__":

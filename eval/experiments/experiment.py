@@ -1,10 +1,10 @@
-"""Runs a recipe on a model over several seeds, with the baselines that every table must carry, and writes the table.
+"""A recipe on a model over several seeds, with the baselines that every table needs.
 
     python -m eval.experiments.experiment twitter2015 qwen3_vl_8b --data DIR --images DIR
 
-For each seed two models are trained by the same recipe: one that is shown the pictures, and one that is not. The first
-is tested with its pictures, with shuffled pictures and without; the second without. Everything goes through the
-command line, a stopped run goes on, and the table names the command that makes it again.
+For each seed two models are trained by the same recipe: one with pictures, and one without. The first is tested with
+its pictures, with shuffled pictures and without; the second without. Everything goes through the command line, a
+stopped run continues, and the table names the command that makes it again.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """A recipe with its places filled in.
+    """Recipe with its placeholders filled in.
 
     Attributes:
-        recipe: Name, ``config`` and ``test`` of a file in ``recipes``.
-        model: Settings of a file in ``models``, laid over the recipe's.
+        recipe: ``name``, ``config`` and ``test`` of a file in ``recipes``.
+        model: Settings of a file in ``models``, which override those of the recipe.
         images: Folder of the pictures.
-        seeds: At least three.
+        seeds: Seeds of the runs, at least three.
         output: Folder of runs and table.
-        command: What was typed, for the table.
+        command: Command of this run, for the table.
     """
 
     recipe: Mapping[str, Any]
@@ -53,11 +53,11 @@ class Experiment:
 
     @property
     def grounded(self) -> bool:
-        """Whether boxes are asked for."""
+        """Whether answers have boxes."""
         return bool(self.recipe["config"].get("answer", {}).get("grounded"))
 
     def config(self, kind: str, seed: int) -> dict[str, Any]:
-        """Settings of one training: ``pictures``, or ``text`` with everything but the pictures the same."""
+        """Return the settings of one training: ``pictures``, or ``text`` with everything but the pictures the same."""
         config = merged(self.recipe["config"], self.model)
         config = merged(config, {"seed": seed, "output": str(self.output / f"{kind}-{seed}")})
         if self.images:
@@ -69,7 +69,7 @@ class Experiment:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others laid over them, section by section."""
+    """Return settings with others laid over them, section by section."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
@@ -78,13 +78,13 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call(*arguments: object) -> str:
-    """Runs ``instruct-mner``; what it prints goes to the terminal, what it answers comes back."""
+    """Run ``instruct-mner`` and return its standard output."""
     command = [sys.executable, "-m", "instruct_mner", *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 def run(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
-    """Reports of every arm, one a seed."""
+    """Return the reports of every arm, one a seed."""
     reports: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     for seed in experiment.seeds:
         for kind in ("pictures", "text"):
@@ -98,7 +98,7 @@ def run(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
 
 
 def score(experiment: Experiment, kind: str, seed: int, source: str) -> dict[str, Any]:
-    """The report of one arm of one seed on the test set."""
+    """Return the report of one arm of one seed on the test set."""
     folder = experiment.output / f"{kind}-{seed}"
     predictions = experiment.output / f"{kind}-{seed}-{source}.jsonl"
     test = experiment.recipe["test"]
@@ -114,7 +114,7 @@ def score(experiment: Experiment, kind: str, seed: int, source: str) -> dict[str
 
 
 def all_invisible(predictions: Path, output: Path) -> None:
-    """Says "not visible" of every entity: what a model without pictures can say of boxes."""
+    """Write predictions with "not visible" for every entity, the only answer about boxes that needs no picture."""
     lines = []
     for line in predictions.read_text(encoding="utf-8").split("\n")[:-1]:
         prediction = json.loads(line)
@@ -125,13 +125,13 @@ def all_invisible(predictions: Path, output: Path) -> None:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, in per cent."""
+    """Return mean ± standard deviation in per cent."""
     mean = 100 * statistics.mean(values)
     return f"{mean:.2f} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
 def table(experiment: Experiment, reports: Mapping[str, Sequence[dict[str, Any]]]) -> str:
-    """The Markdown of the results: micro first, then types, then spans, then what was rejected."""
+    """Return the Markdown table: micro first, then types, then spans, then rejected items."""
     first = reports["with pictures"][0]
     types = list(first["per_type"])
     names = ["arm", *(["GMNER"] if first["triples"] else []), "micro F1", *types, "span only", "rejected"]
@@ -145,7 +145,7 @@ def table(experiment: Experiment, reports: Mapping[str, Sequence[dict[str, Any]]
 
 
 def cells(reports: Sequence[Mapping[str, Any]], types: Sequence[str], *, grounded: bool) -> list[str]:
-    """The numbers of one arm over its seeds."""
+    """Return the numbers of one arm over its seeds."""
     columns = [[report["triples"]["gmner"]["f1"] for report in reports]] if grounded else []
     columns.append([report["micro"]["f1"] for report in reports])
     columns += [[report["per_type"].get(name, {"f1": 0.0})["f1"] for report in reports] for name in types]
@@ -155,7 +155,7 @@ def cells(reports: Sequence[Mapping[str, Any]], types: Sequence[str], *, grounde
 
 
 def heading(experiment: Experiment, reports: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
-    """What was measured, on what, with which command, and whether it leaked."""
+    """Return the lines above the table: data, command, and leaks."""
     first = reports["with pictures"][0]
     gold = first["gold"]
     seeds = ", ".join(map(str, experiment.seeds))
@@ -175,21 +175,21 @@ def heading(experiment: Experiment, reports: Mapping[str, Sequence[dict[str, Any
 
 
 def differences(experiment: Experiment) -> list[str]:
-    """Pictures against text only, paired by post, for each seed."""
+    """Return pictures less text only, paired by post, a line a seed."""
     lines = []
     for seed in experiment.seeds:
         files = [experiment.output / f"text-{seed}-none.jsonl", experiment.output / f"pictures-{seed}-own.jsonl"]
         report = json.loads(call("evaluate", experiment.recipe["test"], *files, "--json"))
-        found = report["comparison"]["differences"]["micro"]
+        micro = report["comparison"]["differences"]["micro"]
         lines.append(
-            f"- seed {seed}: micro F1 with pictures less text only {100 * found['difference']:+.2f}, 95 % "
-            f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}, p = {found['p_value']:.3f} (paired bootstrap)"
+            f"- seed {seed}: micro F1 with pictures less text only {100 * micro['difference']:+.2f}, 95 % "
+            f"{100 * micro['low']:+.2f} to {100 * micro['high']:+.2f}, p = {micro['p_value']:.3f} (paired bootstrap)"
         )
     return lines
 
 
 def read(folder: str, name: str, places: Mapping[str, str]) -> dict[str, Any]:
-    """A file of ``recipes`` or ``models``, with ``{data}`` filled in."""
+    """Return a file of ``recipes`` or ``models``, with ``{data}`` filled in."""
     path = HERE / folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in path.parent.glob("*.yaml")))
@@ -202,15 +202,15 @@ def read(folder: str, name: str, places: Mapping[str, str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="name of a file in eval/experiments/recipes, without .yaml")
     parser.add_argument("model", help="name of a file in eval/experiments/models, without .yaml")
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--images", help="folder of its pictures")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, help="default: runs/RECIPE-MODEL")
-    parser.add_argument("--base", help="another hub name or folder for the model file's base")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds; default 0 1 2")
+    parser.add_argument("--output", type=Path, help="folder of runs and table; default runs/RECIPE-MODEL")
+    parser.add_argument("--base", help="hub name or folder that replaces the base of the model file")
     arguments = parser.parse_args()
     model = read("models", arguments.model, {})
     if arguments.base:

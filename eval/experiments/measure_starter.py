@@ -18,15 +18,15 @@ GATES = (
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     bench = starter.level_1(sys.argv[1])
     for gate in GATES:
         name = gate.__name__.removeprefix("starter_")
         if sys.argv[2:] and name not in sys.argv[2:]:
             continue
         result = gate(bench)
-        found = {"gate": name, "level": 1, "passed": result.passed, "bound": result.bound, "value": result.value}
-        print(json.dumps(found, ensure_ascii=False), flush=True)
+        entry = {"gate": name, "level": 1, "passed": result.passed, "bound": result.bound, "value": result.value}
+        print(json.dumps(entry, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

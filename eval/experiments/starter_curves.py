@@ -1,6 +1,8 @@
-"""Draws ``starter-curves.jsonl``, what was measured while the starter was built, as ``starter.png``.
+"""Plot of the measurements of a build of the starter: ``starter-curves.jsonl`` as ``starter.png``.
 
-python -m eval.experiments.starter_curves [CURVES] [PNG]
+::
+
+    python -m eval.experiments.starter_curves [CURVES PNG]
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ PANELS = {
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def _on_one_clock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds to each row when its stage began, and minutes since the build began."""
+    """Return the rows with the begin of their stage, and minutes since the build began."""
     begin = last = 0.0
     stage = rows[0]["stage"]
     for row in rows:

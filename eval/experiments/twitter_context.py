@@ -1,10 +1,10 @@
-"""The starter on Twitter-2015 and 2017: text, text and caption, with and without ``cross_view``.
+"""Starter on Twitter-2015 and 2017: text, text and caption, with and without ``cross_view``.
 
-    python -m eval.experiments.twitter_context --output DIR            all runs; a stopped run goes on
-    python -m eval.experiments.twitter_context --output DIR --table    the table of what is there
+    python -m eval.experiments.twitter_context --output DIR            all runs; a stopped run continues
+    python -m eval.experiments.twitter_context --output DIR --table    table of the finished runs
 
-Each run leaves ``DIR/SET/ARM-SEED.json``: for every mention of the test posts whether it was found with the right span
-and type, with the caption that the run was trained with, and without any (``bare``).
+Each run writes ``DIR/SET/ARM-SEED.json``: for every mention of the test posts whether its span and type are predicted,
+with the caption of the training, and without any (``bare``).
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="folder of data, scores and table")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the published sets")
-    parser.add_argument("--sets", nargs="*")
-    parser.add_argument("--arms", nargs="*")
-    parser.add_argument("--seeds", nargs="*", type=int)
-    parser.add_argument("--posts", nargs=2, type=int, metavar=("TRAIN", "TEST"), help="for a try")
-    parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--sets", nargs="*", help="sets to run; default all")
+    parser.add_argument("--arms", nargs="*", help="arms to run; default all")
+    parser.add_argument("--seeds", nargs="*", type=int, help="seeds to run; default those of the settings")
+    parser.add_argument("--posts", nargs=2, type=int, metavar=("TRAIN", "TEST"), help="other numbers of posts")
+    parser.add_argument("--table", action="store_true", help="write the table and run nothing")
     given = parser.parse_args()
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     if given.posts:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def make_data(settings: Mapping[str, Any], name: str, data: Path, folder: Path) -> None:
-    """Writes the posts with their captions, with those of others, and without."""
+    """Write the posts with their captions, with those of others, and without."""
     captions = read_captions(data / "captions" / settings["sets"][name]["captions"])
     for split, number in settings["posts"].items():
         posts = load_split(f"conll:{data / name / f'{split}.txt'}", missing_image="text").examples
@@ -88,13 +88,13 @@ def _saying(post: Example, caption: str | None) -> Example:
 
 
 def run(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Trains and tags one arm with one seed; what is there is read."""
+    """Train and tag one arm with one seed; the scores of a finished run are read."""
     from instruct_mner.training.finetune import finetune
 
     path = folder / f"{arm}-{seed}.json"
     if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        run_scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return run_scores
     config = config_of(settings, name, arm, seed, folder)
     begin = time.perf_counter()
     run_folder = finetune(config, Console(quiet=True), resume=config.output.exists())
@@ -113,7 +113,7 @@ def run(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Pat
 
 
 def config_of(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Path) -> FinetuneConfig:
-    """The config of a run."""
+    """Return the config of a run."""
     own = settings["arms"][arm]
     config = {
         **settings["config"],
@@ -133,7 +133,7 @@ def config_of(settings: Mapping[str, Any], name: str, arm: str, seed: int, folde
 
 
 def table(settings: Mapping[str, Any], output: Path) -> str:
-    """The table in Markdown, of whatever has been run."""
+    """Return the Markdown table of all finished runs."""
     sizes = settings["posts"]
     lines = [
         "# Words about the picture, on real posts: the starter model on Twitter-2015 and 2017", "",
@@ -157,9 +157,9 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
 
 
 def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> str:
-    shown, bare = ([f1(run[which]) for run in runs if which in run] for which in ("shown", "bare"))
+    trained, bare = ([f1(run[which]) for run in runs if which in run] for which in ("shown", "bare"))
     spans = [np.mean([each for row in run["shown"]["spans"] for each in row]) for run in runs]
-    return f"| {arm} | {len(runs)} | {cell(shown)} | {cell(bare)} | {cell(spans)} |"
+    return f"| {arm} | {len(runs)} | {cell(trained)} | {cell(bare)} | {cell(spans)} |"
 
 
 def _comparisons(settings: Mapping[str, Any], runs: Mapping[str, Mapping[int, Any]]) -> list[str]:

@@ -28,7 +28,7 @@ Span = tuple[int, int, str]
 
 
 def offsets() -> Result:
-    """Perfect surfaces in shuffled order find their offsets again; the worst of several shuffles."""
+    """Place perfect surfaces in shuffled order; the worst of several shuffles counts."""
     value: dict[str, object] = {}
     passed = True
     for name, most in _MOST_MISPLACED.items():
@@ -47,7 +47,7 @@ def _test_split(name: str) -> Sequence[Example]:
 
 
 def _misplaced(examples: Iterable[Example], seed: int) -> set[str]:
-    """The gold entities that no placed surface with its label hits."""
+    """Return the gold entities that no placed surface with its label hits."""
     generator = seeded(seed)
     wrong = set()
     for example in examples:
@@ -67,7 +67,7 @@ def _misplaced(examples: Iterable[Example], seed: int) -> set[str]:
 
 
 def render_parse_identity() -> Result:
-    """`parse(render(gold))` is gold in every split, but for surfaces that are only partly labelled."""
+    """Compare `parse(render(gold))` with gold in every split, except for surfaces that are only partly labelled."""
     value: dict[str, object] = {}
     unexplained: list[str] = []
     mentions_in_gmner_test = 0
@@ -96,21 +96,21 @@ def render_parse_identity() -> Result:
 
 
 def _round_trip(example: Example, sizes: dict[str, tuple[int, int]] | None) -> tuple[set[Span], str | None, int]:
-    """Gold spans that did not come back, what else is wrong, and the number of boxes that came back."""
+    """Return gold spans that did not come back, any other problem, and the number of boxes that came back."""
     text = shown_text(example.text, SPECIAL_TOKENS)
     size = (1, 1) if sizes is None else _picture_size(example, sizes)
     entities = [_in_model_units(entity, size) for entity in example.gold] if sizes is not None else example.gold
     spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC", "ORG", "OTHER", "MISC"]), grounded=sizes is not None)
     answer = codec.parse(spec, text, codec.render(spec, text, entities))
     gold = {_span(entity): entity for entity in example.gold}
-    found = {_span(entity): entity for entity in answer.entities}
-    lost = set(gold) - set(found)
-    if answer.rejected.total or len(found) != len(gold):
-        return lost, f"{len(gold)} entities became {len(found)}, rejected {answer.rejected}", 0
+    parsed = {_span(entity): entity for entity in answer.entities}
+    lost = set(gold) - set(parsed)
+    if answer.rejected.total or len(parsed) != len(gold):
+        return lost, f"{len(gold)} entities became {len(parsed)}, rejected {answer.rejected}", 0
     partly = [span for span in lost if not _is_partly_labelled(text, span, gold)]
     if partly:
         return lost, f"lost though all its surfaces are labelled: {partly}", 0
-    kept = [(gold[span], entity) for span, entity in found.items() if span in gold] if sizes is not None else []
+    kept = [(gold[span], entity) for span, entity in parsed.items() if span in gold] if sizes is not None else []
     far = [entity for entity, read in kept if not _box_is_near(entity, read, size)]
     problem = f"boxes more than a unit away: {far}" if far else None
     return lost, problem, sum(read.box is not None for _, read in kept)
@@ -121,7 +121,7 @@ def _span(entity: Entity | AnswerEntity) -> Span:
 
 
 def _is_partly_labelled(text: str, span: Span, gold: dict[Span, Entity]) -> bool:
-    """Whether the surface of a lost entity also stands where gold has none of it."""
+    """Return whether the surface of a lost entity also stands where gold has none of it."""
     surface = text[span[0] : span[1]]
     labelled = Counter(text[start:end] for start, end, _ in gold)[surface]
     # Overlapping occurrences count too: of `ha ha ha` one of the two `ha ha` can be labelled, not both.
@@ -134,7 +134,7 @@ def _in_model_units(entity: Entity, size: tuple[int, int]) -> Entity:
 
 
 def _box_is_near(gold: Entity, read: AnswerEntity, size: tuple[int, int]) -> bool:
-    """Whether every side is within one unit of the largest box, which is not rounded here."""
+    """Return whether every side is within one unit of the largest box, which is not rounded here."""
     if not gold.boxes or read.box is None:
         return not gold.boxes and read.box is None
     exact = [
@@ -144,21 +144,23 @@ def _box_is_near(gold: Entity, read: AnswerEntity, size: tuple[int, int]) -> boo
     areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in exact]
     # Boxes whose areas differ by less than rounding may be taken for one another.
     candidates = [box for box, area in zip(exact, areas, strict=True) if area >= max(areas) - 2 * _CONVENTION.range]
-    return any(all(abs(said - side) <= 1 for said, side in zip(read.box.box, box, strict=True)) for box in candidates)
+    return any(
+        all(abs(predicted - side) <= 1 for predicted, side in zip(read.box.box, box, strict=True)) for box in candidates
+    )
 
 
 def _picture_sizes(folder: Path) -> dict[str, tuple[int, int]]:
-    """Width and height as the XML files say them, by post."""
+    """Return width and height in the XML files, by post."""
     sizes = {}
     for path in folder.glob("*.xml"):
-        found = re.search(r"<width>(\d+)</width>\s*<height>(\d+)</height>", path.read_text(encoding="utf-8"))
-        if found:
-            sizes[path.stem] = (int(found.group(1)), int(found.group(2)))
+        match = re.search(r"<width>(\d+)</width>\s*<height>(\d+)</height>", path.read_text(encoding="utf-8"))
+        if match:
+            sizes[path.stem] = (int(match.group(1)), int(match.group(2)))
     return sizes
 
 
 def _picture_size(example: Example, sizes: dict[str, tuple[int, int]]) -> tuple[int, int]:
-    """The picture's size; where none is known (or 0 x 0), a made-up one that holds all boxes."""
+    """Return the size of the picture; where none is known (or 0 x 0), a random one that holds all boxes."""
     width, height = sizes.get(example.id, (0, 0))
     if width and height:
         return width, height

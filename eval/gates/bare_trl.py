@@ -1,4 +1,4 @@
-"""Fine-tuning by TRL's SFTTrainer alone, with none of the package: what plain `finetune` must equal."""
+"""Fine-tuning by TRL's SFTTrainer alone, without the package: plain `finetune` must have the same losses."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def bare_losses(
     dropout: float = 0.05,
     seed: int = 0,
 ) -> list[float]:
-    """The losses of the first steps.
+    """Return the losses of the first steps.
 
     Args:
-        model_folder: A base model with its processor.
-        rows: ``prompt``, ``completion`` (structured messages) and ``images`` (open pictures), in TRL's form.
-        target_modules: Of the LoRA; ``None`` tunes all weights.
-        num_steps: Steps, whatever an epoch is.
-        batch_size: Posts in one forward.
-        gradient_accumulation_steps: Forwards in one step.
-        learning_rate: At its peak.
-        scheduler: Of the learning rate.
-        rank: Of the LoRA.
-        alpha: Of the LoRA.
-        dropout: Of the LoRA.
-        seed: Of weights, order and dropout.
+        model_folder: Folder of a base model with its processor.
+        rows: Rows in TRL's form: ``prompt``, ``completion`` (structured messages) and ``images`` (open pictures).
+        target_modules: Target modules of the LoRA; ``None`` tunes all weights.
+        num_steps: Number of steps.
+        batch_size: Number of posts in one forward.
+        gradient_accumulation_steps: Number of forwards in one step.
+        learning_rate: Peak of the learning rate.
+        scheduler: Scheduler of the learning rate.
+        rank: Rank of the LoRA.
+        alpha: Alpha of the LoRA.
+        dropout: Dropout of the LoRA.
+        seed: Seed of weights, order and dropout.
     """
     import torch
     from datasets import Dataset, Features, Image, List, Value

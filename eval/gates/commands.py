@@ -1,4 +1,4 @@
-"""Gates of the command line as such: the counts of ``validate``, and how soon ``--help`` answers."""
+"""Gates of the command line: the counts of ``validate``, and the time of ``--help``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from eval.gates.common import Result, run_program_json, shared_data
 
 
 def validate_counts() -> Result:
-    """`validate --json` gives every published count, in both decodings, and the types of the test splits."""
+    """Compare the counts of `validate --json` with the published ones, in both decodings, by type for test splits."""
     compared, wrong = 0, []
     for name in published_counts.TEST_TYPES:
         splits = published_counts.SPLITS[name]
         for decode in ("tolerant", "strict"):
-            for split, found, expected in _pairs(name, decode, splits, published_counts.TEST_TYPES[name]):
+            for split, measured, expected in _pairs(name, decode, splits, published_counts.TEST_TYPES[name]):
                 compared += 1
-                if found != expected:
-                    wrong.append(f"{name}/{split} {decode}: {found}, published {expected}")
+                if measured != expected:
+                    wrong.append(f"{name}/{split} {decode}: {measured}, published {expected}")
     return Result(
         value={"counts compared": compared, "wrong": wrong},
         bound="0 wrong",
@@ -27,23 +27,23 @@ def validate_counts() -> Result:
 
 
 def _pairs(name: str, decode: str, splits: list[Any], test_types: dict[str, int]) -> list[tuple[str, Any, Any]]:
-    """What was found beside what was published, a split each, and the types of the test split."""
+    """Return split, measured and published count for each split, and the types of the test split."""
     arguments = (str(shared_data(name)), "--missing-image", "text", "--decode", decode, "--json")
     report = run_program_json("validate", *arguments)
     pairs: list[tuple[str, Any, Any]] = [("problems", report["problems"], [])]
-    for found, (posts, tolerant, strict) in zip(report["datasets"], splits, strict=True):
-        split = found["name"].rpartition("/")[2]
+    for measured, (posts, tolerant, strict) in zip(report["datasets"], splits, strict=True):
+        split = measured["name"].rpartition("/")[2]
         entities = {"tolerant": tolerant, "strict": strict}
-        pairs.append((split, found["num_posts"], posts))
-        pairs.append((split, found["num_entities"], entities))
-        pairs.append((split, sum(found["num_by_label"].values()), entities[decode]))
+        pairs.append((split, measured["num_posts"], posts))
+        pairs.append((split, measured["num_entities"], entities))
+        pairs.append((split, sum(measured["num_by_label"].values()), entities[decode]))
         if split == "test" and decode == "tolerant":
-            pairs.append((split, found["num_by_label"], test_types))
+            pairs.append((split, measured["num_by_label"], test_types))
     return pairs
 
 
 def help_time() -> Result:
-    """`instruct-mner --help` against an empty Python."""
+    """Measure the time of `instruct-mner --help` against an empty Python."""
     seconds = bench_start.measure()
     return Result(
         value={name: round(value, 3) for name, value in seconds.items()},

@@ -1,4 +1,4 @@
-"""What all gates share: their result, where things lie, and how the command line is run."""
+"""Result of a gate, places of the data, and the command line as a subprocess."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PROGRAM = Path(sys.executable).parent / "instruct-mner"
 
 @dataclass(frozen=True)
 class Result:
-    """What a gate measured.
+    """Result of a gate.
 
     Attributes:
-        value: A number, or several by name.
-        bound: What must hold, in words.
-        passed: Whether it does.
+        value: Measured number, or several by name.
+        bound: Condition for passing, in words.
+        passed: Whether the condition holds.
     """
 
     value: Any
@@ -36,14 +36,14 @@ Gate = Callable[[], Result]
 
 
 class SkippedGateError(Exception):
-    """The input of a gate is not on this machine; the message says which."""
+    """Error of a gate whose input is not on this machine; the message names the input."""
 
 
 def shared_data(name: str) -> Path:
-    """A folder of the real data beside the checkout.
+    """Return a folder of the real data beside the checkout.
 
     Raises:
-        SkippedGateError: It is not there.
+        SkippedGateError: It does not exist.
     """
     path = SHARED / name
     if not path.exists():
@@ -52,20 +52,20 @@ def shared_data(name: str) -> Path:
 
 
 def seeded(seed: int) -> random.Random:
-    """A source of numbers that are the same in every run."""
+    """Return a random generator with a fixed seed."""
     return random.Random(seed)  # noqa: S311 (no secret)
 
 
 def run_program(*arguments: str, folder: Path | None = None, threads: int = 1) -> str:
-    """Runs ``instruct-mner`` as a user would, and returns its standard output.
+    """Run ``instruct-mner`` as a user would, and return its standard output.
 
     Args:
         *arguments: Verb and flags.
-        folder: Where it is started.
-        threads: Of torch.
+        folder: Working directory; by default the current one.
+        threads: Number of threads of torch.
 
     Raises:
-        RuntimeError: It did not exit with 0; the message holds the end of its standard error.
+        RuntimeError: The exit code is not 0; the message holds the end of the standard error.
     """
     finished = subprocess.run(  # noqa: S603 (our own program)
         [str(PROGRAM), *arguments],
@@ -83,7 +83,7 @@ def run_program(*arguments: str, folder: Path | None = None, threads: int = 1) -
 
 
 def run_program_json(*arguments: str, folder: Path | None = None, threads: int = 1) -> Any:
-    """``run_program`` of a verb that prints one JSON object."""
+    """Run a verb that prints one JSON object, and return the object."""
     return json.loads(run_program(*arguments, folder=folder, threads=threads))
 
 

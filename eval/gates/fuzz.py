@@ -1,4 +1,4 @@
-"""Gate of the parser: no completion, however broken, makes it raise or name what is not in the text."""
+"""Gate of the parser: no completion, however broken, makes it raise or return text that is not in the post."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LONG = (
 
 
 def parse_fuzz() -> Result:
-    """200,000 broken completions: `parse` never raises, and reads only spans of the text, none on another."""
+    """Parse 200,000 broken completions: no exception, only spans of the text, none on another."""
     generator = seeded(41)
     texts = shown_texts()
     num_entities, slowest = 0, 0.0
@@ -85,7 +85,7 @@ def parse_fuzz() -> Result:
 
 
 def _completion(generator: random.Random, spec: AnswerSpec, text: str, num_images: int) -> str:
-    """Mostly a right answer with some damage, sometimes noise from its first character to its last."""
+    """Return mostly a right answer with some damage, sometimes noise from the first character to the last."""
     kind = generator.random()
     if kind < 0.005:
         return _pathological(generator, spec)
@@ -102,7 +102,7 @@ def _completion(generator: random.Random, spec: AnswerSpec, text: str, num_image
 
 
 def _pathological(generator: random.Random, spec: AnswerSpec) -> str:
-    """One piece over and over, behind the beginning of a line that is right."""
+    """Return one piece many times, after the beginning of a line that is right."""
     repeated = generator.choice(_LONG) * generator.choice([50, 500, 5000])
     begin = f"{generator.choice(spec.labels.names)}: " if generator.random() < 0.7 else ""
     return begin + generator.choice(["", "a", "Bob [1"]) + repeated + generator.choice(["", "]", " [1, 2, 3, 4]"])
@@ -113,7 +113,7 @@ def _code_point(generator: random.Random) -> int:
 
 
 def _entities(generator: random.Random, spec: AnswerSpec, text: str, num_images: int) -> list[Entity]:
-    """Random spans of the text, in text order, some with a box; surfaces may be blank."""
+    """Return random spans of the text, in text order, some with a box; surfaces may be blank."""
     edges = [0]
     for chunk in chunks(text):
         edges.append(edges[-1] + len(chunk))
@@ -133,7 +133,7 @@ def _box(generator: random.Random, spec: AnswerSpec, num_images: int) -> Box:
 
 
 def _damaged(generator: random.Random, answer: str) -> str:
-    """The answer with a piece taken out, doubled, put in, cut off or exchanged."""
+    """Return the answer with a piece removed, doubled, inserted, cut off or exchanged."""
     start = generator.randint(0, len(answer))
     end = min(len(answer), start + generator.choice([1, 1, 2, 5, 20]))
     piece = generator.choice(_PIECES)

@@ -1,4 +1,4 @@
-"""Posts that try to break an answer, and what is asked about them."""
+"""Posts that try to break an answer, and checks of answers about them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPECIAL_TOKENS = (
     "<global-img>", "<row_1_col_1>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<think>",
     "[INST]",
 )  # fmt: skip
-"""Those of the families, which no text shown to a model may hold."""
+"""Special tokens of the families; no text that a model reads may hold them."""
 
 _FAMILY = "\U0001f468‍\U0001f469‍\U0001f467‍\U0001f466"
 
@@ -68,7 +68,7 @@ _LABEL_SETS = (
 
 @cache
 def real_texts(most: int = 400) -> tuple[str, ...]:
-    """Tweets of the real data, evenly taken; none where the data are absent."""
+    """Return tweets of the real data, evenly spaced; none where the data are absent."""
     sources = [
         f"conll:{SHARED / 'twitter2015' / 'test.txt'}",
         f"gmner:{SHARED / 'gmner' / 'txt' / 'dev.txt'}",
@@ -81,13 +81,13 @@ def real_texts(most: int = 400) -> tuple[str, ...]:
 
 
 def shown_texts() -> tuple[str, ...]:
-    """All posts, as a model is shown them."""
+    """Return all posts as a model reads them."""
     texts = (*ADVERSARIAL, *(example.text for example in dozen()), *real_texts())
     return tuple(shown_text(text, SPECIAL_TOKENS) for text in texts)
 
 
 def random_spec(generator: random.Random) -> AnswerSpec:
-    """One of the ways to ask."""
+    """Return a random answer specification."""
     return AnswerSpec(
         format=generator.choice(["lines", "json"]),
         labels=generator.choice(_LABEL_SETS),
@@ -108,7 +108,7 @@ def _is_written(spec: AnswerSpec, written: list[str], label: str, mention: str) 
 
 
 def what_is_wrong(spec: AnswerSpec, text: str, completion: str, num_images: int, answer: Answer) -> str | None:
-    """The first thing that an answer must never hold, in words; ``None`` where there is nothing."""
+    """Return the first defect of an answer in words, or ``None``."""
     end = 0
     for entity in answer.entities:
         if not end <= entity.start < entity.end <= len(text):

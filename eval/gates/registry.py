@@ -1,6 +1,6 @@
 """All gates by name.
 
-A gate takes nothing and returns a ``Result``. Where its input is not on this machine it raises
+A gate takes no argument and returns a ``Result``. Where its input is not on this machine it raises
 ``SkippedGateError``.
 """
 

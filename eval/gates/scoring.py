@@ -1,4 +1,4 @@
-"""Gates of the scorer: against seqeval, and on the baseline that every grounded table must beat."""
+"""Gates of the scorer: against seqeval, and on the baseline of every grounded table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from instruct_mner.schema.records import PredictedEntity, Prediction
 
 _DECODINGS: tuple[Decode, ...] = ("tolerant", "strict")
 _SENTENCES = 25
-"""Of Twitter-2015, in one comparison with seqeval."""
+"""Number of sentences of Twitter-2015 in one comparison with seqeval."""
 
 
 def seqeval() -> Result:
-    """Every number of seqeval's report and ours, over 1,000 random corruptions, default and strict."""
+    """Compare every number of seqeval's report with ours, over 1,000 random corruptions, default and strict."""
     whole = read_tags(shared_data("twitter2015") / "test.txt")
     worst = {}
     for decode in _DECODINGS:
@@ -33,7 +33,7 @@ def seqeval() -> Result:
 
 
 def scorer_speed() -> Result:
-    """How many times longer seqeval takes for the same report on the same tags, in one run."""
+    """Measure how many times longer seqeval takes for the same report on the same tags, in one run."""
     gold = read_tags(shared_data("twitter2015") / "test.txt")
     predicted = bench_scorer.corrupt(gold, 0.1, seeded(0))
     value, slowest = {}, float("inf")
@@ -46,7 +46,7 @@ def scorer_speed() -> Result:
 
 
 def not_visible_baseline() -> Result:
-    """GMNER test with perfect text and "not visible" everywhere, scored by `evaluate`."""
+    """Score GMNER test with perfect text and "not visible" everywhere by `evaluate`."""
     source = f"gmner:{shared_data('gmner') / 'txt' / 'test.txt'}"
     gold = load_split(source, missing_image="keep").examples
     with tempfile.TemporaryDirectory() as folder:

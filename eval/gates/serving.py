@@ -1,4 +1,4 @@
-"""Gates of serving: real vLLM on the starter. ``eval/results/serving.md`` names the programs of longer proofs."""
+"""Gates of serving: real vLLM on the starter. ``eval/results/serving.md`` names the programs of longer measurements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MINUTES = 30
 
 
 def served_agreement() -> Result:
-    """The adapter of the demo under vLLM and in transformers, 500 posts: F1 of both, each difference explained."""
+    """Compare the adapter of the demo under vLLM and in transformers on 500 posts; each difference is explained."""
     with tempfile.TemporaryDirectory() as temporary:
         synthesis = Synthesis(domain=HELD_OUT, linking="winds", split="test")
         posts = synth(Path(temporary), synthesis, 500, seed=11).path
@@ -33,7 +33,7 @@ def served_agreement() -> Result:
 
 
 def calibrated() -> Result:
-    """ECE of the starter on held-out posts before and after ``calibrate`` on others; F1 does not change."""
+    """Measure ECE of the starter on held-out posts before and after ``calibrate`` on others; F1 does not change."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         dev = synth(folder / "dev", Synthesis(domain=COARSE, split="dev"), 500, seed=12).path
@@ -41,16 +41,16 @@ def calibrated() -> Result:
         model = Path(shutil.copytree(STARTER_FOLDER, folder / "model"))
         before = _f1(model, test, folder / "before.jsonl")
         fast = ("--batch-size", "32")
-        found = run_program_json("calibrate", str(model), str(dev), "--held-out", str(test), "--json", *fast)
+        report = run_program_json("calibrate", str(model), str(dev), "--held-out", str(test), "--json", *fast)
         after = _f1(model, test, folder / "after.jsonl")
-    ece = {name: round(found[name]["ece"]["value"], 4) for name in ("before", "after")}
-    value = {"temperature": found["temperature"], "ECE": ece, "F1": {"before": before, "after": after}}
+    ece = {name: round(report[name]["ece"]["value"], 4) for name in ("before", "after")}
+    value = {"temperature": report["temperature"], "ECE": ece, "F1": {"before": before, "after": after}}
     passed = ece["after"] <= max(0.03, ece["before"] / 2) and before == after
     return Result(value=value, bound="ECE after at most the larger of 0.03 and half of before; F1 equal", passed=passed)
 
 
 def constrained() -> Result:
-    """600 completions of the starter under vLLM at temperature 1.5, half of them on posts made to break an answer."""
+    """Parse 600 completions of the starter under vLLM at temperature 1.5, half of them on posts that break answers."""
     flags = ("--prefix", " ", "--window", "16384", "--vllm=--max-model-len=16384", "--vllm=--enforce-eager")
     value = _script("constrained", "vllm", "--model", "starter", "--num", "600", *flags)
     passed = value["completions"] == 600 and not (value["malformed"] or value["hallucinated"] or value["wrong"])
@@ -64,7 +64,7 @@ def _f1(model: Path, posts: Path, output: Path) -> float:
 
 
 def _script(name: str, *arguments: str) -> Any:
-    """Runs a program of ``eval`` in a process of its own, as its documentation says; what it found."""
+    """Run a benchmark in a process of its own, as its documentation says, and return its report."""
     if find_spec("vllm") is None:
         raise SkippedGateError("vLLM is not installed (make setup brings it)")
     with tempfile.TemporaryDirectory() as temporary:

@@ -42,15 +42,15 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Bench:
-    """A starter, the posts that it is measured on, and what is asked of it.
+    """Starter, level of the posts, and bounds of the gates.
 
     Attributes:
-        model: Its name or folder.
-        level: Of the posts.
+        model: Name or folder of the starter.
+        level: Level of the posts.
         span: Least span F1.
         with_picture: Least share of the best possible F1 with the picture.
-        without: The same without it.
-        renamed: Least share under other label names; without, more than the level without pictures.
+        without: Least share of the best possible F1 without the picture.
+        renamed: Least share under other label names; ``None`` asks for more than F1 without pictures.
         boxes: Least share of gold spans with a right box.
         gain: Least gain by LoRA on the held-out label set.
         tuned: Least share of the best possible F1 after it.
@@ -71,60 +71,60 @@ LEVEL_0 = Bench()
 
 
 def level_1(model: str) -> Bench:
-    """What is asked at level 1."""
+    """Return the bounds of level 1."""
     return Bench(model, 1, span=0.97, with_picture=0.90, without=0.90, renamed=0.75, boxes=0.80, gain=0.25, tuned=0.90)
 
 
 def starter_bayes() -> Result:
-    """The exact expectation of the best F1 against drawn types, in its 99 % interval."""
+    """Compare the exact expectation of the best F1 with drawn types, in its 99 % interval."""
     value, passed = {}, True
     for level, with_picture in itertools.product((0, 1), (True, False)):
         drawn = itertools.islice(posts(Synthesis(level=level, split="test"), 1), 20_000)
-        found = bound(drawn, with_picture=with_picture)
-        low, high = found.interval
+        best = bound(drawn, with_picture=with_picture)
+        low, high = best.interval
         name = f"level {level}, {'with the picture' if with_picture else 'text alone'}"
         value[name] = {
-            "exact": round(found.expected, 4),
-            "sampled": round(found.realised, 4),
-            "mentions": found.num_mentions,
+            "exact": round(best.expected, 4),
+            "sampled": round(best.realised, 4),
+            "mentions": best.num_mentions,
         }
-        passed = passed and low <= found.realised <= high
+        passed = passed and low <= best.realised <= high
     return Result(value=value, bound="sampled within the 99 % interval of exact", passed=passed)
 
 
 def starter_lookup(bench: Bench = LEVEL_0) -> Result:
-    """Questions by colour, place and letters about pictures of two objects or more.
+    """Ask questions by colour, place and letters about pictures of two objects or more.
 
     Where several label sets are known, an object is a person and an athlete: nothing in a question says which is meant.
     """
     engine = _tagger(bench).engine
-    asked: dict[str, list[tuple[Any, set[str]]]] = defaultdict(list)
+    questions: dict[str, list[tuple[Any, set[str]]]] = defaultdict(list)
     for post in itertools.islice(posts(Synthesis(level=bench.level, split="test"), 0), NUM_POSTS):
         if len(post.objects) < 2:
             continue
         image = draw_scene(post).image
-        for shown in post.objects:
-            answers = _words(post, shown)
+        for item in post.objects:
+            answers = _words(post, item)
             cues = {
-                "colour": COLOURS[shown.colour],
-                "place": post.synthesis.places[shown.cell],
-                "letters": shown.letters,
+                "colour": COLOURS[item.colour],
+                "place": post.synthesis.places[item.cell],
+                "letters": item.letters,
             }
             for kind, cue in cues.items():
-                if cue is not None and len(asked[kind]) < NUM_POSTS:
-                    asked[kind].append((_question(image, cue), answers))
+                if cue is not None and len(questions[kind]) < NUM_POSTS:
+                    questions[kind].append((_question(image, cue), answers))
     value = {}
-    for kind, pairs in asked.items():
+    for kind, pairs in questions.items():
         completions = engine.generate([request for request, _ in pairs])
         right = [each.text.strip() in answers for each, (_, answers) in zip(completions, pairs, strict=True)]
         value[kind] = {"right": round(mean(right), 4), "questions": len(right)}
     return Result(value=value, bound="at least 0.95 each", passed=all(each["right"] >= 0.95 for each in value.values()))
 
 
-def _words(post: Post, shown: Shown) -> set[str]:
-    """What an object may be called: by its type in each label set that the starter knows."""
+def _words(post: Post, item: Shown) -> set[str]:
+    """Return the names of an object: its type in each label set that the starter knows."""
     known = KNOWN_DOMAINS if post.synthesis.level else (post.synthesis.domain,)
-    return {kind.definition for domain in known for kind in domain.types if shown.drawing in kind.drawings}
+    return {kind.definition for domain in known for kind in domain.types if item.drawing in kind.drawings}
 
 
 def _question(image: Any, cue: str) -> Request:
@@ -133,12 +133,12 @@ def _question(image: Any, cue: str) -> Request:
 
 
 def starter_scores(bench: Bench = LEVEL_0) -> Result:
-    """F1 on the label set that it knows: with the picture, without, shuffled; against the best possible."""
+    """Measure F1 on the known label set with the picture, without, and shuffled, against the best possible."""
     made, dataset = _made(bench)
     sources: tuple[ImageSource, ...] = ("own", "none", "shuffled")
     predictions = {source: _tagged(bench, source) for source in sources}
     best = {"own": bound(made), "none": bound(made, with_picture=False)}
-    f1 = {source: score_spans(dataset.examples, found) for source, found in predictions.items()}
+    f1 = {source: score_spans(dataset.examples, each) for source, each in predictions.items()}
     strict = {source: each.micro.score.f1 for source, each in f1.items()}
     shares = {source: strict[source] / best[source].expected for source in ("own", "none")}
     span = f1["own"].span_only.score.f1
@@ -159,17 +159,17 @@ def starter_scores(bench: Bench = LEVEL_0) -> Result:
 
 
 def starter_renamed(bench: Bench = LEVEL_0) -> Result:
-    """The same types under names that it has never seen, with definitions."""
+    """Measure F1 on the same types under names that are new to the starter, with definitions."""
     made, dataset = _made(bench)
     renamed = dict(zip((kind.name for kind in COARSE.types), (kind.name for kind in RENAMED.types), strict=True))
-    found = _tag(_tagger(bench), dataset, "own", RENAMED.label_set(definitions=True))
+    predictions = _tag(_tagger(bench), dataset, "own", RENAMED.label_set(definitions=True))
     gold = [
         example.model_copy(update={"entities": tuple(
             entity.model_copy(update={"label": renamed[entity.label]}) for entity in example.gold
         )})
         for example in dataset.examples
     ]  # fmt: skip
-    f1 = score_spans(gold, found).micro.score.f1
+    f1 = score_spans(gold, predictions).micro.score.f1
     text_only = score_spans(dataset.examples, _tagged(bench, "none")).micro.score.f1
     share = f1 / bound(made).expected
     value = {
@@ -183,11 +183,11 @@ def starter_renamed(bench: Bench = LEVEL_0) -> Result:
 
 
 def starter_boxes(bench: Bench = LEVEL_0) -> Result:
-    """Grounded answers: of gold spans with an object in the picture, how many get a box of IoU 0.5 or more."""
+    """Measure the share of gold spans with an object in the picture that get a box of IoU 0.5 or more."""
     _, dataset = _made(bench)
-    found = _tag(_tagger(bench, grounded=True), dataset, "own")
+    predictions = _tag(_tagger(bench, grounded=True), dataset, "own")
     right, missed, boxes = 0, 0, 0
-    for example, prediction in zip(dataset.examples, found, strict=True):
+    for example, prediction in zip(dataset.examples, predictions, strict=True):
         given = {(entity.start, entity.end): entity.boxes or () for entity in prediction.entities}
         for entity in example.gold:
             if entity.boxes:
@@ -195,7 +195,7 @@ def starter_boxes(bench: Bench = LEVEL_0) -> Result:
                 missed += (entity.start, entity.end) not in given
                 placed = given.get((entity.start, entity.end), ())
                 right += bool(placed) and region_is_right(entity.boxes, placed)
-    scored = score_triples(dataset.examples, found)
+    scored = score_triples(dataset.examples, predictions)
     value = {
         "IoU >= 0.5 where the span is found": round(right / (boxes - missed), 4),
         "of all gold spans": round(right / boxes, 4),
@@ -209,7 +209,7 @@ def starter_boxes(bench: Bench = LEVEL_0) -> Result:
 
 
 def starter_lora(bench: Bench = LEVEL_0) -> Result:
-    """LoRA on 1,000 posts of the held-out label set, drawings and linking style, against zero-shot."""
+    """Compare LoRA on 1,000 posts of the held-out label set, drawings and linking style with zero-shot."""
     from rich.console import Console
 
     from instruct_mner.quickstart.demo import _config
@@ -232,8 +232,8 @@ def starter_lora(bench: Bench = LEVEL_0) -> Result:
             # Without pictures and with others', the first seed alone: each tagging of 2,000 posts takes minutes.
             sources: tuple[ImageSource, ...] = ("own",) if seed else ("own", "none", "shuffled")
             for source in sources:
-                found = _tag(tagger, dataset, source)
-                after[source].append(score_spans(dataset.examples, found).micro.score.f1)
+                predictions = _tag(tagger, dataset, source)
+                after[source].append(score_spans(dataset.examples, predictions).micro.score.f1)
     best = bound(made).expected
     gained = mean(after["own"])
     gain = gained - before
@@ -250,7 +250,7 @@ def starter_lora(bench: Bench = LEVEL_0) -> Result:
 
 
 def starter_size(bench: Bench = LEVEL_0) -> Result:
-    """Megabytes of its weights, seconds to load it after the imports, posts a second."""
+    """Measure the size of the weights, the time to load them after the imports, and posts a second."""
     from instruct_mner.models.loading import load_model
 
     load_model(bench.model)
@@ -285,7 +285,7 @@ def _tag(tagger: Tagger, dataset: Dataset, source: ImageSource, labels: LabelSet
 
 @lru_cache
 def _made(bench: Bench) -> tuple[list[Post], Dataset]:
-    """The test posts, with all that is known of them, and as any other data."""
+    """Return the test posts with everything that is known of them, and as a data set."""
     synthesis = Synthesis(level=bench.level, split="test")
     dataset = load_split(str(synth(Path(tempfile.mkdtemp()), synthesis, NUM_POSTS, seed=0).path))
     return list(itertools.islice(posts(synthesis, 0), NUM_POSTS)), dataset
@@ -293,7 +293,7 @@ def _made(bench: Bench) -> tuple[list[Post], Dataset]:
 
 @lru_cache
 def _tagged(bench: Bench, source: ImageSource) -> list[Prediction]:
-    """What the starter says of them."""
+    """Return the predictions of the starter on the test posts."""
     return _tag(_tagger(bench), _made(bench)[1], source)
 
 
@@ -302,9 +302,9 @@ def _by_slice(made: Sequence[Post], dataset: Dataset, predictions: Sequence[Pred
     for post, example, prediction in zip(made, dataset.examples, predictions, strict=True):
         labels = {(entity.start, entity.end): entity.label for entity in prediction.entities}
         for mention, entity in zip(post.mentions, example.gold, strict=True):
-            found = labels.get((entity.start, entity.end))
-            if found is not None:
-                right[slice_of(post, mention)].append(found == entity.label)
+            label = labels.get((entity.start, entity.end))
+            if label is not None:
+                right[slice_of(post, mention)].append(label == entity.label)
     return {name: f"{100 * mean(each):.1f} of {len(each)}" for name, each in sorted(right.items())}
 
 

@@ -1,4 +1,4 @@
-"""Gates of training: from random weights to known by heart, an epoch on real data, bare TRL beside ours."""
+"""Gates of training: memorising from random weights, an epoch on real data, and equality with bare TRL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEPS = 20
 
 
 def memorise() -> Result:
-    """Tiny random models learn 25 real tweets with pictures by `finetune`, `tag` and `evaluate`."""
+    """Train tiny random models on 25 real tweets with pictures by `finetune`, `tag` and `evaluate`."""
     pictures = shared_data("images")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -42,7 +42,7 @@ def memorise() -> Result:
 
 
 def _real_tweets(folder: Path) -> list[Example]:
-    """The 25 tweets; tokens joined by a space, tolerant decoding."""
+    """Return the 25 tweets; tokens joined by a space, tolerant decoding."""
     examples = []
     for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines():
         tweet = json.loads(line)
@@ -52,7 +52,7 @@ def _real_tweets(folder: Path) -> list[Example]:
 
 
 def _learnt_by_heart(family: str, folder: Path, posts: Path, pictures: Path) -> float:
-    """F1 in percent on what was trained on."""
+    """Return F1 in percent on the training posts."""
     data = {"train": str(posts), "dev": str(posts), "images": str(pictures)}
     config = _config(
         model=_tiny(family, folder / f"{family}-base", [posts.read_text(encoding="utf-8")]),
@@ -67,15 +67,15 @@ def _learnt_by_heart(family: str, folder: Path, posts: Path, pictures: Path) -> 
 
 
 def twitter2015_epoch() -> Result:
-    """One epoch over Twitter-2015 train, text only, from random weights, then its test: it runs through."""
+    """Train one epoch on Twitter-2015 train, text only, from random weights, and tag its test: it runs through."""
     return train_on_text(shared_data("twitter2015"))
 
 
 def train_on_text(data: Path) -> Result:
-    """An epoch over ``train.txt`` of a CoNLL folder, text only, then its ``test.txt``.
+    """Train an epoch on ``train.txt`` of a CoNLL folder, text only, and tag its ``test.txt``.
 
     Args:
-        data: The folder.
+        data: Folder of the two files.
     """
     train, test = data / "train.txt", data / "test.txt"
     with tempfile.TemporaryDirectory() as temporary:
@@ -100,7 +100,7 @@ def train_on_text(data: Path) -> Result:
 
 
 def _tiny(family: str, folder: Path, texts: Sequence[str]) -> str:
-    """A tiny model whose tokenizer knows the texts and the template."""
+    """Return the folder of a tiny model whose tokenizer knows the texts and the template."""
     from transformers.utils.logging import disable_progress_bar
 
     from instruct_mner.testing import build_tiny
@@ -116,7 +116,7 @@ def _config(**settings: Any) -> dict[str, Any]:
 
 
 def _finetune_tag_evaluate(config: dict[str, Any], run: Path, data: str, arguments: Sequence[str]) -> Any:
-    """The three verbs, one after the other; what `evaluate` says."""
+    """Run the three verbs one after the other, and return the report of `evaluate`."""
     path, predicted = run.with_suffix(".yaml"), run.with_suffix(".jsonl")
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     run_program("finetune", str(path), threads=_THREADS)
@@ -125,7 +125,7 @@ def _finetune_tag_evaluate(config: dict[str, Any], run: Path, data: str, argumen
 
 
 def bare_trl() -> Result:
-    """`finetune` with a LoRA and a bare SFTTrainer: the same loss, to the last bit, in the first 20 steps."""
+    """Compare the losses of `finetune` with a LoRA and of a bare SFTTrainer: the first 20 steps, to the last bit."""
     value: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -165,7 +165,7 @@ def _our_losses(model: str, posts: Path, run: Path) -> list[float]:
 
 
 def _rows(posts: Path) -> list[dict[str, Any]]:
-    """The posts as a user of TRL would write them."""
+    """Return the posts in TRL's form."""
     dataset = load_split(str(posts))
     labels = sorted({entity.label for example in dataset.examples for entity in example.gold})
     spec, prompt = AnswerSpec(labels=LabelSet.of(labels)), find_prompt("tag")

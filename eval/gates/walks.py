@@ -1,4 +1,4 @@
-"""Gate of the grammar: whatever it lets a model write parses clean."""
+"""Gate of the grammar: every completion that it allows parses without rejections."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 
 _WALKS = 40_000
-"""Twice what was asked for: many posts have nothing to name, and many walks say so."""
+"""Number of walks; about half of them name an entity."""
 _WALKS_A_POST = 10
-_PATIENCE = 300
-"""Tokens after which a walk takes the first way out."""
-_HASTE = 0.12
-"""How often it takes one before."""
+_LONGEST = 300
+"""Number of tokens after which a walk ends as soon as it can."""
+_ENDING = 0.12
+"""Probability of ending a line or the answer before."""
 _END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """A tokenizer, and which of its tokens bring an answer nearer to its end."""
+    """Tokenizer with a mask of the tokens that bring an answer nearer to its end."""
 
     tokenizer: Any
     closing: np.ndarray
@@ -40,7 +40,7 @@ class _Vocabulary:
 
 
 def grammar_walks() -> Result:
-    """40,000 random walks on adversarial and real posts: all end and parse; malformed, hallucinated 0."""
+    """Take 40,000 random walks on adversarial and real posts: all end and parse; malformed, hallucinated 0."""
     vocabularies = [_Vocabulary.of(LLTokenizer("byte")), _Vocabulary.of(_subword_tokenizer())]
     generator, numbers = seeded(43), np.random.default_rng(43)
     texts = shown_texts()
@@ -74,7 +74,7 @@ def grammar_walks() -> Result:
 
 
 def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -> tuple[str, str | None]:
-    """One completion, each token drawn evenly from those allowed, and what went wrong with it."""
+    """Return one completion, each token drawn evenly from those allowed, and any problem with it."""
     tokens: list[int] = []
     while not matcher.is_stopped():
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
@@ -82,7 +82,7 @@ def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -
         if not len(allowed):
             return "", f"a dead end ({matcher.get_error()})"
         closing = allowed[vocabulary.closing[allowed]]
-        if len(closing) and (len(tokens) > _PATIENCE or numbers.random() < _HASTE):
+        if len(closing) and (len(tokens) > _LONGEST or numbers.random() < _ENDING):
             allowed = closing
         token = int(allowed[numbers.integers(len(allowed))])
         if token == vocabulary.tokenizer.eos_token:
@@ -99,7 +99,7 @@ def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -
 
 
 def _examine(spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]) -> str | None:
-    """Parses a completion, adds to the counts, and says what is wrong with it."""
+    """Parse a completion, add to the counts, and return its defect, if any."""
     answer = codec.parse(spec, text, completion, num_images)
     rejected = answer.rejected
     counts.update(rejected.model_dump())
@@ -116,7 +116,7 @@ def _examine(spec: AnswerSpec, text: str, completion: str, num_images: int, coun
 
 
 def _subword_tokenizer() -> Any:
-    """A tokenizer whose tokens run over the borders of words and of lines, which real ones seldom do."""
+    """Return a tokenizer whose tokens cross the borders of words and lines, which real ones seldom do."""
     from llguidance.hf import from_tokenizer
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

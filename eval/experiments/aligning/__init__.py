@@ -1,1 +1,1 @@
-"""The parts of ``alignment.py``: runs of arms, what is right in their answers, statistics, and tables."""
+"""Parts of the alignment experiment: runs, scores, statistics, tables, archive."""

@@ -1,4 +1,4 @@
-"""The tables of the experiment, in Markdown."""
+"""Markdown tables of the experiment."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SOURCES = ("own", "none", "shuffled", "generated")
 
 
 def read_runs(folder: Path) -> Runs:
-    """Scores of a group, by arm and seed."""
-    found: Runs = {}
+    """Return the scores of a group, by arm and seed."""
+    runs: Runs = {}
     for path in sorted(folder.glob(f"*/{SCORES}")):
         arm, _, seed = path.parent.name.rpartition("-")
-        found.setdefault(arm, {})[int(seed)] = read_scores(path)
-    return found
+        runs.setdefault(arm, {})[int(seed)] = read_scores(path)
+    return runs
 
 
 def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> str:
-    """All tables, of whatever has been run."""
+    """Return all tables of the finished runs."""
     runs = read_runs(output / "primary")
     seen, read = best_possible(made, with_picture=True), best_possible(made, with_picture=False)
     slices = masks(made)
@@ -98,7 +98,7 @@ _SHUFFLED = [
 
 
 def arms_table(names: Sequence[str], runs: Runs) -> list[str]:
-    """One line an arm, over its seeds."""
+    """Return one line an arm, over its seeds."""
     lines = [
         "| arm | seeds | F1, picture | F1, none | F1, shuffled | F1, generated | forwards | step time / plain | "
         "pointing, probe | pointing, answer |",
@@ -129,7 +129,7 @@ def _pointing(points: Sequence[Sequence[int]]) -> float:
 
 
 def cell(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, in per cent."""
+    """Return mean ± standard deviation in per cent."""
     if not values:
         return ""
     spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
@@ -186,7 +186,7 @@ def _differences(
     *,
     adjusted: bool = True,
 ) -> list[str]:
-    """Comparisons, each over the seeds that both arms have."""
+    """Return the comparisons, each over the seeds that both arms have."""
     rows = []
     for each in comparisons:
         mine, control = runs.get(each["arm"], {}), runs.get(each["control"], {})
@@ -206,13 +206,13 @@ def _differences(
             means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]
             rows.append((each, len(seeds), compare(pair[0], pair[1], **bootstrap), means, remaining))
     values = [row[2][3] for row in rows]
-    shown = holm(values) if adjusted else values
+    p_values = holm(values) if adjusted else values
     lines = [
         "| arm | against | pictures | mentions | seeds | arm, % | control, % | difference | 95 % | p"
         f"{', Holm' if adjusted else ''} | remains after plain | of it |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (each, num_seeds, (mean, low, high, _), means, remaining), p in zip(rows, shown, strict=True):
+    for (each, num_seeds, (mean, low, high, _), means, remaining), p in zip(rows, p_values, strict=True):
         lines.append(
             f"| {each['arm']} | {each['control']} | {each['pictures']} | {each['slice']} | {num_seeds} | "
             f"{100 * means[0]:.1f} | {100 * means[1]:.1f} | {100 * mean:+.1f} | {100 * low:+.1f} to "
@@ -224,7 +224,7 @@ def _differences(
 def tuning_table(
     settings: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], output: Path, made: Sequence[Post]
 ) -> str:
-    """What was tried on dev: one line a variant."""
+    """Return the table of variants on dev posts, one line a variant."""
     runs, slices = read_runs(output / "tuning"), masks(made)
     bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
     columns = ("all", "ambiguous in text", "unrelated picture")
@@ -245,10 +245,10 @@ def tuning_table(
             ]
             cells += [cell([_recall(run["own"], slices[column]) for run in each if "own" in run]) for column in columns]
             logged = each[0]["training"]
-            said = ", ".join(f"{key.split('/')[-1]} {logged[key]:.2f}" for key in sorted(logged) if _telling(key))
+            metrics = ", ".join(f"{key.split('/')[-1]} {logged[key]:.2f}" for key in sorted(logged) if _telling(key))
             lines.append(
                 f"| {name} | {len(each)} | {' | '.join(cells)} | "
-                f"{np.mean([run['processor_seconds'] for run in each]):.0f} | {said} |"
+                f"{np.mean([run['processor_seconds'] for run in each]):.0f} | {metrics} |"
             )
     return "\n".join(lines) + "\n"
 

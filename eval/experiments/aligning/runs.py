@@ -1,4 +1,4 @@
-"""Arms of the experiment: their configs, their data, and one fine-tuning with all that is measured after it."""
+"""Runs of the experiment: configs, data, and one fine-tuning with its measurements."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Task:
     """One fine-tuning and its taggings.
 
     Attributes:
-        arm: Its name.
-        changes: What is laid over the settings of all arms.
-        seed: Of data order and initial weights.
-        num_posts: How many are trained on.
-        base: Name or folder of the model.
-        split: What is tagged: ``dev`` or ``test``.
-        folder: Where it leaves its scores.
+        arm: Name of the arm.
+        changes: Settings that override those of all arms.
+        seed: Seed of data order and initial weights.
+        num_posts: Number of training posts.
+        base: Name or folder of the base model.
+        split: Split to tag: ``dev`` or ``test``.
+        folder: Folder of its scores.
     """
 
     arm: str
@@ -60,7 +60,7 @@ class Task:
 
 
 def make_data(settings: Mapping[str, Any], folder: Path) -> None:
-    """Writes the posts of all splits, and the beginnings of ``train`` that groups of runs are trained on."""
+    """Write the posts of all splits, and the beginnings of ``train`` that groups of runs are trained on."""
     sizes = settings["posts"]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -77,15 +77,15 @@ def make_data(settings: Mapping[str, Any], folder: Path) -> None:
 
 
 def made_posts(settings: Mapping[str, Any], split: Split) -> list[Post]:
-    """The posts of a split with all that is known of them."""
+    """Return the posts of a split with everything that is known of them."""
     return list(itertools.islice(posts(synthesis_of(split), 0), settings["posts"][split]))
 
 
 def tasks(
     settings: Mapping[str, Any], output: Path, names: Sequence[str], *, bases: Mapping[str, str | None]
 ) -> list[Task]:
-    """The runs of some groups, seed by seed, so that what there is can be compared at any time."""
-    found = []
+    """Return the runs of some groups, seed by seed, so that finished runs can be compared at any time."""
+    chosen = []
     for name in names:
         group = settings["groups"][name]
         base = bases[group.get("base", "starter")]
@@ -97,12 +97,12 @@ def tasks(
             if seed < own.get("seeds", group["seeds"]):
                 changes = merged(group.get("config", {}), {key: value for key, value in own.items() if key != "seeds"})
                 folder = output / name / f"{arm}-{seed}"
-                found.append(Task(arm, changes, seed, group["posts"], base, "test", folder))
-    return found
+                chosen.append(Task(arm, changes, seed, group["posts"], base, "test", folder))
+    return chosen
 
 
 def config_of(task: Task, settings: Mapping[str, Any], data: Path) -> FinetuneConfig:
-    """The config of a run. There is no dev: all arms train for the same time, and the last weights are kept."""
+    """Return the config of a run. There is no dev: all arms train for the same time, and the last weights are kept."""
     config = {
         **settings["config"],
         "model": task.base,
@@ -115,7 +115,7 @@ def config_of(task: Task, settings: Mapping[str, Any], data: Path) -> FinetuneCo
 
 
 def num_forwards(config: FinetuneConfig) -> float:
-    """Forwards of the decoder for a post and step: its own, that of the bare post, and of a generated picture."""
+    """Return the forwards of the decoder for a post: its own, that of the bare post, that of a generated picture."""
     each = config.alignment
     bare = any(one is not None for one in (each.cross_view, each.information_bottleneck, each.generative))
     generated = 0.0 if each.generative is None else each.generative.generated_share
@@ -123,14 +123,14 @@ def num_forwards(config: FinetuneConfig) -> float:
 
 
 def base_stamp(base: str) -> str:
-    """Which weights a run began with."""
+    """Return the first 12 digits of the sha256 of the base weights."""
     return hashlib.sha256((Path(locate(base)) / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
-    """Trains, tags and probes one arm with one seed, and writes what came of it; what is there is read.
+    """Train, tag and probe one arm with one seed, and write its scores; those of a finished run are read.
 
-    A run that was stopped goes on at its last checkpoint. Weights are not kept.
+    A stopped run continues at its last checkpoint. Weights are not kept.
     """
     from instruct_mner.training.finetune import finetune
 
@@ -166,10 +166,10 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
 
 def _last_metrics(path: Path) -> dict[str, float]:
-    """Means of what was logged over the last tenth of the steps."""
+    """Return the means of the metrics over the last tenth of the steps."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     lines = [line for line in lines if "loss" in line]
     last = lines[-max(1, len(lines) // 10) :]
     names = {name for line in last for name in line if name == "answer_loss" or "/" in name or name == "loss"}
-    found = {name: [line[name] for line in last if name in line] for name in sorted(names)}
-    return {name: round(sum(values) / len(values), 5) for name, values in found.items()}
+    values_by_name = {name: [line[name] for line in last if name in line] for name in sorted(names)}
+    return {name: round(sum(values) / len(values), 5) for name, values in values_by_name.items()}

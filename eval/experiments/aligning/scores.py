@@ -1,4 +1,4 @@
-"""What is right in the answers of a run, and what a probe finds in its states."""
+"""Scores of a run: right answers by mention, and a probe of its states."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BATCH, _WINDOW = 128, 512
 
 
 def loaded_and_merged(run: Path) -> tuple[LoadedModel, Manifest, Prompt]:
-    """The model of a run with its adapter merged into it, which halves the work of tagging."""
+    """Return the model of a run with its adapter merged into it, which halves the work of tagging."""
     manifest, prompt = tuned(run / "adapter", ())
     loaded = load_adapter(load_model(manifest.base_model, pixels=manifest.pixels), run / "adapter")
     return loaded.merged(), manifest, prompt
@@ -44,12 +44,12 @@ def loaded_and_merged(run: Path) -> tuple[LoadedModel, Manifest, Prompt]:
 def tagged(
     loaded: LoadedModel, manifest: Manifest, prompt: Prompt, dataset: Dataset, source: str, run: Path
 ) -> dict[str, Any]:
-    """For each post, which of its mentions are found, and how many items the answer has.
+    """Tag posts, and return which of their mentions are predicted and how many items each answer has.
 
     Returns:
         ``right``: span and type, 0 or 1 for each mention; ``spans``: the span alone; ``predicted``: items of the
-        answer, rejected ones too; ``points``: where answers hold boxes, for each mention that is seen, whether the
-        middle of the box that is written lies in one of its boxes, and -1 for others.
+        answer, rejected ones too; ``points``: where answers hold boxes, for each visible mention whether the
+        middle of the predicted box lies in one of its boxes, and -1 for others.
     """
     begin = time.process_time()
     generated = source == "generated"
@@ -58,12 +58,12 @@ def tagged(
     )
     tagger = Tagger(engine, manifest, prompt, generated=generated)
     pictures = picture_source(dataset, "none" if generated else source)  # type: ignore[arg-type]
-    found: list[Prediction] = []
+    predictions: list[Prediction] = []
     for start in range(0, len(dataset.examples), _WINDOW):
         window = dataset.examples[start : start + _WINDOW]
         opened = [(each, tuple(map(open_image, pictures(each)))) for each in window]
-        found += tagger.predict_opened(opened)
-    pairs = list(zip(dataset.examples, found, strict=True))
+        predictions += tagger.predict_opened(opened)
+    pairs = list(zip(dataset.examples, predictions, strict=True))
     scores: dict[str, Any] = {
         "right": [[_find(gold, each, typed=True) for gold in post.gold] for post, each in pairs],
         "spans": [[_find(gold, each, typed=False) for gold in post.gold] for post, each in pairs],
@@ -98,44 +98,44 @@ def _points(gold: Entity, prediction: Prediction) -> int:
 def pointing_by_probe(
     loaded: LoadedModel, config: FinetuneConfig, data: Path, split: str, *, layer: int, posts: int, steps: int
 ) -> float:
-    """How often one attention head beside the frozen model, trained alike for every arm, finds a mention's object.
+    """Return how often an attention head beside the frozen model, trained alike for every arm, finds the object.
 
-    It is asked from the last token of each mention that is seen, over the image tokens of its post; both as they enter
+    Its query is the last token of each visible mention, its keys are the image tokens of the post; both as they enter
     a decoder layer. It is trained on the first posts of ``train`` and right where its largest weight lies on a token
     of one of the mention's boxes.
 
     Args:
-        loaded: The tuned model.
-        config: Of its run.
-        data: Where the posts lie.
-        split: What it is tested on.
-        layer: From 0.
-        posts: Trained on, and tested on.
-        steps: Of Adam, on all posts at once.
+        loaded: Tuned model.
+        config: Config of its run.
+        data: Folder of the posts.
+        split: Split to test on.
+        layer: Index of the layer.
+        posts: Number of posts to train on, and to test on.
+        steps: Number of steps of Adam, on all posts at once.
     """
-    learned = _states(loaded, config, load_split(str(data / "train.jsonl")), layer, posts)
-    asked = _states(loaded, config, load_split(str(data / f"{split}.jsonl")), layer, posts)
+    trained = _states(loaded, config, load_split(str(data / "train.jsonl")), layer, posts)
+    tested = _states(loaded, config, load_split(str(data / f"{split}.jsonl")), layer, posts)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        width = learned[0].shape[-1]
-        ask, answer = nn.Linear(width, 64), nn.Linear(width, 64)
-        optimizer = torch.optim.Adam([*ask.parameters(), *answer.parameters()], lr=3e-3, weight_decay=1e-4)
+        width = trained[0].shape[-1]
+        query, key = nn.Linear(width, 64), nn.Linear(width, 64)
+        optimizer = torch.optim.Adam([*query.parameters(), *key.parameters()], lr=3e-3, weight_decay=1e-4)
         for _ in range(steps):
-            scores = torch.einsum("mw,mtw->mt", ask(learned[0]), answer(learned[1])) / 8
-            inside = scores.masked_fill(~learned[2], float("-inf")).logsumexp(1) - scores.logsumexp(1)
+            scores = torch.einsum("mw,mtw->mt", query(trained[0]), key(trained[1])) / 8
+            inside = scores.masked_fill(~trained[2], float("-inf")).logsumexp(1) - scores.logsumexp(1)
             optimizer.zero_grad()
             (-inside.mean()).backward()
             optimizer.step()
     with torch.no_grad():
-        scores = torch.einsum("mw,mtw->mt", ask(asked[0]), answer(asked[1]))
+        scores = torch.einsum("mw,mtw->mt", query(tested[0]), key(tested[1]))
         best = scores.argmax(dim=1)
-        return float(asked[2][torch.arange(len(best)), best].double().mean())
+        return float(tested[2][torch.arange(len(best)), best].double().mean())
 
 
 def _states(
     loaded: LoadedModel, config: FinetuneConfig, dataset: Dataset, layer: int, number: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """States of mentions that are seen, ``(mentions, width)``, of their posts' image tokens, and which show them."""
+    """Return states of visible mentions, ``(mentions, width)``, of their image tokens, and masks of their regions."""
     changes = {
         # An objective that asks where mentions and regions stand.
         "alignment": {"region_span_grounding": {}},
@@ -152,10 +152,10 @@ def _states(
         views = batch.pop(VIEWS)
         arguments = {name: value for name, value in batch.items() if name != "labels"}
         shared = num_shared(batch["input_ids"], loaded.image_token_id)
-        with torch.no_grad(), shared_beginning(decoder, shared), capture(decoder, layers=(layer,)) as found:
+        with torch.no_grad(), shared_beginning(decoder, shared), capture(decoder, layers=(layer,)) as captured:
             loaded.model.eval()
             loaded.base.model(**arguments, use_cache=False)
-        states = nn.functional.layer_norm(found.layers[layer].float(), found.layers[layer].shape[-1:])
+        states = nn.functional.layer_norm(captured.layers[layer].float(), captured.layers[layer].shape[-1:])
         for number_in_batch, row in enumerate(views.rows):
             images = states[number_in_batch, batch["input_ids"][number_in_batch] == loaded.image_token_id]
             for mention in row.mentions:
@@ -169,20 +169,20 @@ def _states(
 
 
 def write_scores(path: Path, scores: dict[str, Any]) -> None:
-    """Writes the scores of a run, whole or not at all, and the same bytes whenever they are the same."""
+    """Write the scores of a run, whole or not at all; equal scores give equal bytes."""
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(gzip.compress(json.dumps(scores).encode(), mtime=0))
     part.replace(path)
 
 
 def read_scores(path: Path) -> dict[str, Any]:
-    """What :func:`write_scores` wrote."""
+    """Return the scores that :func:`write_scores` wrote."""
     scores: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
     return scores
 
 
 def f1(scores: dict[str, Any], *, first: int | None = None) -> float:
-    """Strict F1."""
+    """Return strict F1."""
     rows: Sequence[Sequence[int]] = scores["right"][:first]
     right = sum(map(sum, rows))
     return 2 * right / max(1, sum(map(len, rows)) + sum(scores["predicted"][:first]))

@@ -30,7 +30,7 @@ _TESTS: dict[str, Callable[[Post, Mention], bool]] = {
 
 
 def masks(made: Sequence[Post]) -> dict[str, list[list[bool]]]:
-    """Which mentions of each post belong to a slice."""
+    """Return which mentions of each post belong to each slice."""
     tests = dict(_TESTS)
     for name in CUE_SLICES:
         tests[name] = lambda post, mention, name=name: slice_of(post, mention) == name  # type: ignore[misc]
@@ -38,18 +38,18 @@ def masks(made: Sequence[Post]) -> dict[str, list[list[bool]]]:
 
 
 def best_possible(made: Sequence[Post], *, with_picture: bool) -> list[list[float]]:
-    """Probability of the most probable type of every mention: what can be right, given perfect spans and sight."""
+    """Return the probability of the likeliest type of every mention: the best score, given perfect spans and sight."""
     return [[float(row.max()) for row in posterior(post, with_picture=with_picture)] for post in made]
 
 
 def share(values: Sequence[Sequence[float]], mask: Mask) -> float:
-    """Mean over the mentions of a slice."""
+    """Return the mean over the mentions of a slice."""
     chosen = [v for row, keep in zip(values, mask, strict=False) for v, k in zip(row, keep, strict=True) if k]
     return sum(chosen) / max(1, len(chosen))
 
 
 def recalls(scores: Mapping[str, Any], mask: Mask) -> tuple[Counts, Counts]:
-    """Right and all mentions of a slice, for each post."""
+    """Return right and all mentions of a slice, for each post."""
     chosen = mask[: len(scores["right"])]
     right = [
         sum(r for r, m in zip(row, keep, strict=True) if m) for row, keep in zip(scores["right"], chosen, strict=True)
@@ -60,15 +60,15 @@ def recalls(scores: Mapping[str, Any], mask: Mask) -> tuple[Counts, Counts]:
 def compare(
     arm: Sequence[tuple[Counts, Counts]], control: Sequence[tuple[Counts, Counts]], draws: int, seed: int
 ) -> tuple[float, float, float, float]:
-    """Difference of two arms over paired seeds: mean, 95 % interval, two-sided p.
+    """Return the difference of two arms over paired seeds: mean, 95 % interval, two-sided p.
 
-    A hierarchical bootstrap: seeds are drawn anew, and posts are drawn anew, the same for all seeds and for both arms.
+    A hierarchical bootstrap: seeds are resampled, and posts are resampled, the same for all seeds and for both arms.
 
     Args:
         arm: Right and all mentions of each post, for each seed.
         control: The same of the other arm.
-        draws: Of the bootstrap.
-        seed: Of the draws.
+        draws: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
     """
     rng = np.random.default_rng(seed)
     num_seeds, num_posts = len(arm), len(arm[0][0])
@@ -85,7 +85,10 @@ def compare(
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """P-values adjusted for all comparisons. Source: Holm, 1979."""
+    """Return p-values adjusted for all comparisons.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979, https://www.jstor.org/stable/4615733
+    """
     adjusted, largest = [0.0] * len(values), 0.0
     for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
         largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
