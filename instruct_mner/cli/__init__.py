@@ -52,6 +52,7 @@ def _add_verbs() -> None:
         env,
         evaluate,
         finetune,
+        import_,
         init,
         merge,
         serve,
@@ -62,14 +63,14 @@ def _add_verbs() -> None:
 
     sections = {
         "Start here": (demo, init, env),
-        "Data": (validate, convert, context, synth),
+        "Data": (import_, validate, convert, context, synth),
         "Training": (finetune, merge),
         "Tagging and scoring": (tag, evaluate, calibrate),
         "Serving": (serve,),
     }
     for section, verbs in sections.items():
         for verb in verbs:
-            name = verb.__name__.rpartition(".")[2]
+            name = verb.__name__.rpartition(".")[2].rstrip("_")  # `import` is a word of Python
             app.command(name, cls=SectionedCommand, rich_help_panel=section)(verb.run)
 
 

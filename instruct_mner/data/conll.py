@@ -18,9 +18,8 @@ or made from the file's hash and the line. See ``columns`` for the rest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 
 from instruct_mner.data.bio import Joiner
@@ -47,7 +46,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
     columns = parse(content, path, chosen_layout(Layout(needs_header=False), options))
     joining = columns.joining()
     root = picture_folder(path.parent, options.images)
-    examples = to_examples(columns.posts, root, options.decode, joining.joiners)
+    examples = to_examples(columns.posts, root, options, joining.joiners)
     dataset = Dataset(
         name=dataset_name(path.parent, path.stem),
         format="conll",
@@ -60,7 +59,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
         notes=columns.notes,
     )
     strict = options.decode == "strict"
-    tolerant = to_examples(columns.posts, root, "tolerant", joining.joiners) if strict else None
+    tolerant = to_examples(columns.posts, root, options, joining.joiners, "tolerant") if strict else None
     return Reading(dataset, tuple(columns.problems), columns.count_entities(), tolerant)
 
 
@@ -79,15 +78,30 @@ def chosen_layout(layout: Layout, options: ReadOptions) -> Layout:
 
 
 def to_examples(
-    posts: Sequence[Post], root: Path | None, decode: Decode, joiners: Iterable[Joiner] | None = None
+    posts: Sequence[Post],
+    root: Path | None,
+    options: ReadOptions,
+    joiners: Sequence[Joiner],
+    decode: Decode | None = None,
 ) -> tuple[Example, ...]:
-    """Return posts as records, each with the picture that its id names."""
-    joiners = repeat(" ") if joiners is None else joiners
-    return tuple(to_example(post, picture_of(post, root), decode, joiner) for post, joiner in zip(posts, joiners))  # noqa: B905
+    """Return posts as records, each with the picture that its id names.
+
+    Args:
+        posts: The posts.
+        root: Folder of the pictures.
+        options: Options of the reader.
+        joiners: Text between the tokens, one a post.
+        decode: Rule that turns tags into spans, where it is not that of the options.
+    """
+    how = decode or options.decode
+    return tuple(
+        to_example(post, picture_of(post, root, supposed_suffix=options.supposed_suffix), how, joiner)
+        for post, joiner in zip(posts, joiners, strict=True)
+    )
 
 
-def picture_of(post: Post, root: Path | None) -> tuple[str, ...]:
+def picture_of(post: Post, root: Path | None, *, supposed_suffix: bool = True) -> tuple[str, ...]:
     """Return the picture of a post, which is named by its id; none where the post had no id of its own."""
     if not post.has_header:
         return ()
-    return (post.picture or picture_name(post.id, root),)
+    return (post.picture or picture_name(post.id, root, supposed_suffix=supposed_suffix),)

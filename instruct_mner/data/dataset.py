@@ -9,7 +9,7 @@ from typing import Protocol
 
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example
 
@@ -129,7 +129,7 @@ class ReadOptions:
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; without it, ``xml`` in the folder of the set.
         columns: Names of columns by what they hold (``tags``, ``images``, ``meta`` …), where the user says so.
-        offsets: Meaning of the offsets of entities, where the user says so.
+        supposed_suffix: True to name a picture that is not there by the id and ``.jpg``, false by the id alone.
     """
 
     images: Path | None = None
@@ -137,7 +137,7 @@ class ReadOptions:
     label_column: LabelColumn = "fine"
     xml: Path | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    offsets: Offsets | None = None
+    supposed_suffix: bool = True
 
 
 class Reader(Protocol):
@@ -189,10 +189,18 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     return next((found for ending in endings if (found := root / f"{name}{ending}").is_file()), None)
 
 
-def picture_name(identifier: str, root: Path | None) -> str:
-    """Return the file name of the picture of a post that is named by its id: ``.jpg``, unless another exists."""
+def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = True) -> str:
+    """Return the file name of the picture of a post that is named by its id.
+
+    Args:
+        identifier: The id.
+        root: Folder of the pictures.
+        supposed_suffix: True to suppose ``.jpg`` where there is no picture of any suffix.
+    """
     found = find_picture(root, identifier)
-    return f"{identifier}.jpg" if found is None or root is None else found.relative_to(root).as_posix()
+    if found is None or root is None:
+        return f"{identifier}{PICTURE_SUFFIXES[0]}" if supposed_suffix else identifier
+    return found.relative_to(root).as_posix()
 
 
 def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[str, ...]:

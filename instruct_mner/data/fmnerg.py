@@ -40,8 +40,8 @@ def read(path: Path, options: ReadOptions) -> Reading:
     posts, problems = columns.posts, columns.problems
     root = picture_folder(folder, options.images)
     joining = columns.joining()
-    examples = to_examples(posts, root, options.decode, joining.joiners)
-    tolerant = to_examples(posts, root, "tolerant", joining.joiners) if options.decode == "strict" else None
+    examples = to_examples(posts, root, options, joining.joiners)
+    tolerant = to_examples(posts, root, options, joining.joiners, "tolerant") if options.decode == "strict" else None
     # The column is part of the gold: a coarse and a fine reading of one file must not pass for the same.
     digest = hashlib.sha256(content + options.label_column.encode())
     xml = xml_folder(folder, options.xml)

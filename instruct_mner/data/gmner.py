@@ -58,8 +58,8 @@ def read(path: Path, options: ReadOptions) -> Reading:
     columns = parse(content, path, Layout())
     posts, problems, joining = columns.posts, columns.problems, columns.joining()
     root = picture_folder(folder, options.images)
-    examples = to_examples(posts, root, options.decode, joining.joiners)
-    tolerant = to_examples(posts, root, "tolerant", joining.joiners) if options.decode == "strict" else None
+    examples = to_examples(posts, root, options, joining.joiners)
+    tolerant = to_examples(posts, root, options, joining.joiners, "tolerant") if options.decode == "strict" else None
     xml = xml_folder(folder, options.xml)
     if xml is None:
         problems.append(f"{folder / 'xml'}: there is no such folder; for posts without boxes, read as conll:{path}")

@@ -11,6 +11,7 @@ Data sets of the Hugging Face hub, which hold their pictures themselves, are ano
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from instruct_mner.data.dataset import Reading, ReadOptions
+from instruct_mner.data.lenient import completed
 from instruct_mner.data.rows import Row, collect, parse_row
 from instruct_mner.errors import DataError
 from instruct_mner.files import opened
@@ -47,7 +49,19 @@ def rows(path: Path, position: int = 0) -> Iterator[Row]:
         DataError: It cannot be read as Parquet.
     """
     for number, values in enumerate(stream_values(path, position), start=position):
-        yield parse_row(partial(Example.model_validate, values), path, number + 1, number)
+        row, num_filled = completed(with_meta(values))
+        yield parse_row(partial(Example.model_validate, row), path, number + 1, number, num_filled=num_filled)
+
+
+def with_meta(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose further columns are no longer a text of JSON."""
+    meta = values.get("meta")
+    if not isinstance(meta, str):
+        return values
+    try:
+        return {**values, "meta": json.loads(meta)}
+    except ValueError:
+        return values  # which its check refuses
 
 
 def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from instruct_mner.data.parquet import stream_values
+from instruct_mner.data.parquet import stream_values, with_meta
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
@@ -43,8 +44,15 @@ def _schema() -> Any:
             ("entities", pa.list_(entity)),
             ("rejected", rejected),
             ("windows", pa.int64()),
+            ("meta", pa.string()),
         ]
     )
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as a row; further columns, of which each post may have others, are one text of JSON."""
+    row = prediction.model_dump(mode="json")
+    return {**row, "meta": None if prediction.meta is None else json.dumps(prediction.meta, ensure_ascii=False)}
 
 
 def write_table(predictions: Iterable[Prediction], path: Path) -> None:
@@ -58,7 +66,7 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with parquet.ParquetWriter(written, schema) as writer:
-            while rows := [prediction.model_dump(mode="json") for prediction in islice(remaining, _ROWS)]:
+            while rows := list(map(_row, islice(remaining, _ROWS))):
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
         written.replace(path)
     except OSError as error:
@@ -76,7 +84,7 @@ def read_table(path: Path) -> Iterator[Prediction]:
     """
     for number, values in enumerate(stream_values(path), start=1):
         try:
-            yield Prediction.model_validate(values)
+            yield Prediction.model_validate(with_meta(values))
         except ValidationError as error:
             wrong = listing(f"{path}:{number}: {reason}" for reason in reasons(error, Prediction))
             raise DataError(f"{path} holds rows that are not predictions:\n{wrong}") from None

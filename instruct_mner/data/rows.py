@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.files import opened
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example
@@ -24,13 +25,15 @@ class Row:
         number: From 1; of a line, where rows are lines.
         position: From which it can be read again: a byte of JSONL, a row of Parquet.
         example: The post; ``None`` where it is wrong.
-        problems: Why, each as ``file:number: reason``.
+        problems: Everything that is wrong in it, each as ``file:number: reason``.
+        num_filled: Entities whose text was not given and follows from their offsets.
     """
 
     number: int
     position: int
     example: Example | None
     problems: tuple[str, ...] = ()
+    num_filled: int = 0
 
 
 Rows = Callable[[Path, int], Iterator[Row]]
@@ -38,11 +41,17 @@ Rows = Callable[[Path, int], Iterator[Row]]
 
 
 def parse_row(
-    parse: Callable[[], Example], path: Path, number: int, position: int, problems: tuple[str, ...] = ()
+    parse: Callable[[], Example],
+    path: Path,
+    number: int,
+    position: int,
+    problems: tuple[str, ...] = (),
+    *,
+    num_filled: int = 0,
 ) -> Row:
-    """A row from what makes its post, with what is wrong in it."""
+    """Return a row from the function that makes its post, with everything that is wrong in it."""
     try:
-        return Row(number, position, parse(), problems)
+        return Row(number, position, parse(), problems, num_filled)
     except ValidationError as error:
         wrong = (f"{path}:{number}: {reason}" for reason in reasons(error, Example))
         return Row(number, position, None, (*problems, *wrong))
@@ -75,10 +84,13 @@ def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) ->
     examples: list[Example] = []
     problems: list[str] = []
     line_of_id: dict[str, int] = {}
+    ends = InclusiveEnds()
     for row in rows:
         problems += row.problems
         if row.example is None:
             continue
+        if row.num_filled:
+            ends.look_at(row.example)
         first = line_of_id.setdefault(row.example.id, row.number)
         if first != row.number:
             problems.append(said_twice(path, row.number, first, row.example.id))
@@ -86,6 +98,7 @@ def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) ->
             examples.append(row.example)
     if not examples and not problems:
         problems.append(no_post(path, form))
+    problems += ends.problems(path)
     root = picture_root(path, options.images)
     dataset = Dataset(
         name=dataset_name(path.parent, path.stem),

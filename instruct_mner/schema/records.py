@@ -122,6 +122,20 @@ def _check_spans(text: str, num_images: int, entities: Sequence[Entity]) -> None
                 )
 
 
+def _check_tokens(text: str, tokens: Sequence[str]) -> None:
+    """Refuse tokens that are not the text's: joined with spaces, with nothing, or with any white space between."""
+    if " ".join(tokens) == text or "".join(tokens) == text:
+        return
+    position = 0
+    for number, token in enumerate(tokens, start=1):
+        start = text.find(token, position)
+        if start < 0 or text[position:start].strip():
+            raise ValueError(f"token {number}, {token!r}, is not what the text goes on with: {text[position:][:30]!r}")
+        position = start + len(token)
+    if text[position:].strip():
+        raise ValueError(f"the tokens end before the text, which goes on with {text[position:][:30]!r}")
+
+
 def _in_text_order(entities: object) -> object:
     """Sort raw or made entities by start; leave anything else for pydantic to complain about."""
 
@@ -157,6 +171,7 @@ class Example(Record):
         entities: Gold in text order, flat; ``None`` = not annotated, ``()`` = annotated as holding none.
         tokens: The tokens of a pre-tokenised set; joined they give ``text``.
         context: Captions, tags and OCR of the pictures.
+        meta: Further columns of the data, which are carried into predictions and never shown to a model.
     """
 
     id: Identifier
@@ -165,10 +180,13 @@ class Example(Record):
     entities: Annotated[tuple[Entity, ...], BeforeValidator(_in_text_order)] | None = None
     tokens: tuple[str, ...] | None = None
     context: Context | None = None
+    meta: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_spans(self.text, len(self.images), self.entities or ())
+        if self.tokens is not None:
+            _check_tokens(self.text, self.tokens)
         return self
 
     @property
@@ -216,6 +234,7 @@ class Prediction(Record):
         rejected: Items of the answer that are no entities.
         windows: Number of windows that the text was cut into because it does not fit into the model's context;
             ``None`` where it fits.
+        meta: Further columns of the post, as they were read.
     """
 
     id: Identifier
@@ -224,6 +243,7 @@ class Prediction(Record):
     entities: Annotated[tuple[PredictedEntity, ...], BeforeValidator(_in_text_order)] = ()
     rejected: Rejected = Rejected()
     windows: int | None = Field(default=None, ge=1)
+    meta: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

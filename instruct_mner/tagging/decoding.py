@@ -65,7 +65,14 @@ def read_prediction(example: Example, images: Sequence[Image], decoding: Decodin
     if completion.failed and completion.finished:
         # Answered a second time, without the grammar that failed: the first answer is an item that is no entity.
         rejected = rejected.model_copy(update={"malformed": rejected.malformed + 1})
-    return Prediction(id=example.id, text=example.text, images=example.images, entities=entities, rejected=rejected)
+    return Prediction(
+        id=example.id,
+        text=example.text,
+        images=example.images,
+        entities=entities,
+        rejected=rejected,
+        meta=example.meta,
+    )
 
 
 def confidence(entity: AnswerEntity, completion: Completion) -> float:

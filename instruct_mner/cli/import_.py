@@ -1,0 +1,69 @@
+"""``instruct-mner import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instruct_mner.cli.options import ImagesOption
+from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
+
+
+def run(
+    file: Annotated[
+        str, typer.Argument(help="File or folder of any kind, or FORMAT:PATH as validate takes it.", metavar="FILE")
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="JSONL file to write; a folder for the splits of a folder. Default: standard output."
+        ),
+    ] = None,
+    images: ImagesOption = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="ROLE=NAME",
+            help="Column that holds id, text, tokens, tags, entities, images or context; meta=NAME carries one along. "
+            "Columns without names go by number: tags=2. Repeatable.",
+        ),
+    ] = None,
+    offsets: Annotated[
+        Offsets | None,
+        typer.Option(help="Meaning of the offsets of entities. Default: told by the content, or refused."),
+    ] = None,
+    decode: Annotated[Decode, typer.Option(help="How BIO tags become entities.")] = "tolerant",
+    layout: Annotated[ImportLayout | None, typer.Option(help="Layout of JSON. Default: told by its keys.")] = None,
+    text_after: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="Conversations: words after which the text of the post begins."),
+    ] = None,
+    label_names: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Names of tags that are numbers, in their order: O,B-PER,I-PER.")
+    ] = None,
+) -> None:
+    """Turn an export of another tool into JSONL: tables, JSON, CoNLL, Label Studio, doccano, Prodigy, spaCy, brat.
+
+    Nothing is guessed: a column or offset that can be read in two ways is asked about. Problems are grouped by cause,
+    and with any problem nothing is written.
+    """
+    from instruct_mner.data.importing.run import ImportOptions, import_file
+
+    options = ImportOptions(
+        images=images,
+        columns=column or (),
+        offsets=offsets,
+        decode=decode,
+        text_after=text_after,
+        label_names=() if label_names is None else label_names.split(","),
+        layout=layout,
+    )
+    imported = import_file(file, out, options)
+    for note in imported.notes:
+        typer.echo(note, err=True)
+    target = "standard output" if out is None else str(out)
+    typer.echo(f"{imported.num_posts} posts with {imported.num_entities} entities written to {target}", err=True)

@@ -1,0 +1,99 @@
+r"""Conversations: UniversalNER's questions are known; elsewhere the user says where the text stands.
+
+UniversalNER, and a row of ShareGPT, LLaMA-Factory or ms-swift (shortened)::
+
+    {"conversations": [{"from": "human", "value": "Text: Anna left"}, {"from": "gpt", "value": "I've read this text."},
+      {"from": "human", "value": "What describes PER in the text?"}, {"from": "gpt", "value": "[\"Anna\"]"}]}
+    {"messages": [{"role": "user", "content": "<image>Types: PER. Post: Anna left"},
+      {"role": "assistant", "content": "[{\"text\": \"Anna\", \"label\": \"PER\"}]"}], "images": ["7.jpg"]}
+
+Source: https://universal-ner.github.io, https://github.com/hiyouga/LLaMA-Factory/tree/main/data
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from instruct_mner.data.importing.generic import to_names
+from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
+from instruct_mner.data.lenient import loads
+
+Turn = tuple[str, str]
+
+_USERS = frozenset({"user", "human"})
+_QUESTION = re.compile(r"What describes (.+?) in the text\?")
+_TEXT = "Text: "
+HOW_TO_SAY = (
+    "say what stands before the text of the post: --text-after 'Post: ' (instruct-mner import); the last answer must "
+    'be a JSON list, [{"text": "Anna", "label": "PER"}]'
+)
+
+
+def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPost:
+    """Read a conversation.
+
+    Args:
+        row: The row.
+        where: File and row, for messages.
+        text_after: Words in the message of the user after which the text of the post begins.
+
+    Raises:
+        ValueError: Where text and answer stand is not known, or the answer is no list of entities.
+    """
+    turns = _turns(row)
+    questions = [message for who, message in turns if who in _USERS]
+    images = to_names(row.get("images", row.get("image")))
+    identifier = row.get("id")
+    if text_after is None and questions and questions[0].startswith(_TEXT) and _QUESTION.search("\n".join(questions)):
+        text = questions[0][len(_TEXT) :]
+        return RawPost(where=where, id=identifier, text=text, marks=_universal(turns), images=images)
+    if text_after is None:
+        raise ValueError(f"where in this conversation the text stands nobody can tell; {HOW_TO_SAY}")
+    text = _after(questions, text_after)
+    answer = next((message for who, message in reversed(turns) if who not in _USERS and who != "system"), "")
+    try:
+        marks = to_marks(loads(answer))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the answer {answer[:60]!r} is no JSON list of entities ({error}); {HOW_TO_SAY}") from None
+    return RawPost(where=where, id=identifier, text=text, marks=marks, images=images)
+
+
+def _turns(row: Mapping[str, Any]) -> list[Turn]:
+    messages = row.get("messages", row.get("conversations", row.get("conversation")))
+    if isinstance(messages, list) and all(isinstance(each, dict) for each in messages):
+        return [
+            (str(turn.get("role", turn.get("from"))), str(turn.get("content", turn.get("value", ""))))
+            for turn in messages
+        ]
+    if "query" in row:
+        return [("user", str(row["query"])), ("assistant", str(row.get("response", "")))]
+    question = "\n".join(str(row[key]) for key in ("instruction", "input") if row.get(key))
+    return [("user", question), ("assistant", str(row.get("output", "")))]
+
+
+def _of(turn: Mapping[str, Any], *names: str) -> Any:
+    return next((turn[name] for name in names if turn.get(name) is not None), "")
+
+
+def _after(questions: Sequence[str], mark: str) -> str:
+    last = next((message for message in reversed(questions) if mark in message), None)
+    if last is None:
+        raise ValueError(f"no message of the user holds {mark!r}; {HOW_TO_SAY}")
+    return last.rpartition(mark)[2].strip()
+
+
+def _universal(turns: Sequence[Turn]) -> tuple[Mark, ...]:
+    marks: list[Mark] = []
+    for (who, question), (_, answer) in pairwise(turns):
+        match = _QUESTION.search(question)
+        if who not in _USERS or match is None:
+            continue
+        try:
+            surfaces = loads(answer)
+        except (ValueError, RecursionError):
+            raise ValueError(f"the answer {answer[:60]!r} is no JSON list of texts") from None
+        marks += [Mark(start=None, end=None, surface=str(surface), label=match.group(1)) for surface in surfaces]
+    return tuple(marks)

@@ -1,0 +1,155 @@
+"""Rows with columns of any name as posts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from instruct_mner.data.bio import decode_spans
+from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
+from instruct_mner.data.importing.roles import Roles
+from instruct_mner.data.joining import choose_joiners
+from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
+from instruct_mner.schema.choices import Decode
+
+_PARTS_OF_AN_ADDRESS = "://"
+
+
+def to_post(
+    row: Mapping[str, Any], roles: Roles, where: str, *, decode: Decode = "tolerant", tag_names: Sequence[str] = ()
+) -> RawPost:
+    """Read a row.
+
+    Args:
+        row: The row.
+        roles: Its columns.
+        where: File and row, for messages.
+        decode: Rule that turns BIO tags into spans.
+        tag_names: Names of tags and labels that are numbers.
+
+    Raises:
+        ValueError: A value is wrong.
+    """
+    text, tokens = roles.get(row, "text"), roles.get(row, "tokens")
+    if text is None and tokens is None:
+        raise ValueError("the row has no text")
+    if tokens is not None and (not isinstance(tokens, list) or not all(isinstance(each, str) for each in tokens)):
+        raise ValueError(f"the tokens are no list of strings: {str(tokens)[:60]!r}")
+    if isinstance(text, list | dict | bool):
+        raise ValueError(f"the text is no string but {str(text)[:60]!r}")
+    joiner = choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " "
+    tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
+    marks: tuple[Mark, ...] | None = None
+    if tags is not None:
+        marks = _of_tags(tokens, tags, decode, tag_names)
+    elif entities is not None:
+        marks = to_marks(_named_labels(entities, tag_names))
+    return RawPost(
+        where=where,
+        id=_as_id(roles.get(row, "id")),
+        text=None if text is None else str(text),
+        tokens=None if tokens is None else tuple(tokens),
+        joiner=joiner,
+        marks=marks,
+        images=to_names(roles.get(row, "images")),
+        unit="tokens" if tags is not None else None,
+        context=roles.get(row, "context"),
+        meta={name: row[name] for name in roles.meta if row.get(name) is not None},
+    )
+
+
+def _as_id(value: Any) -> str | int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, str | int) and value != "" else None
+
+
+def _named_labels(entities: Any, names: Sequence[str]) -> Any:
+    """Put names for the numbers that are labels."""
+    if not names or not isinstance(entities, list):
+        return entities
+    return [
+        {key: _name(value, names) if key in {"label", "type"} else value for key, value in each.items()}
+        if isinstance(each, dict)
+        else each
+        for each in entities
+    ]
+
+
+def _name(value: Any, names: Sequence[str]) -> Any:
+    return names[value] if type(value) is int and 0 <= value < len(names) else value
+
+
+def _of_tags(tokens: Any, tags: Any, decode: Decode, names: Sequence[str]) -> tuple[Mark, ...]:
+    """Return the entities of tags, with offsets of tokens."""
+    if not isinstance(tags, list) or tokens is None:
+        raise ValueError("the tags are no list, or there are no tokens beside them")
+    named = [_name(tag, names) for tag in tags]
+    if any(not isinstance(tag, str) for tag in named):
+        number = next(tag for tag in named if not isinstance(tag, str))
+        raise ValueError(
+            f"tag {number!r} is a number without a name; name them in their order: --label-names O,B-PER,…"
+        )
+    if len(named) != len(tokens):
+        raise ValueError(f"the row has {len(tokens)} tokens and {len(named)} tags")
+    wrong = [tag for tag in named if not is_tag(tag)]
+    if wrong:
+        raise ValueError(why_no_tag(wrong[0]))
+    if are_chunks(named):
+        raise ValueError(
+            "the tags are those of phrases (NP, VP), which are no entities; name the column of the entities"
+        )
+    return tuple(
+        Mark(start=first, end=last, surface=None, label=label) for first, last, label in decode_spans(named, decode)
+    )
+
+
+def to_names(value: Any) -> tuple[str, ...]:
+    """Return names of pictures: of one or several, as paths, addresses, numbers or Hugging Face's objects.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if value is None or value == "":
+        return ()
+    if isinstance(value, list):
+        return tuple(name for each in value for name in to_names(each))
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("image") or value.get("url") or value.get("file_name")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"a picture is no name of a file: {str(value)[:60]!r}")
+    return (_file_name(str(value)),)
+
+
+def _file_name(name: str) -> str:
+    """Return a path as it is, and of an address or of a path of another machine the name of the file."""
+    if _PARTS_OF_AN_ADDRESS in name:
+        return PurePosixPath(unquote(urlsplit(name).path)).name
+    if "\\" in name:
+        return PureWindowsPath(name).name
+    return PurePosixPath(name).name if name.startswith("/") else name
+
+
+def parse_cell(value: Any) -> Any:
+    """Return the value of a cell of a table: JSON, or what Python prints of a list, where it is either."""
+    if not isinstance(value, str) or value[:1] not in {"[", "{"}:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return _of_python(value)
+
+
+def _of_python(value: str) -> Any:
+    """Return a list that pandas wrote into a cell as Python prints it."""
+    import ast
+
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value

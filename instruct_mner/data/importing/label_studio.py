@@ -1,0 +1,137 @@
+r"""Label Studio: tasks with spans of a text and rectangles on a picture, in per cent of its sides.
+
+A task (shortened)::
+
+    {"id": 5, "data": {"text": "Anna Bell flew to Oslo", "image": "/data/upload/7-a.png"}, "annotations": [{"result": [
+      {"type": "labels", "value": {"start": 0, "end": 9, "text": "Anna Bell", "labels": ["PER"]}},
+      {"type": "rectanglelabels", "original_width": 200, "original_height": 100,
+       "value": {"x": 5, "y": 20, "width": 25, "height": 60, "rectanglelabels": ["PER"]}}]}]}
+
+A rectangle belongs to the mention that a relation names, else to the only mention of its label.
+
+Source: https://labelstud.io/guide/export and https://labelstud.io/tags/rectanglelabels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from instruct_mner.data.dataset import PICTURE_SUFFIXES
+from instruct_mner.data.importing.generic import to_names
+from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.schema.records import Box
+
+Result = Mapping[str, Any]
+_SPANS = ("labels", "hypertextlabels")
+_OTHER_TYPES = frozenset({"rectanglelabels", "relation", "choices", "textarea", "rating"})
+
+
+def of_task(task: Mapping[str, Any], where: str) -> RawPost:
+    """Read a task.
+
+    Raises:
+        ValueError: It has no text, several annotators, or a rectangle that belongs to no mention.
+    """
+    data = task["data"]
+    text_name = _text_name(data)
+    pictures = [name for name, value in data.items() if name != text_name and _is_picture(value)]
+    results = _results(task)
+    images = tuple(name for each in pictures for name in to_names(data[each]))
+    marks = None if results is None else _marks(results, len(images))
+    return RawPost(
+        where=where,
+        id=task.get("id"),
+        text=data[text_name],
+        marks=marks,
+        images=images,
+        meta={name: value for name, value in data.items() if name not in {text_name, *pictures}},
+    )
+
+
+def _text_name(data: Mapping[str, Any]) -> str:
+    texts = [name for name, value in data.items() if isinstance(value, str) and not _is_picture(value)]
+    if "text" in texts:
+        return "text"
+    if len(texts) != 1:
+        raise ValueError(f"which field of 'data' is the text nobody can tell: {', '.join(data)}; call it 'text'")
+    return texts[0]
+
+
+def _is_picture(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return bool(names) and all(
+        isinstance(name, str) and " " not in name and name.lower().partition("?")[0].endswith(PICTURE_SUFFIXES)
+        for name in names
+    )
+
+
+def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
+    annotations = task.get("annotations", task.get("completions")) or []
+    made = [each for each in annotations if not each.get("was_cancelled")]
+    if len(made) > 1:
+        raise ValueError(f"the task has {len(made)} annotations; export one of each task")
+    return made[0].get("result", []) if made else None
+
+
+def _marks(results: Sequence[Result], num_images: int) -> tuple[Mark, ...]:
+    spans = {str(each.get("id", number)): _mark(each) for number, each in enumerate(results) if each["type"] in _SPANS}
+    rectangles = [each for each in results if each["type"] == "rectanglelabels"]
+    others = {each["type"] for each in results} - {
+        *_SPANS,
+        "rectanglelabels",
+        "relation",
+        "choices",
+        "textarea",
+        "rating",
+    }
+    if others:
+        raise ValueError(f"results of the type {', '.join(sorted(others))} cannot be read; export spans and rectangles")
+    relations = [each for each in results if each["type"] == "relation"]
+    for rectangle in rectangles:
+        key = _owner(rectangle, spans, relations)
+        spans[key] = replace(spans[key], boxes=(*(spans[key].boxes or ()), _box(rectangle, num_images)))
+    return tuple(spans.values())
+
+
+def _mark(result: Result) -> Mark:
+    value = result["value"]
+    labels = value.get(result["type"]) or value.get("labels") or []
+    if len(labels) != 1:
+        raise ValueError(f"the span {value.get('text')!r} has {len(labels)} labels; give it one")
+    start, end = value.get("start"), value.get("end")
+    if type(start) is not int or type(end) is not int:
+        start, end = value.get("globalOffsets", {}).get("start"), value.get("globalOffsets", {}).get("end")
+    return Mark(start=start, end=end, surface=value.get("text"), label=labels[0])
+
+
+def _owner(rectangle: Result, spans: Mapping[str, Mark], relations: Sequence[Result]) -> str:
+    own = str(rectangle.get("id", ""))
+    pairs = [(str(each.get("from_id")), str(each.get("to_id"))) for each in relations]
+    related = [other for pair in pairs if own in pair for other in pair if other in spans]
+    if related:
+        return related[0]
+    [label] = rectangle["value"].get("rectanglelabels") or [None]
+    same = [key for key, mark in spans.items() if mark.label == label]
+    if len(same) != 1:
+        raise ValueError(
+            f"to which of {len(same)} mentions a rectangle with the label {label!r} belongs nobody can tell; relate it "
+            "to its mention in Label Studio"
+        )
+    return same[0]
+
+
+def _box(rectangle: Result, num_images: int) -> Box:
+    value = rectangle["value"]
+    width, height = rectangle.get("original_width"), rectangle.get("original_height")
+    if not width or not height:
+        raise ValueError("a rectangle has no original_width and original_height, so that its pixels are not known")
+    if value.get("rotation"):
+        raise ValueError("a rectangle is rotated; draw it upright")
+    if num_images != 1:
+        raise ValueError(f"a rectangle in a task with {num_images} pictures; which one it is on nobody can tell")
+    x0, y0 = value["x"] * width / 100, value["y"] * height / 100
+    x1, y1 = (value["x"] + value["width"]) * width / 100, (value["y"] + value["height"]) * height / 100
+    box = tuple(round(side, 2) for side in (x0, y0, min(x1, width), min(y1, height)))
+    return Box(box=tuple(int(side) if float(side).is_integer() else side for side in box))

@@ -1,0 +1,208 @@
+r"""The meaning of the offsets of a file, told by its content, or refused.
+
+The same entity in exports of five tools, in ``Anna Bell flew to Oslo``::
+
+    [0, 9]    characters, end exclusive          doccano, Prodigy, Label Studio, spaCy, brat
+    [0, 8]    characters, end inclusive
+    [0, 2]    tokens, end exclusive              SpERT, MQA
+    [0, 1]    tokens, end inclusive              GLiNER
+
+Programs that count UTF-16 units or bytes give other numbers behind an emoji; only surfaces tell them. Every reading
+that contradicts a surface, or the number of characters or tokens, is out. Of the others all must give the same
+spans, or one must be the convention of the tool, or cut no word where the others do; else the user is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from instruct_mner.data.bio import token_bounds
+from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Offsets
+from instruct_mner.schema.offsets import can_say
+
+Unit = Literal[Offsets, "utf-16", "bytes"]
+
+UNITS: tuple[Unit, ...] = (
+    "characters", "tokens", "tokens-inclusive", "characters-inclusive", "utf-16", "bytes",
+)  # fmt: skip
+_FIRST = 3
+
+
+def text_of(post: RawPost) -> str:
+    """Return the text of a post, joined from its tokens where it has no other."""
+    if post.text is not None:
+        return post.text
+    tokens = post.tokens or ()
+    if isinstance(post.joiner, str):
+        return post.joiner.join(tokens)
+    return "".join(token + gap for token, gap in zip(tokens, (*post.joiner, ""), strict=True))
+
+
+def bounds_of(post: RawPost) -> list[tuple[int, int]] | None:
+    """Return the characters of each token; ``None`` where there are none, or where they are not the text's."""
+    if post.tokens is None:
+        return None
+    if post.text is None:
+        return token_bounds(post.tokens, post.joiner)
+    bounds, position = [], 0
+    for token in post.tokens:
+        start = post.text.find(token, position)
+        if start < 0 or post.text[position:start].strip():
+            return None
+        position = start + len(token)
+        bounds.append((start, position))
+    return bounds
+
+
+def span_of(mark: Mark, post: RawPost, unit: Unit) -> tuple[int, int] | None:
+    """Return the characters of an entity in a unit of offsets; ``None`` where the offsets are none of it."""
+    start, end = mark.start, mark.end
+    if start is None or end is None:
+        return None
+    text = text_of(post)
+    if unit.endswith("-inclusive"):
+        end += 1
+    if unit.startswith("tokens"):
+        bounds = bounds_of(post)
+        whole = bounds is not None and 0 <= start < end <= len(bounds)
+        return (bounds[start][0], bounds[end - 1][1]) if bounds is not None and whole else None
+    if unit in {"utf-16", "bytes"}:
+        encoding, width = ("utf-16-le", 2) if unit == "utf-16" else ("utf-8", 1)
+        content = text.encode(encoding, "surrogatepass")
+        try:
+            pieces = [content[: offset * width].decode(encoding, "surrogatepass") for offset in (start, end)]
+        except UnicodeDecodeError:
+            return None
+        if not 0 <= start < end or end * width > len(content):
+            return None
+        start, end = map(len, pieces)
+    return (start, end) if 0 <= start < end <= len(text) else None
+
+
+@dataclass
+class _Evidence:
+    """What speaks for and against a unit.
+
+    Attributes:
+        possible: False once an entity contradicted it.
+        spans: All spans that it gives.
+        num_cut: Entities that no answer could say.
+    """
+
+    possible: bool = True
+    spans: list[tuple[int, int] | None] = field(default_factory=list)
+    num_cut: int = 0
+
+    def look_at(self, mark: Mark, post: RawPost, unit: Unit) -> None:
+        span = span_of(mark, post, unit)
+        self.spans.append(span)
+        if span is None:
+            self.possible = False
+            return
+        text = text_of(post)
+        if mark.surface is not None and _folded(text[span[0] : span[1]]) != _folded(mark.surface):
+            self.possible = False
+        self.num_cut += not can_say(text, *span)
+
+
+def _folded(surface: str) -> str:
+    # Tokenised surfaces differ in their spaces from the text.
+    return "".join(surface.split())
+
+
+def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None = None) -> Unit:
+    """Tell the unit of the offsets of a file.
+
+    Args:
+        posts: Posts from its beginning.
+        source: Name of the file, for messages.
+        convention: Unit of the tool that wrote it, where its layout names the tool.
+
+    Raises:
+        DataError: No unit fits, or several do and give other entities.
+    """
+    marked = [
+        (mark, post) for post in posts for mark in post.marks or () if mark.start is not None and post.unit is None
+    ]
+    if not marked:
+        return convention or "characters"
+    evidence = {unit: _Evidence() for unit in UNITS}
+    for mark, post in marked:
+        for unit, found in evidence.items():
+            found.look_at(mark, post, unit)
+    surfaces = any(mark.surface is not None for mark, _ in marked)
+    if not surfaces:
+        del evidence["utf-16"], evidence["bytes"]
+    possible = [unit for unit, found in evidence.items() if found.possible]
+    if not possible:
+        if surfaces and (fitting := _least_wrong(marked)) is not None:
+            return fitting  # each entity that contradicts it is a problem of its own
+        raise DataError(_none_fits(marked, source))
+    sayable = possible if surfaces else _sayable({unit: evidence[unit].num_cut for unit in possible}, len(marked))
+    if not sayable and convention is not None and convention in possible:
+        sayable = [] if convention is None else [convention]
+    if convention is not None and convention in sayable:
+        return convention
+    if not sayable:
+        raise DataError(_all_cut(marked, source, possible))
+    if len({tuple(evidence[unit].spans) for unit in sayable}) > 1:
+        raise DataError(_several(marked, source, sayable))
+    return sayable[0]
+
+
+def _sayable(num_cut: dict[Unit, int], num_marked: int) -> list[Unit]:
+    """Return the units in which few entities cut a word, or the one in which far fewer do than in any other."""
+    few = [unit for unit, number in num_cut.items() if 10 * number <= num_marked]
+    if few:
+        return few
+    best, *others = sorted(num_cut, key=lambda unit: num_cut[unit])
+    clear = 2 * num_cut[best] < num_marked and all(num_cut[unit] > 2 * num_cut[best] for unit in others)
+    return [best] if clear else []
+
+
+def _least_wrong(marked: Sequence[tuple[Mark, RawPost]]) -> Unit | None:
+    """Return the unit that fits nine of ten surfaces."""
+    for unit in UNITS:
+        right = 0
+        for mark, post in marked:
+            single = _Evidence()
+            single.look_at(mark, post, unit)
+            right += single.possible
+        if 10 * right >= 9 * len(marked):
+            return unit
+    return None
+
+
+def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str:
+    mark, post = marked[0]
+    read = partial(span_of, mark, post)
+    text = text_of(post)
+    spans = {unit: read(unit) for unit in units}
+    return ", ".join(f"{unit} {text[span[0] : span[1]]!r}" for unit, span in spans.items() if span is not None)
+
+
+def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
+    mark, post = marked[0]
+    return (
+        f"{source}: the offsets of its entities fit neither characters nor tokens; the first, {mark.start} to "
+        f"{mark.end} in {text_of(post)[:60]!r}, reads as {_cases(marked, UNITS) or 'nothing'}; mend the offsets"
+    )
+
+
+def _all_cut(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
+    return (
+        f"{source}: however the offsets are read, most mentions cut a word at their start or end; the first reads as "
+        f"{_cases(marked, units)}; mend the offsets, or say --offsets {units[0]}"
+    )
+
+
+def _several(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
+    return (
+        f"{source}: its offsets may be {' or '.join(units)}, and nothing in the file tells; the first entity reads as "
+        f"{_cases(marked, units)}; choose with --offsets {units[0]} or --offsets {units[1]}"
+    )

@@ -1,0 +1,172 @@
+"""Posts as other tools export them, before their offsets are understood and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instruct_mner.data.bio import Joiner
+from instruct_mner.schema.choices import Offsets
+from instruct_mner.schema.records import Box
+
+START_NAMES = ("start", "begin", "start_offset", "startOffset", "start_char", "start_index", "start_idx", "from", "b")
+END_NAMES = ("end", "stop", "end_offset", "endOffset", "end_char", "end_index", "end_idx", "to", "e")
+LABEL_NAMES = ("label", "type", "labels", "entity_type", "entity_group", "tag", "class", "category", "entity_label")
+SURFACE_NAMES = ("text", "word", "name", "mention", "surface", "value", "phrase", "span", "entity", "entity_text")
+_OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """An entity as an export writes it.
+
+    Attributes:
+        start: Its first offset, of whatever unit; ``None`` where there is none.
+        end: Its last offset, or one past it.
+        surface: Its text, where it is given.
+        label: Its type.
+        boxes: Its boxes in pixels; ``None`` where they are not annotated.
+    """
+
+    start: int | None
+    end: int | None
+    surface: str | None
+    label: str
+    boxes: tuple[Box, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawPost:
+    """A post as an export writes it.
+
+    Attributes:
+        where: File and row, for messages.
+        id: Its id; ``None`` where one must be made.
+        text: Its text; ``None`` where it is its tokens.
+        tokens: Its tokens, where it is pre-tokenised.
+        joiner: Text between the tokens, where there is no text.
+        marks: Its entities; ``None`` where it is not annotated.
+        images: Names of its pictures.
+        unit: Unit of the offsets of its entities, where its layout says so.
+        context: Captions, tags and OCR, in the native field.
+        meta: Everything else.
+    """
+
+    where: str
+    id: str | int | None = None
+    text: str | None = None
+    tokens: tuple[str, ...] | None = None
+    joiner: Joiner = " "
+    marks: tuple[Mark, ...] | None = None
+    images: tuple[str, ...] = ()
+    unit: Offsets | None = None
+    context: Any = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong in a row, so that it is no post.
+
+    Attributes:
+        where: File and row.
+        reason: The reason, with the way to mend it.
+    """
+
+    where: str
+    reason: str
+
+
+def to_marks(value: Any) -> tuple[Mark, ...]:
+    """Read a list of entities: objects, ``[start, end, label]``, or a mapping of labels to surfaces.
+
+    Raises:
+        ValueError: It is no list of entities.
+    """
+    if isinstance(value, Mapping) and value and all(isinstance(each, list) for each in value.values()):
+        columns = list(value.values())
+        if set(value) & {*START_NAMES, *SURFACE_NAMES} and len({len(column) for column in columns}) == 1:
+            return to_marks([dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)])
+        return tuple(
+            Mark(start=None, end=None, surface=str(surface), label=str(label))
+            for label, surfaces in value.items()
+            for surface in surfaces
+        )
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"the entities are no list but {_short(value)}")
+    return tuple(to_mark(each) for each in value)
+
+
+def to_mark(value: Any) -> Mark:
+    """Read an entity.
+
+    Raises:
+        ValueError: It has no label, or neither offsets nor a text.
+    """
+    if isinstance(value, Mapping):
+        return _of_object(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        numbers = [each for each in value if type(each) is int]
+        texts = [each for each in value if isinstance(each, str)]
+        if len(numbers) == 2 and len(texts) in {1, 2} and len(value) == len(numbers) + len(texts):
+            label = texts[-1] if isinstance(value[-1], str) else texts[0]
+            surface = next((each for each in texts if each is not label), None) if len(texts) == 2 else None
+            return Mark(start=numbers[0], end=numbers[1], surface=surface, label=label)
+        if len(value) == 2 and len(texts) == 2:
+            return Mark(start=None, end=None, surface=texts[0], label=texts[1])
+    raise ValueError(f"entity {_short(value)} is neither an object nor [start, end, label]")
+
+
+def _of_object(value: Mapping[str, Any]) -> Mark:
+    start, end = _first(value, START_NAMES), _first(value, END_NAMES)
+    pair = _first(value, _OFFSET_PAIRS)
+    if start is None and isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+        start, end = pair
+    label = _label(value)
+    name = next((name for name in SURFACE_NAMES if isinstance(value.get(name), str)), None)
+    surface = None if name is None else value[name]
+    if type(start) is not int or type(end) is not int:
+        if surface is None:
+            raise ValueError(f"entity {_short(value)} needs start, end and label, or a text and label")
+        start = end = None
+    boxes = value.get("boxes", value.get("box"))
+    return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes))
+
+
+def _label(value: Mapping[str, Any]) -> str:
+    label = _first(value, LABEL_NAMES)
+    if label is None and isinstance(value.get("entity"), str) and set(value) & set(START_NAMES) and "word" in value:
+        label = value["entity"]
+    if isinstance(label, list):
+        if len(label) != 1:
+            raise ValueError(f"entity {_short(value)} has {len(label)} labels; give it one")
+        label = label[0]
+    if not isinstance(label, str):
+        raise ValueError(f"entity {_short(value)} needs start, end and label" if label is None else
+                         f"label {label!r} is a number without a name; name it (--label-names)")  # fmt: skip
+    return label
+
+
+def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((value[name] for name in names if value.get(name) is not None), None)
+
+
+def to_boxes(value: Any) -> tuple[Box, ...] | None:
+    """Read boxes in pixels: one or several of ``[x0, y0, x1, y1]``, or objects of the native format.
+
+    Raises:
+        ValueError: They are no boxes.
+    """
+    if value is None:
+        return None
+    if isinstance(value, Sequence) and len(value) == 4 and all(isinstance(each, int | float) for each in value):
+        value = [value]
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"boxes {_short(value)} are no list of [x0, y0, x1, y1]")
+    return tuple(Box.model_validate(box) if isinstance(box, Mapping) else Box(box=tuple(box)) for box in value)
+
+
+def _short(value: Any) -> str:
+    text = repr(dict(value) if isinstance(value, Mapping) else value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -1,0 +1,217 @@
+"""Which column of a file holds what: by the names that are known, by the user's word, and else a question.
+
+Nothing is guessed and nothing is lost: a column that looks like a picture, a label, a box or an id and is none of the
+known ones stops the import with the ways to say what it is; every other column is carried along in ``meta``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from instruct_mner.data.lenient import INDEX_COLUMNS
+from instruct_mner.errors import ConfigError, DataError, suggest
+
+ROLES = ("id", "text", "tokens", "tags", "entities", "images", "context", "meta")
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "_id", "uid", "guid", "post_id", "tweet_id", "sent_id", "sentence_id", "doc_id"),
+    "text": ("text", "sentence", "content", "tweet", "post", "raw_text", "sent", "body", "raw"),
+    "tokens": ("tokens", "words", "tokenized_text", "token", "word", "tokenized"),
+    "tags": ("ner_tags", "tags", "labels", "ner", "label", "tag", "bio_tags", "bio", "ner_labels"),
+    "entities": ("entities", "spans", "label", "labels", "ner", "annotations", "mentions", "ents", "entity_list"),
+    "images": (
+        "images", "image", "img", "img_id", "image_id", "imgid", "img_path", "image_path", "img_name", "image_name",
+        "image_file", "file_name", "filename", "picture", "pictures", "photo",
+    ),
+    "context": ("context",),
+}  # fmt: skip
+_LOOKS = {
+    "a picture": re.compile(
+        r"(^|_)(ima?ge?s?|pic|pics|pictures?|photos?|media|files?_?names?|jpe?g|png)(_|$|\d)", re.I
+    ),
+    "a box": re.compile(r"(^|_)(b?box(es)?|bounding_?box(es)?|bndbox|objects?|regions?|rect(angle)?s?)(_|$|\d)", re.I),
+    "labels": re.compile(r"(^|_)(labels?|tags?|entit(y|ies)|ner|spans?|annotations?|mentions?|ents)(_|$|\d)", re.I),
+    "an id": re.compile(r"(^|_)(id|ids|uuid|guid)$", re.I),
+}
+# What tools add to every row, known to be none of these.
+_OF_TOOLS = frozenset({
+    "pos_tags", "chunk_tags", "_input_hash", "_task_hash", "_session_id", "_annotator_id", "_view_id",
+    "_timestamp", "relations", "Comments", "cats", "annotator", "annotation_id", "ltokens", "rtokens",
+    "orig_id",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns by what they hold.
+
+    Attributes:
+        columns: Name by role, for all roles but ``meta``.
+        meta: Columns that are carried along.
+        dropped: Columns that are known to hold nothing of the post: an index.
+    """
+
+    columns: Mapping[str, str]
+    meta: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def get(self, row: Mapping[str, Any], role: str) -> Any:
+        """Return the value of a role in a row, or ``None``."""
+        return row.get(self.columns[role]) if role in self.columns else None
+
+
+def parse_columns(chosen: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``--column ROLE=NAME`` options.
+
+    Raises:
+        ConfigError: One is not of this form, or names no role.
+    """
+    columns: dict[str, list[str]] = {}
+    for each in chosen:
+        role, sign, name = each.partition("=")
+        if not sign or not name or role not in ROLES:
+            hint = "" if role in ROLES else f"; {role!r} is no role{suggest(role, ROLES)}"
+            raise ConfigError(f"--column {each}: write ROLE=NAME, with a role of {', '.join(ROLES)}{hint}")
+        columns.setdefault(role, []).append(name)
+    return columns
+
+
+def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequence[str]], source: str) -> Roles:
+    """Choose the columns of a file.
+
+    Args:
+        rows: Rows from its beginning, by whose values columns of one name are told apart.
+        chosen: Columns by role, as the user says.
+        source: Name of the file, for messages.
+
+    Raises:
+        DataError: A column is not there, there is no text, or a column is a question.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    values = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
+    taken = _chosen(chosen, names, source)
+    known = {*taken.values(), *chosen.get("meta", ())}
+    for role in ("tokens", "text", "tags", "entities", "images", "id", "context"):
+        if role in taken:
+            continue
+        there = [
+            name
+            for name in names
+            if name not in known and name.lower() in _NAMES[role] and values[name] and _fits(role, values[name])
+        ]
+        there.sort(key=lambda name: _NAMES[role].index(name.lower()))
+        exact = there[:1] if there and there[0] in _NAMES[role][:2] else []
+        if len(there) > 1 and not exact:
+            raise DataError(_question(source, f"columns {', '.join(map(repr, there))} may each hold its {role}",
+                                      role, there[0]))  # fmt: skip
+        if there:
+            taken[role] = there[0]
+            known.add(there[0])
+    _refuse_strings_as_tokens(taken, names, values, source)
+    _ask(names, known, values, source)
+    if not taken.keys() & {"text", "tokens"}:
+        raise DataError(
+            f"{source}: no column is known to hold the text or its tokens; found: {', '.join(names)}; say which with "
+            "--column text=NAME or --column tokens=NAME"
+        )
+    if "tags" in taken and "tokens" not in taken:
+        raise DataError(f"{source}: column {taken['tags']!r} holds tags, but no column holds their tokens; "
+                        f"say which with --column tokens=NAME, or --column meta={taken['tags']}")  # fmt: skip
+    dropped = tuple(name for name in names if name in INDEX_COLUMNS)
+    meta = tuple(name for name in names if name not in {*taken.values(), *dropped})
+    return Roles(taken, meta, dropped, tuple(_notes(taken, meta, dropped, values, source)))
+
+
+def _chosen(chosen: Mapping[str, Sequence[str]], names: Sequence[str], source: str) -> dict[str, str]:
+    for role, columns in chosen.items():
+        for name in columns:
+            if name not in names:
+                hint = suggest(name, names)
+                raise DataError(
+                    f"{source}: --column {role}={name}: there is no such column{hint}; found: {', '.join(names)}"
+                )
+        if role != "meta" and len(columns) > 1:
+            raise DataError(f"{source}: --column {role} is given twice; name one column")
+    return {role: columns[0] for role, columns in chosen.items() if role != "meta"}
+
+
+def _fits(role: str, values: Sequence[Any]) -> bool:
+    """Return true for values of the shape of a role; a name alone tells little of ``label`` or ``tags``."""
+    first = next((value for value in values if value not in ([], {}, "")), values[0])
+    item = first[0] if isinstance(first, list) and first else None
+    is_list = isinstance(first, list)
+    fits = {
+        "tokens": is_list and (item is None or isinstance(item, str)),
+        "text": isinstance(first, str | int | float),
+        "tags": is_list and isinstance(item, str | int) and not isinstance(item, bool),
+        "entities": isinstance(first, dict) or (is_list and (item is None or isinstance(item, list | dict))),
+        "images": isinstance(first, str | int | list | dict),
+        "id": isinstance(first, str | int),
+        "context": isinstance(first, dict),
+    }
+    return fits[role]
+
+
+def _refuse_strings_as_tokens(
+    taken: Mapping[str, str], names: Sequence[str], values: Mapping[str, Sequence[Any]], source: str
+) -> None:
+    if "tokens" in taken:
+        if any(isinstance(value, str) for value in values[taken["tokens"]]):
+            raise DataError(f"{source}: column {taken['tokens']!r} holds a string, which is no list of tokens; "
+                            f"say --column text={taken['tokens']} if it is the text")  # fmt: skip
+        return
+    strings = [name for name in names if name.lower() in _NAMES["tokens"] and name not in taken.values()]
+    if strings and "text" not in taken:
+        raise DataError(
+            f"{source}: column {strings[0]!r} holds a string, not a list of tokens; say --column text={strings[0]} if "
+            "it is the text of a post"
+        )
+
+
+def _ask(names: Sequence[str], known: set[str], values: Mapping[str, Sequence[Any]], source: str) -> None:
+    """Stop at a column that looks like what must not be guessed."""
+    for name in names:
+        if name in known or name in _OF_TOOLS or name in INDEX_COLUMNS or not any(values[name]):
+            continue
+        spans = isinstance(values[name][0], list) and any(
+            isinstance(each, dict) and {"start", "end"} <= each.keys() for each in values[name][0]
+        )
+        kind = next((kind for kind, pattern in _LOOKS.items() if pattern.search(_snake(name))), None)
+        kind = "labels" if spans else kind
+        if kind == "an id" and any(column in known for column in _NAMES["id"]):
+            continue
+        if kind is not None:
+            role = {"a picture": "images", "labels": "entities", "an id": "id"}.get(kind)
+            raise DataError(_question(source, f"column {name!r} looks like {kind}", role, name))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", name)
+
+
+def _question(source: str, reason: str, role: str | None, name: str) -> str:
+    say = f"--column {role}={name} if it is, or " if role is not None else ""
+    return (f"{source}: {reason}, and that is not guessed; say {say}--column meta={name} to carry the column along "
+            "(instruct-mner import)")  # fmt: skip
+
+
+def _notes(
+    taken: Mapping[str, str],
+    meta: Sequence[str],
+    dropped: Sequence[str],
+    values: Mapping[str, Sequence[Any]],
+    source: str,
+) -> list[str]:
+    others = [f"{role} from {name!r}" for role, name in taken.items() if name != role]
+    notes = [f"{source}: read {', '.join(others)}"] if others else []
+    carried = [name for name in meta if values[name]]
+    if carried:
+        notes.append(f"{source}: carried along in 'meta': {', '.join(carried)}")
+    empty = [name for name in meta if not values[name]]
+    if empty or dropped:
+        notes.append(f"{source}: left out, because they are empty or an index: {', '.join([*empty, *dropped])}")
+    return notes

@@ -1,0 +1,248 @@
+"""A file or folder as posts: its format told by its content, its rows read one by one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.data.column_layout import is_document_start
+from instruct_mner.data.formats import COLUMN_SUFFIXES
+from instruct_mner.data.importing import brat
+from instruct_mner.data.importing.chat import of_chat
+from instruct_mner.data.importing.generic import to_post
+from instruct_mner.data.importing.label_studio import of_task
+from instruct_mner.data.importing.posts import Fault, RawPost
+from instruct_mner.data.importing.roles import Roles, choose_roles
+from instruct_mner.data.importing.tables import read_table
+from instruct_mner.data.importing.tools import (
+    convention_of,
+    flatten_instruct_uie,
+    of_prodigy,
+    of_spacy,
+    tell_layout,
+)
+from instruct_mner.data.lenient import RepeatedKeyError, loads
+from instruct_mner.data.tag_schemes import looks_like_tag
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import Line, read_text, stream_lines
+from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
+
+Numbered = tuple[str, Any]
+Item = RawPost | Fault
+
+ROWS_LOOKED_AT = 2000
+"""Rows from the beginning of a file, which tell its columns and the unit of its offsets."""
+_HEAD_LINES = 2000
+_TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
+
+
+@dataclass
+class Source:
+    """A file or folder that is imported.
+
+    Attributes:
+        path: The file or folder.
+        chosen: Columns by role, as the user says.
+        decode: Rule that turns BIO tags into spans.
+        text_after: Words after which the text of a conversation begins.
+        label_names: Names of tags and labels that are numbers, in their order.
+        layout: ImportLayout that the user says; ``None`` where the content tells it.
+        notes: Lines for the user, of which some are there after the posts were read.
+    """
+
+    path: Path
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    decode: Decode = "tolerant"
+    text_after: str | None = None
+    label_names: Sequence[str] = ()
+    layout: ImportLayout | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def items(self) -> Iterator[Item]:
+        """Read the posts, and everything that is none."""
+        left_out: Counter[str] = Counter()
+        for where, row in self._rows():
+            yield from self._items_of(row, where, left_out)
+        if left_out:
+            kinds = ", ".join(f"{number} {answer}" for answer, number in sorted(left_out.items()))
+            self.notes.append(f"{self.path}: left out because they were not accepted: {kinds}")
+
+    def items_of_line(self, line: Line) -> Iterator[Item]:
+        """Read the post of a line of JSON."""
+        for where, row in _of_line(line, self.path):
+            yield from self._items_of(row, where, Counter())
+
+    def _items_of(self, row: Any, where: str, left_out: Counter[str]) -> Iterator[Item]:
+        if isinstance(row, Fault):
+            yield row
+            return
+        try:
+            yield from self._posts(row, where, left_out)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = str(error) if isinstance(error, ValueError) else f"a row of another layout ({error!r})"
+            yield Fault(where, reason)
+
+    @cached_property
+    def head(self) -> list[Any]:
+        """Rows from the beginning, as objects."""
+        rows = islice((row for _, row in self._rows() if not isinstance(row, Fault)), ROWS_LOOKED_AT)
+        return list(rows)
+
+    @cached_property
+    def told_layout(self) -> ImportLayout:
+        """The layout of the rows, of which the first must be as the others."""
+        if self.layout is not None:
+            return self.layout
+        layouts = Counter(tell_layout(row) for row in self.head)
+        return max(layouts, key=lambda layout: layouts[layout]) if layouts else "columns"
+
+    @property
+    def convention(self) -> Offsets | None:
+        """Unit of offsets that the tool documents, where the layout names the tool."""
+        return next((unit for row in self.head if (unit := convention_of(self.told_layout, row)) is not None), None)
+
+    @cached_property
+    def roles(self) -> Roles:
+        """The columns of the rows."""
+        rows = [flatten_instruct_uie(row) if "Instance" in row else row for row in self.head if isinstance(row, dict)]
+        roles = choose_roles(rows, self.chosen, str(self.path))
+        self.notes += roles.notes
+        return roles
+
+    def _posts(self, row: Any, where: str, left_out: Counter[str]) -> Iterable[RawPost]:
+        layout = self.told_layout
+        if layout == "spacy":
+            return of_spacy(row, where)
+        if not isinstance(row, dict):
+            raise ValueError(f"expected an object, found {str(row)[:40]!r}")
+        if layout == "label-studio":
+            return [of_task(row, where)]
+        if layout == "prodigy":
+            post = of_prodigy(row, where)
+            if post is None:
+                left_out[f"with the answer {row.get('answer')!r}"] += 1
+            return [] if post is None else [post]
+        if layout == "chat":
+            return [of_chat(row, where, self.text_after)]
+        flat = flatten_instruct_uie(row) if layout == "instruct-uie" else row
+        return [to_post(self._known(flat), self.roles, where, decode=self.decode, tag_names=self.label_names)]
+
+    def _known(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Refuse columns that the first rows did not have: they would be dropped without a word."""
+        new = row.keys() - {*self.roles.columns.values(), *self.roles.meta, *self.roles.dropped}
+        if any(row[name] is not None for name in new):
+            raise ValueError(
+                f"column {min(new)!r} is not in the first {ROWS_LOOKED_AT} rows; say --column meta={min(new)}"
+            )
+        return row
+
+    def _rows(self) -> Iterator[Numbered]:
+        if self.path.suffix.lower() in _TABLES or (self.path.suffix.lower() == ".tsv" and not is_columns(self.path)):
+            for number, row in read_table(self.path):
+                yield f"{self.path}:{number}", row
+        elif is_json_lines(self.path):
+            yield from _json_lines(self.path)
+        else:
+            for number, row in enumerate(_json_list(self.path), start=1):
+                yield f"{self.path}: item {number}", row
+
+
+def is_json(path: Path) -> bool:
+    """Return true for a file whose first character opens an object or a list."""
+    first = next((line.text.lstrip()[:1] for line in stream_lines(path) if line.text.strip()), "")
+    return first in {"{", "["}
+
+
+def is_json_lines(path: Path) -> bool:
+    """Return true for a file of one whole JSON value a line."""
+    first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
+    if path.suffix.lower() in {".jsonl", ".ndjson"}:
+        return True
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    others = sum(bool(line.text.strip()) for line in islice(stream_lines(path), 1, _HEAD_LINES))
+    return others > 0 or (isinstance(value, dict) and tell_layout(value) != "columns")
+
+
+def _json_lines(path: Path) -> Iterator[Numbered]:
+    for line in stream_lines(path):
+        yield from _of_line(line, path)
+
+
+def _of_line(line: Line, path: Path) -> Iterator[Numbered]:
+    where = f"{path}:{line.number}"
+    if line.problem is not None:
+        yield where, Fault(where, line.problem.partition(": ")[2])
+    elif line.text.strip():
+        try:
+            yield where, loads(line.text)
+        except RepeatedKeyError as error:
+            yield where, Fault(where, str(error))
+        except (ValueError, RecursionError) as error:
+            yield where, Fault(where, f"not JSON: {error}; a line is one whole object")
+
+
+def _json_list(path: Path) -> list[Any]:
+    try:
+        value = loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
+    if isinstance(value, dict):
+        lists = [name for name, each in value.items() if isinstance(each, list) and each]
+        if not lists or (not isinstance(value[lists[0]][0], dict | list)):
+            return [value]
+        others = [name for name in value if name != lists[0]]
+        known = lists[0] in {"data", "annotations", "examples", "rows", "train"} and not set(lists[1:]) - {"classes"}
+        if not known or set(others) & {"text", "tokens", "images"}:
+            return [value]
+        return list(value[lists[0]])
+    if not isinstance(value, list):
+        raise DataError(f"{path}: expected a list of posts, found {str(value)[:40]!r}")
+    return value
+
+
+def is_columns(path: Path) -> bool:
+    """Return true for a file in which most rows have a cell that is a tag: a token and its tag a line."""
+    rows = tagged = 0
+    for line in islice(stream_lines(path), _HEAD_LINES):
+        text = line.text.strip(" \t")
+        if not text or text.startswith(("#", "IMGID:", "WID:")) or is_document_start(text):
+            continue
+        cells = text.split("\t") if "\t" in text else text.split(" ")
+        rows += 1
+        tagged += len(cells) > 1 and any(looks_like_tag(cell.strip(" ")) for cell in (cells[0], *cells[1:]))
+    return rows > 0 and 2 * tagged > rows
+
+
+def is_plain(path: Path) -> bool:
+    """Return true for a text file that is neither JSON nor columns: one post a line."""
+    return path.suffix.lower() in {*COLUMN_SUFFIXES, ".text", ""} and not is_json(path) and not is_columns(path)
+
+
+def plain_posts(path: Path) -> Iterator[Item]:
+    """Read one post a line; blank lines are none."""
+    for line in stream_lines(path):
+        where = f"{path}:{line.number}"
+        if line.problem is not None:
+            yield Fault(where, line.problem.partition(": ")[2])
+        elif line.text.strip():
+            yield RawPost(where=where, text=line.text.strip(" \t"))
+
+
+def brat_posts(path: Path, notes: list[str]) -> Callable[[], Iterator[Item]] | None:
+    """Return the reader of a brat folder, or of one of its files; ``None`` where there are no annotations."""
+    if path.is_dir():
+        return (lambda: brat.of_folder(path, notes)) if any(path.rglob("*.ann")) else None
+    if path.suffix in {".txt", ".ann"} and path.with_suffix(".ann").is_file() and path.with_suffix(".txt").is_file():
+        return lambda: brat.of_texts([path.with_suffix(".txt")], notes)
+    if path.suffix == ".ann":
+        raise ConfigError(f"{path}: there is no text beside it; put {path.stem}.txt into the same folder")
+    return None
