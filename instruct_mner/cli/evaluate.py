@@ -17,8 +17,13 @@ def run(
         str, typer.Argument(metavar="GOLD", help="Annotated posts: a path, or FORMAT:PATH, as validate takes it.")
     ],
     predicted: Annotated[
-        Path, typer.Argument(metavar="PRED", help="JSONL of predictions, as `tag` writes it; every post once.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="PRED",
+            help="Predictions of every post: JSONL or Parquet, as `tag` writes it, or columns of tags, as conlleval "
+            "reads them. Left out where they stand in the last column of GOLD.",
+        ),
+    ] = None,
     compared: Annotated[
         Path | None, typer.Argument(metavar="PRED2", help="Predictions to compare with PRED, by a paired bootstrap.")
     ] = None,

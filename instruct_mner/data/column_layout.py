@@ -16,10 +16,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from instruct_mner.data.tag_schemes import CHUNK_TYPES, are_chunks, is_tag, looks_like_tag, types_of
 from instruct_mner.errors import DataError
+from instruct_mner.files import stream_lines
 
 DOCUMENT_START = "-DOCSTART-"
 
@@ -28,6 +30,7 @@ _COMMENT_ID = re.compile(r"#\s*(?:(?:sent_|post_|tweet_|doc_)?id\s*[=:]\s*(\S+)|
 _BLANKS = re.compile(" +")
 # Tags are looked for in so many rows, which tell the layout of a file.
 _ROWS_LOOKED_AT = 20_000
+_LINES_LOOKED_AT = 2000
 _CONTEXT = frozenset({"X", "B-X", "I-X", "S-X"})
 
 
@@ -198,3 +201,28 @@ def _tag_column(table: Sequence[Sequence[str]], width: int, token: int, path: Pa
             f"column of the gold with 'import {path} --column tags={columns[0] + 1}', or cut the others"
         )
     return columns[0]
+
+
+def find_tag_columns(lines: Sequence[str]) -> list[int]:
+    """Return the columns of tags of a file, counted from 0."""
+    layout = Layout(needs_header=False)
+    rows = list(_rows(lines, layout))
+    layout = replace(layout, tabs=_has_tabs(rows))
+    table = [layout.cells(line) for line in rows]
+    counts = Counter(map(len, table))
+    width = max(counts, key=lambda number: counts[number]) if counts else 0
+    whole = [cells for cells in table if len(cells) == width]
+    return tag_columns(whole, width, _token_column(whole, width))
+
+
+def is_columns(path: Path) -> bool:
+    """Return true for a file in which most rows have a cell that is a tag: a token and its tag a line."""
+    rows = tagged = 0
+    for line in islice(stream_lines(path), _LINES_LOOKED_AT):
+        text = line.text.strip(" \t")
+        if not text or text.startswith(("#", "IMGID:", "WID:")) or is_document_start(text):
+            continue
+        cells = text.split("\t") if "\t" in text else text.split(" ")
+        rows += 1
+        tagged += len(cells) > 1 and any(looks_like_tag(cell.strip(" ")) for cell in cells)
+    return rows > 0 and 2 * tagged > rows

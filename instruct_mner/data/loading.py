@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def load(
         DataError: Anything wrong in the files; all of it at once.
     """
     readings = read(data, images=images, decode=decode, label_column=label_column, xml=xml)
+    return checked(readings, data, missing_image)
+
+
+def checked(readings: Mapping[str, Reading], data: str, missing_image: MissingImage) -> dict[str, Dataset]:
+    """Return the splits of readings without problems, after posts whose pictures are missing were treated.
+
+    Raises:
+        DataError: Anything wrong in the files; all of it at once.
+    """
     checks = {split: check_gold(reading.dataset) for split, reading in readings.items()}
     problems = [problem for reading in readings.values() for problem in reading.problems]
     problems += [problem for each in checks.values() for problem in each.problems]

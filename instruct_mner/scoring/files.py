@@ -7,44 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
 from instruct_mner.data.loading import load_split
-from instruct_mner.data.prediction_parquet import read_table
-from instruct_mner.errors import ConfigError, DataError, listing
-from instruct_mner.files import read_lines
+from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.choices import Decode, LabelColumn, Match
-from instruct_mner.schema.records import Prediction
-from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
+from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.scoring.report import Gold, Report, evaluate
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """Read JSONL or Parquet of predictions, as ``tag`` writes it.
-
-    Raises:
-        DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
-    """
-    if path.suffix == ".parquet":
-        return list(read_table(path))
-    predictions, problems = [], []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            predictions.append(Prediction.model_validate_json(line))
-        except ValidationError as error:
-            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
-    if problems:
-        raise DataError(f"{path} holds rows that are not predictions:\n{listing(problems)}")
-    return predictions
 
 
 def evaluate_files(
     gold: str,
-    predicted: Path,
+    predicted: Path | None,
     compared: Path | None = None,
     *,
     decode: Decode = "tolerant",
@@ -60,7 +35,7 @@ def evaluate_files(
 
     Args:
         gold: DATA, as ``load_split`` takes it. Pictures are not opened and may be missing.
-        predicted: JSONL of predictions.
+        predicted: Predictions, as ``read_predictions`` takes them; ``None`` where they stand in a column of the gold.
         compared: Those of a second system.
         decode: Decoding of the BIO tags of the gold to spans.
         match: Condition under which an entity is right.
@@ -79,8 +54,17 @@ def evaluate_files(
     num_systems = 1 if compared is None else 2
     if len(runs) > num_systems:
         raise ConfigError(f"{len(runs)} runs are given for {num_systems} prediction file(s); name one for each")
-    # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
-    dataset = load_split(gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml)
+    if num_tag_columns(Path(gold)) > 1:
+        dataset = read_column(Path(gold), "gold", decode)
+    elif predicted is None:
+        raise ConfigError(f"{gold}: name the predictions too; only columns of gold and prediction hold both")
+    else:
+        # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
+        dataset = load_split(
+            gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml
+        )
+    predicted = Path(gold) if predicted is None else predicted
+    posts = dataset.examples
     unannotated = [example.id for example in dataset.examples if example.entities is None]
     if unannotated:
         raise DataError(
@@ -92,9 +76,9 @@ def evaluate_files(
     origins = [read_origin(folder, dataset) for folder in runs]
     report = evaluate(
         Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known),
-        dataset.examples,
-        (str(predicted), read_predictions(predicted)),
-        None if compared is None else (str(compared), read_predictions(compared)),
+        posts,
+        (str(predicted), read_predictions(predicted, posts, decode)),
+        None if compared is None else (str(compared), read_predictions(compared, posts, decode)),
         match=match,
         seed=seed,
         num_resamples=num_resamples,

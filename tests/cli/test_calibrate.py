@@ -21,7 +21,7 @@ from instruct_mner.models.manifest import Calibration, Manifest
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.scoring.calibration import scaled_score
-from instruct_mner.scoring.files import read_predictions
+from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.run import _warn_of_calibration
 from instruct_mner.testing.posts import TEXTS
 

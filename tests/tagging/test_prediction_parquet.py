@@ -6,7 +6,7 @@ from test_output import POSTS, Killed, predicting
 from instruct_mner.data.prediction_parquet import read_table, write_table
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, PredictedEntity, Prediction, Rejected
-from instruct_mner.scoring.files import read_predictions
+from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.output import write_predictions
 
 FOUND = [

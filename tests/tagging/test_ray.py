@@ -23,7 +23,7 @@ from instruct_mner.data.prediction_parquet import read_table
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.scoring.files import read_predictions
+from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.ray import RayJob, _prediction, _Worker, places_of
 from instruct_mner.tagging.settings import TaggingSettings
 

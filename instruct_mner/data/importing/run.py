@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data import jsonl
 from instruct_mner.data.checks import GoldCheck
+from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.dataset import Reading, ReadOptions, find_picture
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing.offsets import Unit, span_of, tell_unit, text_of
@@ -28,7 +29,6 @@ from instruct_mner.data.importing.sources import (
     Item,
     Source,
     brat_posts,
-    is_columns,
     is_json,
     is_plain,
     plain_posts,

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data.column_layout import is_document_start
+from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.formats import COLUMN_SUFFIXES
 from instruct_mner.data.importing import brat
 from instruct_mner.data.importing.chat import of_chat
@@ -28,7 +28,6 @@ from instruct_mner.data.importing.tools import (
     tell_layout,
 )
 from instruct_mner.data.lenient import RepeatedKeyError, loads
-from instruct_mner.data.tag_schemes import looks_like_tag
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import Line, read_text, stream_lines
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
@@ -207,19 +206,6 @@ def _json_list(path: Path) -> list[Any]:
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of posts, found {str(value)[:40]!r}")
     return value
-
-
-def is_columns(path: Path) -> bool:
-    """Return true for a file in which most rows have a cell that is a tag: a token and its tag a line."""
-    rows = tagged = 0
-    for line in islice(stream_lines(path), _HEAD_LINES):
-        text = line.text.strip(" \t")
-        if not text or text.startswith(("#", "IMGID:", "WID:")) or is_document_start(text):
-            continue
-        cells = text.split("\t") if "\t" in text else text.split(" ")
-        rows += 1
-        tagged += len(cells) > 1 and any(looks_like_tag(cell.strip(" ")) for cell in (cells[0], *cells[1:]))
-    return rows > 0 and 2 * tagged > rows
 
 
 def is_plain(path: Path) -> bool:

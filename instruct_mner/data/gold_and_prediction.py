@@ -1,0 +1,45 @@
+r"""Files with columns that hold predictions, alone or beside the gold, as conlleval reads and many taggers write.
+
+The gold is the last but one column of tags, the prediction the last::
+
+    Anna B-PER B-PER
+    Bell I-PER I-PER
+    flew O O
+
+Source: https://www.clips.uantwerpen.be/conll2000/chunking/output.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from instruct_mner.data.column_layout import find_tag_columns, is_columns
+from instruct_mner.data.dataset import Dataset, ReadOptions
+from instruct_mner.data.fmnerg import is_fmnerg
+from instruct_mner.data.loading import checked, read_with
+from instruct_mner.files import read_lines
+from instruct_mner.schema.choices import Decode
+
+
+def num_tag_columns(path: Path) -> int:
+    """Return the number of columns of tags of a file: 0 for a file without columns, 2 for gold and prediction."""
+    if not path.is_file() or path.suffix in {".jsonl", ".parquet"} or not is_columns(path):
+        return 0
+    lines = read_lines(path)
+    return 1 if is_fmnerg(lines) else len(find_tag_columns(lines))
+
+
+def read_column(path: Path, which: Literal["gold", "prediction"], decode: Decode = "tolerant") -> Dataset:
+    """Read the gold or the prediction of a file with columns; the only column of tags is either.
+
+    Raises:
+        DataError: Anything wrong in the file.
+    """
+    columns = find_tag_columns(read_lines(path))
+    column = columns[-1] if which == "prediction" else columns[-2:][0]
+    options = ReadOptions(decode=decode, columns={"tags": (str(column + 1),)})
+    [dataset] = checked(read_with(f"conll:{path}", options), str(path), "keep").values()
+    side = () if len(columns) < 2 else (f"{path}: column {column + 1} is taken for the {which}",)
+    return replace(dataset, notes=(*dataset.notes, *side))

@@ -1,0 +1,104 @@
+"""Predictions of one system, from files as ``tag`` and as others write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
+from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
+from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.data.problem_groups import group_problems
+from instruct_mner.errors import DataError, listing
+from instruct_mner.files import read_lines
+from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.records import Example, PredictedEntity, Prediction
+from instruct_mner.schema.validation_messages import reasons
+
+_NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
+
+
+def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant") -> list[Prediction]:
+    """Read JSONL or Parquet of predictions, as ``tag`` writes it, or columns of tags, as conlleval reads them.
+
+    Args:
+        path: The file.
+        posts: The gold, whose ids posts in columns get, in its order and by their texts.
+        decode: Decoding of the tags of columns.
+
+    Raises:
+        DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
+    """
+    if path.suffix == ".parquet":
+        return list(read_table(path))
+    if num_tag_columns(path):
+        return _of_columns(path, posts, decode)
+    predictions: list[Prediction] = []
+    problems: list[str] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            predictions.append(_of_line(line))
+        except ValidationError as error:
+            problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
+        except RepeatedKeyError as error:
+            problems.append(f"{path}:{number}: {error}")
+        else:
+            if "entities" not in predictions[-1].model_fields_set:
+                problems.append(f"{path}:{number}: {_NO_ENTITIES}")
+    if problems:
+        raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
+    return predictions
+
+
+def _of_line(line: str) -> Prediction:
+    """Read a line.
+
+    Raises:
+        RepeatedKeyError: A key is given twice.
+        ValidationError: It is no prediction.
+    """
+    try:
+        values = loads(line)
+    except RepeatedKeyError:
+        raise
+    except (ValueError, RecursionError):
+        values = None
+    try:
+        return Prediction.model_validate_json(line)
+    except ValidationError:
+        whole = completed(values)[0] if isinstance(values, dict) else values
+        if whole is None or whole == values:
+            raise
+        return Prediction.model_validate(whole)
+
+
+def _of_columns(path: Path, posts: Sequence[Example], decode: Decode) -> list[Prediction]:
+    examples = read_column(path, "prediction", decode).examples
+    ids = [example.id for example in examples]
+    if posts and not {post.id for post in posts} & set(ids):
+        texts = [example.text for example in examples]
+        if texts != [post.text for post in posts]:
+            number = next(
+                (n for n, pair in enumerate(zip(texts, posts, strict=False)) if pair[0] != pair[1].text), None
+            )
+            where = f"the first that differs is number {number + 1}" if number is not None else "one holds more"
+            raise DataError(
+                f"{path}: its {len(texts)} posts have no ids and are not the {len(posts)} of the gold in their order "
+                f"({where}); score columns against the file that they were made from"
+            )
+        ids = [post.id for post in posts]
+    return [
+        Prediction(
+            id=identifier,
+            text=example.text,
+            entities=tuple(
+                PredictedEntity(start=each.start, end=each.end, text=each.text, label=each.label)
+                for each in example.gold
+            ),
+        )
+        for identifier, example in zip(ids, examples, strict=True)
+    ]
