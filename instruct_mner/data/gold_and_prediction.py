@@ -19,6 +19,7 @@ from instruct_mner.data.column_layout import find_tag_columns, is_columns
 from instruct_mner.data.dataset import Dataset, ReadOptions
 from instruct_mner.data.fmnerg import is_fmnerg
 from instruct_mner.data.loading import checked, read_with
+from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.files import read_lines
 from instruct_mner.schema.choices import Decode
 
@@ -40,6 +41,11 @@ def read_column(path: Path, which: Literal["gold", "prediction"], decode: Decode
     columns = find_tag_columns(read_lines(path))
     column = columns[-1] if which == "prediction" else columns[-2:][0]
     options = ReadOptions(decode=decode, columns={"tags": (str(column + 1),)})
-    [dataset] = checked(read_with(f"conll:{path}", options), str(path), "keep").values()
+    readings = read_with(f"conll:{path}", options)
+    if which == "prediction":
+        [reading] = readings.values()
+        ProblemGroups(reading.problems).stop(str(path))
+        return reading.dataset
+    [dataset] = checked(readings, str(path), "keep").values()
     side = () if len(columns) < 2 else (f"{path}: column {column + 1} is taken for the {which}",)
     return replace(dataset, notes=(*dataset.notes, *side))

@@ -150,6 +150,7 @@ def joined(example: Example, spans: Sequence[Span], predictions: Sequence[Predic
         entities=tuple(_without_overlaps(entities, len(example.text))),
         rejected=_sum(prediction.rejected for prediction in predictions),
         windows=len(spans),
+        meta=example.meta,
     )
 
 

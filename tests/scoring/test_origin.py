@@ -71,7 +71,7 @@ def evaluate(*arguments: object) -> str:
 
 def test_reports_are_stamped(tmp_path, gold) -> None:
     said = tmp_path / "said.jsonl"
-    said.write_text('{"id": "1", "text": "Bob"}\n')
+    said.write_text('{"id": "1", "text": "Bob", "entities": []}\n')
     honest = made_run(tmp_path / "honest", stamp_of("evaluation", gold))
     unguarded = made_run(tmp_path / "unguarded")
     leaky = made_run(tmp_path / "leaky", leaked=(LEAK,))
@@ -91,7 +91,7 @@ def test_reports_are_stamped(tmp_path, gold) -> None:
 
 def test_runs_that_do_not_fit(tmp_path, gold) -> None:
     said = tmp_path / "said.jsonl"
-    said.write_text('{"id": "1", "text": "Bob"}\n')
+    said.write_text('{"id": "1", "text": "Bob", "entities": []}\n')
     with pytest.raises(ModelError, match=r"no mner\.json"):
         evaluate(f"conll:{gold.path}", said, "--run", tmp_path)
     with pytest.raises(ConfigError, match=r"2 runs are given for 1 prediction file"):
@@ -102,7 +102,7 @@ def test_published_gold_is_named(shared_data, tmp_path) -> None:
     path = shared_data / "twitter2015_repaired" / "test.txt"
     said = tmp_path / "said.jsonl"
     posts = load_split(f"conll:{path}", missing_image="keep").examples
-    said.write_text("".join(json.dumps({"id": post.id, "text": post.text}) + "\n" for post in posts))
+    said.write_text("".join(json.dumps({"id": post.id, "text": post.text, "entities": []}) + "\n" for post in posts))
     report = json.loads(evaluate(f"conll:{path}", said, "--json", "--resamples", 1))
     assert report["gold"]["known"] == "Twitter-2015 (repaired labels), test"
     assert "Twitter-2015 (repaired labels), test" in evaluate(f"conll:{path}", said, "--resamples", 1)
