@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_mner.answers.answer import Answer, AnswerEntity, Format
+from instruct_mner.answers.inline import Inline
 from instruct_mner.answers.json_array import Json
 from instruct_mner.answers.lines import Lines
 from instruct_mner.answers.spec import AnswerSpec, FormatName
@@ -13,7 +14,11 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.schema.offsets import place
 from instruct_mner.schema.records import Entity, Rejected
 
-_FORMATS: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
+_FORMATS: Mapping[FormatName, type[Lines] | type[Json] | type[Inline]] = {
+    "lines": Lines,
+    "json": Json,
+    "inline": Inline,
+}
 
 
 def in_format(spec: AnswerSpec, num_images: int = 1) -> Format:
@@ -43,7 +48,10 @@ def parse(spec: AnswerSpec, text: str, completion: str, num_images: int = 1, *, 
         num_images: Number of pictures of the post.
         finished: False where the completion was cut; that counts as one malformed item.
     """
-    mentions, malformed = in_format(spec, num_images).read(completion, finished=finished)
+    form = in_format(spec, num_images)
+    if isinstance(form, Inline):
+        return form.parse(text, completion, finished=finished)
+    mentions, malformed = form.read(completion, finished=finished)
     placement = place(text, [mention.surface for mention in mentions], spec.segmentation)
     entities = [
         AnswerEntity(

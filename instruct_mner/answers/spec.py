@@ -11,7 +11,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.offsets import Segmentation, can_say, chunks
 from instruct_mner.schema.record import Record
 
-FormatName = Literal["lines", "json"]
+FormatName = Literal["lines", "json", "inline"]
 
 # No processor resizes a picture to more pixels a side.
 _LARGEST_SIDE = 99_999
@@ -60,6 +60,8 @@ class AnswerSpec(Record):
 
     def can_say(self, text: str, start: int, end: int) -> bool:
         """Whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""
+        if self.format == "inline" and (text.startswith("[", start) or " |" in text[start:end]):
+            return False  # The answer could be read in two ways.
         return can_say(text, start, end, self.segmentation)
 
     def capacity(self, text: str) -> int:

@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 # llguidance's lexer gives up on a piece of some hundred characters ("too many expressions"). No word is as long as
 # this; what is, may be cut.
-_LONGEST_PIECE = 64
+LONGEST_PIECE = 64
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ def mention_rules(text: str, segmentation: Segmentation, spell: Callable[[str], 
         spell: Spelling of a piece of the text in an answer; no mention ends inside of such a piece.
     """
     pieces = list(text) if segmentation == "characters" else chunks(text)
-    short = [
-        piece[start : start + _LONGEST_PIECE] for piece in pieces for start in range(0, len(piece), _LONGEST_PIECE)
-    ]
+    short = [piece[start : start + LONGEST_PIECE] for piece in pieces for start in range(0, len(piece), LONGEST_PIECE)]
     substring = {"substring_chunks": [spell(piece) for piece in short]}
     return [
         r"MENTION: SUBSTRING & ~/\s(?s:.*)|(?s:.*)\s|[^\p{L}\p{N}]*|(?s:.*)\n(?s:.*)/",

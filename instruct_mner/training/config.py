@@ -205,6 +205,8 @@ class FinetuneConfig(Settings):
     @property
     def prompt_name(self) -> str:
         """Name of the prompt template, or its default."""
+        if self.answer.format == "inline":
+            return self.prompt or "tag-inline"
         return self.prompt or ("tag-grounded" if self.answer.grounded else "tag")
 
     @property

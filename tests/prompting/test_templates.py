@@ -54,7 +54,7 @@ def test_the_instruction_does_not_depend_on_the_post() -> None:
     assert len(user_messages(prompt, SPEC, "Bob", 3)[0]["content"]) == 5
 
 
-@pytest.mark.parametrize("name", ["tag", "tag-grounded", "zero-shot", "few-shot"])
+@pytest.mark.parametrize("name", ["tag", "tag-inline", "tag-grounded", "zero-shot", "few-shot"])
 def test_context_stands_between_picture_and_post(name: str) -> None:
     prompt = find_prompt(name)
     assert prompt.post("Ann", 1) == prompt.post("Ann", 1, Context()) == "\nPost: Ann"
@@ -133,6 +133,7 @@ def test_a_template_that_cannot_be_rendered_says_why(source: str, message: str) 
 PUBLISHED = {
     "few-shot.v1": "c0695ebb59499d30",
     "tag-grounded.v1": "fefa6c0041a312a5",
+    "tag-inline.v1": "40056f11c850a45d",
     "tag-twice.v1": "a5447e1afc8b4d8e",
     "tag.v1": "d12178baf74cfddf",
     "zero-shot.v1": "0cf9fb349ee01dc3",
