@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from instruct_mner.alignment.build import ObjectiveModule, Shape, build_objectives, resolved
@@ -35,8 +37,6 @@ def save_heads(folder: Path, objectives: nn.Module, settings: AlignmentSettings,
         settings: Section ``alignment`` of the run's config.
         shape: Numbers of the model and the run.
     """
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_tensors(objectives), folder / _WEIGHTS)
     described = {"settings": resolved(settings, shape).model_dump(mode="json"), "shape": asdict(shape)}
@@ -50,9 +50,6 @@ def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, ObjectiveModu
     Raises:
         ModelError: The folder holds no heads, or none of this version.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not (folder / _SHAPE).is_file() or not (folder / _WEIGHTS).is_file():
         raise ModelError(f"{folder} holds no heads of alignment objectives; name the run folder that trained them")
     try:
@@ -70,15 +67,11 @@ def load_heads(folder: Path) -> tuple[AlignmentSettings, dict[str, ObjectiveModu
 
 def save_checkpoint(path: Path, heads: nn.Module) -> None:
     """Write the heads beside a checkpoint."""
-    from safetensors.torch import save_file
-
     save_file(_tensors(heads), path)
 
 
 def load_checkpoint(path: Path, heads: nn.Module) -> None:
     """Read the heads of a checkpoint into a module."""
-    from safetensors.torch import load_file
-
     heads.load_state_dict(load_file(path))
 
 

@@ -31,14 +31,14 @@ def run(
     decode: Annotated[
         Decode,
         typer.Option(
-            help="How BIO tags of the gold become spans. tolerant: an I- that continues nothing opens an "
+            help="Rule that turns BIO tags of the gold into spans. tolerant: an I- that continues nothing opens an "
             "entity (conlleval, the literature). strict: only B- does (IOB2)."
         ),
     ] = "tolerant",
     match: Annotated[
         Match,
         typer.Option(
-            help="What makes an entity right. offset: start, end and type. surface: its text and type, "
+            help="Rule by which an entity is right. offset: start, end and type. surface: its text and type, "
             "wherever it stands. surface-lower-set: lower-cased text and type, repetitions dropped; some "
             "papers on LLMs do so, and it inflates the score."
         ),

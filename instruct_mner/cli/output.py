@@ -32,9 +32,8 @@ def console(*, stderr: bool = True) -> Console:
 
 def table_console() -> Console:
     """Return a console on standard output for tables, at least 110 columns wide."""
-    from rich.console import Console
-
-    return Console(width=max(Console().width, 110), markup=False, emoji=False, highlight=False)
+    plain = console(stderr=False)
+    return type(plain)(width=max(plain.width, 110), markup=False, emoji=False, highlight=False)
 
 
 def print_json(value: Any) -> None:

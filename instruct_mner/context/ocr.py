@@ -40,11 +40,11 @@ class Reader:
                 "install it, on Debian as tesseract-ocr-LANGUAGE"
             )
         self._languages = languages
+        self._pytesseract = pytesseract
 
     def read(self, picture: Image) -> str | None:
         """Return its words from top to bottom, joined by spaces; ``None`` without any, or after a minute."""
-        import pytesseract
-
+        pytesseract = self._pytesseract
         try:
             recognised = pytesseract.image_to_data(
                 picture, lang=self._languages, timeout=_TIMEOUT_SECONDS, output_type=pytesseract.Output.DICT

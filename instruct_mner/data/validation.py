@@ -11,6 +11,7 @@ from instruct_mner.data.checks import GoldChecks, check_gold
 from instruct_mner.data.dataset import Dataset, Reading
 from instruct_mner.data.loading import read
 from instruct_mner.errors import DataError
+from instruct_mner.images import open_image
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 from instruct_mner.schema.records import Example
 
@@ -187,8 +188,6 @@ def check_pictures(dataset: Dataset, track: Track = iter) -> Iterator[str]:
         dataset: The split.
         track: Wraps the posts, to show how far it is.
     """
-    from instruct_mner.images import open_image
-
     missing = set(dataset.missing_images)
     size_of: dict[Path, tuple[int, int] | None] = {}
     # Posts all of whose pictures are missing cost nothing and need no progress bar.

@@ -11,6 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError
+from openai.types.chat import ChatCompletion
+
 from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
@@ -18,8 +21,6 @@ from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.choices import Constraint
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
-
     from instruct_mner.models.description import ModelDescription
 
 PICTURE_TOKENS = 2048
@@ -111,8 +112,6 @@ class EndpointEngine:
 
     def _served_context(self) -> int | None:
         """Return what vLLM says under ``/models``; other servers do not say it, and some have no such address."""
-        from openai import OpenAI, OpenAIError
-
         try:
             with OpenAI(base_url=self._base_url, api_key=self._api_key, timeout=10, max_retries=0) as client:
                 models = client.models.list().data
@@ -146,8 +145,6 @@ class EndpointEngine:
 
     def client(self) -> AsyncOpenAI:
         """A connection to the server."""
-        from openai import AsyncOpenAI
-
         return AsyncOpenAI(
             base_url=self._base_url, api_key=self._api_key, timeout=self._endpoint.timeout_seconds, max_retries=0
         )
@@ -197,8 +194,6 @@ class EndpointEngine:
 
     async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
         """The first choice of the server's answer. The slot is kept through all retries, to relieve the server."""
-        from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
-
         pause = self._endpoint.first_retry_seconds
         for retries_left in reversed(range(self._endpoint.max_retries + 1)):
             try:
@@ -227,8 +222,6 @@ class EndpointEngine:
         raise AssertionError("unreachable")
 
     def _first_choice(self, response: Any) -> Any:
-        from openai.types.chat import ChatCompletion
-
         if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message is None:
             raise self._no_such_server("no choices")
         return response.choices[0]

@@ -7,10 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from transformers import BatchFeature
+
+from instruct_mner.alignment.checkpoint import load_heads
+from instruct_mner.alignment.generative import Generative
+from instruct_mner.alignment.pooling import gathered, span_mask
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, with_grid
+from instruct_mner.models.hooks import capture
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prompt_tokens import PromptTokens
 from instruct_mner.prompting.conversation import post_text
@@ -35,9 +42,6 @@ class GeneratedPictureEngine(TransformersEngine):
     """
 
     def __init__(self, loaded: LoadedModel, heads: Path, batch_size: int = 8) -> None:
-        from instruct_mner.alignment.checkpoint import load_heads
-        from instruct_mner.alignment.generative import Generative
-
         super().__init__(loaded, batch_size)
         needed = "; --image-source generated needs a model tuned with alignment.generative"
         try:
@@ -54,8 +58,6 @@ class GeneratedPictureEngine(TransformersEngine):
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Questions with a generated picture each."""
-        from transformers import BatchFeature
-
         asked = [replace(each, messages=_pictured(each), images=(blank_picture(),)) for each in batch]
         pictures = self._pictures(batch)
         inputs = with_grid(super().inputs(asked), self._loaded, self._grid, padding_side="left")
@@ -63,11 +65,6 @@ class GeneratedPictureEngine(TransformersEngine):
         return BatchFeature({**inputs, "mm_encoder_outputs": outputs})
 
     def _pictures(self, batch: Sequence[Request]) -> Tensor:
-        import torch
-
-        from instruct_mner.alignment.pooling import gathered, span_mask
-        from instruct_mner.models.hooks import capture
-
         model = self._loaded.model
         inputs = super().inputs(batch).to(model.device)
         spans = [

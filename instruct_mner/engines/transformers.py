@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import torch
+from llguidance.hf import from_tokenizer
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
 from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.kv_cache import roomy_cache
@@ -65,8 +69,6 @@ class TransformersEngine:
         Raises:
             ModelError: A grammar is not accepted by llguidance.
         """
-        import torch
-
         answers = [PartialAnswer(request) for request in requests]
         was_training = self._loaded.model.training
         self._loaded.model.eval()
@@ -106,8 +108,6 @@ class TransformersEngine:
 
     @cached_property
     def _guide(self) -> Any:
-        from llguidance.hf import from_tokenizer
-
         tokenizer = self._loaded.processor.tokenizer
         return from_tokenizer(tokenizer, n_vocab=self._vocabulary, eos_token=self._end_tokens)
 
@@ -121,9 +121,6 @@ class TransformersEngine:
 
     def _write(self, batch: Sequence[PartialAnswer], temperature: float, *, put_off: int) -> None:
         """Writes on, until no more than so many answers are unfinished."""
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
-
         model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
         inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
         shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)

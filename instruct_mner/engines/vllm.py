@@ -6,12 +6,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from llguidance.hf import from_tokenizer
 
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.vllm_runtime.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
 from instruct_mner.vllm_runtime.plan import Plan, make_plan
 
@@ -44,8 +48,6 @@ class VllmEngine:
         Raises:
             MnerError: It cannot be.
         """
-        from instruct_mner.models.tuned import tuned_folder
-
         folder = tuned_folder(name)
         if folder is None:
             return make_plan((), str(name), dtype)
@@ -99,8 +101,7 @@ class VllmEngine:
         return prompt
 
     def _sampling(self, request: Request, temperature: float, seed: int) -> SamplingParams:
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
+        from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 
         constraint = None if request.grammar is None else StructuredOutputsParams(grammar=request.grammar)
         return SamplingParams(
@@ -136,8 +137,6 @@ class VllmEngine:
 
     @cached_property
     def _guide(self) -> Any:
-        from llguidance.hf import from_tokenizer
-
         return from_tokenizer(self._tokenizer)
 
     @cached_property
@@ -149,8 +148,6 @@ class VllmEngine:
 
 
 def _start(arguments: Sequence[str]) -> LLM:
-    from importlib.util import find_spec
-
     if find_spec("vllm") is None:
         raise ConfigError("--engine vllm needs vLLM: pip install 'instruct-mner[serve]'")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")

@@ -8,6 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    BitsAndBytesConfig,
+)
+from transformers.utils import is_bitsandbytes_available
+from transformers.utils import logging as transformers_logging
+
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.description import ModelDescription, load_processor
 from instruct_mner.models.families import Family, find_family
@@ -15,7 +26,6 @@ from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
-    import torch
     from peft import LoraConfig
     from torch import Tensor, nn
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
@@ -126,8 +136,6 @@ class LoadedModel(ModelDescription):
 
 
 def _dtype(config: Any, dtype: Dtype) -> Any:
-    import torch
-
     if dtype != "auto":
         return getattr(torch, dtype)
     own = config.dtype or config.get_text_config().dtype
@@ -160,11 +168,6 @@ def load_model(
     Raises:
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
-    from transformers.utils import logging as transformers_logging
-
     transformers_logging.disable_progress_bar()
     source = locate(name)
     try:
@@ -205,10 +208,6 @@ def _nf4(family: Family) -> Any:
 
     Source: https://arxiv.org/abs/2305.14314, section 3.
     """
-    import torch
-    from transformers import BitsAndBytesConfig
-    from transformers.utils import is_bitsandbytes_available
-
     if not is_bitsandbytes_available():
         raise ConfigError("tuning: qlora needs bitsandbytes: pip install 'instruct-mner[qlora]'")
     return BitsAndBytesConfig(
@@ -228,7 +227,6 @@ def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
             the base would answer in the adapter's name.
     """
     from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
-    from safetensors import SafetensorError
 
     if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
         raise ModelError(f"{folder} is not an adapter: it needs adapter_config.json and adapter_model.safetensors")

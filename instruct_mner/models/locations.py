@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from instruct_mner.models import smollm2
-
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 SMOLLM2 = "smollm2"
@@ -22,5 +20,8 @@ def locate(name: str | Path) -> str:
     if name == STARTER:
         return str(STARTER_FOLDER)
     if name == SMOLLM2:
+        # Its preparation needs torch, which the other names do not.
+        from instruct_mner.models import smollm2
+
         return str(smollm2.prepared_folder())
     return str(name)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers.masking_utils import eager_mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -87,8 +89,6 @@ def shared_beginning(decoder: nn.Module, num_tokens: int) -> Iterator[None]:
 
 
 def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) -> Any:
-    from transformers import DynamicCache
-
     embeddings = named["inputs_embeds"]
     kept = named.get("past_key_values")
     cache = DynamicCache(config=decoder.config) if kept is None else kept
@@ -146,9 +146,6 @@ def _lora_forward(self: Any, states: Tensor, *arguments: Any, **named: Any) -> T
 
 
 def _register_attention() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import eager_mask
-
     AttentionInterface.register(_ATTENTION, _attention)
     AttentionMaskInterface.register(_ATTENTION, eager_mask)
 

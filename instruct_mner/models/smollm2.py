@@ -16,7 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from instruct_mner.errors import ModelError
 
@@ -114,8 +117,6 @@ def _prepare(weights: Path, folder: Path) -> None:
 
 
 def _save_tokenizer(weights: Path, folder: Path) -> None:
-    from transformers import AutoTokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
     tokenizer.model_max_length = _MAX_TOKENS
     tokenizer.save_pretrained(folder)
@@ -123,10 +124,6 @@ def _save_tokenizer(weights: Path, folder: Path) -> None:
 
 def _save_model(weights: Path, folder: Path) -> None:
     """Copy the weights into a fresh model: transformers refuses to save one that was loaded from GGUF."""
-    import torch
-    from transformers import AutoModelForCausalLM, GenerationConfig, LlamaForCausalLM
-    from transformers.utils import logging
-
     logging.disable_progress_bar()
     loaded: Any = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
     config = loaded.config

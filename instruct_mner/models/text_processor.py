@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoTokenizer
+
 from instruct_mner.prompting.conversation import Message, joined_parts
 
 # Llama 3.1 to 3.3 write this day where they are told no other.
@@ -43,8 +45,6 @@ class TextProcessor:
     @classmethod
     def from_pretrained(cls, source: str | Path, revision: str | None = None) -> TextProcessor:
         """Load the tokenizer of a model."""
-        from transformers import AutoTokenizer
-
         return cls(AutoTokenizer.from_pretrained(source, revision=revision))
 
     @property

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from llguidance.hf import from_tokenizer
+
 from instruct_mner.schema.offsets import Segmentation
 
 if TYPE_CHECKING:
@@ -124,8 +126,6 @@ class TokenText:
 
     @cached_property
     def _guide(self) -> LLTokenizer:
-        from llguidance.hf import from_tokenizer
-
         return from_tokenizer(self._tokenizer, n_vocab=self._vocabulary_size)
 
 

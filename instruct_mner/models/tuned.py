@@ -20,12 +20,15 @@ from instruct_mner.schema.records import Example
 if TYPE_CHECKING:
     from instruct_mner.models.description import ModelDescription
 
+UNKNOWN_FAMILY = "unknown"
+"""Family of a model behind an endpoint, of which only its name is known."""
+
 
 def zero_shot(
     base_model: str,
     *,
     revision: str | None = None,
-    family: str = "unknown",
+    family: str = UNKNOWN_FAMILY,
     convention: BoxConvention | None = None,
     prefix: str = "",
     max_images: int = 1,

@@ -10,6 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
 from instruct_mner.files import read_text
@@ -122,8 +125,6 @@ class Prompt(Record):
         return begin if begin >= 0 else None
 
     def _block(self, block: str, **variables: object) -> str:
-        from jinja2 import TemplateError
-
         try:
             template = _compile(self.source)
             if block not in template.blocks:
@@ -141,9 +142,6 @@ class Prompt(Record):
 
 @lru_cache(maxsize=64)
 def _compile(source: str) -> Template:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=False
     )

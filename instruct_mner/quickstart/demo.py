@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -21,19 +21,20 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
+from instruct_mner.quickstart.demo_serving import server
 from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.records import Prediction
+from instruct_mner.scoring import score_spans
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import Post, posts
 from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.vocabulary import SPLITS, Split
 from instruct_mner.synthetic.write import CONDITIONS, synth
-
-if TYPE_CHECKING:
-    from instruct_mner.tagging.tagger import Tagger
-    from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.finetune import finetune
 
 MARKER = ".made-by-instruct-mner-demo"
 
@@ -97,10 +98,6 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
         console.print(f"made      {written.path}, {size.of(split)} posts", markup=False)
     dataset = load_split(str(folder / "data" / "test.jsonl"))
 
-    from instruct_mner.quickstart.demo_serving import server
-    from instruct_mner.tagging.tagger import Tagger
-    from instruct_mner.training.finetune import finetune
-
     console.print("tagging   with the starter as it is")
     before = _tag_all(Tagger.from_pretrained("starter"), dataset, folder / "predictions" / "before")
     run = finetune(_config(folder), console)
@@ -146,8 +143,6 @@ def _clear(folder: Path) -> None:
 
 def _config(folder: Path) -> FinetuneConfig:
     """Return the run: what 'instruct-mner finetune' would be given for these posts."""
-    from instruct_mner.training.config import FinetuneConfig
-
     return FinetuneConfig.model_validate(
         {
             "model": "starter",
@@ -194,8 +189,6 @@ def _scores(
     *predicted: Mapping[ImageSource, Sequence[Prediction]],
 ) -> PageTable:
     """F1 in percent: a row for each way of asking, a column for each model and one for the best possible."""
-    from instruct_mner.scoring import score_spans
-
     best = {"own": bound(made).expected, "none": bound(made, with_picture=False).expected}
     rows = []
     for name, source in _SOURCES.items():
@@ -215,12 +208,8 @@ def _percent(share: float | None) -> str:
 
 def _chart(scores: PageTable) -> bytes:
     """Return the scores as bars, PNG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.subplots()
     names = [row[0].replace(", ", ",\n") for row in scores.rows]
     for index, (head, colour) in enumerate(zip(scores.head[1:], ("#b8bcc8", "#3f6fd8", "#e3b341"), strict=True)):
         values = [float(row[1 + index] or 0) for row in scores.rows]
@@ -232,7 +221,6 @@ def _chart(scores: PageTable) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
-    plt.close(figure)
     return file.getvalue()
 
 

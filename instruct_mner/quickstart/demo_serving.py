@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
 from instruct_mner.data.dataset import Dataset
@@ -37,7 +38,6 @@ class Server:
 
     def tag(self, dataset: Dataset) -> tuple[Prediction, ...] | None:
         """Tag posts with their pictures, once it is ready; ``None``, with a message, where it does not start."""
-        import httpx
 
         def is_ready() -> bool:
             with suppress(httpx.TransportError):

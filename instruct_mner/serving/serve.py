@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import httpx
 from PIL import Image
 from rich.console import Console
 
@@ -140,8 +141,6 @@ def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
 
 def _wait(vllm: VllmProcess, console: Console) -> None:
     """Waits until vLLM answers; on a terminal its last word is shown."""
-    import httpx
-
     with httpx.Client(base_url=vllm.url, timeout=5) as client, console.status("starting vLLM") as status:
 
         def is_ready() -> bool:
@@ -163,8 +162,6 @@ def _wait(vllm: VllmProcess, console: Console) -> None:
 
 def _window(url: str, private_key: str) -> int:
     """Tokens of prompt and answer that vLLM takes, by the model, by its flags or by the memory."""
-    import httpx
-
     answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
     return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
 
@@ -182,8 +179,6 @@ def _taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:
 def _gateway(
     plan: Plan, taggers: Taggers, vllm: VllmProcess, private_key: str, key: str | None, settings: ServeSettings
 ) -> FastAPI:
-    import httpx
-
     from instruct_mner.serving.entities_route import EntityService
     from instruct_mner.serving.gateway import build_gateway
     from instruct_mner.serving.metrics import Counters

@@ -15,7 +15,7 @@ from instruct_mner.answers import codec
 from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.tuned import heads_folder, tuned, tuned_folder, untuned, zero_shot
+from instruct_mner.models.tuned import UNKNOWN_FAMILY, heads_folder, tuned, tuned_folder, untuned, zero_shot
 from instruct_mner.prompting.few_shot import has_examples
 from instruct_mner.prompting.retrieval import Embedder, Pool
 from instruct_mner.prompting.templates import Prompt
@@ -111,6 +111,15 @@ def manifest_of(settings: TaggingSettings, examples: Examples) -> Manifest:
     from instruct_mner.models.description import describe_model
 
     return untuned(describe_model(str(name)), with_examples=has_examples(examples))[0]
+
+
+def reads_text_only(manifest: Manifest) -> bool:
+    """Return whether a model takes no pictures; of a server's model without an adapter this is not known."""
+    if manifest.family == UNKNOWN_FAMILY:
+        return False
+    from instruct_mner.models.families import FAMILIES
+
+    return manifest.family in FAMILIES and not FAMILIES[manifest.family].sees
 
 
 def base_engine(name: str, batch_size: int) -> Engine:

@@ -13,13 +13,12 @@ from rich.console import Console
 from instruct_mner.console import quiet_libraries, report
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
-from instruct_mner.models.families import FAMILIES
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of
+from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of, reads_text_only
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
@@ -89,8 +88,8 @@ def tag(
 
 
 def _say_what_is_hidden(manifest: Manifest, posts: Posts, console: Console) -> None:
-    family = FAMILIES.get(manifest.family)
-    if family is None or family.sees:
+    """Warn of posts with pictures where the model reads text only."""
+    if not reads_text_only(manifest):
         return
     hidden = sum(bool(post.images) for post in posts.posts())
     if hidden:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,15 +206,10 @@ class Tagger:
 
     def without_calibration(self) -> Tagger:
         """Return the same tagger with the confidences of the model itself, as they are before ``calibrate``."""
-        questions = self.questions
-        return Tagger(
-            self.engine,
-            questions.manifest.model_copy(update={"calibration": None}),
-            questions.prompt,
-            constrained=questions.constrained,
-            generated=questions.generated,
-            selector=self._selector,
-        )
+        tagger = copy(self)
+        manifest = self.manifest.model_copy(update={"calibration": None})
+        tagger.questions = replace(self.questions, manifest=manifest)
+        return tagger
 
     def predict_entities(
         self,
@@ -263,10 +260,7 @@ class Tagger:
         spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
-            posts = [
-                (example, () if self.questions.generated else self._opened(picture_paths(example)))
-                for example in window
-            ]
+            posts = [(example, self._pictures(picture_paths, example)) for example in window]
             yield from (prediction.above(threshold) for prediction in self._predict(posts, spec))
 
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
@@ -286,14 +280,11 @@ class Tagger:
     def questions_about(self, posts: Sequence[Post], spec: AnswerSpec) -> tuple[list[Question], list[int]]:
         """Return the question about each post, and the order in which they are best sent to the engine."""
         examples, order = self._selector.select(posts, spec)
-        questions = [
-            self.questions.question(example, images, spec, shots)
-            for (example, images), shots in zip(posts, examples, strict=True)
-        ]
-        return questions, order
+        ask, pairs = self.questions.question, zip(posts, examples, strict=True)
+        return [ask(example, images, spec, shots) for (example, images), shots in pairs], order
 
-    def _opened(self, paths: Sequence[Path]) -> tuple[Image, ...]:
-        return tuple(map(open_image, paths[: self.manifest.max_images]))
+    def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
+        return () if self.questions.generated else tuple(map(open_image, paths(example)[: self.manifest.max_images]))
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._selector.select(posts, spec)

@@ -52,8 +52,7 @@ def build_tiny(
         layers: Number of layers.
         seed: Seed of the weights.
     """
-    from transformers import set_seed
-    from transformers.utils import logging
+    from transformers import logging, set_seed
 
     logging.disable_progress_bar()
     set_seed(seed)

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig, AutoModelForCausalLM
+
 from instruct_mner.models.text_processor import TextProcessor
 from instruct_mner.testing.tokenizer import Vocabulary
 
@@ -75,8 +77,6 @@ VOCABULARIES = {
 
 def build_text(family: str, tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     """Build a text model of a family, with its tokenizer as a processor."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     more: dict[str, Any] = {}
     if family == "gemma3_text":
         more = {"query_pre_attn_scalar": width // 4, "sliding_window": 512}

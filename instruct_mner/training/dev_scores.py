@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
@@ -48,9 +51,6 @@ def _by_all_processes(
     examples: Sequence[Example], predict: Callable[[Sequence[Example]], Iterable[Prediction]]
 ) -> list[Prediction]:
     """Predict in all processes of a launch, a share in each, and return all predictions in every process."""
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-
     state = PartialState()
     predictions = list(predict(examples[state.process_index :: state.num_processes]))
     return list(gather_object(predictions)) if state.num_processes > 1 else predictions

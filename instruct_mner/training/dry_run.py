@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from peft import get_peft_model
 from rich.console import Console
 from rich.text import Text
 
@@ -93,8 +94,6 @@ def _adapted(run: Run) -> str:
     config, family = run.config, run.loaded.family
     if not config.adapts:
         return "none: all weights are tuned"
-    from peft import get_peft_model
-
     lora = config.lora
     model: Any = get_peft_model(
         run.loaded.model, lora_config(family, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset as Rows
@@ -158,6 +159,4 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
 
 def _mixed_precision(config: FinetuneConfig, model: Model) -> bool:
     """Return true for bfloat16 forwards: with bfloat16 weights, and on a GPU where all float32 weights are tuned."""
-    import torch
-
     return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and torch.cuda.is_available()))

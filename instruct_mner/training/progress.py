@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -112,12 +113,8 @@ def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
         metrics: Lines of ``metrics.jsonl``.
         path: Picture file to write.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     losses = [(line["step"], line.get("answer_loss", line["loss"])) for line in metrics if "loss" in line]
     axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
     axes.set(xlabel="step", ylabel="loss of the answer")
@@ -129,4 +126,3 @@ def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
         right.set(ylabel="F1 on dev, %", ylim=(0, 100))
         right.yaxis.label.set_color("tab:orange")
     figure.savefig(path, dpi=150)
-    plt.close(figure)

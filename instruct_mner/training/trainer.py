@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import ProcessorMixin, TrainerControl
 from trl import SFTTrainer
+from trl.trainer import utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment.build import together
@@ -213,8 +214,6 @@ def _score_answers_alone(device: torch.device) -> None:
     Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
     compilers; can go when it asks for the compiler instead.
     """
-    from trl.trainer import utils
-
     if device.type == "cpu":
         utils._use_triton = lambda device: True
 

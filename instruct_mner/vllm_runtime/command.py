@@ -8,6 +8,8 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
+import torch
+
 from instruct_mner.vllm_runtime.adapter_checks import RANKS
 from instruct_mner.vllm_runtime.plan import Plan
 
@@ -92,8 +94,6 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
 
 def has_gpu() -> bool:
     """Return whether vLLM runs on a GPU here."""
-    import torch
-
     return bool(torch.cuda.is_available())
 
 

@@ -10,10 +10,8 @@ Source: vLLM 0.32, ``lora/ops/torch_ops/lora_ops.py``, ``lora/punica_wrapper/pun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
+from torch.nn.functional import pad
 
 
 def multiply(inputs: Tensor, weights: Tensor, indices: Tensor, output: Tensor, *, scale: float, add: bool) -> None:
@@ -50,8 +48,6 @@ def _product(inputs: Tensor, matrix: Tensor) -> Tensor:
 
     oneDNN keeps what it compiles for each shape: with any number of rows, a gigabyte and more in a long run.
     """
-    from torch.nn.functional import pad
-
     rows = len(inputs)
     return (pad(inputs, (0, 0, 0, (1 << (rows - 1).bit_length()) - rows)) @ matrix)[:rows]
 

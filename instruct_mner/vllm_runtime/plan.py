@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig
+
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
+from instruct_mner.models.loading import own_dtype
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
@@ -168,8 +171,6 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _config(name: str, revision: str | None) -> Any:
-    from transformers import AutoConfig
-
     try:
         return AutoConfig.from_pretrained(locate(name), revision=revision)
     except (OSError, ValueError) as error:
@@ -181,8 +182,6 @@ def _config(name: str, revision: str | None) -> Any:
 
 def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None = None) -> Plan:
     """Return a base model, or a fully tuned one."""
-    from instruct_mner.models.loading import own_dtype
-
     config, source = _config(name, revision), locate(name)
     folder = tuned_folder(name)
     if folder is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
@@ -147,8 +148,6 @@ def parse_cell(value: Any) -> Any:
 
 def _of_python(value: str) -> Any:
     """Return a list that pandas wrote into a cell as Python prints it."""
-    import ast
-
     try:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

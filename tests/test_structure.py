@@ -1,0 +1,141 @@
+"""Structure of the package: rooms, sizes of files, imports inside functions, and a test for every module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "instruct_mner"
+ROOT_MODULES = {"__init__", "__main__", "console", "errors", "files", "images"}
+
+# Modules that no test imports; a line goes when a test of its module comes.
+UNTESTED = {
+    "instruct_mner.__main__",
+    "instruct_mner.alignment.build",
+    "instruct_mner.alignment.generators",
+    "instruct_mner.alignment.pooling",
+    "instruct_mner.answers.answer",
+    "instruct_mner.answers.inline",
+    "instruct_mner.answers.json_array",
+    "instruct_mner.answers.lines",
+    "instruct_mner.cli.import_",
+    "instruct_mner.context.captions",
+    "instruct_mner.data.checks",
+    "instruct_mner.data.cmner",
+    "instruct_mner.data.column_layout",
+    "instruct_mner.data.columns",
+    "instruct_mner.data.conll",
+    "instruct_mner.data.content",
+    "instruct_mner.data.fmnerg",
+    "instruct_mner.data.gold_and_prediction",
+    "instruct_mner.data.hub",
+    "instruct_mner.data.hub_rows",
+    "instruct_mner.data.importing.brat",
+    "instruct_mner.data.importing.chat",
+    "instruct_mner.data.importing.generic",
+    "instruct_mner.data.importing.label_studio",
+    "instruct_mner.data.importing.offsets",
+    "instruct_mner.data.importing.posts",
+    "instruct_mner.data.importing.roles",
+    "instruct_mner.data.importing.run",
+    "instruct_mner.data.importing.sources",
+    "instruct_mner.data.importing.tables",
+    "instruct_mner.data.importing.tools",
+    "instruct_mner.data.inclusive_ends",
+    "instruct_mner.data.joining",
+    "instruct_mner.data.known",
+    "instruct_mner.data.lenient",
+    "instruct_mner.data.parquet",
+    "instruct_mner.data.problem_groups",
+    "instruct_mner.data.rows",
+    "instruct_mner.models.generated_pictures",
+    "instruct_mner.models.merging",
+    "instruct_mner.models.prompt_tokens",
+    "instruct_mner.models.token_offsets",
+    "instruct_mner.quickstart.project",
+    "instruct_mner.schema.record",
+    "instruct_mner.schema.validation_messages",
+    "instruct_mner.scoring.files",
+    "instruct_mner.scoring.reliability",
+    "instruct_mner.scoring.report",
+    "instruct_mner.scoring.spans",
+    "instruct_mner.scoring.tags",
+    "instruct_mner.serving.middleware",
+    "instruct_mner.serving.self_check",
+    "instruct_mner.serving.serve",
+    "instruct_mner.serving.usage",
+    "instruct_mner.synthetic.write",
+    "instruct_mner.tagging.post_questions",
+    "instruct_mner.testing.text",
+    "instruct_mner.testing.tokenizer",
+    "instruct_mner.training.dev_scores",
+    "instruct_mner.training.dry_run",
+    "instruct_mner.training.forwards",
+    "instruct_mner.training.model_card",
+    "instruct_mner.training.sample",
+    "instruct_mner.training.summary",
+    "instruct_mner.training.trl_arguments",
+    "instruct_mner.vllm_runtime.cpu_worker",
+    "instruct_mner.vllm_runtime.process_guard",
+}
+
+
+def modules() -> dict[str, Path]:
+    """All modules by name, without the `__init__` of rooms, which hold a sentence only."""
+    named = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if parts[-1] != "__init__":
+            named[".".join(parts)] = path
+    return named
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports_inside_functions(path: Path) -> set[int]:
+    """Lines of the imports inside functions."""
+    return {
+        node.lineno
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+
+
+def num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def test_the_root_holds_four_modules() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == ROOT_MODULES
+
+
+def test_every_module_is_imported_by_a_test() -> None:
+    imported = {name for path in TESTS.rglob("*.py") for name in imported_names(path)}
+    untested = {name for name in modules() if name not in imported}
+    assert untested == UNTESTED, "write a test that imports the new module, or take the line out of UNTESTED"
+
+
+def test_files_are_short() -> None:
+    sizes = {path.relative_to(PACKAGE).as_posix(): num_lines(path) for path in PACKAGE.rglob("*.py")}
+    assert median(sizes.values()) <= 120
+    assert {name: lines for name, lines in sizes.items() if lines > 300} == {}
+
+
+def test_imports_inside_functions_are_few() -> None:
+    """Each is by a rule of `per-file-ignores` in `pyproject.toml`; together they are at most 3 in 1,000 lines."""
+    paths = list(PACKAGE.rglob("*.py"))
+    inside = sum(len(imports_inside_functions(path)) for path in paths)
+    assert 1000 * inside / sum(map(num_lines, paths)) <= 3
