@@ -1,6 +1,6 @@
 """BGA-MNER on a vision-language model: each modality is generated from the other.
 
-Source: BGA-MNER, ACM MM 2023, https://arxiv.org/abs/2308.02033, and code derived from it. The paper's text branch uses
+Source: BGA-MNER, ACM MM 2023, https://arxiv.org/abs/2308.02570, and code derived from it. The paper's text branch uses
 only vision that was generated from text; here such a picture takes the place of the real one in the prompt, and some
 posts are answered from it, so that posts without picture can be tagged with a generated one.
 """

@@ -109,7 +109,7 @@ class GenerativeSettings(ObjectiveSettings):
     layers: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=3)
     grid: int = Field(default=4, ge=1)
     width: int = Field(default=256, multiple_of=4, ge=4)
-    # Source: code derived from BGA-MNER (https://arxiv.org/abs/2308.02033): temperature 6, both weights 0.001.
+    # Source: code derived from BGA-MNER (https://arxiv.org/abs/2308.02570): temperature 6, both weights 0.001.
     temperature: float = Field(default=6.0, gt=0)
     generation: float = Field(default=0.001, ge=0)
     cycle: float = Field(default=0.001, ge=0)

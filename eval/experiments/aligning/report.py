@@ -229,7 +229,7 @@ def tuning_table(
     bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
     columns = ("all", "ambiguous in text", "unrelated picture")
     lines = [
-        "# What was tried on dev", "",
+        "# Variants tried on dev posts", "",
         "`python -m eval.experiments.alignment --output DIR --tune`, variants in `alignment-tuning.yaml`. "
         f"{len(made)} dev posts, base {', '.join(bases)}, seeds that the experiment does not use. Strict F1 by "
         "pictures, then mentions found with "
