@@ -1,4 +1,4 @@
-"""A logits processor that forbids what a grammar forbids."""
+"""Logits processor that forbids what a grammar forbids."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GrammarLogitsProcessor:
 
     @property
     def failed(self) -> list[bool]:
-        """For each answer, whether its grammar has failed."""
+        """Return for each answer whether its grammar has failed."""
         return [matcher is not None and matcher.is_error() for matcher in self._matchers]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:

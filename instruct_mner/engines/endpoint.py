@@ -31,15 +31,15 @@ _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 408, 429, 500
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How a server is asked.
+    """Settings of a server and of the requests to it.
 
     Attributes:
-        url: Where it is; without a path, ``/v1`` is added.
-        model: The name under which it serves the model, or the adapter.
+        url: Address of the server; without a path, ``/v1`` is added.
+        model: Name under which it serves the model, or the adapter.
         constraint: ``grammar``: vLLM with the guidance backend; ``schema``: ``response_format: json_schema``, for
             answers as JSON; ``none``.
         concurrency: Requests under way at once.
-        timeout_seconds: Of one request.
+        timeout_seconds: Timeout of one request, in seconds.
         max_retries: After 429, 5xx and timeouts, and after nothing else.
         first_retry_seconds: Pause before the first retry; each further one is twice as long.
         scores: Whether log-probabilities are asked for; without them all scores are 1.
@@ -62,7 +62,7 @@ class Endpoint:
         """The address, with ``/v1`` where it has no path.
 
         Raises:
-            ConfigError: It is none.
+            ConfigError: It is no address.
         """
         try:
             parts = urlsplit(self.url)
@@ -75,7 +75,7 @@ class Endpoint:
 
 
 class EndpointEngine:
-    """Answers requests with a server; pictures travel as PNG, so that it sees the very pixels.
+    """Engine that answers requests with a server; pictures travel as PNG, so that it sees the very pixels.
 
     The API key is read from the environment, ``OPENAI_API_KEY``, unless the server is one of ours.
 
@@ -83,7 +83,7 @@ class EndpointEngine:
         endpoint: The server.
         description: The model without its weights, where it is at hand: for an adapter. Without it,
             special tokens are those of the usual families, and the length of an answer is bounded by its bytes.
-        key: That of a server that this program has started itself.
+        key: API key of a server that this program has started itself.
 
     Raises:
         ConfigError: The address is none.
@@ -96,11 +96,11 @@ class EndpointEngine:
         self._key = key
 
     def special_tokens(self) -> tuple[str, ...]:
-        """Strings that a post must not hold."""
+        """Return the strings that a post must not hold."""
         return SPECIAL_TOKENS if self._description is None else self._description.special_tokens
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has, at most: no tokenizer makes more than one of a byte."""
+        """Return the number of tokens of a text, at most: no tokenizer makes more than one of a byte."""
         if self._description is None:
             return len(text.encode())
         return self._description.count_tokens(text)
@@ -131,11 +131,11 @@ class EndpointEngine:
         return sum(len(part.encode()) for part in parts) + PICTURE_TOKENS * len(request.images)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return None if self._description is None else self._description.resized(size)
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
-        """Answers requests, in their order; several are under way at once.
+        """Answer requests, in their order; several are under way at once.
 
         Raises:
             ServingError: The server cannot be reached, refuses a request, ignores the grammar, or says no
@@ -144,7 +144,7 @@ class EndpointEngine:
         return _run(self._generate(requests, temperature, seed))
 
     def client(self) -> AsyncOpenAI:
-        """A connection to the server."""
+        """Return a connection to the server."""
         return AsyncOpenAI(
             base_url=self._base_url, api_key=self._api_key, timeout=self._endpoint.timeout_seconds, max_retries=0
         )
@@ -157,10 +157,10 @@ class EndpointEngine:
     async def answer(
         self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0
     ) -> Completion:
-        """Answers one request; pictures are packed, and answers checked, in threads beside the event loop.
+        """Answer one request; pictures are packed, and answers checked, in threads beside the event loop.
 
         Raises:
-            ServingError: As for :meth:`generate`.
+            ServingError: The errors of :meth:`generate`.
         """
         body = await asyncio.to_thread(self._body, request, temperature, seed)
         choice = await self._ask(client, body)
@@ -193,7 +193,7 @@ class EndpointEngine:
                     task.cancel()
 
     async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
-        """The first choice of the server's answer. The slot is kept through all retries, to relieve the server."""
+        """Return the first choice of the server's answer; the slot is kept through all retries, to relieve it."""
         pause = self._endpoint.first_retry_seconds
         for retries_left in reversed(range(self._endpoint.max_retries + 1)):
             try:
@@ -277,7 +277,7 @@ def _may_pass(status: int) -> bool:
 
 
 def _retry_after(error: Any) -> float | None:
-    """What the server asks for, where it does so in seconds."""
+    """Return the pause that the server asks for, if it gives seconds."""
     try:
         return max(0.0, float(error.response.headers.get("retry-after", "")))
     except ValueError:
@@ -285,6 +285,6 @@ def _retry_after(error: Any) -> float | None:
 
 
 def _run(coroutine: Coroutine[Any, Any, list[Completion]]) -> list[Completion]:
-    """Runs to the end in a thread of its own: a notebook has an event loop already, and one thread runs only one."""
+    """Run to the end in a thread of its own: a notebook has an event loop already, and one thread runs only one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FromText:
-    """How a request is answered from a picture that is generated from its text.
+    """Form of a request that is answered from a picture generated from its text.
 
     Attributes:
-        messages: The chat with a place for the picture.
+        messages: Chat with a place for the picture.
         begin: First character of the text in the last part of the request's own chat.
-        end: One past its last.
+        end: Position after its last character.
     """
 
     messages: list[dict[str, Any]]
@@ -27,15 +27,15 @@ class FromText:
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a model.
+    """Question to a model.
 
     Attributes:
-        messages: The chat, with a place for every picture.
-        images: The pictures, in the order of their places.
-        grammar: A Lark grammar of the answers that are allowed; ``None`` = anything.
-        max_tokens: Where an answer is cut.
-        schema: The grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
-        from_text: How it is answered from a generated picture, for the engine that does.
+        messages: Chat, with a place for every picture.
+        images: Pictures, in the order of their places.
+        grammar: Lark grammar of the allowed answers; ``None`` allows anything.
+        max_tokens: Number of tokens at which an answer is cut.
+        schema: Grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
+        from_text: Form of the request for the engine that generates pictures.
     """
 
     messages: list[dict[str, Any]]
@@ -48,11 +48,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of a completion.
+    """Piece of a completion.
 
     Attributes:
         start: First character of the completion's text that it writes to.
-        end: One past the last.
+        end: Position after the last character.
         logprob: Natural logarithm of its probability before any constraint; a server may give that after it, as vLLM
             0.32 does for requests with a grammar.
     """
@@ -64,12 +64,12 @@ class Token:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote.
+    """Answer of a model.
 
     Attributes:
-        text: Without special tokens.
-        tokens: Its pieces; none where the backend does not say their probabilities.
-        finished: False where it was cut at ``max_tokens``, or where its grammar failed.
+        text: Text without special tokens.
+        tokens: Pieces of the text; none where the backend gives no probabilities.
+        finished: Whether it came to its end; not so where it was cut at ``max_tokens``, or where its grammar failed.
         failed: Whether its grammar failed on the way; one that is finished all the same was written again, without
             a constraint.
     """
@@ -81,11 +81,11 @@ class Completion:
 
     @classmethod
     def of(cls, pieces: Sequence[bytes], logprobs: Sequence[float], *, finished: bool, failed: bool = False) -> Self:
-        """What tokens spell; a character of several tokens belongs to each of them.
+        """Return the text of tokens; a character of several tokens belongs to each of them.
 
         Args:
-            pieces: The bytes of each token; none for a token that is no text.
-            logprobs: The log-probability of each.
+            pieces: Bytes of each token; none for a token that is no text.
+            logprobs: Log-probability of each token.
             finished: Whether the answer came to its end.
             failed: Whether its grammar failed.
         """
@@ -101,23 +101,23 @@ class Completion:
 
 
 class Engine(Protocol):
-    """What every backend does."""
+    """Engine of any backend."""
 
     def special_tokens(self) -> tuple[str, ...]:
-        """Strings that a post must not hold."""
+        """Return the strings that a post must not hold."""
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
-        """Answers requests, in their order. Temperature 0 is greedy."""
+        """Answer requests, in their order. Temperature 0 is greedy."""
 
     @property
     def context_size(self) -> int | None:
         """Number of tokens that prompt and answer may have together; ``None`` where it is not known."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """Return the number of tokens of a text."""
 
     def count_prompt(self, request: Request) -> int:
         """Return the number of tokens of a prompt, with its pictures; at most, where the tokenizer is not known."""
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        """Return width and height of a picture after the processor's resize, where boxes are written in them."""

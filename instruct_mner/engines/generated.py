@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 class GeneratedPictureEngine(TransformersEngine):
-    """Answers requests without pictures from one that is generated from the text.
+    """Engine that answers requests without pictures from one that is generated from the text.
 
     The bare question is read once, for the states of the text at the layers that the generator was trained on; the
     picture that it writes takes the place of one in a second question, which is answered.
 
     Args:
-        loaded: Model, processor and family.
-        heads: The folder ``alignment`` of the run that trained the model.
-        batch_size: Requests answered at once.
+        loaded: Model with processor and family.
+        heads: Folder ``alignment`` of the run that trained the model.
+        batch_size: Number of requests answered at once.
 
     Raises:
         ModelError: The run trained no generator, or none that was answered from.
@@ -57,7 +57,7 @@ class GeneratedPictureEngine(TransformersEngine):
         self._tokens = PromptTokens(loaded)
 
     def inputs(self, batch: Sequence[Request]) -> Any:
-        """Questions with a generated picture each."""
+        """Return the inputs of questions with a generated picture each."""
         asked = [replace(each, messages=_pictured(each), images=(blank_picture(),)) for each in batch]
         pictures = self._pictures(batch)
         inputs = with_grid(super().inputs(asked), self._loaded, self._grid, padding_side="left")
@@ -80,7 +80,7 @@ class GeneratedPictureEngine(TransformersEngine):
             return self._generator.picture_of([states for states, _ in texts], texts[0][1])
 
     def _span(self, request: Request, ids: list[int], mask: list[int]) -> tuple[int, int]:
-        """Tokens of the text in the bare question."""
+        """Return the tokens of the text in the bare question."""
         assert request.from_text is not None
         positions = [position for position, real in enumerate(mask) if real]
         block = post_text(request.messages)

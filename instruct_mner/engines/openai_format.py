@@ -36,10 +36,10 @@ SPECIAL_TOKENS = (*_STRUCTURE, *(f"<row_{row}_col_{column}>" for row in _ROWS fo
 
 
 def request_body(request: Request, constraint: Constraint, *, logprobs: bool, joined: bool = False) -> dict[str, Any]:
-    """The arguments of ``chat.completions.create``, but for model and sampling.
+    """Return the arguments of ``chat.completions.create``, without model and sampling.
 
     Args:
-        request: The question.
+        request: Question.
         constraint: ``grammar`` is vLLM's ``structured_outputs``, ``schema`` OpenAI's ``response_format``.
         logprobs: Whether log-probabilities are asked for.
         joined: Whether the content of a message is one string, as text models get it in training; a server would put
@@ -60,13 +60,13 @@ def request_body(request: Request, constraint: Constraint, *, logprobs: bool, jo
 
 
 def written_tokens(text: str, logprobs: Sequence[Any]) -> tuple[Token, ...]:
-    """Where each token of an answer stands in its text; empty where they do not spell it.
+    """Return the place of each token in the text of an answer; none where the tokens do not spell it.
 
     A token that is no text of its own (the end of the turn, or a part of a character, of which servers show nothing)
     belongs to the character that comes next.
 
     Args:
-        text: The answer.
+        text: Text of the answer.
         logprobs: ``choices[0].logprobs.content``.
     """
     whole = text.encode(errors="replace")
@@ -96,7 +96,7 @@ def _with_pictures(request: Request) -> list[dict[str, Any]]:
 
 
 def _picture(picture: Image) -> dict[str, Any]:
-    """As PNG, so that the server sees the very pixels."""
+    """Return a picture as PNG, so that the server sees the same pixels."""
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1)
     data = base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Answers as far as they are written."""
+"""Partial answers: batches that stop when few are unfinished, and answers that are continued."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class PartialAnswer:
-    """An answer as far as it is written.
+    """Answer that is not written to its end.
 
     Attributes:
-        request: What it answers.
-        tokens: Its ids, without the one that ends the turn.
-        logprobs: The log-probability of each.
+        request: Request that it answers.
+        tokens: Ids of its tokens, without the one that ends the turn.
+        logprobs: Log-probability of each token.
         ended: Whether the turn was ended.
         failed: Whether its grammar has failed, so that it is no whole answer although the turn was ended.
     """
@@ -34,26 +34,26 @@ class PartialAnswer:
 
     @property
     def remaining(self) -> int:
-        """How many tokens it may still have."""
+        """Number of tokens that it may still have."""
         return self.request.max_tokens - len(self.tokens)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is written any more."""
+        """Whether it is complete or cut."""
         return self.ended or self.remaining <= 0
 
     def length(self) -> tuple[int, int]:
-        """Pictures, and characters of what is read: answers to questions of like length share a batch."""
+        """Return the numbers of pictures and of characters; answers to questions of similar length share a batch."""
         parts = [part["text"] for message in self.request.messages for part in message["content"] if "text" in part]
         return len(self.request.images), sum(map(len, parts))
 
     def write(self, tokens: Sequence[int], logprobs: Sequence[float], end_tokens: Sequence[int]) -> None:
-        """Adds tokens, up to the one that ends the turn.
+        """Add tokens, up to the one that ends the turn.
 
         Args:
             tokens: Ids; what comes after the end, or after as many as it may have, is padding.
-            logprobs: Of each.
-            end_tokens: Those that end the turn.
+            logprobs: Log-probability of each.
+            end_tokens: Tokens that end the turn.
         """
         own = list(tokens[: self.remaining])
         end = next((place for place, token in enumerate(own) if token in end_tokens), None)
@@ -62,13 +62,13 @@ class PartialAnswer:
         self.logprobs += logprobs[: len(own)][:end]
 
 
-class FewLeft:
-    """Stops a batch when few of its answers are unfinished, and an answer by itself where it is long enough.
+class FewUnfinished:
+    """Stopping criterion: a batch stops when few of its answers are unfinished, an answer when it is long enough.
 
     Args:
-        answers: The answers of the batch.
-        end_tokens: Those that end a turn.
-        few: So many may be left.
+        answers: Answers of the batch.
+        end_tokens: Tokens that end a turn.
+        few: Number of answers that may be unfinished.
     """
 
     def __init__(self, answers: Sequence[PartialAnswer], end_tokens: Sequence[int], few: int) -> None:
@@ -79,7 +79,7 @@ class FewLeft:
         self._done: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Any, **named: Any) -> Tensor:
-        """Which rows are to stop, ``(batch,)``."""
+        """Return the rows that are to stop, ``(batch,)``."""
         self._steps += 1
         device = input_ids.device
         ended = torch.isin(input_ids[:, -1], torch.tensor(self._end_tokens, device=device))
@@ -89,13 +89,13 @@ class FewLeft:
 
 
 def continued(inputs: Any, answers: Sequence[PartialAnswer], pad_token_id: int) -> Any:
-    """Questions with the beginnings of their answers, padded on the left again.
+    """Return questions with the beginnings of their answers, padded on the left again.
 
     Args:
-        inputs: What the processor made of the questions, padded on the left. What has the shape of the ids follows
-            them.
+        inputs: Output of the processor for the questions, padded on the left; tensors of the shape of the ids are
+            continued with them.
         answers: The answers.
-        pad_token_id: The id of padding.
+        pad_token_id: Id of padding.
     """
     if not any(answer.tokens for answer in answers):
         return inputs
@@ -114,7 +114,7 @@ def continued(inputs: Any, answers: Sequence[PartialAnswer], pad_token_id: int) 
 
 
 def _written(name: str, answer: PartialAnswer) -> list[int]:
-    """What one of the processor's outputs says of the tokens of an answer."""
+    """Return the values of one of the processor's outputs for the tokens of an answer."""
     if name == "input_ids":
         return answer.tokens
     # Answers are text, which is 0 wherever kinds of tokens are told apart.

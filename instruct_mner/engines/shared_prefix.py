@@ -1,4 +1,4 @@
-"""What all questions of a batch begin with, read once."""
+"""Prefix that all questions of a batch share, computed once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from instruct_mner.models.prefix_sharing import num_shared
 
 
 def padded_after_beginning(inputs: Any, image_token_id: int, pad_token_id: int) -> int:
-    """Moves the padding of questions behind what they all begin with, so that one reading of it serves them all.
+    """Move the padding of questions behind the prefix that they share, so that it is computed once for all.
 
     Args:
-        inputs: What the processor made of the questions, padded on the left; changed in place. What has the shape of
-            the ids follows them.
-        image_token_id: The id of an image token.
-        pad_token_id: The id of padding.
+        inputs: Output of the processor for the questions, padded on the left; changed in place. Tensors of the shape
+            of the ids are moved with them.
+        image_token_id: Id of an image token.
+        pad_token_id: Id of padding.
 
     Returns:
-        How many tokens they share: 0, and nothing is moved, where it is not worth it.
+        Number of tokens that they share; 0, and nothing is moved, where it is not worth it.
     """
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     columns = torch.arange(ids.shape[1])

@@ -13,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.kv_cache import roomy_cache
-from instruct_mner.engines.partial_answers import FewLeft, PartialAnswer, continued
+from instruct_mner.engines.partial_answers import FewUnfinished, PartialAnswer, continued
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
@@ -23,11 +23,11 @@ _PUT_OFF = 8
 
 
 class TransformersEngine:
-    """Answers requests with a model in this process.
+    """Engine that answers requests with a model in this process.
 
     Args:
-        loaded: Model, processor and family.
-        batch_size: Requests answered at once.
+        loaded: Model with processor and family.
+        batch_size: Number of requests answered at once.
     """
 
     def __init__(self, loaded: LoadedModel, batch_size: int = 8) -> None:
@@ -36,11 +36,11 @@ class TransformersEngine:
 
     @property
     def loaded(self) -> LoadedModel:
-        """What answers."""
+        """Model that answers."""
         return self._loaded
 
     def special_tokens(self) -> tuple[str, ...]:
-        """Strings that a post must not hold."""
+        """Return the strings that a post must not hold."""
         return self._loaded.special_tokens
 
     @property
@@ -49,7 +49,7 @@ class TransformersEngine:
         return self._loaded.context_size
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """Return the number of tokens of a text."""
         return self._loaded.count_tokens(text)
 
     def count_prompt(self, request: Request) -> int:
@@ -57,11 +57,11 @@ class TransformersEngine:
         return self._loaded.count_prompt(request.messages, request.images)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return self._loaded.resized(size)
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
-        """Answers requests, in their order.
+        """Answer requests, in their order.
 
         Requests of like length share a batch, so that little is spent on padding. The few whose answers are much longer
         than those of their batch are put off, and finished together, so that no batch is held up by them.
@@ -90,7 +90,7 @@ class TransformersEngine:
         return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
 
     def inputs(self, batch: Sequence[Request]) -> Any:
-        """What the processor makes of requests: the ids that training would see, padded on the left."""
+        """Return the output of the processor for requests: the ids that training would see, padded on the left."""
         processor = self._loaded.processor
         texts = [
             processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
@@ -120,7 +120,7 @@ class TransformersEngine:
         return self._loaded.end_tokens
 
     def _write(self, batch: Sequence[PartialAnswer], temperature: float, *, put_off: int) -> None:
-        """Writes on, until no more than so many answers are unfinished."""
+        """Continue answers, until at most ``put_off`` of them are unfinished."""
         model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
         inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
         shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
@@ -143,7 +143,7 @@ class TransformersEngine:
                 past_key_values=roomy_cache(model.config),
                 generation_config=config,
                 logits_processor=LogitsProcessorList([constraint]),
-                stopping_criteria=StoppingCriteriaList([FewLeft(batch, self._end_tokens, put_off)]),
+                stopping_criteria=StoppingCriteriaList([FewUnfinished(batch, self._end_tokens, put_off)]),
             )
         written = sequences[:, inputs["input_ids"].shape[1] :].tolist()
         steps = zip(batch, written, constraint.finish(sequences), constraint.failed, strict=True)
@@ -152,7 +152,7 @@ class TransformersEngine:
             answer.failed = failed
 
     def _completion(self, answer: PartialAnswer) -> Completion:
-        """Text and pieces of one answer; a character of several tokens belongs to each of them."""
+        """Return text and pieces of one answer; a character of several tokens belongs to each of them."""
         special = set(self._loaded.processor.tokenizer.all_special_ids)
         pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in answer.tokens]
         return Completion.of(pieces, answer.logprobs, finished=answer.ended, failed=answer.failed)

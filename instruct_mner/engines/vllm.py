@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class VllmEngine:
-    """Answers requests with vLLM, as ``serve`` would set it up.
+    """Engine that answers requests with vLLM, set up as by ``serve``.
 
     Args:
-        plan: One adapter on its base, or a whole model.
+        plan: Plan of one adapter on its base, or of a whole model.
         flags: Flags of vLLM itself, as ``--max-model-len=4096``.
 
     Raises:
         ConfigError: vLLM is not installed.
-        ServingError: It does not start.
+        ServingError: vLLM does not start.
     """
 
     def __init__(self, plan: Plan, flags: Sequence[str] = ()) -> None:
@@ -43,10 +43,10 @@ class VllmEngine:
 
     @classmethod
     def plan(cls, name: str | Path, base_model: str | None = None, dtype: str = "auto") -> Plan:
-        """What is to be run: an adapter, a fully tuned model, or a base model (hub name or folder).
+        """Return the plan of an adapter, a fully tuned model, or a base model (hub name or folder).
 
         Raises:
-            MnerError: It cannot be.
+            MnerError: vLLM cannot run it.
         """
         folder = tuned_folder(name)
         if folder is None:
@@ -54,7 +54,7 @@ class VllmEngine:
         return make_plan((f"tuned={folder}",), base_model, dtype)
 
     def special_tokens(self) -> tuple[str, ...]:
-        """Strings that a post must not hold."""
+        """Return the strings that a post must not hold."""
         return self._description.special_tokens
 
     @property
@@ -63,7 +63,7 @@ class VllmEngine:
         return int(self._llm.llm_engine.model_config.max_model_len)
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens a text has."""
+        """Return the number of tokens of a text."""
         return self._description.count_tokens(text)
 
     def count_prompt(self, request: Request) -> int:
@@ -71,11 +71,11 @@ class VllmEngine:
         return self._description.count_prompt(request.messages, request.images)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """Width and height of a picture after the processor's resize, where boxes are written in them."""
+        """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return self._description.resized(size)
 
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
-        """Answers requests, in their order; vLLM batches them by itself.
+        """Answer requests, in their order; vLLM batches them by itself.
 
         Raises:
             ServingError: vLLM refuses one.
@@ -92,7 +92,7 @@ class VllmEngine:
         return [_checked(request, completion) for request, completion in zip(requests, completions, strict=True)]
 
     def _prompt(self, request: Request) -> dict[str, Any]:
-        """The ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
+        """Return the ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
         processor = self._description.processor
         text = processor.apply_chat_template(request.messages, add_generation_prompt=True, tokenize=False)
         prompt: dict[str, Any] = {"prompt_token_ids": self._tokenizer(text, add_special_tokens=False)["input_ids"]}
@@ -176,7 +176,7 @@ def _checked(request: Request, completion: Completion) -> Completion:
 
 
 def _written(output: RequestOutput) -> tuple[list[int], Any, bool]:
-    """The ids of an answer without the end of its turn, their log-probabilities, and whether it came to its end."""
+    """Return the ids of an answer without the end of its turn, their log-probabilities, and whether it is complete."""
     answer = output.outputs[0]
     finished = answer.finish_reason == "stop"
     ids = list(answer.token_ids)
