@@ -89,7 +89,7 @@ def shown_texts() -> tuple[str, ...]:
 def random_spec(generator: random.Random) -> AnswerSpec:
     """Return a random answer specification."""
     return AnswerSpec(
-        format=generator.choice(["lines", "json"]),
+        format=generator.choice(["lines", "json", "inline"]),
         labels=generator.choice(_LABEL_SETS),
         grounded=generator.random() < 0.6,
         box_range=generator.choice([1000, 1000, 999, 100, 7, 1, None]),
@@ -103,6 +103,9 @@ def _is_written(spec: AnswerSpec, written: list[str], label: str, mention: str) 
     if spec.format == "lines":
         [line] = written
         return line.startswith(label) and line.endswith(mention)
+    if spec.format == "inline":
+        bracket, bar = written
+        return bracket.startswith("[") and bracket[1:].strip() == mention and bar == f" | {label}"
     text, label_written = (json.loads(f'"{piece}"') for piece in written)
     return text.strip() == mention and label_written == label
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _OPEN, _BAR = "[", " |"
 # llguidance 1.7.6 overflows the stack on a chain of some 5,000 rules, of which a unit of the text makes up to three.
 _MOST_UNITS = 1_500
+# Of a mention that is read apart from its text: what has no end is not looked through from every bracket on.
+_LONGEST_MENTION = 200
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Inline:
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """Return the bracketed mentions of a completion, whatever stands between them, and the number of others."""
-        pattern = re.compile(rf"\[(?!\[)((?:(?!{re.escape(_BAR)}).)+?){self._close_pattern}", re.DOTALL)
+        pattern = re.compile(rf"\[(?!\[)((?:(?!{re.escape(_BAR)}).){{1,{_LONGEST_MENTION}}}?){self._close_pattern}", re.DOTALL)
         mentions = [
             mention
             for match in pattern.finditer(completion)
