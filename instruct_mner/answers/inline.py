@@ -67,7 +67,9 @@ class Inline:
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """Return the bracketed mentions of a completion, whatever stands between them, and the number of others."""
-        pattern = re.compile(rf"\[(?!\[)((?:(?!{re.escape(_BAR)}).){{1,{_LONGEST_MENTION}}}?){self._close_pattern}", re.DOTALL)
+        pattern = re.compile(
+            rf"\[(?!\[)((?:(?!{re.escape(_BAR)}).){{1,{_LONGEST_MENTION}}}?){self._close_pattern}", re.DOTALL
+        )
         mentions = [
             mention
             for match in pattern.finditer(completion)

@@ -18,6 +18,7 @@ from instruct_mner.scoring.bootstrap import (
 )
 from instruct_mner.scoring.counts import Average, Tally
 from instruct_mner.scoring.origin import Origin
+from instruct_mner.scoring.per_post import EntitiesPerPost
 from instruct_mner.scoring.spans import RejectedRates, score_spans
 from instruct_mner.scoring.triples import IOU_THRESHOLD, score_triples, why_not_grounded
 
@@ -70,6 +71,7 @@ class Report:
         per_type: Label to score, in label order.
         span_only: Micro score with types ignored.
         rejected: Items that the parser rejected.
+        entities_per_post: Numbers of gold and of predicted entities.
         triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
         not_grounded: Why triples were not scored; ``None`` where they were.
         comparison: Comparison with a second system, if one was given.
@@ -87,6 +89,7 @@ class Report:
     per_type: dict[str, Measured]
     span_only: Measured
     rejected: RejectedRates
+    entities_per_post: EntitiesPerPost
     triples: dict[str, Measured] | None
     not_grounded: str | None
     comparison: Comparison | None = None
@@ -135,6 +138,7 @@ class Report:
             "per_type": {label: measured.to_dict() for label, measured in self.per_type.items()},
             "span_only": self.span_only.to_dict(),
             "rejected": rejected,
+            "entities_per_post": asdict(self.entities_per_post),
             "triples": triples,
             "not_grounded": self.not_grounded,
         }
@@ -177,6 +181,7 @@ def _measure(
         per_type={label: measured[f"per_type.{label}"] for label in spans.per_type},
         span_only=measured["span_only"],
         rejected=spans.rejected,
+        entities_per_post=EntitiesPerPost.of(spans.micro),
         triples=None if not_grounded else {part: measured[f"triples.{part}"] for part in grounded},
         not_grounded=not_grounded,
     )

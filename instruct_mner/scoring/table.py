@@ -85,6 +85,7 @@ def _notes(report: Report) -> Iterator[str]:
         f"{count} {name} ({_percent(rejected.rate(count))} %)" for name, count in rejected.counts().items()
     )
     yield f"rejected, among the false positives: {counts}, of {rejected.entities + rejected.total} predicted"
+    yield report.entities_per_post.describe()
     if report.not_grounded is None:
         yield (
             f'baseline: the gold\'s own spans and types with "not visible" everywhere reach GMNER '
