@@ -70,12 +70,8 @@ class Inline:
         pattern = re.compile(
             rf"\[(?!\[)((?:(?!{re.escape(_BAR)}).){{1,{_LONGEST_MENTION}}}?){self._close_pattern}", re.DOTALL
         )
-        mentions = [
-            mention
-            for match in pattern.finditer(completion)
-            if (mention := self._mention(match.group(1), match, match.start(), match.end(1))) is not None
-        ]
-        return mentions, 0 if finished else 1
+        read = (self._mention(each.group(1), each, each.start(), each.end(1)) for each in pattern.finditer(completion))
+        return [mention for mention in read if mention is not None], 0 if finished else 1
 
     @property
     def _close_pattern(self) -> str:
