@@ -9,7 +9,7 @@ from typing import Protocol
 
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example
 
@@ -129,6 +129,7 @@ class ReadOptions:
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; without it, ``xml`` in the folder of the set.
         columns: Names of columns by what they hold (``tags``, ``images``, ``meta`` …), where the user says so.
+        offsets: Unit of the offsets of entities, where the user says so.
         supposed_suffix: True to name a picture that is not there by the id and ``.jpg``, false by the id alone.
     """
 
@@ -137,6 +138,7 @@ class ReadOptions:
     label_column: LabelColumn = "fine"
     xml: Path | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    offsets: Offsets | None = None
     supposed_suffix: bool = True
 
 

@@ -6,9 +6,11 @@ r"""Hugging Face ``datasets``: a folder (``save_to_disk``, parquet, imagefolder 
     {"text": "Webber MS", "entities": [{"start": 0, "end": 9, "label": "PER", "boxes": [[132, 22, 500, 706]]}]}
 
 ``tokens`` or ``words`` go with ``ner_tags``, ``tags`` or ``labels``: BIO tags, as texts or as class labels. ``text`` or
-``sentence`` goes with ``entities``, whose offsets are characters. Where that column is not there, or null in a row, the
-post is not annotated. ``id`` may be left out. ``image`` or ``images`` hold pictures, or names of files in the folder.
-Pictures are written once to the cache of ``datasets``, as files named by the hash of their content.
+``sentence`` goes with ``entities``, whose offsets are characters or tokens, end exclusive or not, as their surfaces and
+the words say, or as the user does. Other columns are carried along in ``meta``; what looks like a picture, labels, a
+box or an id under another name is asked about. Where the column of tags or entities is not there, or null in a row,
+the post is not annotated. ``id`` may be left out. ``image`` or ``images`` hold pictures, or names of files in the
+folder. Pictures are written once to the cache of ``datasets``, as files named by the hash of their content.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,16 @@ from pydantic import ValidationError
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.hub_rows import Columns, Row
+from instruct_mner.data.importing.entities import Repeated, entities_of
+from instruct_mner.data.importing.offsets import tell_unit, text_of
+from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
-from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.choices import Decode, Offsets
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 
-_SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "dev": "dev", "test": "test"}
+_SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "val": "dev", "dev": "dev", "test": "test"}
 _ORDER = ("train", "dev", "test")
 
 
@@ -72,40 +77,72 @@ def _load(source: str) -> dict[str, Any]:
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
-    """Reads one split, ``name#split``; see ``Reader``."""
+    """Read one split, ``name#split``; see ``Reader``."""
     source, _, split = str(path).partition("#")
     rows = _load(source)[split]
-    columns = Columns.of(rows.features)
+    columns = Columns.of(rows.features, options.columns)
+    problems = columns.problems(rows.column_names, f"hub:{path}")
     root = _picture_root(columns, Path(source), options)
-    problems = [f"hub:{path}: {reason}" for reason in columns.problems(rows.column_names)]
     digest = hashlib.sha256()
-    examples: dict[str, Example] = {}
+    posts: list[RawPost] = []
     tags: list[list[str]] = []
     for number, row in enumerate(_with_stored_pictures(rows, columns, root) if not problems else ()):
         digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True, default=str).encode())
         try:
-            example = columns.to_example(row, number, options.decode)
+            posts.append(columns.to_raw(row, f"hub:{path}: row {number}", options.decode))
+            tags.append(columns.tags_of(row) or [])
         except ValueError as error:
-            wrong = reasons(error, Example) if isinstance(error, ValidationError) else [str(error)]
-            problems += [f"hub:{path}: row {number}: {reason}" for reason in wrong]
-            continue
-        if examples.setdefault(example.id, example) is not example:
-            problems.append(f"hub:{path}: row {number}: id {example.id!r} stands already in a row above")
-        tags.append(columns.tags_of(row) or [])
+            problems.append(f"hub:{path}: row {number}: {error}")
+    examples, wrong = _examples(posts, f"hub:{path}", options.offsets)
+    problems += wrong
     if not examples and not problems:
         problems.append(f"hub:{path}: the split holds no row")
     decodings: tuple[Decode, ...] = ("tolerant", "strict") if "tags" in columns.names else ()
+    carried = ", ".join(columns.meta)
     dataset = Dataset(
         name=dataset_name(Path(source), split),
         format="hub",
         path=path,
         sha256=digest.hexdigest(),
-        examples=tuple(examples.values()),
+        examples=tuple(examples),
         image_root=root,
-        missing_images=missing_pictures(examples.values(), root),
+        missing_images=missing_pictures(examples, root),
+        notes=(f"hub:{path}: carried along in 'meta': {carried}",) if carried else (),
     )
     num_entities = {how: sum(len(decode_spans(post, how)) for post in tags) for how in decodings}
     return Reading(dataset, tuple(problems), num_entities)
+
+
+def _examples(posts: Sequence[RawPost], source: str, offsets: Offsets | None) -> tuple[list[Example], list[str]]:
+    """Return the posts as records, after the unit of their offsets was told by all of them, and what is wrong."""
+    try:
+        unit = offsets or tell_unit(posts, source, None)
+    except DataError as error:
+        return [], [str(error)]
+    examples: dict[str, Example] = {}
+    problems: list[str] = []
+    repeated = Repeated()
+    for post in posts:
+        text = text_of(post)
+        # With a piece of the text's hash, so that rows of two sets are never taken for the same post.
+        made = f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-{post.where.rpartition(' ')[2]}"
+        try:
+            example = Example(
+                id=made if post.id is None else str(post.id),
+                text=text,
+                images=post.images,
+                entities=None if post.marks is None else tuple(entities_of(post, post.unit or unit, repeated)),
+                tokens=post.tokens,
+                meta=json.loads(json.dumps(post.meta, default=str)) or None,
+            )
+        except ValidationError as error:
+            problems += [f"{post.where}: {reason}" for reason in reasons(error, Example)]
+        except ValueError as error:
+            problems.append(f"{post.where}: {error}")
+        else:
+            if examples.setdefault(example.id, example) is not example:
+                problems.append(f"{post.where}: id {example.id!r} stands already in a row above")
+    return list(examples.values()), problems
 
 
 def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from instruct_mner.data.bio import decode_spans, join_tokens
-from instruct_mner.data.tag_schemes import is_tag
+from instruct_mner.data.bio import decode_spans
+from instruct_mner.data.importing.generic import to_names
+from instruct_mner.data.importing.posts import Mark, RawPost, to_mark
+from instruct_mner.data.importing.roles import asks_about, question
+from instruct_mner.data.joining import choose_joiners
+from instruct_mner.data.lenient import INDEX_COLUMNS
+from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
+from instruct_mner.errors import suggest
 from instruct_mner.schema.choices import Decode
-from instruct_mner.schema.records import Box, Entity, Example
 
 Row = dict[str, Any]
 
@@ -29,20 +33,26 @@ class Columns:
     """The columns of a data set.
 
     Attributes:
-        names: Names by what they hold: ``id``, ``text``, ``tokens``, ``tags``, ``entities``, ``images``.
+        names: Names by role: ``id``, ``text``, ``tokens``, ``tags``, ``entities``, ``images``.
         tag_names: Names of the numbers in ``tags``; ``None`` where tags are texts.
         label_names: Names of the numbers that are labels of ``entities``; ``None`` where labels are texts.
-        holds_pictures: Whether ``images`` are pictures, not names of files.
+        holds_pictures: True where ``images`` are pictures, false where they are names of files.
+        meta: Further columns, which are carried along.
+        carried: Those of them that the user says.
+        pictures: Columns of pictures.
     """
 
     names: Mapping[str, str]
     tag_names: Sequence[str] | None
     label_names: Sequence[str] | None
     holds_pictures: bool
+    meta: tuple[str, ...] = ()
+    carried: frozenset[str] = frozenset()
+    pictures: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, features: Mapping[str, Any]) -> Self:
-        """Finds them by name, and says what they hold by their features."""
+    def of(cls, features: Mapping[str, Any], chosen: Mapping[str, Sequence[str]] | None = None) -> Self:
+        """Find the columns by name, or as the user says, and what they hold by their features."""
         import datasets
 
         names = {
@@ -50,59 +60,80 @@ class Columns:
             for role, known in _NAMES.items()
             if not features.keys().isdisjoint(known)
         }
-        tag = _item(features[names["tags"]]) if "tags" in names else None
-        entity = _item(features[names["entities"]]) if "entities" in names else None
+        carried = set((chosen or {}).get("meta", ()))
+        names = {role: name for role, name in names.items() if name not in carried}
+        names |= {role: columns[0] for role, columns in (chosen or {}).items() if role in _NAMES}
+        tag = _item(features.get(names.get("tags", "")))
+        entity = _item(features.get(names.get("entities", "")))
         label = _item(entity.get("label", entity.get("type"))) if isinstance(entity, Mapping) else None
         return cls(
             names,
             tag_names=tag.names if isinstance(tag, datasets.ClassLabel) else None,
             label_names=label.names if isinstance(label, datasets.ClassLabel) else None,
-            holds_pictures="images" in names and isinstance(_item(features[names["images"]]), datasets.Image),
+            holds_pictures="images" in names and isinstance(_item(features.get(names["images"])), datasets.Image),
+            meta=tuple(name for name in features if name not in names.values() and name not in INDEX_COLUMNS),
+            carried=frozenset(carried),
+            pictures=frozenset(name for name, each in features.items() if isinstance(_item(each), datasets.Image)),
         )
 
-    def problems(self, columns: Sequence[str]) -> list[str]:
-        """Why the data set cannot be read at all."""
+    def problems(self, columns: Sequence[str], source: str) -> list[str]:
+        """Return the reasons for which the data set cannot be read at all."""
+        lost = [name for name in (*self.names.values(), *self.carried) if name not in columns]
+        if lost:
+            return [f"{source}: there is no column {lost[0]!r}{suggest(lost[0], columns)}; found: {', '.join(columns)}"]
         if not self.names.keys() & {"text", "tokens"}:
-            return [f"no column is named text, sentence, tokens or words; found: {', '.join(columns)}"]
+            return [
+                f"{source}: no column is named text, sentence, tokens or words; found: {', '.join(columns)}; say which "
+                f"holds the text with 'instruct-mner import {source} --column text=NAME'"
+            ]
         if "tags" in self.names and "tokens" not in self.names:
-            return [f"column {self.names['tags']!r} holds tags, but there are no tokens or words beside it"]
-        return []
+            return [
+                f"{source}: column {self.names['tags']!r} holds tags, but there are no tokens or words beside it; say "
+                f"which holds them with 'instruct-mner import {source} --column tokens=NAME', or --column meta=…"
+            ]
+        asked = (name for name in self.meta if name not in self.carried)
+        return [reason for name in asked if (reason := self._question(name, source)) is not None]
 
-    def to_example(self, row: Row, number: int, decode: Decode) -> Example:
-        """A row as a record.
+    def _question(self, name: str, source: str) -> str | None:
+        if name in self.pictures:
+            return question(source, f"column {name!r} holds pictures", "images", name)
+        return asks_about(name, source)
+
+    def to_raw(self, row: Row, where: str, decode: Decode) -> RawPost:
+        """Return a row as a raw post.
 
         Raises:
-            ValueError: What is wrong in it.
+            ValueError: Anything wrong in it.
         """
-        tokens, tags = self._get(row, "tokens"), self.tags_of(row)
-        entities: list[Entity] | None
-        if tokens is not None:
-            # A text beside the tokens says whether they are joined with spaces; another text has no use for tags.
-            joiner = "" if self._get(row, "text") == "".join(tokens) else " "
-            text, entities = join_tokens(tokens, decode_spans(tags or [], decode), joiner)
-        else:
-            text, entities = self._get(row, "text"), None
-        if text is None or (tags is not None and len(tags) != len(tokens)):
-            found = "has no text" if text is None else f"has {len(tokens)} tokens and {len(tags or [])} tags"
-            raise ValueError(f"the row {found}")
-        if tags is None:
-            marked = self._get(row, "entities")
-            entities = None if marked is None else [self._entity(each, text) for each in _each(marked)]
-        identifier = self._get(row, "id")
-        if identifier is None:
-            # With a piece of the text's hash, so that rows of two sets are never taken for the same post.
-            identifier = f"{hashlib.sha256(text.encode()).hexdigest()[:8]}-{number}"
-        images = self._get(row, "images") or ()
-        return Example(
-            id=identifier,
+        tokens, text, tags = self._get(row, "tokens"), self._get(row, "text"), self.tags_of(row)
+        if isinstance(tokens, str):
+            raise ValueError(f"column {self.names['tokens']!r} holds a string, which is no list of tokens")
+        if text is None and tokens is None:
+            raise ValueError("the row has no text")
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"column {self.names['text']!r} holds no string but {str(text)[:40]!r}")
+        if tags is not None and len(tags) != len(tokens):
+            raise ValueError(f"the row has {len(tokens)} tokens and {len(tags)} tags")
+        marks: tuple[Mark, ...] | None = None
+        if tags is not None:
+            spans = decode_spans(tags, decode)
+            marks = tuple(Mark(start=first, end=last, surface=None, label=label) for first, last, label in spans)
+        elif (marked := self._get(row, "entities")) is not None:
+            marks = tuple(self._mark(each) for each in _each(marked))
+        return RawPost(
+            where=where,
+            id=self._get(row, "id"),
             text=text,
-            images=(images,) if isinstance(images, str) else tuple(images),
-            entities=None if entities is None else tuple(entities),
             tokens=None if tokens is None else tuple(tokens),
+            joiner=choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " ",
+            marks=marks,
+            images=to_names(self._get(row, "images")),
+            unit="tokens" if tags is not None else None,
+            meta={name: row[name] for name in self.meta if row[name] is not None},
         )
 
     def tags_of(self, row: Row) -> list[str] | None:
-        """The BIO tags of a row; ``None`` where it is not annotated.
+        """Return the tags of a row; ``None`` where it is not annotated.
 
         Raises:
             ValueError: A tag is none.
@@ -111,37 +142,34 @@ class Columns:
         tags = None if found is None else [_named(tag, self.tag_names) for tag in found]
         wrong = [tag for tag in tags or () if not is_tag(tag)]
         if wrong:
-            raise ValueError(f"tag {wrong[0]!r} is none of O, B-<type>, I-<type>")
+            raise ValueError(why_no_tag(wrong[0]))
+        if tags and are_chunks(tags):
+            raise ValueError(
+                f"column {self.names['tags']!r} holds tags of phrases (NP, VP), which are no entities; choose another "
+                "with 'instruct-mner import … --column tags=NAME'"
+            )
         return tags
 
     def _get(self, row: Row, role: str) -> Any:
         return row[self.names[role]] if role in self.names else None
 
-    def _entity(self, marked: Row, text: str) -> Entity:
-        label = marked.get("label", marked.get("type"))
-        start, end = marked.get("start"), marked.get("end")
-        if label is None or not isinstance(start, int) or not isinstance(end, int):
-            raise ValueError(f"entity {marked} needs start, end and label")
-        surface = marked.get("text")
-        boxes = marked.get("boxes")
-        return Entity(
-            start=start,
-            end=end,
-            text=text[start:end] if surface is None else surface,
-            label=_named(label, self.label_names),
-            boxes=None if boxes is None else tuple(_box(box) for box in boxes),
-        )
+    def _mark(self, marked: Any) -> Mark:
+        if isinstance(marked, Mapping):
+            name = "label" if marked.get("label") is not None else "type"
+            if type(marked.get(name)) is int:
+                marked = {**marked, name: _named(marked[name], self.label_names)}
+        return to_mark(marked)
 
 
 def _item(feature: Any) -> Any:
-    """What a list holds, and a list of lists; anything else is itself."""
+    """Return the item of a list, and of a list of lists; anything else as it is."""
     while hasattr(feature, "feature"):
         feature = feature.feature
     return feature
 
 
 def _each(marked: Any) -> list[Row]:
-    """Entities one by one: a ``Sequence`` of a struct comes as a struct of lists."""
+    """Return entities one by one: a ``Sequence`` of a struct comes as a struct of lists."""
     if isinstance(marked, Mapping):
         return [dict(zip(marked, values, strict=True)) for values in zip(*marked.values(), strict=True)]
     return list(marked)
@@ -155,7 +183,3 @@ def _named(value: Any, names: Sequence[str] | None) -> str:
     if not 0 <= value < len(names):
         raise ValueError(f"label {value!r} is none of the {len(names)} that the column names")
     return str(names[value])
-
-
-def _box(box: Any) -> Box:
-    return Box.model_validate(box) if isinstance(box, Mapping) else Box(box=tuple(box))

@@ -108,10 +108,10 @@ def test_imagefolder_with_metadata(tmp_path: Path) -> None:
     rows = []
     for name, color in (("a.png", "red"), ("b.png", "blue")):
         Image.new("RGB", (5, 5), color).save(folder / name)
-        rows.append({"file_name": name, "text": f"{color} Ann", "entities": [{"start": 0, "end": 3, "type": "X"}]})
+        rows.append({"file_name": name, "text": f"Ann {color}", "entities": [{"start": 0, "end": 3, "type": "X"}]})
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     [dataset] = load(f"hub:{tmp_path / 'set'}").values()
-    assert [example.text for example in dataset.examples] == ["red Ann", "blue Ann"]
+    assert [example.text for example in dataset.examples] == ["Ann red", "Ann blue"]
     [path] = dataset.picture_paths(dataset.examples[0])
     assert path.read_bytes() == (folder / "a.png").read_bytes()
     assert path.suffix == ".png"
@@ -170,7 +170,10 @@ def test_it_converts_to_jsonl(tmp_path: Path) -> None:
         ({"tokens": [["a", "b"]], "ner_tags": [["O"]]}, "row 0: the row has 2 tokens and 1 tags"),
         ({"text": ["a", None]}, "row 1: the row has no text"),
         ({"text": ["a", "b"], "id": ["1", "1"]}, "row 1: id '1' stands already in a row above"),
-        ({"text": ["ab"], "entities": [[{"start": 1, "end": 9, "label": "X"}]]}, "row 0: .*9"),
+        (
+            {"text": ["ab"], "entities": [[{"start": 1, "end": 9, "label": "X"}]]},
+            "fit neither characters nor tokens; the first, 1 to 9",
+        ),
         ({"text": ["ab"], "entities": [[{"start": 0, "label": "X"}]]}, "row 0: entity .* needs start, end and label"),
     ],
 )
@@ -194,3 +197,85 @@ def test_what_is_not_there_is_said_without_a_traceback(tmp_path: Path, monkeypat
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"hub:.*nowhere cannot be loaded as a folder or as a name on the hub"):
         load(f"hub:{tmp_path / 'nowhere'}")
+
+
+def save(folder: Path, **columns: list[Any]) -> str:
+    datasets.Dataset.from_dict(columns).save_to_disk(str(folder / "set"))
+    return f"hub:{folder / 'set'}"
+
+
+ANNA = ["Anna", "Bell", "flew", "to", "Oslo"]
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        [{"start": 0, "end": 2, "type": "per"}, {"start": 4, "end": 5, "type": "loc"}],
+        [{"start": 0, "end": 1, "type": "per"}, {"start": 4, "end": 4, "type": "loc"}],
+        [{"start": 0, "end": 9, "type": "per"}, {"start": 18, "end": 22, "type": "loc"}],
+        [{"start": 0, "end": 8, "type": "per"}, {"start": 18, "end": 21, "type": "loc"}],
+        [
+            {"start": 0, "end": 1, "type": "per", "text": "Anna Bell"},
+            {"start": 4, "end": 4, "type": "loc", "text": "Oslo"},
+        ],
+    ],
+    ids=["tokens", "tokens-inclusive", "characters", "characters-inclusive", "surfaces"],
+)
+def test_the_unit_of_offsets_is_told(tmp_path: Path, entities: list[dict[str, Any]]) -> None:
+    dataset = load_split(save(tmp_path, tokens=[ANNA], entities=[entities]))
+    assert [(each.text, each.label) for each in dataset.examples[0].gold] == [("Anna Bell", "per"), ("Oslo", "loc")]
+
+
+def test_offsets_that_may_be_two_things_are_refused(tmp_path: Path) -> None:
+    entities = [{"start": 0, "end": 1, "type": "per"}]
+    with pytest.raises(DataError, match=r"may be tokens or tokens-inclusive.*--offsets tokens"):
+        load_split(save(tmp_path, tokens=[ANNA], entities=[entities]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "img_path",
+        "image_id",
+        "label",
+        "ner",
+        "spans",
+        "objects",
+        "bbox",
+        "tweet_id",
+        "picture",
+        "imgUrl",
+        "entity_labels",
+    ],
+)
+def test_columns_that_look_like_more_are_a_question(tmp_path: Path, column: str) -> None:
+    with pytest.raises(DataError, match=rf"column '{column}' looks like .*--column (\w+={column}.*)?meta={column}"):
+        load_split(save(tmp_path, text=["a"], **{column: ["1"]}))
+
+
+def test_other_columns_are_carried_along_and_named(tmp_path: Path) -> None:
+    dataset = load_split(save(tmp_path, text=["a"], lang=["en"], likes=[3]))
+    assert dataset.examples[0].meta == {"lang": "en", "likes": 3}
+    assert dataset.notes == (f"hub:{tmp_path / 'set'}#train: carried along in 'meta': lang, likes",)
+
+
+def test_a_string_is_no_list_of_tokens(tmp_path: Path) -> None:
+    for column in ("tokens", "words"):
+        with pytest.raises(DataError, match="holds a string, which is no list of tokens"):
+            load_split(save(tmp_path / column, **{column: ["Ann left"]}))
+
+
+def test_chunks_are_no_entities(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds tags of phrases"):
+        load_split(save(tmp_path, tokens=[["Ann", "left"]], tags=[["B-NP", "B-VP"]]))
+
+
+def test_tokens_that_are_not_those_of_the_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="token"):
+        load_split(save(tmp_path, tokens=[["Ann"]], text=["Ann left"], ner_tags=[["B-PER"]]))
+
+
+def test_chinese_tokens_are_joined_with_nothing(tmp_path: Path) -> None:
+    rows = {"tokens": [list("张伟去北京2天")], "ner_tags": [["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O"]]}
+    [post] = load_split(save(tmp_path, **rows)).examples
+    assert (post.text, [each.text for each in post.gold]) == ("张伟去北京2天", ["张伟", "北京"])

@@ -140,7 +140,7 @@ def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None 
         del evidence["utf-16"], evidence["bytes"]
     possible = [unit for unit, found in evidence.items() if found.possible]
     if not possible:
-        if surfaces and (fitting := _least_wrong(marked)) is not None:
+        if (fitting := _least_wrong(marked)) is not None:
             return fitting  # each entity that contradicts it is a problem of its own
         raise DataError(_none_fits(marked, source))
     sayable = possible if surfaces else _sayable({unit: evidence[unit].num_cut for unit in possible}, len(marked))
@@ -166,13 +166,13 @@ def _sayable(num_cut: dict[Unit, int], num_marked: int) -> list[Unit]:
 
 
 def _least_wrong(marked: Sequence[tuple[Mark, RawPost]]) -> Unit | None:
-    """Return the unit that fits nine of ten surfaces."""
+    """Return the unit that fits nine of ten entities: their surfaces, or else words as wholes."""
     for unit in UNITS:
         right = 0
         for mark, post in marked:
             single = _Evidence()
             single.look_at(mark, post, unit)
-            right += single.possible
+            right += single.possible and (mark.surface is not None or not single.num_cut)
         if 10 * right >= 9 * len(marked):
             return unit
     return None

@@ -36,6 +36,7 @@ _LOOKS = {
     "labels": re.compile(r"(^|_)(labels?|tags?|entit(y|ies)|ner|spans?|annotations?|mentions?|ents)(_|$|\d)", re.I),
     "an id": re.compile(r"(^|_)(id|ids|uuid|guid)$", re.I),
 }
+_ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
 # What tools add to every row, known to be none of these.
 _OF_TOOLS = frozenset({
     "pos_tags", "chunk_tags", "_input_hash", "_task_hash", "_session_id", "_annotator_id", "_view_id",
@@ -106,7 +107,7 @@ def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequenc
         there.sort(key=lambda name: _NAMES[role].index(name.lower()))
         exact = there[:1] if there and there[0] in _NAMES[role][:2] else []
         if len(there) > 1 and not exact:
-            raise DataError(_question(source, f"columns {', '.join(map(repr, there))} may each hold its {role}",
+            raise DataError(question(source, f"columns {', '.join(map(repr, there))} may each hold its {role}",
                                       role, there[0]))  # fmt: skip
         if there:
             taken[role] = there[0]
@@ -180,23 +181,38 @@ def _ask(names: Sequence[str], known: set[str], values: Mapping[str, Sequence[An
         spans = isinstance(values[name][0], list) and any(
             isinstance(each, dict) and {"start", "end"} <= each.keys() for each in values[name][0]
         )
-        kind = next((kind for kind, pattern in _LOOKS.items() if pattern.search(_snake(name))), None)
+        kind = looks_like(name)
         kind = "labels" if spans else kind
         if kind == "an id" and any(column in known for column in _NAMES["id"]):
             continue
         if kind is not None:
-            role = {"a picture": "images", "labels": "entities", "an id": "id"}.get(kind)
-            raise DataError(_question(source, f"column {name!r} looks like {kind}", role, name))
+            raise DataError(question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name))
+
+
+def looks_like(name: str) -> str | None:
+    """Return the kind of column that a name looks like and that must not be guessed; ``None`` for any other."""
+    if name in _OF_TOOLS or name in INDEX_COLUMNS:
+        return None
+    return next((kind for kind, pattern in _LOOKS.items() if pattern.search(_snake(name))), None)
+
+
+def asks_about(name: str, source: str) -> str | None:
+    """Return the question that a column raises which is none of the known ones; ``None`` for one that raises none."""
+    kind = looks_like(name)
+    return None if kind is None else question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name)
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", name)
 
 
-def _question(source: str, reason: str, role: str | None, name: str) -> str:
+def question(source: str, reason: str, role: str | None, name: str) -> str:
+    """Return the message on a column that is not guessed, with the ways to say what it is."""
     say = f"--column {role}={name} if it is, or " if role is not None else ""
-    return (f"{source}: {reason}, and that is not guessed; say {say}--column meta={name} to carry the column along "
-            "(instruct-mner import)")  # fmt: skip
+    return (
+        f"{source}: {reason}, and that is not guessed; with 'instruct-mner import {source}' say "
+        f"{say}--column meta={name} to carry the column along"
+    )
 
 
 def _notes(

@@ -21,7 +21,8 @@ from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.dataset import Reading, ReadOptions, find_picture
 from instruct_mner.data.formats import find_files
-from instruct_mner.data.importing.offsets import Unit, span_of, tell_unit, text_of
+from instruct_mner.data.importing.entities import Repeated, entities_of
+from instruct_mner.data.importing.offsets import Unit, tell_unit, text_of
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.roles import parse_columns
 from instruct_mner.data.importing.sources import (
@@ -38,8 +39,7 @@ from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import check_place, replacing, stream_lines
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
-from instruct_mner.schema.offsets import place
-from instruct_mner.schema.records import Entity, Example
+from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 
 _READ_AS_THEY_ARE = frozenset({".jsonl", ".ndjson"})
@@ -111,7 +111,9 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
     """Read a data set of a format with columns, Parquet or the hub; ``None`` for what is read row by row."""
     path = Path(source)
     columns = parse_columns(options.columns)
-    read = ReadOptions(images=options.images, decode=options.decode, columns=columns, supposed_suffix=False)
+    read = ReadOptions(
+        images=options.images, decode=options.decode, columns=columns, offsets=options.offsets, supposed_suffix=False
+    )
     if not path.exists():
         form, files = find_files(source)
         rows = form == "jsonl" and len(files) == 1
@@ -227,12 +229,12 @@ def _write(
     problems = ProblemGroups()
     check = GoldCheck(source)
     seen: set[int] = set()
-    counts = _Counts()
+    counts, repeated = _Counts(), Repeated()
     name = _namer(root, out, options.images, counts)
     begun = total.num_posts
     with _target(out) as file:
         for number, item in enumerate(posts, start=1):
-            example = _example(item, unit, problems, source, number, counts)
+            example = _example(item, unit, problems, source, number, repeated)
             if example is None:
                 continue
             if hash(example.id) in seen:
@@ -253,7 +255,7 @@ def _write(
         if total.num_posts == begun and not problems:
             problems.add(f"{source}: the file holds no post")
         problems.stop(source)
-    total.notes += [*counts.notes(source, options.images), *result.lines()]
+    total.notes += [*_notes(counts, repeated, source, options.images), *result.lines()]
 
 
 @contextmanager
@@ -269,24 +271,17 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         shutil.copyfileobj(file, sys.stdout)
 
 
+def _notes(counts: _Counts, repeated: Repeated, source: str, images: Path | None) -> list[str]:
+    notes = repeated.notes(source)
+    if counts.num_missing and images is not None:
+        notes.append(f"{source}: {counts.num_missing} of {counts.num_named} pictures are not in {images}")
+    return notes
+
+
 @dataclass
 class _Counts:
     num_named: int = 0
     num_missing: int = 0
-    num_repeated: int = 0
-    first_repeated: str = ""
-
-    def notes(self, source: str, images: Path | None) -> list[str]:
-        """Return what a user should know of pictures and of mentions without offsets."""
-        notes = []
-        if self.num_missing and images is not None:
-            notes.append(f"{source}: {self.num_missing} of {self.num_named} pictures are not in {images}")
-        if self.num_repeated:
-            notes.append(
-                f"{source}: {self.num_repeated} mentions without offsets stand more than once in their text, and the "
-                f"first places were taken: {self.first_repeated}"
-            )
-        return notes
 
 
 def _namer(root: Path | None, out: Path | None, images: Path | None, counts: _Counts) -> Callable[[str], str]:
@@ -311,7 +306,7 @@ def _where(item: Example | Item, source: str, number: int) -> str:
 
 
 def _example(
-    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, counts: _Counts
+    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, repeated: Repeated
 ) -> Example | None:
     if isinstance(item, Example):
         return item
@@ -325,7 +320,7 @@ def _example(
             "id": f"{made}-{number}" if item.id is None else item.id,
             "text": text,
             "images": item.images,
-            "entities": None if item.marks is None else _entities(item, item.unit or unit, text, counts),
+            "entities": None if item.marks is None else entities_of(item, item.unit or unit, repeated),
             "tokens": item.tokens,
             "context": item.context,
             "meta": dict(item.meta) or None,
@@ -336,40 +331,3 @@ def _example(
     except ValueError as error:
         problems.add(f"{item.where}: {error}")
     return None
-
-
-def _entities(post: RawPost, unit: Unit, text: str, counts: _Counts) -> list[Entity]:
-    """Return the entities of a post in characters.
-
-    Raises:
-        ValueError: Offsets or a surface are none of the text.
-    """
-    marks = list(post.marks or ())
-    placed = place(text, [mark.surface or "" for mark in marks if mark.start is None])
-    starts = iter(placed.starts)
-    entities = []
-    for mark in marks:
-        if mark.start is None:
-            start = next(starts)
-            surface = mark.surface or ""
-            if start is None:
-                raise ValueError(f"entity {surface!r} does not stand in the text, or is listed more often than it does")
-            if text.count(surface) > sum(other.surface == surface for other in marks):
-                counts.num_repeated += 1
-                counts.first_repeated = counts.first_repeated or f"{surface!r} in {text[:60]!r}"
-            span: tuple[int, int] | None = (start, start + len(surface))
-        else:
-            span = span_of(mark, post, unit)
-        if span is None:
-            raise ValueError(
-                f"entity with the offsets {mark.start} to {mark.end} lies outside of the text, or is empty; they are "
-                f"read as {unit} (--offsets)"
-            )
-        surface = text[slice(*span)]
-        if mark.surface is not None and "".join(mark.surface.split()) != "".join(surface.split()):
-            raise ValueError(
-                f"entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has {surface!r}"
-            )
-        boxes = mark.boxes
-        entities.append(Entity(start=span[0], end=span[1], text=surface, label=mark.label, boxes=boxes))
-    return entities

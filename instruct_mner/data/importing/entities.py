@@ -1,0 +1,78 @@
+"""Entities of a raw post in characters of its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from instruct_mner.data.importing.offsets import Unit, span_of, text_of
+from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.schema.offsets import place
+from instruct_mner.schema.records import Entity
+
+
+@dataclass
+class Repeated:
+    """A count of the mentions without offsets whose surface stands more often in the text than they are listed."""
+
+    count: int = 0
+    first: str = ""
+
+    def notes(self, source: str) -> list[str]:
+        """Return the line for the user, where there is any."""
+        if not self.count:
+            return []
+        return [
+            f"{source}: {self.count} mentions without offsets stand more than once in their text, and the first places "
+            f"were taken: {self.first}"
+        ]
+
+
+def entities_of(post: RawPost, unit: Unit, repeated: Repeated) -> list[Entity]:
+    """Return the entities of a post in characters.
+
+    Args:
+        post: The post.
+        unit: Unit of its offsets.
+        repeated: Count that is kept of mentions whose place is not told by the data.
+
+    Raises:
+        ValueError: Offsets or a surface are none of the text.
+    """
+    text = text_of(post)
+    marks = post.marks or ()
+    starts = iter(_starts(marks, text, repeated))
+    entities = []
+    for mark in marks:
+        if mark.start is None:
+            start = next(starts)
+            span: tuple[int, int] | None = (start, start + len(mark.surface or ""))
+        else:
+            span = span_of(mark, post, unit)
+        if span is None:
+            raise ValueError(
+                f"entity with the offsets {mark.start} to {mark.end} lies outside of the text, or is empty; they are "
+                f"read as {unit} (--offsets)"
+            )
+        surface = text[slice(*span)]
+        if mark.surface is not None and "".join(mark.surface.split()) != "".join(surface.split()):
+            raise ValueError(
+                f"entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has {surface!r}"
+            )
+        entities.append(Entity(start=span[0], end=span[1], text=surface, label=mark.label, boxes=mark.boxes))
+    return entities
+
+
+def _starts(marks: Sequence[Mark], text: str, repeated: Repeated) -> list[int]:
+    surfaces = [mark.surface or "" for mark in marks if mark.start is None]
+    if not all(surfaces):
+        raise ValueError("an entity has neither offsets nor a text")
+    starts = []
+    for surface, start in zip(surfaces, place(text, surfaces).starts, strict=True):
+        if start is None:
+            raise ValueError(f"entity {surface!r} does not stand in the text, or is listed more often than it does")
+        if text.count(surface) > surfaces.count(surface):
+            repeated.count += 1
+            repeated.first = repeated.first or f"{surface!r} in {text[:60]!r}"
+        starts.append(start)
+    return starts
