@@ -51,7 +51,8 @@ def run(
     Nothing is guessed: a column or offset that can be read in two ways is asked about. Problems are grouped by cause,
     and with any problem nothing is written.
     """
-    from instruct_mner.data.importing.run import ImportOptions, import_file
+    from instruct_mner.data.importing.run import import_file
+    from instruct_mner.data.importing.writing import ImportOptions
 
     options = ImportOptions(
         images=images,

@@ -51,7 +51,8 @@ def choose_joiners(posts: Sequence[Sequence[str]]) -> Joining:
                 num_spaceless += spaceless
                 num_scripts += spaceless or is_hangul(letter)
     num_tokens = sum(map(len, posts))
-    if 2 * num_scripts > num_words and num_single >= _SHARE_OF_CHARACTERS * num_tokens and num_tokens > len(posts):
+    # Latin words are cut into letters too, of which there may be many.
+    if 4 * num_scripts > num_words and num_single >= _SHARE_OF_CHARACTERS * num_tokens and num_tokens > len(posts):
         return Joining([""] * len(posts), "characters")
     most = 2 * num_spaceless > num_words
     return Joining([spaceless_gaps(tokens) if most or _is_spaceless(tokens) else " " for tokens in posts])

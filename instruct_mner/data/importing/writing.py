@@ -1,0 +1,197 @@
+"""Posts of an import, checked and written as JSONL, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TextIO
+
+from pydantic import ValidationError
+
+from instruct_mner.data.checks import GoldCheck
+from instruct_mner.data.dataset import find_picture
+from instruct_mner.data.importing.entities import Repeated, entities_of
+from instruct_mner.data.importing.offsets import Unit, text_of
+from instruct_mner.data.importing.posts import Fault
+from instruct_mner.data.importing.sources import Item
+from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.files import replacing
+from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
+from instruct_mner.schema.records import Example
+from instruct_mner.schema.validation_messages import reasons
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What the user says of a file.
+
+    Attributes:
+        images: Folder of the pictures.
+        columns: ``ROLE=NAME``, a column each.
+        offsets: Unit of the offsets of entities.
+        decode: Rule that turns BIO tags into spans.
+        text_after: Words after which the text of a conversation begins.
+        label_names: Names of labels that are numbers, in their order.
+        layout: ImportLayout of the rows.
+    """
+
+    images: Path | None = None
+    columns: Sequence[str] = ()
+    offsets: Offsets | None = None
+    decode: Decode = "tolerant"
+    text_after: str | None = None
+    label_names: Sequence[str] = ()
+    layout: ImportLayout | None = None
+
+
+@dataclass
+class Imported:
+    """The result of an import.
+
+    Attributes:
+        num_posts: Posts that were written.
+        num_entities: Their entities.
+        notes: Lines for the user: what was read as what, carried along and left out.
+    """
+
+    num_posts: int = 0
+    num_entities: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def write_posts(
+    posts: Iterable[Example | Item],
+    out: Path | None,
+    source: str,
+    options: ImportOptions,
+    total: Imported,
+    *,
+    root: Path | None,
+    unit: Unit = "characters",
+) -> None:
+    """Write posts, or raise everything that is wrong in them.
+
+    Args:
+        posts: The posts, raw or whole.
+        out: File that is written; ``None`` for standard output.
+        source: Name of the file that is read, for messages.
+        options: What the user says of the file.
+        total: Result that is added to.
+        root: Folder in which pictures are looked for where the user names none.
+        unit: Unit of the offsets of raw posts.
+
+    Raises:
+        DataError: Anything wrong in the posts; nothing is written.
+    """
+    problems = ProblemGroups()
+    check = GoldCheck(source)
+    seen: set[int] = set()
+    counts, repeated = _Counts(), Repeated()
+    name = _namer(root, out, options.images, counts)
+    begun = total.num_posts
+    with _target(out) as file:
+        for number, item in enumerate(posts, start=1):
+            example = _example(item, unit, problems, source, number, repeated)
+            if example is None:
+                continue
+            if hash(example.id) in seen:
+                problems.add(
+                    f"{_where(item, source, number)}: id {example.id!r} stands already above; give each post an id of "
+                    "its own, or carry the column along (--column meta=NAME) to have ids made"
+                )
+                continue
+            seen.add(hash(example.id))
+            check.look_at(example, "words")
+            if example.images:
+                example = example.model_copy(update={"images": tuple(map(name, example.images))})
+            total.num_posts += 1
+            total.num_entities += len(example.entities or ())
+            file.write(example.model_dump_json(exclude_none=True) + "\n")
+        result = check.result()
+        problems.add_all(result.problems)
+        if total.num_posts == begun and not problems:
+            problems.add(f"{source}: the file holds no post")
+        problems.stop(source)
+    total.notes += [*_notes(counts, repeated, source, options.images), *result.lines()]
+
+
+@contextmanager
+def _target(out: Path | None) -> Iterator[TextIO]:
+    """Open the output; standard output gets everything at the end, or nothing where there are problems."""
+    if out is not None:
+        with replacing(out) as file:
+            yield file
+        return
+    with TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
+        yield file
+        file.seek(0)
+        shutil.copyfileobj(file, sys.stdout)
+
+
+def _notes(counts: _Counts, repeated: Repeated, source: str, images: Path | None) -> list[str]:
+    notes = repeated.notes(source)
+    if counts.num_missing and images is not None:
+        notes.append(f"{source}: {counts.num_missing} of {counts.num_named} pictures are not in {images}")
+    return notes
+
+
+@dataclass
+class _Counts:
+    num_named: int = 0
+    num_missing: int = 0
+
+
+def _namer(root: Path | None, out: Path | None, images: Path | None, counts: _Counts) -> Callable[[str], str]:
+    """Return the function that names a picture relative to the written file, where the picture is there."""
+    folder = (Path.cwd() if out is None else out.parent).resolve()
+
+    def name(picture: str) -> str:
+        counts.num_named += 1
+        found = find_picture(images or root, picture)
+        if found is None and images is not None:
+            found = find_picture(images, Path(picture).name)
+        if found is None:
+            counts.num_missing += 1
+            return picture
+        return Path(os.path.relpath(found.resolve(), folder)).as_posix()
+
+    return name
+
+
+def _where(item: Example | Item, source: str, number: int) -> str:
+    return f"{source}: post {number}" if isinstance(item, Example) else item.where
+
+
+def _example(
+    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, repeated: Repeated
+) -> Example | None:
+    if isinstance(item, Example):
+        return item
+    if isinstance(item, Fault):
+        problems.add(f"{item.where}: {item.reason}")
+        return None
+    try:
+        text = text_of(item)
+        made = hashlib.sha256(f"{Path(source).name}\n{text}".encode("utf-8", "replace")).hexdigest()[:8]
+        values = {
+            "id": f"{made}-{number}" if item.id is None else item.id,
+            "text": text,
+            "images": item.images,
+            "entities": None if item.marks is None else entities_of(item, item.unit or unit, repeated),
+            "tokens": item.tokens,
+            "context": item.context,
+            "meta": dict(item.meta) or None,
+        }
+        return Example.model_validate({name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        problems.add_all(f"{item.where}: {reason}" for reason in reasons(error, Example))
+    except ValueError as error:
+        problems.add(f"{item.where}: {error}")
+    return None

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instruct_mner.data.inclusive_ends import InclusiveEnds
+from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
+from instruct_mner.data.loading import load_split, read
+from instruct_mner.schema.records import Example
+
+ENTITY = {"start": 0, "end": 4, "label": "PER"}
+ROW = {"id": "1", "text": "Anna left"}
+
+
+def one(tmp_path: Path, row: dict[str, Any]) -> Example:
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    [example] = load_split(str(tmp_path / "a.jsonl"), missing_image="keep").examples
+    return example
+
+
+def test_the_text_of_an_entity_is_filled(tmp_path: Path) -> None:
+    assert one(tmp_path, {**ROW, "entities": [ENTITY]}).gold[0].text == "Anna"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"images": None, "context": {"caption": None, "tags": None, "ocr": None}},
+        {"__index_level_0__": 3},
+        {"Unnamed: 0": 3, "tokens": None},
+        {"meta": None},
+        {"context": None},
+        {"entities": None},
+    ],
+)
+def test_nulls_and_indices_are_left_out(tmp_path: Path, more: dict[str, Any]) -> None:
+    example = one(tmp_path, {**ROW, **more})
+    assert (example.images, example.meta, example.entities) == ((), None, None)
+
+
+def test_one_picture_is_a_list_of_one(tmp_path: Path) -> None:
+    assert one(tmp_path, {**ROW, "images": "a.png"}).images == ("a.png",)
+
+
+def test_null_boxes_are_not_annotated(tmp_path: Path) -> None:
+    assert one(tmp_path, {**ROW, "entities": [{**ENTITY, "text": "Anna", "boxes": None}]}).gold[0].boxes is None
+
+
+def test_meta_is_kept_as_it_is(tmp_path: Path) -> None:
+    assert one(tmp_path, {**ROW, "images": None, "meta": {"a": None, "b": [1]}}).meta == {"a": None, "b": [1]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"id":"1","text":"a","text":"b"}', '{"id":"1","text":"a","context":{"ocr":"x","ocr":"y"}}',
+     '{"id":"1","text":"Anna","entities":[{"start":0,"end":4,"end":4,"text":"Anna","label":"X"}]}'],
+)  # fmt: skip
+def test_keys_given_twice_are_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.jsonl").write_text(line + "\n")
+    [reading] = read(str(tmp_path / "a.jsonl")).values()
+    assert "is given twice in one object" in reading.problems[0]
+    assert reading.dataset.examples == ()
+    with pytest.raises(RepeatedKeyError):
+        loads(line)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "fits"),
+    [
+        (["Anna", "left"], True),
+        (["Anna", "le", "ft"], True),
+        (["Anna"], False),
+        (["Anna", "right"], False),
+        (["Anna", "left", "now"], False),
+        (["left", "Anna"], False),
+    ],
+)
+def test_tokens_must_be_those_of_the_text(tmp_path: Path, tokens: list[str], fits: bool) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({**ROW, "tokens": tokens}) + "\n")
+    [reading] = read(str(tmp_path / "a.jsonl")).values()
+    assert (reading.problems == ()) == fits
+    assert fits or "token" in reading.problems[0]
+
+
+def test_what_is_whole_stays() -> None:
+    row = {**ROW, "entities": [{**ENTITY, "text": "Anna"}]}
+    assert completed(row) == (row, 0)
+    assert completed({**ROW, "entities": [ENTITY, {"start": 9, "end": 99}]})[1] == 1
+
+
+def test_a_few_cut_words_are_no_inclusive_ends() -> None:
+    ends = InclusiveEnds()
+    text = "Anna left Oslo"
+    for spans in (((0, 4), (10, 14)), ((0, 3),)):
+        entities = [{"start": a, "end": b, "text": text[a:b], "label": "X"} for a, b in spans]
+        ends.look_at(Example.model_validate({"id": "1", "text": text, "entities": entities}))
+    assert ends.problems(Path("a")) == []
