@@ -53,7 +53,8 @@ def posts(tmp_path: Path, content: str | bytes, name: str = "a.txt") -> list[tup
             *enumerate(rows(POST).split("\n\n")[1].strip().split("\n"), 1)]),
     ],
     ids=["tabs", "spaces", "runs-of-spaces", "crlf", "bom", "blank-behind", "lone-tab", "blanks-and-tab", "id",
-         "comment", "comment-inside", "docstart", "conll-2003", "four-columns", "underscores", "bioes", "bilou", "io", "numbered"],
+         "comment", "comment-inside", "docstart", "conll-2003", "four-columns", "underscores", "bioes", "bilou",
+         "io", "numbered"],
 )  # fmt: skip
 def test_the_same_posts_of_every_layout(tmp_path: Path, content: str) -> None:
     assert posts(tmp_path, content) == GOLD
