@@ -35,10 +35,10 @@ class EntitiesRequest(BaseModel):
     """A post.
 
     Attributes:
-        text: Its text.
-        images: Its pictures, as base64 or as data URLs.
+        text: Text of the post.
+        images: Pictures of the post, as base64 or as data URLs.
         labels: The types to look for, where they are not those of the tuning: names, or names with definitions.
-        context: What is said of the pictures, for models that were tuned with it.
+        context: Descriptions of the pictures, for models that were tuned with it.
         model: Which of the served models is asked; without it the first.
     """
 
@@ -52,11 +52,12 @@ class EntitiesRequest(BaseModel):
 
 
 class EntitiesResponse(BaseModel):
-    """What was found.
+    """Entities of a post.
 
     Attributes:
-        model: Who found it.
-        entities: In text order. Offsets are characters, end exclusive; boxes are pixels of the picture that was sent,
+        model: Name of the model that found them.
+        entities: Entities in text order. Offsets are characters, end exclusive; boxes are pixels of the
+            picture that was sent,
             ``null`` where none were asked for, empty where an entity is not seen.
         rejected: Items of the model's answer that were no entity.
         windows: Number of windows that the text was cut into because it does not fit into the model's context.
@@ -72,10 +73,10 @@ class EntityService:
     """Answers posts with the taggers of the served models.
 
     Args:
-        taggers: A tagger and its engine for each model; the first is asked where none is named.
+        taggers: A tagger and its engine for each model; the first is used where none is named.
         client: The connection to vLLM.
-        limits: What a post may hold.
-        counters: Where it counts.
+        limits: Limits of a post.
+        counters: Counters of requests and entities.
     """
 
     def __init__(
@@ -92,23 +93,23 @@ class EntityService:
         # Each may hold a picture of the largest size several times.
         self._decoders = asyncio.Semaphore(_MOST_DECODERS)
 
-    async def answer(self, asked: EntitiesRequest) -> EntitiesResponse:
-        """The entities of a post. Pictures are decoded, and grammars built, in threads.
+    async def answer(self, request: EntitiesRequest) -> EntitiesResponse:
+        """Return the entities of a post. Pictures are decoded, and grammars built, in threads.
 
         Raises:
             RefusedError: The request cannot be answered, by the fault of who sent it.
             ServingError: vLLM cannot answer.
         """
-        name = asked.model if asked.model is not None else next(iter(self._taggers))
+        name = request.model if request.model is not None else next(iter(self._taggers))
         if name not in self._taggers:
             raise RefusedError(404, f"there is no model {name!r:.80}; there are {', '.join(self._taggers)}")
         tagger, engine = self._taggers[name]
-        self._check(asked, tagger)
+        self._check(request, tagger)
         images = []
-        for number, source in enumerate(asked.images, start=1):
+        for number, source in enumerate(request.images, start=1):
             async with self._decoders:
                 images.append(await asyncio.to_thread(decode_picture, source, number, self._limits))
-        posted = await asyncio.to_thread(_questions, tagger, asked, tuple(images))
+        posted = await asyncio.to_thread(_questions, tagger, request, tuple(images))
         try:
             completions = [await self._complete(engine, question.request) for question in posted.questions]
         except ServingError as error:
@@ -131,28 +132,28 @@ class EntityService:
             return after_failure(await engine.answer(self._client, unconstrained(request)))
         return completion
 
-    def _check(self, asked: EntitiesRequest, tagger: Tagger) -> None:
-        shown = [asked.text]
-        if asked.context is not None:
-            shown += [asked.context.caption or "", asked.context.ocr or "", *asked.context.tags]
-        if sum(map(len, shown)) > self._limits.text_characters:
+    def _check(self, request: EntitiesRequest, tagger: Tagger) -> None:
+        texts = [request.text]
+        if request.context is not None:
+            texts += [request.context.caption or "", request.context.ocr or "", *request.context.tags]
+        if sum(map(len, texts)) > self._limits.text_characters:
             raise RefusedError(413, f"the text is longer than the {self._limits.text_characters} characters allowed")
-        names = json.dumps(asked.labels, ensure_ascii=False)
-        check_encodable("".join([*shown, names]))
-        if asked.labels is None and tagger.labels is None:
+        names = json.dumps(request.labels, ensure_ascii=False)
+        check_encodable("".join([*texts, names]))
+        if request.labels is None and tagger.labels is None:
             raise RefusedError(422, "this model was not tuned and does not know which types to look for: give labels")
-        if asked.labels is not None and len(asked.labels) > self._limits.num_labels:
+        if request.labels is not None and len(request.labels) > self._limits.num_labels:
             raise RefusedError(422, f"more labels than the {self._limits.num_labels} allowed")
         most = tagger.manifest.max_images
-        if len(asked.images) > most:
-            raise RefusedError(422, f"{len(asked.images)} pictures; this model takes at most {most} with a post")
+        if len(request.images) > most:
+            raise RefusedError(422, f"{len(request.images)} pictures; this model takes at most {most} with a post")
 
 
-def _questions(tagger: Tagger, asked: EntitiesRequest, images: tuple[Image, ...]) -> PostQuestions:
+def _questions(tagger: Tagger, request: EntitiesRequest, images: tuple[Image, ...]) -> PostQuestions:
     names = tuple(str(number) for number in range(len(images)))
-    post = Example(id="post", text=asked.text, images=names, context=asked.context)
+    post = Example(id="post", text=request.text, images=names, context=request.context)
     try:
-        labels = None if asked.labels is None else LabelSet.of(asked.labels)
+        labels = None if request.labels is None else LabelSet.of(request.labels)
         return post_questions(tagger.questions, post, images, tagger.answer_spec(labels))
     except ValidationError as error:
         raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None

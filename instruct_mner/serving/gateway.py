@@ -23,7 +23,7 @@ from instruct_mner.serving.openai_routes import ChatBody, CompletionBody, Upstre
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """Answer of a request that failed."""
 
     message: str
     type: str
@@ -47,14 +47,14 @@ class Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The models that are served; the first is asked where ``/v1/entities`` names none."""
+    """The models that are served; the first is used where ``/v1/entities`` names none."""
 
     object: str = "list"
     data: list[Model]
 
 
 class Health(BaseModel):
-    """Whether posts can be answered."""
+    """Tell whether posts can be answered."""
 
     status: str
 
@@ -80,15 +80,15 @@ def build_gateway(
     limits: Limits,
     is_running: Callable[[], bool],
 ) -> FastAPI:
-    """The gateway's application.
+    """Return the gateway's application.
 
     Args:
         service: Answers posts.
         upstream: vLLM.
-        counters: Where it counts.
-        key: What clients must send; ``None`` = anybody may ask.
-        limits: What a request may hold.
-        is_running: Whether vLLM is there.
+        counters: Counters of requests.
+        key: Key that clients must send; ``None`` = no key is needed.
+        limits: Limits of a request.
+        is_running: Function that tells whether vLLM is running.
     """
     app = FastAPI(title="instruct-mner", version=__version__, redoc_url=None)
     errors = _errors(400, 401, 404, 413, 422, 429, 502, 503)
@@ -96,9 +96,9 @@ def build_gateway(
     locked = [] if key is None else [Depends(HTTPBearer(auto_error=False))]
 
     @app.post("/v1/entities", responses=errors, dependencies=locked, operation_id="find_entities")
-    async def find_entities(asked: EntitiesRequest) -> EntitiesResponse:
+    async def find_entities(request: EntitiesRequest) -> EntitiesResponse:
         """Find the entities of a post."""
-        return await service.answer(asked)
+        return await service.answer(request)
 
     @app.post("/v1/chat/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="chat")
     async def chat(body: ChatBody, request: Request) -> Response:
@@ -114,12 +114,12 @@ def build_gateway(
 
     @app.get("/v1/models", responses=_errors(401, 413, 429), dependencies=locked, operation_id="list_models")
     async def list_models() -> ModelList:
-        """The models that are served."""
+        """Return the models that are served."""
         return ModelList(data=[Model(id=name) for name in upstream.names])
 
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
-        """Whether posts can be answered."""
+        """Tell whether posts can be answered."""
         if not is_running() or (await upstream.forward("GET", "/health")).status_code != 200:
             raise ServingError("vLLM is not healthy")
         return Health(status="ok")
@@ -132,7 +132,7 @@ def build_gateway(
         operation_id="metrics",
     )
     async def metrics() -> PlainTextResponse:
-        """The gateway's own counts, and vLLM's metrics, for Prometheus."""
+        """Return the gateway's own counts, and vLLM's metrics, for Prometheus."""
         theirs = await upstream.forward("GET", "/metrics")
         return PlainTextResponse(counters.text() + bytes(theirs.body).decode())
 
@@ -159,7 +159,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _told_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Errors of a route whose answers are no JSON."""
+    """Error of a route whose answers are no JSON."""
     schema = {"$ref": f"#/components/schemas/{ErrorResponse.__name__}"}
     return {
         status: {"description": _SAID[status], "content": {"application/json": {"schema": schema}}}
@@ -168,7 +168,7 @@ def _told_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _name_models(app: FastAPI, names: Sequence[str]) -> None:
-    """Says in the description which models there are."""
+    """Say in the description which models there are."""
     schemas = app.openapi()["components"]["schemas"]
     for body in (EntitiesRequest, ChatBody, CompletionBody):
         field = schemas[body.__name__]["properties"]["model"]
@@ -183,7 +183,7 @@ def _handle_errors(app: FastAPI, failed: Callable[..., Any]) -> None:
 
 
 def _told(error: Any) -> tuple[int, str]:
-    """Status and message of an error."""
+    """Return status and message of an error."""
     if isinstance(error, RefusedError):
         return error.status, str(error)
     if isinstance(error, ServingError):
@@ -193,8 +193,8 @@ def _told(error: Any) -> tuple[int, str]:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return 400, "the body is not JSON"
-        told = (f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors()[:5])
-        return 422, "; ".join(told)
+        reasons = (f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors()[:5])
+        return 422, "; ".join(reasons)
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
     return 500, "the gateway failed; its log says why"

@@ -1,4 +1,4 @@
-"""What a request may hold, and pictures that come in requests."""
+"""Limits of a request, and the pictures that come in requests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Limits:
     """The most that is taken of a stranger.
 
     Attributes:
-        body_bytes: Of a request's body; pictures travel in it, a third larger than their files.
-        picture_pixels: Of a picture, once it is decoded.
-        text_characters: Of a text.
+        body_bytes: Largest size of a request's body; pictures travel in it, a third larger than their files.
+        picture_pixels: Largest number of pixels of a picture, once it is decoded.
+        text_characters: Largest number of characters of a text.
         num_labels: Types that may be asked for at once.
         num_choices: Answers to one request (``n``).
         concurrency: Requests that are taken in at once; further ones are told to come again.
@@ -45,12 +45,12 @@ class RefusedError(Exception):
 
 
 def decode_picture(source: str, number: int, limits: Limits) -> Image:
-    """A picture given as base64, bare or as a data URL. No address is followed, no file opened.
+    """Return a picture given as base64, bare or as a data URL. No address is followed, no file opened.
 
     Args:
-        source: What the request holds.
+        source: Picture as the request holds it.
         number: Which of its pictures it is, from 1.
-        limits: How large it may be.
+        limits: Limits of its size.
 
     Raises:
         RefusedError: It is an address, or no picture that may be decoded.
@@ -80,7 +80,7 @@ def _payload(source: str, number: int) -> str:
 
 
 def is_allowed_address(source: str, domains: tuple[str, ...]) -> bool:
-    """Whether a picture may be fetched from there."""
+    """Return whether a picture may be fetched from an address."""
     try:
         parts = urlsplit(source)
     except ValueError:
@@ -89,7 +89,7 @@ def is_allowed_address(source: str, domains: tuple[str, ...]) -> bool:
 
 
 def check_encodable(text: str) -> None:
-    """Refuses half of a character.
+    """Refuse half of a character.
 
     Raises:
         RefusedError: JSON's escapes can say it (a lone surrogate), but no text holds it.

@@ -1,4 +1,4 @@
-"""What the gateway counts, for Prometheus."""
+"""Metrics of the gateway, for Prometheus."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Counters:
         )
 
     def note_request(self, path: str, status: int, seconds: float) -> None:
-        """Counts a request; paths that do not exist are one."""
-        shown = path if path in _PATHS else "other"
-        self._requests.labels(shown, str(status)).inc()
-        self._seconds.labels(shown).observe(seconds)
+        """Count a request; paths that do not exist are one."""
+        route = path if path in _PATHS else "other"
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def note_prediction(self, model: str, prediction: Prediction, own_labels: frozenset[str]) -> None:
-        """Counts what was found in a post; labels that a client has thought up are one."""
+        """Count the entities of a post; labels that a client has made up are one."""
         for entity in prediction.entities:
             self._entities.labels(model, entity.label if entity.label in own_labels else "other").inc()
         self._rejected.labels(model).inc(prediction.rejected.total)
 
     def text(self) -> str:
-        """All counts, as Prometheus reads them."""
+        """Return all counts, as Prometheus reads them."""
         return generate_latest(self._registry).decode()

@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 10
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
-    """An error as OpenAI's API writes it."""
+    """Return an error as OpenAI's API writes it."""
     kind = {401: "AuthenticationError", 404: "NotFoundError", 413: "RequestTooLargeError"}.get(status)
     return {
         "error": {
@@ -43,9 +43,9 @@ class Admission:
 
     Args:
         app: The gateway.
-        key: What clients must send as ``Authorization: Bearer``; ``None`` = anybody may ask.
-        limits: How large a body may be, and how many requests are taken in at once.
-        counters: Where it counts.
+        key: Key that clients must send as ``Authorization: Bearer``; ``None`` = no key is needed.
+        limits: Limits of the size of a body, and of the requests at once.
+        counters: Counters of requests.
     """
 
     def __init__(self, app: ASGIApp, key: str | None, limits: Limits, counters: Counters) -> None:
@@ -56,7 +56,7 @@ class Admission:
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or passes it on with its body read."""
+        """Answer a request, or pass it on with its body read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -103,7 +103,7 @@ class Admission:
         *,
         ended: bool = False,
     ) -> None:
-        """Answers with an error, once the body is out of the way: who still writes would not read the answer."""
+        """Answer with an error, once the body is out of the way: who still writes would not read the answer."""
         left = 2 * self._limits.body_bytes
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -124,9 +124,9 @@ class Admission:
         return hmac.compare_digest(hashlib.sha256(given.strip()).digest(), self._digest) and scheme.lower() == b"bearer"
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> tuple[bytes | None, bool]:
-        """The whole body, or ``None`` where it is too large, whether it says so before or not; and whether it ended."""
-        said = headers.get(b"content-length", b"0")
-        if said.isdigit() and int(said) > self._limits.body_bytes:
+        """Return the whole body, or ``None`` where it is too large, announced or not; and whether it ended."""
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limits.body_bytes:
             return None, False
         chunks, size, ended = [], 0, False
         while not ended:
@@ -145,7 +145,7 @@ def _digest(key: str) -> bytes:
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Gives the body that was read, and then whatever comes: that the client has gone."""
+    """Give the body that was read, and then whatever comes: that the client has gone."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

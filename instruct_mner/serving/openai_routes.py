@@ -64,10 +64,10 @@ class Upstream:
         names: The models that it serves.
         special_tokens: Strings that a text of a chat must not hold: they would end a turn, or count as a picture.
         placeholders: Those of them that count as a picture; a prompt without any structure must not hold them either.
-        limits: What a request may hold.
+        limits: Limits of a request.
         max_images: Pictures of a request.
-        remote_domains: From where vLLM may fetch pictures.
-        without_seed: Whether seeds are left out of what is passed on; OpenAI promises of them no more than an effort.
+        remote_domains: Domains from which vLLM may fetch pictures.
+        without_seed: True to leave seeds out of what is passed on; OpenAI promises of them no more than an effort.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Upstream:
         self._decoders = asyncio.Semaphore(2)
 
     async def check_chat(self, body: ChatBody) -> None:
-        """Refuses a chat that must not reach vLLM.
+        """Refuse a chat that must not reach vLLM.
 
         Raises:
             RefusedError: With a 4xx.
@@ -117,7 +117,7 @@ class Upstream:
                     await asyncio.to_thread(decode_picture, picture, number, self._limits)
 
     def check_completion(self, body: CompletionBody) -> None:
-        """Refuses a completion that must not reach vLLM.
+        """Refuse a completion that must not reach vLLM.
 
         Raises:
             RefusedError: With a 4xx.
@@ -143,14 +143,15 @@ class Upstream:
         check_encodable(text)
         if len(text) > self._limits.text_characters:
             raise RefusedError(413, f"a text is longer than the {self._limits.text_characters} characters allowed")
-        found = next((token for token in forbidden if token in text), None)
-        if found is not None:
+        token_in_text = next((token for token in forbidden if token in text), None)
+        if token_in_text is not None:
             raise RefusedError(
-                422, f"a text holds {found!r}, a special token of the model; /v1/entities takes such texts as they are"
+                422,
+                f"a text holds {token_in_text!r}, a special token of the model; /v1/entities takes such texts as they are",
             )
 
     async def pass_on(self, path: str, body: ChatBody | CompletionBody, content: bytes) -> Response:
-        """Passes on what was checked, as it came.
+        """Pass on what was checked, as it came.
 
         Raises:
             ServingError: vLLM is not there.
@@ -160,7 +161,7 @@ class Upstream:
         return await self.forward("POST", path, content)
 
     async def forward(self, method: str, path: str, content: bytes = b"") -> Response:
-        """Passes a request on, and what is answered back, as it comes.
+        """Pass a request on, and the answer back, as it comes.
 
         Raises:
             ServingError: vLLM is not there.
@@ -181,9 +182,9 @@ class Upstream:
 
 
 def _asks_logprobs(further: dict[str, Any]) -> bool:
-    """Whether log-probabilities are asked for; 0 asks for those of the tokens themselves."""
-    asked = (further.get("logprobs"), further.get("top_logprobs"))
-    return any(value is not None and value is not False for value in asked)
+    """Return whether a body requests log-probabilities; 0 requests those of the tokens themselves."""
+    values = (further.get("logprobs"), further.get("top_logprobs"))
+    return any(value is not None and value is not False for value in values)
 
 
 def _seedless(content: bytes) -> bytes:
@@ -191,7 +192,7 @@ def _seedless(content: bytes) -> bytes:
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """What is answered, piece by piece; where the client goes, vLLM is told."""
+    """Yield the answer, piece by piece; where the client goes away, the request to vLLM ends."""
     try:
         async for chunk in answer.aiter_raw():
             yield chunk
@@ -200,7 +201,7 @@ async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _parts(messages: Sequence[ChatMessage]) -> Iterator[tuple[str | None, str | None]]:
-    """The texts and pictures of a chat; other kinds of content are not served."""
+    """Return the texts and pictures of a chat; other kinds of content are not served."""
     for message in messages:
         if isinstance(message.content, str):
             yield message.content, None

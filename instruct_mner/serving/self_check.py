@@ -1,4 +1,4 @@
-"""Whether a vLLM does what it must: adapters that change something, answers that keep the grammar."""
+"""Check of a running vLLM: adapters that change answers, answers that keep the grammar."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LEAST_CHANGE = 0.02
 
 
 def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) -> None:
-    """Asks a vLLM that has started whether it does what it must.
+    """Ask a vLLM that has started whether it does what it must.
 
     Args:
-        plan: What it serves.
+        plan: Plan of the served models.
         taggers: A tagger on it for each model.
-        url: Where it is.
-        key: What it asks for.
+        url: Address of vLLM.
+        key: Key of vLLM.
 
     Raises:
         ServingError: An adapter answers as the base does, or an answer is not constrained.
@@ -61,7 +61,7 @@ def _check_grammar(client: httpx.Client, model: str) -> None:
 
 
 def _check_adapter(client: httpx.Client, adapter: Served, base: str) -> None:
-    """The log-probabilities of the same text must differ: an adapter without a match is served as the base."""
+    """Check that log-probabilities of one text differ: an adapter without a match is served as the base."""
     text = user_messages(adapter.prompt, adapter.manifest.answer, _TEXT, 0)[0]["content"]
     probe = "\n".join(part["text"] for part in text)
     here, there = (
@@ -76,7 +76,7 @@ def _check_adapter(client: httpx.Client, adapter: Served, base: str) -> None:
 
 
 def _prompt_logprobs(answer: Mapping[str, Any]) -> list[float]:
-    """The log-probability of each token of the prompt but the first."""
+    """Return the log-probability of each token of the prompt but the first."""
     return [next(iter(each.values()))["logprob"] for each in answer["prompt_logprobs"][1:]]
 
 

@@ -47,7 +47,7 @@ Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings:
-    """What is served, and to whom; fields are those of the command line."""
+    """Settings of a server; fields are those of the command line."""
 
     adapters: tuple[str, ...]
     model: str | None = None
@@ -66,12 +66,12 @@ def vllm_command_line(settings: ServeSettings) -> str:
 
 
 def serve(settings: ServeSettings, console: Console) -> None:
-    """Serves until it is told to end.
+    """Serve until it is told to end.
 
     Raises:
         MnerError: What is to be served cannot be, vLLM does not start or ends, or it does not do what it must.
     """
-    # Such pictures are refused, which is said to those who send them.
+    # Such pictures are refused, with a message to those who send them.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     # As Ctrl-C: whatever is under way is left by its way out, which ends vLLM.
     for number in _SIGNALS:
@@ -102,7 +102,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
 
 
 def _key(host: str) -> str | None:
-    """The key that clients must send.
+    """Return the key that clients must send.
 
     Raises:
         ConfigError: There is none, and others than this machine could ask.
@@ -124,7 +124,7 @@ def _check_installed() -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """The socket of the gateway; it is taken now, and listened on when there is somebody to answer."""
+    """Return the socket of the gateway; it is taken now, and listened on when there is somebody to answer."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
@@ -140,7 +140,7 @@ def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
 
 
 def _wait(vllm: VllmProcess, console: Console) -> None:
-    """Waits until vLLM answers; on a terminal its last word is shown."""
+    """Wait until vLLM answers; on a terminal its phase is displayed."""
     with httpx.Client(base_url=vllm.url, timeout=5) as client, console.status("starting vLLM") as status:
 
         def is_ready() -> bool:
@@ -152,22 +152,22 @@ def _wait(vllm: VllmProcess, console: Console) -> None:
 
         def show(phase: str) -> None:
             status.update(f"vLLM: {phase}")
-            said = phase.rpartition(" (")[0]
-            if not console.is_terminal and said != phases[0]:
-                phases[0] = said
+            phase_name = phase.rpartition(" (")[0]
+            if not console.is_terminal and phase_name != phases[0]:
+                phases[0] = phase_name
                 console.print(f"vLLM: {phase}")
 
         vllm.wait_until_ready(is_ready, show)
 
 
 def _window(url: str, private_key: str) -> int:
-    """Tokens of prompt and answer that vLLM takes, by the model, by its flags or by the memory."""
+    """Return tokens of prompt and answer that vLLM takes, by the model, by its flags or by the memory."""
     answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
     return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
 
 
 def _taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:
-    """A tagger on vLLM for each model, by name."""
+    """Return a tagger on vLLM for each model, by name."""
     taggers = {}
     for model in plan.models:
         # vLLM is ours: what it cannot do now, it cannot do at another try.
@@ -211,13 +211,13 @@ def _gateway(
 
 
 def _placeholders(processor: object) -> set[str]:
-    """Tokens that stand for pictures and videos."""
+    """Return tokens that stand for pictures and videos."""
     names = ("image_token", "video_token", "boi_token", "image_token_fake", "fake_image_token", "global_image_token")
     return {str(getattr(processor, name)) for name in names if hasattr(processor, name)}
 
 
 async def _open(gateway: FastAPI, vllm: VllmProcess, listener: socket.socket, say_ready: Callable[[], None]) -> None:
-    """Answers until it is told to end, or vLLM ends."""
+    """Answer until it is told to end, or vLLM ends."""
     import uvicorn
 
     class Server(uvicorn.Server):

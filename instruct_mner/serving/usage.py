@@ -1,4 +1,4 @@
-"""What is printed when a server is ready: how to ask it, as it runs when it is copied."""
+"""Usage of a server that is ready: commands that run as they are copied."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from instruct_mner.vllm_runtime.plan import Plan
 
 
 def usage(plan: Plan, host: str, port: int, key_variable: str | None) -> str:
-    """The address, a ``curl`` line, and a Python snippet.
+    """Return the address, a ``curl`` line, and a Python snippet.
 
     Args:
-        plan: What is served; the first model is asked.
-        host: Where it listens.
+        plan: Plan of the served models; the first one is used.
+        host: Address on which it listens.
         port: The port there.
         key_variable: The environment's variable that holds the key, where one must be sent.
     """
