@@ -147,7 +147,7 @@ class Upstream:
         if token_in_text is not None:
             raise RefusedError(
                 422,
-                f"a text holds {token_in_text!r}, a special token of the model; /v1/entities takes such texts as they are",
+                f"a text holds {token_in_text!r}, a special token of the model; /v1/entities takes such texts as is",
             )
 
     async def pass_on(self, path: str, body: ChatBody | CompletionBody, content: bytes) -> Response:
