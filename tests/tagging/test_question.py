@@ -17,6 +17,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.tagging.calibrate import CalibrationPosts
 from instruct_mner.tagging.examples import SameExamples, example_selector
+from instruct_mner.tagging.post_questions import PostQuestions, post_questions
 from instruct_mner.tagging.question import QuestionBuilder, checked_labels, max_answer_tokens
 from instruct_mner.tagging.word_embedder import WordEmbedder
 from instruct_mner.testing.posts import make_posts
@@ -120,3 +121,35 @@ def test_a_manifest_says_the_labels() -> None:
     )
     questions = QuestionBuilder(engine=Idle(), manifest=manifest, prompt=zero_shot("m")[1])
     assert questions.answer_spec().labels.names == ("PER", "LOC")
+
+
+class Narrow(Idle):
+    """An engine whose context holds few words."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+
+    @property
+    def context_size(self) -> int | None:
+        return self.words
+
+    def count_prompt(self, request: Request) -> int:
+        return sum(self.count_tokens(part["text"]) for message in request.messages for part in message["content"])
+
+
+def test_a_text_that_does_not_fit_is_asked_about_in_windows() -> None:
+    manifest, prompt = zero_shot("m")
+    short, long = Example(id="1", text="Ann is here."), Example(id="2", text="Ann is here now. " * 200)
+
+    def asked(engine: Narrow, example: Example) -> PostQuestions:
+        questions = QuestionBuilder(engine=engine, manifest=manifest, prompt=prompt)
+        return post_questions(questions, example, (), questions.answer_spec(LABELS))
+
+    assert len(asked(Narrow(600), short).questions) == 1
+    windows = asked(Narrow(600), long)
+    assert len(windows.questions) == len(windows.spans) > 1
+    for question in windows.questions:
+        assert Narrow(600).count_prompt(question.request) + question.request.max_tokens <= 600
+    assert len(asked(Narrow(100_000), long).questions) == 1
+    with pytest.raises(ConfigError, match="leaves no room for the text"):
+        asked(Narrow(20), long)
