@@ -6,7 +6,7 @@ A gate takes no argument and returns a ``Result``. Where its input is not on thi
 
 from __future__ import annotations
 
-from eval.gates import answers, commands, fuzz, scoring, serving, starter, training, walks
+from eval.gates import answers, commands, fuzz, lengths, scoring, serving, starter, training, walks
 from eval.gates.common import Gate
 
 GATES: dict[str, Gate] = {
@@ -18,6 +18,7 @@ GATES: dict[str, Gate] = {
     "parse-fuzz": fuzz.parse_fuzz,
     "render-parse-identity": answers.render_parse_identity,
     "grammar-walks": walks.grammar_walks,
+    "long-posts": lengths.long_posts,
     "memorise": training.memorise,
     "twitter2015-epoch": training.twitter2015_epoch,
     "bare-trl": training.bare_trl,

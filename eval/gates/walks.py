@@ -25,14 +25,15 @@ _END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
-class _Vocabulary:
+class Vocabulary:
     """Tokenizer with a mask of the tokens that bring an answer nearer to its end."""
 
     tokenizer: Any
     closing: np.ndarray
 
     @classmethod
-    def of(cls, tokenizer: Any) -> _Vocabulary:
+    def of(cls, tokenizer: Any) -> Vocabulary:
+        """Return the vocabulary of a tokenizer of llguidance."""
         pieces = [tokenizer.decode_bytes([token]) for token in range(tokenizer.vocab_size)]
         closing = np.array([piece.startswith((b"\n", b" [", b"[", b"]", b'"', b"}")) for piece in pieces])
         closing[tokenizer.eos_token] = True
@@ -41,7 +42,7 @@ class _Vocabulary:
 
 def grammar_walks() -> Result:
     """Take 40,000 random walks on adversarial and real posts: all end and parse; malformed, hallucinated 0."""
-    vocabularies = [_Vocabulary.of(LLTokenizer("byte")), _Vocabulary.of(_subword_tokenizer())]
+    vocabularies = [Vocabulary.of(LLTokenizer("byte")), Vocabulary.of(_subword_tokenizer())]
     generator, numbers = seeded(43), np.random.default_rng(43)
     texts = shown_texts()
     counts: Counter[str] = Counter()
@@ -54,8 +55,8 @@ def grammar_walks() -> Result:
         matcher = LLMatcher(vocabulary.tokenizer, codec.grammar(spec, text, num_images), log_level=0)
         for _ in range(_WALKS_A_POST):
             matcher.reset()
-            completion, problem = _walk(matcher, vocabulary, numbers)
-            reason = problem or _examine(spec, text, completion, num_images, counts)
+            completion, problem = walk(matcher, vocabulary, numbers)
+            reason = problem or examine(spec, text, completion, num_images, counts)
             counts["walks"] += 1
             if reason:
                 wrong.append(f"{reason}: {completion[:200]!r} on {text[:100]!r} with {spec}")
@@ -73,7 +74,7 @@ def grammar_walks() -> Result:
     )
 
 
-def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -> tuple[str, str | None]:
+def walk(matcher: Any, vocabulary: Vocabulary, numbers: np.random.Generator) -> tuple[str, str | None]:
     """Return one completion, each token drawn evenly from those allowed, and any problem with it."""
     tokens: list[int] = []
     while not matcher.is_stopped():
@@ -98,7 +99,7 @@ def _walk(matcher: Any, vocabulary: _Vocabulary, numbers: np.random.Generator) -
         return "", "a character was cut"
 
 
-def _examine(spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]) -> str | None:
+def examine(spec: AnswerSpec, text: str, completion: str, num_images: int, counts: Counter[str]) -> str | None:
     """Parse a completion, add to the counts, and return its defect, if any."""
     answer = codec.parse(spec, text, completion, num_images)
     rejected = answer.rejected
