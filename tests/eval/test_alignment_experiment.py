@@ -27,7 +27,9 @@ def test_every_arm_and_variant_is_a_config_and_every_comparison_names_arms(tmp_p
     chosen = tasks(SETTINGS, tmp_path, list(SETTINGS["groups"]), bases=bases)
     chosen += tuning(SETTINGS, VARIANTS, [], tmp_path, "starter")
     assert len({task.folder for task in chosen}) == len(chosen)
-    forwards = {task.arm: num_forwards(config_of(task, SETTINGS, tmp_path)) for task in chosen}
+    # Runs of an arm and a group differ in their seed alone.
+    kinds = {(task.folder.parent, task.arm): task for task in chosen}.values()
+    forwards = {task.arm: num_forwards(config_of(task, SETTINGS, tmp_path)) for task in kinds}
     assert (forwards["plain"], forwards["ce_text"], forwards["all_four"]) == (1, 2, 2.25)
     used = {task.seed for task in chosen if task.split == "test"}
     assert not used & set(SETTINGS["tuning"]["seeds"])

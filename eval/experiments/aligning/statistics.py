@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,18 +71,27 @@ def compare(
         draws: Number of bootstrap samples.
         seed: Seed of the bootstrap.
     """
-    rng = np.random.default_rng(seed)
     num_seeds, num_posts = len(arm), len(arm[0][0])
     differences = np.array([a[0] - c[0] for a, c in zip(arm, control, strict=True)])
     count = arm[0][1]
     mean = float(differences.sum(axis=1).mean() / max(1.0, count.sum()))
-    # How often each post is drawn says all of a draw, so that it is two products instead of two copies.
-    posts = rng.multinomial(num_posts, np.full(num_posts, 1 / num_posts), size=draws)
-    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=draws) / num_seeds
+    posts, seeds = _resamples(num_seeds, num_posts, draws, seed)
     drawn = ((posts @ differences.T) * seeds).sum(axis=1) / np.maximum(1.0, posts @ count)
     low, high = np.quantile(drawn, [0.025, 0.975])
     tail = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
     return mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / draws))
+
+
+@lru_cache(maxsize=2)
+def _resamples(num_seeds: int, num_posts: int, draws: int, seed: int) -> tuple[Counts, Counts]:
+    """Return how often each post is drawn, ``(draws, posts)``, and the share of each seed, ``(draws, seeds)``.
+
+    These counts replace copies of the data by two products. Comparisons of the same size share them.
+    """
+    rng = np.random.default_rng(seed)
+    posts = rng.multinomial(num_posts, np.full(num_posts, 1 / num_posts), size=draws)
+    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=draws)
+    return posts.astype(float), seeds / num_seeds
 
 
 def holm(values: Sequence[float]) -> list[float]:
