@@ -53,6 +53,7 @@ class FakeServer(ThreadingHTTPServer):
         self.reply, self.delay = reply, delay
         self.text_type = "text/html"
         self.lock = threading.Lock()
+        self.models: list[Body] | None = None
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -89,9 +90,11 @@ class Handler(BaseHTTPRequestHandler):
             pass  # the client has given up, which is what some tests want
 
     def do_GET(self) -> None:
-        content = b"vllm:up 1.0\n"
+        content, kind = b"vllm:up 1.0\n", "text/plain"
+        if self.path.endswith("/models") and self.server.models is not None:
+            content, kind = json.dumps({"object": "list", "data": self.server.models}).encode(), "application/json"
         self.send_response(200)
-        self.send_header("content-type", "text/plain")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

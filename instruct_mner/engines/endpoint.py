@@ -114,10 +114,12 @@ class EndpointEngine:
         """Return what vLLM says under ``/models``; other servers do not say it, and some have no such address."""
         try:
             with OpenAI(base_url=self._base_url, api_key=self._api_key, timeout=10, max_retries=0) as client:
-                models = client.models.list().data
-        except OpenAIError:
+                answer = client.models.with_raw_response.list().http_response.json()
+        except (OpenAIError, ValueError):
             return None
-        sizes = [(model.model_extra or {}).get("max_model_len") for model in models if model.id == self._endpoint.model]
+        listed = answer.get("data") if isinstance(answer, dict) else None
+        models = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        sizes = [each.get("max_model_len") for each in models if each.get("id") == self._endpoint.model]
         return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
     def count_prompt(self, request: Request) -> int:
@@ -173,9 +175,14 @@ class EndpointEngine:
             logprobs=self._endpoint.scores,
             joined=self._description is not None and not self._description.family.sees,
         )
-        if self._endpoint.window is not None and request.max_tokens > self._endpoint.window // 4:
+        window = self._known_window()
+        if window is not None and request.max_tokens > window // 4:
             del body["max_tokens"]
         return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
+
+    def _known_window(self) -> int | None:
+        """Return the size of the context, where the endpoint says it or the server was asked for it."""
+        return self._endpoint.window or self.__dict__.get("context_size")
 
     async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)

@@ -5,6 +5,7 @@ import io
 import json
 import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fake_server import chat, first_word_is_a_person, post_of, serving, token
@@ -214,3 +215,33 @@ def test_a_small_window_cuts_by_itself(window: int | None, sent: int | None) -> 
         [body] = server.bodies
     assert body.get("max_tokens") == sent
     assert body["repetition_penalty"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("models", "size"),
+    [
+        (None, None),
+        ([{"id": "m", "max_model_len": 4096}], 4096),
+        ([{"id": "other", "max_model_len": 4096}, {"id": "m", "max_model_len": 512}], 512),
+        ([{"id": "m"}], None),
+        ([{"id": "m", "max_model_len": "many"}, "m"], None),
+    ],
+)
+def test_the_server_says_how_large_its_context_is(models: list[Any] | None, size: int | None) -> None:
+    with serving() as server:
+        server.models = models
+        assert EndpointEngine(Endpoint(server.url, "m")).context_size == size
+
+
+def test_a_server_that_is_not_there_says_nothing_of_its_context() -> None:
+    assert EndpointEngine(Endpoint("http://127.0.0.1:1", "m")).context_size is None
+
+
+def test_an_answer_that_could_need_much_of_a_known_context_is_cut_by_the_server() -> None:
+    with serving() as server:
+        server.models = [{"id": "m", "max_model_len": 400}]
+        asked = EndpointEngine(Endpoint(server.url, "m", scores=False, constraint="none"))
+        asked.generate([replace(request("Ann"), max_tokens=101)])
+        assert asked.context_size == 400
+        asked.generate([replace(request("Ann"), max_tokens=101), replace(request("Ann"), max_tokens=100)])
+    assert sorted(str(body.get("max_tokens")) for body in server.bodies) == ["100", "101", "None"]
