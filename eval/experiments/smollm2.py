@@ -4,7 +4,8 @@
     python -m eval.experiments.smollm2 --output DIR --table     the table of what is there
 
 Each run leaves ``DIR/SET/ARM-SEED/`` (the run folder), ``ARM-SEED.test.jsonl`` (its predictions) and
-``ARM-SEED.test.json`` (its report).
+``ARM-SEED.test.json`` (its report); of an arm with captions ``bare``, the same model without them, and where the
+settings ask for it ``dev``, on which a temperature is fitted.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from eval.experiments.experiment import merged
+from eval.experiments.experiment import call, merged
+from eval.experiments.smollm2_table import PlannedRun, table
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
@@ -41,38 +41,47 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only write the table")
     given = parser.parse_args()
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
-    for name, arm, seed in planned(settings):
-        run(settings, name, arm, seed, given.output / name, given.data)
+    runs = list(planned(settings))
+    if not given.table:
+        for each in runs:
+            run(settings, each, given.output, given.data)
+    with replacing(given.output / "smollm2.md") as file:
+        file.write(table(settings, runs, given.output, given.data))
 
 
-def planned(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Set, arm and seed of every run, in order."""
+def planned(settings: Mapping[str, Any]) -> Iterator[PlannedRun]:
+    """Every run, in order."""
     for each in settings["runs"]:
         for seed in each["seeds"]:
-            yield each["set"], each["arm"], seed
+            yield PlannedRun(each["set"], each["arm"], seed)
 
 
-def run(settings: Mapping[str, Any], name: str, arm: str, seed: int, folder: Path, data: Path) -> None:
+def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data: Path) -> None:
     """Train and tag one arm with one seed; what is there already stays."""
-    report, predictions = folder / f"{arm}-{seed}.test.json", folder / f"{arm}-{seed}.test.jsonl"
-    if report.is_file():
+    name, arm, seed = planned_run.set, planned_run.arm, planned_run.seed
+    folder, stem = output / name, planned_run.stem
+    if (folder / f"{stem}.test.json").is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
     config = config_of(settings, name, arm, seed, folder, data)
-    path = folder / f"{arm}-{seed}.yaml"
+    path = folder / f"{stem}.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     times = {}
-    begin = time.process_time(), time.perf_counter()
+    begin = time.perf_counter()
     call("finetune", path, "--resume")
-    times["train_seconds"] = round(time.perf_counter() - begin[1], 1)
-    begin = time.process_time(), time.perf_counter()
-    test = split(settings, name, arm, "test", folder, data)
-    batch = settings["tag"]["batch_size"]
-    call("tag", test, "--adapter", config["output"], "--batch-size", batch, *missing(settings, arm), "-o", predictions)
-    times["tag_seconds"] = round(time.perf_counter() - begin[1], 1)
-    found = json.loads(call("evaluate", test, predictions, "--json", "--run", config["output"]))
-    with replacing(report) as file:
-        json.dump({**found, "times": times}, file)
+    times["train_seconds"] = round(time.perf_counter() - begin, 1)
+    tagged = [("dev", ())] if settings["arms"][arm].get("dev") else []
+    tagged += [("bare", ("--no-context",))] if settings["arms"][arm].get("captions") else []
+    for which, flags in [*tagged, ("test", ())]:
+        begin = time.perf_counter()
+        posts = split(settings, name, arm, "dev" if which == "dev" else "test", folder, data)
+        predictions = folder / f"{stem}.{which}.jsonl"
+        batch = ("--batch-size", settings["tag"]["batch_size"])
+        call("tag", posts, "--adapter", config["output"], *batch, *missing(settings, arm), *flags, "-o", predictions)
+        times[f"tag_{which}_seconds"] = round(time.perf_counter() - begin, 1)
+        found = json.loads(call("evaluate", posts, predictions, "--json", "--run", config["output"]))
+        with replacing(folder / f"{stem}.{which}.json") as file:
+            json.dump({**found, "times": times}, file)
     print(f"{name} {arm} {seed}: {times}, F1 {100 * found['micro']['f1']:.2f}", flush=True)
 
 
@@ -127,12 +136,6 @@ def captioned(plain: str, file: Path, which: str) -> list[Example]:
         post.without_images().model_copy(update={"context": said[index] and Context(caption=said[index])})
         for index, post in enumerate(posts)
     ]
-
-
-def call(*arguments: object) -> str:
-    """Run ``instruct-mner``; what it prints goes to the terminal, what it answers comes back."""
-    command = [sys.executable, "-m", "instruct_mner", *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 if __name__ == "__main__":

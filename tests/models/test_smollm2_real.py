@@ -91,9 +91,7 @@ def test_its_turns_end_with_a_trained_token_and_posts_cannot_end_them(model) -> 
         row = conversations.row(Example(id="1", text=text, entities=()), ())
         prompt = model.processor.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
         ids = model.tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        counts.append(
-            [ids.count(token) for token in model.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])]
-        )
+        counts.append([ids.count(token) for token in turns])
     assert counts[0] == counts[1] == [3, 2]
 
 

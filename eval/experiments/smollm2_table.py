@@ -1,0 +1,188 @@
+"""The table of ``smollm2.py``, of whatever has been run; what has not is named."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from instruct_mner.data.loading import load_split
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.scoring.calibration import fit_temperature, judge, measure
+from instruct_mner.scoring.spans import pair_posts
+
+# Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
+PUBLISHED = {
+    "twitter2017": {
+        "BERT, text only": {"micro": 82.95},
+        "BERT-CRF, text only": {"micro": 83.44},
+        "UMT, with pictures": {"micro": 85.09, "PER": 90.8, "LOC": 85.6, "ORG": 82.4, "MISC": 68.6},
+    },
+    "twitter2015": {
+        "BERT, text only": {"micro": 71.32},
+        "BERT-CRF, text only": {"micro": 71.81},
+        "UMT, with pictures": {"micro": 73.20, "PER": 85.4, "LOC": 81.0, "ORG": 61.0, "OTHER": 38.3},
+    },
+}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of the settings.
+
+    Attributes:
+        set: Name of the data set.
+        arm: Name of the arm.
+        seed: Seed of the run.
+    """
+
+    set: str
+    arm: str
+    seed: int
+
+    @property
+    def stem(self) -> str:
+        """Name of its files."""
+        return f"{self.arm}-{self.seed}"
+
+
+def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> str:
+    """Return the Markdown.
+
+    Args:
+        settings: Content of ``smollm2.yaml``.
+        runs: All runs that were planned.
+        output: Folder of the runs.
+        data: Folder of the published sets.
+    """
+    done = [each for each in runs if _report(output, each).is_file()]
+    config, optimizer = settings["config"], settings["config"]["optimizer"]
+    lines = [
+        "# SmolLM2-135M-Instruct on the published sets", "",
+        f"`python -m eval.experiments.smollm2 --output DIR`. LoRA of rank {config['lora']['rank']} on whole train sets, "
+        f"{config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, learning rate "
+        f"{optimizer['learning_rate']:g}; the last step is kept, and test is tagged once. Strict micro F1 in per cent; "
+        "mean ± standard deviation where there are several seeds, else the 95 % interval of a bootstrap over posts.",
+    ]  # fmt: skip
+    for name in settings["sets"]:
+        own = [each for each in done if each.set == name]
+        if own:
+            lines += ["", f"## {name}", "", *_scores(settings, own, output, data / name)]
+    missing = [f"{each.set} {each.stem}" for each in runs if each not in done]
+    lines += ["", "## Not run", "", ", ".join(missing) + "." if missing else "Nothing: all that was planned was run."]
+    return "\n".join(lines) + "\n"
+
+
+def _report(output: Path, run: PlannedRun, which: str = "test") -> Path:
+    return output / run.set / f"{run.stem}.{which}.json"
+
+
+def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
+    reports = {each: json.loads(_report(output, each).read_text(encoding="utf-8")) for each in runs}
+    types = list(next(iter(reports.values()))["per_type"])
+    names = ["", "seeds", "micro F1", *types, "span only", "rejected", "entities a post", "seen", "unseen", "posts/s"]
+    yield _row(names)
+    yield _row(["---"] * len(names))
+    for arm in settings["arms"]:
+        own = [each for each in runs if each.arm == arm]
+        if own:
+            yield _row([arm, str(len(own)), *_cells([reports[each] for each in own], own, types, output, data)])
+    for system, scores in PUBLISHED.get(runs[0].set, {}).items():
+        cells = [f"{scores[key]:.2f}" if key in scores else "" for key in ("micro", *types)]
+        yield _row([f"*{system}*", "", *cells, *[""] * 6])
+    yield ""
+    yield (
+        "*seen*, *unseen*: recall of gold mentions that stand in train with this type, and of the others. *entities a "
+        "post*: gold, predicted."
+    )
+    yield from _bare(settings, runs, output)
+    yield from _calibration(runs, output, data)
+
+
+def _cells(
+    reports: Sequence[Mapping[str, Any]], runs: Sequence[PlannedRun], types: Sequence[str], output: Path, data: Path
+) -> Iterator[str]:
+    yield _spread([report["micro"] for report in reports])
+    for label in types:
+        yield _spread([report["per_type"][label] for report in reports])
+    yield _spread([report["span_only"] for report in reports])
+    yield " ".join(
+        f"{sum(report['rejected'][kind]['count'] for report in reports)} {kind}" for kind in reports[0]["rejected"]
+    )
+    posts = [report["entities_per_post"] for report in reports]
+    yield ", ".join(f"{statistics.mean(each[side] for each in posts):.2f}" for side in ("gold", "predicted"))
+    recalls = [_recalls(output / each.set / f"{each.stem}.test.jsonl", data) for each in runs]
+    for which in (0, 1):
+        yield f"{100 * statistics.mean(each[which] for each in recalls):.1f}"
+    speeds = [report["gold"]["num_posts"] / report["times"]["tag_test_seconds"] for report in reports]
+    yield f"{statistics.mean(speeds):.1f}"
+
+
+def _spread(measured: Sequence[Mapping[str, Any]]) -> str:
+    values = [100 * each["f1"] for each in measured]
+    if len(values) > 1:
+        return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
+    return f"{values[0]:.2f} ({100 * measured[0]['low']:.1f} – {100 * measured[0]['high']:.1f})"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+@cache
+def _posts(path: Path) -> tuple[Example, ...]:
+    return load_split(str(path), missing_image="text").examples
+
+
+def _file(data: Path, *names: str) -> Path:
+    return next(
+        path for name in names for path in (data / f"{name}.txt", data / "txt" / f"{name}.txt") if path.is_file()
+    )
+
+
+def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
+    """Recall of mentions that stand in train with their type, and of the others."""
+    known = {(entity.text.casefold(), entity.label) for post in _posts(_file(data, "train")) for entity in post.gold}
+    found: dict[bool, list[bool]] = {True: [], False: []}
+    for post, prediction in pair_posts(_posts(_file(data, "test")), _predictions(predictions)):
+        spans = {(entity.start, entity.end, entity.label) for entity in prediction.entities}
+        for entity in post.gold:
+            seen = (entity.text.casefold(), entity.label) in known
+            found[seen].append((entity.start, entity.end, entity.label) in spans)
+    seen, unseen = (statistics.mean(found[each]) if found[each] else 0.0 for each in (True, False))
+    return seen, unseen
+
+
+def _predictions(path: Path) -> list[Prediction]:
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [Prediction.model_validate_json(line) for line in lines]
+
+
+def _bare(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path) -> Iterator[str]:
+    own = [each for each in runs if settings["arms"][each.arm].get("captions")]
+    if own:
+        yield ""
+        yield "The arms with captions, tagged without any: " + ", ".join(
+            f"{each.stem} {100 * json.loads(_report(output, each, 'bare').read_text())['micro']['f1']:.2f}"
+            for each in own
+        )
+
+
+def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
+    """One temperature, fitted on dev, measured on test."""
+    for each in runs:
+        dev = output / each.set / f"{each.stem}.dev.jsonl"
+        if dev.is_file():
+            fitted = fit_temperature(judge(pair_posts(_posts(_file(data, "valid", "dev")), _predictions(dev))))
+            test = output / each.set / f"{each.stem}.test.jsonl"
+            judged = judge(pair_posts(_posts(_file(data, "test")), _predictions(test)))
+            before, after = measure(judged), measure(judged.with_temperature(fitted))
+            yield ""
+            yield (
+                f"Calibration of {each.stem}: temperature {fitted:.2f} from dev; ECE on test {before.ece.value:.3f} "
+                f"before, {after.ece.value:.3f} after ({after.ece.interval.low:.3f} to {after.ece.interval.high:.3f})."
+            )
