@@ -63,8 +63,8 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
     config, optimizer = settings["config"], settings["config"]["optimizer"]
     lines = [
         "# SmolLM2-135M-Instruct on the published sets", "",
-        f"`python -m eval.experiments.smollm2 --output DIR`. LoRA of rank {config['lora']['rank']} on whole train sets, "
-        f"{config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, learning rate "
+        f"`python -m eval.experiments.smollm2 --output DIR`. LoRA of rank {config['lora']['rank']} on whole train "
+        f"sets, {config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, learning rate "
         f"{optimizer['learning_rate']:g}; the last step is kept, and test is tagged once. Strict micro F1 in per cent; "
         "mean ± standard deviation where there are several seeds, else the 95 % interval of a bootstrap over posts.",
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def _spread(measured: Sequence[Mapping[str, Any]]) -> str:
     values = [100 * each["f1"] for each in measured]
     if len(values) > 1:
         return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
-    return f"{values[0]:.2f} ({100 * measured[0]['low']:.1f} – {100 * measured[0]['high']:.1f})"
+    return f"{values[0]:.2f} ({100 * measured[0]['f1_low']:.1f} – {100 * measured[0]['f1_high']:.1f})"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -139,9 +139,8 @@ def _posts(path: Path) -> tuple[Example, ...]:
 
 
 def _file(data: Path, *names: str) -> Path:
-    return next(
-        path for name in names for path in (data / f"{name}.txt", data / "txt" / f"{name}.txt") if path.is_file()
-    )
+    paths = [folder / f"{name}.txt" for name in names for folder in (data, data / "txt")]
+    return next(path for path in paths if path.is_file())
 
 
 def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
