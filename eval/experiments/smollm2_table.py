@@ -64,7 +64,7 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
     lines = [
         "# SmolLM2-135M-Instruct on the published sets", "",
         f"`python -m eval.experiments.smollm2 --output DIR`. LoRA of rank {config['lora']['rank']} on whole train "
-        f"sets, {config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, learning rate "
+        f"sets, {config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, rate "
         f"{optimizer['learning_rate']:g}; the last step is kept, and test is tagged once. Strict micro F1 in per cent; "
         "mean ± standard deviation where there are several seeds, else the 95 % interval of a bootstrap over posts.",
     ]  # fmt: skip
