@@ -70,7 +70,7 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
     begin = time.perf_counter()
     call("finetune", path, "--resume")
     times["train_seconds"] = round(time.perf_counter() - begin, 1)
-    tagged = [("dev", ())] if settings["arms"][arm].get("dev") else []
+    tagged: list[tuple[str, tuple[str, ...]]] = [("dev", ())] if settings["arms"][arm].get("dev") else []
     tagged += [("bare", ("--no-context",))] if settings["arms"][arm].get("captions") else []
     for which, flags in [*tagged, ("test", ())]:
         begin = time.perf_counter()

@@ -150,8 +150,8 @@ def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
     for post, prediction in pair_posts(_posts(_file(data, "test")), _predictions(predictions)):
         spans = {(entity.start, entity.end, entity.label) for entity in prediction.entities}
         for entity in post.gold:
-            seen = (entity.text.casefold(), entity.label) in known
-            found[seen].append((entity.start, entity.end, entity.label) in spans)
+            stands_in_train = (entity.text.casefold(), entity.label) in known
+            found[stands_in_train].append((entity.start, entity.end, entity.label) in spans)
     seen, unseen = (statistics.mean(found[each]) if found[each] else 0.0 for each in (True, False))
     return seen, unseen
 

@@ -10,7 +10,6 @@ import yaml
 
 from eval.experiments.smollm2 import SETTINGS, config_of, planned
 from eval.experiments.smollm2_table import PlannedRun, table
-from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import PredictedEntity, Prediction
 from instruct_mner.scoring.report import Gold, evaluate
@@ -49,7 +48,8 @@ def test_what_was_run_has_a_row_and_what_was_not_is_named(data: Path, tmp_path: 
             for post in gold
         ]
         stem = output / "twitter2017" / f"twice-{seed}.test"
-        write_jsonl(Path(f"{stem}.jsonl"), predictions)
+        lines = [prediction.model_dump_json() + "\n" for prediction in predictions]
+        Path(f"{stem}.jsonl").write_text("".join(lines))
         report = evaluate(Gold("test", "0" * 64, "tolerant", 2), gold, ("x", predictions), num_resamples=20).to_dict()
         Path(f"{stem}.json").write_text(json.dumps({**report, "times": {"tag_test_seconds": 2.0}}))
     text = table(settings, runs, output, data)
