@@ -30,6 +30,8 @@ WORDS = (20, 250, 1000, 5000)
 _COMPLETIONS = 10_000
 _BY_PROCESSOR = 400
 _A_POST = 25
+# Longer texts are cut into windows for inline answers.
+_MOST_INLINE_WORDS = 250
 _BATCH = 4
 _LONGEST, _ENDING = 300, 0.12
 
@@ -136,6 +138,8 @@ def _rounds(vocabularies: Mapping[str, Vocabulary], generator: random.Random) ->
             for name, vocabulary in vocabularies.items():
                 text = long_text(generator, num_words)
                 spec = random_spec(generator).model_copy(update={"segmentation": "words"})
+                if spec.format == "inline" and num_words > _MOST_INLINE_WORDS:
+                    spec = spec.model_copy(update={"format": generator.choice(["lines", "json"])})
                 yield _Post(name, vocabulary, num_words, text, spec, generator.randint(0, 3))
 
 
@@ -157,6 +161,8 @@ def _walks(
     matcher = LLMatcher(post.vocabulary.tokenizer, grammar, log_level=0)
     times.compiling[post.key].append(time.perf_counter() - begin)
     wrong = []
+    if post.spec.format == "inline" and post.num_words > WORDS[0]:
+        num_completions = max(1, num_completions // 5)  # Each of them is as long as the post.
     for _ in range(num_completions):
         matcher.reset()
         timed = _TimedMatcher(matcher, times.masks[post.key])

@@ -13,7 +13,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.templates import Shot
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.question import Question, QuestionBuilder
-from instruct_mner.tagging.windows import MOST_CHARACTERS, Span, WindowSize, cut, joined, window_of
+from instruct_mner.tagging.windows import Span, WindowSize, cut, joined, most_characters, window_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _NEVER_CUT_BYTES = 1000
 # The answer has at least this share of the context, where it could need as much; the post has at least that one.
 _ANSWER_SHARE, _LEAST_TEXT_SHARE = 4, 16
+# An answer that is the text, written out with brackets and labels, has so many times its tokens.
+_COPY_SHARE = 1.5
 # Pieces of a text may have a few tokens less apart than together.
 _SLACK_TOKENS = 16
 
@@ -82,17 +84,20 @@ def post_questions(
 
 def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     """Return the size of the windows of a text; ``None`` where it fits as a whole."""
-    text, most = question.text, MOST_CHARACTERS[question.spec.segmentation]
+    text, most = question.text, most_characters(question.spec)
     if len(text.encode()) <= _NEVER_CUT_BYTES:
         return None
     context = engine.context_size
     if context is None:
         return None if len(text) <= most else WindowSize(num_tokens=sys.maxsize, num_characters=most)
-    num_prompt = engine.count_prompt(question.request)
-    if num_prompt + min(question.request.max_tokens, context // _ANSWER_SHARE) <= context and len(text) <= most:
+    num_prompt, num_text = engine.count_prompt(question.request), engine.count_tokens(text)
+    is_copied = question.spec.format == "inline"
+    least_answer = max(context // _ANSWER_SHARE, int(_COPY_SHARE * num_text) if is_copied else 0)
+    if num_prompt + min(question.request.max_tokens, least_answer) <= context and len(text) <= most:
         return None
-    around = num_prompt - engine.count_tokens(text)
-    room = context - context // _ANSWER_SHARE - around - _SLACK_TOKENS
+    around = num_prompt - num_text
+    room = context - around - _SLACK_TOKENS
+    room = min(room - context // _ANSWER_SHARE, int(room / (1 + _COPY_SHARE)) if is_copied else room)
     if room < context // _LEAST_TEXT_SHARE:
         raise ConfigError(
             f"post {question.example.id!r}: the prompt without the text takes {around} of the {context} tokens of the "

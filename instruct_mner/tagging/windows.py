@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from instruct_mner.schema.offsets import Segmentation, chunks
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.schema.offsets import chunks
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction, Rejected
 
 Span = tuple[int, int]
-
-MOST_CHARACTERS: dict[Segmentation, int] = {"words": 30_000, "characters": 3_000}
-"""Longest text that is asked about at once, whatever the model's context: llguidance's budgets end behind it."""
 
 _SENTENCE = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[”’」』）]*|\n)\s*")
 _WORD = re.compile(r"\S+\s*")
@@ -36,6 +34,20 @@ class WindowSize:
     def holds(self, num_tokens: int, num_characters: int) -> bool:
         """Return whether a window of this size holds so much text."""
         return num_tokens <= self.num_tokens and num_characters <= self.num_characters
+
+
+def most_characters(spec: AnswerSpec) -> int:
+    """Return the length of the longest text that is asked about at once, whatever the model's context.
+
+    llguidance's budgets end not far behind it. An inline answer has a rule for each unit of the text.
+
+    Args:
+        spec: Form of the answer.
+    """
+    anywhere = spec.segmentation == "characters"
+    if spec.format == "inline":
+        return 1_500 if anywhere else 3_000
+    return 3_000 if anywhere else 30_000
 
 
 def cut(text: str, size: WindowSize, count_tokens: Callable[[str], int]) -> list[Span]:

@@ -15,7 +15,7 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.tagging.tagger import Tagger
-from instruct_mner.tagging.windows import MOST_CHARACTERS, WindowSize, cut, joined, window_of
+from instruct_mner.tagging.windows import WindowSize, cut, joined, most_characters, window_of
 
 SENTENCES = st.text(alphabet="abc .!?\n。日\u00a0'\"", max_size=300)
 
@@ -179,9 +179,10 @@ def test_posts_that_fit_are_asked_about_once_beside_one_that_does_not() -> None:
     assert [each.entities[0].text for each in (short, last)] == ["Zoe", "Zed"]
 
 
-@pytest.mark.parametrize(("segmentation", "most"), MOST_CHARACTERS.items())
-def test_a_text_is_cut_where_the_context_is_not_known_but_the_grammar_would_fail(segmentation: str, most: int) -> None:
+@pytest.mark.parametrize("segmentation", ["words", "characters"])
+def test_a_text_is_cut_where_the_context_is_not_known_but_the_grammar_would_fail(segmentation: str) -> None:
     engine = NameFinder(context_size=None)
+    most = most_characters(AnswerSpec(labels=LabelSet.of(["PER"]), segmentation=segmentation))
     text = document(most // 4, {most // 4 - 1: "Zed"})
     [tagged] = tagger_of(engine, segmentation=segmentation).predict([Example(id="1", text=text)])
     assert tagged.windows is not None
@@ -192,3 +193,15 @@ def test_a_text_is_cut_where_the_context_is_not_known_but_the_grammar_would_fail
 def test_a_prompt_that_leaves_no_room_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"post '1': the prompt without the text takes \d+ of the 40 tokens"):
         list(tagger_of(NameFinder(context_size=40)).predict([Example(id="1", text=document(2000, {}))]))
+
+
+def test_an_inline_answer_has_room_for_the_text() -> None:
+    engine = NameFinder(context_size=1000)
+    text = document(3000, {})
+    [tagged] = tagger_of(engine, format="inline").predict([Example(id="1", text=text)])
+    assert tagged.windows is not None
+    for request in engine.requests:
+        around = engine.count_prompt(request)
+        num_text = len(request.messages[-1]["content"][-1]["text"].split())
+        assert request.max_tokens >= 1.4 * (num_text - 5)
+        assert around + request.max_tokens <= 1000
