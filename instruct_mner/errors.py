@@ -1,4 +1,4 @@
-"""What can go wrong, by whose hand it is mended.
+"""Errors, by who can mend them.
 
 The tree::
 
@@ -39,13 +39,13 @@ class ServingError(MnerError):
 
     Attributes:
         status: The HTTP status with which it refused, where it did.
-        said: What it said then.
+        response: Text of the answer of the server.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, said: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None = None, response: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.said = said
+        self.response = response
 
 
 def listing(problems: Iterable[str], *, most: int = 20) -> str:

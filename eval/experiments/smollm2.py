@@ -86,7 +86,7 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
 
 
 def missing(settings: Mapping[str, Any], arm: str) -> list[str]:
-    """Flags for posts whose pictures are not there."""
+    """Return the flags for posts whose pictures are not there."""
     return [] if settings["arms"][arm].get("captions") else ["--missing-image", "text"]
 
 
@@ -123,7 +123,7 @@ def split(settings: Mapping[str, Any], name: str, arm: str, which: str, folder: 
 
 
 def captioned(plain: str, file: Path, which: str) -> list[Example]:
-    """Posts with their captions, or with those of others; a post that has none stays as it is."""
+    """Return posts with their captions, or with those of others; a post that has none stays as it is."""
     captions = read_captions(file)
     posts = load_split(plain, missing_image="text").examples
     own = [captions.get(f"{post.id}.jpg") for post in posts]

@@ -252,7 +252,7 @@ class EndpointEngine:
         return ServingError(
             f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}",
             status=status,
-            said=str(said),
+            response=str(said),
         )
 
     def _completion(self, request: Request, choice: Any) -> Completion:

@@ -39,7 +39,7 @@ class PartialAnswer:
 
     @property
     def finished(self) -> bool:
-        """Whether it is complete or cut."""
+        """True where the answer is complete or cut."""
         return self.ended or self.remaining <= 0
 
     def length(self) -> tuple[int, int]:

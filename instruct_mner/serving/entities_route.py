@@ -114,7 +114,7 @@ class EntityService:
             completions = [await self._complete(engine, question.request) for question in posted.questions]
         except ServingError as error:
             if error.status is not None and 400 <= error.status < 500:
-                raise RefusedError(422, f"the model cannot take this post: {error.said}") from None
+                raise RefusedError(422, f"the model cannot take this post: {error.response}") from None
             raise
         prediction = await asyncio.to_thread(posted.read, tagger.questions, completions)
         self._counters.note_prediction(name, prediction, frozenset(tagger.manifest.answer.labels.names))

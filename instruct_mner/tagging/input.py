@@ -43,7 +43,7 @@ class PostSource:
 
     @property
     def shows_own_words_only(self) -> bool:
-        """Whether no post's pictures are opened."""
+        """True where no picture of a post is opened."""
         return self.image_source in {"none", "generated"}
 
     def load(self) -> Posts:

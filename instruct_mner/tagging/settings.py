@@ -61,7 +61,7 @@ class TaggingSettings:
 
     @property
     def distributed(self) -> bool:
-        """Whether workers of Ray share the posts."""
+        """True where workers of Ray share the posts."""
         return self.engine.partition(":")[0] == "ray"
 
     def of_one_process(self) -> TaggingSettings:

@@ -21,7 +21,7 @@ COLOURS = ["red", "green", "blue", "white", "orange", "purple"]
 
 
 def make_posts(folder: Path, *, boxes: bool = True) -> Path:
-    """Writes posts and pictures, returns the JSONL; the second post has no picture."""
+    """Write posts and pictures, and return the JSONL; the second post has no picture."""
     folder.mkdir(parents=True, exist_ok=True)
     examples = []
     for number, ((text, mentions), colour) in enumerate(zip(TEXTS, COLOURS, strict=True)):
