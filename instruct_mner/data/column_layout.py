@@ -216,13 +216,21 @@ def find_tag_columns(lines: Sequence[str]) -> list[int]:
 
 
 def is_columns(path: Path) -> bool:
-    """Return true for a file in which most rows have a cell that is a tag: a token and its tag a line."""
-    rows = tagged = 0
+    """Return true for a file of a token and its tag a line: most rows have a cell that is a tag.
+
+    Rows of one width, some of which end with ``O`` or that tabs cut, are meant as such too, whatever their other tags.
+    """
+    rows = tagged = outside = tabbed = 0
+    widths: set[int] = set()
     for line in islice(stream_lines(path), _LINES_LOOKED_AT):
         text = line.text.strip(" \t")
         if not text or text.startswith(("#", "IMGID:", "WID:")) or is_document_start(text):
             continue
         cells = text.split("\t") if "\t" in text else text.split(" ")
         rows += 1
+        widths.add(len(cells))
+        outside += cells[-1] == "O"
+        tabbed += "\t" in text
         tagged += len(cells) > 1 and any(looks_like_tag(cell.strip(" ")) for cell in cells)
-    return rows > 0 and 2 * tagged > rows
+    meant = len(widths) == 1 and 1 not in widths and (outside > 0 or tabbed == rows)
+    return rows > 0 and (2 * tagged > rows or (meant and path.suffix.lower() != ".tsv"))

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.hub_rows import Columns, Row
-from instruct_mner.data.importing.entities import Repeated, entities_of
+from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import tell_unit, text_of
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.errors import DataError
@@ -93,7 +93,8 @@ def read(path: Path, options: ReadOptions) -> Reading:
             tags.append(columns.tags_of(row) or [])
         except ValueError as error:
             problems.append(f"hub:{path}: row {number}: {error}")
-    examples, wrong = _examples(posts, f"hub:{path}", options.offsets)
+    notes = EntityNotes()
+    examples, wrong = _examples(posts, f"hub:{path}", options.offsets, notes)
     problems += wrong
     if not examples and not problems:
         problems.append(f"hub:{path}: the split holds no row")
@@ -107,13 +108,15 @@ def read(path: Path, options: ReadOptions) -> Reading:
         examples=tuple(examples),
         image_root=root,
         missing_images=missing_pictures(examples, root),
-        notes=(f"hub:{path}: carried along in 'meta': {carried}",) if carried else (),
+        notes=(*((f"hub:{path}: carried along in 'meta': {carried}",) if carried else ()), *notes.lines(f"hub:{path}")),
     )
     num_entities = {how: sum(len(decode_spans(post, how)) for post in tags) for how in decodings}
     return Reading(dataset, tuple(problems), num_entities)
 
 
-def _examples(posts: Sequence[RawPost], source: str, offsets: Offsets | None) -> tuple[list[Example], list[str]]:
+def _examples(
+    posts: Sequence[RawPost], source: str, offsets: Offsets | None, notes: EntityNotes
+) -> tuple[list[Example], list[str]]:
     """Return the posts as records, after the unit of their offsets was told by all of them, and what is wrong."""
     try:
         unit = offsets or tell_unit(posts, source, None)
@@ -121,7 +124,6 @@ def _examples(posts: Sequence[RawPost], source: str, offsets: Offsets | None) ->
         return [], [str(error)]
     examples: dict[str, Example] = {}
     problems: list[str] = []
-    repeated = Repeated()
     for post in posts:
         text = text_of(post)
         # With a piece of the text's hash, so that rows of two sets are never taken for the same post.
@@ -131,7 +133,7 @@ def _examples(posts: Sequence[RawPost], source: str, offsets: Offsets | None) ->
                 id=made if post.id is None else str(post.id),
                 text=text,
                 images=post.images,
-                entities=None if post.marks is None else tuple(entities_of(post, post.unit or unit, repeated)),
+                entities=None if post.marks is None else tuple(entities_of(post, post.unit or unit, notes)),
                 tokens=post.tokens,
                 meta=json.loads(json.dumps(post.meta, default=str)) or None,
             )

@@ -4,6 +4,7 @@ UniversalNER, and a row of ShareGPT, LLaMA-Factory or ms-swift (shortened)::
 
     {"conversations": [{"from": "human", "value": "Text: Anna left"}, {"from": "gpt", "value": "I've read this text."},
       {"from": "human", "value": "What describes PER in the text?"}, {"from": "gpt", "value": "[\"Anna\"]"}]}
+    {"instruction": "List the entities.", "input": "Anna left", "output": "[{\"text\": \"Anna\", \"label\": \"PER\"}]"}
     {"messages": [{"role": "user", "content": "<image>Types: PER. Post: Anna left"},
       {"role": "assistant", "content": "[{\"text\": \"Anna\", \"label\": \"PER\"}]"}], "images": ["7.jpg"]}
 
@@ -50,9 +51,9 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPo
     if text_after is None and questions and questions[0].startswith(_TEXT) and _QUESTION.search("\n".join(questions)):
         text = questions[0][len(_TEXT) :]
         return RawPost(where=where, id=identifier, text=text, marks=_universal(turns), images=images)
-    if text_after is None:
+    if text_after is None and not (isinstance(row.get("input"), str) and row["input"].strip() and "output" in row):
         raise ValueError(f"where in this conversation the text stands nobody can tell; {HOW_TO_SAY}")
-    text = _after(questions, text_after)
+    text = _after(questions, text_after) if text_after is not None else row["input"]
     answer = next((message for who, message in reversed(turns) if who not in _USERS and who != "system"), "")
     try:
         marks = to_marks(loads(answer))

@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from instruct_mner.data.importing.offsets import Unit, span_of, text_of
+from instruct_mner.data.importing.offsets import Unit, same_surface, span_of, text_of
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.schema.offsets import place
 from instruct_mner.schema.records import Entity
 
 
 @dataclass
-class Repeated:
-    """A count of the mentions without offsets whose surface stands more often in the text than they are listed."""
+class EntityNotes:
+    """Choices that were made for the user while entities were read.
 
-    count: int = 0
+    Attributes:
+        num_repeated: Mentions without offsets whose surface stands more often in the text than they are listed.
+        first: The first of them.
+        unread: Fields of entities that are dropped.
+    """
+
+    num_repeated: int = 0
     first: str = ""
+    unread: set[str] = field(default_factory=set)
 
-    def notes(self, source: str) -> list[str]:
-        """Return the line for the user, where there is any."""
-        if not self.count:
-            return []
-        return [
-            f"{source}: {self.count} mentions without offsets stand more than once in their text, and the first places "
-            f"were taken: {self.first}"
-        ]
+    def lines(self, source: str) -> list[str]:
+        """Return the lines for the user."""
+        lines = []
+        if self.num_repeated:
+            lines.append(
+                f"{source}: {self.num_repeated} mentions without offsets stand more than once in their text, and the "
+                f"first places were taken: {self.first}"
+            )
+        if self.unread:
+            lines.append(f"{source}: fields of entities that are left out: {', '.join(sorted(self.unread))}")
+        return lines
 
 
-def entities_of(post: RawPost, unit: Unit, repeated: Repeated) -> list[Entity]:
+def entities_of(post: RawPost, unit: Unit, notes: EntityNotes) -> list[Entity]:
     """Return the entities of a post in characters.
 
     Args:
         post: The post.
         unit: Unit of its offsets.
-        repeated: Count that is kept of mentions whose place is not told by the data.
+        notes: Choices that are added to.
 
     Raises:
         ValueError: Offsets or a surface are none of the text.
     """
     text = text_of(post)
     marks = post.marks or ()
-    starts = iter(_starts(marks, text, repeated))
+    starts = iter(_starts(marks, text, notes))
     entities = []
     for mark in marks:
+        notes.unread |= mark.unread
         if mark.start is None:
             start = next(starts)
             span: tuple[int, int] | None = (start, start + len(mark.surface or ""))
@@ -55,7 +66,7 @@ def entities_of(post: RawPost, unit: Unit, repeated: Repeated) -> list[Entity]:
                 f"read as {unit} (--offsets)"
             )
         surface = text[slice(*span)]
-        if mark.surface is not None and "".join(mark.surface.split()) != "".join(surface.split()):
+        if mark.surface is not None and not same_surface(surface, mark.surface):
             raise ValueError(
                 f"entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has {surface!r}"
             )
@@ -63,7 +74,7 @@ def entities_of(post: RawPost, unit: Unit, repeated: Repeated) -> list[Entity]:
     return entities
 
 
-def _starts(marks: Sequence[Mark], text: str, repeated: Repeated) -> list[int]:
+def _starts(marks: Sequence[Mark], text: str, notes: EntityNotes) -> list[int]:
     surfaces = [mark.surface or "" for mark in marks if mark.start is None]
     if not all(surfaces):
         raise ValueError("an entity has neither offsets nor a text")
@@ -72,7 +83,7 @@ def _starts(marks: Sequence[Mark], text: str, repeated: Repeated) -> list[int]:
         if start is None:
             raise ValueError(f"entity {surface!r} does not stand in the text, or is listed more often than it does")
         if text.count(surface) > surfaces.count(surface):
-            repeated.count += 1
-            repeated.first = repeated.first or f"{surface!r} in {text[:60]!r}"
+            notes.num_repeated += 1
+            notes.first = notes.first or f"{surface!r} in {text[:60]!r}"
         starts.append(start)
     return starts

@@ -58,8 +58,18 @@ def to_post(
         images=to_names(roles.get(row, "images")),
         unit="tokens" if tags is not None else None,
         context=roles.get(row, "context"),
-        meta={name: row[name] for name in roles.meta if row.get(name) is not None},
+        meta=_meta(row, roles),
     )
+
+
+def _meta(row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
+    """Return the columns that are carried along; those in a column ``meta`` beside the others."""
+    columns = {name: row[name] for name in roles.meta if row.get(name) is not None}
+    inner = columns.get("meta")
+    if isinstance(inner, dict) and not inner.keys() & columns.keys():
+        del columns["meta"]
+        columns |= inner
+    return columns
 
 
 def _as_id(value: Any) -> str | int | None:

@@ -105,14 +105,16 @@ class _Evidence:
             self.possible = False
             return
         text = text_of(post)
-        if mark.surface is not None and _folded(text[span[0] : span[1]]) != _folded(mark.surface):
+        if mark.surface is not None and not same_surface(text[span[0] : span[1]], mark.surface):
             self.possible = False
         self.num_cut += not can_say(text, *span)
 
 
-def _folded(surface: str) -> str:
-    # Tokenised surfaces differ in their spaces from the text.
-    return "".join(surface.split())
+def same_surface(text: str, surface: str) -> bool:
+    """Return true where a piece of the text is a surface: tokenised ones differ from the text in their inner spaces."""
+    return text == surface or (
+        text == text.strip() and text.split() != [] and "".join(text.split()) == "".join(surface.split())
+    )
 
 
 def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None = None) -> Unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ START_NAMES = ("start", "begin", "start_offset", "startOffset", "start_char", "s
 END_NAMES = ("end", "stop", "end_offset", "endOffset", "end_char", "end_index", "end_idx", "to", "e")
 LABEL_NAMES = ("label", "type", "labels", "entity_type", "entity_group", "tag", "class", "category", "entity_label")
 SURFACE_NAMES = ("text", "word", "name", "mention", "surface", "value", "phrase", "span", "entity", "entity_text")
+_BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
 
 
@@ -27,6 +29,7 @@ class Mark:
         surface: Its text, where it is given.
         label: Its type.
         boxes: Its boxes in pixels; ``None`` where they are not annotated.
+        unread: Names of its other fields, which are dropped, and of which the user is told.
     """
 
     start: int | None
@@ -34,6 +37,7 @@ class Mark:
     surface: str | None
     label: str
     boxes: tuple[Box, ...] | None = None
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +135,15 @@ def _of_object(value: Mapping[str, Any]) -> Mark:
             raise ValueError(f"entity {_short(value)} needs start, end and label, or a text and label")
         start = end = None
     boxes = value.get("boxes", value.get("box"))
-    return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes))
+    read = {*START_NAMES, *END_NAMES, *LABEL_NAMES, *_OFFSET_PAIRS, "boxes", "box", name}
+    unread = frozenset(key for key, each in value.items() if key not in read and each is not None)
+    for key in unread:
+        if _BOX.search(key):
+            raise ValueError(
+                f"field {key!r} of an entity looks like a box, and its corners and unit are not guessed; write it as "
+                "'boxes': [[x0, y0, x1, y1]] in pixels"
+            )
+    return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes), unread=unread)
 
 
 def _label(value: Mapping[str, Any]) -> str:

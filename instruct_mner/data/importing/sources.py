@@ -38,6 +38,7 @@ Item = RawPost | Fault
 ROWS_LOOKED_AT = 2000
 """Rows from the beginning of a file, which tell its columns and the unit of its offsets."""
 _HEAD_LINES = 2000
+_WRAPPERS = frozenset({"data", "annotations", "examples", "rows"})
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
@@ -195,14 +196,11 @@ def _json_list(path: Path) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
     if isinstance(value, dict):
-        lists = [name for name, each in value.items() if isinstance(each, list) and each]
-        if not lists or (not isinstance(value[lists[0]][0], dict | list)):
-            return [value]
-        others = [name for name in value if name != lists[0]]
-        known = lists[0] in {"data", "annotations", "examples", "rows", "train"} and not set(lists[1:]) - {"classes"}
-        if not known or set(others) & {"text", "tokens", "images"}:
-            return [value]
-        return list(value[lists[0]])
+        lists = [
+            name for name, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict | list)
+        ]
+        whole = len(lists) == 1 and lists[0] in _WRAPPERS and not value.keys() & {"text", "tokens", "images"}
+        return list(value[lists[0]]) if whole else [value]
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of posts, found {str(value)[:40]!r}")
     return value
@@ -210,7 +208,8 @@ def _json_list(path: Path) -> list[Any]:
 
 def is_plain(path: Path) -> bool:
     """Return true for a text file that is neither JSON nor columns: one post a line."""
-    return path.suffix.lower() in {*COLUMN_SUFFIXES, ".text", ""} and not is_json(path) and not is_columns(path)
+    suffixes = {*COLUMN_SUFFIXES, ".text", ""} - {".tsv"}
+    return path.suffix.lower() in suffixes and not is_json(path) and not is_columns(path)
 
 
 def plain_posts(path: Path) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.dataset import find_picture
-from instruct_mner.data.importing.entities import Repeated, entities_of
+from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import Unit, text_of
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.sources import Item
@@ -93,12 +93,12 @@ def write_posts(
     problems = ProblemGroups()
     check = GoldCheck(source)
     seen: set[int] = set()
-    counts, repeated = _Counts(), Repeated()
+    counts, entity_notes = _Counts(), EntityNotes()
     name = _namer(root, out, options.images, counts)
     begun = total.num_posts
     with _target(out) as file:
         for number, item in enumerate(posts, start=1):
-            example = _example(item, unit, problems, source, number, repeated)
+            example = _example(item, unit, problems, source, number, entity_notes)
             if example is None:
                 continue
             if hash(example.id) in seen:
@@ -119,7 +119,7 @@ def write_posts(
         if total.num_posts == begun and not problems:
             problems.add(f"{source}: the file holds no post")
         problems.stop(source)
-    total.notes += [*_notes(counts, repeated, source, options.images), *result.lines()]
+    total.notes += [*_notes(counts, entity_notes, source, options.images), *result.lines()]
 
 
 @contextmanager
@@ -135,8 +135,8 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         shutil.copyfileobj(file, sys.stdout)
 
 
-def _notes(counts: _Counts, repeated: Repeated, source: str, images: Path | None) -> list[str]:
-    notes = repeated.notes(source)
+def _notes(counts: _Counts, entity_notes: EntityNotes, source: str, images: Path | None) -> list[str]:
+    notes = entity_notes.lines(source)
     if counts.num_missing and images is not None:
         notes.append(f"{source}: {counts.num_missing} of {counts.num_named} pictures are not in {images}")
     return notes
@@ -170,7 +170,7 @@ def _where(item: Example | Item, source: str, number: int) -> str:
 
 
 def _example(
-    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, repeated: Repeated
+    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, entity_notes: EntityNotes
 ) -> Example | None:
     if isinstance(item, Example):
         return item
@@ -184,7 +184,7 @@ def _example(
             "id": f"{made}-{number}" if item.id is None else item.id,
             "text": text,
             "images": item.images,
-            "entities": None if item.marks is None else entities_of(item, item.unit or unit, repeated),
+            "entities": None if item.marks is None else entities_of(item, item.unit or unit, entity_notes),
             "tokens": item.tokens,
             "context": item.context,
             "meta": dict(item.meta) or None,
