@@ -76,6 +76,8 @@ def entities_of(post: RawPost, unit: Unit, notes: EntityNotes) -> list[Entity]:
 
 def _starts(marks: Sequence[Mark], text: str, notes: EntityNotes) -> list[int]:
     surfaces = [mark.surface or "" for mark in marks if mark.start is None]
+    if not surfaces:
+        return []
     if not all(surfaces):
         raise ValueError("an entity has neither offsets nor a text")
     starts = []

@@ -13,6 +13,7 @@ from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import Roles
 from instruct_mner.data.joining import choose_joiners
+from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 
@@ -57,7 +58,7 @@ def to_post(
         marks=marks,
         images=to_names(roles.get(row, "images")),
         unit="tokens" if tags is not None else None,
-        context=roles.get(row, "context"),
+        context=without_nulls(roles.get(row, "context")),
         meta=_meta(row, roles),
     )
 
@@ -143,7 +144,7 @@ def _file_name(name: str) -> str:
         return PurePosixPath(unquote(urlsplit(name).path)).name
     if "\\" in name:
         return PureWindowsPath(name).name
-    return PurePosixPath(name).name if name.startswith("/") else name
+    return PurePosixPath(name.partition("?")[0]).name if name.startswith("/") else name
 
 
 def parse_cell(value: Any) -> Any:

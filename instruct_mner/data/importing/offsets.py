@@ -111,10 +111,10 @@ class _Evidence:
 
 
 def same_surface(text: str, surface: str) -> bool:
-    """Return true where a piece of the text is a surface: tokenised ones differ from the text in their inner spaces."""
-    return text == surface or (
-        text == text.strip() and text.split() != [] and "".join(text.split()) == "".join(surface.split())
-    )
+    """Return true where a piece of the text is a surface: tokenised ones differ from the text in inner spaces."""
+    if text == surface:
+        return True
+    return text == text.strip() and "".join(text.split()) == "".join(surface.split())
 
 
 def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None = None) -> Unit:

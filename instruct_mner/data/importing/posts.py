@@ -97,6 +97,8 @@ def to_marks(value: Any) -> tuple[Mark, ...]:
             for label, surfaces in value.items()
             for surface in surfaces
         )
+    if value == {}:
+        return ()
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError(f"the entities are no list but {_short(value)}")
     return tuple(to_mark(each) for each in value)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data import jsonl
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
@@ -24,6 +23,7 @@ from instruct_mner.data.importing.sources import (
     plain_posts,
 )
 from instruct_mner.data.importing.writing import Imported, ImportOptions, write_posts
+from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import ConfigError, DataError
@@ -133,11 +133,11 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     )
     items = brat_posts(path, total.notes)
     convention: Offsets | None = "characters" if items is not None else None
-    if items is None and is_plain(path):
+    plain = items is None and is_plain(path)
+    if plain:
         if path.is_dir() or path.suffix not in {".txt", ".text", ""}:
             raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
         items = lambda: plain_posts(path)  # noqa: E731
-        total.notes.append(f"{path}: read as one post a line")
     if items is None:
         items, convention = source.items, source.convention
     unit: Unit | None = options.offsets
@@ -146,6 +146,8 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
         unit = tell_unit(first, str(path), convention)
     total.notes.clear()
     total.notes += source.roles.notes if "roles" in source.__dict__ else ()
+    if plain:
+        total.notes.append(f"{path}: read as one post a line")
     if unit != "characters":
         total.notes.append(f"{path}: the offsets of its entities are read as {unit}")
     posts = _fast_jsonl(path, source) if unit == "characters" and path.suffix in _READ_AS_THEY_ARE else items()
@@ -155,13 +157,16 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
 
 def _fast_jsonl(path: Path, source: Source) -> Iterator[Example | Item]:
     """Read lines of the native format as they are, and only the others by their columns."""
-    if source.told_layout != "columns" or source.chosen:
+    native = all(isinstance(row, dict) and row.keys() <= Example.model_fields.keys() for row in source.head)
+    if source.told_layout != "columns" or source.chosen or not native:
         yield from source.items()
         return
     for line in stream_lines(path):
-        row = jsonl.parse_line(line, path)
-        # A line that is no post of the native format, or that holds what follows from the rest, is read by its columns.
-        if row is not None and row.example is not None and not row.num_filled:
-            yield row.example
-        elif row is not None:
+        try:
+            example = Example.model_validate_json(line.text)
+            loads(line.text)
+        except ValueError:
+            # No post of the native format, a key given twice, or something that follows from the rest.
             yield from source.items_of_line(line)
+        else:
+            yield example

@@ -169,6 +169,11 @@ def _where(item: Example | Item, source: str, number: int) -> str:
     return f"{source}: post {number}" if isinstance(item, Example) else item.where
 
 
+def _made_id(source: str, text: str, number: int) -> str:
+    """Return an id of the text and its place, with the name of the file, so that no two files share one."""
+    return f"{hashlib.sha256(f'{Path(source).name} {text}'.encode('utf-8', 'replace')).hexdigest()[:8]}-{number}"
+
+
 def _example(
     item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, entity_notes: EntityNotes
 ) -> Example | None:
@@ -179,9 +184,8 @@ def _example(
         return None
     try:
         text = text_of(item)
-        made = hashlib.sha256(f"{Path(source).name}\n{text}".encode("utf-8", "replace")).hexdigest()[:8]
         values = {
-            "id": f"{made}-{number}" if item.id is None else item.id,
+            "id": _made_id(source, text, number) if item.id is None else item.id,
             "text": text,
             "images": item.images,
             "entities": None if item.marks is None else entities_of(item, item.unit or unit, entity_notes),
