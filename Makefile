@@ -43,8 +43,9 @@ bench: setup
 	$(BIN)/python -m eval.benchmarks.bench_scorer
 	$(BIN)/python -m eval.benchmarks.bench_start
 
+# `make lock UPGRADE=--upgrade` takes the newest versions; without, those of the locks stay where they still fit.
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --group dev --group cpu --extra qlora --universal --python-version 3.11 \
-		--no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements-cpu.lock
+		--no-emit-index-url --no-header --no-annotate $(UPGRADE) --quiet --output-file requirements-cpu.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra qlora --extra serve --universal --python-version 3.11 \
-		--no-emit-index-url --no-header --no-annotate --upgrade --quiet --output-file requirements-gpu.lock
+		--no-emit-index-url --no-header --no-annotate $(UPGRADE) --quiet --output-file requirements-gpu.lock
