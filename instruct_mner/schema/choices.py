@@ -32,7 +32,13 @@ LeakPolicy = Literal["refuse", "drop", "allow"]
 """Treatment of training posts that stand in an evaluation set."""
 
 Match = Literal["offset", "surface", "surface-lower-set"]
-"""Rule by which a predicted entity counts as right."""
+"""Rule by which a predicted entity counts as right.
+
+- ``offset``: start, end and label are those of a gold entity. The default, and the one to report.
+- ``surface``: surface and label, as many times in the post as gold has them.
+- ``surface-lower-set``: surface in lower case and label, repetitions within a post dropped on both sides. Some papers
+  on LLMs score so; it forgives wrong places and wrong case, and inflates the score.
+"""
 
 Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive"]
 """Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself."""

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """Base of the records: immutable, no unknown fields, no silent conversions."""
+    """Base of the records: immutable, no unknown fields.
+
+    A number is never taken for a text; a text of digits is read as a number, as pydantic does by default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

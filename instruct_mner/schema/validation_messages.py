@@ -21,8 +21,14 @@ def reasons(error: ValidationError, record: type[BaseModel]) -> list[str]:
         error: Error of the validation.
         record: Record that was validated.
     """
-    details_in_words = (_reason(details, record) for details in error.errors(include_url=False))
-    return list(dict.fromkeys(details_in_words))
+    return list(dict.fromkeys(_reason(details, record) for details in causes(error)))
+
+
+def causes(error: ValidationError) -> list[ErrorDetails]:
+    """Return the errors of a validation, without those of lists that are too short only because an item is wrong."""
+    details = error.errors(include_url=False)
+    wrong_inside = {each["loc"][:depth] for each in details for depth in range(len(each["loc"]))}
+    return [each for each in details if each["type"] != "too_short" or each["loc"] not in wrong_inside]
 
 
 def _reason(details: ErrorDetails, record: type[BaseModel]) -> str:

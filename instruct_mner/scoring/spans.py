@@ -24,14 +24,6 @@ from instruct_mner.scoring.counts import (
     total,
 )
 
-"""What makes a predicted entity right.
-
-- ``offset``: start, end and label are those of a gold entity. The default, and the one to report.
-- ``surface``: surface and label, as many times in the post as gold has them.
-- ``surface-lower-set``: surface in lower case and label, repetitions within a post dropped on both sides.
-  Some papers on LLMs score so; it forgives wrong places and wrong case, and inflates the score.
-"""
-
 
 @dataclass(frozen=True)
 class RejectedRates:

@@ -20,7 +20,7 @@ from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.pixel_limits import PixelLimits
-from instruct_mner.schema.validation_messages import explained, fields_at, place
+from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
 
 Tuning = Literal["lora", "qlora", "full"]
@@ -249,7 +249,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
     try:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
-        problems = list(dict.fromkeys(map(_problem, error.errors())))
+        problems = list(dict.fromkeys(map(_problem, causes(error))))
         raise ConfigError(f"{path}: {len(problems)} setting(s) to mend:\n{listing(problems)}") from None
 
 

@@ -12,6 +12,7 @@ from llguidance import LLMatcher
 from test_answers import BYTES, TEXTS, admits, annotated, spec, walk, written
 
 from instruct_mner.answers import codec
+from instruct_mner.answers.inline import Inline
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.records import Box, Entity
 
@@ -161,3 +162,42 @@ def test_long_posts(words: int) -> None:
     assert not matcher.is_error(), matcher.get_error()
     answer = list(codec.render(inline(), text, gold).encode())
     assert matcher.validate_tokens(answer) == len(answer)
+
+
+TEXT = "RT Kobe in LA"
+BOXES = (Box(box=(0, 0, 1, 1)), Box(image=1, box=(12, 40.4, 88, 96.6)))
+KOBE = Entity(start=3, end=7, text="Kobe", label="PER", boxes=BOXES)
+LA = Entity(start=11, end=13, text="LA", label="LOC", boxes=())
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        (Inline(inline(), 1), "RT [Kobe | PER] in [LA | LOC]"),
+        (Inline(inline(grounded=True), 1), "RT [Kobe | PER | 12, 40, 88, 97] in [LA | LOC | none]"),
+        (Inline(inline(grounded=True), 2), "RT [Kobe | PER | 2, 12, 40, 88, 97] in [LA | LOC | none]"),
+    ],
+)
+def test_what_is_written(form: Inline, written: str) -> None:
+    assert form.render(TEXT, [KOBE, LA]) == written
+    assert form.render(f"  {TEXT}\n", []) == TEXT
+    assert form.render("!?", []) == "none"
+
+
+def test_mentions_are_read_without_their_text_too() -> None:
+    completion = "[a [Kobe | PER | 2, 9, 0, 3, 4] and [LA | LOC | none] [x | DOG | none] [ | PER | none] [LA | LOC]"
+    mentions, malformed = Inline(inline(grounded=True), 2).read(completion, finished=True)
+    assert malformed == 0
+    assert [(each.label, each.surface, each.box) for each in mentions] == [
+        ("PER", "a [Kobe", Box(image=1, box=(3, 0, 9, 4))),
+        ("LOC", "LA", None),
+    ]
+    assert [completion[start:end] for start, end in mentions[1].written] == ["[LA", " | LOC"]
+    assert Inline(inline(grounded=True), 2).read("[Kobe | PER | 3, 9, 0, 3, 4]", finished=False) == ([], 1)
+
+
+def test_a_mention_that_is_not_closed_ends_the_copy_before_its_bracket() -> None:
+    """Where the copy goes wrong inside of brackets, the mentions of the rest are looked for behind that place."""
+    answer = Inline(inline(), 1).parse(TEXT, "RT [Kobe | DOG] in [LA | LOC]", finished=True)
+    assert [(each.start, each.end, each.label) for each in answer.entities] == [(11, 13, "LOC")]
+    assert (answer.rejected.malformed, answer.rejected.hallucinated) == (1, 0)

@@ -4,7 +4,8 @@ import pytest
 from scoring_cases import LEFT, RIGHT, as_perfect, boxed, gold_post, said_post
 
 from instruct_mner.errors import DataError
-from instruct_mner.scoring import Gold, evaluate, score_spans, score_triples
+from instruct_mner.scoring import score_spans, score_triples
+from instruct_mner.scoring.report import Gold, evaluate
 from instruct_mner.scoring.table import print_report
 
 TEXT = "Bob met Ann in Paris"
@@ -126,3 +127,18 @@ def test_a_second_system_is_compared_score_by_score(text_of):
 def test_an_error_names_the_prediction_file():
     with pytest.raises(DataError, match=r"b\.jsonl: .*(.|\n)*1 gold post\(s\) without a prediction: '3'"):
         report_of(compared=as_perfect(GOLD[:2]))
+
+
+def test_the_baseline_of_not_visible_is_the_share_of_gold_without_boxes():
+    # Two of four gold entities have no box: "not visible" everywhere has two of four triples right.
+    assert report_of().not_visible_baseline == 2 / 4
+    perfect = as_perfect(GOLD)
+    invisible = [
+        said.model_copy(update={"entities": tuple(each.model_copy(update={"boxes": ()}) for each in said.entities)})
+        for said in perfect
+    ]
+    assert report_of(invisible).triples["gmner"].score.f1 == 2 / 4
+    ungrounded = [gold_post("1", TEXT, ("Bob", "PER"))]
+    assert report_of(as_perfect(ungrounded), gold=ungrounded).not_visible_baseline == 0.0
+    nobody = [gold_post("3", "nobody")]
+    assert report_of(as_perfect(nobody), gold=nobody).not_visible_baseline == 0.0

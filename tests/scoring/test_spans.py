@@ -5,7 +5,8 @@ from scoring_cases import as_perfect, found, gold_post, said_post, systems
 
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
-from instruct_mner.scoring import Score, score_spans
+from instruct_mner.scoring.counts import Score
+from instruct_mner.scoring.spans import RejectedRates, pair_posts, score_spans
 
 TEXT = "Bob met Ann in Paris and Bob left Rome"
 
@@ -106,6 +107,24 @@ def test_posts_that_do_not_pair_are_all_named_at_once():
         "1 post(s) whose predicted text is not the gold text: 'same'",
     ):
         assert part in message
+
+
+def test_predictions_are_paired_by_id_in_the_order_of_the_gold():
+    gold = [gold_post(key, "Bob") for key in ("b", "a", "c")]
+    predicted = [said_post(key, "Bob", malformed=number) for number, key in enumerate(("a", "b", "c"))]
+    pairs = pair_posts(gold, predicted)
+    assert [(post.id, said.id, said.rejected.malformed) for post, said in pairs] == [
+        ("b", "b", 1), ("a", "a", 0), ("c", "c", 2)
+    ]  # fmt: skip
+    assert pair_posts([], []) == []
+
+
+def test_rates_are_shares_of_all_that_was_predicted():
+    rates = RejectedRates(malformed=1, hallucinated=2, unplaceable=0, entities=5)
+    assert rates.total == 3
+    assert {name: rates.rate(count) for name, count in rates.counts().items()} == {
+        "malformed": 1 / 8, "hallucinated": 2 / 8, "unplaceable": 0.0
+    }  # fmt: skip
 
 
 def test_nothing_predicted_and_nothing_there_score_zero_as_in_seqeval():

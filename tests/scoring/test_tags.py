@@ -8,7 +8,8 @@ from scoring_cases import TAGS, as_records, tag_pairs
 from eval.benchmarks.bench_scorer import speed_ratios
 from eval.gates.seqeval_comparison import corrupted, largest_difference, read_tags
 from instruct_mner.errors import DataError
-from instruct_mner.scoring import Score, score_spans, score_tags
+from instruct_mner.scoring import Score, score_spans
+from instruct_mner.scoring.tags import score_tags
 
 DECODINGS = ("tolerant", "strict")
 
@@ -74,6 +75,17 @@ def test_an_orphaned_inside_tag_opens_an_entity_only_when_tolerant():
     gold = [["O", "I-LOC", "B-PER", "I-PER", "I-LOC", "I-LOC"]]
     assert score_tags(gold, gold).type_scores == {"LOC": Score(2, 2, 2), "PER": Score(1, 1, 1)}
     assert score_tags(gold, gold, "strict").type_scores == {"PER": Score(1, 1, 1)}
+
+
+def test_counts_of_a_case_counted_by_hand():
+    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC"]]
+    # The first ends too early, the second is right, the third has another type, the fourth is missed.
+    predicted = [["B-PER", "O", "O", "B-LOC"], ["B-ORG", "O"]]
+    scores = score_tags(gold, predicted)
+    assert scores.ids == ("0", "1")
+    assert scores.micro.score == Score(1, 3, 4)
+    assert scores.span_only.score == Score(2, 3, 4)
+    assert scores.type_scores == {"LOC": Score(1, 1, 3), "ORG": Score(0, 1, 0), "PER": Score(0, 1, 1)}
 
 
 def test_an_entity_ends_with_its_sentence():

@@ -1,0 +1,91 @@
+"""Scores of files: gold and predictions apart, in one file with columns, and what cannot be scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.scoring.counts import Score
+from instruct_mner.scoring.files import evaluate_files
+from instruct_mner.scoring.report import Report
+
+# Gold: Bob PER, Oslo LOC. Predicted: Bob PER, and Oslo as ORG; a third entity that is none.
+COLUMNS = "Bob B-PER B-PER\nin O O\nOslo B-LOC B-ORG\n\nhello O B-PER\n"
+
+
+def rows(path: Path, *posts: Mapping[str, object]) -> Path:
+    path.write_text("".join(json.dumps(post) + "\n" for post in posts))
+    return path
+
+
+def entity(text: str, surface: str, label: str) -> dict[str, object]:
+    start = text.index(surface)
+    return {"start": start, "end": start + len(surface), "text": surface, "label": label}
+
+
+@pytest.fixture
+def gold(tmp_path: Path) -> Path:
+    first: dict[str, object] = {"id": "1", "text": "Bob in Oslo"}
+    first["entities"] = [entity("Bob in Oslo", "Bob", "PER"), entity("Bob in Oslo", "Oslo", "LOC")]
+    return rows(tmp_path / "gold.jsonl", first, {"id": "2", "text": "hello", "entities": []})
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> Path:
+    first: dict[str, object] = {"id": "1", "text": "Bob in Oslo"}
+    first["entities"] = [entity("Bob in Oslo", "Bob", "PER"), entity("Bob in Oslo", "Oslo", "ORG")]
+    second = {"id": "2", "text": "hello", "entities": [entity("hello", "hello", "PER")]}
+    return rows(tmp_path / "predicted.jsonl", first, second)
+
+
+def scores(report: Report) -> tuple[Score, Score]:
+    return report.micro.score, report.span_only.score
+
+
+def test_columns_of_gold_and_prediction_score_as_two_files(
+    gold: Path, predicted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = tmp_path / "both.txt"
+    columns.write_text(COLUMNS)
+    apart = evaluate_files(str(gold), predicted, num_resamples=20)
+    together = evaluate_files(str(columns), None, num_resamples=20)
+    assert scores(apart) == scores(together) == (Score(1, 3, 2), Score(2, 3, 2))
+    assert (together.predicted, apart.predicted) == (str(columns), str(predicted))
+    # The choice of the column is reported.
+    assert f"{columns}: column 2 is taken for the gold" in capsys.readouterr().err
+
+
+def test_a_second_system_is_compared(gold: Path, predicted: Path) -> None:
+    report = evaluate_files(str(gold), predicted, gold, num_resamples=20)
+    assert report.comparison is not None
+    assert report.comparison.report.micro.score == Score(2, 2, 2)
+    # F1 of 1 less 2·1 / (3 + 2).
+    assert report.comparison.differences["micro"].difference == pytest.approx(1 - 2 / 5)
+
+
+def test_settings_are_handed_on(gold: Path, predicted: Path) -> None:
+    report = evaluate_files(str(gold), predicted, match="surface", decode="strict", seed=5, num_resamples=20)
+    assert (report.match, report.gold.decode, report.seed, report.num_resamples) == ("surface", "strict", 5, 20)
+    assert (report.gold.num_posts, report.gold.known, report.origin) == (2, None, None)
+
+
+def test_gold_without_predictions_is_refused(gold: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gold\.jsonl: name the predictions too"):
+        evaluate_files(str(gold), None)
+
+
+def test_posts_that_are_not_annotated_are_counted_and_the_first_is_named(tmp_path: Path, predicted: Path) -> None:
+    bare = rows(
+        tmp_path / "bare.jsonl", *({"id": key, "text": "a"} for key in "xy"), {"id": "z", "text": "a", "entities": []}
+    )
+    with pytest.raises(DataError, match=r"bare\.jsonl: 2 post\(s\) are not annotated, the first is 'x'"):
+        evaluate_files(str(bare), predicted)
+
+
+def test_there_are_not_more_runs_than_systems(gold: Path, predicted: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"2 runs are given for 1 prediction file"):
+        evaluate_files(str(gold), predicted, runs=[tmp_path, tmp_path])
