@@ -14,11 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_input import Kind, configs, formats, models, pictures, predictions, rows
+from bad_input import Kind, configs, formats, imports, models, pictures, predictions, rows
 
 from instruct_mner import cli
 
-KINDS = (*rows.KINDS, *formats.KINDS, *pictures.KINDS, *configs.KINDS, *predictions.KINDS, *models.KINDS)
+KINDS = (
+    *rows.KINDS,
+    *formats.KINDS,
+    *imports.KINDS,
+    *pictures.KINDS,
+    *configs.KINDS,
+    *predictions.KINDS,
+    *models.KINDS,
+)
 # One message; Typer begins its own, on flags, with a capital after the usage.
 MESSAGE = re.compile(r"^(?:error|Error): (.*)", re.DOTALL | re.MULTILINE)
 
@@ -112,4 +120,4 @@ def test_there_are_many_kinds_each_of_its_own() -> None:
     names = [kind.name for kind in KINDS]
     assert len(set(names)) == len(names)
     assert len({(kind.command, repr(sorted(kind.files.items())), kind.remedy) for kind in KINDS}) == len(KINDS)
-    assert len(KINDS) >= 150
+    assert len(KINDS) >= 350

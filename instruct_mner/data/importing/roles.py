@@ -123,14 +123,16 @@ def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequenc
         raise DataError(f"{source}: column {taken['tags']!r} holds tags, but no column holds their tokens; "
                         f"say which with --column tokens=NAME, or --column meta={taken['tags']}")  # fmt: skip
     dropped = tuple(name for name in names if name in INDEX_COLUMNS)
-    meta = tuple(name for name in names if name not in {*taken.values(), *dropped})
+    carried = dict.fromkeys([*names, *chosen.get("meta", ())])
+    meta = tuple(name for name in carried if name not in {*taken.values(), *dropped})
     return Roles(taken, meta, dropped, tuple(_notes(taken, meta, dropped, values, source)))
 
 
 def _chosen(chosen: Mapping[str, Sequence[str]], names: Sequence[str], source: str) -> dict[str, str]:
     for role, columns in chosen.items():
         for name in columns:
-            if name not in names:
+            # Columns that are carried along may come with later rows.
+            if name not in names and role != "meta":
                 hint = suggest(name, names)
                 raise DataError(
                     f"{source}: --column {role}={name}: there is no such column{hint}; found: {', '.join(names)}"
@@ -224,10 +226,10 @@ def _notes(
 ) -> list[str]:
     others = [f"{role} from {name!r}" for role, name in taken.items() if name != role]
     notes = [f"{source}: read {', '.join(others)}"] if others else []
-    carried = [name for name in meta if values[name]]
+    carried = [name for name in meta if values.get(name)]
     if carried:
         notes.append(f"{source}: carried along in 'meta': {', '.join(carried)}")
-    empty = [name for name in meta if not values[name]]
+    empty = [name for name in meta if name in values and not values[name]]
     if empty or dropped:
         notes.append(f"{source}: left out, because they are empty or an index: {', '.join([*empty, *dropped])}")
     return notes
