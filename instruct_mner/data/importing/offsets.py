@@ -191,9 +191,10 @@ def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str
 def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
     mark, post = marked[0]
     surface = "" if mark.surface is None else f" for {mark.surface!r}"
+    read = _cases(marked, UNITS) or "nothing"
     return (
-        f"{source}: the offsets of its entities fit neither characters nor tokens; the first, {mark.start} "
-        f"to {mark.end}{surface} in {text_of(post)[:60]!r}, reads as {_cases(marked, UNITS) or 'nothing'}; mend the offsets"
+        f"{source}: the offsets of its entities fit neither characters nor tokens; the first, {mark.start} to "
+        f"{mark.end}{surface} in {text_of(post)[:60]!r}, reads as {read}; mend the offsets"
     )
 
 
