@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from llguidance import LLMatcher
 
+from instruct_mner.engines.engine import Request
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ class GrammarLogitsProcessor:
 
     def __init__(self, tokenizer: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
         self._end_tokens = end_tokens
-        self._matchers = [_matcher(tokenizer, answer) for answer in answers]
+        self._tokenizer = tokenizer
+        self._answers = [_Written(answer.request, list(answer.tokens)) for answer in answers]
+        self._matchers = [_matcher(tokenizer, answer) for answer in self._answers]
         self._limits = [answer.remaining for answer in answers]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
@@ -61,10 +65,14 @@ class GrammarLogitsProcessor:
         last = sequences[:, -1]
         self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
         steps = len(self._logprobs)
-        for matcher, limit, token in zip(self._matchers, self._limits, last.tolist(), strict=True):
+        for row, (matcher, limit, token) in enumerate(zip(self._matchers, self._limits, last.tolist(), strict=True)):
             # What comes after as many tokens as an answer may have is padding.
             if matcher is not None and steps <= limit and not matcher.is_stopped():
                 matcher.consume_token(token)
+                self._answers[row].tokens.append(token)
+                further = _behind_a_line(self._tokenizer, self._answers[row])
+                if further is not None:
+                    self._matchers[row] = further
 
     def _allowed(self, scores: Tensor) -> Tensor:
         rows = []
@@ -91,12 +99,41 @@ class GrammarLogitsProcessor:
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
-def _matcher(tokenizer: Any, answer: PartialAnswer) -> Any:
+@dataclass
+class _Written:
+    """Answer under a grammar.
+
+    Attributes:
+        request: Request that it answers.
+        tokens: Ids of its tokens so far.
+    """
+
+    request: Request
+    tokens: list[int]
+
+
+def _matcher(tokenizer: Any, answer: _Written) -> Any:
     """Return the matcher of an answer's grammar, behind its tokens; ``None`` where anything is allowed."""
     if answer.request.grammar is None:
         return None
     matcher = LLMatcher(tokenizer, answer.request.grammar, log_level=0)
     if matcher.is_error():
         raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
+    # An answer that is continued: behind its last line, its grammar may have been another.
+    for number in reversed(range(len(answer.tokens))):
+        further = _behind_a_line(tokenizer, _Written(answer.request, answer.tokens[: number + 1]))
+        if further is not None:
+            further.consume_tokens(answer.tokens[number + 1 :])
+            return further
     matcher.consume_tokens(answer.tokens)
     return matcher
+
+
+def _behind_a_line(tokenizer: Any, answer: _Written) -> Any:
+    """Return the matcher of what may follow, where an answer has come to the end of a line and its grammar changes."""
+    rest = answer.request.rest
+    if rest is None or not tokenizer.decode_bytes(answer.tokens[-1:]).endswith(b"\n"):
+        return None
+    grammar = rest(tokenizer.decode_bytes(answer.tokens).decode(errors="replace"))
+    matcher = None if grammar is None else LLMatcher(tokenizer, grammar, log_level=0)
+    return None if matcher is None or matcher.is_error() else matcher

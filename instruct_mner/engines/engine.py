@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -34,6 +34,8 @@ class Request:
         images: Pictures, in the order of their places.
         grammar: Lark grammar of the allowed answers; ``None`` allows anything.
         max_tokens: Number of tokens at which an answer is cut.
+        rest: Function from the answer so far, up to the end of a line, to the grammar of what may follow, or ``None``
+            where that of the answer holds; for engines that can change a grammar while they write.
         schema: Grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
         from_text: Form of the request for the engine that generates pictures.
     """
@@ -44,6 +46,7 @@ class Request:
     max_tokens: int = 256
     schema: dict[str, Any] | None = None
     from_text: FromText | None = None
+    rest: Callable[[str], str | None] | None = None
 
 
 @dataclass(frozen=True)

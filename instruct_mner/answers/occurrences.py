@@ -1,0 +1,105 @@
+"""Occurrences, counted while an answer is written: no mention is written more often than it is in the text."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from instruct_mner.answers.lines import Lines
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.schema.offsets import chunks, place
+
+# Longer mentions are left to the parser: there are as many spans as the square of the units of the longest.
+_MOST_UNITS = 8
+
+
+@dataclass(frozen=True)
+class RestOfLines:
+    """Grammar of the lines that may follow other lines.
+
+    A grammar cannot count. So it is made anew behind each line, without the mentions whose occurrences are used up and
+    those that would take the place of a written one. vLLM keeps the grammar of the whole answer: what is written too
+    often there is dropped by the parser, and counted as unplaceable. So is a line behind the one that named the last
+    word of the text.
+
+    Attributes:
+        spec: The specification of the answer, in lines.
+        text: The text as shown to the model.
+        num_images: Number of pictures of the post.
+    """
+
+    spec: AnswerSpec
+    text: str
+    num_images: int
+
+    def __call__(self, written: str) -> str | None:
+        """Return the grammar behind whole lines; ``None`` where that of the answer itself need not be changed.
+
+        Args:
+            written: The answer so far, up to the end of a line.
+        """
+        form = Lines(self.spec, self.num_images)
+        mentions, malformed = form.read(written, finished=True)
+        surfaces = [mention.surface for mention in mentions]
+        left = self.spec.capacity(self.text) - len(surfaces)
+        used = self.used_up(surfaces)
+        if malformed or not used or left < 1 or not self._has_more(surfaces):
+            return None
+        rules = form.grammar(self.text).split("\n")
+        further = f' ("\\n" entity){{0,{left - 1}}}' if left > 1 else ""
+        changed = [
+            f"start: entity{further}" if rule.startswith("start:") else _without(rule, used)
+            for rule in rules
+        ]  # fmt: skip
+        return "\n".join(changed)
+
+    def used_up(self, surfaces: Sequence[str]) -> list[str]:
+        """Return what may not be written too: spans on written mentions that leave one of them without a place."""
+        candidates = {span for surface in set(surfaces) for span in self._spans_on(surface)}
+        return sorted(each for each in candidates if not self._fits(surfaces, each))
+
+    def _spans_on(self, surface: str) -> Iterator[str]:
+        """Yield the surfaces of the spans of the text that share characters with an occurrence of a surface."""
+        start = self.text.find(surface)
+        while start >= 0:
+            end = start + len(surface)
+            first, last = bisect_right(self._edges, start) - 1, bisect_left(self._edges, end)
+            for left in range(max(0, first - _MOST_UNITS + 1), last):
+                for right in range(max(left, first) + 1, min(left + _MOST_UNITS, len(self._edges) - 1) + 1):
+                    span = self.text[self._edges[left] : self._edges[right]]
+                    if span == span.strip() and any(character.isalnum() for character in span):
+                        yield span
+            start = self.text.find(surface, start + 1)
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        units = list(self.text) if self.spec.segmentation == "characters" else chunks(self.text)
+        return [0, *accumulate(map(len, units))]
+
+    def _fits(self, surfaces: Sequence[str], another: str) -> bool:
+        placement = place(self.text, [*surfaces, another], self.spec.segmentation)
+        return not placement.unplaceable and not placement.hallucinated
+
+    def _has_more(self, surfaces: Sequence[str]) -> bool:
+        """Return true where a unit of the text can still be named: else no line can follow at all."""
+        units = set(self.text) if self.spec.segmentation == "characters" else set(chunks(self.text))
+        return any(self._fits(surfaces, unit) for unit in units if any(map(str.isalnum, unit)) and unit == unit.strip())
+
+
+def _without(rule: str, used: Sequence[str]) -> str:
+    """Return the rule of mentions without some of them, as one negation; other rules are returned as they are."""
+    if not rule.startswith("MENTION:"):
+        return rule
+    head, separator, conditions = rule.partition("~/")
+    assert separator, rule
+    alternatives = "|".join(_escaped(each) for each in used)
+    return f"{head}~/{alternatives}|{conditions}"
+
+
+def _escaped(text: str) -> str:
+    """Escape a text for a regular expression between slashes."""
+    return re.sub(r"[^\w\s]|_", lambda match: f"\\x{{{ord(match.group()):x}}}", text)

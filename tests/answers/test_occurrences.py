@@ -1,0 +1,71 @@
+"""No mention is written more often than it is in the text: grammars that are made anew behind each line."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_answers import BYTES, TEXTS, admits, spec, walk
+
+from instruct_mner.answers import codec
+from instruct_mner.answers.occurrences import RestOfLines
+
+
+def rest_of(text: str, **changes: object) -> RestOfLines:
+    return RestOfLines(spec(**changes), text, 0)
+
+
+def test_what_is_used_up_and_its_parts_may_not_be_written_again() -> None:
+    rest = rest_of("Bob Dylan met Bob in L.A.")
+    assert "Bob" not in rest.used_up(["Bob"])
+    assert "Bob Dylan met Bob" in rest.used_up(["Bob"])  # it would take both
+    assert "Bob" in rest.used_up(["Bob", "Bob"])
+    assert {"Bob Dylan", "Dylan", "Dylan met"} <= set(rest.used_up(["Bob Dylan"]))
+    assert not {"Bob", "met", "met Bob", "L"} & set(rest.used_up(["Bob Dylan"]))
+    grammar = rest("PER: Bob Dylan\nLOC: L.A.\n")
+    assert grammar is not None
+    for mention, legal in (("Bob", True), ("met Bob", True), ("Dylan", False), ("Bob Dylan", False), ("L", False)):
+        assert admits(grammar, f"PER: {mention}") is legal, mention
+
+
+def test_the_grammar_of_the_answer_is_kept_where_nothing_is_used_up_or_nothing_is_left() -> None:
+    assert rest_of("Bob met")("") is None
+    assert rest_of("Bob")("PER: Bob\n") is None
+    assert rest_of("Bob met Ann", max_entities=1)("PER: Bob\n") is None
+    assert rest_of("Bob met Ann")("PER: Bob\nnonsense\n") is None
+
+
+def test_the_number_of_lines_is_counted_on() -> None:
+    grammar = rest_of("Ann Bob Cy", max_entities=2)("PER: Ann\n")
+    assert grammar is not None
+    assert admits(grammar, "PER: Bob")
+    assert not admits(grammar, "PER: Bob\nPER: Cy")
+
+
+@pytest.mark.parametrize("segmentation", ["words", "characters"])
+@given(TEXTS.map(lambda text: text[:8]), st.randoms(use_true_random=False))
+def test_answers_written_line_by_line_hold_nothing_unplaceable(
+    segmentation: str, text: str, chance: random.Random
+) -> None:
+    rules = spec(segmentation=segmentation, max_entities=4)
+    rest, written = RestOfLines(rules, text, 0), ""
+    grammar: str | None = codec.grammar(rules, text)
+    for _ in range(4):
+        line = walk(grammar, chance).split("\n")[0]
+        written += line + "\n"
+        grammar = rest(written)
+        parsed = codec.parse(rules, text, written)
+        assert parsed.rejected.total == 0, written
+        if grammar is None:
+            break
+
+
+def test_it_is_bounded_on_long_posts() -> None:
+    text = " ".join(f"word{number}" for number in range(3000))
+    written = "".join(f"PER: word{number} word{number + 1}\n" for number in range(0, 30, 2))
+    grammar = rest_of(text)(written)
+    assert grammar is not None
+    assert BYTES is not None
+    assert admits(grammar, "PER: word77 word78")

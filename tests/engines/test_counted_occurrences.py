@@ -1,0 +1,61 @@
+"""The transformers engine counts occurrences while it writes, also where an answer is put off and continued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from instruct_mner.answers import codec
+from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.partial_answers import PartialAnswer
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.models.loading import load_model
+from instruct_mner.prompting.conversation import user_messages
+from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.schema.labels import LabelSet
+
+TEXT = "Ann met Bo Ann"
+
+
+@pytest.fixture
+def engine(tiny_models) -> TransformersEngine:
+    return TransformersEngine(load_model(str(tiny_models("llama"))), batch_size=8)
+
+
+def request(spec: AnswerSpec) -> Request:
+    messages = user_messages(find_prompt("tag"), spec, TEXT, 0)
+    return Request(messages, (), codec.grammar(spec, TEXT, 0), max_tokens=60, rest=RestOfLines(spec, TEXT, 0))
+
+
+def test_a_random_model_writes_nothing_more_often_than_it_stands(engine) -> None:
+    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
+    asked = [request(spec)] * 40
+    counted = engine.generate(asked, temperature=1.2, seed=1)
+    free = engine.generate([replace(each, rest=None) for each in asked], temperature=1.2, seed=1)
+    assert sum(too_many(spec, each) for each in counted) == 0
+    assert sum(too_many(spec, each) for each in free) > 0
+    assert max(each.text.count("\n") for each in counted) >= 2
+
+
+def too_many(spec: AnswerSpec, completion: Completion) -> int:
+    """Mentions without a place, unless every word of the post has been named: then a last line may be one too many."""
+    answer = codec.parse(spec, TEXT, completion.text, 0, finished=completion.finished)
+    named = {index for entity in answer.entities for index in range(entity.start, entity.end)}
+    words = {index for index, character in enumerate(TEXT) if character.isalnum()}
+    return 0 if words <= named else answer.rejected.unplaceable
+
+
+def test_an_answer_that_is_continued_has_the_grammar_of_its_last_line(engine) -> None:
+    from instruct_mner.engines.constraint import GrammarLogitsProcessor
+
+    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
+    tokenizer, begun = engine.loaded.tokenizer, "PER: Bo\nLOC: Ann\nPER: "
+    tokens = tokenizer(begun, add_special_tokens=False)["input_ids"]
+    answer = PartialAnswer(request(spec), tokens=list(tokens))
+    [matcher] = GrammarLogitsProcessor(engine._guide, [answer], engine.loaded.end_tokens)._matchers
+    for mention, legal in (("Ann", True), ("Bo", False)):
+        ids = tokenizer(mention, add_special_tokens=False)["input_ids"]
+        assert (matcher.validate_tokens(ids) == len(ids)) is legal
