@@ -94,7 +94,7 @@ def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
     spec = tagger.answer_spec()
     changes = []
     for example in dataset.examples:
-        images = tuple(map(open_image, dataset.picture_paths(example)))
+        images = tuple(map(open_image, dataset.picture_paths(example)[: tagger.manifest.max_images]))
         request = tagger.questions.question(example, images, spec).request
         settings = engine._sampling(request, 0.0, 0)
         settings.structured_outputs, settings.max_tokens, settings.logprobs = None, 1, 5
