@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,22 @@ def find_splits(path: Path) -> dict[str, Path]:
         DataError: There is no such data set or split.
     """
     source, _, wanted = str(path).partition("#")
-    found = {_SPLIT_NAMES.get(name, name): Path(f"{source}#{name}") for name in _load(source)}
+    splits = {split: Path(f"{source}#{name}") for split, name in _split_names(_load(source)).items()}
     if wanted:
-        split = _SPLIT_NAMES.get(wanted, wanted)
-        if split not in found:
-            raise DataError(f"hub:{path}: there is no split {wanted!r}; found: {', '.join(found)}")
-        return {split: found[split]}
-    return {name: found[name] for name in (*_ORDER, *found) if name in found}
+        split = wanted if wanted in splits else _SPLIT_NAMES.get(wanted, wanted)
+        if split not in splits:
+            raise DataError(f"hub:{path}: there is no split {wanted!r}; found: {', '.join(splits)}")
+        return {split: splits[split]}
+    return {name: splits[name] for name in (*_ORDER, *splits) if name in splits}
+
+
+def _split_names(own: Iterable[str]) -> dict[str, str]:
+    """Return the splits' own names by ours; of two that would be the same, one keeps its own."""
+    splits: dict[str, str] = {}
+    for name in sorted(own, key=lambda name: _SPLIT_NAMES.get(name, name) != name):
+        split = _SPLIT_NAMES.get(name, name)
+        splits[name if split in splits else split] = name
+    return splits
 
 
 def _load(source: str) -> dict[str, Any]:

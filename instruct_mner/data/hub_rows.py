@@ -105,15 +105,13 @@ class Columns:
         Raises:
             ValueError: Anything wrong in it.
         """
-        tokens, text, tags = self._get(row, "tokens"), self._get(row, "text"), self.tags_of(row)
-        if isinstance(tokens, str):
-            raise ValueError(f"column {self.names['tokens']!r} holds a string, which is no list of tokens")
+        tokens, text, tags = self._tokens(row), self._get(row, "text"), self.tags_of(row)
         if text is None and tokens is None:
             raise ValueError("the row has no text")
         if text is not None and not isinstance(text, str):
             raise ValueError(f"column {self.names['text']!r} holds no string but {str(text)[:40]!r}")
-        if tags is not None and len(tags) != len(tokens):
-            raise ValueError(f"the row has {len(tokens)} tokens and {len(tags)} tags")
+        if tags is not None and len(tags) != len(tokens or ()):
+            raise ValueError(f"the row has {len(tokens or ())} tokens and {len(tags)} tags")
         marks: tuple[Mark, ...] | None = None
         if tags is not None:
             spans = decode_spans(tags, decode)
@@ -124,7 +122,7 @@ class Columns:
             where=where,
             id=self._get(row, "id"),
             text=text,
-            tokens=None if tokens is None else tuple(tokens),
+            tokens=tokens,
             joiner=choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " ",
             marks=marks,
             images=to_names(self._get(row, "images")),
@@ -138,8 +136,10 @@ class Columns:
         Raises:
             ValueError: A tag is none.
         """
-        found = self._get(row, "tags")
-        tags = None if found is None else [_named(tag, self.tag_names) for tag in found]
+        values = self._get(row, "tags")
+        if values is not None and not isinstance(values, list):
+            raise ValueError(f"column {self.names['tags']!r} holds no list of tags but {str(values)[:40]!r}")
+        tags = None if values is None else [_named(tag, self.tag_names) for tag in values]
         wrong = [tag for tag in tags or () if not is_tag(tag)]
         if wrong:
             raise ValueError(why_no_tag(wrong[0]))
@@ -149,6 +149,20 @@ class Columns:
                 "with 'instruct-mner import … --column tags=NAME'"
             )
         return tags
+
+    def _tokens(self, row: Row) -> tuple[str, ...] | None:
+        tokens = self._get(row, "tokens")
+        if tokens is None:
+            return None
+        if not isinstance(tokens, list):
+            kind = "a string" if isinstance(tokens, str) else str(tokens)[:40]
+            raise ValueError(f"column {self.names['tokens']!r} holds {kind}, which is no list of tokens")
+        wrong = [token for token in tokens if not isinstance(token, str)]
+        if wrong:
+            raise ValueError(
+                f"column {self.names['tokens']!r} holds the token {str(wrong[0])[:40]}, which is no string"
+            )
+        return tuple(tokens)
 
     def _get(self, row: Row, role: str) -> Any:
         return row[self.names[role]] if role in self.names else None
@@ -168,16 +182,25 @@ def _item(feature: Any) -> Any:
     return feature
 
 
-def _each(marked: Any) -> list[Row]:
+def _each(marked: Any) -> list[Any]:
     """Return entities one by one: a ``Sequence`` of a struct comes as a struct of lists."""
-    if isinstance(marked, Mapping):
-        return [dict(zip(marked, values, strict=True)) for values in zip(*marked.values(), strict=True)]
-    return list(marked)
+    if isinstance(marked, list):
+        return marked
+    if not isinstance(marked, Mapping):
+        raise ValueError(f"the entities are no list but {str(marked)[:40]!r}")
+    if not all(isinstance(values, list) for values in marked.values()):
+        return [marked]
+    if len({len(values) for values in marked.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(values)}" for name, values in marked.items())
+        raise ValueError(f"the lists of the entities' fields differ in length: {lengths}")
+    return [dict(zip(marked, values, strict=True)) for values in zip(*marked.values(), strict=True)]
 
 
 def _named(value: Any, names: Sequence[str] | None) -> str:
     if isinstance(value, str):
         return value
+    if type(value) is not int:
+        raise ValueError(f"label {value!r} is neither a name nor the number of one")
     if names is None:
         raise ValueError(f"label {value!r} is a number without a name; the column must be of the type ClassLabel")
     if not 0 <= value < len(names):

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from instruct_mner.data.cmner import read as read_cmner
 from instruct_mner.data.conversion import write_converted
+from instruct_mner.data.dataset import ReadOptions
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.loading import load_split, read
 
@@ -47,6 +49,27 @@ def test_the_segmentation_survives_conversion(folder: Path, tmp_path: Path) -> N
     again = load_split(str(tmp_path / "out.jsonl"))
     assert again.segmentation == "characters"
     assert [example.text for example in again.examples] == [example.text for example in dataset.examples]
+
+
+def test_pictures_belong_to_the_id_before_the_last_underscore(tmp_path: Path) -> None:
+    pictures = tmp_path / "images"
+    pictures.mkdir()
+    for name in ("a_b_1.jpg", "a_2.JPEG", "a_b_1_3.png", "_4.jpg", "a.jpg", "a_b_5.txt"):
+        (pictures / name).touch()
+    (tmp_path / "dev.txt").write_text("WID:a_b\nx\tO\n\nWID:a\ny\tO\n")
+    dataset = read_cmner(tmp_path / "dev.txt", ReadOptions()).dataset
+    assert {post.id: post.images for post in dataset.examples} == {"a_b": ("a_b_1.jpg",), "a": ("a_2.JPEG",)}
+    assert dataset.missing_images == ()
+
+
+def test_strict_decoding_keeps_the_tolerant_posts_by_which_a_set_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "test.txt"
+    path.write_text("WID:1\n雪\tI-ORG\n佛\tB-LOC\n")
+    strict, tolerant = (read_cmner(path, ReadOptions(decode=how)) for how in ("strict", "tolerant"))
+    assert strict.num_entities == tolerant.num_entities == {"tolerant": 2, "strict": 1}
+    assert [entity.text for entity in strict.dataset.examples[0].gold] == ["佛"]
+    assert strict.tolerant == tolerant.dataset.examples
+    assert tolerant.tolerant is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from datasets import ClassLabel, DatasetDict, Features, List, Value
 from PIL import Image
 
 from instruct_mner.data.conversion import write_converted
+from instruct_mner.data.hub import find_splits
 from instruct_mner.data.loading import load, load_split, read
 from instruct_mner.errors import ConfigError, DataError
 
@@ -75,6 +76,27 @@ def test_one_split_is_named_behind_a_hash_sign(tmp_path: Path) -> None:
         load_split(f"hub:{tmp_path / 'set'}#tset")
     with pytest.raises(ConfigError, match=r"several splits; name one of them: hub:.*#train, hub:.*#validation"):
         load_split(f"hub:{tmp_path / 'set'}")
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [
+        (["test", "valid", "train"], {"train": "train", "dev": "valid", "test": "test"}),
+        (["extra", "val"], {"dev": "val", "extra": "extra"}),
+        # Both would be dev: neither is lost.
+        (["validation", "dev"], {"dev": "dev", "validation": "validation"}),
+        (["val", "valid", "train"], {"train": "train", "dev": "val", "valid": "valid"}),
+    ],
+)
+def test_splits_stand_in_order_and_none_is_lost(tmp_path: Path, own: list[str], names: dict[str, str]) -> None:
+    folder = tmp_path / "set"
+    DatasetDict({name: tagged(tokens=[[name]], ner_tags=[[0]]) for name in own}).save_to_disk(str(folder))
+    splits = find_splits(folder)
+    assert list(splits) == list(names)
+    assert splits == {split: Path(f"{folder}#{name}") for split, name in names.items()}
+    for split, name in names.items():
+        assert find_splits(Path(f"{folder}#{split}")) == find_splits(Path(f"{folder}#{name}")) == {split: splits[split]}
+        assert load_split(f"hub:{folder}#{split}").examples[0].text == name
 
 
 def test_entities_with_offsets_from_parquet(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from instruct_mner.data.bio import encode_tags
 from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.data.known import _KNOWN, known_name
 from instruct_mner.data.loading import load, load_split
 from instruct_mner.schema.choices import LabelColumn
 
@@ -19,6 +21,21 @@ SETS = [
     ("fmnerg", "fine", "FMNERG (fine labels)"),
     ("cmner", "fine", "CMNER"),
 ]
+
+
+def test_hashes_are_whole_and_names_are_given_once() -> None:
+    assert all(len(key) == 64 and int(key, 16) >= 0 for key in _KNOWN)
+    assert len(set(_KNOWN.values())) == len(_KNOWN)
+    assert all(re.search(r"\S, (train|dev|test)(, strict)?$", name) for name in _KNOWN.values())
+
+
+def test_the_content_comes_before_the_text() -> None:
+    by_name = {name: key for key, name in _KNOWN.items()}
+    grounded, text = by_name["Twitter-GMNER v2.0, dev"], by_name["Twitter-GMNER v2.0 (text), dev"]
+    assert known_name(grounded, text) == "Twitter-GMNER v2.0, dev"
+    assert known_name("0" * 64, text) == known_name(None, text) == "Twitter-GMNER v2.0 (text), dev"
+    assert known_name(grounded) == "Twitter-GMNER v2.0, dev"
+    assert known_name("0" * 64, "1" * 64) is known_name(None) is None
 
 
 @pytest.mark.parametrize(("folder", "column", "name"), SETS)
