@@ -30,7 +30,7 @@ from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import Post, posts, slice_of
 from instruct_mner.synthetic.scene import draw_scene
-from instruct_mner.synthetic.settings import COLOURS, Shown, Synthesis
+from instruct_mner.synthetic.settings import COLOURS, DrawnObject, Synthesis
 from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
 from instruct_mner.tagging.tagger import Tagger
@@ -121,7 +121,7 @@ def starter_lookup(bench: Bench = LEVEL_0) -> Result:
     return Result(value=value, bound="at least 0.95 each", passed=all(each["right"] >= 0.95 for each in value.values()))
 
 
-def _words(post: Post, item: Shown) -> set[str]:
+def _words(post: Post, item: DrawnObject) -> set[str]:
     """Return the names of an object: its type in each label set that the starter knows."""
     known = KNOWN_DOMAINS if post.synthesis.level else (post.synthesis.domain,)
     return {kind.definition for domain in known for kind in domain.types if item.drawing in kind.drawings}

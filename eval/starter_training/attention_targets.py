@@ -10,7 +10,7 @@ from eval.starter_training.vision_pretraining import cell_of
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.scene import draw_scene
-from instruct_mner.synthetic.settings import Mention, Shown
+from instruct_mner.synthetic.settings import DrawnMention, DrawnObject
 from instruct_mner.synthetic.vocabulary import letters
 
 
@@ -27,7 +27,7 @@ class WordEnds:
     telling: tuple[int, ...]
 
     @classmethod
-    def of(cls, post: Post, mention: Mention) -> WordEnds:
+    def of(cls, post: Post, mention: DrawnMention) -> WordEnds:
         """Return the ends for a mention of a post."""
         telling = []
         if mention.affix is not None:
@@ -49,12 +49,12 @@ class Link:
         words: Ends of its words.
     """
 
-    mention: Mention
+    mention: DrawnMention
     look_at: tuple[int, ...]
     words: WordEnds
 
 
-def _phrase_end(text: str, mention: Mention) -> int:
+def _phrase_end(text: str, mention: DrawnMention) -> int:
     """Return the end of the phrase that points to a type: right before the mention, or after it."""
     phrase = str(mention.phrase).lower()
     before = text[: mention.start].lower().rfind(phrase)
@@ -66,7 +66,7 @@ def _phrase_end(text: str, mention: Mention) -> int:
     return before + len(phrase)
 
 
-def cells(item: Shown, level: int) -> tuple[int, ...]:
+def cells(item: DrawnObject, level: int) -> tuple[int, ...]:
     """Return the image tokens of an object's cell."""
     return tuple(token for token in range(tokens_per_side(level) ** 2) if cell_of(token, level) == item.cell)
 
@@ -75,7 +75,7 @@ def cells(item: Shown, level: int) -> tuple[int, ...]:
 NO_OBJECT = (-1,)
 
 
-def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own: bool) -> tuple[int, ...]:
+def cells_to_look_at(post: Post, mention: DrawnMention, seen: Sequence[DrawnObject], *, own: bool) -> tuple[int, ...]:
     """Return the image tokens that the words of a mention lead to; none where the picture does not decide.
 
     Args:
@@ -85,8 +85,8 @@ def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own
         own: Whether this is the picture of the post.
     """
     unlinked = len(post.mentions) > 1 and mention.cue == "none"
-    if own and mention.shown is not None:
-        return () if unlinked else cells(post.objects[mention.shown], post.synthesis.level)
+    if own and mention.object_index is not None:
+        return () if unlinked else cells(post.objects[mention.object_index], post.synthesis.level)
     if mention.cue == "colour":
         fits = any(each.colour == mention.says and not each.letters for each in seen)
     elif mention.cue == "place":
@@ -96,15 +96,15 @@ def cells_to_look_at(post: Post, mention: Mention, seen: Sequence[Shown], *, own
     return () if fits or not seen else NO_OBJECT
 
 
-def box_answer(post: Post, mention: Mention, *, own: bool) -> str:
+def box_answer(post: Post, mention: DrawnMention, *, own: bool) -> str:
     """Return the box of a mention in the form of a grounded answer."""
-    if mention.shown is None or not own:
+    if mention.object_index is None or not own:
         return " []"
     scene = draw_scene(post)
-    return f" {list(to_model_units(scene.boxes[mention.shown], scene.image.size, BoxConvention()))}"
+    return f" {list(to_model_units(scene.boxes[mention.object_index], scene.image.size, BoxConvention()))}"
 
 
-def slice_name(post: Post, mention: Mention, picture: str) -> str:
+def slice_name(post: Post, mention: DrawnMention, picture: str) -> str:
     """Return the name under which a mention is counted in the log."""
     words = "told" if mention.affix or mention.phrase else "untold"
     if picture != "own":

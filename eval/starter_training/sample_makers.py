@@ -20,7 +20,7 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import Domain
 from instruct_mner.synthetic.posts import Post
-from instruct_mner.synthetic.settings import COLOURS, Mention
+from instruct_mner.synthetic.settings import COLOURS, DrawnMention
 from instruct_mner.synthetic.vocabulary import clause, word
 from instruct_mner.testing import idefics
 
@@ -152,7 +152,7 @@ class SampleMaker:
             start, end = len(text), len(text) + len(name)
             text += name + after + (around.after if around else "")
             cue_end = start - 1 if before else end + len(after.removesuffix(" )")) if after else start + 2
-            mention = Mention(start, end, item.type, core, None, None, kind, None, cue_end, None)
+            mention = DrawnMention(start, end, item.type, core, None, None, kind, None, cue_end, None)
             links.append(Link(mention, cells(item, post.synthesis.level), WordEnds(cue_end, ())))
             tags.append(f"linked {kind}")
         return self._answered("linked", text, links, tags, prompt, index)

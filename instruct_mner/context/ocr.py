@@ -14,7 +14,7 @@ _LEAST_CONFIDENCE = 60.0
 _TIMEOUT_SECONDS = 60
 
 
-class Reader:
+class TextReader:
     """Reads pictures.
 
     Args:

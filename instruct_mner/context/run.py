@@ -13,7 +13,7 @@ from rich.console import Console
 
 from instruct_mner.console import quiet_libraries, report
 from instruct_mner.context.captions import INSTRUCTION, caption
-from instruct_mner.context.ocr import Reader
+from instruct_mner.context.ocr import TextReader
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine
@@ -70,7 +70,7 @@ class ContextMaker:
         if wanted.captions is None and wanted.tags is None and not wanted.ocr:
             raise ConfigError("nothing is asked for: give --captions MODEL, --tags DETECTOR, --ocr, or several of them")
         self._wanted = wanted
-        self._reader = Reader(wanted.ocr_languages) if wanted.ocr else None
+        self._reader = TextReader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         if wanted.tags is not None:
             # It brings torch and transformers with it, which captions by a server and OCR have no use for.

@@ -248,11 +248,11 @@ class EndpointEngine:
             404: "check --endpoint, and --model against the models that it serves",
             _TOO_MANY_REQUESTS: "lower --concurrency",
         }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
-        said = body.get("message") or error.message
+        reason = body.get("message") or error.message
         return ServingError(
-            f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {said}; {remedy}",
+            f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {reason}; {remedy}",
             status=status,
-            response=str(said),
+            response=str(reason),
         )
 
     def _completion(self, request: Request, choice: Any) -> Completion:

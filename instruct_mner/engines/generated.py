@@ -58,9 +58,9 @@ class GeneratedPictureEngine(TransformersEngine):
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Return the inputs of questions with a generated picture each."""
-        asked = [replace(each, messages=_pictured(each), images=(blank_picture(),)) for each in batch]
+        pictured = [replace(each, messages=_pictured(each), images=(blank_picture(),)) for each in batch]
         pictures = self._pictures(batch)
-        inputs = with_grid(super().inputs(asked), self._loaded, self._grid, padding_side="left")
+        inputs = with_grid(super().inputs(pictured), self._loaded, self._grid, padding_side="left")
         outputs = encoder_outputs(self._loaded, pictures.to(self._loaded.model.dtype))
         return BatchFeature({**inputs, "mm_encoder_outputs": outputs})
 
@@ -73,10 +73,10 @@ class GeneratedPictureEngine(TransformersEngine):
                 batch, inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True
             )
         ]
-        with torch.no_grad(), capture(self._loaded.decoder, layers=self._generator.stages) as found:
+        with torch.no_grad(), capture(self._loaded.decoder, layers=self._generator.stages) as captured:
             self._loaded.base.model(**inputs, use_cache=False)
             mask = span_mask(spans, inputs["input_ids"].shape[1], model.device)
-            texts = [gathered(found.layers[layer], mask) for layer in self._generator.stages]
+            texts = [gathered(captured.layers[layer], mask) for layer in self._generator.stages]
             return self._generator.picture_of([states for states, _ in texts], texts[0][1])
 
     def _span(self, request: Request, ids: list[int], mask: list[int]) -> tuple[int, int]:

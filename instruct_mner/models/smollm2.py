@@ -105,10 +105,10 @@ def _prepare(weights: Path, folder: Path) -> None:
         if not console.is_terminal:
             console.print(f"preparing SmolLM2-135M-Instruct in {folder.parent.parent}, once on this machine")
         with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != _SHA256:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != _SHA256:
             raise ModelError(
-                f"{weights} is not the file that was published (sha256 {found[:12]}…, expected {_SHA256[:12]}…); "
+                f"{weights} is not the file that was published (sha256 {digest[:12]}…, expected {_SHA256[:12]}…); "
                 f"bring it again: '{COMMAND} --force-reinstall'"
             )
         _save_tokenizer(weights, folder)

@@ -24,7 +24,7 @@ from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 _NAME = "demo"
 
 
-class Server:
+class DemoServer:
     """``serve`` in a process of its own, which starts while something else is done.
 
     Args:
@@ -57,7 +57,7 @@ class Server:
 
 
 @contextmanager
-def server(run: Path, console: Console) -> Iterator[Server | None]:
+def server(run: Path, console: Console) -> Iterator[DemoServer | None]:
     """Start ``serve`` on an adapter, and end it; ``None``, with a message, where vLLM is not installed."""
     if find_spec("vllm") is None:
         console.print("served    not: vLLM is not installed ('make setup' brings it); tagged in this process alone")
@@ -70,4 +70,4 @@ def server(run: Path, console: Console) -> Iterator[Server | None]:
     environment.pop(KEY_VARIABLE, None)
     console.print(f"serving   {run.name}, the adapter, with vLLM: instruct-mner serve {run}", markup=False)
     with VllmProcess(command, f"http://127.0.0.1:{port}", environment) as process:
-        yield Server(run, process, console)
+        yield DemoServer(run, process, console)

@@ -94,12 +94,12 @@ class Placement:
 
 
 def _occurrences(text: str, surface: str) -> list[int]:
-    found = []
+    occurrences = []
     start = text.find(surface)
     while start >= 0:
-        found.append(start)
+        occurrences.append(start)
         start = text.find(surface, start + 1)
-    return found
+    return occurrences
 
 
 def _cut_quality(text: str, start: int, end: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instruct_mner.synthetic.posts import Post, slice_of
-from instruct_mner.synthetic.settings import COLOURS, CUES, Mention, Shown, Synthesis
+from instruct_mner.synthetic.settings import COLOURS, CUES, DrawnMention, DrawnObject, Synthesis
 from instruct_mner.synthetic.vocabulary import letter_shares, letters
 
 Posterior = npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ def posterior(post: Post, *, with_picture: bool = True) -> Posterior:
     return _with_picture(post, text)
 
 
-def _text_likelihood(mention: Mention, synthesis: Synthesis) -> list[float]:
+def _text_likelihood(mention: DrawnMention, synthesis: Synthesis) -> list[float]:
     """Probability of a mention's affix and phrase under each type."""
     likelihoods = []
     types = synthesis.domain.types
@@ -88,7 +88,7 @@ def _with_picture(post: Post, text: Posterior) -> Posterior:
     return np.asarray(mass / total)
 
 
-def _others(objects: Sequence[Shown], chosen: Sequence[int]) -> list[int]:
+def _others(objects: Sequence[DrawnObject], chosen: Sequence[int]) -> list[int]:
     return [index for index in range(len(objects)) if index not in chosen]
 
 
@@ -108,7 +108,7 @@ def _linked_words(post: Post, chosen: Sequence[int]) -> float:
     return likelihood
 
 
-def _extras(objects: Sequence[Shown], post: Post) -> float:
+def _extras(objects: Sequence[DrawnObject], post: Post) -> float:
     """Probability of the objects that nobody mentions; they never have letters."""
     prior = post.synthesis.domain.prior()
     return math.prod(prior[each.type] * (each.letters is None) for each in objects)
@@ -126,7 +126,7 @@ def _unlinked_words(post: Post) -> float:
     return words / ways
 
 
-def _other_picture(objects: Sequence[Shown], synthesis: Synthesis) -> float:
+def _other_picture(objects: Sequence[DrawnObject], synthesis: Synthesis) -> float:
     """Probability of what is seen if the picture belongs to another post, whose number of mentions is not known."""
     num_lettered = sum(each.letters is not None for each in objects)
     shares, chance = letter_shares(synthesis.split), 0.0

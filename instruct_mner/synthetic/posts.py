@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from instruct_mner.schema.records import Box, Entity, Example
-from instruct_mner.synthetic.settings import COLOURS, CUES, Mention, Shown, Synthesis
+from instruct_mner.synthetic.settings import COLOURS, CUES, DrawnMention, DrawnObject, Synthesis
 from instruct_mner.synthetic.text import names_of, write
 from instruct_mner.synthetic.vocabulary import letters, syllables
 
@@ -32,8 +32,8 @@ class Post:
     """
 
     text: str
-    mentions: tuple[Mention, ...]
-    objects: tuple[Shown, ...]
+    mentions: tuple[DrawnMention, ...]
+    objects: tuple[DrawnObject, ...]
     related: bool
     seed: int
     synthesis: Synthesis = field(repr=False)
@@ -48,10 +48,10 @@ class Post:
         """
         names = [each.name for each in self.synthesis.domain.types]
 
-        def where(mention: Mention) -> tuple[Box, ...] | None:
+        def where(mention: DrawnMention) -> tuple[Box, ...] | None:
             if image is None:
                 return None
-            return () if mention.shown is None else (Box(image=0, box=boxes[mention.shown]),)
+            return () if mention.object_index is None else (Box(image=0, box=boxes[mention.object_index]),)
 
         entities = tuple(
             Entity(
@@ -66,7 +66,7 @@ class Post:
         return Example(id=identifier, text=self.text, images=() if image is None else (image,), entities=entities)
 
 
-def slice_of(post: Post, mention: Mention) -> str:
+def slice_of(post: Post, mention: DrawnMention) -> str:
     """Under which heading a mention is counted: what links it to its object, or that nothing can."""
     if not post.related:
         return "unrelated picture"
@@ -95,7 +95,7 @@ def _post(synthesis: Synthesis, rng: random.Random) -> Post:
 
 def _objects(
     synthesis: Synthesis, types: list[int], cues: list[str], cores: list[str], extras: int, rng: random.Random
-) -> tuple[Shown, ...]:
+) -> tuple[DrawnObject, ...]:
     """Return the objects of the mentions, in their order, and the extra ones."""
     domain = synthesis.domain.types
     kinds = list(types) + rng.choices(range(len(domain)), synthesis.domain.prior(), k=extras)
@@ -104,12 +104,12 @@ def _objects(
     written = [letters(core) if cue == "letters" else None for cue, core in zip(cues, cores, strict=True)]
     written += [None] * extras
     return tuple(
-        Shown(kind, rng.choice(domain[kind].drawings), colour, cell, label)
+        DrawnObject(kind, rng.choice(domain[kind].drawings), colour, cell, label)
         for kind, colour, cell, label in zip(kinds, colours, cells, written, strict=True)
     )
 
 
-def _unrelated(synthesis: Synthesis, rng: random.Random) -> tuple[Shown, ...]:
+def _unrelated(synthesis: Synthesis, rng: random.Random) -> tuple[DrawnObject, ...]:
     """Return the objects of the picture of some other post."""
     count = rng.choices(range(1, len(synthesis.mentions)), synthesis.mentions[1:])[0]
     types = rng.choices(range(len(synthesis.domain.types)), synthesis.domain.prior(), k=count)

@@ -19,7 +19,7 @@ _JITTER = 0.03
 
 
 def invented_name(index: int) -> str:
-    """Return the name of a drawing, as ``Shown.drawing`` has it."""
+    """Return the name of a drawing, as ``DrawnObject.drawing`` has it."""
     return f"invented-{index}"
 
 

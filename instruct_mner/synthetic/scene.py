@@ -11,7 +11,7 @@ from instruct_mner.synthetic.canvas import Colour, Pen
 from instruct_mner.synthetic.objects import DRAWINGS
 from instruct_mner.synthetic.posts import Post
 from instruct_mner.synthetic.random_shapes import invented
-from instruct_mner.synthetic.settings import Shown
+from instruct_mner.synthetic.settings import DrawnObject
 
 _RGB: tuple[Colour, ...] = (
     (214, 40, 40), (40, 90, 220), (40, 160, 70), (235, 205, 40), (140, 60, 180), (245, 130, 30),
@@ -61,21 +61,21 @@ def _clutter(canvas: ImageDraw.ImageDraw, side: int, rng: random.Random) -> None
             canvas.ellipse([x, y, x + size, y + size], fill=(grey, grey, grey))
 
 
-def _draw_object(canvas: ImageDraw.ImageDraw, shown: Shown, level: int, rng: random.Random) -> Rectangle:
+def _draw_object(canvas: ImageDraw.ImageDraw, drawn: DrawnObject, level: int, rng: random.Random) -> Rectangle:
     """Draw one object somewhere in its cell, with its letters under it, and return its box without them."""
     grid, cell = GRIDS[level], SIZES[level] // GRIDS[level]
-    left, top = (shown.cell % grid) * cell, (shown.cell // grid) * cell
-    room = cell - 2 - (_LETTER_HEIGHT if shown.letters else 0)
+    left, top = (drawn.cell % grid) * cell, (drawn.cell // grid) * cell
+    room = cell - 2 - (_LETTER_HEIGHT if drawn.letters else 0)
     height = rng.randint(min(26, room), min(42, room))
     width = min(cell - 4, round(height * rng.uniform(0.9, 1.15)))
     x, y = left + rng.randint(1, cell - 2 - width), top + rng.randint(1, room + 1 - height)
-    red, green, blue = (max(0, min(255, value + rng.randint(-14, 14))) for value in _RGB[shown.colour])
+    red, green, blue = (max(0, min(255, value + rng.randint(-14, 14))) for value in _RGB[drawn.colour])
     box = (x, y, x + width, y + height)
     large = tuple(value * _OVERSAMPLING for value in box)
-    drawing = DRAWINGS.get(shown.drawing) or invented(shown.drawing)
+    drawing = DRAWINGS.get(drawn.drawing) or invented(drawn.drawing)
     drawing(Pen(canvas, (large[0], large[1], large[2] - 1, large[3] - 1), (red, green, blue)), rng)
-    if shown.letters:
-        _write_letters(canvas, shown.letters, (x + width / 2, y + height))
+    if drawn.letters:
+        _write_letters(canvas, drawn.letters, (x + width / 2, y + height))
     return box
 
 

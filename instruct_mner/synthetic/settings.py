@@ -71,7 +71,7 @@ class Synthesis:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DrawnObject:
     """An object of the picture.
 
     Attributes:
@@ -90,7 +90,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Mention:
+class DrawnMention:
     """A name in the text, and all that the text says about its type.
 
     Attributes:
@@ -104,7 +104,7 @@ class Mention:
         says: The colour or cell that the text names, as an index.
         cue_end: One past the last character of the words that link it to its object; where the letters do, or
             nothing does, one past the second letter of its core.
-        shown: Index of its object, if the picture belongs to the post.
+        object_index: Index of its object, if the picture belongs to the post.
     """
 
     start: int
@@ -116,4 +116,4 @@ class Mention:
     cue: str
     says: int | None
     cue_end: int
-    shown: int | None
+    object_index: int | None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from instruct_mner.synthetic.label_sets import EntityType
-from instruct_mner.synthetic.settings import COLOURS, Mention, Shown, Synthesis
+from instruct_mner.synthetic.settings import COLOURS, DrawnMention, DrawnObject, Synthesis
 from instruct_mner.synthetic.vocabulary import Clause, clause, filler, word
 
 
@@ -26,7 +26,7 @@ class Writer:
     """A text that grows, with the places of its mentions."""
 
     text: str = ""
-    mentions: list[Mention] = field(default_factory=list)
+    mentions: list[DrawnMention] = field(default_factory=list)
 
 
 def names_of(synthesis: Synthesis, types: Sequence[int], rng: random.Random) -> list[Name]:
@@ -56,7 +56,7 @@ def write(
     types: list[int],
     names: list[Name],
     cues: list[str],
-    own: tuple[Shown, ...],
+    own: tuple[DrawnObject, ...],
     related: bool,
     rng: random.Random,
 ) -> Writer:
@@ -106,7 +106,7 @@ def _mention(
     phrase: str | None,
     kind: int,
     cue: str,
-    own: tuple[Shown, ...],
+    own: tuple[DrawnObject, ...],
     index: int,
     related: bool,
     rng: random.Random,
@@ -126,5 +126,5 @@ def _mention(
         cue_end = end + len(after.removesuffix(" )"))
     writer.text += around.before + before + name.surface + after + around.after
     writer.mentions.append(
-        Mention(start, end, kind, name.core, name.affix, phrase, cue, says, cue_end, index if related else None)
+        DrawnMention(start, end, kind, name.core, name.affix, phrase, cue, says, cue_end, index if related else None)
     )

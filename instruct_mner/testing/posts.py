@@ -42,10 +42,10 @@ def make_posts(folder: Path, *, boxes: bool = True) -> Path:
 
 
 def _entities(text: str, mentions: list[tuple[str, str]], boxes: bool) -> list[Entity]:
-    position, found = 0, []
+    position, entities = 0, []
     for surface, label in mentions:
         start = text.index(surface, position)
         position = start + len(surface)
         seen = (Box(box=(5, 5, 40, 60)),) if label == "PER" else ()
-        found.append(Entity(start=start, end=position, text=surface, label=label, boxes=seen if boxes else None))
-    return found
+        entities.append(Entity(start=start, end=position, text=surface, label=label, boxes=seen if boxes else None))
+    return entities

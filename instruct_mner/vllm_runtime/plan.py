@@ -180,7 +180,7 @@ def _config(name: str, revision: str | None) -> Any:
         ) from None
 
 
-def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None = None) -> Plan:
+def _whole_model(name: str, display_name: str | None, dtype: str, revision: str | None = None) -> Plan:
     """Return a base model, or a fully tuned one."""
     config, source = _config(name, revision), locate(name)
     folder = tuned_folder(name)
@@ -191,7 +191,7 @@ def _whole_model(name: str, shown: str | None, dtype: str, revision: str | None 
         description = describe_model(name, revision=revision)
         manifest, prompt = untuned(description, with_examples=False)
     # A folder's path is nothing to tell strangers.
-    called = shown or (Path(name).resolve().name if Path(name).is_dir() else name)
+    called = display_name or (Path(name).resolve().name if Path(name).is_dir() else name)
     chosen = own_dtype(config) if dtype == "auto" else dtype
     whole = Served(called, manifest, prompt, description)
     return Plan(source, revision, chosen, (whole,), _is_tied(config))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from instruct_mner.cli import app
 from instruct_mner.context import run as context_run
 from instruct_mner.context.object_tags import Detector
-from instruct_mner.context.ocr import Reader
+from instruct_mner.context.ocr import TextReader
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.testing.posts import make_posts
@@ -81,12 +81,12 @@ def test_tags_come_the_surest_first(detector) -> None:
 
 @needs_tesseract
 def test_text_in_pictures() -> None:
-    reader = Reader()
+    reader = TextReader()
     assert reader.read(picture_of("OPENING NIGHT")) == "OPENING NIGHT"
     assert reader.read(Image.new("RGB", (200, 200), "blue")) is None
     assert reader.read(Image.new("RGB", (2, 2), "blue")) is None
     with pytest.raises(ConfigError, match="tesseract has no xyz"):
-        Reader("eng+xyz")
+        TextReader("eng+xyz")
 
 
 def test_all_of_it(detector, tiny_models, tmp_path) -> None:

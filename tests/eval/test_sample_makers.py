@@ -123,7 +123,7 @@ def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, ma
             spans.setdefault(cue, []).append(point.query)
         written = [tokenizer.decode([ids[query + 1] for query in queries]) for queries in spans.values()]
         assert all(re.fullmatch(r" \[\d+, \d+, \d+, \d+\]", each) for each in written)
-        shown = [each for each in post.mentions if each.shown is not None]
+        shown = [each for each in post.mentions if each.object_index is not None]
         assert len(written) == sum(len(post.mentions) == 1 or each.cue != "none" for each in shown)
         boxes += len(written)
     assert boxes > 20

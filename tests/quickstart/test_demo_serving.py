@@ -25,6 +25,6 @@ def test_where_it_does_not_start_that_is_said(tmp_path: Path) -> None:
     said = io.StringIO()
     command = [sys.executable, "-c", "print('no memory')"]
     with VllmProcess(command, "http://127.0.0.1:9", {}) as process:
-        server = demo_serving.Server(tmp_path, process, Console(file=said, soft_wrap=True))
+        server = demo_serving.DemoServer(tmp_path, process, Console(file=said, soft_wrap=True))
         assert server.tag(load_split(str(make_posts(tmp_path)))) is None
     assert "no memory" in said.getvalue()

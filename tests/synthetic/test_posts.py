@@ -46,8 +46,8 @@ def test_every_post_is_sound(domain: str, level: int) -> None:
 def test_a_name_is_linked_to_its_object() -> None:
     for post in _some(300):
         for mention in post.mentions:
-            if mention.shown is not None:
-                shown = post.objects[mention.shown]
+            if mention.object_index is not None:
+                shown = post.objects[mention.object_index]
                 assert shown.type == mention.type
                 assert (shown.letters == mention.core[:2].upper()) == (mention.cue == "letters")
                 assert mention.says in (None, shown.colour if mention.cue == "colour" else shown.cell)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from instruct_mner.synthetic.posterior import posterior
 from instruct_mner.synthetic.posts import Post, slice_of
-from instruct_mner.synthetic.settings import Mention
+from instruct_mner.synthetic.settings import DrawnMention
 
 Counts = npt.NDArray[np.float64]
 Mask = Sequence[Sequence[bool]]
@@ -20,12 +20,12 @@ CUE_SLICES = (
     "one mention, none", "one mention, colour", "one mention, place", "one mention, letters",
     "several, none", "several, colour", "several, place", "several, letters", "unrelated picture",
 )  # fmt: skip
-_TESTS: dict[str, Callable[[Post, Mention], bool]] = {
+_TESTS: dict[str, Callable[[Post, DrawnMention], bool]] = {
     "all": lambda post, mention: True,
     # Nothing in the text tells the type.
     "ambiguous in text": lambda post, mention: mention.affix is None and mention.phrase is None,
     "ambiguous in text, seen": lambda post, mention: (
-        mention.affix is None and mention.phrase is None and mention.shown is not None
+        mention.affix is None and mention.phrase is None and mention.object_index is not None
     ),
 }
 
