@@ -107,13 +107,25 @@ def describe_model(name: str, *, revision: str | None = None) -> ModelDescriptio
         family = find_family(config.model_type)
         processor = load_processor(family, source, revision)
     except (OSError, ValueError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
-            "files is needed)"
-        ) from error
+        raise _not_loaded(name, error) from error
     commit = getattr(config, "_commit_hash", None)
     return ModelDescription(family=family, processor=processor, name=name, revision=commit)
+
+
+def family_of(name: str, revision: str | None = None) -> Family:
+    """Read the family of a model, without its processor; arguments and errors are those of :func:`describe_model`."""
+    try:
+        return find_family(AutoConfig.from_pretrained(locate(name), revision=revision).model_type)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(name, error) from error
+
+
+def _not_loaded(name: str, error: Exception) -> ModelError:
+    first = str(error).strip().split("\n")[0]
+    return ModelError(
+        f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
+        "files is needed)"
+    )
 
 
 def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:

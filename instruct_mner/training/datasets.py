@@ -49,17 +49,22 @@ class Sources:
             yield "leaks     not looked for: data.evaluate_on names no split"
 
 
-def load_sources(settings: DataSettings) -> Sources:
+def load_sources(settings: DataSettings, *, shows_pictures: bool = True) -> Sources:
     """Read the splits of a config, and check them for leaks.
+
+    Args:
+        settings: Section ``data`` of the config.
+        shows_pictures: False for a text model, which does not miss a picture that is not there.
 
     Raises:
         MnerError: A file cannot be used, has no usable post, or posts leak and leaks are refused.
     """
     roles: list[Literal["train", "dev"]] = ["train"]
-    read = [_load(settings, settings.train, settings.missing_image)]
+    missing_image: MissingImage = settings.missing_image if shows_pictures else "keep"
+    read = [_load(settings, settings.train, missing_image)]
     if settings.dev is not None:
         roles.append("dev")
-        read.append(_load(settings, settings.dev, settings.missing_image))
+        read.append(_load(settings, settings.dev, missing_image))
     # "keep": nothing is trained on here, and pictures that are not there cannot be compared.
     evaluated = [_load(settings, data, "keep") for data in settings.evaluate_on]
     guarded = guard(read, evaluated, settings.leaks)

@@ -13,6 +13,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
+from instruct_mner.models.description import family_of
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import Dtype, LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
@@ -101,7 +102,7 @@ def prepare(config: FinetuneConfig) -> Run:
     Raises:
         MnerError: They do not fit; the message says what and where.
     """
-    sources = load_sources(config.data)
+    sources = load_sources(config.data, shows_pictures=family_of(config.model, config.revision).sees)
     train, dev = sources.train, sources.dev
     prompt = find_prompt(config.prompt_name)
     loaded = load_model(

@@ -20,7 +20,7 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     else:
         console.print(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {run.chooses_by} is kept")
     for dataset in (run.train, run.dev):
-        if dataset is not None and dataset.missing_images:
+        if dataset is not None and dataset.missing_images and run.loaded.family.sees:
             how = config.data.missing_image
             console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
     if not run.loaded.family.sees:

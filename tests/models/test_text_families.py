@@ -130,6 +130,17 @@ def test_finetune_and_tag_with_words_about_the_pictures(family, tiny_models, tmp
     assert not any(each.rejected.hallucinated for each in predictions)
 
 
+def test_pictures_that_are_not_there_are_not_missed_and_are_counted(tiny_models, tmp_path) -> None:
+    path = config_of(tiny_models("llama"), tmp_path, optimizer={"max_steps": 1})
+    for picture in (tmp_path / "posts").glob("*.png"):
+        picture.unlink()
+    console = Console(record=True, width=200)
+    finetune(load_config(path), console)
+    printed = console.export_text()
+    assert "5 posts of train have pictures that are not shown" in printed
+    assert "missing" not in printed
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
