@@ -24,16 +24,10 @@ UNTESTED = {
     "instruct_mner.data.importing.sources",
     "instruct_mner.data.importing.tables",
     "instruct_mner.data.importing.tools",
-    "instruct_mner.models.generated_pictures",
-    "instruct_mner.models.prompt_tokens",
-    "instruct_mner.quickstart.project",
     "instruct_mner.serving.middleware",
     "instruct_mner.serving.self_check",
     "instruct_mner.serving.serve",
     "instruct_mner.serving.usage",
-    "instruct_mner.synthetic.write",
-    "instruct_mner.testing.text",
-    "instruct_mner.testing.tokenizer",
     "instruct_mner.training.dev_scores",
     "instruct_mner.training.dry_run",
     "instruct_mner.training.forwards",
@@ -41,8 +35,6 @@ UNTESTED = {
     "instruct_mner.training.sample",
     "instruct_mner.training.summary",
     "instruct_mner.training.trl_arguments",
-    "instruct_mner.vllm_runtime.cpu_worker",
-    "instruct_mner.vllm_runtime.process_guard",
 }
 
 

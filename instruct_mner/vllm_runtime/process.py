@@ -28,7 +28,7 @@ _LOG_LINE = re.compile(r"(?:\(.*?\) )?INFO [\d:. -]+\[[^\]]*\] (?P<said>.+)")
 class VllmProcess:
     """A vLLM on a private port of this machine; leaving the context ends it and all of its children.
 
-    They end as well when this process is killed: see ``guard.py``.
+    They end as well when this process is killed: see ``process_guard.py``.
 
     Args:
         command: Command that starts it, with its port.

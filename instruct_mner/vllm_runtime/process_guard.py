@@ -1,8 +1,8 @@
 """Runs a command in a process group of its own, and ends all of it when the one who asked for it is gone.
 
-Started as a file, with the standard library alone: ``python -I guard.py COMMAND …``. Its standard input is a pipe that
-nobody writes to; when it ends, the parent has let go of it, or has died in whatever way, ``kill -9`` included. A
-signal to end is passed on. Whatever is left of the group after the grace is killed, this program with it.
+Started as a file, with the standard library alone: ``python -I process_guard.py COMMAND …``. Its standard input is a
+pipe that nobody writes to; when it ends, the parent has let go of it, or has died in whatever way, ``kill -9``
+included. A signal to end is passed on. Whatever is left of the group after the grace is killed, this program with it.
 """
 
 from __future__ import annotations

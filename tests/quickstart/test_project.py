@@ -1,0 +1,52 @@
+"""A folder to start from: what is written, how paths are quoted, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.quickstart.project import write_project
+
+
+@pytest.mark.parametrize("name", ["mine", 'a "quoted": {{ folder }} é #1'])
+def test_paths_in_the_config_are_those_that_were_given(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, posts = write_project(Path(name))
+    assert (config, posts) == (Path(name) / "config.yaml", Path(name) / "posts.jsonl")
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    assert values["data"]["train"] == str(posts)
+    assert values["output"] == str(Path(name) / "run")
+    assert len(posts.read_text(encoding="utf-8").splitlines()) == 12
+    assert "{{" not in config.read_text(encoding="utf-8").replace(name.replace('"', '\\"'), "")
+
+
+def test_the_same_files_are_written_each_time(tmp_path: Path) -> None:
+    write_project(tmp_path / "one")
+    write_project(tmp_path / "two")
+    names = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert {"config.yaml", "posts.jsonl"} < {name.as_posix() for name in names}
+    for name in names:
+        one, other = (tmp_path / "one" / name).read_bytes(), (tmp_path / "two" / name).read_bytes()
+        assert one == other.replace(str(tmp_path / "two").encode(), str(tmp_path / "one").encode())
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("mine")
+    with pytest.raises(ConfigError, match="mine is not empty, and init overwrites nothing"):
+        write_project(tmp_path / "mine")
+    with pytest.raises(ConfigError, match="notes is a file; name a new or empty folder"):
+        write_project(tmp_path / "mine" / "notes")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_project(tmp_path / "file" / "mine")
