@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.offsets import Segmentation, can_say, chunks
+from instruct_mner.schema.offsets import can_say, chunks
 from instruct_mner.schema.record import Record
 
 FormatName = Literal["lines", "json", "inline"]

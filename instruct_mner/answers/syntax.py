@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from instruct_mner.schema.offsets import Segmentation, chunks
+from instruct_mner.schema.choices import Segmentation
+from instruct_mner.schema.offsets import chunks
 from instruct_mner.schema.records import Box, Entity
 
 Span = tuple[int, int]

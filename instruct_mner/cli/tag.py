@@ -9,7 +9,13 @@ import typer
 
 from instruct_mner.cli.output import announce
 from instruct_mner.errors import ConfigError
-from instruct_mner.schema.choices import Constraint, ExampleChoice, MissingImageOption, TaggingImageSource
+from instruct_mner.schema.choices import (
+    Constraint,
+    ExampleChoice,
+    MissingImageOption,
+    Segmentation,
+    TaggingImageSource,
+)
 
 # Sections of the help.
 _POSTS = "Posts"
@@ -109,6 +115,14 @@ def run(
         bool | None,
         typer.Option(help="Add captions, tags and OCR of the pictures; default: as tuned.", rich_help_panel=_PROMPT),
     ] = None,
+    segmentation: Annotated[
+        Segmentation | None,
+        typer.Option(
+            help="Places where a mention may begin and end: words (and every character of scripts without spaces) or "
+            "characters (anywhere); default: as tuned.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
     constraint: Annotated[
         Constraint,
         typer.Option(
@@ -179,6 +193,7 @@ def run(
         threshold=threshold,
         engine=engine,
         vllm=tuple(vllm or ()),
+        segmentation=segmentation,
         generated=image_source == "generated",
     )
     tag(source, settings, output=output, labels=labels, workers=workers, attention=attention)

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from instruct_mner.data.dataset import Dataset
-from instruct_mner.schema.offsets import Segmentation, can_say
+from instruct_mner.schema.choices import Segmentation
+from instruct_mner.schema.offsets import can_say
 from instruct_mner.schema.records import Example
 
 _FIRST = 3

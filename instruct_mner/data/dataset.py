@@ -9,8 +9,7 @@ from typing import Protocol
 
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets
-from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets, Segmentation
 from instruct_mner.schema.records import Example
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from instruct_mner.data.bio import Joiner
-from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.scripts import is_hangul, writes_no_spaces
 
 # In a file cut into characters a few tokens are longer: addresses, numbers.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.files import opened
-from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 

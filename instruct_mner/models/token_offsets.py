@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llguidance.hf import from_tokenizer
 
-from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.choices import Segmentation
 
 if TYPE_CHECKING:
     from llguidance import LLTokenizer

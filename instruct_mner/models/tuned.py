@@ -14,6 +14,7 @@ from instruct_mner.prompting.few_shot import has_examples
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.boxes import BoxConvention
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 
@@ -121,3 +122,10 @@ def heads_folder(name: str | Path) -> Path:
 def with_context(manifest: Manifest, context: bool | None) -> Manifest:
     """Return the manifest with captions, tags and OCR of the pictures on or off; ``None`` changes nothing."""
     return manifest if context is None else manifest.model_copy(update={"context": context})
+
+
+def with_segmentation(manifest: Manifest, segmentation: Segmentation | None) -> Manifest:
+    """Return the manifest with another segmentation of the text; ``None`` leaves it."""
+    if segmentation is None:
+        return manifest
+    return manifest.model_copy(update={"answer": manifest.answer.model_copy(update={"segmentation": segmentation})})

@@ -45,3 +45,6 @@ Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclus
 
 ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat"]
 """Layout of the rows of a JSON file that is imported; ``columns``: objects with the post's fields under any name."""
+
+Segmentation = Literal["words", "characters"]
+"""Places where a mention may begin and end: edges of words and characters of scripts without spaces, or anywhere."""

@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_serializer, model_validator
 
+from instruct_mner.errors import ConfigError
 from instruct_mner.schema.record import Record
 
 
@@ -35,6 +36,11 @@ class Label(Record):
         if reason := why_no_label(self.name):
             raise ValueError(reason)
         return self
+
+
+def _as_list(names: str | bytes) -> str:
+    text = names.decode(errors="replace") if isinstance(names, bytes) else names
+    return repr([name.strip() for name in text.split(",") if name.strip()])
 
 
 class LabelSet(Record):
@@ -71,7 +77,13 @@ class LabelSet(Record):
 
     @classmethod
     def of(cls, names: Iterable[str] | Mapping[str, str | None]) -> LabelSet:
-        """Return a label set from names, or from a mapping of names to definitions."""
+        """Return a label set from names, or from a mapping of names to definitions.
+
+        Raises:
+            ConfigError: The names are one string, whose letters would be the labels.
+        """
+        if isinstance(names, str | bytes):
+            raise ConfigError(f"labels are a list of names, not the string {names!r}: write {_as_list(names)}")
         return cls.model_validate(dict(names) if isinstance(names, Mapping) else list(names))
 
     @property

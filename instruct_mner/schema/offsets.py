@@ -19,11 +19,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.scripts import is_hangul, is_particles, writes_no_spaces
-
-Segmentation = Literal["words", "characters"]
 
 
 def is_word_character(character: str) -> bool:

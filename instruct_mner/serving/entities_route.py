@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from instruct_mner.engines.fallback import after_failure, unconstrained
 from instruct_mner.errors import MnerError, ServingError
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, Example, PredictedEntity, Rejected
 from instruct_mner.serving.limits import Limits, RefusedError, check_encodable, decode_picture
@@ -39,6 +40,8 @@ class EntitiesRequest(BaseModel):
         images: Pictures of the post, as base64 or as data URLs.
         labels: The types to look for, where they are not those of the tuning: names, or names with definitions.
         context: Descriptions of the pictures, for models that were tuned with it.
+        segmentation: Places where a mention may begin and end: ``words`` (and every character of scripts without
+            spaces) or ``characters`` (anywhere); without it, as tuned.
         model: Which of the served models is asked; without it the first.
     """
 
@@ -48,6 +51,7 @@ class EntitiesRequest(BaseModel):
     images: Annotated[list[str], Field(max_length=16)] = []
     labels: Annotated[list[Name] | dict[Name, Definition | None], Field(min_length=1)] | None = None
     context: Context | None = None
+    segmentation: Segmentation | None = None
     model: str | None = None
 
 
@@ -154,6 +158,7 @@ def _questions(tagger: Tagger, request: EntitiesRequest, images: tuple[Image, ..
     post = Example(id="post", text=request.text, images=names, context=request.context)
     try:
         labels = None if request.labels is None else LabelSet.of(request.labels)
+        tagger = tagger.with_segmentation(request.segmentation)
         return post_questions(tagger.questions, post, images, tagger.answer_spec(labels))
     except ValidationError as error:
         raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None

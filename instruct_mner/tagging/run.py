@@ -14,7 +14,7 @@ from instruct_mner.console import quiet_libraries, report
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.tuned import with_context
+from instruct_mner.models.tuned import with_context, with_segmentation
 from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
@@ -64,7 +64,7 @@ def tag(
     _warn_of_known_posts(posts, examples, console)
     predict: Predict
     if settings.distributed:
-        manifest = with_context(manifest_of(local, examples), local.context)
+        manifest = with_segmentation(with_context(manifest_of(local, examples), local.context), local.segmentation)
         job = RayJob(settings=local, posts=posts, labels=label_set, window=WINDOW, num_workers=workers)
         predict = partial(predict_on_ray, job)
     else:

@@ -10,7 +10,7 @@ from instruct_mner.errors import ConfigError, ModelError, suggest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.prompting.few_shot import load_examples
 from instruct_mner.prompting.retrieval import Pool
-from instruct_mner.schema.choices import Constraint, ExampleChoice
+from instruct_mner.schema.choices import Constraint, ExampleChoice, Segmentation
 from instruct_mner.schema.records import Example
 
 EngineName = Literal["transformers", "vllm", "endpoint"]
@@ -39,6 +39,7 @@ class TaggingSettings:
         threshold: Confidence below which entities are left out.
         engine: Name of the engine, with ``ray:`` before it for workers of Ray.
         vllm: Flags of vLLM.
+        segmentation: Places where a mention may begin and end; ``None`` is the setting of the tuning.
         generated: Whether posts are tagged with pictures that are generated from their texts.
     """
 
@@ -57,6 +58,7 @@ class TaggingSettings:
     threshold: float = 0.0
     engine: str = "transformers"
     vllm: tuple[str, ...] = ()
+    segmentation: Segmentation | None = None
     generated: bool = False
 
     @property

@@ -14,8 +14,9 @@ from instruct_mner.engines.engine import Engine
 from instruct_mner.engines.fallback import generate_with_fallback
 from instruct_mner.images import as_image, open_image
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.tuned import with_context
+from instruct_mner.models.tuned import with_context, with_segmentation
 from instruct_mner.prompting.templates import Prompt
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.engine_choice import (
@@ -179,7 +180,8 @@ class Tagger:
         Raises:
             MnerError: The settings contradict each other, or the model or server cannot be used.
         """
-        return cls._of(choose_backend(settings, examples), examples, settings.context)
+        tagger = cls._of(choose_backend(settings, examples), examples, settings.context)
+        return tagger.with_segmentation(settings.segmentation)
 
     @classmethod
     def _of(cls, backend: Backend, examples: Examples, context: bool | None) -> Tagger:
@@ -209,6 +211,17 @@ class Tagger:
         tagger = copy(self)
         manifest = self.manifest.model_copy(update={"calibration": None})
         tagger.questions = replace(self.questions, manifest=manifest)
+        return tagger
+
+    def with_segmentation(self, segmentation: Segmentation | None) -> Tagger:
+        """Return the same tagger with other places where a mention may begin and end.
+
+        Args:
+            segmentation: ``words``: at the edges of words, and at every character of a script without spaces;
+                ``characters``: anywhere; ``None``: the tagger as it is.
+        """
+        tagger = copy(self)
+        tagger.questions = replace(self.questions, manifest=with_segmentation(self.manifest, segmentation))
         return tagger
 
     def predict_entities(

@@ -16,9 +16,8 @@ from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import FormatName
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml
-from instruct_mner.schema.choices import ImageSource
+from instruct_mner.schema.choices import ImageSource, Segmentation
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.data.loading import load
+from instruct_mner.errors import ConfigError
+from instruct_mner.models.tuned import with_segmentation, zero_shot
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.offsets import can_say, chunks, is_word_character, place
 from instruct_mner.schema.scripts import is_particles, writes_no_spaces
 
@@ -127,3 +130,17 @@ def test_nearly_all_gold_of_chinese_posts_can_be_said(shared_data, split: str) -
     examples = load(str(shared_data / "cmner"), missing_image="keep")[split].examples
     said = [can_say(post.text, entity.start, entity.end) for post in examples for entity in post.gold]
     assert sum(said) / len(said) >= 0.995
+
+
+@pytest.mark.parametrize("names", ["PER,LOC", "PER", b"PER", ""])
+def test_one_string_is_no_list_of_labels(names: str | bytes) -> None:
+    with pytest.raises(ConfigError, match="labels are a list of names, not the string"):
+        LabelSet.of(names)  # type: ignore[arg-type]
+
+
+def test_the_segmentation_of_a_model_can_be_chosen() -> None:
+    manifest, _ = zero_shot("some/model")
+    assert with_segmentation(manifest, None) is manifest
+    chosen = with_segmentation(manifest, "characters")
+    assert chosen.answer.can_say("Anna", 0, 2)
+    assert not manifest.answer.can_say("Anna", 0, 2)
