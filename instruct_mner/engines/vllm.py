@@ -89,7 +89,7 @@ class VllmEngine:
             Completion.of([self._piece(token) for token in ids], scores, finished=finished)
             for (ids, _, finished), scores in zip(written, logprobs, strict=True)
         ]
-        return [_checked(request, completion) for request, completion in zip(requests, completions, strict=True)]
+        return [checked(request, completion) for request, completion in zip(requests, completions, strict=True)]
 
     def _prompt(self, request: Request) -> dict[str, Any]:
         """Return the ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
@@ -166,7 +166,7 @@ def _start(arguments: Sequence[str]) -> LLM:
         raise ServingError(f"vLLM does not start: {error}; its own flags can be given with --vllm") from error
 
 
-def _checked(request: Request, completion: Completion) -> Completion:
+def checked(request: Request, completion: Completion) -> Completion:
     """Return a completion, marked as failed where vLLM ended the turn because the matcher of the grammar failed."""
     if request.grammar is None or not completion.finished:
         return completion

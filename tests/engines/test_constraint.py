@@ -14,6 +14,7 @@ from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.fallback import generate_with_fallback
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.partial_answers import PartialAnswer
+from instruct_mner.engines.vllm import checked
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
@@ -131,3 +132,17 @@ def prediction(completion: Completion):
     )
     decoding = DecodingInput(text="Ann", completion=completion, spec=SPEC, manifest=manifest, resized=lambda size: None)
     return read_prediction(Example(id="1", text="Ann"), (), decoding)
+
+
+@pytest.mark.parametrize(
+    ("answer", "finished", "failed"),
+    [("PER: Ann", True, False), ("PER:", False, True), ("", False, True)],
+)
+def test_an_answer_of_vllm_that_stops_short_has_failed(answer: str, finished: bool, failed: bool) -> None:
+    """vLLM allows nothing but the end of the turn once a matcher has failed, and calls the answer finished."""
+    request = Request([], grammar=codec.grammar(SPEC, "Ann"))
+    completion = checked(request, Completion(answer))
+    assert (completion.finished, completion.failed) == (finished, failed)
+    cut = Completion("PER:", finished=False)
+    assert checked(request, cut) == cut
+    assert checked(Request([]), Completion("PER:")) == Completion("PER:")
