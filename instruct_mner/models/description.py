@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoConfig, AutoProcessor
 
 from instruct_mner.errors import ModelError
+from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor
-from instruct_mner.prompting.conversation import answer_messages, picture_messages
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def load_processor(family: Family, source: str | Path, revision: str | None = No
     """Read the processor of a model: its own, or of a text model its tokenizer as a :class:`TextProcessor`."""
     if not family.sees:
         return TextProcessor.from_pretrained(source, revision)
-    return AutoProcessor.from_pretrained(source, revision=revision)
+    processor = AutoProcessor.from_pretrained(source, revision=revision)
+    continue_generation_prompt(processor)
+    return processor
 
 
 @lru_cache(maxsize=8)
@@ -177,21 +179,3 @@ def special_tokens(processor: ProcessorMixin) -> tuple[str, ...]:
 def answer_prefix(processor: ProcessorMixin) -> str:
     """Return what the chat template puts between its generation prompt and an answer; see :func:`around_answer`."""
     return around_answer(processor)[0]
-
-
-def around_answer(processor: ProcessorMixin) -> tuple[str, str]:
-    """Return what the chat template puts between its generation prompt and an answer, and after the answer.
-
-    SmolVLM's generation prompt is ``Assistant:`` and its answers begin with a space; most others begin at once.
-    Training sees the prefix, so decoding must produce it.
-
-    Raises:
-        ModelError: The chat template does not continue its own generation prompt.
-    """
-    question, answer = picture_messages(0, "?"), answer_messages("ANSWER")
-    prompt = processor.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-    whole = processor.apply_chat_template([*question, *answer], tokenize=False)
-    if not whole.startswith(prompt) or "ANSWER" not in whole:
-        raise ModelError("the chat template does not continue its own generation prompt; it cannot be trained on")
-    before, _, after = str(whole[len(prompt) :]).partition("ANSWER")
-    return before, after

@@ -67,8 +67,21 @@ INTERNVL_VOCABULARY = Vocabulary(
 LLAVA_VOCABULARY = Vocabulary(
     special_tokens=("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"),
     end_of_turn="<|im_end|>",
-    # Source: chat_template.json of llava-onevision-qwen2-0.5b-ov-hf, which moves pictures to the front; here they stay.
-    chat_template=_CHATML.replace("IMAGE", "<image>"),
+    # Source: chat_template.json of llava-onevision-qwen2-0.5b-ov-hf. Pictures come first, and its generation prompt is
+    # not what it puts before an answer.
+    chat_template=(
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}"
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}{{ '<video>' }}{% endfor %}"
+        "{% if message['role'] != 'assistant' %}"
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+        "{{ '\n' + content['text'] }}{% endfor %}"
+        "{% else %}"
+        "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
+        "{% generation %}{{ '\n' + content['text'] }}{% endgeneration %}{% endfor %}"
+        "{% endif %}{{'<|im_end|>'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    ),
 )
 
 

@@ -1,0 +1,97 @@
+"""The border between prompt and answer, with templates as they are published."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import ModelError
+from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
+from instruct_mner.models.description import describe_model
+from instruct_mner.prompting.conversation import answer_messages
+from instruct_mner.testing.others import LLAVA_VOCABULARY
+from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
+
+TRL = find_spec("trl")
+assert TRL is not None
+assert TRL.origin is not None
+SHIPPED = Path(TRL.origin).parent / "chat_templates"
+# Family, the file that TRL ships, and what stands before and after an answer.
+PUBLISHED = {
+    "idefics3": ("idefics3", " ", "<end_of_utterance>\n"),
+    "smolvlm": ("smolvlm", " ", "<end_of_utterance>\n"),
+    "qwen2_5_vl": ("qwen2_5_vl", "", "<|im_end|>\n"),
+    "qwen3_vl": ("qwen3_vl", "", "<|im_end|>\n"),
+    "gemma3": ("gemma3", "", "<end_of_turn>\n"),
+}
+
+
+def rendered(processor, messages, **arguments: object) -> str:
+    return processor.apply_chat_template(messages, tokenize=False, **arguments)
+
+
+def messages(num_pictures: int = 1) -> list[dict]:
+    parts = [{"type": "text", "text": "Name the entities."}]
+    parts += [{"type": "image"}] * num_pictures
+    return [{"role": "user", "content": [*parts, {"type": "text", "text": "Post: Ann [1, 2] met Bob"}]}]
+
+
+@pytest.mark.parametrize("family", PUBLISHED)
+def test_published_templates_continue_their_generation_prompt(tiny_models, family: str) -> None:
+    name, before, after = PUBLISHED[family]
+    processor = describe_model(str(tiny_models(family))).processor
+    processor.chat_template = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
+    own = processor.chat_template
+    continue_generation_prompt(processor)
+    assert processor.chat_template == own
+    assert around_answer(processor) == (before, after)
+    prompt = rendered(processor, messages(), add_generation_prompt=True)
+    whole = rendered(processor, [*messages(), *answer_messages("PER: Ann")])
+    assert whole == f"{prompt}{before}PER: Ann{after}"
+    assert prompt.count("Post: Ann [1, 2] met Bob") == 1
+
+
+def test_an_answer_of_llava_onevision_stands_behind_its_generation_prompt(tiny_models) -> None:
+    path = tiny_models("llava_onevision")
+    description = describe_model(str(path))
+    assert (description.answer_prefix, description.answer_suffix) == ("", "<|im_end|>")
+    asked = rendered(description.processor, messages(2), add_generation_prompt=True)
+    assert asked == (
+        "<|im_start|>user <image><image>\nName the entities.\nPost: Ann [1, 2] met Bob<|im_end|><|im_start|>assistant\n"
+    )
+    whole = rendered(description.processor, [*messages(2), *answer_messages("PER: Ann")])
+    assert whole == f"{asked}PER: Ann<|im_end|>"
+    turns = [*messages(), {"role": "assistant", "content": [{"type": "text", "text": "none"}]}, *messages(0)]
+    assert rendered(description.processor, turns, add_generation_prompt=True) == published(turns, True)
+    assert rendered(description.processor, turns) == published(turns, False)
+
+
+def published(turns: list[dict], add_generation_prompt: bool) -> str:
+    tokenizer = train_tokenizer(LLAVA_VOCABULARY, ["Name the entities."], 300)
+    tokenizer.chat_template = LLAVA_VOCABULARY.chat_template
+    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+
+
+def test_the_changed_template_comes_back_from_the_folder_of_an_adapter(tiny_models, tmp_path) -> None:
+    processor = describe_model(str(tiny_models("llava_onevision"))).processor
+    processor.save_pretrained(tmp_path)
+    changed = processor.chat_template
+    again = type(processor).from_pretrained(tmp_path)
+    continue_generation_prompt(again)
+    assert again.chat_template == changed
+    assert around_answer(again) == ("", "<|im_end|>")
+
+
+def test_a_template_that_shows_no_answer_is_refused() -> None:
+    words = Vocabulary(
+        special_tokens=("<pad>", "<end>"),
+        end_of_turn="<end>",
+        chat_template="{% for message in messages %}{{ message['role'] }}{% endfor %}",
+    )
+    tokenizer = train_tokenizer(words, ["a"], 300)
+    tokenizer.chat_template = words.chat_template
+    continue_generation_prompt(tokenizer)
+    with pytest.raises(ModelError, match="does not continue its own generation prompt"):
+        around_answer(tokenizer)
