@@ -28,13 +28,9 @@ UNTESTED = {
     "instruct_mner.serving.self_check",
     "instruct_mner.serving.serve",
     "instruct_mner.serving.usage",
-    "instruct_mner.training.dev_scores",
     "instruct_mner.training.dry_run",
     "instruct_mner.training.forwards",
-    "instruct_mner.training.model_card",
-    "instruct_mner.training.sample",
     "instruct_mner.training.summary",
-    "instruct_mner.training.trl_arguments",
 }
 
 

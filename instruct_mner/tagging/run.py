@@ -84,7 +84,7 @@ def tag(
         console,
         count_rejected=lambda prediction: prediction.rejected.total,
     )
-    console.print(f"wrote {output}")
+    console.print(f"wrote {output}", markup=False)
 
 
 def _say_what_is_hidden(manifest: Manifest, posts: Posts, console: Console) -> None:

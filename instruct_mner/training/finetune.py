@@ -46,7 +46,7 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
     console.quiet = console.quiet or not processes.is_main_process
     folder = config.output
     if resume and is_finished(folder):
-        console.print(f"{folder} is finished already")
+        console.print(f"{folder} is finished already", markup=False)
         return folder
 
     if processes.is_main_process:
@@ -88,7 +88,8 @@ def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
     if next((line[_FLAG] for line in reversed(metrics) if _FLAG in line), 0):
         console.print(COLLAPSED)
     best = trainer.state.best_metric
-    console.print(f"saved {weights}" + ("" if best is None else f", best dev {run.chooses_by} {100 * best:.2f}"))
+    score = "" if best is None else f", best dev {run.chooses_by} {100 * best:.2f}"
+    console.print(f"saved {weights}{score}", markup=False)
 
 
 def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:

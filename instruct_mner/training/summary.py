@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import BaseModel
 from rich.console import Console
 from torch import nn
@@ -12,36 +14,38 @@ from instruct_mner.training.setup import Run
 
 def say_what_was_decided(run: Run, console: Console) -> None:
     """Print data, labels, prompt and steps."""
+    # Names of files and labels may hold brackets, which are no markup.
+    say = partial(console.print, markup=False)
     config, optimizer = run.config, run.config.optimizer
-    console.print(f"base      {run.loaded.name} ({run.loaded.family.name})")
-    console.print(f"train     {run.train.name}, {len(run.train.examples)} posts, sha256 {run.train.sha256[:12]}")
+    say(f"base      {run.loaded.name} ({run.loaded.family.name})")
+    say(f"train     {run.train.name}, {len(run.train.examples)} posts, sha256 {run.train.sha256[:12]}")
     if run.dev is None:
-        console.print("dev       none: the last checkpoint is kept")
+        say("dev       none: the last checkpoint is kept")
     else:
-        console.print(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {run.chooses_by} is kept")
+        say(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {run.chooses_by} is kept")
     for dataset in (run.train, run.dev):
         if dataset is not None and dataset.missing_images and run.loaded.family.sees:
             how = config.data.missing_image
-            console.print(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
+            say(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
     if not run.loaded.family.sees:
         hidden = sum(bool(example.images) for example in run.train.examples)
         words = "what is said of them is shown" if config.context else "context: true shows what is said of them"
         if hidden:
-            console.print(f"pictures  {hidden} posts of train have pictures that are not shown (text only); {words}")
+            say(f"pictures  {hidden} posts of train have pictures that are not shown (text only); {words}")
     for line in run.sources.describe():
-        console.print(line, markup=False)
-    console.print(f"labels    {', '.join(run.spec.labels.names)}", markup=False)
+        say(line)
+    say(f"labels    {', '.join(run.spec.labels.names)}")
     unsaid = sum(
         not run.spec.can_say(example.text, entity.start, entity.end)
         for example in run.train.examples
         for entity in example.gold
     )
     if unsaid:
-        console.print(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
-    console.print(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
+        say(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
+    say(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
     for name, settings in config.alignment.each():
-        console.print(f"alignment {name}: {describe(settings)}", markup=False)
-    console.print(
+        say(f"alignment {name}: {describe(settings)}")
+    say(
         f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
         f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
     )
@@ -60,4 +64,4 @@ def say_what_is_trained(model: nn.Module, run: Run, console: Console) -> None:
     if run.config.adapts:
         counts = count_adapted_modules(model, run.loaded.family)
         adapted = "; adapted modules: " + ", ".join(f"{part} {count}" for part, count in counts.items())
-    console.print(f"tuning    {run.config.tuning}: {trained:,} of {whole:,} weights{adapted}")
+    console.print(f"tuning    {run.config.tuning}: {trained:,} of {whole:,} weights{adapted}", markup=False)
