@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -57,6 +58,8 @@ class FakeServer(ThreadingHTTPServer):
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
+        # Is called where a client goes while it is answered.
+        self.on_closed: Callable[[], None] | None = None
 
     @property
     def url(self) -> str:
@@ -75,6 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             self.server.headers.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        if self.server.on_closed is not None:
+            threading.Thread(target=self._watch, args=(self.server.on_closed,), daemon=True).start()
         time.sleep(self.server.delay(body))
         status, said = self.server.reply(body, number)
         with self.server.lock:
@@ -88,6 +93,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
         except OSError:
             pass  # the client has given up, which is what some tests want
+
+    def _watch(self, on_closed: Callable[[], None]) -> None:
+        with suppress(OSError):
+            if not self.connection.recv(1, socket.MSG_PEEK):
+                on_closed()
 
     def do_GET(self) -> None:
         content, kind = b"vllm:up 1.0\n", "text/plain"

@@ -24,7 +24,7 @@ UNTESTED = {
     "instruct_mner.data.importing.sources",
     "instruct_mner.data.importing.tables",
     "instruct_mner.data.importing.tools",
-    "instruct_mner.serving.middleware",
+    "instruct_mner.serving.application",
     "instruct_mner.serving.self_check",
     "instruct_mner.serving.serve",
     "instruct_mner.serving.usage",

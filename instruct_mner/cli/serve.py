@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,14 @@ def run(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine need a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys: a line for each client, its name and its key. Read again when it changes.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="Data type of the weights: auto, bfloat16, float32.")] = "auto",
     allow_remote_pictures: Annotated[
         list[str] | None,
@@ -43,13 +52,22 @@ def run(
     max_text: Annotated[
         int, typer.Option(min=1, help="Longest text, in characters.", rich_help_panel="Limits")
     ] = 20_000,
+    max_labels: Annotated[
+        int, typer.Option(min=1, help="Largest number of entity types in a request.", rich_help_panel="Limits")
+    ] = 200,
+    max_answers: Annotated[
+        int, typer.Option("--max-n", min=1, help="Largest number of answers to one request.", rich_help_panel="Limits")
+    ] = 16,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Largest number of requests under way at once.", rich_help_panel="Limits")
+    ] = 256,
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the command that starts vLLM alone, and start nothing.")
     ] = False,
 ) -> None:
     """Serve adapters with vLLM: OpenAI's API and /v1/entities, checked before it says ready.
 
-    Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set.
+    Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set, or one of those in --keys.
     """
     names = ", ".join(adapters or ()) or model or "nothing"
     announce(f"serve: checking {names}")
@@ -63,7 +81,15 @@ def run(
         port=port,
         dtype=dtype,
         remote_domains=tuple(allow_remote_pictures or ()),
-        limits=Limits(body_bytes=max_body * 2**20, picture_pixels=max_pixels * 10**6, text_characters=max_text),
+        keys=keys,
+        limits=Limits(
+            body_bytes=max_body * 2**20,
+            picture_pixels=max_pixels * 10**6,
+            text_characters=max_text,
+            num_labels=max_labels,
+            num_choices=max_answers,
+            concurrency=max_requests,
+        ),
         vllm=tuple(vllm or ()),
     )
     if print_command:

@@ -1,6 +1,10 @@
 """Serving: vLLM in a process of its own, and a gateway in front of it that strangers may talk to.
 
-The way of a start, ``serve.py``: what is to be served is checked (``plan.py``), vLLM is started on a private port
-(``command.py``, ``process.py``, ``guard.py``), asked whether it does what it must (``selfcheck.py``), and only then the
-gateway opens (``gateway.py`` with ``entities.py``, ``passthrough.py``, ``admission.py``, ``limits.py``).
+A start, ``serve.py``: what is to be served is checked, vLLM is started on a private port (both in ``vllm_runtime``) and
+examined (``self_check.py``), and only then the gateway opens (``gateway.py``).
+
+A request: its connection has deadlines (``connections.py``), its key and its size are checked (``middleware.py``,
+``keys.py``), its body is read (``json_body.py``) into a model (``openai_bodies.py``, ``constraints.py``,
+``entities_route.py``), pictures and constraints are tried in processes that may die (``worker_pool.py``, ``worker.py``,
+``pictures.py``), and vLLM gets a body that is written from what was checked (``openai_routes.py``).
 """

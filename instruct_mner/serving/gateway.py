@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 # Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
@@ -16,14 +17,17 @@ from starlette.exceptions import HTTPException
 from instruct_mner import __version__
 from instruct_mner.errors import ServingError
 from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
-from instruct_mner.serving.limits import Limits, RefusedError
+from instruct_mner.serving.json_body import JsonRoute, describe_problems
+from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.limits import BusyError, Limits, RefusedError
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.middleware import Admission, error_body
-from instruct_mner.serving.openai_routes import ChatBody, CompletionBody, Upstream
+from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
+from instruct_mner.serving.openai_routes import Upstream
 
 
 class ErrorDetail(BaseModel):
-    """Answer of a request that failed."""
+    """Reason of an error."""
 
     message: str
     type: str
@@ -54,20 +58,20 @@ class ModelList(BaseModel):
 
 
 class Health(BaseModel):
-    """Tell whether posts can be answered."""
+    """State of the server."""
 
     status: str
 
 
-_SAID = {
+_DESCRIPTIONS = {
     400: "The body is not JSON, or vLLM refuses the request",
     401: "The API key is missing or wrong",
     404: "There is no such model",
+    408: "The body did not come in time",
     413: "The body or the text is too large",
     422: "A field, a picture or a label cannot be used",
     429: "Too many requests are under way",
-    502: "vLLM failed",
-    503: "vLLM is not there",
+    503: "vLLM is not there or has failed, or too much is under way: try again after Retry-After",
 }
 
 
@@ -76,73 +80,86 @@ def build_gateway(
     upstream: Upstream,
     counters: Counters,
     *,
-    key: str | None,
+    keys: Keys | None,
     limits: Limits,
     is_running: Callable[[], bool],
+    on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
+    close: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
-    """Return the gateway's application.
+    """Return the application of the gateway.
 
     Args:
-        service: Answers posts.
+        service: Service that answers posts.
         upstream: vLLM.
         counters: Counters of requests.
-        key: Key that clients must send; ``None`` = no key is needed.
-        limits: Limits of a request.
-        is_running: Function that tells whether vLLM is running.
+        keys: Keys of clients; ``None`` = anybody may ask.
+        limits: Limits of requests.
+        is_running: Function that tells whether vLLM is there.
+        on_known: Function that gets the address of a client that has sent a right key.
+        close: Function that is called at the end.
     """
-    app = FastAPI(title="instruct-mner", version=__version__, redoc_url=None)
-    errors = _errors(400, 401, 404, 413, 422, 429, 502, 503)
-    # The door checks the key (admission.py); this only says so in the description.
-    locked = [] if key is None else [Depends(HTTPBearer(auto_error=False))]
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if close is not None:
+            await close()
+
+    app = FastAPI(title="instruct-mner", version=__version__, redoc_url=None, lifespan=lifespan)
+    app.router.route_class = JsonRoute
+    errors = _errors(400, 401, 404, 408, 413, 422, 429, 503)
+    # The middleware checks the key; this only says so in the description.
+    locked = [] if keys is None else [Depends(HTTPBearer(auto_error=False))]
 
     @app.post("/v1/entities", responses=errors, dependencies=locked, operation_id="find_entities")
-    async def find_entities(request: EntitiesRequest) -> EntitiesResponse:
+    async def find_entities(post: EntitiesRequest) -> EntitiesResponse:
         """Find the entities of a post."""
-        return await service.answer(request)
+        return await service.answer(post)
 
     @app.post("/v1/chat/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="chat")
-    async def chat(body: ChatBody, request: Request) -> Response:
-        """OpenAI's chat completions, with vLLM's `structured_outputs`; streaming as well."""
-        await upstream.check_chat(body)
-        return await upstream.pass_on("/v1/chat/completions", body, await request.body())
+    async def chat(body: ChatBody) -> Response:
+        """Answer as OpenAI's chat completions do, with vLLM's `structured_outputs`; streaming as well."""
+        return await upstream.chat(body)
 
     @app.post("/v1/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="complete")
-    async def complete(body: CompletionBody, request: Request) -> Response:
-        """OpenAI's completions of a text."""
-        upstream.check_completion(body)
-        return await upstream.pass_on("/v1/completions", body, await request.body())
+    async def complete(body: CompletionBody) -> Response:
+        """Complete a text as OpenAI's completions do."""
+        return await upstream.complete(body)
 
     @app.get("/v1/models", responses=_errors(401, 413, 429), dependencies=locked, operation_id="list_models")
     async def list_models() -> ModelList:
-        """Return the models that are served."""
+        """List the models that are served."""
         return ModelList(data=[Model(id=name) for name in upstream.names])
 
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
-        """Tell whether posts can be answered."""
-        if not is_running() or (await upstream.forward("GET", "/health")).status_code != 200:
+        """Tell that posts can be answered."""
+        if not is_running() or (await upstream.get("/health")).status_code != 200:
             raise ServingError("vLLM is not healthy")
         return Health(status="ok")
 
     @app.get(
         "/metrics",
-        responses=_told_as_json(401, 413, 429, 503),
+        responses=_errors_as_json(401, 413, 429, 503),
         dependencies=locked,
         response_class=PlainTextResponse,
         operation_id="metrics",
     )
     async def metrics() -> PlainTextResponse:
         """Return the gateway's own counts, and vLLM's metrics, for Prometheus."""
-        theirs = await upstream.forward("GET", "/metrics")
+        theirs = await upstream.get("/metrics")
         return PlainTextResponse(counters.text() + bytes(theirs.body).decode())
 
     def failed(_: Request, error: Any) -> JSONResponse:
-        status, message = _told(error)
-        return JSONResponse(error_body(status, message), status, headers=getattr(error, "headers", None))
+        status, message = _status_and_message(error)
+        headers = getattr(error, "headers", None)
+        if status == 503:
+            headers = {"retry-after": str(getattr(error, "seconds", 5))}
+        return JSONResponse(error_body(status, message), status, headers=headers)
 
     _handle_errors(app, failed)
     _name_models(app, upstream.names)
-    app.add_middleware(Admission, key=key, limits=limits, counters=counters)
+    app.add_middleware(Admission, keys=keys, limits=limits, counters=counters, on_known=on_known)
     return app
 
 
@@ -155,20 +172,20 @@ _ANYTHING: dict[int | str, dict[str, Any]] = {
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorResponse, "description": _SAID[status]} for status in statuses}
+    return {status: {"model": ErrorResponse, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
-def _told_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Error of a route whose answers are no JSON."""
+def _errors_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the errors of a route whose answers are no JSON."""
     schema = {"$ref": f"#/components/schemas/{ErrorResponse.__name__}"}
     return {
-        status: {"description": _SAID[status], "content": {"application/json": {"schema": schema}}}
+        status: {"description": _DESCRIPTIONS[status], "content": {"application/json": {"schema": schema}}}
         for status in statuses
     }
 
 
 def _name_models(app: FastAPI, names: Sequence[str]) -> None:
-    """Say in the description which models there are."""
+    """Write into the description which models there are."""
     schemas = app.openapi()["components"]["schemas"]
     for body in (EntitiesRequest, ChatBody, CompletionBody):
         field = schemas[body.__name__]["properties"]["model"]
@@ -178,23 +195,21 @@ def _name_models(app: FastAPI, names: Sequence[str]) -> None:
 
 
 def _handle_errors(app: FastAPI, failed: Callable[..., Any]) -> None:
-    for kind in (RefusedError, ServingError, RequestValidationError, HTTPException, Exception):
+    for kind in (RefusedError, BusyError, ServingError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, failed)
 
 
-def _told(error: Any) -> tuple[int, str]:
-    """Return status and message of an error."""
+def _status_and_message(error: Any) -> tuple[int, str]:
+    """Return the status and the message of an error."""
     if isinstance(error, RefusedError):
         return error.status, str(error)
+    if isinstance(error, BusyError):
+        return 503, str(error)
     if isinstance(error, ServingError):
         # Not its message: it names addresses of ours.
-        return (502, "the model failed to answer") if error.status is not None else (503, "the model is not there")
+        return 503, "the model failed to answer" if error.status is not None else "the model is not there"
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return 400, "the body is not JSON"
-        reasons = (f"{'.'.join(map(str, each['loc'][1:])) or 'body'}: {each['msg']}" for each in error.errors()[:5])
-        return 422, "; ".join(reasons)
+        return 422, describe_problems(error.errors(), error.body)
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
     return 500, "the gateway failed; its log says why"

@@ -1,39 +1,45 @@
-"""Limits of a request, and the pictures that come in requests."""
+"""Limits of requests, and the errors with which they are refused."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from instruct_mner.errors import DataError
-from instruct_mner.images import open_image
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that is taken of a stranger.
+    """Upper bounds on what a client may send.
 
     Attributes:
-        body_bytes: Largest size of a request's body; pictures travel in it, a third larger than their files.
-        picture_pixels: Largest number of pixels of a picture, once it is decoded.
-        text_characters: Largest number of characters of a text.
-        num_labels: Types that may be asked for at once.
+        body_bytes: Bytes of a body; pictures travel in it, a third larger than their files.
+        total_body_bytes: Bytes of the bodies of all requests under way together.
+        body_values: Values of the JSON in a body: fields, items of lists.
+        picture_pixels: Pixels of a decoded picture.
+        total_pixels: Pixels of the pictures of all requests under way together.
+        text_characters: Characters of a text.
+        num_labels: Entity types in a request.
         num_choices: Answers to one request (``n``).
-        concurrency: Requests that are taken in at once; further ones are told to come again.
+        concurrency: Requests under way at once; further ones get 429.
+        connections: Open connections, at most; those without a right key are closed first.
+        header_bytes: Bytes of the headers of a request.
+        header_seconds: Time in which the headers of a request must come.
+        body_seconds: Time in which a body must come.
+        request_seconds: Time of an answer.
     """
 
     body_bytes: int = 16 * 2**20
+    total_body_bytes: int = 512 * 2**20
+    body_values: int = 50_000
     picture_pixels: int = 25_000_000
+    total_pixels: int = 250_000_000
     text_characters: int = 20_000
     num_labels: int = 200
     num_choices: int = 16
     concurrency: int = 256
+    connections: int = 1024
+    header_bytes: int = 32 * 1024
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    request_seconds: float = 600.0
 
 
 class RefusedError(Exception):
@@ -44,57 +50,14 @@ class RefusedError(Exception):
         self.status = status
 
 
-def decode_picture(source: str, number: int, limits: Limits) -> Image:
-    """Return a picture given as base64, bare or as a data URL. No address is followed, no file opened.
+class BusyError(Exception):
+    """A request that cannot be answered now: 503 with ``Retry-After``.
 
     Args:
-        source: Picture as the request holds it.
-        number: Which of its pictures it is, from 1.
-        limits: Limits of its size.
-
-    Raises:
-        RefusedError: It is an address, or no picture that may be decoded.
+        message: Reason.
+        seconds: Pause after which the client may try again.
     """
-    data = _payload(source, number)
-    try:
-        content = base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise RefusedError(422, f"picture {number} is not base64; send data:image/png;base64,…") from None
-    try:
-        return open_image(content, max_pixels=limits.picture_pixels, max_bytes=limits.body_bytes)
-    except DataError as error:
-        raise RefusedError(422, f"picture {number}: {error}") from None
 
-
-def _payload(source: str, number: int) -> str:
-    if source[:5].lower() != "data:":
-        if ":" in source[:16]:
-            raise RefusedError(
-                422, f"picture {number} is an address, {source[:40]!r}; send the picture itself, as base64"
-            )
-        return source
-    head, comma, data = source.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise RefusedError(422, f"picture {number} is a data URL without ';base64,'; send data:image/png;base64,…")
-    return data
-
-
-def is_allowed_address(source: str, domains: tuple[str, ...]) -> bool:
-    """Return whether a picture may be fetched from an address."""
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and parts.hostname in domains
-
-
-def check_encodable(text: str) -> None:
-    """Refuse half of a character.
-
-    Raises:
-        RefusedError: JSON's escapes can say it (a lone surrogate), but no text holds it.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise RefusedError(422, f"a text holds half of a character, {error.object[error.start]!a}") from None
+    def __init__(self, message: str, seconds: int = 5) -> None:
+        super().__init__(message)
+        self.seconds = seconds

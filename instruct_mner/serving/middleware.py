@@ -1,27 +1,33 @@
-"""The door of the gateway: the key, the size of a body, and the counts, before anything is read or parsed."""
+"""The door of the gateway: the key, the size of a body, deadlines and counts, before anything is parsed."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
+from instruct_mner.serving.json_body import is_too_wide
 from instruct_mner.serving.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from instruct_mner.serving.keys import Keys
     from instruct_mner.serving.metrics import Counters
 
-OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
-"""What is told to those without a key."""
+OPEN_PATHS = frozenset({"/health", "/livez", "/readyz", "/openapi.json", "/docs"})
+"""Paths that need no key."""
 
-_PATIENCE_SECONDS = 10
+_DRAIN_SECONDS = 10
+_GONE = 499
+# Share of a new request in the mean time of requests.
+_WEIGHT = 0.1
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
@@ -38,117 +44,191 @@ def error_body(status: int, message: str) -> dict[str, Any]:
     }
 
 
+class _RefusalError(Exception):
+    def __init__(self, status: int, message: str, *, ended: bool = False, **headers: str) -> None:
+        super().__init__(message)
+        self.status, self.ended = status, ended
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
 class Admission:
-    """ASGI middleware: refuses a wrong key and a large body at once, and counts what is answered.
+    """ASGI middleware: keys, sizes, deadlines, cancellation and counts.
 
     Args:
-        app: The gateway.
-        key: Key that clients must send as ``Authorization: Bearer``; ``None`` = no key is needed.
-        limits: Limits of the size of a body, and of the requests at once.
+        app: Application of the gateway.
+        keys: Keys that clients must send as ``Authorization: Bearer``; ``None`` = anybody may ask.
+        limits: Limits of requests.
         counters: Counters of requests.
+        on_known: Function that gets the address of a client that has sent a right key.
     """
 
-    def __init__(self, app: ASGIApp, key: str | None, limits: Limits, counters: Counters) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys | None,
+        limits: Limits,
+        counters: Counters,
+        on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
+    ) -> None:
         self._app = app
-        self._digest = None if key is None else _digest(key)
+        self._keys = keys
         self._limits = limits
         self._counters = counters
-        self._under_way = 0
+        self._on_known = on_known
+        self._under_way: dict[str, int] = {}
+        self._body_bytes = 0
+        self._mean_seconds = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on with its body read."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begin, statuses = time.perf_counter(), [500]
-
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                statuses[0] = message["status"]
-            await send(message)
-
-        self._under_way += 1
+        begin, answer = time.perf_counter(), _Answer(send)
         try:
-            await self._admit(scope, receive, noting)
+            await self._admit(scope, receive, answer)
+        except _RefusalError as refusal:
+            await self._refuse(receive, answer, refusal)
         finally:
-            self._under_way -= 1
-            self._counters.note_request(scope["path"], statuses[0], time.perf_counter() - begin)
+            self._counters.note_request(scope["path"], answer.status or _GONE, time.perf_counter() - begin)
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _admit(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, answer)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        if not self._is_known(headers.get(b"authorization", b"")):
-            message = "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'"
-            await self._refuse(receive, send, 401, message, {"www-authenticate": "Bearer"})
-            return
-        if self._under_way > self._limits.concurrency:
-            await self._refuse(receive, send, 429, "too many requests are under way; try again", {"retry-after": "1"})
-            return
-        body, ended = await self._read(headers, receive)
-        if body is None:
-            message = f"the body is larger than the {self._limits.body_bytes} bytes allowed"
-            await self._refuse(receive, send, 413, message, {}, ended=ended)
-            return
-        await self._app(scope, _replaying(body, receive), send)
+        client = self._client(headers.get(b"authorization", b""))
+        # Nothing is counted before the key: who has none can fill nothing.
+        self._on_known(scope.get("client"))
+        self._check_free(client)
+        self._under_way[client] = self._under_way.get(client, 0) + 1
+        chunks: list[bytes] = []
+        begin = time.perf_counter()
+        try:
+            await self._read(headers, receive, chunks)
+            await self._answer(scope, b"".join(chunks), receive, answer)
+        finally:
+            self._body_bytes -= sum(map(len, chunks))
+            self._under_way[client] -= 1
+            self._mean_seconds += _WEIGHT * (time.perf_counter() - begin - self._mean_seconds)
 
-    async def _refuse(
-        self,
-        receive: Receive,
-        send: Send,
-        status: int,
-        message: str,
-        headers: dict[str, str],
-        *,
-        ended: bool = False,
-    ) -> None:
+    def _client(self, authorization: bytes) -> str:
+        if self._keys is None:
+            return ""
+        client = self._keys.client_of(authorization)
+        if client is None:
+            message = "the API key is missing or wrong: send it as 'Authorization: Bearer KEY'"
+            raise _RefusalError(401, message, www_authenticate="Bearer")
+        return client
+
+    def _check_free(self, client: str) -> None:
+        most = self._limits.concurrency
+        if sum(self._under_way.values()) >= most:
+            raise self._busy(429, "too many requests are under way; try again")
+        # Of several clients none can take more than half of the places.
+        if self._keys is not None and self._keys.num_clients > 1 and self._under_way.get(client, 0) >= most / 2:
+            raise self._busy(429, "too many requests with this key are under way; try again")
+
+    def _busy(self, status: int, message: str, *, ended: bool = False) -> _RefusalError:
+        """Return a refusal whose pause follows the queue: the mean time of a request."""
+        seconds = min(60, max(1, math.ceil(self._mean_seconds)))
+        return _RefusalError(status, message, ended=ended, retry_after=str(seconds))
+
+    async def _refuse(self, receive: Receive, send: Send, refusal: _RefusalError) -> None:
         """Answer with an error, once the body is out of the way: who still writes would not read the answer."""
-        left = 2 * self._limits.body_bytes
+        left, ended = 2 * self._limits.body_bytes, refusal.ended
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_DRAIN_SECONDS):
                 while not ended and left > 0:
                     part = await receive()
                     left -= len(part.get("body", b""))
                     ended = not part.get("more_body", False)
         # What is left of it is not read, and the connection not used again.
-        response = JSONResponse(error_body(status, message), status, headers={**headers, "connection": "close"})
-        await send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
+        headers = {**refusal.headers, "connection": "close"}
+        response = JSONResponse(error_body(refusal.status, str(refusal)), refusal.status, headers=headers)
+        await send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    def _is_known(self, authorization: bytes) -> bool:
-        if self._digest is None:
-            return True
-        scheme, _, given = authorization.partition(b" ")
-        # Digests of the same length, compared in constant time: neither the key's length nor a part of it shows.
-        return hmac.compare_digest(hashlib.sha256(given.strip()).digest(), self._digest) and scheme.lower() == b"bearer"
-
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> tuple[bytes | None, bool]:
-        """Return the whole body, or ``None`` where it is too large, announced or not; and whether it ended."""
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, chunks: list[bytes]) -> None:
+        """Read the whole body; it may be too large whether its headers say so or not, too wide, or too slow."""
+        too_large = f"the body is larger than the {self._limits.body_bytes} bytes allowed"
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limits.body_bytes:
-            return None, False
-        chunks, size, ended = [], 0, False
-        while not ended:
-            message = await receive()
-            ended = not message.get("more_body", False)
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._limits.body_bytes:
-                return None, ended
-            chunks.append(chunk)
-        return b"".join(chunks), ended
+        if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
+            raise _RefusalError(413, too_large)
+        size, ended = 0, False
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while not ended:
+                    message = await receive()
+                    ended = not message.get("more_body", False)
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > self._limits.body_bytes:
+                        raise _RefusalError(413, too_large, ended=ended)
+                    if self._body_bytes + len(chunk) > self._limits.total_body_bytes:
+                        raise self._busy(503, "the bodies of the requests under way fill the memory", ended=ended)
+                    chunks.append(chunk)
+                    self._body_bytes += len(chunk)
+        except TimeoutError:
+            message_ = f"the body did not come within {self._limits.body_seconds:g} seconds"
+            raise _RefusalError(408, message_, ended=True) from None
+        if is_too_wide(b"".join(chunks), self._limits.body_values):
+            raise _RefusalError(413, f"the body holds more than {self._limits.body_values} values", ended=True)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, answer: _Answer) -> None:
+        """Have a request answered; the work ends where the client goes, or its time is over."""
+        gone = asyncio.Event()
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        async def run() -> None:
+            await self._app(scope, _replaying(body, gone), answer)
+
+        work = asyncio.create_task(run())
+        watcher = asyncio.create_task(watch())
+        try:
+            await asyncio.wait(
+                {work, watcher}, timeout=self._limits.request_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not answer.is_complete and not work.done():
+                work.cancel()
+            await asyncio.wait({work})
+        finally:
+            watcher.cancel()
+            work.cancel()
+        if not work.cancelled():
+            work.result()
+        elif not gone.is_set() and not answer.status:
+            raise self._busy(503, "the answer took too long; try again", ended=True)
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+class _Answer:
+    """Sender of an answer that notes its status and its end."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.is_complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.is_complete = True
+        await self._send(message)
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was read, and then whatever comes: that the client has gone."""
+def _replaying(body: bytes, gone: asyncio.Event) -> Receive:
+    """Return a receiver of the body that was read, and then of the end of the connection."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
+        if waiting:
+            return waiting.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
 
     return replay

@@ -8,24 +8,22 @@ import secrets
 import signal
 import socket
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 from PIL import Image
 from rich.console import Console
 
-from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.errors import ConfigError
+from instruct_mner.serving.keys import Keys, check_key
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.self_check import check_server
 from instruct_mner.serving.usage import usage
-from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import (
-    seeds_are_fatal,
     server_arguments,
     shown_command,
     vllm_command,
@@ -35,14 +33,11 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    pass
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_WATCH_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +50,7 @@ class ServeSettings:
     port: int = 8000
     dtype: str = "auto"
     remote_domains: tuple[str, ...] = ()
+    keys: Path | None = None
     limits: Limits = field(default_factory=Limits)
     vllm: tuple[str, ...] = ()
 
@@ -66,7 +62,7 @@ def vllm_command_line(settings: ServeSettings) -> str:
 
 
 def serve(settings: ServeSettings, console: Console) -> None:
-    """Serve until it is told to end.
+    """Serve until a signal comes.
 
     Raises:
         MnerError: What is to be served cannot be, vLLM does not start or ends, or it does not do what it must.
@@ -81,8 +77,11 @@ def serve(settings: ServeSettings, console: Console) -> None:
 
 
 def _serve(settings: ServeSettings, console: Console) -> None:
-    key = _key(settings.host)
+    keys = _keys(settings)
     _check_installed()
+    from instruct_mner.serving.application import context_window, make_gateway, make_taggers, open_gateway
+    from instruct_mner.serving.connections import ConnectionLimit
+
     with _listener(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
         names = ", ".join(model.name for model in plan.models)
@@ -93,28 +92,37 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
         with VllmProcess(command, url, environment) as vllm:
             _wait(vllm, console)
-            taggers = _taggers(plan, url, private_key, _window(url, private_key))
+            taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
             check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
-            gateway = _gateway(plan, taggers, vllm, private_key, key, settings)
-            ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if key is not None else None)
-            asyncio.run(_open(gateway, vllm, listener, lambda: print(ready, flush=True)))
+            connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
+            gateway = make_gateway(
+                plan, taggers, vllm, private_key, keys, connections, settings.limits, settings.remote_domains
+            )
+            ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
+            asyncio.run(
+                open_gateway(gateway, vllm, listener, connections, settings.limits, lambda: print(ready, flush=True))
+            )
 
 
-def _key(host: str) -> str | None:
-    """Return the key that clients must send.
+def _keys(settings: ServeSettings) -> Keys | None:
+    """Return the keys that clients must send.
 
     Raises:
-        ConfigError: There is none, and others than this machine could ask.
+        ConfigError: There are none, and others than this machine could send requests; or they cannot be used.
     """
+    if settings.keys is not None:
+        return Keys.of_file(settings.keys)
     key = os.environ.get(KEY_VARIABLE) or None
-    if key is None and host not in _LOOPBACK:
+    if key is None and settings.host not in _LOOPBACK:
         raise ConfigError(
-            f"--host {host} lets others ask: set {KEY_VARIABLE} to a key that they must send, or leave --host out"
+            f"--host {settings.host} lets others ask: set {KEY_VARIABLE} to a key that they must send, give --keys, or "
+            "leave --host out"
         )
-    if key is not None and (not key.isascii() or not key.isprintable() or " " in key):
-        raise ConfigError(f"{KEY_VARIABLE} holds characters that no HTTP header may hold; choose letters and digits")
-    return key
+    if key is None:
+        return None
+    check_key(key, KEY_VARIABLE)
+    return Keys({"client": key})
 
 
 def _check_installed() -> None:
@@ -158,99 +166,3 @@ def _wait(vllm: VllmProcess, console: Console) -> None:
                 console.print(f"vLLM: {phase}")
 
         vllm.wait_until_ready(is_ready, show)
-
-
-def _window(url: str, private_key: str) -> int:
-    """Return tokens of prompt and answer that vLLM takes, by the model, by its flags or by the memory."""
-    answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
-    return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
-
-
-def _taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:
-    """Return a tagger on vLLM for each model, by name."""
-    taggers = {}
-    for model in plan.models:
-        # vLLM is ours: what it cannot do now, it cannot do at another try.
-        engine = EndpointEngine(Endpoint(url, model.name, max_retries=0, window=window), model.description, private_key)
-        taggers[model.name] = (Tagger(engine, model.manifest, model.prompt), engine)
-    return taggers
-
-
-def _gateway(
-    plan: Plan, taggers: Taggers, vllm: VllmProcess, private_key: str, key: str | None, settings: ServeSettings
-) -> FastAPI:
-    from instruct_mner.serving.entities_route import EntityService
-    from instruct_mner.serving.gateway import build_gateway
-    from instruct_mner.serving.metrics import Counters
-    from instruct_mner.serving.openai_routes import Upstream
-
-    counters, limits = Counters(), settings.limits
-    processor = plan.whole.description.processor
-    special_tokens = {token for model in plan.models for token in model.description.special_tokens}
-    placeholders = [token for token in special_tokens if token in _placeholders(processor)]
-    client = httpx.AsyncClient(
-        base_url=vllm.url,
-        headers={"authorization": f"Bearer {private_key}"},
-        timeout=httpx.Timeout(600, connect=30),
-        limits=httpx.Limits(max_connections=None),
-    )
-    names = [model.name for model in plan.models]
-    upstream = Upstream(
-        client,
-        names,
-        sorted(special_tokens),
-        placeholders,
-        limits,
-        plan.max_images,
-        settings.remote_domains,
-        without_seed=seeds_are_fatal(),
-    )
-    engine = taggers[plan.whole.name][1]
-    service = EntityService(taggers, engine.client(), limits, counters)
-    return build_gateway(service, upstream, counters, key=key, limits=limits, is_running=lambda: vllm.is_running)
-
-
-def _placeholders(processor: object) -> set[str]:
-    """Return tokens that stand for pictures and videos."""
-    names = ("image_token", "video_token", "boi_token", "image_token_fake", "fake_image_token", "global_image_token")
-    return {str(getattr(processor, name)) for name in names if hasattr(processor, name)}
-
-
-async def _open(gateway: FastAPI, vllm: VllmProcess, listener: socket.socket, say_ready: Callable[[], None]) -> None:
-    """Answer until it is told to end, or vLLM ends."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """uvicorn, without its own way with signals: it raises them again at the end."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    config = uvicorn.Config(
-        gateway,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=10,
-        # Longer than clients and proxies keep a connection that they do not use: who closes first must be they, or a
-        # request that is on its way is lost.
-        timeout_keep_alive=90,
-    )
-    server = Server(config)
-
-    def end() -> None:
-        server.should_exit = True
-
-    for number in _SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, end)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not running.done():
-        await asyncio.sleep(0.05)
-    say_ready()
-    while not running.done() and vllm.is_running:
-        await asyncio.wait([running], timeout=_WATCH_SECONDS)
-    vllm_ended = not running.done()
-    end()
-    await running
-    if vllm_ended:
-        raise vllm.failure("ended")

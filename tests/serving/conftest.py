@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +17,15 @@ from fake_server import FakeServer, Reply, chat, first_word_is_a_person, serving
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import build_gateway
+from instruct_mner.serving.keys import Keys
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
+from instruct_mner.serving.pictures import PictureReader
+from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.process import free_port
 
@@ -50,14 +55,46 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         tagger = Tagger(engine, manifest, find_prompt("zero-shot"))
         counters = Counters()
         inner = httpx.AsyncClient(base_url=vllm.url, timeout=5)
-        upstream = Upstream(
-            inner, ["m"], ["<image>", "<|im_end|>"], ["<image>"], LIMITS, 1, ["pictures.example"], without_seed=True
-        )
-        service = EntityService({"m": (tagger, engine)}, engine.client(), LIMITS, counters)
         settings = {"is_running": lambda: True, "limits": LIMITS, **changes}
-        app = build_gateway(service, upstream, counters, key=key, **settings)  # type: ignore[arg-type]
+        limits = settings["limits"]
+        assert isinstance(limits, Limits)
+        decoders, compilers = (WorkerPool(1, memory_bytes=2**31) for _ in range(2))
+        pictures = PictureReader(decoders, limits)
+        upstream = Upstream(
+            inner,
+            ["m"],
+            ["<image>", "<|im_end|>", "<end_of_utterance>"],
+            ["<image>"],
+            limits,
+            1,
+            pictures=pictures,
+            compilers=compilers,
+            remote_domains=["pictures.example"],
+            without_seed=True,
+        )
+        service = EntityService({"m": (tagger, engine)}, engine.client(), limits, counters, pictures)
+
+        async def close() -> None:
+            await decoders.close()
+            await compilers.close()
+
+        connections = ConnectionLimit(limits.connections, limits.header_seconds)
+        keys = None if key is None else Keys({"client": key})
+        app = build_gateway(
+            service,
+            upstream,
+            counters,
+            keys=keys,
+            on_known=connections.known,
+            close=close,
+            **settings,  # type: ignore[arg-type]
+        )
         port = free_port()
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+        config = uvicorn.Config(
+            app, port=port, log_level="error", http=connections.protocol(), ws="none", proxy_headers=False,
+            h11_max_incomplete_event_size=limits.header_bytes,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not server.started:
@@ -70,6 +107,13 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         finally:
             server.should_exit = True
             thread.join()
+
+
+def connected(gateway: Gateway, content: bytes = b"") -> socket.socket:
+    port = int(gateway.url.rpartition(":")[2])
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(content)
+    return connection
 
 
 @pytest.fixture(scope="module")

@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import struct
-import zlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 from conftest import KEY, LIMITS, Gateway, running_gateway
-from PIL import Image
+from gateway_bodies import bomb, chat_body, encoded, image_part, picture, pixels, post_body, text_part
 
 ENTITIES, CHAT, COMPLETIONS = "/v1/entities", "/v1/chat/completions", "/v1/completions"
 
 
-def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG") -> str:
-    file = io.BytesIO()
-    Image.new("RGB", size, "red").save(file, kind)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def bomb(width: int = 60_000, height: int = 60_000) -> str:
-    """A PNG of a few bytes that says it is huge."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return base64.b64encode(png).decode()
-
-
-def ask(text: str = "Ann is here", **more: object) -> dict[str, object]:
-    return {"text": text, "labels": ["PER", "LOC"], **more}
-
-
-def said(*parts: object, **more: object) -> dict[str, object]:
-    return {"model": "m", "messages": [{"role": "user", "content": list(parts)}], **more}
-
-
-def shown(url: str) -> dict[str, object]:
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def words(text: str) -> dict[str, object]:
-    return {"type": "text", "text": text}
-
-
 @pytest.mark.parametrize("source", [picture(), f"data:image/jpeg;base64,{picture(kind='JPEG')}"])
 def test_a_post_is_answered(gateway: Gateway, source: str) -> None:
-    response = gateway.client.post(ENTITIES, json=ask("Ann <image> here", images=[source]))
+    response = gateway.client.post(ENTITIES, json=post_body("Ann <image> here", images=[source]))
     assert response.status_code == 200, response.text
     assert response.json() == {
         "model": "m",
@@ -69,24 +34,24 @@ def test_a_post_is_answered(gateway: Gateway, source: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (ask(model="nobody"), 404, "there is no model 'nobody'; there are m"),
+        (post_body(model="nobody"), 404, "there is no model 'nobody'; there are m"),
         ({"text": "Ann"}, 422, "give labels"),
         ({"labels": ["PER"]}, 422, "text: Field required"),
-        (ask(txt="x"), 422, "txt"),
-        (ask(text="x" * 301), 413, "300 characters"),
-        (ask(labels=["PER", "PER"]), 422, "twice"),
-        (ask(labels=["a: b"]), 422, "': '"),
-        (ask(labels=["<|im_end|>"]), 422, "special token"),
-        (ask(labels=list("abcdef")), 422, "more labels than the 5"),
-        (ask(images=[picture(), picture()]), 422, "at most 1"),
-        (ask(images=["file:///etc/passwd"]), 422, "is an address"),
-        (ask(images=["http://localhost/x.png"]), 422, "is an address"),
-        (ask(images=["data:image/png,abc"]), 422, ";base64"),
-        (ask(images=["/etc/passwd"]), 422, "not a picture|not base64"),
-        (ask(images=["no base64!"]), 422, "not base64"),
-        (ask(images=[picture()[:80]]), 422, "broken|not a picture"),
-        (ask(images=[bomb()]), 422, "pixels"),
-        (ask(images=[picture((101, 100))]), 422, "pixels"),
+        (post_body(txt="x"), 422, "txt"),
+        (post_body(text="x" * 301), 413, "300 characters"),
+        (post_body(labels=["PER", "PER"]), 422, "twice"),
+        (post_body(labels=["a: b"]), 422, "': '"),
+        (post_body(labels=["<|im_end|>"]), 422, "special token"),
+        (post_body(labels=list("abcdef")), 422, "more labels than the 5"),
+        (post_body(images=[picture(), picture()]), 422, "at most 1"),
+        (post_body(images=["file:///etc/passwd"]), 422, "is an address"),
+        (post_body(images=["http://localhost/x.png"]), 422, "is an address"),
+        (post_body(images=["data:image/png,abc"]), 422, ";base64"),
+        (post_body(images=["/etc/passwd"]), 422, "not a picture|not base64"),
+        (post_body(images=["no base64!"]), 422, "not base64"),
+        (post_body(images=[picture()[:80]]), 422, "broken|not a picture"),
+        (post_body(images=[encoded(bomb())]), 422, "pixels"),
+        (post_body(images=[picture((101, 100))]), 422, "pixels"),
     ],
 )
 def test_a_post_is_refused(gateway: Gateway, body: dict[str, object], status: int, message: str) -> None:
@@ -146,44 +111,90 @@ def test_a_wrong_key_is_refused_before_anything_is_read(gateway: Gateway, path: 
 
 def test_without_a_key_anybody_may_ask() -> None:
     with running_gateway(key=None) as open_gateway:
-        assert open_gateway.client.post(ENTITIES, json=ask()).status_code == 200
+        assert open_gateway.client.post(ENTITIES, json=post_body()).status_code == 200
         assert "security" not in open_gateway.client.get("/openapi.json").text
 
 
 @pytest.mark.parametrize(
-    "body", [said(words("hi"), shown(f"data:image/png;base64,{picture()}")), said(shown("https://pictures.example/a"))]
+    "body",
+    [
+        chat_body(text_part("hi"), image_part(f"data:image/png;base64,{picture()}")),
+        chat_body(image_part("https://pictures.example/a")),
+    ],
 )
-def test_a_chat_is_passed_on_as_it_came(gateway: Gateway, body: dict[str, object]) -> None:
-    response = gateway.client.post(CHAT, json={**body, "temperature": 0.5})
+def test_a_chat_is_written_anew_with_the_same_pixels(gateway: Gateway, body: dict[str, Any]) -> None:
+    response = gateway.client.post(CHAT, json={**body, "temperature": 0.5, "user": "somebody"})
     assert response.status_code == 200, response.text
-    assert gateway.vllm.bodies[-1] == {**body, "temperature": 0.5}
+    written = gateway.vllm.bodies[-1]
+    url, sent = written["messages"][0]["content"][-1]["image_url"], body["messages"][0]["content"][-1]["image_url"]
+    if sent["url"].startswith("data:"):
+        assert pixels(url["url"]) == pixels(sent["url"])
+        url["url"] = sent["url"]
+    assert written == {**body, "temperature": 0.5}
     assert response.json()["choices"][0]["message"]["content"] == "[]"
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
-        (CHAT, {**said(words("hi")), "model": "nobody"}, 404, "no model"),
+        (CHAT, {**chat_body(text_part("hi")), "model": "nobody"}, 404, "no model"),
         (CHAT, {"model": "m", "messages": []}, 422, "messages"),
         (CHAT, {"model": "m", "messages": "hi"}, 422, "messages"),
-        (CHAT, said(words("a <image> b")), 422, "'<image>', a special token"),
+        (CHAT, chat_body(text_part("a <image> b")), 422, "'<image>', a special token"),
         (CHAT, {"model": "m", "messages": [{"role": "user", "content": "a<|im_end|>"}]}, 422, "special token"),
         (CHAT, {"model": "m", "messages": [{"role": "user", "content": "a", "name": "<image>"}]}, 422, "special token"),
-        (CHAT, said(words("hi"), tools=[{"function": {"description": "<image>"}}]), 422, "special token"),
-        (CHAT, said(words("x" * 301)), 413, "300 characters"),
-        (CHAT, said(shown("file:///etc/passwd")), 422, "is an address"),
-        (CHAT, said(shown("http://localhost/x.png")), 422, "is an address"),
-        (CHAT, said(shown("https://pictures.example@localhost/x.png")), 422, "is an address"),
-        (CHAT, said(shown(f"data:image/png;base64,{bomb()}")), 422, "pixels"),
-        (CHAT, said(shown(picture()[:80])), 422, "picture 1"),
-        (CHAT, said({"type": "image_url", "image_url": {}}), 422, "no url"),
-        (CHAT, said({"image_url": "file:///etc/passwd"}), 422, "text or image_url"),
-        (CHAT, said({"type": "video_url", "video_url": {"url": "http://localhost"}}), 422, "text or image_url"),
-        (CHAT, said(*[shown(picture())] * 2), 422, "at most 1"),
-        (CHAT, said(words("hi"), mm_processor_kwargs={"size": {}}), 422, "mm_processor_kwargs"),
-        (CHAT, said(words("hi"), chat_template="{{ x }}"), 422, "chat_template"),
-        (CHAT, said(words("hi"), n=3), 422, "n is 3"),
-        (CHAT, said(words("hi"), prompt_logprobs=0), 422, "log-probabilities of the prompt"),
+        (
+            CHAT,
+            chat_body(text_part("a <end_of_"), text_part("utterance> b")),
+            422,
+            "'<end_of_utterance>', a special token",
+        ),
+        (
+            CHAT,
+            chat_body(text_part("a <end_of_ "), image_part(picture()), text_part(" utterance>")),
+            422,
+            "special token",
+        ),
+        (
+            CHAT,
+            chat_body(text_part("hi"), tools=[{"function": {}}]),
+            422,
+            "tools: this server",
+        ),
+        (CHAT, chat_body(text_part("x" * 301)), 413, "300 characters"),
+        (CHAT, chat_body(image_part("file:///etc/passwd")), 422, "is an address"),
+        (CHAT, chat_body(image_part("http://localhost/x.png")), 422, "is an address"),
+        (CHAT, chat_body(image_part("https://pictures.example@localhost/x.png")), 422, "is an address"),
+        (CHAT, chat_body(image_part(f"data:image/png;base64,{encoded(bomb())}")), 422, "pixels"),
+        (CHAT, chat_body(image_part(picture()[:80])), 422, "picture 1"),
+        (CHAT, chat_body({"type": "image_url", "image_url": {}}), 422, "messages.0.content.0.image_url.url: Field"),
+        (CHAT, chat_body({"type": "image_url", "image_url": None, "uuid": "u"}), 422, "content.0.image_url: "),
+        (
+            CHAT,
+            chat_body({**image_part(picture()), "uuid": "u"}),
+            422,
+            "messages.0.content.0.uuid: this",
+        ),
+        (
+            CHAT,
+            chat_body({**text_part("hi"), "image_url": {"url": "file:///a"}}),
+            422,
+            "content.0.image_url: this",
+        ),
+        (CHAT, chat_body({"type": "image_embeds", "image_embeds": "eA=="}), 422, "messages.0.content.0: Input tag"),
+        (CHAT, chat_body({"image_url": "file:///etc/passwd"}), 422, "messages.0.content.0: Unable to extract tag"),
+        (CHAT, chat_body({"type": "video_url", "video_url": {"url": "http://localhost"}}), 422, "'text', 'image_url'"),
+        (CHAT, chat_body(*[image_part(picture())] * 2), 422, "at most 1"),
+        (CHAT, chat_body(text_part("hi"), mm_processor_kwargs={"size": {}}), 422, "mm_processor_kwargs"),
+        (CHAT, chat_body(text_part("hi"), chat_template="{{ x }}"), 422, "chat_template"),
+        (CHAT, chat_body(text_part("hi"), n=3), 422, "n is 3"),
+        (CHAT, chat_body(text_part("hi"), prompt_logprobs=0), 422, "prompt_logprobs: this server does not take"),
+        (CHAT, chat_body(text_part("hi"), temperature=float("nan")), 400, "not JSON"),
+        (CHAT, chat_body(text_part("hi"), temperature="0"), 422, "temperature: Input should be a valid number"),
+        (CHAT, chat_body(text_part("hi"), stop=["\ud800"]), 422, "half of a character"),
+        (CHAT, chat_body(text_part("hi"), stop=[""]), 422, "stop.0: "),
+        (CHAT, chat_body(image_part(picture()), truncate_prompt_tokens=4), 422, "truncate_prompt_tokens: this server"),
+        (CHAT, chat_body(text_part("hi"), request_id="\ud800"), 422, "half of a character"),
         (COMPLETIONS, {"model": "m", "prompt": "a", "echo": True, "logprobs": 0}, 422, "log-probabilities of the"),
         (COMPLETIONS, {"model": "m", "prompt": "a <image>"}, 422, "special token"),
         (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "at least 1 character"),
@@ -194,14 +205,15 @@ def test_what_must_not_reach_vllm(
     gateway: Gateway, path: str, body: dict[str, object], status: int, message: str
 ) -> None:
     before = len(gateway.vllm.bodies)
-    response = gateway.client.post(path, json=body)
+    # httpx writes no lone surrogates and no NaN; the json module does.
+    response = gateway.client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert response.status_code == status, response.text
     assert message in response.json()["error"]["message"]
     assert len(gateway.vllm.bodies) == before
 
 
 def test_a_seed_is_left_out_where_it_would_end_vllm(gateway: Gateway) -> None:
-    body = said(words("hi ☕"), temperature=1.0)
+    body = chat_body(text_part("hi ☕"), temperature=1.0)
     assert gateway.client.post(CHAT, json={**body, "seed": 7}).status_code == 200
     assert gateway.vllm.bodies[-1] == body
 
@@ -209,18 +221,18 @@ def test_a_seed_is_left_out_where_it_would_end_vllm(gateway: Gateway) -> None:
 def test_a_stream_comes_piece_by_piece() -> None:
     with running_gateway(lambda body, number: (200, "data: {}\n\ndata: [DONE]\n\n")) as streaming:
         streaming.vllm.text_type = "text/event-stream"
-        with streaming.client.stream("POST", CHAT, json=said(words("hi"), stream=True)) as response:
+        with streaming.client.stream("POST", CHAT, json=chat_body(text_part("hi"), stream=True)) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
             assert list(response.iter_lines()) == ["data: {}", "", "data: [DONE]", ""]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [(400, 422), (404, 422), (500, 502), (503, 502)])
+@pytest.mark.parametrize(("theirs", "ours"), [(400, 422), (404, 422), (500, 503), (503, 503)])
 def test_what_vllm_says_to_a_post(theirs: int, ours: int) -> None:
     def refuse(body: object, number: int) -> tuple[int, object]:
         return theirs, {"error": {"message": "too long for me", "code": theirs}}
 
     with running_gateway(refuse) as failing:
-        response = failing.client.post(ENTITIES, json=ask())
+        response = failing.client.post(ENTITIES, json=post_body())
         assert response.status_code == ours
         told = response.json()["error"]["message"]
         assert ("too long for me" in told) == (ours == 422)
@@ -232,7 +244,7 @@ def test_vllm_is_gone() -> None:
         assert orphan.client.get("/health").status_code == 503
         orphan.vllm.server_close()
         orphan.vllm.shutdown()
-        for path, body in ((ENTITIES, ask()), (CHAT, said(words("hi")))):
+        for path, body in ((ENTITIES, post_body()), (CHAT, chat_body(text_part("hi")))):
             response = orphan.client.post(path, json=body)
             assert response.status_code == 503
             assert response.json()["error"]["message"] == "the model is not there"
@@ -241,7 +253,7 @@ def test_vllm_is_gone() -> None:
 def test_health_models_and_metrics(gateway: Gateway) -> None:
     assert httpx.get(f"{gateway.url}/health").json() == {"status": "ok"}
     assert [each["id"] for each in gateway.client.get("/v1/models").json()["data"]] == ["m"]
-    gateway.client.post(ENTITIES, json=ask())
+    gateway.client.post(ENTITIES, json=post_body())
     gateway.client.get("/secret-path")
     metrics = gateway.client.get("/metrics").text
     assert "vllm:up 1.0" in metrics
@@ -252,7 +264,7 @@ def test_health_models_and_metrics(gateway: Gateway) -> None:
 
 def test_more_than_can_be_taken_in_are_told_to_come_again() -> None:
     with running_gateway(limits=replace(LIMITS, concurrency=0)) as busy:
-        response = busy.client.post(ENTITIES, json=ask())
+        response = busy.client.post(ENTITIES, json=post_body())
         assert response.status_code == 429
         assert response.headers["retry-after"] == "1"
         assert busy.client.get("/health").status_code == 200

@@ -1,0 +1,187 @@
+"""The gateway as ``serve`` puts it together and opens it; imports what only the extra ``serve`` brings."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.serving.connections import ConnectionLimit
+from instruct_mner.serving.entities_route import EntityService
+from instruct_mner.serving.gateway import build_gateway
+from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.metrics import Counters
+from instruct_mner.serving.openai_routes import Upstream
+from instruct_mner.serving.pictures import PictureReader
+from instruct_mner.serving.worker_pool import WorkerPool
+from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.vllm_runtime.command import seeds_are_fatal
+from instruct_mner.vllm_runtime.plan import Plan
+from instruct_mner.vllm_runtime.process import VllmProcess
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WATCH_SECONDS = 0.5
+
+Taggers = dict[str, tuple[Tagger, EndpointEngine]]
+
+
+def context_window(url: str, private_key: str) -> int:
+    """Return the number of tokens of prompt and answer that vLLM takes, by the model, its flags or the memory."""
+    answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
+    return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
+
+
+def make_taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:
+    """Return a tagger on vLLM for each model, by name."""
+    taggers = {}
+    for model in plan.models:
+        # vLLM is ours: what it cannot do now, it cannot do at another try.
+        engine = EndpointEngine(Endpoint(url, model.name, max_retries=0, window=window), model.description, private_key)
+        taggers[model.name] = (Tagger(engine, model.manifest, model.prompt), engine)
+    return taggers
+
+
+def make_gateway(
+    plan: Plan,
+    taggers: Taggers,
+    vllm: VllmProcess,
+    private_key: str,
+    keys: Keys | None,
+    connections: ConnectionLimit,
+    limits: Limits,
+    remote_domains: tuple[str, ...],
+) -> FastAPI:
+    """Return the application of the gateway before a vLLM that runs.
+
+    Args:
+        plan: Plan of what is served.
+        taggers: Tagger and engine of each model.
+        vllm: Process of vLLM.
+        private_key: Key of vLLM.
+        keys: Keys of clients; ``None`` = anybody may ask.
+        connections: Register of connections.
+        limits: Limits of requests.
+        remote_domains: Domains from which vLLM may fetch pictures.
+    """
+    counters = Counters()
+    processor = plan.whole.description.processor
+    special_tokens = {token for model in plan.models for token in model.description.special_tokens}
+    placeholders = [token for token in special_tokens if token in _placeholders(processor)]
+    client = httpx.AsyncClient(
+        base_url=vllm.url,
+        headers={"authorization": f"Bearer {private_key}"},
+        timeout=httpx.Timeout(600, connect=30),
+        limits=httpx.Limits(max_connections=None),
+    )
+    names = [model.name for model in plan.models]
+    # A picture is held several times while it is decoded, with up to four bytes a pixel.
+    decoders = WorkerPool(2, memory_bytes=2**30 + 24 * limits.picture_pixels)
+    compilers = WorkerPool(1, memory_bytes=2 * 2**30)
+    pictures = PictureReader(decoders, limits)
+    upstream = Upstream(
+        client,
+        names,
+        sorted(special_tokens),
+        placeholders,
+        limits,
+        plan.max_images,
+        pictures=pictures,
+        compilers=compilers,
+        remote_domains=remote_domains,
+        without_seed=seeds_are_fatal(),
+    )
+    engine = taggers[plan.whole.name][1]
+    service = EntityService(taggers, engine.client(), limits, counters, pictures)
+
+    async def close() -> None:
+        await decoders.close()
+        await compilers.close()
+        await client.aclose()
+
+    return build_gateway(
+        service,
+        upstream,
+        counters,
+        keys=keys,
+        limits=limits,
+        is_running=lambda: vllm.is_running,
+        on_known=connections.known,
+        close=close,
+    )
+
+
+def _placeholders(processor: object) -> set[str]:
+    """Return the tokens that stand for pictures and videos."""
+    names = ("image_token", "video_token", "boi_token", "image_token_fake", "fake_image_token", "global_image_token")
+    return {str(getattr(processor, name)) for name in names if hasattr(processor, name)}
+
+
+async def open_gateway(
+    gateway: FastAPI,
+    vllm: VllmProcess,
+    listener: socket.socket,
+    connections: ConnectionLimit,
+    limits: Limits,
+    say_ready: Callable[[], None],
+) -> None:
+    """Answer until a signal comes, or vLLM ends.
+
+    Args:
+        gateway: Application.
+        vllm: Process of vLLM.
+        listener: Socket of the gateway.
+        connections: Register of connections.
+        limits: Limits of requests.
+        say_ready: Function that is called when connections are taken.
+
+    Raises:
+        ServingError: vLLM has ended.
+    """
+
+    class Server(uvicorn.Server):
+        """uvicorn, without its own way with signals: it raises them again at the end."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        gateway,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        http=connections.protocol(),
+        ws="none",
+        h11_max_incomplete_event_size=limits.header_bytes,
+        # Addresses are those of the connections: what a header says of them, anybody can write.
+        proxy_headers=False,
+        # Longer than clients and proxies keep a connection that they do not use: who closes first must be they, or a
+        # request that is on its way is lost.
+        timeout_keep_alive=90,
+    )
+    server = Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.05)
+    say_ready()
+    while not running.done() and vllm.is_running:
+        await asyncio.wait([running], timeout=_WATCH_SECONDS)
+    vllm_ended = not running.done()
+    end()
+    await running
+    if vllm_ended:
+        raise vllm.failure("ended")

@@ -1,0 +1,92 @@
+"""JSON of request bodies: read with bounds, and the names of the fields that are wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+_MOST_PROBLEMS = 5
+
+
+def read_json(body: bytes) -> Any:
+    """Return the value of a body.
+
+    Raises:
+        HTTPException: With 400, it is not JSON (``NaN`` and deep nesting included); with 422, a text holds half of a
+            character, which JSON's escapes can write and UTF-8 cannot.
+    """
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        reason = str(error)
+    # Source: serde_json and jiter call a lone surrogate this; JSON itself allows the escape.
+    if "surrogate" in reason or "hex escape" in reason:
+        raise HTTPException(422, f"a text holds half of a character: {reason}")
+    raise HTTPException(400, f"the body is not JSON: {reason}")
+
+
+def is_too_wide(body: bytes, most: int) -> bool:
+    """Return whether a body may hold more than so many values, without parsing it; texts with many commas count too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > most
+
+
+class JsonRoute(APIRoute):
+    """A route whose body is read by :func:`read_json`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler, on requests that read their body so."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_JsonRequest(request.scope, request.receive))
+
+        return handle
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        return read_json(await self.body())
+
+
+def describe_problems(problems: Sequence[Any], body: Any) -> str:
+    """Return the first problems of a body as a message, each with the path of its field.
+
+    Args:
+        problems: Errors of pydantic, with ``loc`` and ``msg``; the first part of ``loc`` is ``body``.
+        body: Value of the body.
+    """
+    lines = [f"{field_path(each['loc'][1:], body)}: {_reason(each)}" for each in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+    return "; ".join(lines)
+
+
+def _reason(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "this server does not take such a field; see /docs"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def field_path(loc: Sequence[int | str], body: Any) -> str:
+    """Return a path such as ``messages.0.content.1.uuid``, without pydantic's names of the alternatives of a union."""
+    path: list[str] = []
+    named = False
+    for number, key in enumerate(loc):
+        if isinstance(body, dict) and isinstance(key, str):
+            # The first key within an alternative is its name, which may be that of a field as well.
+            if not named and body.get("type") == key and number < len(loc) - 1:
+                named = True
+                continue
+            if key not in body and number < len(loc) - 1:
+                continue
+            body, named = body.get(key), False
+        elif isinstance(body, list) and isinstance(key, int) and key < len(body):
+            body, named = body[key], False
+        else:
+            continue
+        path.append(f"{key!s:.80}")
+    return ".".join(path) or "body"

@@ -1,0 +1,51 @@
+"""Connections that send nothing, or half of something."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import KEY, LIMITS, connected, running_gateway
+
+REQUEST = f"GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET / HTTP/1.1\r\nhost: a\r\nx: "])
+def test_headers_have_a_deadline(begin: bytes) -> None:
+    with (
+        running_gateway(limits=replace(LIMITS, header_seconds=0.2)) as gateway,
+        connected(gateway, begin) as slow,
+        connected(gateway, REQUEST) as kept,
+    ):
+        assert b"200 OK" in kept.recv(1000)
+        with pytest.raises(ConnectionResetError):
+            while True:
+                if not slow.recv(1000):
+                    raise ConnectionResetError
+        # A connection that waits between two requests is left open; half a request has the deadline again.
+        kept.sendall(REQUEST)
+        assert b"200 OK" in kept.recv(1000)
+        kept.sendall(REQUEST[:20])
+        with pytest.raises(ConnectionResetError):
+            while True:
+                if not kept.recv(1000):
+                    raise ConnectionResetError
+
+
+def test_large_headers_are_refused() -> None:
+    with (
+        running_gateway(limits=replace(LIMITS, header_bytes=2_000)) as gateway,
+        connected(gateway, b"GET / HTTP/1.1\r\nx: " + b"x" * 5_000) as large,
+    ):
+        assert b"400 Bad Request" in large.recv(1000)
+
+
+def test_a_flood_without_a_key_keeps_nobody_out() -> None:
+    with running_gateway(limits=replace(LIMITS, connections=4)) as gateway, connected(gateway, REQUEST) as kept:
+        assert b"200 OK" in kept.recv(1000)
+        flood = [connected(gateway, b"GET / HTTP/1.1\r\n") for _ in range(20)]
+        kept.sendall(REQUEST)
+        assert b"200 OK" in kept.recv(1000)
+        assert gateway.client.get("/v1/models").status_code == 200
+        for connection in flood:
+            connection.close()

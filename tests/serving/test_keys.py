@@ -1,0 +1,51 @@
+"""Keys: several with names, read again when the file changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.serving.keys import Keys, read_keys
+
+
+def test_keys_change_without_a_restart(tmp_path: Path) -> None:
+    file, now = tmp_path / "keys", [0.0]
+    file.write_text("# of the teams\nnews open-sesame\n\ntweets other-key # new\n")
+    keys = Keys.of_file(file, lambda: now[0])
+    assert keys.num_clients == 2
+    assert keys.client_of(b"Bearer open-sesame") == "news"
+    assert keys.client_of(b"bearer other-key") == "tweets"
+    assert keys.client_of(b"Basic other-key") is None
+    assert keys.client_of(b"Bearer ") is None
+    file.write_text("news changed-key\n")
+    assert keys.client_of(b"Bearer open-sesame") == "news"  # looked at once a second
+    now[0] = 2.0
+    assert keys.client_of(b"Bearer open-sesame") is None
+    assert keys.client_of(b"Bearer changed-key") == "news"
+    file.write_text("broken\n")
+    now[0] = 4.0
+    assert keys.client_of(b"Bearer changed-key") == "news"
+    file.unlink()
+    now[0] = 6.0
+    assert keys.client_of(b"Bearer changed-key") == "news"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no keys"),
+        ("name", ":1: write a name and a key"),
+        ("a b c", ":1: write a name and a key"),
+        ("a b\na c", ":2: write a name and a key"),
+        ("a ключ", "no HTTP header"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        read_keys(file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_keys(tmp_path / "missing")

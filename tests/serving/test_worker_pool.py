@@ -1,0 +1,127 @@
+"""Worker processes: what they refuse, and that they may die without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from gateway_bodies import bomb, many_scans, png, rule_chain
+from PIL import Image
+
+from instruct_mner.serving.limits import BusyError, RefusedError
+from instruct_mner.serving.worker import answer
+from instruct_mner.serving.worker_pool import WorkerPool
+
+MEASURE = {"do": "measure", "max_pixels": 10_000}
+
+
+def in_pool(work: Callable[[WorkerPool], Awaitable[None]], **settings: Any) -> None:
+    async def run() -> None:
+        pool = WorkerPool(1, **{"memory_bytes": 2**31, **settings})
+        try:
+            await work(pool)
+        finally:
+            await pool.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a picture"),
+        (bomb(), "pixels"),
+        (png(101, 100), "101 x 100 pixels"),
+        (many_scans(), "scans, more than the 64"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "not a picture"),
+    ],
+)
+def test_pictures_that_are_not_decoded(content: bytes, message: str) -> None:
+    head, rest = answer(MEASURE, content)
+    assert message in head["refused"]
+    assert not rest
+
+
+@pytest.mark.parametrize("form", ["rgb", "png"])
+def test_a_picture_is_decoded_upright(form: str) -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30), "red").save(file, "PNG", exif=exif)
+    head, content = answer({"do": "decode", "max_pixels": 10_000, "format": form}, file.getvalue())
+    assert head["size"] == [30, 40]
+    image = Image.frombytes("RGB", (30, 40), content) if form == "rgb" else Image.open(io.BytesIO(content))
+    assert image.size == (30, 40)
+    assert image.getpixel((3, 3)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "accepted"),
+    [
+        ({"grammar": 'start: "a"'}, True),
+        ({"grammar": "start: nothing_of_this_name"}, False),
+        ({"grammar": 'start: "a'}, False),
+        ({"regex": "[a-z]+"}, True),
+        ({"regex": "("}, False),
+        ({"choice": ["a", 'b\n"c']}, True),
+        ({"json_object": True}, True),
+        ({"json": {"type": "object", "properties": {"a": {"type": "string"}}}}, True),
+        ({"json": {"type": "no type"}}, False),
+        ({"json": {"type": "string", "pattern": "("}}, False),
+    ],
+)
+def test_constraints_are_compiled(constraint: dict[str, Any], accepted: bool) -> None:
+    head, _ = answer({"do": "compile"}, json.dumps(constraint).encode())
+    assert ("refused" not in head) == accepted, head
+
+
+def test_a_constraint_that_ends_its_process_is_refused_and_the_next_is_compiled() -> None:
+    async def work(pool: WorkerPool) -> None:
+        for number in range(2):
+            with pytest.raises(RefusedError, match="more time or memory"):
+                await pool.run({"do": "compile"}, json.dumps({"grammar": rule_chain(6000)}).encode())
+            assert await pool.run({"do": "compile"}, b'{"regex": "a"}') == ({}, b""), number
+
+    in_pool(work)
+
+
+def test_a_job_has_a_deadline() -> None:
+    async def work(pool: WorkerPool) -> None:
+        with pytest.raises(RefusedError, match="longer than 0 seconds"):
+            await pool.run(MEASURE, png(9, 9))
+
+    in_pool(work, wall_seconds=0.0)
+
+
+def test_a_job_may_use_so_much_of_the_processor() -> None:
+    async def work(pool: WorkerPool) -> None:
+        with pytest.raises(RefusedError, match="more time or memory"):
+            await pool.run({"do": "decode", "max_pixels": 10**9, "format": "png"}, png(6000, 6000))
+
+    in_pool(work, cpu_seconds=0.01)
+
+
+def test_a_client_that_goes_leaves_no_reply_behind() -> None:
+    async def work(pool: WorkerPool) -> None:
+        gone = asyncio.create_task(pool.run(MEASURE, png(50, 50)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        head, _ = await pool.run(MEASURE, png(9, 9))
+        assert head["size"] == [9, 9]
+
+    in_pool(work)
+
+
+def test_only_so_many_jobs_wait() -> None:
+    async def work(pool: WorkerPool) -> None:
+        jobs = [asyncio.create_task(pool.run(MEASURE, png(9, 9))) for _ in range(4)]
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        assert sum(isinstance(each, BusyError) for each in results) == 2
+
+    in_pool(work, most_waiting=1)
