@@ -13,6 +13,8 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
+from instruct_mner.serving.pictures import PictureReader
+from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 
 
@@ -35,7 +37,8 @@ async def answer(url: str, text: str) -> EntitiesResponse:
     manifest, _ = zero_shot("m")
     tagger = Tagger(engine, manifest, find_prompt("zero-shot"))
     async with engine.client() as client:
-        service = EntityService({"m": (tagger, engine)}, client, Limits(), Counters())
+        pictures = PictureReader(WorkerPool(1, memory_bytes=2**31), Limits())
+        service = EntityService({"m": (tagger, engine)}, client, Limits(), Counters(), pictures)
         return await service.answer(EntitiesRequest(text=text, labels=["PER"]))
 
 
