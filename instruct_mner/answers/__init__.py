@@ -1,1 +1,1 @@
-"""What a model may write: the specification of an answer, and the codec that writes and reads it."""
+"""Answers that a model may write: their specification, and the codec that writes and reads them."""

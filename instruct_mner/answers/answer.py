@@ -16,8 +16,8 @@ class AnswerEntity(Record):
     Attributes:
         start: First character in the text.
         end: One past the last.
-        label: Its type.
-        box: Where it is seen, in model units; ``None`` = not visible, or not asked for.
+        label: Type of the entity.
+        box: Region in which it is seen, in model units; ``None`` = not visible, or not asked for.
         written: Characters of the completion that hold label and mention, for the confidence.
     """
 
@@ -36,19 +36,19 @@ class Answer(Record):
 
 
 class Format(Protocol):
-    """How entities are written; a class each, made for a spec and the number of a post's pictures."""
+    """Format of entities in an answer; a class each, made for a spec and the number of a post's pictures."""
 
     def render(self, text: str, entities: Sequence[Entity]) -> str:
-        """The gold answer."""
+        """Return the gold answer."""
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
-        """The well-formed items of a completion, and the number of the others; never raises."""
+        """Return the well-formed items of a completion, and the number of the others; never raises."""
 
     def grammar(self, text: str) -> str:
-        """The answers that may be given on this text."""
+        """Return the answers that may be given on this text."""
 
     def spelled(self, text: str) -> str:
-        """A piece of the text as an answer writes it."""
+        """Return a piece of the text as an answer writes it."""
 
     def frame(self, label: str) -> str:
-        """An entity of this type without its mention, with the longest box."""
+        """Return an entity of this type without its mention, with the longest box."""

@@ -175,13 +175,13 @@ class Inline:
 
 @dataclass(frozen=True)
 class _Copied:
-    """How far a completion copies a text.
+    """Progress of a completion that copies a text.
 
     Attributes:
         entities: Mentions in brackets so far.
         read: Characters of the completion that are read.
         position: Characters of the text that are copied.
-        ended: Whether both are at their ends.
+        ended: True where both are at their ends.
     """
 
     entities: list[AnswerEntity]
@@ -191,7 +191,7 @@ class _Copied:
 
 
 def _exact_rules(units: Sequence[str]) -> Iterator[str]:
-    """Rules ``o``: outside of brackets; ``m``: inside, without a letter or digit yet; ``a``: inside, with one."""
+    """Return rules ``o``: outside of brackets; ``m``: inside, without a letter or digit yet; ``a``: inside, with one."""
     places = [0, *accumulate(map(len, units))]
     text, last = "".join(units), len(units)
     # Inside of brackets, a bar after a space can only be the one before a label.
@@ -217,7 +217,7 @@ def _exact_rules(units: Sequence[str]) -> Iterator[str]:
 
 
 def _copied_unit(unit: str) -> str:
-    """A unit as strings of a length that llguidance's lexer takes."""
+    """Return a unit as strings of a length that llguidance's lexer takes."""
     return " ".join(quoted(unit[start : start + LONGEST_PIECE]) for start in range(0, len(unit), LONGEST_PIECE))
 
 

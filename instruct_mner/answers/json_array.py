@@ -51,7 +51,7 @@ class Json:
     num_images: int
 
     def render(self, text: str, entities: Sequence[Entity]) -> str:
-        """The gold answer; of several boxes the largest is written."""
+        """Return the gold answer; of several boxes the largest is written."""
         objects = []
         for entity in entities:
             item: dict[str, object] = {"text": text[entity.start : entity.end], "label": entity.label}
@@ -61,16 +61,16 @@ class Json:
         return json.dumps(objects, separators=(",", ":"), ensure_ascii=False)
 
     def spelled(self, text: str) -> str:
-        """A piece of the text as an answer writes it, between its quotes."""
+        """Return a piece of the text as an answer writes it, between its quotes."""
         return quoted(text)[1:-1]
 
     def frame(self, label: str) -> str:
-        """An entity of this type without its mention, with the longest box."""
+        """Return an entity of this type without its mention, with the longest box."""
         box = {"box": [self.spec.box_limit] * 5} if self.spec.grounded else {}
         return json.dumps({"text": "", "label": label, **box}, separators=(",", ":"), ensure_ascii=False) + ","
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
-        """The entities of a completion, and the number of items that are none.
+        """Return the entities of a completion, and the number of items that are none.
 
         Of an array that was cut the whole objects are read: unlike a line, an object says where it ends.
         """
@@ -122,7 +122,7 @@ class Json:
         return read_box(values, self.num_images, self.spec.box_limit)
 
     def grammar(self, text: str) -> str:
-        """The answers that may be given on this text.
+        """Return the answers that may be given on this text.
 
         The text is escaped chunk by chunk, so that no mention begins or ends inside of an escape. A mention is a
         terminal of its own: the quote that ends it stands in no mention unescaped, so that the lexer cannot be
@@ -155,7 +155,7 @@ class Json:
         return f"{key} BOX " if self.num_images else f'{key} "[]" '
 
     def schema(self) -> dict[str, Any]:
-        """A JSON schema of the answers, for servers that know no grammar; it cannot say that a mention is a copy."""
+        """Return a JSON schema of the answers, for servers that know no grammar; mentions need not be copies."""
         properties: dict[str, Any] = {
             "text": {"type": "string", "minLength": 1},
             "label": {"type": "string", "enum": list(self.spec.labels.names)},
@@ -181,20 +181,20 @@ class Json:
 
 
 def _after(completion: str, position: int) -> int:
-    """The first position from here on that is no white space."""
+    """Return the first position from here on that is no white space."""
     match = _SPACE.match(completion, position)
     assert match is not None
     return match.end()
 
 
 def _next(completion: str, position: int) -> int:
-    """Where the next member begins, or the closing bracket stands."""
+    """Return the position of the next member, or of the closing bracket."""
     position = _after(completion, position)
     return _after(completion, position + 1) if completion.startswith(",", position) else position
 
 
 def _read_item(completion: str, position: int) -> tuple[Fields, int]:
-    """An item of the array: the fields of an object with their places, none for other JSON; and where it ends.
+    """Return an item of the array: the fields of an object with their places, none for other JSON; and where it ends.
 
     Raises:
         ValueError: It is not JSON.

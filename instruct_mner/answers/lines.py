@@ -27,7 +27,7 @@ class Lines:
     num_images: int
 
     def render(self, text: str, entities: Sequence[Entity]) -> str:
-        """The gold answer; of several boxes the largest is written."""
+        """Return the gold answer; of several boxes the largest is written."""
         lines = []
         for entity in entities:
             line = f"{entity.label}: {text[entity.start : entity.end]}"
@@ -35,15 +35,15 @@ class Lines:
         return "\n".join(lines) or NO_ENTITIES
 
     def spelled(self, text: str) -> str:
-        """A piece of the text as an answer writes it."""
+        """Return a piece of the text as an answer writes it."""
         return text
 
     def frame(self, label: str) -> str:
-        """An entity of this type without its mention, with the longest box."""
+        """Return an entity of this type without its mention, with the longest box."""
         return f"{label}: {f' {[self.spec.box_limit] * 5}' if self.spec.grounded else ''}\n"
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
-        """The well-formed lines of a completion, and the number of the others.
+        """Return the well-formed lines of a completion, and the number of the others.
 
         The last line of a completion that was cut is not read: its mention may go on.
         """

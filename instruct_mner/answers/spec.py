@@ -19,17 +19,17 @@ _LARGEST_SIDE = 99_999
 
 
 class AnswerSpec(Record):
-    """What both sides of an answer agree on.
+    """Specification of an answer, on which both sides agree.
 
     Attributes:
-        format: How entities are written.
+        format: Format of the entities.
         labels: The types that may be answered.
-        grounded: Whether each entity carries a box.
+        grounded: True where each entity carries a box.
         box_range: Largest coordinate; ``None`` where coordinates are pixels of the resized picture.
         segmentation: Places where a mention may begin and end. ``words``: found in each post, at the edges of words
             and at every character of scripts without spaces; ``characters``: anywhere.
         max_entities: Largest number of entities in an answer.
-        prefix: What the chat template puts between its generation prompt and the answer (a space with
+        prefix: Text that the chat template puts between its generation prompt and the answer (a space with
             SmolVLM's ``Assistant:``).
     """
 
@@ -42,11 +42,11 @@ class AnswerSpec(Record):
     prefix: str = ""
 
     def with_labels(self, labels: LabelSet | None) -> AnswerSpec:
-        """The same spec for another label set."""
+        """Return the same spec for another label set."""
         return self if labels is None else self.model_copy(update={"labels": labels})
 
     def for_pictures(self, resized: Sequence[tuple[int, int] | None]) -> AnswerSpec:
-        """The spec for one post: where coordinates are pixels, none exceeds its largest picture.
+        """Return the spec for one post: where coordinates are pixels, none exceeds its largest picture.
 
         Args:
             resized: Width and height of each picture after the processor's resize.
@@ -60,7 +60,7 @@ class AnswerSpec(Record):
         return _LARGEST_SIDE if self.box_range is None else self.box_range
 
     def can_say(self, text: str, start: int, end: int) -> bool:
-        """Whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""
+        """Return whether the grammar admits a mention: a letter or digit in it, no space at its edges, no word cut."""
         if self.format == "inline" and (text.startswith("[", start) or " |" in text[start:end]):
             return False  # The answer could be read in two ways.
         return can_say(text, start, end, self.segmentation)

@@ -1,4 +1,4 @@
-"""What both formats of an answer are made of: mentions, the numbers of a box, rules of a grammar."""
+"""Parts that the formats share: mentions, the numbers of a box, rules of a grammar."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Mention:
     """One well-formed item of a completion, before its surface is looked up in the text.
 
     Attributes:
-        label: Its type.
-        surface: As it stands in the text; not empty, no space at its edges.
-        box: In model units; ``None`` = not visible, or not asked for.
+        label: Type of the mention.
+        surface: Mention as it stands in the text; not empty, no space at its edges.
+        box: Box in model units; ``None`` = not visible, or not asked for.
         written: Characters of the completion that hold label and surface.
     """
 
@@ -35,7 +35,7 @@ class Mention:
 
 
 def box_numbers(entity: Entity, num_images: int) -> list[int]:
-    """What is written of an entity's boxes: the largest, after its picture's number where there are several."""
+    """Return the written form of an entity's boxes: the largest, after its picture's number where there are several."""
     if not entity.boxes:
         return []
     largest = max(entity.boxes, key=lambda box: box.area)
@@ -44,7 +44,7 @@ def box_numbers(entity: Entity, num_images: int) -> list[int]:
 
 
 def read_box(numbers: Sequence[int], num_images: int, limit: int) -> Box | None:
-    """The box of numbers that are not negative; ``None`` where they are none.
+    """Return the box of numbers that are not negative; ``None`` where they are none.
 
     A grammar cannot compare numbers: corners in the wrong order are put right, an empty side is widened.
     """
@@ -65,12 +65,12 @@ def _ordered(first: int, second: int, limit: int) -> tuple[int, int]:
 
 
 def quoted(text: str) -> str:
-    """A string of Lark, or of JSON."""
+    """Return a string of Lark, or of JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def nameable(text: str) -> bool:
-    """Whether a text holds anything that could be an entity: a letter or a digit."""
+    """Return whether a text holds anything that could be an entity: a letter or a digit."""
     return any(character.isalnum() for character in text)
 
 
@@ -96,7 +96,7 @@ def mention_rules(text: str, segmentation: Segmentation, spell: Callable[[str], 
 
 
 def number_rules(limit: int, num_images: int) -> list[str]:
-    """Rules of a coordinate and, with several pictures, of a picture's number."""
+    """Return the rules of a coordinate and, with several pictures, of a picture's number."""
     rules = [f"NUMBER: /{up_to(limit)}/"]
     if num_images > 1:
         rules.append("PICTURE: " + " | ".join(quoted(str(number + 1)) for number in range(num_images)))
@@ -104,7 +104,7 @@ def number_rules(limit: int, num_images: int) -> list[str]:
 
 
 def up_to(maximum: int) -> str:
-    """A regular expression of the decimal numbers 0..maximum without leading zeros."""
+    """Return a regular expression of the decimal numbers 0..maximum without leading zeros."""
     digits = str(maximum)
     shorter = ["[0-9]"] + [f"[1-9][0-9]{{{length - 1}}}" for length in range(2, len(digits))]
     alternatives = [digits] + (shorter if len(digits) > 1 else [])
