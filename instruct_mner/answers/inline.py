@@ -191,7 +191,7 @@ class _Copied:
 
 
 def _exact_rules(units: Sequence[str]) -> Iterator[str]:
-    """Return rules ``o``: outside of brackets; ``m``: inside, without a letter or digit yet; ``a``: inside, with one."""
+    """Return rules ``o``: outside brackets; ``m``: inside, without a letter or digit yet; ``a``: inside, with one."""
     places = [0, *accumulate(map(len, units))]
     text, last = "".join(units), len(units)
     # Inside of brackets, a bar after a space can only be the one before a label.
