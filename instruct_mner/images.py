@@ -14,6 +14,12 @@ from instruct_mner.errors import DataError
 MAX_PIXELS = 64_000_000
 """Largest picture that is decoded; above every phone, below what fills the memory (192 MB as RGB)."""
 
+MAX_RATIO = 200
+"""Largest ratio of a picture's sides; narrower ones get a white margin.
+
+Source: ``smart_resize`` of Qwen2-VL's image processor in transformers 5.19 raises above it.
+"""
+
 MAX_BYTES = 64 * 2**20
 """Largest file that is read."""
 
@@ -44,6 +50,9 @@ _REMEDY = "save it again as JPEG or PNG, or take it out of its post"
 def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
     """Open a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
 
+    A picture whose sides have a ratio above ``MAX_RATIO`` gets a white margin on the right or below, so that places in
+    it stay where they are.
+
     Args:
         source: A file or its bytes; addresses are never followed.
         max_pixels: Larger pictures are refused before they are decoded.
@@ -61,18 +70,18 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes:
             raise DataError(f"{_name(source)}: the picture is broken ({error}); {_REMEDY}") from None
     if orientation in _UPRIGHT:
         upright = upright.transpose(_UPRIGHT[orientation])
-    return upright
+    return _with_margin(upright)
 
 
 def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
     """Return a picture however it is given: a path, the bytes of a file, or opened already."""
     if isinstance(source, Image.Image):
-        return _as_rgb(source)
+        return _with_margin(_as_rgb(source))
     return open_image(Path(source) if isinstance(source, str) else source)
 
 
 def image_size(source: Path | bytes) -> tuple[int, int]:
-    """Return width and height as ``open_image`` gives them, read from the header without decoding.
+    """Return width and height as ``open_image`` gives them, without any margin, read from the header.
 
     Raises:
         DataError: Missing, or not a picture.
@@ -80,6 +89,16 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
     with _open(source, MAX_PIXELS, MAX_BYTES) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in {5, 6, 7, 8} else (width, height)
+
+
+def _with_margin(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    least = -(-max(width, height) // MAX_RATIO)
+    if min(width, height) >= least:
+        return image
+    whole = Image.new("RGB", (max(width, least), max(height, least)), "white")
+    whole.paste(image, (0, 0))
+    return whole
 
 
 def _name(source: Path | bytes) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from instruct_mner.errors import DataError
-from instruct_mner.images import image_size, open_image
+from instruct_mner.images import as_image, image_size, open_image
 from instruct_mner.schema.boxes import BoxConvention, to_model_units, to_pixels
 
 
@@ -241,3 +241,17 @@ def test_absolute_units_need_the_resized_size() -> None:
     assert to_model_units((10, 20, 50, 100), (100, 100), convention, resized=(56, 28)) == (6, 6, 28, 28)
     with pytest.raises(ValueError, match="size to which the processor resizes"):
         to_model_units((10, 20, 50, 100), (100, 100), convention)
+
+
+@pytest.mark.parametrize(
+    ("size", "widened"),
+    [((5000, 2), (5000, 25)), ((2, 5001), (26, 5001)), ((200, 1), (200, 1)), ((201, 1), (201, 2)), ((3, 3), (3, 3))],
+)
+def test_a_picture_far_too_narrow_gets_a_margin(size: tuple[int, int], widened: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size, "red")
+    for opened in (open_image(encode(picture, "PNG")), as_image(picture)):
+        assert opened.size == widened
+        assert max(opened.size) <= 200 * min(opened.size)
+        assert opened.crop((0, 0, *size)).getcolors() == [(size[0] * size[1], (255, 0, 0))]
+        assert opened.getpixel((widened[0] - 1, widened[1] - 1)) == ((255, 0, 0) if widened == size else (255,) * 3)
+    assert image_size(encode(picture, "PNG")) == size
