@@ -23,7 +23,7 @@ demo: setup
 
 test: setup
 	# One thread a process: two processes of two threads each are several times slower on two cores.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 prove: setup
 	$(BIN)/python -m pytest -m prove

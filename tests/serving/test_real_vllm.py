@@ -32,6 +32,7 @@ from instruct_mner.vllm_runtime.process import free_port
 pytestmark = [
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make setup brings it)"),
     # vLLM is started twice, each time half a minute where nothing else runs, and minutes where much does.
+    pytest.mark.slow,
     pytest.mark.timeout(1200),
 ]
 KEY = "open-sesame"
