@@ -28,9 +28,6 @@ UNTESTED = {
     "instruct_mner.serving.self_check",
     "instruct_mner.serving.serve",
     "instruct_mner.serving.usage",
-    "instruct_mner.training.dry_run",
-    "instruct_mner.training.forwards",
-    "instruct_mner.training.summary",
 }
 
 

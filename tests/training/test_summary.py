@@ -1,0 +1,122 @@
+"""The report of a run before it begins, as it is printed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from torch import nn
+
+from instruct_mner.alignment.settings import CrossViewSettings, InformationBottleneckSettings
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Entity, Example
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.setup import Run
+from instruct_mner.training.summary import describe, say_what_is_trained, say_what_was_decided
+
+POSTS = (
+    Example(
+        id="1",
+        text="Annabel left",
+        images=("a.png",),
+        # Cuts a word, so that no answer can say it.
+        entities=(Entity(start=0, end=3, text="Ann", label="PER"), Entity(start=8, end=12, text="left", label="[x]")),
+    ),
+    Example(id="2", text="Bob", entities=()),
+)
+TRAIN = Dataset(name="[red]set/train", format="jsonl", path=Path("t"), sha256="0123456789abcdef" * 4, examples=POSTS)
+
+
+def run_of(*, sees: bool = True, dev: Dataset | None = None, train: Dataset = TRAIN, **config: Any) -> Run:
+    values = {"model": "m", "data": {"train": "t.jsonl"}, "output": "run", **config}
+    run = SimpleNamespace(
+        config=FinetuneConfig.model_validate(values),
+        loaded=SimpleNamespace(
+            name="models/[v2]",
+            family=SimpleNamespace(name="qwen3_vl", sees=sees, decoder_path="decoder", vision_paths=("eyes",)),
+        ),
+        train=train,
+        dev=dev,
+        chooses_by="gmner_f1",
+        sources=SimpleNamespace(describe=lambda: ["leaks     [none]"]),
+        spec=AnswerSpec(labels=LabelSet.of(["PER", "[x]"]), grounded=True),
+        prompt=SimpleNamespace(name="tag"),
+    )
+    return cast("Run", run)
+
+
+def lines_of(say: Any, *arguments: object) -> list[str]:
+    file = io.StringIO()
+    say(*arguments, Console(file=file, width=300))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def decided(**changes: Any) -> list[str]:
+    return lines_of(say_what_was_decided, run_of(**changes))
+
+
+def test_what_was_decided_stands_line_by_line_with_brackets_as_they_are() -> None:
+    assert decided() == [
+        "base      models/[v2] (qwen3_vl)",
+        "train     [red]set/train, 2 posts, sha256 0123456789ab",
+        "dev       none: the last checkpoint is kept",
+        "leaks     [none]",
+        "labels    PER, [x]",
+        "mentions  1 in train cut a word or hold no letter or digit: decoding cannot repeat them",
+        "prompt    tag, answers as lines, grounded: True",
+        "steps     3 epochs, 8 posts x 1, learning rate 0.0002, seed 0",
+    ]
+
+
+def test_the_dev_set_and_missing_pictures_are_named() -> None:
+    dev = replace(TRAIN, name="set/dev", missing_images=("a.png",))
+    lines = decided(dev=dev, data={"train": "t", "missing_image": "text"})
+    assert "dev       set/dev, 2 posts; the best gmner_f1 is kept" in lines
+    assert "pictures  1 missing in set/dev: text" in lines
+    assert not [line for line in decided(dev=TRAIN) if line.startswith("pictures")]
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [(False, "context: true shows what is said of them"), (True, "what is said of them is shown")],
+)
+def test_pictures_that_a_text_model_does_not_see_are_counted(context: bool, words: str) -> None:
+    expected = f"pictures  1 posts of train have pictures that are not shown (text only); {words}"
+    assert expected in decided(sees=False, context=context)
+    bare = replace(TRAIN, examples=POSTS[1:])
+    assert not [line for line in decided(sees=False, train=bare) if line.startswith("pictures")]
+
+
+def test_objectives_are_named_with_their_settings() -> None:
+    lines = decided(alignment={"cross_view": {"weight": 0.5}})
+    [line] = [line for line in lines if line.startswith("alignment")]
+    assert line == ("alignment cross_view: weight 0.5, warmup_steps 0, text_weight 1.0, temperature 2.0, teacher image")
+
+
+def test_settings_that_are_null_are_left_out() -> None:
+    assert "layer" not in describe(InformationBottleneckSettings())
+    assert "layer 3" in describe(InformationBottleneckSettings(layer=3))
+    assert describe(CrossViewSettings()).startswith("weight 1.0, ")
+
+
+class Adapted(nn.Linear):
+    """A layer with a LoRA, as far as it is counted."""
+
+    lora_A = True  # noqa: N815 (the name that PEFT gives it)
+
+
+def test_weights_and_adapted_modules_are_counted() -> None:
+    frozen = nn.Linear(100, 20, bias=False).requires_grad_(False)
+    model = nn.ModuleDict({"decoder": nn.Sequential(Adapted(10, 3, bias=False), frozen)})
+    model["eyes"] = nn.Linear(2, 2, bias=False).requires_grad_(False)
+    assert lines_of(say_what_is_trained, model, run_of()) == [
+        "tuning    lora: 30 of 2,034 weights; adapted modules: decoder 1, eyes 0"
+    ]
+    assert lines_of(say_what_is_trained, model, run_of(tuning="full")) == ["tuning    full: 30 of 2,034 weights"]
