@@ -25,11 +25,11 @@ _OBJECT = "one object of picture names and their captions"
 
 @dataclass(frozen=True)
 class CaptionCounts:
-    """What became of the captions.
+    """Counts of the captions of a data set.
 
     Attributes:
         num_captioned: Posts that got one.
-        num_replaced: Of these, posts that had another before.
+        num_replaced: Posts among them that had another caption before.
         num_without: Posts with pictures, none of which has a caption in the file.
         num_without_pictures: Posts without pictures.
     """
@@ -40,7 +40,7 @@ class CaptionCounts:
     num_without_pictures: int
 
     def __str__(self) -> str:
-        """In a line."""
+        """Return the counts in one line."""
         return (
             f"{self.num_captioned} posts got a caption ({self.num_replaced} had another), {self.num_without} have "
             f"pictures without one, {self.num_without_pictures} have no picture"
@@ -48,7 +48,7 @@ class CaptionCounts:
 
 
 def read_captions(path: Path) -> dict[str, str]:
-    """Captions by the name of their picture; empty ones are left out.
+    """Read captions by the name of their picture; empty ones are left out.
 
     Raises:
         DataError: The file cannot be read, or holds something else.
@@ -84,24 +84,24 @@ def _from_lines(path: Path) -> dict[str, str]:
 
 
 def add_captions(dataset: Dataset, captions: Mapping[str, str]) -> tuple[Dataset, CaptionCounts]:
-    """Puts captions into ``Example.context.caption``, those of several pictures joined with a space.
+    """Put captions into ``Example.context.caption``, those of several pictures joined with a space.
 
     Args:
         dataset: The posts.
-        captions: By the file name of the picture, without folders.
+        captions: Captions by the file name of the picture, without folders.
     """
     num_captioned = num_replaced = num_without_pictures = 0
     examples: list[Example] = []
     for example in dataset.examples:
-        found = [captions[name] for image in example.images if (name := PurePosixPath(image).name) in captions]
+        own = [captions[name] for image in example.images if (name := PurePosixPath(image).name) in captions]
         context = example.context or Context()
         num_without_pictures += not example.images
-        if found:
-            caption = " ".join(found)
+        if own:
+            caption = " ".join(own)
             num_captioned += 1
             num_replaced += context.caption not in {None, caption}
             context = context.model_copy(update={"caption": caption})
-        examples.append(example.model_copy(update={"context": context}) if found else example)
+        examples.append(example.model_copy(update={"context": context}) if own else example)
     counts = CaptionCounts(
         num_captioned=num_captioned,
         num_replaced=num_replaced,

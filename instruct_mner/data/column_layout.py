@@ -173,13 +173,13 @@ def _token_column(table: Sequence[Sequence[str]], width: int) -> int:
 
 def tag_columns(table: Sequence[Sequence[str]], width: int, token: int = 0) -> list[int]:
     """Return the columns that hold tags of entities: of phrases and of parts of speech there may be others."""
-    found = []
+    columns = []
     for column in range(width):
         cells = [row[column] for row in table]
         meant = sum(cell in _CONTEXT or looks_like_tag(cell) for cell in cells)
         if column != token and cells and 2 * meant > len(cells) and not are_chunks(filter(is_tag, cells)):
-            found.append(column)
-    return found
+            columns.append(column)
+    return columns
 
 
 def _tag_column(table: Sequence[Sequence[str]], width: int, token: int, path: Path) -> int:

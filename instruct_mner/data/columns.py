@@ -132,11 +132,11 @@ def _take_ids_of_comments(posts: Sequence[Post], lines: Sequence[str]) -> None:
     ids: list[str | None] = []
     for post in posts:
         above = post.line - 2
-        found = None
-        while above >= 0 and found is None and lines[above].startswith("#"):
-            found = id_in_comment(lines[above])
+        identifier = None
+        while above >= 0 and identifier is None and lines[above].startswith("#"):
+            identifier = id_in_comment(lines[above])
             above -= 1
-        ids.append(found)
+        ids.append(identifier)
     if None not in ids and len(set(ids)) == len(ids):
         for post, identifier in zip(posts, ids, strict=True):
             post.id = identifier or post.id

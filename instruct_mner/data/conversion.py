@@ -13,7 +13,7 @@ from instruct_mner.schema.records import Example
 
 
 def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None = None) -> list[tuple[Dataset, Path]]:
-    """Which split goes to which file.
+    """Choose a file for each split.
 
     Args:
         splits: The splits of a data set.
@@ -41,7 +41,7 @@ def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None =
 
 
 def write_converted(dataset: Dataset, path: Path) -> None:
-    """Writes a split as JSONL. Pictures are named relative to the file, so it is read back without more ado.
+    """Write a split as JSONL, with pictures named relative to the file, so that it can be read back as it is.
 
     Raises:
         DataError: It cannot be written.

@@ -24,12 +24,12 @@ class Dataset:
         name: Folder and split, ``twitter2015/test``.
         format: The reader that made it, a key of ``FORMATS``; ``fmnerg-coarse`` or ``fmnerg-fine`` for FMNERG.
         path: Its file.
-        sha256: Of all that the gold was made from: the file; for FMNERG the column that was chosen; for sets with
+        sha256: Hash of all that the gold was made from: the file; for FMNERG the column that was chosen; for sets with
             boxes the XML files of its posts, in their order.
         examples: The posts, in the order of the file.
         image_root: Where ``Example.images`` are looked for; ``None`` where no folder of pictures was found.
         missing_images: Names of the pictures that are not there, whatever was done about them.
-        file_sha256: Of the file alone, where ``sha256`` covers more.
+        file_sha256: Hash of the file alone, where ``sha256`` covers more.
         segmentation: ``characters`` where the tokens are the characters of the text.
         content_sha256: Hash of ids, texts, entities and boxes, whatever the format; see ``known``.
         text_sha256: The same without the boxes.
@@ -55,7 +55,7 @@ class Dataset:
         return known_name(self.content_sha256, self.text_sha256)
 
     def picture_paths(self, example: Example) -> tuple[Path, ...]:
-        """Where the pictures of one of the posts lie, in the order of ``Example.images``.
+        """Return the files of the pictures of a post, in the order of ``Example.images``.
 
         Raises:
             DataError: The post names pictures, but no folder of pictures is known.
@@ -67,7 +67,7 @@ class Dataset:
         return tuple(find_picture(self.image_root, name) or self.image_root / name for name in example.images)
 
     def without_missing(self, how: MissingImage) -> Dataset:
-        """The same split after posts whose pictures are missing were treated.
+        """Return the split after posts whose pictures are missing were treated.
 
         Args:
             how: ``text``: such a post is kept as text; ``skip``: it is left out; ``keep``: it stays as it is
@@ -88,7 +88,7 @@ class Dataset:
         return replace(self, examples=tuple(kept))
 
     def missing_report(self) -> str | None:
-        """What is missing, where it was looked for and what to do; ``None`` when nothing is."""
+        """Return a message on the pictures that are missing, with their place and the remedy; ``None``: none is."""
         if not self.missing_images:
             return None
         num_named = len({name for example in self.examples for name in example.images})
@@ -103,11 +103,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader made of a file, whether or not all of it can be used.
+    """Result of a reader, whether or not all of it can be used.
 
     Attributes:
         dataset: The posts that are right, as annotated.
-        problems: What is wrong, each as ``file:line: reason``; empty when the file can be used.
+        problems: Everything that is wrong, each as ``file:line: reason``; empty when the file can be used.
         num_entities: Entities by decoding of BIO tags; empty where the format has no tags.
         tolerant: The posts by tolerant decoding, where another was chosen: by them a published set is known.
     """
@@ -120,7 +120,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user may choose of how a file is read; a reader takes no notice of what its format does not have.
+    """Choices of the user on how a file is read; a reader ignores those that its format does not have.
 
     Attributes:
         images: Folder of the pictures; without it, where the format usually has them.
@@ -142,18 +142,18 @@ class ReadOptions:
 
 
 class Reader(Protocol):
-    """Reads one file of a format.
+    """Reader of one file of a format.
 
     Never raises for what is wrong in the file: that goes to ``Reading.problems``, all of it at once.
     """
 
     def __call__(self, path: Path, options: ReadOptions) -> Reading:
-        """Reads the file."""
+        """Read the file."""
         ...
 
 
 def picture_folder(folder: Path, images: Path | None) -> Path | None:
-    """Where the pictures of a data set lie: the folder that was given, else the usual places, else ``None``.
+    """Return the folder of the pictures: the one that was given, else one of the usual places, else ``None``.
 
     Args:
         folder: The folder of the data set; tried are ``images`` and ``<folder>_images`` in it, and
@@ -187,7 +187,7 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     if path.suffix.lower() in PICTURE_SUFFIXES:
         return None
     endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
-    return next((found for ending in endings if (found := root / f"{name}{ending}").is_file()), None)
+    return next((file for ending in endings if (file := root / f"{name}{ending}").is_file()), None)
 
 
 def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = True) -> str:
@@ -198,10 +198,10 @@ def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = 
         root: Folder of the pictures.
         supposed_suffix: True to suppose ``.jpg`` where there is no picture of any suffix.
     """
-    found = find_picture(root, identifier)
-    if found is None or root is None:
+    path = find_picture(root, identifier)
+    if path is None or root is None:
         return f"{identifier}{PICTURE_SUFFIXES[0]}" if supposed_suffix else identifier
-    return found.relative_to(root).as_posix()
+    return path.relative_to(root).as_posix()
 
 
 def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[str, ...]:
@@ -211,5 +211,5 @@ def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[st
 
 
 def dataset_name(folder: Path, split: str) -> str:
-    """``twitter2015/test`` from the folder of the set and the name of the split."""
+    """Return ``twitter2015/test``: the name of the folder of the set, and that of the split."""
     return f"{folder.resolve().name}/{split}"

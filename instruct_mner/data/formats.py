@@ -109,19 +109,19 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
     patterns = {name: known.splits for name, known in FORMATS.items() if isinstance(known.splits, str)}
     if form is not None:
         patterns = {form: patterns[form]}
-    found: dict[str, Splits] = {}
+    by_format: dict[str, Splits] = {}
     for name, pattern in patterns.items():
         files = _files_of(folder, (pattern, *FORMATS[name].others))
         if files:
             shares = form is None and pattern == FORMATS["conll"].splits
-            found[_sniff(next(iter(files.values()))) if shares else name] = files
-    if not found:
+            by_format[_sniff(next(iter(files.values()))) if shares else name] = files
+    if not by_format:
         wanted = " or ".join(dict.fromkeys(pattern.format(SPLITS) for pattern in patterns.values()))
         raise DataError(f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file")
-    if len(found) > 1:
-        choices = ", ".join(f"{name}:{folder}" for name in found)
+    if len(by_format) > 1:
+        choices = ", ".join(f"{name}:{folder}" for name in by_format)
         raise ConfigError(f"{folder} holds splits in several formats; write one of {choices}")
-    return found.popitem()
+    return by_format.popitem()
 
 
 def _files_of(folder: Path, patterns: Sequence[str]) -> Splits:

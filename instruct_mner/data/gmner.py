@@ -158,7 +158,7 @@ class _WithoutDoctype(ElementTree.TreeBuilder):
     """Refuses document types: only they can declare the entities of an XML bomb."""
 
     def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
-        """Called by the parser at a ``<!DOCTYPE``."""
+        """Refuse a document type; called by the parser at a ``<!DOCTYPE``."""
         raise ValueError(f"holds a document type ({name!r}), which is refused; take the line out")
 
 
@@ -257,20 +257,20 @@ def _folded(surface: str) -> str:
 
 
 def _with_boxes(example: Example, boxes: Boxes) -> Example:
-    """The post with each entity's boxes; those without any are annotated as not visible."""
+    """Return the post with the boxes of each entity; those without any are annotated as not visible."""
     folded: Boxes = {}
-    for name, found in boxes.items():
-        folded.setdefault(_folded(name), []).extend(found)
+    for name, same in boxes.items():
+        folded.setdefault(_folded(name), []).extend(same)
 
     def link(entity: Entity) -> Entity:
-        found = boxes.get(entity.text) or folded.get(_folded(entity.text), [])
-        return entity.model_copy(update={"boxes": tuple(found)})
+        own = boxes.get(entity.text) or folded.get(_folded(entity.text), [])
+        return entity.model_copy(update={"boxes": tuple(own)})
 
     return example.model_copy(update={"entities": tuple(link(entity) for entity in example.gold)})
 
 
 def _unlinked(post: Post, boxes: Boxes) -> list[str]:
-    """Names that are no entity of the post: their boxes would be lost without a word."""
+    """Return a problem for each name that is no entity of the post, whose boxes would be lost in silence."""
     # Tolerant whatever the user chose: a box whose entity strict decoding drops is no mistake of the file.
     _, entities = join_tokens(post.tokens, decode_spans(post.tags, "tolerant"))
     surfaces = {_folded(entity.text) for entity in entities}

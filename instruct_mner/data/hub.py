@@ -41,7 +41,7 @@ _ORDER = ("train", "dev", "test")
 
 
 def find_splits(path: Path) -> dict[str, Path]:
-    """The splits of a folder or hub name, each as a path of its own: ``name#split``.
+    """Find the splits of a folder or hub name, each as a path of its own: ``name#split``.
 
     Raises:
         DataError: There is no such data set or split.
@@ -66,7 +66,7 @@ def _split_names(own: Iterable[str]) -> dict[str, str]:
 
 
 def _load(source: str) -> dict[str, Any]:
-    """The splits as ``datasets.Dataset``, by their own names."""
+    """Load the splits as ``datasets.Dataset``, by their own names."""
     import datasets
 
     path = Path(source)
@@ -157,7 +157,7 @@ def _examples(
 
 
 def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path | None:
-    """Where the names of pictures will be looked for: the cache for those that are stored, else the set's folder."""
+    """Return the folder of the pictures: the cache for those that are stored, else that of the set."""
     import datasets
 
     if columns.holds_pictures:
@@ -168,7 +168,7 @@ def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path 
 
 
 def _with_stored_pictures(rows: Any, columns: Columns, root: Path | None) -> Iterator[Row]:
-    """The rows with names in place of pictures."""
+    """Yield the rows with names in place of pictures."""
     import datasets
 
     name = columns.names.get("images")
@@ -184,7 +184,7 @@ def _with_stored_pictures(rows: Any, columns: Columns, root: Path | None) -> Ite
 
 
 def _store(picture: Row, root: Path) -> str:
-    """Writes a picture where it is not there yet; returns its file name."""
+    """Write a picture where it is not there yet, and return its file name."""
     content = picture["bytes"] if picture["bytes"] is not None else read_bytes(Path(picture["path"]))
     # The suffix is for people; whoever opens the picture looks at its content.
     name = hashlib.sha256(content).hexdigest() + (".png" if content.startswith(b"\x89PNG") else ".jpg")

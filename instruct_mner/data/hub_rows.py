@@ -91,8 +91,8 @@ class Columns:
                 f"{source}: column {self.names['tags']!r} holds tags, but there are no tokens or words beside it; say "
                 f"which holds them with 'instruct-mner import {source} --column tokens=NAME', or --column meta=…"
             ]
-        asked = (name for name in self.meta if name not in self.carried)
-        return [reason for name in asked if (reason := self._question(name, source)) is not None]
+        others = (name for name in self.meta if name not in self.carried)
+        return [reason for name in others if (reason := self._question(name, source)) is not None]
 
     def _question(self, name: str, source: str) -> str | None:
         if name in self.pictures:

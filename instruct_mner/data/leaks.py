@@ -26,14 +26,14 @@ _URL = re.compile(r"https?://\S+")
 
 @dataclass(frozen=True)
 class Leak:
-    """What two splits share. Each post is counted once: by its id, else by its text, else by a picture.
+    """Posts that two splits share. Each post is counted once: by its id, else by its text, else by a picture.
 
     Attributes:
         trained: Name of the split that is trained on.
         evaluated: Name of the one that is evaluated on.
         num_posts: Posts of the former.
-        num_by_id: Of these, posts whose id stands in the latter.
-        num_same_text: Of these, posts whose text is the same too; few of many mean that ids are equal by accident.
+        num_by_id: Posts among them whose id stands in the latter.
+        num_same_text: Posts among those whose text is the same too; few of many mean that ids are equal by accident.
         num_by_text: Posts whose text stands there under another id.
         num_by_picture: Posts of which only a picture stands there.
         num_pictures: Pictures of the latter that were there to be compared with.
@@ -51,7 +51,7 @@ class Leak:
     leaking: frozenset[int]
 
     def __str__(self) -> str:
-        """In a line."""
+        """Return the leak in one line."""
         return (
             f"{self.trained}: {len(self.leaking)} of {self.num_posts} posts stand in {self.evaluated}: "
             f"{self.num_by_id} by id ({self.num_same_text} with the same text), {self.num_by_text} by text under "
@@ -75,7 +75,7 @@ class Guarded:
 
 
 def guard(trained: Sequence[Dataset], evaluated: Sequence[Dataset], policy: LeakPolicy) -> Guarded:
-    """Compares every split that is trained on, or that chooses a checkpoint, with every one that is evaluated on.
+    """Compare every split that is trained on, or that chooses a checkpoint, with every one that is evaluated on.
 
     Args:
         trained: The former.
@@ -87,33 +87,33 @@ def guard(trained: Sequence[Dataset], evaluated: Sequence[Dataset], policy: Leak
     """
     references = [_Reference.of(dataset) for dataset in evaluated]
     kept: list[Dataset] = []
-    found: list[Leak] = []
+    every_leak: list[Leak] = []
     for dataset in trained:
         leaks = _find_leaks(dataset, references)
         leaking = frozenset[int]().union(*(leak.leaking for leak in leaks))
-        found += leaks
+        every_leak += leaks
         posts = [post for number, post in enumerate(dataset.examples) if policy != "drop" or number not in leaking]
         if not posts and dataset.examples:
             raise DataError(
                 f"{dataset.path}: no post is left when those of the evaluation sets are dropped; train on other data"
             )
         kept.append(replace(dataset, examples=tuple(posts)))
-    told = tuple(str(leak) for leak in found if leak.leaking)
-    if told and policy == "refuse":
+    lines = tuple(str(leak) for leak in every_leak if leak.leaking)
+    if lines and policy == "refuse":
         raise DataError(
-            f"posts would be trained on that stand in an evaluation set:\n{listing(told)}\n"
+            f"posts would be trained on that stand in an evaluation set:\n{listing(lines)}\n"
             "--leaks drop (data.leaks) leaves them out; --leaks allow keeps them, and stamps LEAKED on what comes of it"
         )
-    return Guarded(tuple(kept), tuple(found), told if policy == "allow" else ())
+    return Guarded(tuple(kept), tuple(every_leak), lines if policy == "allow" else ())
 
 
 def shown_name(dataset: Dataset) -> str:
-    """The name of a published set, or else that of the file."""
+    """Return the name of a published set, or else that of the file."""
     return dataset.known or dataset.name
 
 
 def normalised(text: str) -> str:
-    """What two spellings of one post have in common: its letters and digits, without case and without URLs.
+    """Return what two spellings of a post have in common: its letters and digits, without case and without URLs.
 
     Tokenisations of one post differ in spaces (``@ user``, ``@user``), and copies in the URLs that are left.
     """
@@ -143,7 +143,7 @@ class _Reference:
 
 
 def _find_leaks(dataset: Dataset, references: Sequence[_Reference]) -> list[Leak]:
-    """What a split shares with each of the others."""
+    """Find the posts that a split shares with each of the others."""
     texts = [normalised(example.text) for example in dataset.examples]
     pictures = _picture_hashes(dataset)
     return [_leak(dataset, texts, pictures, reference) for reference in references]
@@ -176,7 +176,7 @@ def _leak(
 
 
 def _picture_hashes(dataset: Dataset) -> Callable[[Example], frozenset[str]]:
-    """A function that hashes the pictures of a post that are there; each file is read once, and only when asked for."""
+    """Return a function that hashes the pictures of a post; each file is read once, when it is needed first."""
     hashes: dict[str, str] = {}
     missing = frozenset(dataset.missing_images)
 

@@ -32,7 +32,7 @@ _BATCH = 256
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
-    """Reads one file; see ``Reader``."""
+    """Read one file; see ``Reader``."""
     try:
         return collect("parquet", path, options, rows(path))
     except DataError as error:
@@ -43,7 +43,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
 
 
 def rows(path: Path, position: int = 0) -> Iterator[Row]:
-    """Its rows, from a row on, counted from 0.
+    """Read the rows of a file, from one on, counted from 0.
 
     Raises:
         DataError: It cannot be read as Parquet.
@@ -65,7 +65,7 @@ def with_meta(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file as dictionaries without what is null, from a row on; few are held at once.
+    """Read the rows of a Parquet file as dictionaries without nulls, from one on; few are held at once.
 
     Raises:
         DataError: It cannot be read as Parquet.
@@ -89,7 +89,7 @@ def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:
-    """Groups that hold rows from one on, and how many rows the groups before them hold."""
+    """Return the groups that hold rows from one on, and the number of rows in the groups before them."""
     before = 0
     for group in range(metadata.num_row_groups):
         rows_of_group = metadata.row_group(group).num_rows

@@ -13,7 +13,7 @@ from instruct_mner.schema.records import Example
 
 
 def picture_source(dataset: Dataset, source: ImageSource, seed: int = 0) -> Callable[[Example], tuple[Path, ...]]:
-    """Where to look for the pictures of a post.
+    """Return the function that finds the pictures of a post.
 
     ``none`` and ``shuffled`` are the two baselines without which no score of a multimodal model means anything: what
     it does without looking, and what it does when looking cannot help.
@@ -21,7 +21,7 @@ def picture_source(dataset: Dataset, source: ImageSource, seed: int = 0) -> Call
     Args:
         dataset: The posts.
         source: ``own``; ``none``; or ``shuffled``: every post with pictures gets those of another such post.
-        seed: Of the shuffling.
+        seed: Seed of the shuffling.
 
     Raises:
         DataError: Shuffling needs two posts with pictures.
@@ -30,16 +30,16 @@ def picture_source(dataset: Dataset, source: ImageSource, seed: int = 0) -> Call
         return dataset.picture_paths
     if source == "none":
         return lambda example: ()
-    shown = [example for example in dataset.examples if example.images]
-    if len(shown) < 2:
+    pictured = [example for example in dataset.examples if example.images]
+    if len(pictured) < 2:
         raise DataError(
-            f"{dataset.path}: --image-source shuffled needs two posts with pictures, there are {len(shown)}"
+            f"{dataset.path}: --image-source shuffled needs two posts with pictures, there are {len(pictured)}"
         )
-    other = list(range(len(shown)))
+    other = list(range(len(pictured)))
     # Source: Sattolo's algorithm; one cycle through all of them, so that no post keeps its own.
     draw = random.Random(seed)  # noqa: S311
     for last in range(len(other) - 1, 0, -1):
         first = draw.randrange(last)
         other[first], other[last] = other[last], other[first]
-    paths = {example.id: dataset.picture_paths(shown[other[index]]) for index, example in enumerate(shown)}
+    paths = {example.id: dataset.picture_paths(pictured[other[index]]) for index, example in enumerate(pictured)}
     return lambda example: paths.get(example.id, ())

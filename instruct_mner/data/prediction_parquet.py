@@ -56,7 +56,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
 
 
 def write_table(predictions: Iterable[Prediction], path: Path) -> None:
-    """Writes predictions as Parquet; the file appears whole or not at all, and few predictions are held at once.
+    """Write predictions as Parquet; the file appears whole or not at all, and few predictions are held at once.
 
     Raises:
         DataError: It cannot be written.
@@ -77,7 +77,7 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
 
 
 def read_table(path: Path) -> Iterator[Prediction]:
-    """Reads predictions that were written as Parquet.
+    """Read predictions that were written as Parquet.
 
     Raises:
         DataError: The file cannot be read, or a row is no prediction.

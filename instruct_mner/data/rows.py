@@ -22,8 +22,8 @@ class Row:
     """A row of a file.
 
     Attributes:
-        number: From 1; of a line, where rows are lines.
-        position: From which it can be read again: a byte of JSONL, a row of Parquet.
+        number: Number from 1; that of a line, where rows are lines.
+        position: Position from which it can be read again: a byte of JSONL, a row of Parquet.
         example: The post; ``None`` where it is wrong.
         problems: Everything that is wrong in it, each as ``file:number: reason``.
         num_filled: Entities whose text was not given and follows from their offsets.
@@ -58,29 +58,29 @@ def parse_row(
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file, which is not held in memory."""
+    """Hash a file without holding it in memory."""
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def picture_root(path: Path, images: Path | None) -> Path | None:
-    """Pictures lie relative to the file, unless a folder is given."""
+    """Return the folder of the pictures: that of the file, unless another is given."""
     return path.parent if images is None else picture_folder(path.parent, images)
 
 
-def said_twice(path: Path, number: int, first: int, identifier: str) -> str:
-    """The problem of an id that two rows have."""
+def repeated_id(path: Path, number: int, first: int, identifier: str) -> str:
+    """Return the problem of an id that two rows have."""
     return f"{path}:{number}: id {identifier!r} stands already in line {first}; give each post an id of its own"
 
 
 def no_post(path: Path, form: str) -> str:
-    """The problem of a file without rows."""
+    """Return the problem of a file without rows."""
     expected = "one JSON object a line" if form == "jsonl" else "one post a row"
     return f"{path}:1: the file holds no post; expected {expected}"
 
 
 def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) -> Reading:
-    """All rows of a file as a data set; see ``Reader``. Spans are stored as such, so ``decode`` chooses nothing."""
+    """Read all rows of a file as a data set; see ``Reader``. Spans are stored as such: ``decode`` chooses nothing."""
     examples: list[Example] = []
     problems: list[str] = []
     line_of_id: dict[str, int] = {}
@@ -93,7 +93,7 @@ def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) ->
             ends.look_at(row.example)
         first = line_of_id.setdefault(row.example.id, row.number)
         if first != row.number:
-            problems.append(said_twice(path, row.number, first, row.example.id))
+            problems.append(repeated_id(path, row.number, first, row.example.id))
         else:
             examples.append(row.example)
     if not examples and not problems:
@@ -114,7 +114,7 @@ def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) ->
 
 
 def _segmentation(examples: Sequence[Example]) -> Segmentation:
-    """``characters`` where the text of every post is its tokens joined with nothing, as in a CMNER set converted."""
+    """Return ``characters`` where every text is its tokens joined with nothing, as in a converted CMNER set."""
     tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
     joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
     return "characters" if tokenised and joined else "words"

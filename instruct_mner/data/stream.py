@@ -14,7 +14,7 @@ import numpy as np
 
 from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.dataset import Dataset, find_picture
-from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, said_twice
+from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Example
@@ -27,7 +27,7 @@ class Posts(Protocol):
     """Posts that are tagged; may be sent to other processes.
 
     Attributes:
-        sha256: Of all that they were made from.
+        sha256: Hash of all that they were made from.
         num_posts: How many there are.
         num_missing: Pictures that are not there.
     """
@@ -42,10 +42,10 @@ class Posts(Protocol):
     def num_missing(self) -> int: ...  # noqa: D102
 
     def posts(self, first: int = 0) -> Iterator[Example]:
-        """The posts from one on, counted from 0, in their order."""
+        """Yield the posts from one on, counted from 0, in their order."""
 
     def picture_paths(self, example: Example) -> Sequence[Path]:
-        """Where the pictures of a post lie that it is shown with."""
+        """Return the files of the pictures that a post is shown with."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class HeldPosts:
         return len(self.dataset.missing_images)
 
     def posts(self, first: int = 0) -> Iterator[Example]:
-        """The posts from one on."""
+        """Yield the posts from one on."""
         return iter(self.dataset.examples[first:])
 
     def picture_paths(self, example: Example) -> Sequence[Path]:
-        """Where its pictures lie."""
+        """Return the files of its pictures."""
         return self.pictures(example)
 
 
@@ -86,11 +86,11 @@ class StreamedPosts:
     Attributes:
         path: The file.
         form: A key of ``STREAMED``.
-        sha256: Of the file.
+        sha256: Hash of the file.
         num_posts: Posts, without those that are left out because a picture is missing.
         image_root: Where pictures are looked for.
         missing_image: What is done about posts whose pictures are not there.
-        show_pictures: Whether posts are shown with theirs.
+        show_pictures: True where posts are shown with their pictures.
         every: Posts between two marks.
         marks: Position in the file of every so manieth post.
         num_missing: Pictures that are not there.
@@ -108,7 +108,7 @@ class StreamedPosts:
     num_missing: int = 0
 
     def posts(self, first: int = 0) -> Iterator[Example]:
-        """The posts from one on."""
+        """Yield the posts from one on."""
         if first >= self.num_posts:
             return
         rows = STREAMED[self.form](self.path, self.marks[first // self.every])
@@ -116,7 +116,7 @@ class StreamedPosts:
         yield from islice(kept, first % self.every, None)
 
     def picture_paths(self, example: Example) -> Sequence[Path]:
-        """Where its pictures lie."""
+        """Return the files of its pictures."""
         root = self.image_root
         if root is None or not self.show_pictures:
             return ()
@@ -129,7 +129,7 @@ class StreamedPosts:
 
 
 def _treated(example: Example, root: Path | None, how: MissingImage) -> Example | None:
-    """The post after its missing pictures were seen to; ``None`` where it is left out. See ``without_missing``."""
+    """Return the post after its missing pictures were treated as ``without_missing`` does; ``None``: left out."""
     if how in {"error", "keep"} or all(_is_there(root, name) for name in example.images):
         return example
     return None if how == "skip" else example.without_images()
@@ -142,14 +142,14 @@ def _is_there(root: Path | None, name: str) -> bool:
 def look_through(
     path: Path, form: str, *, images: Path | None, missing_image: MissingImage, show_pictures: bool, every: int
 ) -> StreamedPosts:
-    """Reads a file once, so that all that is wrong in it is said before a model is loaded. Few rows are held at once.
+    """Read a file once, so that all its problems are reported before a model is loaded; few rows are held at once.
 
     Args:
         path: The file.
         form: A key of ``STREAMED``.
         images: Folder of the pictures; without it, that of the file.
-        missing_image: As of :func:`~instruct_mner.data.load`.
-        show_pictures: Whether posts are shown with their pictures.
+        missing_image: Treatment of posts whose pictures are not there, as in ``load``.
+        show_pictures: True to show posts with their pictures.
         every: How many posts lie between two places from which the file can be read.
 
     Raises:
@@ -185,7 +185,7 @@ def _hash(text: str) -> int:
 
 
 class _Seen:
-    """What is remembered of every post: eight bytes for its id, and for each name of a picture."""
+    """Eight bytes for the id of every post, and for each name of a picture."""
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
@@ -208,7 +208,7 @@ class _Seen:
         return len(np.unique(np.asarray(self._missing)))
 
     def missing_report(self, path: Path) -> str:
-        """See ``Dataset.missing_report``."""
+        """Return the message of ``Dataset.missing_report``."""
         first = ", ".join(self._first_missing[:3]) + (", …" if len(self._first_missing) > 3 else "")
         return (
             f"{path}: {self.num_missing} of {len(np.unique(np.asarray(self._named)))} pictures are missing ({first}): "
@@ -217,7 +217,7 @@ class _Seen:
         )
 
     def repeated(self, path: Path, form: str) -> list[str]:
-        """The problems of ids that are given twice; only where hashes are equal is the file read again."""
+        """Return the problems of repeated ids; the file is read again only where hashes are equal."""
         hashes, counts = np.unique(np.asarray(self.ids), return_counts=True)
         suspected = set(hashes[counts > 1].tolist())
         problems: list[str] = []
@@ -226,5 +226,5 @@ class _Seen:
             if row.example is not None and _hash(row.example.id) in suspected:
                 first = line_of_id.setdefault(row.example.id, row.number)
                 if first != row.number:
-                    problems.append(said_twice(path, row.number, first, row.example.id))
+                    problems.append(repeated_id(path, row.number, first, row.example.id))
         return problems

@@ -58,7 +58,7 @@ class Counts:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
-        """The counts as plain values, for JSON."""
+        """Return the counts as plain values, for JSON."""
         return asdict(self)
 
 
@@ -72,13 +72,13 @@ def survey(
     xml: Path | None = None,
     track: Track = iter,
 ) -> tuple[list[Counts], list[str]]:
-    """Counts every split of every data set, opens every picture, and collects what is wrong.
+    """Count every split of every data set, open every picture, and collect the problems.
 
     Args:
         data: Paths or ``format:path``.
         images: Folder of the pictures.
         decode: How BIO tags become entities.
-        missing_image: Whether pictures that are missing are a problem (``error``).
+        missing_image: ``error`` where pictures that are missing are a problem.
         label_column: Which column of FMNERG holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG.
         track: Shows how far it is.
@@ -141,7 +141,7 @@ def count(reading: Reading, checks: GoldChecks | None = None) -> Counts:
 
 
 def table(counts: Sequence[Counts], decode: Decode) -> list[str]:
-    """The counts as lines of an aligned table, a split each, below a head."""
+    """Return the counts as lines of an aligned table, a split each, below a head."""
     head = (
         "split",
         "format",
@@ -172,7 +172,7 @@ def table(counts: Sequence[Counts], decode: Decode) -> list[str]:
 
 
 def known_sets(counts: Sequence[Counts]) -> list[str]:
-    """A line for each split that is a published one, whatever its folder is called."""
+    """Return a line for each split that is a published one, whatever its folder is called."""
     return [f"{split.name} is {split.known}" for split in counts if split.known is not None]
 
 
@@ -182,7 +182,7 @@ def _types(split: Counts) -> str:
 
 
 def check_pictures(dataset: Dataset, track: Track = iter) -> Iterator[str]:
-    """Opens every picture that is there, and yields what is wrong with it or with the boxes on it.
+    """Open every picture that is there, and yield the problems of it and of the boxes on it.
 
     Args:
         dataset: The split.

@@ -154,13 +154,13 @@ def _namer(root: Path | None, out: Path | None, images: Path | None, counts: _Co
 
     def name(picture: str) -> str:
         counts.num_named += 1
-        found = find_picture(images or root, picture)
-        if found is None and images is not None:
-            found = find_picture(images, Path(picture).name)
-        if found is None:
+        path = find_picture(images or root, picture)
+        if path is None and images is not None:
+            path = find_picture(images, Path(picture).name)
+        if path is None:
             counts.num_missing += 1
             return picture
-        return Path(os.path.relpath(found.resolve(), folder)).as_posix()
+        return Path(os.path.relpath(path.resolve(), folder)).as_posix()
 
     return name
 
