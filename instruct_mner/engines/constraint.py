@@ -71,7 +71,7 @@ class GrammarLogitsProcessor:
                 matcher.consume_token(token)
                 self._answers[row].tokens.append(token)
                 further = _behind_a_line(self._tokenizer, self._answers[row])
-                if further is not None:
+                if further is not None and not matcher.is_error():
                     self._matchers[row] = further
 
     def _allowed(self, scores: Tensor) -> Tensor:
