@@ -9,12 +9,12 @@ A file is JSON, as CATR's, or lines, as BLIP-2's come with PGIM (a space and a c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.lenient import loads
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
 from instruct_mner.schema.records import Context, Example
@@ -59,7 +59,7 @@ def read_captions(path: Path) -> dict[str, str]:
 
 def _from_json(path: Path) -> dict[str, str]:
     try:
-        captions = json.loads("\n".join(read_lines(path)))
+        captions = loads("\n".join(read_lines(path)))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON: {error}; expected {_OBJECT}") from None
     if not isinstance(captions, dict) or not all(isinstance(caption, str) for caption in captions.values()):

@@ -66,6 +66,15 @@ class DatasetStamp(Record):
     text_sha256: str | None = None
     num_dropped: int = 0
 
+    def is_of(self, sha256: str, content_sha256: str | None) -> bool:
+        """Return true for the stamp of the same file, or of the same content in another format or with other line ends.
+
+        Args:
+            sha256: ``Dataset.sha256``.
+            content_sha256: ``Dataset.content_sha256``.
+        """
+        return self.sha256 == sha256 or (content_sha256 is not None and self.content_sha256 == content_sha256)
+
 
 class Calibration(Record):
     """Calibration of confidences, and the posts on which it was fitted.

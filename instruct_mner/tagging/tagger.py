@@ -208,20 +208,15 @@ class Tagger:
 
     def without_calibration(self) -> Tagger:
         """Return the same tagger with the confidences of the model itself, as they are before ``calibrate``."""
-        tagger = copy(self)
-        manifest = self.manifest.model_copy(update={"calibration": None})
-        tagger.questions = replace(self.questions, manifest=manifest)
-        return tagger
+        return self._with_manifest(self.manifest.model_copy(update={"calibration": None}))
 
     def with_segmentation(self, segmentation: Segmentation | None) -> Tagger:
-        """Return the same tagger with other places where a mention may begin and end.
+        """Return the same tagger with another ``AnswerSpec.segmentation``; ``None`` leaves it."""
+        return self._with_manifest(with_segmentation(self.manifest, segmentation))
 
-        Args:
-            segmentation: ``words``: at the edges of words, and at every character of a script without spaces;
-                ``characters``: anywhere; ``None``: the tagger as it is.
-        """
+    def _with_manifest(self, manifest: Manifest) -> Tagger:
         tagger = copy(self)
-        tagger.questions = replace(self.questions, manifest=with_segmentation(self.manifest, segmentation))
+        tagger.questions = replace(self.questions, manifest=manifest)
         return tagger
 
     def predict_entities(
@@ -232,17 +227,13 @@ class Tagger:
         *,
         threshold: float = 0.0,
     ) -> list[dict[str, Any]]:
-        """Return the entities of one post as dictionaries.
+        """Return the entities of one post in text order: start, end, text, label, score, and boxes if tuned for them.
 
         Args:
             text: Text of the post.
             labels: Names of labels, or names with definitions; needed for a model that was not tuned.
             image: Picture of the post: a file, its bytes, or an open picture.
             threshold: Confidence below which entities are left out.
-
-        Returns:
-            ``{"start", "end", "text", "label", "score"}`` each, in text order, and ``"boxes"`` where the model was
-            tuned to give them.
 
         Raises:
             MnerError: There are no labels, or one of them or the picture cannot be used.
@@ -293,18 +284,16 @@ class Tagger:
     def questions_about(self, posts: Sequence[Post], spec: AnswerSpec) -> tuple[list[Question], list[int]]:
         """Return the question about each post, and the order in which they are best sent to the engine."""
         examples, order = self._selector.select(posts, spec)
-        ask, pairs = self.questions.question, zip(posts, examples, strict=True)
-        return [ask(example, images, spec, shots) for (example, images), shots in pairs], order
+        ask = self.questions.question
+        return [ask(*post, spec, shots) for post, shots in zip(posts, examples, strict=True)], order
 
     def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
         return () if self.questions.generated else tuple(map(open_image, paths(example)[: self.manifest.max_images]))
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._selector.select(posts, spec)
-        posted = [
-            post_questions(self.questions, example, images, spec, shots)
-            for (example, images), shots in zip(posts, examples, strict=True)
-        ]
+        pairs = zip(posts, examples, strict=True)
+        posted = [post_questions(self.questions, *post, spec, shots) for post, shots in pairs]
         requests = [question.request for number in order for question in posted[number].questions]
         answers = iter(generate_with_fallback(self.engine, requests))
         completions = {number: [next(answers) for _ in posted[number].questions] for number in order}

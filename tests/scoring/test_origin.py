@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.cli import app
 from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.manifest import Manifest, PromptStamp
@@ -106,3 +107,19 @@ def test_published_gold_is_named(shared_data, tmp_path) -> None:
     report = json.loads(evaluate(f"conll:{path}", said, "--json", "--resamples", 1))
     assert report["gold"]["known"] == "Twitter-2015 (repaired labels), test"
     assert "Twitter-2015 (repaired labels), test" in evaluate(f"conll:{path}", said, "--resamples", 1)
+
+
+@pytest.mark.parametrize("change", ["crlf", "bom", "no-end", "jsonl"])
+def test_gold_that_was_trained_on_is_known_however_it_is_written(tmp_path, gold, change: str) -> None:
+    run = made_run(tmp_path / "run", stamp_of("train", gold))
+    content = gold.path.read_bytes()
+    copy = tmp_path / f"copy.{'jsonl' if change == 'jsonl' else 'txt'}"
+    if change == "jsonl":
+        write_jsonl(copy, gold.examples)
+    else:
+        changed = {"crlf": content.replace(b"\n", b"\r\n"), "bom": b"\xef\xbb\xbf" + content, "no-end": content.strip()}
+        copy.write_bytes(changed[change])
+    again = load_split(str(copy), missing_image="keep")
+    assert again.sha256 != gold.sha256
+    assert "the gold itself was trained on" in read_origin(run, again).leaked[0]
+    assert stamp_of("train", gold).is_of(again.sha256, again.content_sha256)

@@ -39,6 +39,12 @@ ROWS_LOOKED_AT = 2000
 """Rows from the beginning of a file, which tell its columns and the unit of its offsets."""
 _HEAD_LINES = 2000
 _WRAPPERS = frozenset({"data", "annotations", "examples", "rows"})
+_BINARY = {
+    ".spacy": "with spaCy, write the documents of a DocBin as JSON: [[TEXT, {'entities': [[START, END, LABEL]]}]]",
+    ".xls": "save the old Excel format as .xlsx or CSV",
+    ".zip": "unpack the archive and name the file or folder in it",
+    ".gz": "unpack the archive and name the file in it",
+}
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
@@ -143,6 +149,8 @@ class Source:
         return row
 
     def _rows(self) -> Iterator[Numbered]:
+        if self.path.suffix.lower() in _BINARY:
+            raise DataError(f"{self.path}: cannot be read; {_BINARY[self.path.suffix.lower()]}")
         if self.path.suffix.lower() in _TABLES or (self.path.suffix.lower() == ".tsv" and not is_columns(self.path)):
             for number, row in read_table(self.path):
                 yield f"{self.path}:{number}", row
