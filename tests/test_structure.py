@@ -14,16 +14,6 @@ ROOT_MODULES = {"__init__", "__main__", "console", "errors", "files", "images"}
 # Modules that no test imports; a line goes when a test of its module comes.
 UNTESTED = {
     "instruct_mner.__main__",
-    "instruct_mner.data.importing.brat",
-    "instruct_mner.data.importing.chat",
-    "instruct_mner.data.importing.entities",
-    "instruct_mner.data.importing.generic",
-    "instruct_mner.data.importing.label_studio",
-    "instruct_mner.data.importing.offsets",
-    "instruct_mner.data.importing.roles",
-    "instruct_mner.data.importing.sources",
-    "instruct_mner.data.importing.tables",
-    "instruct_mner.data.importing.tools",
     "instruct_mner.serving.application",
     "instruct_mner.serving.self_check",
     "instruct_mner.serving.serve",

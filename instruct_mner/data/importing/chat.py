@@ -65,10 +65,7 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPo
 def _turns(row: Mapping[str, Any]) -> list[Turn]:
     messages = row.get("messages", row.get("conversations", row.get("conversation")))
     if isinstance(messages, list) and all(isinstance(each, dict) for each in messages):
-        return [
-            (str(turn.get("role", turn.get("from"))), str(turn.get("content", turn.get("value", ""))))
-            for turn in messages
-        ]
+        return [(str(_of(turn, "role", "from")), _joined(_of(turn, "content", "value"))) for turn in messages]
     if "query" in row:
         return [("user", str(row["query"])), ("assistant", str(row.get("response", "")))]
     question = "\n".join(str(row[key]) for key in ("instruction", "input") if row.get(key))
@@ -77,6 +74,13 @@ def _turns(row: Mapping[str, Any]) -> list[Turn]:
 
 def _of(turn: Mapping[str, Any], *names: str) -> Any:
     return next((turn[name] for name in names if turn.get(name) is not None), "")
+
+
+def _joined(content: Any) -> str:
+    """Return the text of a message, whose content may be a list of parts of which some are pictures."""
+    if not isinstance(content, list):
+        return str(content)
+    return "".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
 
 
 def _after(questions: Sequence[str], mark: str) -> str:

@@ -78,14 +78,7 @@ def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
 def _marks(results: Sequence[Result], num_images: int) -> tuple[Mark, ...]:
     spans = {str(each.get("id", number)): _mark(each) for number, each in enumerate(results) if each["type"] in _SPANS}
     rectangles = [each for each in results if each["type"] == "rectanglelabels"]
-    others = {each["type"] for each in results} - {
-        *_SPANS,
-        "rectanglelabels",
-        "relation",
-        "choices",
-        "textarea",
-        "rating",
-    }
+    others = {each["type"] for each in results} - {*_SPANS, *_OTHER_TYPES}
     if others:
         raise ValueError(f"results of the type {', '.join(sorted(others))} cannot be read; export spans and rectangles")
     relations = [each for each in results if each["type"] == "relation"]

@@ -1,0 +1,85 @@
+"""Tasks of Label Studio: spans, rectangles and whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instruct_mner.data.importing.label_studio import of_task
+from instruct_mner.schema.records import Box
+
+TEXT = "Anna met Eve in Oslo"
+
+
+def span(key: str, surface: str, label: str) -> dict[str, Any]:
+    start = TEXT.index(surface)
+    value = {"start": start, "end": start + len(surface), "text": surface, "labels": [label]}
+    return {"id": key, "type": "labels", "value": value}
+
+
+def rectangle(label: str, key: str = "r", **more: Any) -> dict[str, Any]:
+    value = {"x": 5, "y": 20, "width": 25, "height": 90, "rectanglelabels": [label]}
+    sides = {"original_width": 200, "original_height": 50}
+    return {"id": key, "type": "rectanglelabels", "value": value, **sides, **more}
+
+
+def task(*results: dict[str, Any], **data: Any) -> dict[str, Any]:
+    whole = {"text": TEXT, "image": "/data/upload/7-a.png", **data}
+    return {"id": 5, "data": whole, "annotations": [{"result": list(results)}]}
+
+
+def boxes(*results: dict[str, Any]) -> list[tuple[str, str | None, Any]]:
+    return [(mark.label, mark.surface, mark.boxes) for mark in of_task(task(*results), "f:1").marks or ()]
+
+
+def test_a_task_is_a_post_with_its_other_fields() -> None:
+    post = of_task(task(span("a", "Anna", "PER"), lang="en"), "f:1")
+    assert (post.id, post.text, post.images, post.meta) == (5, TEXT, ("7-a.png",), {"lang": "en"})
+    [mark] = post.marks or ()
+    assert (mark.start, mark.end, mark.surface, mark.label, mark.boxes) == (0, 4, "Anna", "PER", None)
+    assert of_task({"data": {"text": "x"}, "annotations": []}, "f:1").marks is None
+    cancelled = {**task(), "annotations": [{"was_cancelled": True}, {"result": []}]}
+    assert of_task(cancelled, "f:1").marks == ()
+
+
+def test_a_rectangle_in_per_cent_is_a_box_in_pixels_of_the_only_mention_of_its_label() -> None:
+    # 5 % and 30 % of 200, 20 % of 50, and 110 % of 50, which is cut at the edge of the picture.
+    box = Box(box=(10, 10, 60, 50))
+    assert boxes(span("a", "Anna", "PER"), span("b", "Oslo", "LOC"), rectangle("PER")) == [
+        ("PER", "Anna", (box,)),
+        ("LOC", "Oslo", None),
+    ]
+
+
+def test_of_two_mentions_a_relation_tells_whose_the_rectangle_is() -> None:
+    relation = {"type": "relation", "from_id": "r", "to_id": "b"}
+    both = [span("a", "Anna", "PER"), span("b", "Eve", "PER")]
+    assert [found is None for _, _, found in boxes(*both, rectangle("PER"), relation)] == [True, False]
+    with pytest.raises(ValueError, match="to which of 2 mentions a rectangle with the label 'PER' belongs"):
+        boxes(*both, rectangle("PER"))
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ([rectangle("PER", original_width=None)], "has no original_width and original_height"),
+        ([{"type": "brush", "value": {}}], "results of the type brush cannot be read"),
+        ([{"type": "labels", "value": {"text": "x", "labels": ["A", "B"]}}], "the span 'x' has 2 labels"),
+    ],
+)
+def test_results_that_cannot_be_read(results: list[dict[str, Any]], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        boxes(span("a", "Anna", "PER"), *results)
+
+
+def test_results_of_other_kinds_are_no_obstacle() -> None:
+    others: list[dict[str, Any]] = [{"type": kind, "value": {}} for kind in ("choices", "textarea", "rating")]
+    assert boxes(span("a", "Anna", "PER"), *others) == [("PER", "Anna", None)]
+
+
+def test_two_annotators_and_two_texts_are_questions() -> None:
+    with pytest.raises(ValueError, match="the task has 2 annotations"):
+        of_task({**task(), "annotations": [{"result": []}, {"result": []}]}, "f:1")
+    with pytest.raises(ValueError, match="which field of 'data' is the text nobody can tell: title, body"):
+        of_task({"data": {"title": "a b", "body": "c d"}}, "f:1")

@@ -1,0 +1,65 @@
+"""Columns by what they hold: told by name and shape, chosen by the user, or asked about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instruct_mner.data.importing.roles import asks_about, choose_roles, looks_like, parse_columns
+from instruct_mner.errors import ConfigError, DataError
+
+
+def roles(row: dict[str, Any], **chosen: list[str]) -> Any:
+    return choose_roles([row], chosen, "f")
+
+
+def test_columns_are_told_by_name_and_shape() -> None:
+    told = roles({"tweet": "a b", "labels": [[0, 1, "X"]], "img": "7.jpg", "lang": "en", "Unnamed: 0": 3})
+    assert told.columns == {"text": "tweet", "entities": "labels", "images": "img"}
+    assert (told.meta, told.dropped) == (("lang",), ("Unnamed: 0",))
+    assert told.get({"tweet": "x"}, "text") == "x"
+    assert told.get({"tweet": "x"}, "tokens") is None
+    # One name, another shape: tags.
+    assert roles({"tokens": ["a"], "labels": ["O"]}).columns == {"tokens": "tokens", "tags": "labels"}
+
+
+def test_the_user_says_more() -> None:
+    told = roles({"text": "a", "headline": "b", "bbox": [1]}, text=["headline"], meta=["bbox", "text"])
+    assert told.columns == {"text": "headline"}
+    assert set(told.meta) == {"text", "bbox"}
+
+
+@pytest.mark.parametrize(
+    ("row", "chosen", "reason"),
+    [
+        ({"text": "a", "bbox": [1]}, {}, "f: column 'bbox' looks like a box, and that is not guessed.*meta=bbox"),
+        ({"text": "a", "spam": [{"start": 0, "end": 1}]}, {}, "column 'spam' looks like labels"),
+        ({"lang": "en"}, {}, "no column is known to hold the text or its tokens; found: lang"),
+        ({"text": "a"}, {"text": ["txt"]}, "--column text=txt: there is no such column.*did you mean 'text'"),
+        ({"text": "a", "b": "c"}, {"text": ["text", "b"]}, "--column text is given twice"),
+        ({"tokens": "a b"}, {}, "column 'tokens' holds a string, not a list of tokens"),
+        ({"text": "a", "ner_tags": ["O"]}, {}, "column 'ner_tags' holds tags, but no column holds their tokens"),
+    ],
+)
+def test_questions(row: dict[str, Any], chosen: dict[str, list[str]], reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        roles(row, **chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("imgUrl", "a picture"), ("bounding_box", "a box"), ("entity_labels", "labels"), ("tweet-id", "an id"),
+     ("pos_tags", None), ("lang", None), ("idea", None)],
+)  # fmt: skip
+def test_names_that_look_like_more(name: str, kind: str | None) -> None:
+    assert looks_like(name) == kind
+    assert (asks_about(name, "f") is None) == (kind is None)
+
+
+def test_columns_of_the_command_line() -> None:
+    assert parse_columns(["text=a", "meta=b", "meta=c=d"]) == {"text": ["a"], "meta": ["b", "c=d"]}
+    wrong_ones = {"txt=a": "'txt' is no role; did you mean 'text'", "text": "write ROLE=NAME", "text=": "write ROLE"}
+    for wrong, hint in wrong_ones.items():
+        with pytest.raises(ConfigError, match=hint):
+            parse_columns([wrong])

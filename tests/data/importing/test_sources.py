@@ -1,0 +1,99 @@
+"""Files as posts: their form, their layout, and faults row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.data.importing.posts import Fault, RawPost
+from instruct_mner.data.importing.sources import Source, brat_posts, is_json, is_json_lines, is_plain, plain_posts
+from instruct_mner.errors import ConfigError, DataError
+
+
+def written(folder: Path, name: str, content: str) -> Path:
+    path = folder / name
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "json", "lines", "plain"),
+    [
+        ("a.json", '{"text": "a"}\n{"text": "b"}\n', True, True, False),
+        ("a.json", '[\n{"text": "a"}\n]\n', True, False, False),
+        ("a.txt", "\n Anna left\n", False, False, True),
+        ("a.txt", "Anna\tB-PER\nleft\tO\n", False, False, False),
+        ("a.jsonl", "no JSON\n", False, True, False),
+    ],
+)
+def test_the_form_is_told_by_the_content(
+    name: str, content: str, json: bool, lines: bool, plain: bool, tmp_path: Path
+) -> None:
+    path = written(tmp_path, name, content)
+    assert (is_json(path), is_json_lines(path), is_plain(path)) == (json, lines, plain)
+
+
+def test_rows_are_posts_or_faults_with_their_place(tmp_path: Path) -> None:
+    rows = '{"text": "a"}\n\n{"text": \n{"text": "b", "text": "c"}\n{"text": "d", "new": 1}\n7\n'
+    path = written(tmp_path, "a.jsonl", rows)
+    source = Source(path)
+    items = list(source.items())
+    assert [item.where for item in items] == [f"{path}:{number}" for number in (1, 3, 4, 5, 6)]
+    assert [item.text for item in items if isinstance(item, RawPost)] == ["a", "d"]
+    reasons = [item.reason for item in items if isinstance(item, Fault)]
+    assert len(reasons) == 3
+    assert reasons[0].startswith("not JSON: ")
+    assert "'text'" in reasons[1]
+    assert reasons[2] == "expected an object, found '7'"
+
+
+@pytest.mark.parametrize(
+    ("content", "layout", "convention"),
+    [
+        ('{"text": "a", "answer": "accept"}\n', "prodigy", "characters"),
+        ('["a", {"entities": []}]\n["b", {"entities": []}]\n', "spacy", "characters"),
+        ('{"messages": []}\n', "chat", None),
+        ('{"text": "a"}\n', "columns", None),
+    ],
+)
+def test_the_layout_is_that_of_most_rows(content: str, layout: str, convention: str | None, tmp_path: Path) -> None:
+    source = Source(written(tmp_path, "a.jsonl", content))
+    assert (source.told_layout, source.convention) == (layout, convention)
+
+
+def test_rows_that_were_not_accepted_are_counted(tmp_path: Path) -> None:
+    row = '{{"text": "a", "spans": [], "answer": "{}"}}\n'
+    path = written(tmp_path, "a.jsonl", "".join(map(row.format, ("accept", "reject", "ignore", "reject"))))
+    source = Source(path)
+    assert len(list(source.items())) == 1
+    expected = "2 with the answer 'reject'"
+    assert any(expected in note and "1 with the answer 'ignore'" in note for note in source.notes)
+
+
+def test_a_list_in_a_wrapper_is_its_posts(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.json", '{"version": 1, "data": [{"text": "a"}, {"text": "b"}]}')
+    assert [item.where for item in Source(path).items()] == [f"{path}: item 1", f"{path}: item 2"]
+    with pytest.raises(DataError, match=r"not JSON: .*is the file cut"):
+        list(Source(written(tmp_path, "b.json", '[{"text": "a"},')).items())
+
+
+def test_plain_text_is_a_post_a_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.txt", "Anna left \n \n\tBob\n")
+    assert [(item.where, item.text) for item in plain_posts(path) if isinstance(item, RawPost)] == [
+        (f"{path}:1", "Anna left"),
+        (f"{path}:3", "Bob"),
+    ]
+
+
+def test_brat_needs_both_files(tmp_path: Path) -> None:
+    text = written(tmp_path, "a.txt", "Anna")
+    assert brat_posts(text, []) is None
+    assert brat_posts(tmp_path, []) is None
+    written(tmp_path, "a.ann", "T1\tPER 0 4\tAnna\n")
+    for path in (text, text.with_suffix(".ann"), tmp_path):
+        read = brat_posts(path, [])
+        assert read is not None
+        assert [item.where for item in read()] == [str(text)]
+    with pytest.raises(ConfigError, match=r"put b\.txt into the same folder"):
+        brat_posts(written(tmp_path, "b.ann", ""), [])

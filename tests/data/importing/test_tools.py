@@ -1,0 +1,68 @@
+"""Exports of tools: told by their keys, and read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from instruct_mner.data.importing.tools import convention_of, flatten_instruct_uie, of_prodigy, of_spacy, tell_layout
+
+
+@pytest.mark.parametrize(
+    ("row", "layout", "convention"),
+    [
+        (["a", {"entities": []}], "spacy", "characters"),
+        ({"data": {"text": "a"}, "annotations": []}, "label-studio", "characters"),
+        ({"text": "a", "answer": "reject"}, "prodigy", "characters"),
+        ({"Instance": {"sentence": "a"}}, "instruct-uie", None),
+        ({"text": "a", "ents": []}, "spacy", "characters"),
+        ({"messages": []}, "chat", None),
+        ({"messages": [], "text": "a"}, "columns", None),
+        ({"tokenized_text": ["a"], "ner": []}, "columns", "tokens-inclusive"),
+        ({"tokens": ["a"], "entities": [], "relations": []}, "columns", "tokens"),
+        ({"text": "a", "label": [[0, 1, "X"]]}, "columns", "characters"),
+        ({"text": "a", "entities": [{"start_offset": 0}]}, "columns", "characters"),
+        ("a", "columns", None),
+    ],
+)
+def test_layouts_and_their_conventions(row: Any, layout: Any, convention: str | None) -> None:
+    assert tell_layout(row) == layout
+    assert convention_of(layout, row) == convention
+
+
+def test_instruct_uie_is_flattened_without_its_doubles() -> None:
+    row = {"Task": "NER", "Instance": {"id": 1, "sentence": "a", "entities": [], "labels": "x", "words": ["a"]}}
+    assert flatten_instruct_uie(row) == {"Task": "NER", "id": 1, "sentence": "a", "entities": []}
+    with pytest.raises(ValueError, match="'Instance' is no object"):
+        flatten_instruct_uie({"Instance": 3})
+
+
+def test_all_forms_of_spacy() -> None:
+    [post] = of_spacy(["Anna left", {"entities": [[0, 4, "PER"]], "cats": {"a": 1}, "links": {}}], "f:1")
+    [mark] = post.marks or ()
+    assert (post.text, mark.start, mark.end, mark.label, post.meta) == ("Anna left", 0, 4, "PER", {"cats": {"a": 1}})
+    [document] = of_spacy({"text": "Anna", "ents": [{"start": 0, "end": 4, "label": "PER", "kb_id": "Q"}]}, "f:1")
+    assert document.unit == "characters"
+    assert [(each.start, each.end) for each in document.marks or ()] == [(0, 4)]
+    paragraphs = [{"raw": "Anna", "entities": [[0, 4, "PER"]]}, {"raw": "b", "entities": []}]
+    assert [each.text for each in of_spacy({"paragraphs": paragraphs}, "f:1")] == ["Anna", "b"]
+    with pytest.raises(ValueError, match="a paragraph without 'raw' and 'entities'"):
+        of_spacy({"paragraphs": [{"sentences": []}]}, "f:1")
+    assert of_spacy(["a", {}], "f:1")[0].marks is None
+
+
+def test_prodigy_gives_what_was_accepted() -> None:
+    row = {"text": "Anna", "spans": [{"start": 0, "end": 4, "label": "PER", "token_start": 0}], "answer": "accept"}
+    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": "data:image/png;base64,AA"}, "f:1")
+    assert post is not None
+    [mark] = post.marks or ()
+    assert ((mark.start, mark.end, mark.label), post.meta, post.images) == ((0, 4, "PER"), {"source": "x"}, ())
+    assert of_prodigy({**row, "answer": "ignore"}, "f:1") is None
+    bare = of_prodigy({"text": "a"}, "f:1")
+    assert bare is not None
+    assert bare.marks is None
+    with pytest.raises(ValueError, match="the row has no text"):
+        of_prodigy({"spans": []}, "f:1")
+    with pytest.raises(ValueError, match="a span is a region of the picture"):
+        of_prodigy({"text": "a", "spans": [{"points": [], "width": 3}]}, "f:1")
