@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from openai.types.chat import ChatCompletion
 
 from instruct_mner.engines.engine import Completion, Request, Token
+from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
+from instruct_mner.engines.retries import TOO_MANY_REQUESTS, Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.choices import Constraint
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 PICTURE_TOKENS = 2048
 """Number of tokens that a picture is taken to have where the model's processor is not at hand."""
-_SLOWEST_RETRY_SECONDS = 30.0
-_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 408, 429, 500
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Endpoint:
         concurrency: Requests under way at once.
         timeout_seconds: Timeout of one request, in seconds.
         max_retries: After 429, 5xx and timeouts, and after nothing else.
-        first_retry_seconds: Pause before the first retry; each further one is twice as long.
+        first_retry_seconds: Pause before the first retry; each further one is twice as long, give or take a half.
+        reconnect_seconds: Time through which a connection that is refused or broken off is tried again, where the
+            server has answered before: a restart ends no run. Without retries there is none.
         scores: Whether log-probabilities are asked for; without them all scores are 1.
         window: Tokens of prompt and answer that the server takes, where that is known. An answer that could need more
             than a quarter of it is cut by the server, where the window ends.
@@ -54,6 +56,7 @@ class Endpoint:
     timeout_seconds: float = 120.0
     max_retries: int = 5
     first_retry_seconds: float = 0.5
+    reconnect_seconds: float = 300.0
     scores: bool = True
     window: int | None = None
 
@@ -94,6 +97,7 @@ class EndpointEngine:
         self._base_url = endpoint.base_url
         self._description = description
         self._key = key
+        self._has_answered = False
 
     def special_tokens(self) -> tuple[str, ...]:
         """Return the strings that a post must not hold."""
@@ -143,7 +147,7 @@ class EndpointEngine:
             ServingError: The server cannot be reached, refuses a request, ignores the grammar, or says no
                 log-probabilities although scores are asked for.
         """
-        return _run(self._generate(requests, temperature, seed))
+        return run_in_thread(self._generate(requests, temperature, seed))
 
     def client(self) -> AsyncOpenAI:
         """Return a connection to the server."""
@@ -201,10 +205,12 @@ class EndpointEngine:
 
     async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
         """Return the first choice of the server's answer; the slot is kept through all retries, to relieve it."""
-        pause = self._endpoint.first_retry_seconds
-        for retries_left in reversed(range(self._endpoint.max_retries + 1)):
+        pauses, retries_left = Pauses(self._endpoint.first_retry_seconds), self._endpoint.max_retries
+        broken_since: float | None = None
+        while True:
             try:
                 response = await client.chat.completions.create(**body)
+                self._has_answered = True
                 return self._first_choice(response)
             except APITimeoutError:
                 if not retries_left:
@@ -212,21 +218,27 @@ class EndpointEngine:
                         f"{self._base_url} did not answer within {self._endpoint.timeout_seconds:g} seconds, "
                         f"{self._endpoint.max_retries + 1} times; is it overloaded? Lower --concurrency"
                     ) from None
-                wait = pause
+                retries_left, wait = retries_left - 1, 0.0
             except APIStatusError as error:
-                if not retries_left or not _may_pass(error.status_code):
+                self._has_answered, broken_since = True, None
+                if not retries_left or not may_pass(error.status_code):
                     raise self._refusal(error) from None
-                wait = _retry_after(error) or pause
+                retries_left, wait = retries_left - 1, retry_after(error) or 0.0
             except APIConnectionError as error:
-                reason = error.__cause__ or error
-                raise ServingError(
-                    f"{self._base_url} cannot be reached ({reason}): start the server, or check --endpoint"
-                ) from None
+                now, wait = time.monotonic(), 0.0
+                broken_since = now if broken_since is None else broken_since
+                if not self._may_reconnect(now - broken_since):
+                    reason = error.__cause__ or error
+                    raise ServingError(
+                        f"{self._base_url} cannot be reached ({reason}): start the server, or check --endpoint"
+                    ) from None
             except APIError as error:
                 raise self._no_such_server(error.message) from None
-            await asyncio.sleep(min(wait, _SLOWEST_RETRY_SECONDS))
-            pause *= 2
-        raise AssertionError("unreachable")
+            await asyncio.sleep(pauses.next(wait))
+
+    def _may_reconnect(self, seconds: float) -> bool:
+        """Return whether to try again after so many seconds without a connection."""
+        return self._has_answered and self._endpoint.max_retries > 0 and seconds < self._endpoint.reconnect_seconds
 
     def _first_choice(self, response: Any) -> Any:
         if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message is None:
@@ -246,7 +258,7 @@ class EndpointEngine:
             401: "set OPENAI_API_KEY",
             403: "set OPENAI_API_KEY to a key that may use this model",
             404: "check --endpoint, and --model against the models that it serves",
-            _TOO_MANY_REQUESTS: "lower --concurrency",
+            TOO_MANY_REQUESTS: "lower --concurrency",
         }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
         reason = body.get("message") or error.message
         return ServingError(
@@ -277,21 +289,3 @@ class EndpointEngine:
         ended = choice.finish_reason != "length"
         # vLLM ends the turn, with no more than a line in its log, where the matcher of a grammar fails.
         return Completion(text, tokens, finished=ended and state == "whole", failed=ended and state != "whole")
-
-
-def _may_pass(status: int) -> bool:
-    return status in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS} or status >= _SERVER_ERRORS
-
-
-def _retry_after(error: Any) -> float | None:
-    """Return the pause that the server asks for, if it gives seconds."""
-    try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
-
-
-def _run(coroutine: Coroutine[Any, Any, list[Completion]]) -> list[Completion]:
-    """Run to the end in a thread of its own: a notebook has an event loop already, and one thread runs only one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
