@@ -11,6 +11,7 @@ from conftest import Gateway
 from gateway_bodies import bomb, chat_body, encoded, image_part, many_scans, picture, post_body, rule_chain, text_part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from instruct_mner.serving.constraints import StructuredOutputs
 from instruct_mner.serving.entities_route import EntitiesRequest
@@ -22,7 +23,7 @@ BODIES: dict[str, dict[str, Any]] = {
     COMPLETIONS: {"model": "m", "prompt": ["hi"]},
     ENTITIES: {**post_body(images=[picture()]), "context": {"caption": "a"}},
 }
-MODELS = {CHAT: ChatBody, COMPLETIONS: CompletionBody, ENTITIES: EntitiesRequest}
+MODELS: dict[str, type[BaseModel]] = {CHAT: ChatBody, COMPLETIONS: CompletionBody, ENTITIES: EntitiesRequest}
 # Source: the protocols of vLLM 0.32, whose fields must not come through.
 FOREIGN = (
     "uuid", "image_embeds", "prompt_embeds", "mm_processor_kwargs", "media_io_kwargs", "chat_template", "documents",
