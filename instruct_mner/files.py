@@ -58,7 +58,7 @@ class Line:
         number: Number of the line, from 1.
         offset: Position of its first byte in the file.
         text: Without its end; U+FFFD for what cannot be decoded.
-        problem: Why it is not UTF-8, as ``file:line: reason``.
+        problem: Reason why it is not UTF-8, as ``file:line: reason``.
         fatal: True where the file is no text at all, so that nothing follows.
     """
 

@@ -15,7 +15,7 @@ _FIRST = 3
 
 @dataclass(frozen=True)
 class GoldChecks:
-    """What is wrong or odd in the gold of a split.
+    """Findings in the gold of a split.
 
     Attributes:
         problems: Lines that keep the split from being used.

@@ -111,7 +111,7 @@ def tell_layout(lines: Sequence[str], path: Path, layout: Layout) -> Layout:
 
     Args:
         lines: The lines of the file.
-        path: Its name, for messages.
+        path: Name of the file, for messages.
         layout: The properties that are known; a number of columns or a column of tags that was chosen stays.
 
     Raises:

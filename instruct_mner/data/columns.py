@@ -45,8 +45,8 @@ class Post:
         id: Id in its header; made from the file and the line where there is none.
         has_header: True where the id is its own.
         picture: File name of its picture, where its header gives one with a suffix.
-        tokens: Its tokens.
-        tags: Their tags.
+        tokens: Tokens of the post.
+        tags: Tags of the tokens.
         context: The tokens after ``<EOS>``.
         spoiled: True where a problem was found in it.
     """

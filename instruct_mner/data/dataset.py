@@ -23,11 +23,11 @@ class Dataset:
     Attributes:
         name: Folder and split, ``twitter2015/test``.
         format: The reader that made it, a key of ``FORMATS``; ``fmnerg-coarse`` or ``fmnerg-fine`` for FMNERG.
-        path: Its file.
+        path: File of the split.
         sha256: Hash of all that the gold was made from: the file; for FMNERG the column that was chosen; for sets with
             boxes the XML files of its posts, in their order.
         examples: The posts, in the order of the file.
-        image_root: Where ``Example.images`` are looked for; ``None`` where no folder of pictures was found.
+        image_root: Folder of ``Example.images``; ``None`` where no folder of pictures was found.
         missing_images: Names of the pictures that are not there, whatever was done about them.
         file_sha256: Hash of the file alone, where ``sha256`` covers more.
         segmentation: ``characters`` where the tokens are the characters of the text.
@@ -124,8 +124,8 @@ class ReadOptions:
 
     Attributes:
         images: Folder of the pictures; without it, where the format usually has them.
-        decode: How BIO tags become entities.
-        label_column: Which column of FMNERG holds the labels.
+        decode: Decoding of BIO tags to entities.
+        label_column: Column of FMNERG that holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; without it, ``xml`` in the folder of the set.
         columns: Names of columns by what they hold (``tags``, ``images``, ``meta`` …), where the user says so.
         offsets: Unit of the offsets of entities, where the user says so.

@@ -23,7 +23,7 @@ _SHARE_OF_CHARACTERS = 0.9
 
 @dataclass(frozen=True)
 class Joining:
-    """How the tokens of a file are joined.
+    """Joining of the tokens of a file.
 
     Attributes:
         joiners: Text between the tokens, one a post.

@@ -65,12 +65,12 @@ class Guarded:
 
     Attributes:
         datasets: The splits, without the posts that were dropped.
-        found: What each shares with each evaluation split; most share nothing.
-        leaked: What is trained on nevertheless, because leaks are allowed.
+        overlaps: Overlap of each split with each evaluation split; most share nothing.
+        leaked: Overlaps that are trained on nevertheless, because leaks are allowed.
     """
 
     datasets: tuple[Dataset, ...]
-    found: tuple[Leak, ...]
+    overlaps: tuple[Leak, ...]
     leaked: tuple[str, ...]
 
 

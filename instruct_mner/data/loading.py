@@ -29,11 +29,11 @@ def load(
     Args:
         data: A path or ``format:path``; a folder gives all of its splits, a file one.
         images: Folder of the pictures; without it, where the format usually has them.
-        decode: How BIO tags become entities.
-        missing_image: What to do with posts whose pictures are not there: ``error``; ``text``: keep them as
+        decode: Decoding of BIO tags to entities.
+        missing_image: Treatment of posts whose pictures are not there: ``error``; ``text``: keep them as
             text, without boxes; ``skip``: leave them out; ``keep``: leave them as they are annotated, for
             work that opens no picture.
-        label_column: Which column of FMNERG holds the labels.
+        label_column: Column of FMNERG that holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG; without it, where the format usually has them.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which pictures a post is shown with: its own, none, or those of another post."""
+"""Pictures of a post as the model sees them: its own, none, or those of another post."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Posts(Protocol):
 
     Attributes:
         sha256: Hash of all that they were made from.
-        num_posts: How many there are.
+        num_posts: Number of posts.
         num_missing: Pictures that are not there.
     """
 
@@ -88,8 +88,8 @@ class StreamedPosts:
         form: A key of ``STREAMED``.
         sha256: Hash of the file.
         num_posts: Posts, without those that are left out because a picture is missing.
-        image_root: Where pictures are looked for.
-        missing_image: What is done about posts whose pictures are not there.
+        image_root: Folder of the pictures.
+        missing_image: Treatment of posts whose pictures are not there.
         show_pictures: True where posts are shown with their pictures.
         every: Posts between two marks.
         marks: Position in the file of every so manieth post.
@@ -150,7 +150,7 @@ def look_through(
         images: Folder of the pictures; without it, that of the file.
         missing_image: Treatment of posts whose pictures are not there, as in ``load``.
         show_pictures: True to show posts with their pictures.
-        every: How many posts lie between two places from which the file can be read.
+        every: Number of posts between two places from which the file can be read.
 
     Raises:
         ConfigError: There is no such folder of pictures.

@@ -49,7 +49,7 @@ def why_no_tag(tag: str, token: str | None = None) -> str:
 
     Args:
         tag: The cell of the file.
-        token: Its token, where it is known.
+        token: Token of the tag, where it is known.
     """
     of = "" if token is None else f" of token {token!r}"
     if tag and holds_several(tag) and looks_like_tag(tag):

@@ -1,4 +1,4 @@
-"""What a data set holds, counted, and whether its pictures and boxes can be used."""
+"""Counts of a data set, and checks of its pictures and boxes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Counts:
 
     Attributes:
         name: Folder and split.
-        format: Its format.
-        path: Its file.
-        sha256: Its hash.
+        format: Format of the split.
+        path: File of the split.
+        sha256: Hash of the file.
         known: Name of the published set that it is, told by hash.
         num_posts: Posts.
         num_unannotated: Posts without ``entities``.
@@ -77,9 +77,9 @@ def survey(
     Args:
         data: Paths or ``format:path``.
         images: Folder of the pictures.
-        decode: How BIO tags become entities.
+        decode: Decoding of BIO tags to entities.
         missing_image: ``error`` where pictures that are missing are a problem.
-        label_column: Which column of FMNERG holds the labels.
+        label_column: Column of FMNERG that holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG.
         track: Shows how far it is.
 

@@ -40,7 +40,7 @@ def evaluate_files(
         decode: Decoding of the BIO tags of the gold to spans.
         match: Condition under which an entity is right.
         images: Folder of the pictures, where the reader asks for it.
-        label_column: Which column of FMNERG holds the labels.
+        label_column: Column of FMNERG that holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG.
         runs: Run folder or weights of the first system, then of the second: what they were trained on is stamped.
         seed: Seed of the bootstrap.

@@ -73,7 +73,7 @@ class Report:
         rejected: Items that the parser rejected.
         entities_per_post: Numbers of gold and of predicted entities.
         triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
-        not_grounded: Why triples were not scored; ``None`` where they were.
+        not_grounded: Reason why triples were not scored; ``None`` where they were.
         comparison: Comparison with a second system, if one was given.
         origin: Training data of the model, where its run was given.
     """

@@ -75,7 +75,7 @@ def load_sources(settings: DataSettings, *, shows_pictures: bool = True) -> Sour
     return Sources(
         train=guarded.datasets[0],
         dev=guarded.datasets[1] if settings.dev is not None else None,
-        leaks=guarded.found,
+        leaks=guarded.overlaps,
         leaked=guarded.leaked,
         stamps=(*stamps, *(stamp_of("evaluation", dataset) for dataset in evaluated)),
     )

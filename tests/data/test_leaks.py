@@ -40,7 +40,7 @@ def test_spaces_never_count(words: list[str]) -> None:
 
 
 def test_texts_of_which_nothing_is_left_are_not_the_same() -> None:
-    found = guard([dataset("a", post("1", "🎉 !"))], [dataset("b", post("2", "http://t.co/x ..."))], "refuse").found
+    found = guard([dataset("a", post("1", "🎉 !"))], [dataset("b", post("2", "http://t.co/x ..."))], "refuse").overlaps
     assert not found[0].leaking
 
 
@@ -57,7 +57,7 @@ def test_each_post_is_counted_once_and_drop_leaves_it_out(tmp_path: Path) -> Non
     )
     test = dataset("test", post("1", "same id", "a.png"), post("2", "another id !"), root=tmp_path)
     guarded = guard([train], [test], "drop")
-    [leak] = guarded.found
+    [leak] = guarded.overlaps
     assert (leak.num_by_id, leak.num_same_text, leak.num_by_text, leak.num_by_picture) == (1, 1, 1, 1)
     assert [example.id for example in guarded.datasets[0].examples] == ["10"]
     assert guarded.leaked == ()
@@ -65,7 +65,7 @@ def test_each_post_is_counted_once_and_drop_leaves_it_out(tmp_path: Path) -> Non
 
 def test_text_under_another_id() -> None:
     train, test = dataset("train", post("8", "An  OTHER id")), dataset("test", post("2", "another id !"))
-    [leak] = guard([train], [test], "allow").found
+    [leak] = guard([train], [test], "allow").overlaps
     assert (leak.num_by_id, leak.num_by_text) == (0, 1)
 
 
@@ -98,7 +98,7 @@ def test_dropping_everything_is_an_error() -> None:
 def test_missing_pictures_are_not_compared(tmp_path: Path) -> None:
     train = dataset("train", post("1", "a", "gone.png"), root=tmp_path)
     test = Dataset("test", "jsonl", tmp_path, "", (post("2", "b", "gone.png"),), tmp_path, ("gone.png",))
-    [leak] = guard([train], [test], "refuse").found
+    [leak] = guard([train], [test], "refuse").overlaps
     assert leak.num_pictures == 0
 
 
@@ -107,7 +107,7 @@ def test_sentences_without_ids_of_their_own_do_not_leak_by_line_number(tmp_path:
     for path, token in zip(paths, ("Rome", "Paris"), strict=True):
         path.write_text(f"{token}\tB-LOC\n")
     train, test = (load_split(f"conll:{path}") for path in paths)
-    assert not guard([train], [test], "refuse").found[0].leaking
+    assert not guard([train], [test], "refuse").overlaps[0].leaking
 
 
 def published(folder: Path, *data: str) -> list[Dataset]:
@@ -122,15 +122,15 @@ def test_the_published_leaks(shared_data: Path) -> None:
     twitter = published(
         shared_data, "conll:twitter2015/train.txt", "conll:twitter2017/train.txt", "conll:twitter2015/test.txt"
     )
-    [into_2015] = guard(gmner[:1], twitter[2:], "allow").found
+    [into_2015] = guard(gmner[:1], twitter[2:], "allow").overlaps
     assert (into_2015.num_by_id, len(into_2015.leaking)) == (1563, 1568)
-    into_gmner = guard(twitter[:2], gmner[1:], "allow").found
+    into_gmner = guard(twitter[:2], gmner[1:], "allow").overlaps
     assert sum(leak.num_by_id for leak in into_gmner) == 886
     assert sum(len(leak.leaking) for leak in into_gmner) == 889
 
 
 def test_duplicates_between_the_splits_of_one_set_are_found_too(shared_data: Path) -> None:
     train, test = published(shared_data, "conll:twitter2015/train.txt", "conll:twitter2015/test.txt")
-    [leak] = guard([train], [test], "allow").found
+    [leak] = guard([train], [test], "allow").overlaps
     assert leak.num_by_id == 0
     assert leak.num_by_text > 0

@@ -27,7 +27,7 @@ def to_post(
 
     Args:
         row: The row.
-        roles: Its columns.
+        roles: Columns of the file by their roles.
         where: File and row, for messages.
         decode: Rule that turns BIO tags into spans.
         tag_names: Names of tags and labels that are numbers.

@@ -86,7 +86,7 @@ def span_of(mark: Mark, post: RawPost, unit: Unit) -> tuple[int, int] | None:
 
 @dataclass
 class _Evidence:
-    """What speaks for and against a unit.
+    """Evidence for and against a unit.
 
     Attributes:
         possible: False once an entity contradicted it.
@@ -135,12 +135,12 @@ def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None 
         return convention or "characters"
     evidence = {unit: _Evidence() for unit in UNITS}
     for mark, post in marked:
-        for unit, found in evidence.items():
-            found.look_at(mark, post, unit)
+        for unit, each in evidence.items():
+            each.look_at(mark, post, unit)
     surfaces = any(mark.surface is not None for mark, _ in marked)
     if not surfaces:
         del evidence["utf-16"], evidence["bytes"]
-    possible = [unit for unit, found in evidence.items() if found.possible]
+    possible = [unit for unit, each in evidence.items() if each.possible]
     if not possible:
         if (fitting := _least_wrong(marked)) is not None:
             return fitting  # each entity that contradicts it is a problem of its own

@@ -24,11 +24,11 @@ class Mark:
     """An entity as an export writes it.
 
     Attributes:
-        start: Its first offset, of whatever unit; ``None`` where there is none.
-        end: Its last offset, or one past it.
-        surface: Its text, where it is given.
-        label: Its type.
-        boxes: Its boxes in pixels; ``None`` where they are not annotated.
+        start: First offset of the mark, of whatever unit; ``None`` where there is none.
+        end: Last offset of the mark, or one past it.
+        surface: Text of the mark, where it is given.
+        label: Type of the mark.
+        boxes: Boxes of the mark in pixels; ``None`` where they are not annotated.
         unread: Names of its other fields, which are dropped, and of which the user is told.
     """
 
@@ -46,11 +46,11 @@ class RawPost:
 
     Attributes:
         where: File and row, for messages.
-        id: Its id; ``None`` where one must be made.
-        text: Its text; ``None`` where it is its tokens.
-        tokens: Its tokens, where it is pre-tokenised.
+        id: Id of the post; ``None`` where one must be made.
+        text: Text of the post; ``None`` where it is its tokens.
+        tokens: Tokens of the post, where it is pre-tokenised.
         joiner: Text between the tokens, where there is no text.
-        marks: Its entities; ``None`` where it is not annotated.
+        marks: Entities of the post; ``None`` where it is not annotated.
         images: Names of its pictures.
         unit: Unit of the offsets of its entities, where its layout says so.
         context: Captions, tags and OCR, in the native field.

@@ -1,4 +1,4 @@
-"""Which column of a file holds what: by the names that are known, by the user's word, and else a question.
+"""Roles of the columns of a file: by known names, by the user's word, and else a question.
 
 Nothing is guessed and nothing is lost: a column that looks like a picture, a label, a box or an id and is none of the
 known ones stops the import with the ways to say what it is; every other column is carried along in ``meta``.

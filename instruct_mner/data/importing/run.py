@@ -40,7 +40,7 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
     Args:
         source: Path, or ``format:path`` for a format of :mod:`~instruct_mner.data.formats`.
         out: File that is written; a folder for the splits of a folder; ``None`` for standard output.
-        options: What the user says of the file.
+        options: Options of the user for the file.
 
     Raises:
         ConfigError: An option is wrong, or the output exists.

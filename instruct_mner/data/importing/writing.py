@@ -30,7 +30,7 @@ from instruct_mner.schema.validation_messages import reasons
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What the user says of a file.
+    """Options of the user for a file.
 
     Attributes:
         images: Folder of the pictures.
@@ -57,7 +57,7 @@ class Imported:
 
     Attributes:
         num_posts: Posts that were written.
-        num_entities: Their entities.
+        num_entities: Number of their entities.
         notes: Lines for the user: what was read as what, carried along and left out.
     """
 
@@ -82,7 +82,7 @@ def write_posts(
         posts: The posts, raw or whole.
         out: File that is written; ``None`` for standard output.
         source: Name of the file that is read, for messages.
-        options: What the user says of the file.
+        options: Options of the user for the file.
         total: Result that is added to.
         root: Folder in which pictures are looked for where the user names none.
         unit: Unit of the offsets of raw posts.
