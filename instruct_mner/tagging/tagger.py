@@ -269,7 +269,8 @@ class Tagger:
 
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
         """Tag posts whose pictures are open already, all at once; errors are those of :meth:`predict`."""
-        return self._predict(posts, self.answer_spec(labels))
+        most = self.manifest.max_images
+        return self._predict([(example, images[:most]) for example, images in posts], self.answer_spec(labels))
 
     def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
         """Return the form of answers with these labels, or with those of the tuning.
@@ -288,7 +289,10 @@ class Tagger:
         return [ask(*post, spec, shots) for post, shots in zip(posts, examples, strict=True)], order
 
     def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
-        return () if self.questions.generated else tuple(map(open_image, paths(example)[: self.manifest.max_images]))
+        # Where none is shown, nobody is asked for pictures that may not be there.
+        if self.questions.generated or not self.manifest.max_images:
+            return ()
+        return tuple(map(open_image, paths(example)[: self.manifest.max_images]))
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._selector.select(posts, spec)

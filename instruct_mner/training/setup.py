@@ -123,7 +123,7 @@ def prepare(config: FinetuneConfig) -> Run:
     )
     # A mistake in the template is reported here, before a run folder is made.
     conversations.row(train.examples[0], ())
-    pictures = picture_source(train, config.data.image_source, config.seed)
+    pictures = picture_source(train, config.data.image_source if loaded.family.sees else "none", config.seed)
     _check_lengths(train, pictures, conversations, loaded)
     collate = prompt_completion_collator(loaded.processor)
     objectives = _objectives(config.alignment, loaded, spec, config.seed)

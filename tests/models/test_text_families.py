@@ -9,6 +9,7 @@ import pytest
 import torch
 from families import TEXT_FAMILIES
 from peft import get_peft_model
+from PIL import Image
 from rich.console import Console
 from runs import config_of
 
@@ -33,6 +34,7 @@ from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.checks import check_end_of_answers
 from instruct_mner.training.config import load_config
+from instruct_mner.training.dry_run import dry_run
 from instruct_mner.training.finetune import finetune
 from instruct_mner.training.setup import prepare
 
@@ -131,14 +133,19 @@ def test_finetune_and_tag_with_words_about_the_pictures(family, tiny_models, tmp
 
 
 def test_pictures_that_are_not_there_are_not_missed_and_are_counted(tiny_models, tmp_path) -> None:
-    path = config_of(tiny_models("llama"), tmp_path, optimizer={"max_steps": 1})
-    for picture in (tmp_path / "posts").glob("*.png"):
-        picture.unlink()
-    console = Console(record=True, width=200)
-    finetune(load_config(path), console)
+    text = "IMGID:1\nAnn\tB-PER\nwins\tO\n\nIMGID:2\nin\tO\nRome\tB-LOC\n"
+    (tmp_path / "posts.txt").write_text(text)  # there is no folder of pictures at all
+    data = f"conll:{tmp_path / 'posts.txt'}"
+    optimizer = {"max_steps": 1, "batch_size": 2}
+    path = config_of(tiny_models("llama"), tmp_path, data={"train": data, "dev": data}, optimizer=optimizer)
+    settings, console = load_config(path, ["evaluation.every_steps=1"]), Console(record=True, width=200)
+    dry_run(settings, console)
+    finetune(settings, console)
     printed = console.export_text()
-    assert "5 posts of train have pictures that are not shown" in printed
-    assert "missing" not in printed
+    assert "2 posts of train have pictures that are not shown" in printed
+    assert "missing in" not in printed
+    found = Tagger.from_pretrained(tmp_path / "run").predict_entities("Ann wins", image=Image.new("RGB", (9, 9)))
+    assert {entity["text"] for entity in found} <= {"Ann", "wins", "Ann wins"}
 
 
 @pytest.mark.parametrize(
