@@ -26,6 +26,7 @@ from instruct_mner.files import stream_lines
 DOCUMENT_START = "-DOCSTART-"
 
 _COMMENT = re.compile(r"#+\s.*|#\s*[\w.-]+\s*[=:].*")
+_ENDS_WITH_TAG = re.compile(r"[\s,;|/](?:O|[BIESLUM][-_]\S+)\s*$", re.IGNORECASE)
 _COMMENT_ID = re.compile(r"#\s*(?:(?:sent_|post_|tweet_|doc_)?id\s*[=:]\s*(\S+)|id\s+(\S+)(?:\s.*)?)\s*")
 _BLANKS = re.compile(" +")
 # Tags are looked for in so many rows, which tell the layout of a file.
@@ -216,11 +217,12 @@ def find_tag_columns(lines: Sequence[str]) -> list[int]:
 
 
 def is_columns(path: Path) -> bool:
-    """Return true for a file of a token and its tag a line: most rows have a cell that is a tag.
+    """Return true for a file of a token and its tag a line, or one that was meant as such.
 
-    Rows of one width, some of which end with ``O`` or that tabs cut, are meant as such too, whatever their other tags.
+    Meant as such are rows of one width of which some end with ``O`` or all have tabs, and rows whose last piece is a
+    tag after any white space or comma, in capitals or not: read as plain text, they would be wrong in silence.
     """
-    rows = tagged = outside = tabbed = 0
+    rows = tagged = outside = tabbed = ending = 0
     widths: set[int] = set()
     for line in islice(stream_lines(path), _LINES_LOOKED_AT):
         text = line.text.strip(" \t")
@@ -232,5 +234,7 @@ def is_columns(path: Path) -> bool:
         outside += cells[-1] == "O"
         tabbed += "\t" in text
         tagged += len(cells) > 1 and any(looks_like_tag(cell.strip(" ")) for cell in cells)
+        ending += _ENDS_WITH_TAG.search(text) is not None
     meant = len(widths) == 1 and 1 not in widths and (outside > 0 or tabbed == rows)
-    return rows > 0 and (2 * tagged > rows or (meant and path.suffix.lower() != ".tsv"))
+    table = path.suffix.lower() in {".tsv", ".csv"}
+    return rows > 0 and (2 * tagged > rows or (not table and (meant or 2 * ending > rows)))

@@ -149,7 +149,9 @@ def test_find_tag_columns() -> None:
 @pytest.mark.parametrize(
     ("content", "columns"),
     [(rows(POST), True), (rows(POST, " "), True), ("Anna Bell flew to Oslo\nnothing to see here\n", False),
-     ("I got an O\nvitamin B-12 is fine\nand more\nand more\n", False), ("", False)],
+     ("I got an O\nvitamin B-12 is fine\nand more\nand more\n", False), ("", False),
+     ("Anna\u00a0B-PER\nflew\u00a0O\n", True), ("Anna,B-PER\nflew,O\n", True), ("Anna b-per\nhome o\n", True),
+     ("Anna B_PER\nBell I_PER\n", True), ("Anna\tPER\nflew\tO\n", True), ("Hello World\nGood Bye\n", False)],
 )  # fmt: skip
 def test_columns_are_told_from_plain_text(tmp_path: Path, content: str, columns: bool) -> None:
     (tmp_path / "a.txt").write_text(content)

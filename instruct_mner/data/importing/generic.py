@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.bio import decode_spans
+from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import Roles
 from instruct_mner.data.joining import choose_joiners
@@ -135,7 +137,11 @@ def to_names(value: Any) -> tuple[str, ...]:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"a picture is no name of a file: {str(value)[:60]!r}")
-    return (_file_name(str(value)),)
+    name = str(value)
+    parts = [part.strip() for part in re.split("[;,|]", name)]
+    if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
+        raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
+    return (_file_name(name),)
 
 
 def _file_name(name: str) -> str:

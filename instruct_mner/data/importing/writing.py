@@ -95,7 +95,7 @@ def write_posts(
     seen: set[int] = set()
     counts, entity_notes = _Counts(), EntityNotes()
     name = _namer(root, out, options.images, counts)
-    begun = total.num_posts
+    begun, num_unannotated = total.num_posts, 0
     with _target(out) as file:
         for number, item in enumerate(posts, start=1):
             example = _example(item, unit, problems, source, number, entity_notes)
@@ -111,14 +111,23 @@ def write_posts(
             check.look_at(example, "words")
             if example.images:
                 example = example.model_copy(update={"images": tuple(map(name, example.images))})
+            try:
+                line = example.model_dump_json(exclude_none=True)
+            except ValueError:
+                problems.add(f"{_where(item, source, number)}: holds half of a surrogate pair, which is no character; "
+                             "write the whole character, or take it out")  # fmt: skip
+                continue
             total.num_posts += 1
             total.num_entities += len(example.entities or ())
-            file.write(example.model_dump_json(exclude_none=True) + "\n")
+            num_unannotated += example.entities is None
+            file.write(line + "\n")
         result = check.result()
         problems.add_all(result.problems)
         if total.num_posts == begun and not problems:
             problems.add(f"{source}: the file holds no post")
         problems.stop(source)
+    if 0 < num_unannotated < total.num_posts - begun or (num_unannotated and source.endswith(".json")):
+        total.notes.append(f"{source}: {num_unannotated} posts are not annotated")
     total.notes += [*_notes(counts, entity_notes, source, options.images), *result.lines()]
 
 
