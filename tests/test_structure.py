@@ -14,10 +14,6 @@ ROOT_MODULES = {"__init__", "__main__", "console", "errors", "files", "images"}
 # Modules that no test imports; a line goes when a test of its module comes.
 UNTESTED = {
     "instruct_mner.__main__",
-    "instruct_mner.serving.application",
-    "instruct_mner.serving.self_check",
-    "instruct_mner.serving.serve",
-    "instruct_mner.serving.usage",
 }
 
 

@@ -16,7 +16,7 @@ from instruct_mner.vllm_runtime.plan import Plan, Served
 
 _TEXT = "Ada Lovelace meets Acme in Lagos"
 # Nothing that any model writes by itself.
-_UNLIKELY = '%llguidance {}\nstart: "zq-instruct-mner-0815"\n'
+_UNLIKELY = "zq-instruct-mner-0815"
 # A probability is the same with and without a request for an adapter that changes nothing, but for the rounding of
 # another order of sums (bfloat16: up to some 1e-2); what was trained changes some token by far more.
 _LEAST_CHANGE = 0.02
@@ -51,9 +51,15 @@ def _ask(client: httpx.Client, model: str, text: str, **settings: Any) -> dict[s
 
 
 def _check_grammar(client: httpx.Client, model: str) -> None:
-    answer = _ask(client, model, "Say yes.", max_tokens=64, structured_outputs={"grammar": _UNLIKELY})
+    answer = _ask(
+        client,
+        model,
+        "Say yes.",
+        max_tokens=64,
+        structured_outputs={"grammar": f'%llguidance {{}}\nstart: "{_UNLIKELY}"\n'},
+    )
     written = answer["choices"][0]["message"]["content"]
-    if not written or written.strip() not in _UNLIKELY:
+    if (written or "").strip() != _UNLIKELY:
         raise ServingError(
             f"vLLM does not keep to a grammar (it wrote {written!r:.80}): its backend for structured outputs must be "
             "guidance; leave --structured-outputs-config out of its flags"

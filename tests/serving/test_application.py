@@ -1,0 +1,47 @@
+"""Parts of the gateway that need a running vLLM, before stand-ins of one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from instruct_mner.errors import ServingError
+from instruct_mner.serving import application
+from instruct_mner.serving.application import context_window, open_gateway
+from instruct_mner.serving.connections import ConnectionLimit
+from instruct_mner.serving.limits import Limits
+
+
+def test_the_context_is_the_one_that_vllm_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(url: str, headers: dict[str, str], timeout: float) -> httpx.Response:
+        assert (url, headers) == ("http://vllm/v1/models", {"Authorization": "Bearer k"})
+        values = {"data": [{"id": "base", "max_model_len": 2048}, {"id": "adapter", "max_model_len": None}]}
+        return httpx.Response(200, json=values, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(httpx, "get", get)
+    assert context_window("http://vllm", "k") == 2048
+
+
+def test_placeholders_are_those_that_the_processor_has() -> None:
+    processor = SimpleNamespace(image_token="<image>", boi_token="<begin>", eos_token="<end>")
+    assert application._placeholders(processor) == {"<image>", "<begin>"}
+    assert application._placeholders(object()) == set()
+
+
+def test_the_gateway_ends_with_vllm() -> None:
+    ready: list[bool] = []
+    vllm: Any = SimpleNamespace(is_running=False, failure=lambda what: ServingError(f"vLLM {what}"))
+    limits = Limits()
+    connections = ConnectionLimit(limits.connections, limits.header_seconds)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        opened = open_gateway(FastAPI(), cast("Any", vllm), listener, connections, limits, lambda: ready.append(True))
+        with pytest.raises(ServingError, match="vLLM ended"):
+            asyncio.run(opened)
+    assert ready == [True]
