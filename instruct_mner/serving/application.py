@@ -17,6 +17,7 @@ from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import build_gateway
 from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
@@ -56,6 +57,7 @@ def make_gateway(
     private_key: str,
     keys: Keys | None,
     connections: ConnectionLimit,
+    lifecycle: Lifecycle,
     limits: Limits,
     remote_domains: tuple[str, ...],
 ) -> FastAPI:
@@ -68,6 +70,7 @@ def make_gateway(
         private_key: Key of vLLM.
         keys: Keys of clients; ``None`` = anybody may ask.
         connections: Register of connections.
+        lifecycle: State of the server.
         limits: Limits of requests.
         remote_domains: Domains from which vLLM may fetch pictures.
     """
@@ -113,7 +116,9 @@ def make_gateway(
         keys=keys,
         limits=limits,
         is_running=lambda: vllm.is_running,
+        lifecycle=lifecycle,
         on_known=connections.known,
+        probe=upstream.writes_a_token,
         close=close,
     )
 
@@ -129,6 +134,7 @@ async def open_gateway(
     vllm: VllmProcess,
     listener: socket.socket,
     connections: ConnectionLimit,
+    lifecycle: Lifecycle,
     limits: Limits,
     say_ready: Callable[[], None],
 ) -> None:
@@ -139,6 +145,7 @@ async def open_gateway(
         vllm: Process of vLLM.
         listener: Socket of the gateway.
         connections: Register of connections.
+        lifecycle: State of the server.
         limits: Limits of requests.
         say_ready: Function that is called when connections are taken.
 
@@ -169,11 +176,22 @@ async def open_gateway(
     )
     server = Server(config)
 
+    drains: list[asyncio.Task[None]] = []
+
     def end() -> None:
         server.should_exit = True
 
+    def drain() -> None:
+        """Answer what is under way, then end; a second signal does not wait."""
+        if drains:
+            end()
+            return
+        drains.append(asyncio.create_task(lifecycle.drain(limits.drain_seconds)))
+        drains[0].add_done_callback(lambda _: end())
+
     for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            asyncio.get_running_loop().add_signal_handler(number, drain)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not running.done():
         await asyncio.sleep(0.05)

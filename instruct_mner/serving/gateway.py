@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from instruct_mner.errors import ServingError
 from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
 from instruct_mner.serving.json_body import JsonRoute, describe_problems
 from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import BusyError, Limits, RefusedError
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.middleware import Admission, error_body
@@ -83,7 +85,9 @@ def build_gateway(
     keys: Keys | None,
     limits: Limits,
     is_running: Callable[[], bool],
+    lifecycle: Lifecycle,
     on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
+    probe: Callable[[], Awaitable[bool]] | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the application of the gateway.
@@ -95,13 +99,18 @@ def build_gateway(
         keys: Keys of clients; ``None`` = anybody may ask.
         limits: Limits of requests.
         is_running: Function that tells whether vLLM is there.
+        lifecycle: State of the server.
         on_known: Function that gets the address of a client that has sent a right key.
+        probe: Function that returns whether the engine writes a token; it is called again and again.
         close: Function that is called at the end.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher = None if probe is None else asyncio.create_task(lifecycle.watch(probe))
         yield
+        if watcher is not None:
+            watcher.cancel()
         if close is not None:
             await close()
 
@@ -134,8 +143,20 @@ def build_gateway(
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
         """Tell that posts can be answered."""
-        if not is_running() or (await upstream.get("/health")).status_code != 200:
+        if not is_running() or not lifecycle.is_ready or (await upstream.get("/health")).status_code != 200:
             raise ServingError("vLLM is not healthy")
+        return Health(status="ok")
+
+    @app.get("/livez", operation_id="live")
+    async def live() -> Health:
+        """Tell that the gateway itself is there."""
+        return Health(status="ok")
+
+    @app.get("/readyz", responses=_errors(503), operation_id="ready")
+    async def ready() -> Health:
+        """Tell that requests are taken, and that the engine has written a token in the last seconds."""
+        if not is_running() or not lifecycle.is_ready:
+            raise ServingError("vLLM is not ready")
         return Health(status="ok")
 
     @app.get(
@@ -159,7 +180,7 @@ def build_gateway(
 
     _handle_errors(app, failed)
     _name_models(app, upstream.names)
-    app.add_middleware(Admission, keys=keys, limits=limits, counters=counters, on_known=on_known)
+    app.add_middleware(Admission, keys=keys, limits=limits, counters=counters, lifecycle=lifecycle, on_known=on_known)
     return app
 
 

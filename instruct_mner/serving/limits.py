@@ -24,6 +24,7 @@ class Limits:
         header_seconds: Time in which the headers of a request must come.
         body_seconds: Time in which a body must come.
         request_seconds: Time of an answer.
+        drain_seconds: Time that requests under way have to end after a signal.
     """
 
     body_bytes: int = 16 * 2**20
@@ -40,6 +41,7 @@ class Limits:
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     request_seconds: float = 600.0
+    drain_seconds: float = 30.0
 
 
 class RefusedError(Exception):

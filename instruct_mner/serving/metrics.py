@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from instruct_mner.schema.records import Prediction
 
 _PATHS = frozenset(
-    {"/v1/entities", "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/openapi.json"}
+    f"/{path}"
+    for path in "v1/entities v1/chat/completions v1/completions v1/models health livez readyz metrics openapi.json".split()
 )
 
 

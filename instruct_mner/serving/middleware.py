@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from instruct_mner.serving.keys import Keys
+    from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.metrics import Counters
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz", "/openapi.json", "/docs"})
@@ -59,6 +60,7 @@ class Admission:
         keys: Keys that clients must send as ``Authorization: Bearer``; ``None`` = anybody may ask.
         limits: Limits of requests.
         counters: Counters of requests.
+        lifecycle: State of the server.
         on_known: Function that gets the address of a client that has sent a right key.
     """
 
@@ -68,12 +70,14 @@ class Admission:
         keys: Keys | None,
         limits: Limits,
         counters: Counters,
+        lifecycle: Lifecycle,
         on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
     ) -> None:
         self._app = app
         self._keys = keys
         self._limits = limits
         self._counters = counters
+        self._lifecycle = lifecycle
         self._on_known = on_known
         self._under_way: dict[str, int] = {}
         self._body_bytes = 0
@@ -101,6 +105,7 @@ class Admission:
         # Nothing is counted before the key: who has none can fill nothing.
         self._on_known(scope.get("client"))
         self._check_free(client)
+        self._lifecycle.num_under_way += 1
         self._under_way[client] = self._under_way.get(client, 0) + 1
         chunks: list[bytes] = []
         begin = time.perf_counter()
@@ -110,6 +115,7 @@ class Admission:
         finally:
             self._body_bytes -= sum(map(len, chunks))
             self._under_way[client] -= 1
+            self._lifecycle.num_under_way -= 1
             self._mean_seconds += _WEIGHT * (time.perf_counter() - begin - self._mean_seconds)
 
     def _client(self, authorization: bytes) -> str:
@@ -122,6 +128,8 @@ class Admission:
         return client
 
     def _check_free(self, client: str) -> None:
+        if self._lifecycle.is_draining:
+            raise self._busy(503, "the server is ending; try again")
         most = self._limits.concurrency
         if sum(self._under_way.values()) >= most:
             raise self._busy(429, "too many requests are under way; try again")
@@ -176,7 +184,7 @@ class Admission:
             raise _RefusalError(413, f"the body holds more than {self._limits.body_values} values", ended=True)
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, answer: _Answer) -> None:
-        """Have a request answered; the work ends where the client goes, or its time is over."""
+        """Have a request answered; the work ends where the client goes, its time is over, or the server ends."""
         gone = asyncio.Event()
 
         async def watch() -> None:
@@ -188,21 +196,22 @@ class Admission:
             await self._app(scope, _replaying(body, gone), answer)
 
         work = asyncio.create_task(run())
-        watcher = asyncio.create_task(watch())
+        watcher, cut = asyncio.create_task(watch()), asyncio.create_task(self._lifecycle.cut.wait())
         try:
             await asyncio.wait(
-                {work, watcher}, timeout=self._limits.request_seconds, return_when=asyncio.FIRST_COMPLETED
+                {work, watcher, cut}, timeout=self._limits.request_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not answer.is_complete and not work.done():
                 work.cancel()
             await asyncio.wait({work})
         finally:
-            watcher.cancel()
-            work.cancel()
+            for task in (watcher, cut, work):
+                task.cancel()
         if not work.cancelled():
             work.result()
         elif not gone.is_set() and not answer.status:
-            raise self._busy(503, "the answer took too long; try again", ended=True)
+            reason = "the server is ending" if self._lifecycle.cut.is_set() else "the answer took too long"
+            raise self._busy(503, f"{reason}; try again", ended=True)
 
 
 class _Answer:

@@ -147,6 +147,14 @@ class Upstream:
             return StreamingResponse(_chunks(answer, held.pop_all()), answer.status_code, media_type=kind)
         return await _whole(answer)
 
+    async def writes_a_token(self) -> bool:
+        """Return whether vLLM writes a token."""
+        body = {"model": self.names[0], "prompt": "a", "max_tokens": 1, "temperature": 0}
+        try:
+            return (await self.client.post("/v1/completions", json=body)).status_code == 200
+        except httpx.TransportError:
+            return False
+
     async def get(self, path: str) -> Response:
         """Return what vLLM answers to a GET.
 

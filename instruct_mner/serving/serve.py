@@ -71,6 +71,8 @@ def serve(settings: ServeSettings, console: Console) -> None:
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     # As Ctrl-C: whatever is under way is left by its way out, which ends vLLM.
     for number in _SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue  # as nohup leaves SIGHUP
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         _serve(settings, console)
@@ -81,6 +83,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers, open_gateway
     from instruct_mner.serving.connections import ConnectionLimit
+    from instruct_mner.serving.lifecycle import Lifecycle
 
     with _listener(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
@@ -96,12 +99,16 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
             connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
+            lifecycle = Lifecycle()
+            lifecycle.note_token()
             gateway = make_gateway(
-                plan, taggers, vllm, private_key, keys, connections, settings.limits, settings.remote_domains
+                plan, taggers, vllm, private_key, keys, connections, lifecycle, settings.limits, settings.remote_domains
             )
             ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
             asyncio.run(
-                open_gateway(gateway, vllm, listener, connections, settings.limits, lambda: print(ready, flush=True))
+                open_gateway(
+                    gateway, vllm, listener, connections, lifecycle, settings.limits, lambda: print(ready, flush=True)
+                )
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import build_gateway
 from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
@@ -38,6 +40,8 @@ class Gateway:
     client: httpx.Client
     url: str
     vllm: FakeServer
+    lifecycle: Lifecycle
+    loop: asyncio.AbstractEventLoop
 
 
 def answer(body: dict, number: int) -> tuple[int, object]:
@@ -74,17 +78,27 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         )
         service = EntityService({"m": (tagger, engine)}, engine.client(), limits, counters, pictures)
 
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        class Looping(Lifecycle):
+            async def watch(self, probe: object) -> None:
+                loops.append(asyncio.get_running_loop())
+
         async def close() -> None:
             await decoders.close()
             await compilers.close()
 
         connections = ConnectionLimit(limits.connections, limits.header_seconds)
+        lifecycle = Looping(silent_seconds=1e9)
+        lifecycle.note_token()
         keys = None if key is None else Keys({"client": key})
         app = build_gateway(
             service,
             upstream,
             counters,
             keys=keys,
+            lifecycle=lifecycle,
+            probe=upstream.writes_a_token,
             on_known=connections.known,
             close=close,
             **settings,  # type: ignore[arg-type]
@@ -97,13 +111,13 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        while not server.started:
+        while not (server.started and loops):
             time.sleep(0.01)
         url = f"http://127.0.0.1:{port}"
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         try:
             with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
-                yield Gateway(client, url, vllm)
+                yield Gateway(client, url, vllm, lifecycle, loops[0])
         finally:
             server.should_exit = True
             thread.join()

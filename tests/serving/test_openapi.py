@@ -17,6 +17,8 @@ OPERATIONS = [
     ("POST", "/v1/completions"),
     ("GET", "/v1/models"),
     ("GET", "/health"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
     ("GET", "/metrics"),
 ]
 

@@ -1,0 +1,63 @@
+"""Life of a server: ready while the engine writes tokens, draining after a signal, then ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+_PROBE_SECONDS = 1.0
+_POLL_SECONDS = 0.05
+
+
+class Lifecycle:
+    """State of a server.
+
+    Args:
+        silent_seconds: Time without a token of the engine after which the server is not ready.
+        clock: Clock in seconds.
+    """
+
+    def __init__(self, silent_seconds: float = 4.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.is_draining = False
+        self.num_under_way = 0
+        self.cut = asyncio.Event()
+        self._silent_seconds = silent_seconds
+        self._clock = clock
+        self._last_token: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell that new requests are taken, and that the engine has written a token lately."""
+        return not self.is_draining and self._silence() <= self._silent_seconds
+
+    def _silence(self) -> float:
+        return float("inf") if self._last_token is None else self._clock() - self._last_token
+
+    def note_token(self) -> None:
+        """Note that the engine has answered."""
+        self._last_token = self._clock()
+
+    async def watch(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        """Ask the engine for a token again and again, where none has been noted; until it is cancelled.
+
+        Args:
+            probe: Function that returns whether a token came; it has ``silent_seconds`` for it.
+        """
+        while True:
+            if self._silence() >= _PROBE_SECONDS:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._silent_seconds):
+                        if await probe():
+                            self.note_token()
+            await asyncio.sleep(_PROBE_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no further requests, wait for those under way, and cut those that are left after so many seconds."""
+        self.is_draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.num_under_way:
+                    await asyncio.sleep(_POLL_SECONDS)
+        self.cut.set()
