@@ -6,10 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from instruct_mner.schema.records import Prediction
 
-_PATHS = frozenset(
-    f"/{path}"
-    for path in "v1/entities v1/chat/completions v1/completions v1/models health livez readyz metrics openapi.json".split()
-)
+_OPENAI_PATHS = {"/v1/chat/completions", "/v1/completions", "/v1/models"}
+_OWN_PATHS = {"/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json"}
+_PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS)
 
 
 class Counters:
