@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from instruct_mner.errors import ServingError
 from instruct_mner.serving import application
 from instruct_mner.serving.application import context_window, open_gateway
 from instruct_mner.serving.connections import ConnectionLimit
+from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 
 
@@ -41,7 +44,22 @@ def test_the_gateway_ends_with_vllm() -> None:
     connections = ConnectionLimit(limits.connections, limits.header_seconds)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        opened = open_gateway(FastAPI(), cast("Any", vllm), listener, connections, limits, lambda: ready.append(True))
+        opened = open_gateway(FastAPI(), vllm, listener, connections, Lifecycle(), limits, lambda: ready.append(True))
         with pytest.raises(ServingError, match="vLLM ended"):
             asyncio.run(opened)
     assert ready == [True]
+
+
+def test_a_signal_drains_and_ends_the_server() -> None:
+    vllm: Any = SimpleNamespace(is_running=True)
+    limits, life = Limits(), Lifecycle()
+    connections = ConnectionLimit(limits.connections, limits.header_seconds)
+
+    def ready() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        asyncio.run(open_gateway(FastAPI(), vllm, listener, connections, life, limits, ready))
+    assert life.is_draining
+    assert life.cut.is_set()
