@@ -19,14 +19,8 @@ from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.engine_choice import (
-    Backend,
-    Examples,
-    choose_backend,
-    endpoint_backend,
-    transformers_backend,
-    vllm_backend,
-)
+from instruct_mner.tagging import engine_choice
+from instruct_mner.tagging.engine_choice import Backend, Examples
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples, example_selector
 from instruct_mner.tagging.post_questions import post_questions
 from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
@@ -106,7 +100,7 @@ class Tagger:
             ModelError: The model or the adapter cannot be loaded, or has no generator.
             ConfigError: Examples are given for a model that was tuned.
         """
-        backend = transformers_backend(
+        backend = engine_choice.transformers_backend(
             name,
             base_model=base_model,
             revision=revision,
@@ -142,7 +136,9 @@ class Tagger:
         Raises:
             MnerError: The model or the adapter cannot be loaded by vLLM, or vLLM does not start.
         """
-        backend = vllm_backend(name, base_model=base_model, flags=flags, constrained=constrained, examples=examples)
+        backend = engine_choice.vllm_backend(
+            name, base_model=base_model, flags=flags, constrained=constrained, examples=examples
+        )
         return cls._of(backend, examples, context)
 
     @classmethod
@@ -170,7 +166,7 @@ class Tagger:
             ModelError: The folder is no adapter.
             ConfigError: The address is none, or the answers cannot be constrained as the endpoint says.
         """
-        backend = endpoint_backend(endpoint, model=model, adapter=adapter, examples=examples)
+        backend = engine_choice.endpoint_backend(endpoint, model=model, adapter=adapter, examples=examples)
         return cls._of(backend, examples, context)
 
     @classmethod
@@ -180,7 +176,7 @@ class Tagger:
         Raises:
             MnerError: The settings contradict each other, or the model or server cannot be used.
         """
-        tagger = cls._of(choose_backend(settings, examples), examples, settings.context)
+        tagger = cls._of(engine_choice.choose_backend(settings, examples), examples, settings.context)
         return tagger.with_segmentation(settings.segmentation)
 
     @classmethod
