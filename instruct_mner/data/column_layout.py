@@ -199,7 +199,8 @@ def _tag_column(table: Sequence[Sequence[str]], width: int, token: int, path: Pa
         names = " and ".join(str(column + 1) for column in columns)
         raise DataError(
             f"{path}: columns {names} hold tags that differ (gold and prediction, or two annotators?); choose the "
-            f"column of the gold with 'import {path} --column tags={columns[0] + 1}', or cut the others"
+            f"column of the gold with 'import {path} --column tags={columns[0] + 1}', or cut the others "
+            f"(coarse and fine types are read as fmnerg:{path})"
         )
     return columns[0]
 

@@ -71,6 +71,8 @@ def evaluate_files(
             f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give them "
             "'entities' ([]: there is none), or take them out"
         )
+    if num_tag_columns(predicted) > 1:
+        print(f"{predicted}: its last column of tags is taken for the prediction", file=sys.stderr)
     for note in dataset.notes:
         print(note, file=sys.stderr)
     origins = [read_origin(folder, dataset) for folder in runs]
