@@ -11,13 +11,19 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
 from instruct_mner.models.description import describe_model
 from instruct_mner.prompting.conversation import answer_messages
-from instruct_mner.testing.others import LLAVA_VOCABULARY
+from instruct_mner.testing import idefics, qwen
+from instruct_mner.testing.others import GEMMA_VOCABULARY, LLAVA_VOCABULARY
 from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
 TRL = find_spec("trl")
 assert TRL is not None
 assert TRL.origin is not None
 SHIPPED = Path(TRL.origin).parent / "chat_templates"
+VOCABULARIES = {
+    **dict.fromkeys(("idefics3", "smolvlm"), idefics.VOCABULARY),
+    **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), qwen.VOCABULARY),
+    "gemma3": GEMMA_VOCABULARY,
+}
 # Family, the file that TRL ships, and what stands before and after an answer.
 PUBLISHED = {
     "idefics3": ("idefics3", " ", "<end_of_utterance>\n"),
@@ -39,16 +45,15 @@ def messages(num_pictures: int = 1) -> list[dict]:
 
 
 @pytest.mark.parametrize("family", PUBLISHED)
-def test_published_templates_continue_their_generation_prompt(tiny_models, family: str) -> None:
+def test_published_templates_continue_their_generation_prompt(family: str) -> None:
     name, before, after = PUBLISHED[family]
-    processor = describe_model(str(tiny_models(family))).processor
-    processor.chat_template = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
-    own = processor.chat_template
-    continue_generation_prompt(processor)
-    assert processor.chat_template == own
-    assert around_answer(processor) == (before, after)
-    prompt = rendered(processor, messages(), add_generation_prompt=True)
-    whole = rendered(processor, [*messages(), *answer_messages("PER: Ann")])
+    tokenizer = train_tokenizer(VOCABULARIES[family], ["Name the entities."], 300)
+    tokenizer.chat_template = own = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
+    continue_generation_prompt(tokenizer)
+    assert tokenizer.chat_template == own
+    assert around_answer(tokenizer) == (before, after)
+    prompt = rendered(tokenizer, messages(), add_generation_prompt=True)
+    whole = rendered(tokenizer, [*messages(), *answer_messages("PER: Ann")])
     assert whole == f"{prompt}{before}PER: Ann{after}"
     assert prompt.count("Post: Ann [1, 2] met Bob") == 1
 
@@ -95,3 +100,29 @@ def test_a_template_that_shows_no_answer_is_refused() -> None:
     continue_generation_prompt(tokenizer)
     with pytest.raises(ModelError, match="does not continue its own generation prompt"):
         around_answer(tokenizer)
+
+
+_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+# Tiny model, the published template, and what only that one writes before the first turn.
+TINY = {
+    "idefics3": ("smolvlm", ""),
+    "smolvlm": ("smolvlm", ""),
+    "qwen2_vl": ("qwen2_5_vl", _SYSTEM),
+    "qwen2_5_vl": ("qwen2_5_vl", _SYSTEM),
+    "qwen3_vl": ("qwen3_vl", ""),
+    "gemma3": ("gemma3", ""),
+}
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_tiny_models_write_what_the_published_templates_write(family: str) -> None:
+    name, first = TINY[family]
+    shipped = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
+    turns = [*messages(2), *answer_messages("PER: Ann"), *messages(0), *answer_messages("none")]
+    tokenizer = train_tokenizer(VOCABULARIES[family], ["Name the entities."], 300)
+    tokenizer.chat_template = VOCABULARIES[family].chat_template
+    for own, prompted in ((turns, False), (turns[:1], True), (turns[:3], True)):
+        ours = rendered(tokenizer, own, add_generation_prompt=prompted)
+        theirs = rendered(tokenizer, own, add_generation_prompt=prompted, chat_template=shipped, bos_token="<bos>")
+        assert theirs.startswith(first)
+        assert ours == theirs.removeprefix(first)
