@@ -9,6 +9,9 @@ from transformers import (
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessor,
     Idefics3Processor,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    ProcessorMixin,
     SmolVLMConfig,
     SmolVLMForConditionalGeneration,
     SmolVLMImageProcessor,
@@ -40,7 +43,7 @@ _VISION = {
 _SIZES = {"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 64}}
 
 
-def settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
+def settings(tokenizer: PreTrainedTokenizerFast, width: int, layers: int) -> dict[str, Any]:
     """Return the config of Idefics3 and SmolVLM, for a tokenizer of this vocabulary."""
     start, pad, end, image = tokenizer.convert_tokens_to_ids(
         ["<|im_start|>", "<|endoftext|>", "<end_of_utterance>", "<image>"]
@@ -56,7 +59,9 @@ def settings(tokenizer: Any, width: int, layers: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def build_idefics3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_idefics3(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Idefics3 with 16 image tokens a tile."""
     config = Idefics3Config(**settings(tokenizer, width, layers))
     processor = Idefics3Processor(
@@ -65,7 +70,9 @@ def build_idefics3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     return Idefics3ForConditionalGeneration(config), processor
 
 
-def build_smolvlm(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_smolvlm(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """SmolVLM2 with 16 image tokens a tile."""
     config = SmolVLMConfig(**settings(tokenizer, width, layers))
     processor = SmolVLMProcessor(

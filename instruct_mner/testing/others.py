@@ -20,6 +20,9 @@ from transformers import (
     LlavaOnevisionImageProcessor,
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    ProcessorMixin,
 )
 
 from instruct_mner.testing.tokenizer import Vocabulary
@@ -85,7 +88,7 @@ LLAVA_VOCABULARY = Vocabulary(
 )
 
 
-def _llama(tokenizer: Any, width: int, layers: int, kind: str) -> dict[str, Any]:
+def _llama(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, kind: str) -> dict[str, Any]:
     return {
         "model_type": kind, "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 2 * width,
         "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -94,7 +97,7 @@ def _llama(tokenizer: Any, width: int, layers: int, kind: str) -> dict[str, Any]
     }  # fmt: skip
 
 
-def build_gemma3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_gemma3(tokenizer: PreTrainedTokenizerFast, width: int, layers: int) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Gemma 3 with 16 image tokens a picture."""
     config = Gemma3Config(
         vision_config={
@@ -119,7 +122,9 @@ def build_gemma3(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     return model, processor
 
 
-def build_internvl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_internvl(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """InternVL 3 with 16 image tokens a tile and up to four tiles."""
     config = InternVLConfig(
         vision_config={
@@ -143,7 +148,9 @@ def build_internvl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     return InternVLForConditionalGeneration(config), processor
 
 
-def build_llava_onevision(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_llava_onevision(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """LLaVA-OneVision with 64 tokens for the whole picture and more for up to four tiles."""
     pinpoints = [[64, 64], [64, 128], [128, 64], [128, 128]]
     config = LlavaOnevisionConfig(

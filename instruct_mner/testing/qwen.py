@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    ProcessorMixin,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
@@ -39,7 +42,7 @@ VOCABULARY = Vocabulary(
 )  # fmt: skip
 
 
-def _tokens(tokenizer: Any) -> dict[str, int]:
+def _tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     names = {
         "image_token_id": "<|image_pad|>",
         "video_token_id": "<|video_pad|>",
@@ -49,7 +52,7 @@ def _tokens(tokenizer: Any) -> dict[str, int]:
     return {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in names.items()}
 
 
-def _text(tokenizer: Any, width: int, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+def _text(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
     third = width // 24
     section = [width // 8 - 2 * third, third, third]
     return {
@@ -61,13 +64,15 @@ def _text(tokenizer: Any, width: int, layers: int, rope: dict[str, Any]) -> dict
     }  # fmt: skip
 
 
-def _processor(kind: Any, video: Any, tokenizer: Any, patch_size: int) -> Any:
+def _processor(kind: Any, video: Any, tokenizer: PreTrainedTokenizerFast, patch_size: int) -> Any:
     size = {"shortest_edge": 64 * 64, "longest_edge": 128 * 128}
     images = Qwen2VLImageProcessor(size=size, patch_size=patch_size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return kind(images, tokenizer, video, chat_template=VOCABULARY.chat_template)
 
 
-def build_qwen2_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_qwen2_vl(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Qwen2-VL with patches of 14 pixels."""
     config = Qwen2VLConfig(
         vision_config={
@@ -82,7 +87,9 @@ def build_qwen2_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
     return Qwen2VLForConditionalGeneration(config), processor
 
 
-def build_qwen2_5_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_qwen2_5_vl(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Qwen2.5-VL with patches of 14 pixels and one layer of windowed attention."""
     config = Qwen2_5_VLConfig(
         vision_config={
@@ -98,7 +105,9 @@ def build_qwen2_5_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]
     return Qwen2_5_VLForConditionalGeneration(config), processor
 
 
-def build_qwen3_vl(tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_qwen3_vl(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Qwen3-VL with patches of 16 pixels and one DeepStack layer."""
     text = _text(tokenizer, width, layers, {"mrope_interleaved": True})
     config = Qwen3VLConfig(

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 from instruct_mner.models.text_processor import TextProcessor
 from instruct_mner.testing.tokenizer import Vocabulary
@@ -75,7 +75,9 @@ VOCABULARIES = {
 }  # fmt: skip
 
 
-def build_text(family: str, tokenizer: Any, width: int, layers: int) -> tuple[Any, Any]:
+def build_text(
+    family: str, tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Build a text model of a family, with its tokenizer as a processor."""
     more: dict[str, Any] = {}
     if family == "gemma3_text":

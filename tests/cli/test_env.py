@@ -1,8 +1,8 @@
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from typer.testing import CliRunner
 
-from instruct_mner.cli import app
+from instruct_mner.cli import app, env
 
 
 def test_versions_are_printed_a_line_each():
@@ -16,12 +16,10 @@ def test_versions_are_printed_a_line_each():
 
 
 def test_what_is_absent_is_said(monkeypatch):
-    from importlib import metadata
-
     def nothing(name):
-        raise metadata.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(metadata, "version", nothing)
+    monkeypatch.setattr(env, "version", nothing)
     lines = CliRunner().invoke(app, ["env"]).output.splitlines()[1:]
     assert lines
     assert all(line.endswith(" not installed") for line in lines)

@@ -120,7 +120,7 @@ def test_a_run_carries_its_leaks(tiny_models, tmp_path: Path, posts: Path, held_
     assert leak in cards["allow"]
 
     predictions = tmp_path / "predictions.jsonl"
-    rows = [{"id": post.id, "text": post.text, "images": post.images} for post in load_split(str(posts)).examples]
+    rows = [{"id": post.id, "text": post.text, "entities": []} for post in load_split(str(posts)).examples]
     predictions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     report = run("evaluate", posts, predictions, "--run", tmp_path / "allow", "--resamples", 10)
     assert report.index("LEAKED") < report.index("micro")
