@@ -115,8 +115,10 @@ def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
             (e.start, e.end, e.label, e.boxes) for e in there.entities
         ]
         assert here.rejected == there.rejected
-        # vLLM gives the probabilities that are left after the grammar has taken its share: never smaller.
-        assert all(a.score <= b.score + 1e-3 for a, b in zip(here.entities, there.entities, strict=True))
+        # vLLM gives the probabilities that are left after the grammar has taken its share: hardly smaller. Here a
+        # mention that has been written as often as it stands in the post is forbidden too, which leaves a little more
+        # to the others.
+        assert all(a.score <= b.score + 1e-2 for a, b in zip(here.entities, there.entities, strict=True))
 
 
 def _entities(url: str, dataset: Dataset) -> list[Prediction]:
@@ -160,8 +162,10 @@ def _streams_and_refuses(url: str) -> None:
             assert [line for line in response.iter_lines() if line][-1] == "data: [DONE]"
         # A seed would end vLLM on a CPU.
         assert client.post("/v1/chat/completions", json={**body, "seed": 1, "temperature": 1}).status_code == 200
-        assert client.post("/v1/chat/completions", json={**body, "temperature": -1}).status_code == 400
-        assert client.post("/v1/entities", json={"text": "word " * 3999}).status_code == 422
+        assert client.post("/v1/chat/completions", json={**body, "temperature": -1}).status_code == 422
+        # Longer than the model's context: read in windows. Longer than a text may be: refused.
+        assert client.post("/v1/entities", json={"text": "word " * 3999}).status_code == 200
+        assert client.post("/v1/entities", json={"text": "word " * 4001}).status_code == 422
         assert client.get("/health").status_code == 200
         assert "vllm:" in client.get("/metrics").text
 
