@@ -1,7 +1,8 @@
 """Commands of README and guide run: each code block below ``<!-- test: run -->`` or ``<!-- test: python -->``.
 
 They run in order, those of the README first, in one shell and one temporary folder, so that a block finds what an
-earlier one wrote; a Python block is a program of its own. The first command that fails ends the test.
+earlier one wrote; a Python block is a program of its own. The first command that fails ends the test. Those of the
+guide take minutes: `make prove` runs them, after those of the README, which every run of the tests tries.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,10 @@ def blocks(text: str) -> list[tuple[int, str, str]]:
     return found
 
 
-def shell_script(folder: Path) -> str:
-    """One script of the blocks of all documents; each first prints, on standard error, the place that it has."""
+def shell_script(folder: Path, documents: Sequence[str]) -> str:
+    """One script of the blocks of documents; each first prints, on standard error, the place that it has."""
     parts = ["set -euo pipefail"]
-    for document in DOCUMENTS:
+    for document in documents:
         for line, kind, code in blocks((ROOT / document).read_text(encoding="utf-8")):
             parts.append(f"echo '>>> {document}, line {line}' >&2")
             if kind == "python":
@@ -66,7 +68,10 @@ def test_every_mark_belongs_to_a_block(document: str):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_blocks_run(tmp_path: Path):
+@pytest.mark.parametrize(
+    "documents", [DOCUMENTS[:1], pytest.param(DOCUMENTS, marks=pytest.mark.prove)], ids=["readme", "guide"]
+)
+def test_the_blocks_run(documents: Sequence[str], tmp_path: Path):
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
@@ -76,7 +81,7 @@ def test_the_blocks_run(tmp_path: Path):
         "HF_HUB_OFFLINE": "1",
     }
     finished = subprocess.run(
-        ["bash", "-c", shell_script(programs)],
+        ["bash", "-c", shell_script(programs, documents)],
         cwd=work,
         env=environment,
         capture_output=True,
