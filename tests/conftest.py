@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# No test asks a hub; without this, each that names a model which is nowhere waits for one.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # Deadlines fail on a machine that is busy with something else; pytest-timeout stops what hangs.
 settings.register_profile("project", deadline=None)
