@@ -11,20 +11,22 @@ from itertools import accumulate
 
 from instruct_mner.answers.lines import Lines
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.answers.syntax import nameable
 from instruct_mner.schema.offsets import chunks, place
 
-# Longer mentions are left to the parser: there are as many spans as the square of the units of the longest.
+# Spans of more units are not looked at one by one: there are as many as the square of this number.
 _MOST_UNITS = 8
+# Grammar behind an answer that has named all there is: the end of the turn.
+_NOTHING = '%llguidance {}\nstart: ""\n'
 
 
 @dataclass(frozen=True)
 class RestOfLines:
     """Grammar of the lines that may follow other lines.
 
-    A grammar cannot count. So it is made anew behind each line, without the mentions whose occurrences are used up and
-    those that would take the place of a written one. vLLM keeps the grammar of the whole answer: what is written too
-    often there is dropped by the parser, and counted as unplaceable. So is a line behind the one that named the last
-    word of the text.
+    A grammar cannot count. So it is made anew behind each line: with what is left of the text when the written mentions
+    are taken out, and without the mentions that would take the place of a written one. vLLM keeps the grammar of the
+    whole answer: what is written too often there is dropped by the parser, and counted as unplaceable.
 
     Attributes:
         spec: The specification of the answer, in lines.
@@ -46,28 +48,57 @@ class RestOfLines:
         mentions, malformed = form.read(written, finished=True)
         surfaces = [mention.surface for mention in mentions]
         left = self.spec.capacity(self.text) - len(surfaces)
-        used = self.used_up(surfaces)
-        if malformed or not used or left < 1 or not self._has_more(surfaces):
+        if malformed or not surfaces:
             return None
-        rules = form.grammar(self.text).split("\n")
+        free = self.free(surfaces)
+        if left < 1 or not nameable(free) or not self._has_more(surfaces):
+            return _NOTHING
+        rules = form.grammar(free).split("\n")
         further = f' ("\\n" entity){{0,{left - 1}}}' if left > 1 else ""
+        used = self.used_up(surfaces)
         changed = [
-            f"start: entity{further}" if rule.startswith("start:") else _without(rule, used)
+            f"start: entity{further}" if rule.startswith("start:") else _excluding(rule, used)
             for rule in rules
         ]  # fmt: skip
         return "\n".join(changed)
+
+    def free(self, surfaces: Sequence[str]) -> str:
+        """Return the text with line breaks, which no mention holds, in the place of the written mentions.
+
+        A mention that is written once and stands twice is taken out of the first place, and in a second copy of the
+        text out of the last: ``Paris``, written first, leaves ``Paris Hilton``.
+        """
+        first = self._without(surfaces, place(self.text, surfaces, self.spec.segmentation).starts)
+        turned = place(self.text[::-1], [each[::-1] for each in surfaces], self.spec.segmentation).starts
+        ends = [None if start is None else len(self.text) - start for start in turned]
+        starts = [None if end is None else end - len(each) for end, each in zip(ends, surfaces, strict=True)]
+        last = self._without(surfaces, starts)
+        return first if first == last else f"{first}\n{last}"
 
     def used_up(self, surfaces: Sequence[str]) -> list[str]:
         """Return what may not be written too: spans on written mentions that leave one of them without a place."""
         candidates = {span for surface in set(surfaces) for span in self._spans_on(surface)}
         return sorted(each for each in candidates if not self._fits(surfaces, each))
 
+    def _without(self, surfaces: Sequence[str], starts: Sequence[int | None]) -> str:
+        """Return the text with line breaks for each unit that a mention holds a part of."""
+        characters = list(self.text)
+        for surface, start in zip(surfaces, starts, strict=True):
+            if start is not None:
+                first, last = self._units(start, start + len(surface))
+                begin, end = self._edges[first], self._edges[last]
+                characters[begin:end] = "\n" * (end - begin)
+        return "".join(characters)
+
+    def _units(self, start: int, end: int) -> tuple[int, int]:
+        """Return the first unit that a span holds a part of, and one past the last."""
+        return bisect_right(self._edges, start) - 1, bisect_left(self._edges, end)
+
     def _spans_on(self, surface: str) -> Iterator[str]:
         """Yield the surfaces of the spans of the text that share characters with an occurrence of a surface."""
         start = self.text.find(surface)
         while start >= 0:
-            end = start + len(surface)
-            first, last = bisect_right(self._edges, start) - 1, bisect_left(self._edges, end)
+            first, last = self._units(start, start + len(surface))
             for left in range(max(0, first - _MOST_UNITS + 1), last):
                 for right in range(max(left, first) + 1, min(left + _MOST_UNITS, len(self._edges) - 1) + 1):
                     span = self.text[self._edges[left] : self._edges[right]]
@@ -90,9 +121,9 @@ class RestOfLines:
         return any(self._fits(surfaces, unit) for unit in units if any(map(str.isalnum, unit)) and unit == unit.strip())
 
 
-def _without(rule: str, used: Sequence[str]) -> str:
+def _excluding(rule: str, used: Sequence[str]) -> str:
     """Return the rule of mentions without some of them, as one negation; other rules are returned as they are."""
-    if not rule.startswith("MENTION:"):
+    if not used or not rule.startswith("MENTION:"):
         return rule
     head, separator, conditions = rule.partition("~/")
     assert separator, rule

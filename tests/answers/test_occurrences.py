@@ -12,6 +12,9 @@ from test_answers import BYTES, TEXTS, admits, spec, walk
 from instruct_mner.answers import codec
 from instruct_mner.answers.occurrences import RestOfLines
 
+# Few different words, so that they stand often.
+WORDS = st.lists(st.sampled_from(["Ann", "Bell", "of", "Ann-", "#Bell"]), min_size=1, max_size=14).map(" ".join)
+
 
 def rest_of(text: str, **changes: object) -> RestOfLines:
     return RestOfLines(spec(**changes), text, 0)
@@ -30,11 +33,34 @@ def test_what_is_used_up_and_its_parts_may_not_be_written_again() -> None:
         assert admits(grammar, f"PER: {mention}") is legal, mention
 
 
-def test_the_grammar_of_the_answer_is_kept_where_nothing_is_used_up_or_nothing_is_left() -> None:
+def test_the_grammar_of_the_answer_is_kept_where_nothing_was_written_or_nothing_was_understood() -> None:
     assert rest_of("Bob met")("") is None
-    assert rest_of("Bob")("PER: Bob\n") is None
-    assert rest_of("Bob met Ann", max_entities=1)("PER: Bob\n") is None
     assert rest_of("Bob met Ann")("PER: Bob\nnonsense\n") is None
+
+
+@pytest.mark.parametrize(("text", "changes"), [("Bob", {}), ("Bob met Ann", {"max_entities": 1})])
+def test_where_nothing_is_left_the_turn_ends(text: str, changes: dict[str, int]) -> None:
+    grammar = rest_of(text, **changes)("PER: Bob\n")
+    assert grammar is not None
+    assert admits(grammar, "")
+    assert not admits(grammar, "PER: Bob")
+
+
+def test_a_long_mention_that_holds_a_written_one_may_not_be_written() -> None:
+    grammar = rest_of("I love Fenprir Shexnond Slice in north west lately")("PER: Fenprir Shexnond Slice\n")
+    assert grammar is not None
+    assert not admits(grammar, "PER: Fenprir Shexnond Slice in north west")
+    assert not admits(grammar, "PER: I love Fenprir Shexnond Slice in north west lately")
+    assert admits(grammar, "PER: in north west lately")
+
+
+def test_a_short_mention_that_stands_twice_leaves_both_places_open() -> None:
+    for text in ("Paris Hilton loves Paris", "Paris loves Paris Hilton"):
+        grammar = rest_of(text)("LOC: Paris\n")
+        assert grammar is not None
+        assert admits(grammar, "PER: Paris Hilton")
+        assert admits(grammar, "PER: Paris\nPER: Hilton")
+        assert not admits(grammar, f"PER: {text}")
 
 
 def test_the_number_of_lines_is_counted_on() -> None:
@@ -45,7 +71,7 @@ def test_the_number_of_lines_is_counted_on() -> None:
 
 
 @pytest.mark.parametrize("segmentation", ["words", "characters"])
-@given(TEXTS.map(lambda text: text[:8]), st.randoms(use_true_random=False))
+@given(TEXTS.map(lambda text: text[:8]) | WORDS, st.randoms(use_true_random=False))
 def test_answers_written_line_by_line_hold_nothing_unplaceable(
     segmentation: str, text: str, chance: random.Random
 ) -> None:
