@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,10 +37,10 @@ class GrammarLogitsProcessor:
     """
 
     def __init__(self, tokenizer: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
-        self._end_tokens = end_tokens
-        self._tokenizer = tokenizer
-        self._answers = [_Written(answer.request, list(answer.tokens)) for answer in answers]
-        self._matchers = [_matcher(tokenizer, answer) for answer in self._answers]
+        self._guides = [
+            None if answer.request.grammar is None else _Guide(tokenizer, answer.request, answer.tokens, end_tokens)
+            for answer in answers
+        ]
         self._limits = [answer.remaining for answer in answers]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
@@ -49,45 +48,32 @@ class GrammarLogitsProcessor:
     @property
     def failed(self) -> list[bool]:
         """Return for each answer whether its grammar has failed."""
-        return [matcher is not None and matcher.is_error() for matcher in self._matchers]
+        return [guide is not None and guide.matcher.is_error() for guide in self._guides]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return the scores of the next tokens, ``-inf`` for forbidden ones, ``(batch, vocabulary)``."""
         if self._before is not None:
             self._record(input_ids)
-        if any(matcher is not None for matcher in self._matchers):
-            scores = scores.masked_fill(~self._allowed(scores), float("-inf"))
-        self._before = torch.log_softmax(scores.float(), dim=-1)
-        return scores
+        masked = measured = scores
+        if any(guide is not None for guide in self._guides):
+            size = scores.shape[-1]
+            allowed = [np.ones(size, dtype=bool) if guide is None else guide.allowed(size) for guide in self._guides]
+            masked = measured = _only(scores, allowed)
+            if any(guide is not None and guide.narrowed for guide in self._guides):
+                pairs = zip(self._guides, allowed, strict=True)
+                measured = _only(scores, [own if guide is None else guide.measured(own) for guide, own in pairs])
+        self._before = torch.log_softmax(measured.float(), dim=-1)
+        return masked
 
     def _record(self, sequences: Tensor) -> None:
         assert self._before is not None
         last = sequences[:, -1]
         self._logprobs.append(self._before.gather(1, last[:, None])[:, 0])
         steps = len(self._logprobs)
-        for row, (matcher, limit, token) in enumerate(zip(self._matchers, self._limits, last.tolist(), strict=True)):
+        for guide, limit, token in zip(self._guides, self._limits, last.tolist(), strict=True):
             # What comes after as many tokens as an answer may have is padding.
-            if matcher is not None and steps <= limit and not matcher.is_stopped():
-                matcher.consume_token(token)
-                self._answers[row].tokens.append(token)
-                further = _behind_a_line(self._tokenizer, self._answers[row])
-                if further is not None and not matcher.is_error():
-                    self._matchers[row] = further
-
-    def _allowed(self, scores: Tensor) -> Tensor:
-        rows = []
-        for matcher in self._matchers:
-            row = np.full(scores.shape[-1], matcher is None)
-            if matcher is not None and not matcher.is_stopped():
-                bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-                allowed = np.unpackbits(bits, bitorder="little")[: len(row)]
-                row[: len(allowed)] = allowed
-            if matcher is not None and matcher.is_stopped():
-                # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
-                row[:] = False
-                row[self._end_tokens] = True
-            rows.append(row)
-        return torch.from_numpy(np.stack(rows)).to(scores.device)
+            if guide is not None and steps <= limit:
+                guide.write(token)
 
     def finish(self, sequences: Tensor) -> list[list[float]]:
         """Return the log-probability of every token written, ``(batch, steps)``.
@@ -99,41 +85,70 @@ class GrammarLogitsProcessor:
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
-@dataclass
-class _Written:
-    """Answer under a grammar.
+class _Guide:
+    """Grammar of one answer, which may be narrower behind a line than the grammar of the whole answer.
+
+    Probabilities are measured under the grammar of the whole answer, the only one that vLLM has.
 
     Attributes:
-        request: Request that it answers.
-        tokens: Ids of its tokens so far.
+        matcher: The grammar that says what may be written next.
     """
 
-    request: Request
-    tokens: list[int]
+    def __init__(self, tokenizer: Any, request: Request, tokens: Sequence[int], end_tokens: list[int]) -> None:
+        self.matcher = self._whole = LLMatcher(tokenizer, request.grammar, log_level=0)
+        if self._whole.is_error():
+            raise ModelError(f"the answer grammar is not accepted: {self._whole.get_error()}")
+        self._tokenizer, self._rest, self._end_tokens = tokenizer, request.rest, end_tokens
+        self._tokens: list[int] = []
+        # An answer that is continued: behind its last line, its grammar may have been another.
+        for token in tokens:
+            self.write(token)
+
+    @property
+    def narrowed(self) -> bool:
+        """True behind a line that has changed the grammar."""
+        return self.matcher is not self._whole
+
+    def write(self, token: int) -> None:
+        """Move on by one token; behind the end of an answer nothing moves."""
+        if self.matcher.is_stopped():
+            return
+        self._tokens.append(token)
+        self.matcher.consume_token(token)
+        if self.narrowed:
+            self._whole.consume_token(token)
+        if self._rest is not None and self._tokenizer.decode_bytes([token]).endswith(b"\n"):
+            grammar = self._rest(self._tokenizer.decode_bytes(self._tokens).decode(errors="replace"))
+            further = None if grammar is None else LLMatcher(self._tokenizer, grammar, log_level=0)
+            if further is not None and not further.is_error() and not self.matcher.is_error():
+                self.matcher = further
+
+    def allowed(self, size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return what may be written next, ``(vocabulary,)``."""
+        row = np.zeros(size, dtype=bool)
+        _allow(row, self.matcher)
+        if self.matcher.is_stopped():
+            # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
+            row[:] = False
+            row[self._end_tokens] = True
+        return row
+
+    def measured(self, allowed: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return what the grammar of the whole answer allows too."""
+        row = allowed.copy()
+        if self.narrowed:
+            _allow(row, self._whole)
+        return row
 
 
-def _matcher(tokenizer: Any, answer: _Written) -> Any:
-    """Return the matcher of an answer's grammar, behind its tokens; ``None`` where anything is allowed."""
-    if answer.request.grammar is None:
-        return None
-    matcher = LLMatcher(tokenizer, answer.request.grammar, log_level=0)
-    if matcher.is_error():
-        raise ModelError(f"the answer grammar is not accepted: {matcher.get_error()}")
-    # An answer that is continued: behind its last line, its grammar may have been another.
-    for number in reversed(range(len(answer.tokens))):
-        further = _behind_a_line(tokenizer, _Written(answer.request, answer.tokens[: number + 1]))
-        if further is not None:
-            further.consume_tokens(answer.tokens[number + 1 :])
-            return further
-    matcher.consume_tokens(answer.tokens)
-    return matcher
+def _allow(row: np.ndarray[Any, np.dtype[np.bool_]], matcher: Any) -> None:
+    """Set to true what a matcher allows."""
+    if not matcher.is_stopped():
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little")[: len(row)].astype(bool)
+        row[: len(allowed)] |= allowed
 
 
-def _behind_a_line(tokenizer: Any, answer: _Written) -> Any:
-    """Return the matcher of what may follow, where an answer has come to the end of a line and its grammar changes."""
-    rest = answer.request.rest
-    if rest is None or not tokenizer.decode_bytes(answer.tokens[-1:]).endswith(b"\n"):
-        return None
-    grammar = rest(tokenizer.decode_bytes(answer.tokens).decode(errors="replace"))
-    matcher = None if grammar is None else LLMatcher(tokenizer, grammar, log_level=0)
-    return None if matcher is None or matcher.is_error() else matcher
+def _only(scores: Tensor, rows: Sequence[np.ndarray[Any, np.dtype[np.bool_]]]) -> Tensor:
+    """Return scores with ``-inf`` for what is not allowed."""
+    return scores.masked_fill(~torch.from_numpy(np.stack(rows)).to(scores.device), float("-inf"))

@@ -46,9 +46,9 @@ class FailingMatcher:
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, *matchers: object) -> GrammarLogitsProcessor:
-    made = iter(matchers)
-    monkeypatch.setattr("instruct_mner.engines.constraint._matcher", lambda tokenizer, answer: next(made))
-    answers = [PartialAnswer(Request([], grammar="any")) for _ in matchers]
+    made = iter([matcher for matcher in matchers if matcher is not None])
+    monkeypatch.setattr("instruct_mner.engines.constraint.LLMatcher", lambda *args, **kwargs: next(made))
+    answers = [PartialAnswer(Request([], grammar=None if matcher is None else "any")) for matcher in matchers]
     return GrammarLogitsProcessor(BYTES, answers, [END])
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
+from llguidance import LLMatcher
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.occurrences import RestOfLines
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.transformers import TransformersEngine
@@ -41,21 +45,37 @@ def test_a_random_model_writes_nothing_more_often_than_it_stands(engine) -> None
 
 
 def too_many(spec: AnswerSpec, completion: Completion) -> int:
-    """Mentions without a place, unless every word of the post has been named: then a last line may be one too many."""
-    answer = codec.parse(spec, TEXT, completion.text, 0, finished=completion.finished)
-    named = {index for entity in answer.entities for index in range(entity.start, entity.end)}
-    words = {index for index, character in enumerate(TEXT) if character.isalnum()}
-    return 0 if words <= named else answer.rejected.unplaceable
+    """Mentions without a place."""
+    return codec.parse(spec, TEXT, completion.text, 0, finished=completion.finished).rejected.unplaceable
+
+
+def test_probabilities_are_those_under_the_grammar_of_the_whole_answer(engine) -> None:
+    """vLLM has no other grammar."""
+    asked = request(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])))
+    answer = PartialAnswer(asked)
+    constraint = GrammarLogitsProcessor(engine._guide, [answer], engine.loaded.end_tokens)
+    size = engine.loaded.model.get_input_embeddings().weight.shape[0]
+    tokens = engine.loaded.tokenizer("PER: Bo\nLOC: Ann\nPER: Ann", add_special_tokens=False)["input_ids"]
+    sequence = torch.zeros(1, 1, dtype=torch.long)
+    whole = LLMatcher(engine._guide, asked.grammar)
+    expected = []
+    for token in [*tokens, engine.loaded.end_tokens[0]]:
+        constraint(sequence, torch.zeros(1, size))
+        bits = np.unpackbits(np.frombuffer(whole.compute_bitmask(), dtype=np.uint8), bitorder="little")
+        expected.append(-np.log(bits.sum()))
+        whole.consume_token(token)
+        sequence = torch.cat([sequence, torch.tensor([[token]])], dim=1)
+    assert constraint.finish(sequence)[0] == pytest.approx(expected)
+    assert constraint.failed == [False]
 
 
 def test_an_answer_that_is_continued_has_the_grammar_of_its_last_line(engine) -> None:
-    from instruct_mner.engines.constraint import GrammarLogitsProcessor
-
     spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
     tokenizer, begun = engine.loaded.tokenizer, "PER: Bo\nLOC: Ann\nPER: "
     tokens = tokenizer(begun, add_special_tokens=False)["input_ids"]
     answer = PartialAnswer(request(spec), tokens=list(tokens))
-    [matcher] = GrammarLogitsProcessor(engine._guide, [answer], engine.loaded.end_tokens)._matchers
+    [guide] = GrammarLogitsProcessor(engine._guide, [answer], engine.loaded.end_tokens)._guides
+    assert guide is not None
     for mention, legal in (("Ann", True), ("Bo", False)):
         ids = tokenizer(mention, add_special_tokens=False)["input_ids"]
-        assert (matcher.validate_tokens(ids) == len(ids)) is legal
+        assert (guide.matcher.validate_tokens(ids) == len(ids)) is legal
