@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import os
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -17,6 +21,17 @@ from instruct_mner.errors import ConfigError, DataError, listing
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 4
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Source: safetensors 0.8 (Rust's io::Error), torch 2.13 (caffe2/serialize/inline_container.cc), pyarrow 23.
+_WORDS_OF_FULL = (
+    "No space left on",
+    "File too large",
+    "Disk quota exceeded",
+    "PytorchStreamWriter",
+    "inline_container",
+)
+_MAKE_ROOM = "make room, or choose another place, and run the same command again"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -178,6 +193,83 @@ def check_place(path: Path) -> None:
         raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
 
 
+def when_full(error: BaseException | None) -> str | None:
+    """Return the message of a disk that is full, or of a file that may not grow; ``None`` of any other error."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        text = str(error)
+        if number in _FULL or any(words in text for words in _WORDS_OF_FULL):
+            name = getattr(error, "filename", None)
+            reason = os.strerror(number) if number in _FULL else text.split("\n", maxsplit=1)[0]
+            return f"{name or 'the output'} cannot be written: {reason}; {_MAKE_ROOM}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def write_error(path: Path, error: OSError) -> DataError:
+    """Return the error of a file that cannot be written, with what to do."""
+    remedy = _MAKE_ROOM if error.errno in _FULL else "choose another place"
+    return DataError(f"{path}: cannot be written: {error.strerror or error}; {remedy}")
+
+
+def is_stream(output: str | Path) -> bool:
+    """Return whether an output is written to as it is: ``-`` for standard output, a device or a pipe."""
+    path = Path(output)
+    return str(output) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Keep every other run from writing to ``path``, a file or folder, while the block runs.
+
+    The lock ends with the process that holds it, however that ends. Folders above ``path`` are made, and removed again
+    where nothing was put into them. A device or pipe is not locked.
+
+    Raises:
+        ConfigError: Another run writes to it, or no file can be made beside it.
+    """
+    if is_stream(path):
+        yield
+        return
+    path = path.resolve()
+    above = [folder for folder in path.parents if not folder.exists()]
+    lock = path.parent / f".{path.name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _locked(lock, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(file)
+        with suppress(OSError):  # there is something in it, as there should be
+            for folder in above:
+                folder.rmdir()
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """Return the descriptor of a file that is locked."""
+    while True:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 1000).decode(errors="replace") or "of which nothing is known"
+            os.close(file)
+            raise ConfigError(
+                f"{path} is being written by another run, {holder}; wait for its end, end it, or choose another output"
+            ) from None
+        # Whoever held it may have removed it between the two calls: then this is a lock on nothing.
+        with suppress(FileNotFoundError):
+            if os.fstat(file).st_ino == lock.stat().st_ino:
+                os.ftruncate(file, 0)
+                os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode())
+                return file
+        os.close(file)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """Open a text file that takes the place of ``path`` when the block ends well, and leaves no trace else.
@@ -187,8 +279,8 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises:
         DataError: It cannot be written.
     """
+    in_place = is_stream(path)
     path = path.resolve()
-    in_place = path.exists() and not path.is_file() and not path.is_dir()
     # Beside the target, because only within one file system a rename is all or nothing.
     written = path if in_place else path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -197,13 +289,15 @@ def replacing(path: Path) -> Iterator[TextIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = written.open("w", encoding="utf-8", newline="\n")
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
+        raise write_error(path, error) from None
     try:
         with file:
             yield file
         if not in_place:
             written.replace(path)
-    except BaseException:
+    except BaseException as error:
         if not in_place:
             written.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise write_error(path, error) from None
         raise

@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # No test asks a hub; without this, each that names a model which is nowhere waits for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# On a busy machine any command may take longer than the usual second and a half, and say so.
+os.environ.setdefault("INSTRUCT_MNER_LOG_SECONDS", "1000")
 
 # Deadlines fail on a machine that is busy with something else; pytest-timeout stops what hangs.
 settings.register_profile("project", deadline=None)

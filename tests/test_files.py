@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from instruct_mner.errors import DataError
-from instruct_mner.files import read_lines, replacing
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import exclusive, is_stream, read_lines, replacing, when_full
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
@@ -70,3 +74,54 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
 def test_a_folder_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be written: it is a folder"), replacing(tmp_path):
         pass
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from instruct_mner.files import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_output_is_written_by_one_run_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "out.jsonl"
+    command = [sys.executable, "-c", _HOLDER, str(output)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        message = rf"another run, process {holder.pid} on \S+ since .*; wait"
+        with pytest.raises(ConfigError, match=message), exclusive(output):
+            pass
+        holder.kill()
+        holder.wait()
+        assert output.with_name(".out.jsonl.lock").exists()
+    with exclusive(output):
+        output.write_text("x")
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_a_lock_leaves_no_folder_behind_and_locks_no_device(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "a" / "b" / "c"), exclusive(tmp_path / "a" / "d"):
+        assert (tmp_path / "a" / "b").is_dir()
+        with pytest.raises(ConfigError, match="another run"), exclusive(tmp_path / "a" / "d"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with exclusive(Path("/dev/null")), exclusive(Path("/dev/null")):
+        assert is_stream("/dev/null")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"), exclusive(tmp_path / "file" / "x"):
+        pass
+
+
+def test_a_full_disk_is_told_by_number_and_by_words() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/out.jsonl")
+    assert str(when_full(full)).startswith("run/out.jsonl cannot be written: No space left on device; make room")
+    wrapped = RuntimeError("it did not work")
+    wrapped.__cause__ = RuntimeError("I/O error: No space left on device (os error 28)")
+    assert "No space left" in str(when_full(wrapped))
+    assert when_full(ValueError("no")) is None
+    with pytest.raises(DataError, match="make room"), replacing(Path("/dev/full")) as file:
+        file.write("x")

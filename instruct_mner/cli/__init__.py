@@ -1,6 +1,7 @@
 """The command line: one file a verb, each of which calls one function of the package.
 
-Exit codes: 0; 2 for what the user must mend (one message, no traceback); 1 for a failure of ours.
+Exit codes: 0; 2 for what the user must mend (one message, no traceback); 1 for a failure of ours; 130 after Ctrl-C; 141
+where nobody reads the output any more.
 Results go to standard output, everything else to standard error.
 """
 
@@ -13,7 +14,7 @@ import typer
 
 from instruct_mner import __version__
 from instruct_mner.cli.help import SectionedCommand, SectionedGroup
-from instruct_mner.errors import MnerError
+from instruct_mner.cli.process import exit_code, prepare_streams
 
 app = typer.Typer(
     name="instruct-mner",
@@ -79,8 +80,5 @@ _add_verbs()
 
 def main() -> None:
     """Run the command line and turn what the user can mend into one message and exit code 2."""
-    try:
-        app()
-    except MnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    prepare_streams()
+    sys.exit(exit_code(app))

@@ -36,8 +36,9 @@ def run(
 ) -> None:
     """Write any known format as JSONL, with pictures named relative to the written file."""
     from instruct_mner.data.captions import add_captions, read_captions
-    from instruct_mner.data.conversion import choose_outputs, write_converted
+    from instruct_mner.data.conversion import check_absent, choose_outputs, write_converted
     from instruct_mner.data.loading import load
+    from instruct_mner.files import exclusive
 
     texts = None if captions is None else read_captions(captions)
     splits = load(data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml)
@@ -48,5 +49,7 @@ def run(
         if texts is not None:
             captioned, counts = add_captions(dataset, texts)
             typer.echo(f"{dataset.name}: {counts}", err=True)
-        write_converted(captioned, path)
+        with exclusive(path):
+            check_absent(path)
+            write_converted(captioned, path)
         typer.echo(f"{dataset.name}: {len(dataset.examples)} posts written to {path}", err=True)

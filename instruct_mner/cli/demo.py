@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.output import announce
+
 
 def run(
     output: Annotated[
@@ -21,6 +23,9 @@ def run(
 
     It downloads nothing and takes some minutes on two cores.
     """
+    announce("demo: loading the libraries")
+    from instruct_mner.files import exclusive
     from instruct_mner.quickstart.demo import DemoSize, demo
 
-    demo(output, DemoSize(train=posts, dev=max(16, posts // 6), test=test_posts, served=serve))
+    with exclusive(output):
+        demo(output, DemoSize(train=posts, dev=max(16, posts // 6), test=test_posts, served=serve))

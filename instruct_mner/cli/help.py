@@ -6,10 +6,14 @@ Typer prints such panels with Rich alone. Rich doubles the time that help takes,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from instruct_mner.cli.process import CLOSED_PIPE, INTERRUPTED, drop_output
+from instruct_mner.console import displayed
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
@@ -26,7 +30,19 @@ _LONGEST_SENTENCE = 300
 
 
 class SectionedCommand(TyperCommand):
-    """A command whose options stand in sections."""
+    """A command whose options stand in sections, and which shows what it is doing."""
+
+    def invoke(self, ctx: Context) -> Any:
+        """Run the command; Ctrl-C ends it at once, with one line."""
+        try:
+            with displayed(str(ctx.info_name)):
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:  # of which Click makes the code of a failure
+            drop_output()
+            raise SystemExit(CLOSED_PIPE) from None
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write arguments, then the options of each section."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from instruct_mner.console import name_work, quiet_libraries
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,8 +20,7 @@ def announce(line: str) -> None:
         line: Line that names the verb and what it loads.
     """
     typer.echo(line, err=True)
-    from instruct_mner.console import quiet_libraries
-
+    name_work(line)
     quiet_libraries()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instruct_mner.cli.options import DecodeOption, ImagesOption, LabelColumnOption, XmlOption
+from instruct_mner.console import tracked
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImageOption
 
@@ -70,14 +71,4 @@ def run(
 
 
 def _track(posts: Sequence[Example]) -> Iterable[Example]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(
-        posts,
-        "opening pictures",
-        console=console,
-        transient=True,
-        disable=not (posts and console.is_terminal),
-    )
+    return tracked(posts, "opening pictures", len(posts))

@@ -11,19 +11,21 @@ from pathlib import Path
 from PIL.Image import Image
 from rich.console import Console
 
-from instruct_mner.console import quiet_libraries, report
+from instruct_mner.console import quiet_libraries, working
 from instruct_mner.context.captions import INSTRUCTION, caption
 from instruct_mner.context.ocr import TextReader
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError
+from instruct_mner.files import exclusive
 from instruct_mner.images import open_image
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.tagging.engine_choice import base_engine
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.output import check_output, fingerprint, write_records
+from instruct_mner.tagging.progress import report
 
 # Posts whose pictures are open at once.
 _WINDOW = 16
@@ -129,18 +131,23 @@ def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if output.suffix != ".jsonl":
         raise ConfigError(f"{output}: the output is JSONL; name a .jsonl file")
-    check_output(output)
-    posts = PostSource(data=data, images=images, missing_image=missing_image).load()
-    quiet_libraries()
-    maker = ContextMaker(wanted)
+    with exclusive(output):
+        check_output(output)
+        with working(f"reading {data}"):
+            posts = PostSource(data=data, images=images, missing_image=missing_image).load()
+        quiet_libraries()
+        with working("loading the models"):
+            maker = ContextMaker(wanted)
 
-    def make(first: int) -> Iterator[Example]:
-        return _windows(posts, maker, first, output.parent.resolve())
+        def make(first: int) -> Iterator[Example]:
+            return _windows(posts, maker, first, output.parent.resolve())
 
-    settings = fingerprint(data=posts.sha256, images=str(images), missing_image=missing_image, wanted=vars(wanted))
-    written = write_records(make, posts.num_posts, output, settings, record=Example, window=_WINDOW)
-    report(written, posts.num_posts, console, doing="describing", done="described")
-    console.print(f"wrote {output}")
+        settings = fingerprint(data=posts.sha256, images=str(images), missing_image=missing_image, wanted=vars(wanted))
+        written = write_records(
+            make, posts.num_posts, output, settings, record=Example, window=_WINDOW, posts=posts.posts
+        )
+        report(written, posts.num_posts, console, doing="describing", done="described")
+    console.print(f"wrote {output}", markup=False)
 
 
 def _windows(posts: Posts, maker: ContextMaker, first: int, folder: Path) -> Iterator[Example]:

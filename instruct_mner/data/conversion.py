@@ -34,10 +34,19 @@ def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None =
         )
     else:
         outputs = [(dataset, out) for dataset in chosen.values()]
-    there = [str(path) for _, path in outputs if path.is_file()]
+    check_absent(*(path for _, path in outputs))
+    return outputs
+
+
+def check_absent(*outputs: Path) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        ConfigError: One of the outputs exists.
+    """
+    there = [str(path) for path in outputs if path.is_file()]
     if there:
         raise ConfigError(f"{', '.join(there)} exists; choose another name or remove it")
-    return outputs
 
 
 def write_converted(dataset: Dataset, path: Path) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.parquet import stream_values, with_meta
 from instruct_mner.errors import DataError, listing
+from instruct_mner.files import write_error
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
 
@@ -70,7 +71,7 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
         written.replace(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}; choose another place") from None
+        raise write_error(path, error) from None
     finally:
         with suppress(OSError):  # there was no such folder
             written.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import torch
 from llguidance.hf import from_tokenizer
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
+from instruct_mner.console import tracked
 from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.kv_cache import roomy_cache
@@ -77,9 +78,10 @@ class TransformersEngine:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 batches = self._batches(answers)
-                for batch in batches:
+                for batch in tracked(batches, "answering", len(batches), "batches"):
                     self._write(batch, temperature, put_off=len(batch) // _PUT_OFF if len(batches) > 1 else 0)
-                for batch in self._batches([answer for answer in answers if not answer.finished]):
+                late = self._batches([answer for answer in answers if not answer.finished])
+                for batch in tracked(late, "finishing long answers", len(late), "batches"):
                     self._write(batch, temperature, put_off=0)
         finally:
             self._loaded.model.train(was_training)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from instruct_mner.console import working
 from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.files import check_place
+from instruct_mner.files import check_place, exclusive
 from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.loading import load_adapter, load_model
 from instruct_mner.models.manifest import Manifest
@@ -25,25 +26,30 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
     Raises:
         MnerError: The output exists, or adapter and base do not fit.
     """
-    if output.exists():
-        raise ConfigError(f"{output} exists; choose another folder or remove it")
-    check_place(output)
+    with exclusive(output):
+        if output.exists():
+            raise ConfigError(f"{output} exists; choose another folder or remove it")
+        check_place(output)
+        _merge(adapter, output, base_model)
+    return output
+
+
+def _merge(adapter: Path, output: Path, base_model: str | None) -> None:
     folder = adapter / "adapter" if (adapter / "adapter").is_dir() else adapter
     manifest, prompt = Manifest.load(folder)
     if manifest.tuning == "full":
         raise ModelError(f"{folder} is a whole model already: there is nothing to merge")
-    base = load_model(
-        base_model or manifest.base_model,
-        revision=None if base_model else manifest.base_revision,
-        dtype="bfloat16",
-        pixels=manifest.pixels,
-    )
+    name = base_model or manifest.base_model
+    with working(f"loading {name}"):
+        base = load_model(
+            name, revision=None if base_model else manifest.base_revision, dtype="bfloat16", pixels=manifest.pixels
+        )
     manifest.check_base(base.family.name, base.name)
     merged = load_adapter(base, folder).merged().model
     # Written beside its place and moved there whole: a folder that exists is a model.
     unfinished = output.with_name(f"{output.name}.partial")
-    save_whole(merged, unfinished, base.family)
-    base.processor.save_pretrained(unfinished)
+    with working(f"writing {output}"):
+        save_whole(merged, unfinished, base.family)
+        base.processor.save_pretrained(unfinished)
     manifest.model_copy(update={"tuning": "full"}).save(unfinished, prompt)
     unfinished.rename(output)
-    return output

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForCausalLM
 from transformers.utils import logging
 
+from instruct_mner.console import working
 from instruct_mner.errors import ModelError
 
 HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -100,10 +100,7 @@ def _prepare(weights: Path, folder: Path) -> None:
     Raises:
         ModelError: The weights are not those that were published.
     """
-    console = Console(stderr=True)
-    with console.status("preparing SmolLM2-135M-Instruct, once on this machine"):
-        if not console.is_terminal:
-            console.print(f"preparing SmolLM2-135M-Instruct in {folder.parent.parent}, once on this machine")
+    with working(f"preparing SmolLM2-135M-Instruct in {folder.parent.parent}, once on this machine"):
         with weights.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != _SHA256:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import replacing
+from instruct_mner.files import exclusive, replacing
 from instruct_mner.quickstart.example_posts import write_dozen
 
 _TEMPLATE = Path(__file__).with_name("config.yaml.jinja")
@@ -30,6 +30,11 @@ def write_project(folder: Path) -> tuple[Path, Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a new or empty folder")
+    with exclusive(folder):
+        return _write(folder)
+
+
+def _write(folder: Path) -> tuple[Path, Path]:
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty, and init overwrites nothing; name a new or empty folder")
     posts = write_dozen(folder)

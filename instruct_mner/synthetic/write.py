@@ -11,9 +11,10 @@ from typing import Any
 
 from rich.table import Table
 
+from instruct_mner.console import tracked, working
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import DataError
-from instruct_mner.files import replacing
+from instruct_mner.files import exclusive, replacing, write_error
 from instruct_mner.schema.records import Example
 from instruct_mner.synthetic.posterior import bound, posterior
 from instruct_mner.synthetic.posts import Post, posts
@@ -68,17 +69,28 @@ def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
         DataError: The split is there already, or cannot be written.
     """
     path = folder / f"{synthesis.split}.jsonl"
+    with exclusive(path):
+        made = _write(path, synthesis, num, seed)
+    with working("finding the best possible scores"):
+        return Written(path, tuple(bounds(made)))
+
+
+def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[Post]:
+    folder = path.parent
     if path.exists():
         raise DataError(f"{path} exists; name another folder, or remove it first")
     made = list(itertools.islice(posts(synthesis, seed), num))
-    examples = [_with_picture(folder, f"{synthesis.split}-{number:06d}", post) for number, post in enumerate(made)]
+    examples = [
+        _with_picture(folder, f"{synthesis.split}-{number:06d}", post)
+        for number, post in enumerate(tracked(made, f"drawing {path}", num))
+    ]
     with replacing(folder / f"{synthesis.split}.truth.jsonl") as file:
         for example, post in zip(examples, made, strict=True):
             file.write(json.dumps({"id": example.id, **truth(post)}) + "\n")
     with replacing(folder / "README.md") as file:
         file.write(_CARD.format(conditions=CONDITIONS))
     write_jsonl(path, examples)
-    return Written(path, tuple(bounds(made)))
+    return made
 
 
 def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
@@ -88,7 +100,7 @@ def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         scene.image.save(folder / name)
     except OSError as error:
-        raise DataError(f"{folder / name} cannot be written: {error}") from error
+        raise write_error(folder / name, error) from None
     return post.example(identifier, name, scene.boxes)
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
-from instruct_mner.console import quiet_libraries
+from instruct_mner.console import quiet_libraries, tracked, working
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, ModelError
-from instruct_mner.files import check_place
+from instruct_mner.files import check_place, exclusive
 from instruct_mner.models.manifest import FILE_NAME, Calibration, Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.choices import MissingImage
@@ -80,15 +77,29 @@ def calibrate(
     folder = None if settings.adapter is None else tuned_folder(settings.adapter)
     if folder is None:
         raise ModelError(f"{settings.adapter} holds no adapter; name the run folder that 'finetune' made")
-    manifest, prompt = Manifest.load(folder)
     plot = plot or folder / PLOT_NAME
+    with exclusive(folder / FILE_NAME), exclusive(plot):
+        return _calibrate(folder, settings, dev, held_out, plot, seed, num_resamples)
+
+
+def _calibrate(
+    folder: Path,
+    settings: TaggingSettings,
+    dev: CalibrationPosts,
+    held_out: CalibrationPosts | None,
+    plot: Path,
+    seed: int,
+    num_resamples: int,
+) -> CalibrationReport:
+    manifest, prompt = Manifest.load(folder)
     check_place(plot)
     fitted_on = dev.load()
     measured_on = fitted_on if held_out is None else held_out.load()
     _refuse_training_data(manifest, fitted_on)
     quiet_libraries()
     local = settings.of_one_process()
-    tagger = Tagger.of_settings(local, ()).without_calibration()
+    with working(f"loading {local.endpoint or local.local_name}"):
+        tagger = Tagger.of_settings(local, ()).without_calibration()
     judged = _judge(tagger, fitted_on)
     temperature = fit_temperature(judged)
     measured = judged if held_out is None else _judge(tagger, measured_on)
@@ -129,12 +140,7 @@ def _refuse_training_data(manifest: Manifest, dataset: Dataset) -> None:
 
 
 def _judge(tagger: Tagger, dataset: Dataset) -> Judged:
-    console = Console(stderr=True)
-    predictions = track(
-        tagger.predict(dataset.examples, dataset.picture_paths),
-        f"tagging {dataset.name}",
-        total=len(dataset.examples),
-        console=console,
-        disable=not console.is_terminal,
+    predictions = tracked(
+        tagger.predict(dataset.examples, dataset.picture_paths), f"tagging {dataset.name}", len(dataset.examples)
     )
     return judge(pair_posts(dataset.examples, list(predictions)))

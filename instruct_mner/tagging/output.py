@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
 from instruct_mner.data.prediction_parquet import write_table
-from instruct_mner.errors import ConfigError
-from instruct_mner.files import check_place, replacing, stream_lines
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import check_place, replacing, stream_lines, write_error
 from instruct_mner.schema.record import Record
-from instruct_mner.schema.records import Prediction
+from instruct_mner.schema.records import Example, Prediction
 
 Made = TypeVar("Made", bound=Record)
 Predict = Callable[[int], Iterator[Prediction]]
@@ -88,9 +88,17 @@ class PartialFile(Generic[Made]):
             for record in records:
                 # Not opened before the first one: what fails at once leaves nothing behind.
                 file = file or stack.enter_context(self._open())
-                file.write(record.model_dump_json(exclude_none=True) + "\n")
-                file.flush()
+                self._write(file, record)
                 yield record
+
+    def _write(self, file: TextIO, record: Made) -> None:
+        try:
+            file.write(record.model_dump_json(exclude_none=True) + "\n")
+            file.flush()
+        except OSError as error:
+            with suppress(OSError):  # it would fail again
+                file.close()
+            raise write_error(self._path, error) from None
 
     def _open(self) -> TextIO:
         """Open the partial file for more records, below its settings."""
@@ -100,16 +108,38 @@ class PartialFile(Generic[Made]):
             file.write(self._header + "\n")
         return file
 
-    def finish(self) -> None:
-        """Write the output, JSONL or Parquet by its suffix, and remove the partial file."""
+    def finish(self, posts: Iterable[Example] | None = None) -> None:
+        """Write the output, JSONL or Parquet by its suffix, and remove the partial file.
+
+        Args:
+            posts: Posts that the records must be of, in their order; ``None``: they are not compared.
+
+        Raises:
+            DataError: A record is missing, is there twice, or is of another post; or the output cannot be written.
+        """
         lines = (line.text for line in stream_lines(self._path))
         next(lines)
+        counted = lines if posts is None else self._compared(lines, posts)
         if is_table(self._output):
-            write_table((Prediction.model_validate_json(line) for line in lines), self._output)
+            write_table((Prediction.model_validate_json(line) for line in counted), self._output)
         else:
             with replacing(self._output) as file:
-                file.writelines(f"{line}\n" for line in lines)
+                file.writelines(f"{line}\n" for line in counted)
         self._path.unlink()
+
+    def _compared(self, lines: Iterator[str], posts: Iterable[Example]) -> Iterator[str]:
+        """Return the same lines, each of which must be of the post in its place."""
+        for number, (line, post) in enumerate(zip_longest(lines, posts), start=1):
+            record = None if line is None else self._record.model_validate_json(line)
+            made = None if record is None else (getattr(record, "id", None), getattr(record, "text", None))
+            if post is None or made != (post.id, post.text):
+                has = "no line" if made is None else f"{made[0]!r}"
+                wanted = "no post any more" if post is None else f"{post.id!r}"
+                raise DataError(
+                    f"{self._path}: record {number} is {has}, the data has {wanted} there; the data changed meanwhile, "
+                    "or the file was changed: remove it, and run the command again"
+                )
+            yield line
 
 
 def is_table(output: Path) -> bool:
@@ -131,10 +161,16 @@ def check_output(output: Path) -> None:
 
 
 def write_predictions(
-    predict: Predict, num_posts: int, output: Path, settings: str, *, window: int = 1
+    predict: Predict,
+    num_posts: int,
+    output: Path,
+    settings: str,
+    *,
+    window: int = 1,
+    posts: Callable[[], Iterable[Example]] | None = None,
 ) -> Iterator[Prediction | None]:
     """Tag posts into a file, Parquet where it is named so, else JSONL; see :func:`write_records`."""
-    return write_records(predict, num_posts, output, settings, record=Prediction, window=window)
+    return write_records(predict, num_posts, output, settings, record=Prediction, window=window, posts=posts)
 
 
 def write_records(
@@ -145,6 +181,7 @@ def write_records(
     *,
     record: type[Made],
     window: int = 1,
+    posts: Callable[[], Iterable[Example]] | None = None,
 ) -> Iterator[Made | None]:
     """Write a record of each post to a file; a run that was killed goes on, every post exactly once.
 
@@ -158,12 +195,14 @@ def write_records(
         settings: Fingerprint of the settings (:func:`fingerprint`).
         record: Type of the records.
         window: Number of posts that are batched together.
+        posts: Function that reads the posts again, with which the records are compared in the end.
 
     Yields:
         ``None`` for each post that an earlier run had done, then the new records.
 
     Raises:
         ConfigError: The output exists or cannot be written, or a partial file of other settings does.
+        DataError: The records are not those of the posts, each once.
     """
     check_output(output)
     partial = PartialFile(output, settings, record)
@@ -172,4 +211,4 @@ def write_records(
     if num_done < num_posts:
         again = num_done % window
         yield from partial.append(islice(make(num_done - again), again, None))
-    partial.finish()
+    partial.finish(None if posts is None else posts())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from instruct_mner.console import quiet_libraries, report
+from instruct_mner.console import quiet_libraries, tracked, working
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
+from instruct_mner.files import exclusive, is_stream
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context, with_segmentation
 from instruct_mner.prompting.retrieval import Pool
@@ -22,6 +23,7 @@ from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, 
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
+from instruct_mner.tagging.progress import report
 from instruct_mner.tagging.ray import RayJob, predict_on_ray
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.tagging.tagger import WINDOW, Tagger
@@ -49,14 +51,29 @@ def tag(
     Raises:
         MnerError: Posts, labels or model cannot be used.
     """
+    with nullcontext() if is_stream(output) else exclusive(Path(output)):
+        _tag(source, settings, output=output, labels=labels, workers=workers, attention=attention)
+
+
+def _tag(
+    source: PostSource,
+    settings: TaggingSettings,
+    *,
+    output: str,
+    labels: str | None,
+    workers: int | None,
+    attention: Path | None,
+) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     local = settings.of_one_process()
     if attention is not None:
         _check_attention(source, settings, local)
-    if output != "-":
+    if not is_stream(output):
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
-    posts = source.load()
+    local.check()
+    with working(f"reading {source.data or 'the post'}"):
+        posts = source.load()
     if posts.num_missing and not source.shows_own_words_only:
         console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
     quiet_libraries()
@@ -68,18 +85,19 @@ def tag(
         job = RayJob(settings=local, posts=posts, labels=label_set, window=WINDOW, num_workers=workers)
         predict = partial(predict_on_ray, job)
     else:
-        tagger = Tagger.of_settings(local, examples)
+        with working(f"loading {local.endpoint or local.local_name}"):
+            tagger = Tagger.of_settings(local, examples)
         manifest = tagger.manifest
         predict = _local_predictions(tagger, posts, label_set, local, attention)
     _warn_of_calibration(manifest, local.engine, console)
     _say_what_is_hidden(manifest, posts, console)
     predict = _with_notice_of_windows(predict, console)
-    if output == "-":
-        _print(predict(0))
+    if is_stream(output):
+        _print(predict(0), posts.num_posts, output)
         return
     stamp = _fingerprint(source, settings, manifest, posts, label_set, examples)
     report(
-        write_predictions(predict, posts.num_posts, Path(output), stamp, window=WINDOW),
+        write_predictions(predict, posts.num_posts, Path(output), stamp, window=WINDOW, posts=posts.posts),
         posts.num_posts,
         console,
         count_rejected=lambda prediction: prediction.rejected.total,
@@ -194,12 +212,9 @@ def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> N
         )
 
 
-def _print(predictions: Iterable[Prediction]) -> None:
-    """Write predictions to standard output one by one."""
-    try:
-        for prediction in predictions:
-            sys.stdout.write(prediction.model_dump_json(exclude_none=True) + "\n")
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has left (`| head`), which is no failure; Python's buffer is flushed into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print(predictions: Iterable[Prediction], num_posts: int, output: str) -> None:
+    """Write predictions one by one to standard output, a device or a pipe."""
+    with nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as file:
+        for prediction in tracked(predictions, "tagging", num_posts):
+            file.write(prediction.model_dump_json(exclude_none=True) + "\n")
+            file.flush()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from instruct_mner.data.column_layout import is_columns
+from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing.offsets import Unit, tell_unit
@@ -27,7 +29,7 @@ from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.files import check_place, stream_lines
+from instruct_mner.files import check_place, exclusive, stream_lines
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.records import Example
 
@@ -48,14 +50,14 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
     """
     if options.images is not None and not options.images.is_dir():
         raise ConfigError(f"--images {options.images}: there is no such folder; check the path")
-    if out is not None:
-        if out.is_file():
-            raise ConfigError(f"{out} exists; choose another name or remove it")
-        check_place(out)
-    known = _known_splits(source, options)
-    if known is None:
-        return _import_posts(Path(source), out, options)
-    return _import_splits(known, source, out, options)
+    with nullcontext() if out is None else exclusive(out):
+        if out is not None:
+            check_absent(out)
+            check_place(out)
+        known = _known_splits(source, options)
+        if known is None:
+            return _import_posts(Path(source), out, options)
+        return _import_splits(known, source, out, options)
 
 
 def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | None:
@@ -102,8 +104,7 @@ def _import_splits(readings: Mapping[str, Reading], source: str, out: Path | Non
     for split, reading in readings.items():
         assert out is not None
         path = out / f"{split}.jsonl"
-        if path.is_file():
-            raise ConfigError(f"{path} exists; choose another name or remove it")
+        check_absent(path)
         write_posts(_of_split(split, reading), path, source, options, total, root=reading.dataset.image_root)
     return total
 

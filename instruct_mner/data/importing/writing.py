@@ -142,6 +142,7 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         yield file
         file.seek(0)
         shutil.copyfileobj(file, sys.stdout)
+        sys.stdout.flush()
 
 
 def _notes(counts: _Counts, entity_notes: EntityNotes, source: str, images: Path | None) -> list[str]:

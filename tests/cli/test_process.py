@@ -1,0 +1,83 @@
+"""Ends of commands: full disks, closed pipes, Ctrl-C, and encodings that lack a character."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.cli.process import escaped, exit_code
+from instruct_mner.errors import DataError
+
+POST = {"id": "1", "text": "Jordan 😍 … é", "entities": []}
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (DataError("a.jsonl: no"), 2, "error: a.jsonl: no\n"),
+        (SystemExit(3), 3, ""),
+        (SystemExit("bad"), 1, ""),
+        (KeyboardInterrupt(), 130, ""),
+        (OSError(errno.ENOSPC, "full", "out"), 2, "error: out cannot be written: No space left on device; make room"),
+        (RuntimeError("PytorchStreamWriter failed writing file data/0"), 2, "error: the output cannot be written: Pyt"),
+    ],
+)
+def test_each_end_has_its_code(
+    error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(raising(error)) == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_failure_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ValueError, match="ours"):
+        exit_code(raising(ValueError("ours")))
+    assert exit_code(lambda: None) == 0
+
+
+def test_what_an_encoding_lacks_is_written_as_json_writes_it() -> None:
+    error = UnicodeEncodeError("latin-1", "a😍\ud83d", 1, 3, "no")
+    assert escaped(error) == ("\\ud83d\\ude0d\\ud83d", 3)
+
+
+def command(folder: Path, *arguments: str, stdout: int, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "instruct_mner", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        input=json.dumps(POST).encode(),
+        cwd=folder,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+
+
+def test_standard_output_that_is_full_closed_or_of_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_text(json.dumps(POST) + "\n")
+    full = os.open("/dev/full", os.O_WRONLY)
+    result = command(tmp_path, "import", "posts.jsonl", stdout=full)
+    os.close(full)
+    assert (result.returncode, result.stderr.count(b"\n")) == (2, 1)
+    assert result.stderr.startswith(b"error: the output cannot be written: No space left on device; make room")
+    nobody, end = os.pipe()
+    os.close(nobody)
+    result = command(tmp_path, "import", "posts.jsonl", stdout=end)
+    os.close(end)
+    assert (result.returncode, result.stderr) == (141, b"")
+    result = command(tmp_path, "import", "posts.jsonl", stdout=subprocess.PIPE, encoding="latin-1")
+    assert result.returncode == 0
+    assert json.loads(result.stdout.decode("latin-1"))["text"] == POST["text"]
