@@ -61,6 +61,33 @@ def run(
     max_requests: Annotated[
         int, typer.Option(min=1, help="Largest number of requests under way at once.", rich_help_panel="Limits")
     ] = 256,
+    max_posts: Annotated[
+        int, typer.Option(min=1, max=1024, help="Largest number of posts in a request.", rich_help_panel="Limits")
+    ] = 64,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Requests a second with one key, over ten seconds; a post counts as one. No limit by default.",
+            rich_help_panel="Limits",
+        ),
+    ] = None,
+    max_queued: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Requests in vLLM, those that wait included; further ones get 503. No limit by default.",
+            rich_help_panel="Limits",
+        ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Origin of pages whose scripts may ask; repeatable. None by default."),
+    ] = None,
+    access_log: Annotated[
+        Path | None,
+        typer.Option(help="File to which each request appends a line of JSON. None by default.", dir_okay=False),
+    ] = None,
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the command that starts vLLM alone, and start nothing.")
     ] = False,
@@ -82,6 +109,9 @@ def run(
         dtype=dtype,
         remote_domains=tuple(allow_remote_pictures or ()),
         keys=keys,
+        origins=tuple(cors or ()),
+        access_log=access_log,
+        max_queued=max_queued,
         limits=Limits(
             body_bytes=max_body * 2**20,
             picture_pixels=max_pixels * 10**6,
@@ -89,6 +119,8 @@ def run(
             num_labels=max_labels,
             num_choices=max_answers,
             concurrency=max_requests,
+            num_posts=max_posts,
+            rate=max_rate,
         ),
         vllm=tuple(vllm or ()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ from fastapi import FastAPI
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
-from instruct_mner.serving.gateway import build_gateway
+from instruct_mner.serving.gateway import Door, build_gateway
 from instruct_mner.serving.keys import Keys
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.pictures import PictureReader
+from instruct_mner.serving.request_log import FloodFilter
 from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import seeds_are_fatal
@@ -60,6 +62,7 @@ def make_gateway(
     lifecycle: Lifecycle,
     limits: Limits,
     remote_domains: tuple[str, ...],
+    door: Door,
 ) -> FastAPI:
     """Return the application of the gateway before a vLLM that runs.
 
@@ -73,6 +76,7 @@ def make_gateway(
         lifecycle: State of the server.
         limits: Limits of requests.
         remote_domains: Domains from which vLLM may fetch pictures.
+        door: Settings of the door.
     """
     counters = Counters()
     processor = plan.whole.description.processor
@@ -100,9 +104,10 @@ def make_gateway(
         compilers=compilers,
         remote_domains=remote_domains,
         without_seed=seeds_are_fatal(),
+        on_token=lifecycle.note_token,
     )
     engine = taggers[plan.whole.name][1]
-    service = EntityService(taggers, engine.client(), limits, counters, pictures)
+    service = EntityService(taggers, engine.client(), limits, counters, pictures, lifecycle.note_token)
 
     async def close() -> None:
         await decoders.close()
@@ -117,6 +122,7 @@ def make_gateway(
         limits=limits,
         is_running=lambda: vllm.is_running,
         lifecycle=lifecycle,
+        door=door,
         on_known=connections.known,
         probe=upstream.writes_a_token,
         close=close,
@@ -160,6 +166,7 @@ async def open_gateway(
         def capture_signals(self) -> Iterator[None]:
             yield
 
+    logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     config = uvicorn.Config(
         gateway,
         log_level="warning",

@@ -1,19 +1,27 @@
-"""``POST /v1/entities``: a post goes in, its entities come out."""
+"""``POST /v1/entities``: a post goes in, its entities come out; or several, each with an answer or an error."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from instruct_mner.engines.fallback import after_failure, unconstrained
 from instruct_mner.errors import MnerError, ServingError
-from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Context, Example, PredictedEntity, Rejected
-from instruct_mner.serving.limits import Limits, RefusedError
+from instruct_mner.schema.records import Example
+from instruct_mner.serving.entities_models import (
+    EntitiesRequest,
+    EntitiesResponse,
+    EntitiesSettings,
+    PostError,
+    PostsRequest,
+    PostsResponse,
+)
+from instruct_mner.serving.http_models import error_of
+from instruct_mner.serving.limits import BusyError, Limits, RefusedError
 from instruct_mner.tagging.post_questions import post_questions
 
 if TYPE_CHECKING:
@@ -27,48 +35,8 @@ if TYPE_CHECKING:
     from instruct_mner.tagging.post_questions import PostQuestions
     from instruct_mner.tagging.tagger import Tagger
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Definition = Annotated[str, StringConstraints(max_length=2000)]
-
-
-class EntitiesRequest(BaseModel):
-    """A post.
-
-    Attributes:
-        text: Text of the post.
-        images: Pictures of the post, as base64 or as data URLs.
-        labels: Entity types, where they are not those of the tuning: names, or names with definitions.
-        context: Description of the pictures in words, for models that were tuned with it.
-        segmentation: Places where a mention may begin and end: ``words`` (and every character of scripts without
-            spaces) or ``characters`` (anywhere); without it, as tuned.
-        model: Name of the served model; without it the first.
-    """
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "Ada meets Acme in Lagos"}]})
-
-    text: str
-    images: Annotated[list[str], Field(max_length=16)] = []
-    labels: Annotated[list[Name] | dict[Name, Definition | None], Field(min_length=1)] | None = None
-    context: Context | None = None
-    segmentation: Segmentation | None = None
-    model: str | None = None
-
-
-class EntitiesResponse(BaseModel):
-    """Entities of a post.
-
-    Attributes:
-        model: Name of the model that answered.
-        entities: Entities in text order. Offsets are characters, end exclusive; boxes are pixels of the picture that
-            was sent, ``null`` where the model writes none, empty where an entity is not seen.
-        rejected: Items of the model's answer that were no entity.
-        windows: Number of windows that the text was cut into because it does not fit into the model's context.
-    """
-
-    model: str
-    entities: list[PredictedEntity]
-    rejected: Rejected
-    windows: int = 1
+# Posts of one request that are under way at once.
+_AT_ONCE = 16
 
 
 class EntityService:
@@ -80,6 +48,7 @@ class EntityService:
         limits: Limits of requests.
         counters: Counters of entities.
         pictures: Decoder of pictures.
+        on_token: Function that is called when vLLM has answered.
     """
 
     def __init__(
@@ -89,12 +58,60 @@ class EntityService:
         limits: Limits,
         counters: Counters,
         pictures: PictureReader,
+        on_token: Callable[[], None] = lambda: None,
     ) -> None:
         self._taggers = dict(taggers)
         self._client = client
         self._limits = limits
         self._counters = counters
         self._pictures = pictures
+        self._on_token = on_token
+        # Posts count, however many come in a request.
+        self._places = asyncio.Semaphore(max(1, limits.concurrency))
+
+    async def answer_all(self, request: PostsRequest, request_id: str | None) -> PostsResponse:
+        """Return the answer to each post, or its error.
+
+        Args:
+            request: Posts and settings.
+            request_id: Id of the request, for errors.
+
+        Raises:
+            RefusedError: There are too many posts, or no model of that name.
+            BusyError: No post can be answered now, because too much is under way.
+            ServingError: No post can be answered, because vLLM is not there.
+        """
+        if len(request.posts) > self._limits.num_posts:
+            raise RefusedError(413, f"{len(request.posts)} posts, more than the {self._limits.num_posts} allowed")
+        name = self._model(request)
+        settings = {field: getattr(request, field) for field in EntitiesSettings.model_fields}
+        # They are checked already; a copy would check their texts again.
+        posts = [EntitiesRequest.model_construct(**dict(post), **settings) for post in request.posts]
+        at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(post: EntitiesRequest) -> EntitiesResponse | RefusedError | BusyError | ServingError:
+            async with at_once:
+                try:
+                    return await self.answer(post)
+                except (RefusedError, BusyError, ServingError) as error:
+                    return error
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(post)) for post in posts]
+        results = [task.result() for task in tasks]
+        passing = [each for each in results if isinstance(each, BusyError | ServingError)]
+        if len(passing) == len(results):
+            raise passing[0]
+        return PostsResponse(
+            model=name,
+            posts=[each if isinstance(each, EntitiesResponse) else _post_error(each, request_id) for each in results],
+        )
+
+    def _model(self, request: EntitiesSettings) -> str:
+        name = request.model if request.model is not None else next(iter(self._taggers))
+        if name not in self._taggers:
+            raise RefusedError(404, f"there is no model {name!r:.80}; there are {', '.join(self._taggers)}")
+        return name
 
     async def answer(self, post: EntitiesRequest) -> EntitiesResponse:
         """Return the entities of a post. Grammars are built in threads.
@@ -104,12 +121,10 @@ class EntityService:
             BusyError: Too much is under way.
             ServingError: vLLM cannot answer.
         """
-        name = post.model if post.model is not None else next(iter(self._taggers))
-        if name not in self._taggers:
-            raise RefusedError(404, f"there is no model {name!r:.80}; there are {', '.join(self._taggers)}")
+        name = self._model(post)
         tagger, engine = self._taggers[name]
         self._check(post, tagger)
-        async with self._pictures.images(post.images) as images:
+        async with self._places, self._pictures.images(post.images) as images:
             questions = await asyncio.to_thread(_questions, tagger, post, images)
             try:
                 completions = [await self._complete(engine, question.request) for question in questions.questions]
@@ -117,7 +132,8 @@ class EntityService:
                 if error.status is not None and 400 <= error.status < 500:
                     raise RefusedError(422, f"the model cannot take this post: {error.response}") from None
                 raise
-        prediction = await asyncio.to_thread(questions.read, tagger.questions, completions)
+        self._on_token()
+        prediction = (await asyncio.to_thread(questions.read, tagger.questions, completions)).above(post.threshold)
         self._counters.note_prediction(name, prediction, frozenset(tagger.manifest.answer.labels.names))
         return EntitiesResponse(
             model=name,
@@ -159,3 +175,18 @@ def _questions(tagger: Tagger, post: EntitiesRequest, images: tuple[Image, ...])
         raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None
     except MnerError as error:
         raise RefusedError(422, str(error)) from None
+
+
+def _post_error(error: RefusedError | BusyError | ServingError, request_id: str | None) -> PostError:
+    status, message = status_and_message(error)
+    return PostError(error=error_of(status, message, request_id).error)
+
+
+def status_and_message(error: RefusedError | BusyError | ServingError) -> tuple[int, str]:
+    """Return the status and the message that a client gets."""
+    if isinstance(error, ServingError):
+        # Not its message: it names addresses of ours.
+        if error.status == 503:
+            return 503, "the queue of the model is full; try again"
+        return 503, "the model failed to answer" if error.status is not None else "the model is not there"
+    return error.status, str(error)

@@ -5,65 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from instruct_mner import __version__
 from instruct_mner.errors import ServingError
-from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
+from instruct_mner.serving.docs_page import CONTENT_POLICY, docs_page
+from instruct_mner.serving.entities_models import (
+    EntitiesRequest,
+    EntitiesResponse,
+    OneOrSeveral,
+    PostsRequest,
+    PostsResponse,
+)
+from instruct_mner.serving.entities_route import EntityService, status_and_message
+from instruct_mner.serving.http_models import ErrorResponse, Health, Model, ModelList, error_of
 from instruct_mner.serving.json_body import JsonRoute, describe_problems
 from instruct_mner.serving.keys import Keys
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import BusyError, Limits, RefusedError
+from instruct_mner.serving.methods import Methods
 from instruct_mner.serving.metrics import Counters
-from instruct_mner.serving.middleware import Admission, error_body
+from instruct_mner.serving.middleware import Admission
 from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 from instruct_mner.serving.openai_routes import Upstream
-
-
-class ErrorDetail(BaseModel):
-    """Reason of an error."""
-
-    message: str
-    type: str
-    param: str | None = None
-    code: int
-
-
-class ErrorResponse(BaseModel):
-    """An error, as OpenAI's API writes it."""
-
-    error: ErrorDetail
-
-
-class Model(BaseModel):
-    """A model, as OpenAI's API lists it."""
-
-    id: str
-    object: str = "model"
-    created: int = 0
-    owned_by: str = "instruct-mner"
-
-
-class ModelList(BaseModel):
-    """The models that are served; the first is used where ``/v1/entities`` names none."""
-
-    object: str = "list"
-    data: list[Model]
-
-
-class Health(BaseModel):
-    """State of the server."""
-
-    status: str
-
+from instruct_mner.serving.places import Places, Rates
+from instruct_mner.serving.request_log import HEADER, RefusalSummary, RequestLog, access_log, request_id
 
 _DESCRIPTIONS = {
     400: "The body is not JSON, or vLLM refuses the request",
@@ -72,9 +49,22 @@ _DESCRIPTIONS = {
     408: "The body did not come in time",
     413: "The body or the text is too large",
     422: "A field, a picture or a label cannot be used",
-    429: "Too many requests are under way",
+    429: "Too many requests are under way, or came in the last seconds",
     503: "vLLM is not there or has failed, or too much is under way: try again after Retry-After",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """Settings of the door of the gateway.
+
+    Attributes:
+        origins: Origins of pages whose scripts may ask (CORS); ``*`` for all.
+        access_log: File of the access log; without it there is none.
+    """
+
+    origins: tuple[str, ...] = ()
+    access_log: Path | None = None
 
 
 def build_gateway(
@@ -86,6 +76,7 @@ def build_gateway(
     limits: Limits,
     is_running: Callable[[], bool],
     lifecycle: Lifecycle,
+    door: Door | None = None,
     on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
     probe: Callable[[], Awaitable[bool]] | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
@@ -100,6 +91,7 @@ def build_gateway(
         limits: Limits of requests.
         is_running: Function that tells whether vLLM is there.
         lifecycle: State of the server.
+        door: Settings of the door.
         on_known: Function that gets the address of a client that has sent a right key.
         probe: Function that returns whether the engine writes a token; it is called again and again.
         close: Function that is called at the end.
@@ -114,16 +106,21 @@ def build_gateway(
         if close is not None:
             await close()
 
-    app = FastAPI(title="instruct-mner", version=__version__, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="instruct-mner", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.router.route_class = JsonRoute
     errors = _errors(400, 401, 404, 408, 413, 422, 429, 503)
     # The middleware checks the key; this only says so in the description.
     locked = [] if keys is None else [Depends(HTTPBearer(auto_error=False))]
 
+    places, rates = Places(limits.concurrency), Rates(_rate_of(keys, limits))
+
     @app.post("/v1/entities", responses=errors, dependencies=locked, operation_id="find_entities")
-    async def find_entities(post: EntitiesRequest) -> EntitiesResponse:
-        """Find the entities of a post."""
-        return await service.answer(post)
+    async def find_entities(body: OneOrSeveral, request: Request) -> EntitiesResponse | PostsResponse:
+        """Find the entities of a post, or of several."""
+        if isinstance(body, PostsRequest):
+            rates.charge(request.state.client, len(body.posts) - 1)
+            return await service.answer_all(body, request_id(request.scope))
+        return await service.answer(body)
 
     @app.post("/v1/chat/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="chat")
     async def chat(body: ChatBody) -> Response:
@@ -171,17 +168,59 @@ def build_gateway(
         theirs = await upstream.get("/metrics")
         return PlainTextResponse(counters.text() + bytes(theirs.body).decode())
 
-    def failed(_: Request, error: Any) -> JSONResponse:
+    def failed(request: Request, error: Any) -> JSONResponse:
         status, message = _status_and_message(error)
         headers = getattr(error, "headers", None)
         if status == 503:
-            headers = {"retry-after": str(getattr(error, "seconds", 5))}
-        return JSONResponse(error_body(status, message), status, headers=headers)
+            headers = {"retry-after": str(getattr(error, "seconds", None) or places.pause)}
+        return JSONResponse(error_of(status, message, request_id(request.scope)).model_dump(), status, headers=headers)
 
     _handle_errors(app, failed)
     _name_models(app, upstream.names)
-    app.add_middleware(Admission, keys=keys, limits=limits, counters=counters, lifecycle=lifecycle, on_known=on_known)
+    page = docs_page(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page, headers={"content-security-policy": CONTENT_POLICY})
+
+    app.add_middleware(
+        Admission,
+        keys=keys,
+        limits=limits,
+        places=places,
+        rates=rates,
+        lifecycle=lifecycle,
+        on_known=on_known,
+    )
+    _add_outer(app, counters, door or Door())
     return app
+
+
+def _rate_of(keys: Keys | None, limits: Limits) -> Callable[[str], float | None]:
+    def rate_of(client: str) -> float | None:
+        own = None if keys is None else keys.rate_of(client)
+        return limits.rate if own is None else own
+
+    return rate_of
+
+
+def _add_outer(app: FastAPI, counters: Counters, door: Door) -> None:
+    """Add what comes before the key: HEAD and OPTIONS, CORS, and the log; the last one is the outermost."""
+    by_path: dict[str, frozenset[str]] = {"/openapi.json": frozenset({"GET"})}
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            by_path[route.path] = by_path.get(route.path, frozenset()) | frozenset(route.methods)
+    app.add_middleware(Methods, by_path=by_path)
+    if door.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=door.origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["authorization", "content-type", HEADER],
+            expose_headers=["retry-after", HEADER],
+        )
+    write = None if door.access_log is None else access_log(door.access_log)
+    app.add_middleware(RequestLog, counters=counters, write=write, refusals=RefusalSummary())
 
 
 _ANYTHING: dict[int | str, dict[str, Any]] = {
@@ -208,7 +247,7 @@ def _errors_as_json(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _name_models(app: FastAPI, names: Sequence[str]) -> None:
     """Write into the description which models there are."""
     schemas = app.openapi()["components"]["schemas"]
-    for body in (EntitiesRequest, ChatBody, CompletionBody):
+    for body in (EntitiesRequest, PostsRequest, ChatBody, CompletionBody):
         field = schemas[body.__name__]["properties"]["model"]
         for kind in field.get("anyOf", [field]):
             if kind["type"] == "string":
@@ -216,21 +255,14 @@ def _name_models(app: FastAPI, names: Sequence[str]) -> None:
 
 
 def _handle_errors(app: FastAPI, failed: Callable[..., Any]) -> None:
-    for kind in (RefusedError, BusyError, ServingError, RequestValidationError, HTTPException, Exception):
+    for kind in (RefusedError, BusyError, ServingError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, failed)
 
 
 def _status_and_message(error: Any) -> tuple[int, str]:
     """Return the status and the message of an error."""
-    if isinstance(error, RefusedError):
-        return error.status, str(error)
-    if isinstance(error, BusyError):
-        return 503, str(error)
-    if isinstance(error, ServingError):
-        # Not its message: it names addresses of ours.
-        return 503, "the model failed to answer" if error.status is not None else "the model is not there"
     if isinstance(error, RequestValidationError):
         return 422, describe_problems(error.errors(), error.body)
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
-    return 500, "the gateway failed; its log says why"
+    return status_and_message(error)

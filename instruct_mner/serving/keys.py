@@ -1,12 +1,17 @@
-"""API keys: one from the environment, or several with names from a file that is read again when it changes."""
+"""API keys: one from the environment, or several with names from a file that is read again when it changes.
+
+A line of the file is the name of a client, its key, and, where it has a rate of its own, ``rate=REQUESTS_A_SECOND``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError
@@ -15,27 +20,40 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Client of the server.
+
+    Attributes:
+        key: API key.
+        rate: Requests a second; ``None`` = as for all.
+    """
+
+    key: str
+    rate: float | None = None
+
+
 class Keys:
     """API keys that clients may send.
 
     Args:
-        keys: Key of each client, by the client's name.
+        clients: Clients by their names.
         file: File of the keys, looked at again at most once a second.
         clock: Clock in seconds.
     """
 
     def __init__(
-        self, keys: Mapping[str, str], file: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self, clients: Mapping[str, Client], file: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._file = file
         self._clock = clock
         self._next_look = clock() + _SECONDS_BETWEEN_LOOKS
         self._state = None if file is None else _state(file)
-        self._digests = _digests(keys)
+        self._digests, self._rates = _digests(clients), _rates(clients)
 
     @classmethod
     def of_file(cls, file: Path, clock: Callable[[], float] = time.monotonic) -> Keys:
-        """Return the keys of a file: a line for each client, its name and its key; ``#`` begins a comment.
+        """Return the keys of a file: a line for each client; ``#`` begins a comment.
 
         Raises:
             ConfigError: The file cannot be read, or holds no keys.
@@ -46,6 +64,10 @@ class Keys:
     def num_clients(self) -> int:
         """Number of clients with a key."""
         return len(self._digests)
+
+    def rate_of(self, client: str) -> float | None:
+        """Return the rate of a client, in requests a second, where it has one of its own."""
+        return self._rates.get(client)
 
     def client_of(self, authorization: bytes) -> str | None:
         """Return the name of the client that an ``Authorization`` header belongs to; ``None`` for a wrong key."""
@@ -65,33 +87,50 @@ class Keys:
             return
         self._state = state
         try:
-            self._digests = _digests(read_keys(self._file))
+            clients = read_keys(self._file)
         except ConfigError as error:
             _log.warning("the keys stay as they are: %s", error)
+        else:
+            self._digests, self._rates = _digests(clients), _rates(clients)
 
 
-def read_keys(file: Path) -> dict[str, str]:
-    """Return the keys of a file by the names of the clients.
+def read_keys(file: Path) -> dict[str, Client]:
+    """Return the clients of a file by their names.
 
     Raises:
-        ConfigError: The file cannot be read, holds no keys, or a line is not a name and a key.
+        ConfigError: The file cannot be read, holds no keys, or a line is not a name, a key and perhaps a rate.
     """
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: the file of keys cannot be read ({error})") from None
-    keys: dict[str, str] = {}
+    clients: dict[str, Client] = {}
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].split()
         if not words:
             continue
-        if len(words) != 2 or words[0] in keys:
-            raise ConfigError(f"{file}:{number}: write a name and a key, with a space between them; each name once")
+        if not 2 <= len(words) <= 3 or words[0] in clients:
+            raise ConfigError(
+                f"{file}:{number}: write a name and a key, with a space between them, and rate=NUMBER where the client "
+                "has a rate of its own; each name once"
+            )
         check_key(words[1], f"{file}:{number}")
-        keys[words[0]] = words[1]
-    if not keys:
+        rate = _rate(words[2], f"{file}:{number}") if len(words) == 3 else None
+        clients[words[0]] = Client(key=words[1], rate=rate)
+    if not clients:
         raise ConfigError(f"{file}: there are no keys in it; write a line with a name and a key for each client")
-    return keys
+    return clients
+
+
+def _rate(word: str, place: str) -> float:
+    name, _, value = word.partition("=")
+    try:
+        rate = float(value) if name == "rate" else math.nan
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise ConfigError(f"{place}: {word!r}: write rate= with the requests a second, such as rate=5")
+    return rate
 
 
 def check_key(key: str, place: str) -> None:
@@ -104,8 +143,12 @@ def check_key(key: str, place: str) -> None:
         raise ConfigError(f"{place} holds characters that no HTTP header may hold; choose letters and digits")
 
 
-def _digests(keys: Mapping[str, str]) -> dict[str, bytes]:
-    return {name: hashlib.sha256(key.encode()).digest() for name, key in keys.items()}
+def _digests(clients: Mapping[str, Client]) -> dict[str, bytes]:
+    return {name: hashlib.sha256(client.key.encode()).digest() for name, client in clients.items()}
+
+
+def _rates(clients: Mapping[str, Client]) -> dict[str, float]:
+    return {name: client.rate for name, client in clients.items() if client.rate is not None}
 
 
 def _state(file: Path) -> tuple[int, int, int] | None:

@@ -18,6 +18,7 @@ class Limits:
         text_characters: Characters of a text.
         num_labels: Entity types in a request.
         num_choices: Answers to one request (``n``).
+        num_posts: Posts in a request.
         concurrency: Requests under way at once; further ones get 429.
         connections: Open connections, at most; those without a right key are closed first.
         header_bytes: Bytes of the headers of a request.
@@ -25,6 +26,7 @@ class Limits:
         body_seconds: Time in which a body must come.
         request_seconds: Time of an answer.
         drain_seconds: Time that requests under way have to end after a signal.
+        rate: Requests a second with one key, over ten seconds; ``None`` = any number. A post counts as one.
     """
 
     body_bytes: int = 16 * 2**20
@@ -35,6 +37,7 @@ class Limits:
     text_characters: int = 20_000
     num_labels: int = 200
     num_choices: int = 16
+    num_posts: int = 64
     concurrency: int = 256
     connections: int = 1024
     header_bytes: int = 32 * 1024
@@ -42,6 +45,7 @@ class Limits:
     body_seconds: float = 60.0
     request_seconds: float = 600.0
     drain_seconds: float = 30.0
+    rate: float | None = None
 
 
 class RefusedError(Exception):
@@ -57,9 +61,17 @@ class BusyError(Exception):
 
     Args:
         message: Reason.
-        seconds: Pause after which the client may try again.
+        seconds: Pause after which the client may try again; ``None``: as long as the queue is.
     """
 
-    def __init__(self, message: str, seconds: int = 5) -> None:
+    status = 503
+
+    def __init__(self, message: str, seconds: int | None = None) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class TooManyError(BusyError):
+    """A request too many: 429 with ``Retry-After``."""
+
+    status = 429

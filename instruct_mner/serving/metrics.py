@@ -7,8 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from instruct_mner.schema.records import Prediction
 
 _OPENAI_PATHS = {"/v1/chat/completions", "/v1/completions", "/v1/models"}
-_OWN_PATHS = {"/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json"}
+_OWN_PATHS = {"/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
 _PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS)
+
+
+def route_name(path: str) -> str:
+    """Return a path, or ``other`` for one that there is not: what a client has made up is written nowhere."""
+    return path if path in _PATHS else "other"
 
 
 class Counters:
@@ -28,7 +33,7 @@ class Counters:
 
     def note_request(self, path: str, status: int, seconds: float) -> None:
         """Count a request; paths that do not exist are one."""
-        route = path if path in _PATHS else "other"
+        route = route_name(path)
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 

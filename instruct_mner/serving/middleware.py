@@ -1,17 +1,17 @@
-"""The door of the gateway: the key, the size of a body, deadlines and counts, before anything is parsed."""
+"""The door of the gateway: the key, the size of a body and deadlines, before anything is parsed."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
+from instruct_mner.serving.http_models import error_of
 from instruct_mner.serving.json_body import is_too_wide
-from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.limits import Limits, TooManyError
+from instruct_mner.serving.request_log import request_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,29 +20,12 @@ if TYPE_CHECKING:
 
     from instruct_mner.serving.keys import Keys
     from instruct_mner.serving.lifecycle import Lifecycle
-    from instruct_mner.serving.metrics import Counters
+    from instruct_mner.serving.places import Places, Rates
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz", "/openapi.json", "/docs"})
 """Paths that need no key."""
 
 _DRAIN_SECONDS = 10
-_GONE = 499
-# Share of a new request in the mean time of requests.
-_WEIGHT = 0.1
-
-
-def error_body(status: int, message: str) -> dict[str, Any]:
-    """Return an error as OpenAI's API writes it."""
-    kind = {401: "AuthenticationError", 404: "NotFoundError", 413: "RequestTooLargeError"}.get(status)
-    return {
-        "error": {
-            # What a client sent may stand in it, halves of characters included.
-            "message": message.encode(errors="backslashreplace").decode(),
-            "type": kind or ("BadRequestError" if status < 500 else "ServerError"),
-            "param": None,
-            "code": status,
-        }
-    }
 
 
 class _RefusalError(Exception):
@@ -53,13 +36,14 @@ class _RefusalError(Exception):
 
 
 class Admission:
-    """ASGI middleware: keys, sizes, deadlines, cancellation and counts.
+    """ASGI middleware: keys, places, sizes, deadlines and cancellation.
 
     Args:
         app: Application of the gateway.
         keys: Keys that clients must send as ``Authorization: Bearer``; ``None`` = anybody may ask.
         limits: Limits of requests.
-        counters: Counters of requests.
+        places: Places for requests under way.
+        rates: Rates of clients.
         lifecycle: State of the server.
         on_known: Function that gets the address of a client that has sent a right key.
     """
@@ -69,54 +53,53 @@ class Admission:
         app: ASGIApp,
         keys: Keys | None,
         limits: Limits,
-        counters: Counters,
+        places: Places,
+        rates: Rates,
         lifecycle: Lifecycle,
         on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
     ) -> None:
         self._app = app
         self._keys = keys
         self._limits = limits
-        self._counters = counters
+        self._places = places
+        self._rates = rates
         self._lifecycle = lifecycle
         self._on_known = on_known
-        self._under_way: dict[str, int] = {}
         self._body_bytes = 0
-        self._mean_seconds = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on with its body read."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        begin, answer = time.perf_counter(), _Answer(send)
+        answer = _Answer(send)
         try:
             await self._admit(scope, receive, answer)
         except _RefusalError as refusal:
-            await self._refuse(receive, answer, refusal)
-        finally:
-            self._counters.note_request(scope["path"], answer.status or _GONE, time.perf_counter() - begin)
+            await self._refuse(scope, receive, answer, refusal)
 
     async def _admit(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        if scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, answer)
-            return
         headers = {name.lower(): value for name, value in scope["headers"]}
         client = self._client(headers.get(b"authorization", b""))
         # Nothing is counted before the key: who has none can fill nothing.
+        scope.setdefault("state", {})["client"] = client
         self._on_known(scope.get("client"))
-        self._check_free(client)
-        self._lifecycle.num_under_way += 1
-        self._under_way[client] = self._under_way.get(client, 0) + 1
-        chunks: list[bytes] = []
-        begin = time.perf_counter()
-        try:
-            await self._read(headers, receive, chunks)
-            await self._answer(scope, b"".join(chunks), receive, answer)
-        finally:
-            self._body_bytes -= sum(map(len, chunks))
-            self._under_way[client] -= 1
-            self._lifecycle.num_under_way -= 1
-            self._mean_seconds += _WEIGHT * (time.perf_counter() - begin - self._mean_seconds)
+        if self._lifecycle.is_draining:
+            raise self._busy("the server is ending; try again")
+        with ExitStack() as held:
+            try:
+                self._rates.take(client)
+                held.enter_context(self._places.taken(client, 1 if self._keys is None else self._keys.num_clients))
+            except TooManyError as error:
+                raise _RefusalError(error.status, str(error), retry_after=str(error.seconds)) from None
+            self._lifecycle.num_under_way += 1
+            chunks: list[bytes] = []
+            try:
+                await self._read(headers, receive, chunks)
+                await self._answer(scope, b"".join(chunks), receive, answer)
+            finally:
+                self._body_bytes -= sum(map(len, chunks))
+                self._lifecycle.num_under_way -= 1
 
     def _client(self, authorization: bytes) -> str:
         if self._keys is None:
@@ -127,22 +110,11 @@ class Admission:
             raise _RefusalError(401, message, www_authenticate="Bearer")
         return client
 
-    def _check_free(self, client: str) -> None:
-        if self._lifecycle.is_draining:
-            raise self._busy(503, "the server is ending; try again")
-        most = self._limits.concurrency
-        if sum(self._under_way.values()) >= most:
-            raise self._busy(429, "too many requests are under way; try again")
-        # Of several clients none can take more than half of the places.
-        if self._keys is not None and self._keys.num_clients > 1 and self._under_way.get(client, 0) >= most / 2:
-            raise self._busy(429, "too many requests with this key are under way; try again")
+    def _busy(self, message: str, *, ended: bool = False) -> _RefusalError:
+        """Return a refusal whose pause follows the queue."""
+        return _RefusalError(503, message, ended=ended, retry_after=str(self._places.pause))
 
-    def _busy(self, status: int, message: str, *, ended: bool = False) -> _RefusalError:
-        """Return a refusal whose pause follows the queue: the mean time of a request."""
-        seconds = min(60, max(1, math.ceil(self._mean_seconds)))
-        return _RefusalError(status, message, ended=ended, retry_after=str(seconds))
-
-    async def _refuse(self, receive: Receive, send: Send, refusal: _RefusalError) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: _RefusalError) -> None:
         """Answer with an error, once the body is out of the way: who still writes would not read the answer."""
         left, ended = 2 * self._limits.body_bytes, refusal.ended
         with suppress(TimeoutError):
@@ -153,7 +125,8 @@ class Admission:
                     ended = not part.get("more_body", False)
         # What is left of it is not read, and the connection not used again.
         headers = {**refusal.headers, "connection": "close"}
-        response = JSONResponse(error_body(refusal.status, str(refusal)), refusal.status, headers=headers)
+        body = error_of(refusal.status, str(refusal), request_id(scope)).model_dump()
+        response = JSONResponse(body, refusal.status, headers=headers)
         await send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": response.body})
 
@@ -174,7 +147,7 @@ class Admission:
                     if size > self._limits.body_bytes:
                         raise _RefusalError(413, too_large, ended=ended)
                     if self._body_bytes + len(chunk) > self._limits.total_body_bytes:
-                        raise self._busy(503, "the bodies of the requests under way fill the memory", ended=ended)
+                        raise self._busy("the bodies of the requests under way fill the memory", ended=ended)
                     chunks.append(chunk)
                     self._body_bytes += len(chunk)
         except TimeoutError:
@@ -211,7 +184,7 @@ class Admission:
             work.result()
         elif not gone.is_set() and not answer.status:
             reason = "the server is ending" if self._lifecycle.cut.is_set() else "the answer took too long"
-            raise self._busy(503, f"{reason}; try again", ended=True)
+            raise self._busy(f"{reason}; try again", ended=True)
 
 
 class _Answer:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from instruct_mner.serving.pictures import PictureReader
     from instruct_mner.serving.worker_pool import WorkerPool
 
+_TOKEN_COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+
 
 class Upstream:
     """vLLM, as the gateway calls it.
@@ -36,6 +38,7 @@ class Upstream:
         compilers: Processes that compile constraints.
         remote_domains: Domains from which vLLM may fetch pictures.
         without_seed: Whether seeds are left out of what vLLM gets; OpenAI promises of them no more than an effort.
+        on_token: Function that is called when vLLM has written something.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Upstream:
         compilers: WorkerPool,
         remote_domains: Sequence[str] = (),
         without_seed: bool = False,
+        on_token: Callable[[], None] = lambda: None,
     ) -> None:
         self.client = client
         self.names = tuple(names)
@@ -62,6 +66,7 @@ class Upstream:
         self._compilers = compilers
         self._remote_domains = tuple(remote_domains)
         self._without_seed = without_seed
+        self._on_token = on_token
 
     async def chat(self, body: ChatBody) -> Response:
         """Check a chat, and return vLLM's answer.
@@ -144,16 +149,28 @@ class Upstream:
         answer = await self._send("POST", path, body)
         kind = answer.headers.get("content-type", "application/json")
         if kind.startswith("text/event-stream"):
-            return StreamingResponse(_chunks(answer, held.pop_all()), answer.status_code, media_type=kind)
-        return await _whole(answer)
+            chunks = _chunks(answer, held.pop_all(), self._on_token)
+            return StreamingResponse(chunks, answer.status_code, media_type=kind)
+        whole = await _whole(answer)
+        self._on_token()
+        return whole
 
-    async def writes_a_token(self) -> bool:
-        """Return whether vLLM writes a token."""
+    async def writes_a_token(self, seconds: float = 3.0) -> bool:
+        """Return whether vLLM writes a token: for a request of ours, or, where that waits behind others, for these."""
         body = {"model": self.names[0], "prompt": "a", "max_tokens": 1, "temperature": 0}
         try:
-            return (await self.client.post("/v1/completions", json=body)).status_code == 200
+            before = await self._num_tokens()
+            with suppress(httpx.TimeoutException):
+                if (await self.client.post("/v1/completions", json=body, timeout=seconds)).status_code == 200:
+                    return True
+            return await self._num_tokens() > before
         except httpx.TransportError:
             return False
+
+    async def _num_tokens(self) -> float:
+        """Return the number of tokens that vLLM has read and written since it started."""
+        lines = (await self.client.get("/metrics", timeout=1)).text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(_TOKEN_COUNTERS))
 
     async def get(self, path: str) -> Response:
         """Return what vLLM answers to a GET.
@@ -182,11 +199,12 @@ async def _whole(answer: httpx.Response) -> Response:
     return Response(content, answer.status_code, media_type=answer.headers.get("content-type", "application/json"))
 
 
-async def _chunks(answer: httpx.Response, held: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _chunks(answer: httpx.Response, held: AsyncExitStack, on_token: Callable[[], None]) -> AsyncIterator[bytes]:
     """Yield an answer piece by piece; where the client goes, the connection is closed, and vLLM ends its work."""
     async with held:
         try:
             async for chunk in answer.aiter_raw():
+                on_token()
                 yield chunk
         finally:
             await answer.aclose()

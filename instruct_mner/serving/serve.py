@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import socket
@@ -19,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving.keys import Keys, check_key
+from instruct_mner.serving.keys import Client, Keys, check_key
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.self_check import check_server
 from instruct_mner.serving.usage import usage
@@ -33,9 +34,10 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterable
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
+_ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,6 +53,9 @@ class ServeSettings:
     dtype: str = "auto"
     remote_domains: tuple[str, ...] = ()
     keys: Path | None = None
+    origins: tuple[str, ...] = ()
+    access_log: Path | None = None
+    max_queued: int | None = None
     limits: Limits = field(default_factory=Limits)
     vllm: tuple[str, ...] = ()
 
@@ -80,9 +85,12 @@ def serve(settings: ServeSettings, console: Console) -> None:
 
 def _serve(settings: ServeSettings, console: Console) -> None:
     keys = _keys(settings)
+    check_origins(settings.origins)
+    check_file(settings.access_log, "--access-log")
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers, open_gateway
     from instruct_mner.serving.connections import ConnectionLimit
+    from instruct_mner.serving.gateway import Door
     from instruct_mner.serving.lifecycle import Lifecycle
 
     with _listener(settings.host, settings.port) as listener:
@@ -100,9 +108,19 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             console.print("self-check passed: adapters change answers, answers keep the grammar")
             connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
             lifecycle = Lifecycle()
+            door = Door(origins=settings.origins, access_log=settings.access_log)
             lifecycle.note_token()
             gateway = make_gateway(
-                plan, taggers, vllm, private_key, keys, connections, lifecycle, settings.limits, settings.remote_domains
+                plan,
+                taggers,
+                vllm,
+                private_key,
+                keys,
+                connections,
+                lifecycle,
+                settings.limits,
+                settings.remote_domains,
+                door,
             )
             ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
             asyncio.run(
@@ -129,7 +147,31 @@ def _keys(settings: ServeSettings) -> Keys | None:
     if key is None:
         return None
     check_key(key, KEY_VARIABLE)
-    return Keys({"client": key})
+    return Keys({"client": Client(key=key)})
+
+
+def check_origins(origins: Iterable[str]) -> None:
+    """Check what is given for ``--cors``.
+
+    Raises:
+        ConfigError: It is no origin.
+    """
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"--cors {origin}: write an origin such as https://pages.example, without a path, or '*'")
+
+
+def check_file(file: Path | None, flag: str) -> None:
+    """Check that lines can be appended to a file.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    try:
+        if file is not None:
+            file.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"{flag} {file}: the file cannot be written ({error.strerror or error})") from None
 
 
 def _check_installed() -> None:
@@ -151,7 +193,8 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
-    return server_arguments(plan, remote_domains=settings.remote_domains, extra=settings.vllm)
+    queue = () if settings.max_queued is None else ("--max-num-queued-reqs", str(settings.max_queued))
+    return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))
 
 
 def _wait(vllm: VllmProcess, console: Console) -> None:

@@ -21,7 +21,7 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import build_gateway
-from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.keys import Client, Keys
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
@@ -59,7 +59,8 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         tagger = Tagger(engine, manifest, find_prompt("zero-shot"))
         counters = Counters()
         inner = httpx.AsyncClient(base_url=vllm.url, timeout=5)
-        settings = {"is_running": lambda: True, "limits": LIMITS, **changes}
+        keys = None if key is None else Keys({"client": Client(key=key)})
+        settings = {"is_running": lambda: True, "limits": LIMITS, "keys": keys, **changes}
         limits = settings["limits"]
         assert isinstance(limits, Limits)
         decoders, compilers = (WorkerPool(1, memory_bytes=2**31) for _ in range(2))
@@ -91,12 +92,10 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
         connections = ConnectionLimit(limits.connections, limits.header_seconds)
         lifecycle = Looping(silent_seconds=1e9)
         lifecycle.note_token()
-        keys = None if key is None else Keys({"client": key})
         app = build_gateway(
             service,
             upstream,
             counters,
-            keys=keys,
             lifecycle=lifecycle,
             probe=upstream.writes_a_token,
             on_known=connections.known,

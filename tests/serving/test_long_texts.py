@@ -10,7 +10,8 @@ from fake_server import Body, chat, post_of, serving
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.serving.entities_route import EntitiesRequest, EntitiesResponse, EntityService
+from instruct_mner.serving.entities_models import EntitiesRequest, EntitiesResponse
+from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.pictures import PictureReader

@@ -8,16 +8,22 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from conftest import KEY, LIMITS, connected, running_gateway
+from conftest import KEY, LIMITS, Gateway, connected, running_gateway
 from gateway_bodies import chat_body, post_body, text_part
 
-from instruct_mner.serving.middleware import error_body
+from instruct_mner.serving.http_models import error_of
+from instruct_mner.serving.middleware import OPEN_PATHS
 
 CHAT = "/v1/chat/completions"
 
 
+def test_open_paths_need_no_key(gateway: Gateway) -> None:
+    for path in OPEN_PATHS:
+        assert httpx.get(gateway.url + path).status_code == 200
+
+
 def test_halves_of_characters_in_messages_are_written_out() -> None:
-    assert error_body(422, "\ud800")["error"]["message"] == "\\ud800"
+    assert error_of(422, "\ud800").error.message == "\\ud800"
 
 
 @pytest.mark.parametrize("path", ["/v1/entities", CHAT, "/v1/completions"])

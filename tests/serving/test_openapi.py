@@ -40,7 +40,7 @@ def test_the_gateway_answers_as_it_says(description: Any, method: str, path: str
         return  # nothing can be wrong with them
 
     @given(case=description[path][method].as_strategy(generation_mode=mode))
-    @settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     def ask(case: Any) -> None:
         # What a picture, a label or a model's name may be, no schema can say: what it allows may still be refused.
         case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, excluded_checks=[positive_data_acceptance])

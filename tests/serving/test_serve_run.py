@@ -58,3 +58,13 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name in {"vllm", "uvicorn"} else name)
     with pytest.raises(ConfigError, match=r"'serve' needs vllm, uvicorn: pip install 'instruct-mner\[serve\]'"):
         serve._check_installed()
+
+
+def test_origins_and_files_are_checked(tmp_path: Path) -> None:
+    serve.check_origins(["*", "https://pages.example", "http://[::1]:8000"])
+    for bad in ("pages.example", "https://pages.example/", "file:///a", "https://a b"):
+        with pytest.raises(ConfigError, match=r"--cors .*: write an origin"):
+            serve.check_origins([bad])
+    serve.check_file(tmp_path / "log", "--access-log")
+    with pytest.raises(ConfigError, match=r"--access-log .* cannot be written"):
+        serve.check_file(tmp_path / "missing" / "log", "--access-log")
