@@ -20,7 +20,6 @@ GATES: dict[str, Gate] = {
     "grammar-walks": walks.grammar_walks,
     "long-posts": lengths.long_posts,
     "memorise": training.memorise,
-    "twitter2015-epoch": training.twitter2015_epoch,
     "bare-trl": training.bare_trl,
     "help-time": commands.help_time,
     "starter-bayes": starter.starter_bayes,
