@@ -63,13 +63,11 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
     if (folder / f"{stem}.test.json").is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    config = config_of(settings, name, arm, seed, folder, data)
-    path = folder / f"{stem}.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    times = {}
     begin = time.perf_counter()
-    call("finetune", path, "--resume")
-    times["train_seconds"] = round(time.perf_counter() - begin, 1)
+    trains = settings["arms"][arm].get("train", True)
+    model = (train if trains else untrained)(settings, planned_run, folder, data)
+    times = {"train_seconds": round(time.perf_counter() - begin, 1)} if trains else {}
+    origin = ["--run", folder / stem] if trains else []
     tagged: list[tuple[str, tuple[str, ...]]] = [("dev", ())] if settings["arms"][arm].get("dev") else []
     tagged += [("bare", ("--no-context",))] if settings["arms"][arm].get("captions") else []
     for which, flags in [*tagged, ("test", ())]:
@@ -77,12 +75,30 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
         posts = split(settings, name, arm, "dev" if which == "dev" else "test", folder, data)
         predictions = folder / f"{stem}.{which}.jsonl"
         batch = ("--batch-size", settings["tag"]["batch_size"])
-        call("tag", posts, "--adapter", config["output"], *batch, *missing(settings, arm), *flags, "-o", predictions)
+        call("tag", posts, *model, *batch, *missing(settings, arm), *flags, "-o", predictions)
         times[f"tag_{which}_seconds"] = round(time.perf_counter() - begin, 1)
-        found = json.loads(call("evaluate", posts, predictions, "--json", "--run", config["output"]))
+        found = json.loads(call("evaluate", posts, predictions, "--json", *origin))
         with replacing(folder / f"{stem}.{which}.json") as file:
             json.dump({**found, "times": times}, file)
     print(f"{name} {arm} {seed}: {times}, F1 {100 * found['micro']['f1']:.2f}", flush=True)
+
+
+def train(settings: Mapping[str, Any], run: PlannedRun, folder: Path, data: Path) -> list[object]:
+    """Train, and return the flags of the model."""
+    config = config_of(settings, run.set, run.arm, run.seed, folder, data)
+    path = folder / f"{run.stem}.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    call("finetune", path, "--resume")
+    return ["--model" if config.get("tuning") == "full" else "--adapter", config["output"]]
+
+
+def untrained(settings: Mapping[str, Any], run: PlannedRun, folder: Path, data: Path) -> list[object]:
+    """Return the flags of the model as it is, asked about the labels of the train set."""
+    posts = split(settings, run.set, run.arm, "train", folder, data)
+    labels = sorted({entity.label for post in load_split(posts, missing_image="text").examples for entity in post.gold})
+    flags = settings["arms"][run.arm].get("tag", [])
+    examples = ["--examples", posts, *flags] if flags else []
+    return ["--model", settings["config"]["model"], "--labels", ",".join(labels), *examples]
 
 
 def missing(settings: Mapping[str, Any], arm: str) -> list[str]:

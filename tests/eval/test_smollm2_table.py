@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eval.experiments.smollm2 import SETTINGS, config_of, planned
+from eval.experiments.smollm2 import SETTINGS, config_of, planned, untrained
 from eval.experiments.smollm2_table import PlannedRun, table
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import PredictedEntity, Prediction
@@ -66,5 +66,20 @@ def test_what_was_run_has_a_row_and_what_was_not_is_named(data: Path, tmp_path: 
 def test_every_planned_run_is_a_config(data: Path, tmp_path: Path) -> None:
     settings = yaml.safe_load(SETTINGS.read_text())
     for run in planned(settings):
-        if not settings["arms"][run.arm].get("captions"):
+        arm = settings["arms"][run.arm]
+        if arm.get("train", True) and not arm.get("captions"):
             FinetuneConfig.model_validate(config_of(settings, run.set, run.arm, run.seed, tmp_path, data))
+
+
+def test_an_arm_without_training_is_asked_about_the_labels_of_train(data: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(SETTINGS.read_text())
+    flags = untrained(settings, PlannedRun("twitter2017", "examples", 0), tmp_path, data)
+    assert flags[:4] == ["--model", "smollm2", "--labels", "LOC,PER"]
+    assert flags[4:] == [
+        "--examples",
+        f"conll:{data / 'twitter2017' / 'train.txt'}",
+        "--num-examples",
+        8,
+        "--choose",
+        "nearest",
+    ]
