@@ -48,13 +48,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # vLLM's attention on the CPU takes heads of 32 and more.
     tiny = build_tiny("qwen3_vl", folder / "tiny", texts=["Name the entities of the post: PER LOC"] * 4, width=128)
     grounded = {"answer": {"grounded": True}}
-    optimizer = {"epochs": 120, "batch_size": 6, "learning_rate": 0.002}
-    changes = {"tuning": "full", "optimizer": optimizer, "evaluation": {"every_steps": 120}, **grounded}
+    optimizer = {"epochs": 70, "batch_size": 6, "learning_rate": 0.002}
+    changes = {"tuning": "full", "optimizer": optimizer, "evaluation": {"every_steps": 70}, **grounded}
     base = finetune(load_config(config_of(tiny, folder / "base", **changes)), QUIET) / "model"
     changes = {
         "lora": {"rank": 32, "alpha": 64, "dropout": 0.0},
-        "optimizer": {"epochs": 60, "batch_size": 6, "learning_rate": 0.005},
-        "evaluation": {"every_steps": 60},
+        "optimizer": {"epochs": 35, "batch_size": 6, "learning_rate": 0.005},
+        "evaluation": {"every_steps": 35},
         # Other sizes than the base's own: what is served must have them too.
         "pixels": {"min_pixels": 3000, "max_pixels": 6000},
         **grounded,
