@@ -28,7 +28,7 @@ from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.scoring.triples import region_is_right
 from instruct_mner.synthetic.label_sets import COARSE, HELD_OUT, RENAMED
 from instruct_mner.synthetic.posterior import bound
-from instruct_mner.synthetic.posts import Post, posts, slice_of
+from instruct_mner.synthetic.posts import SyntheticPost, posts, slice_of
 from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import COLOURS, DrawnObject, Synthesis
 from instruct_mner.synthetic.vocabulary import Split
@@ -120,7 +120,7 @@ def starter_lookup(bench: Bench = LEVEL_0) -> Result:
     return Result(value=value, bound="at least 0.95 each", passed=all(each["right"] >= 0.95 for each in value.values()))
 
 
-def _words(post: Post, item: DrawnObject) -> set[str]:
+def _words(post: SyntheticPost, item: DrawnObject) -> set[str]:
     """Return the names of an object: its type in each label set that the starter knows."""
     known = KNOWN_DOMAINS if post.synthesis.level else (post.synthesis.domain,)
     return {kind.definition for domain in known for kind in domain.types if item.drawing in kind.drawings}
@@ -290,7 +290,7 @@ def _tag(tagger: Tagger, dataset: Dataset, source: ImageSource, labels: LabelSet
 
 
 @lru_cache
-def _made(bench: Bench) -> tuple[list[Post], Dataset]:
+def _made(bench: Bench) -> tuple[list[SyntheticPost], Dataset]:
     """Return the test posts with everything that is known of them, and as a data set."""
     synthesis = Synthesis(level=bench.level, split="test")
     dataset = load_split(str(synth(Path(tempfile.mkdtemp()), synthesis, NUM_POSTS, seed=0).path))
@@ -303,7 +303,7 @@ def _tagged(bench: Bench, source: ImageSource) -> list[Prediction]:
     return _tag(_tagger(bench), _made(bench)[1], source)
 
 
-def _by_slice(made: Sequence[Post], dataset: Dataset, predictions: Sequence[Prediction]) -> dict[str, str]:
+def _by_slice(made: Sequence[SyntheticPost], dataset: Dataset, predictions: Sequence[Prediction]) -> dict[str, str]:
     right: dict[str, list[bool]] = defaultdict(list)
     for post, example, prediction in zip(made, dataset.examples, predictions, strict=True):
         labels = {(entity.start, entity.end): entity.label for entity in prediction.entities}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eval.starter_training.architecture import tokens_per_side
 from eval.starter_training.vision_pretraining import cell_of
 from instruct_mner.schema.boxes import BoxConvention, to_model_units
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import DrawnMention, DrawnObject
 from instruct_mner.synthetic.vocabulary import letters
@@ -27,7 +27,7 @@ class WordEnds:
     telling: tuple[int, ...]
 
     @classmethod
-    def of(cls, post: Post, mention: DrawnMention) -> WordEnds:
+    def of(cls, post: SyntheticPost, mention: DrawnMention) -> WordEnds:
         """Return the ends for a mention of a post."""
         telling = []
         if mention.affix is not None:
@@ -75,7 +75,9 @@ def cells(item: DrawnObject, level: int) -> tuple[int, ...]:
 NO_OBJECT = (-1,)
 
 
-def cells_to_look_at(post: Post, mention: DrawnMention, seen: Sequence[DrawnObject], *, own: bool) -> tuple[int, ...]:
+def cells_to_look_at(
+    post: SyntheticPost, mention: DrawnMention, seen: Sequence[DrawnObject], *, own: bool
+) -> tuple[int, ...]:
     """Return the image tokens that the words of a mention lead to; none where the picture does not decide.
 
     Args:
@@ -96,7 +98,7 @@ def cells_to_look_at(post: Post, mention: DrawnMention, seen: Sequence[DrawnObje
     return () if fits or not seen else NO_OBJECT
 
 
-def box_answer(post: Post, mention: DrawnMention, *, own: bool) -> str:
+def box_answer(post: SyntheticPost, mention: DrawnMention, *, own: bool) -> str:
     """Return the box of a mention in the form of a grounded answer."""
     if mention.object_index is None or not own:
         return " []"
@@ -104,7 +106,7 @@ def box_answer(post: Post, mention: DrawnMention, *, own: bool) -> str:
     return f" {list(to_model_units(scene.boxes[mention.object_index], scene.image.size, BoxConvention()))}"
 
 
-def slice_name(post: Post, mention: DrawnMention, picture: str) -> str:
+def slice_name(post: SyntheticPost, mention: DrawnMention, picture: str) -> str:
     """Return the name under which a mention is counted in the log."""
     words = "told" if mention.affix or mention.phrase else "untold"
     if picture != "own":

@@ -8,7 +8,7 @@ from eval.starter_training.attention_targets import cells
 from eval.starter_training.sample_makers import SampleMaker
 from eval.starter_training.samples import Sample, Target
 from instruct_mner.synthetic.label_sets import Domain
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 from instruct_mner.synthetic.settings import COLOURS, DrawnObject
 from instruct_mner.synthetic.vocabulary import word
 
@@ -36,11 +36,11 @@ def questions(maker: SampleMaker, index: int, count: int = 6) -> Sample:
     return sample
 
 
-def _definition(post: Post, item: DrawnObject | None) -> str:
+def _definition(post: SyntheticPost, item: DrawnObject | None) -> str:
     return "none" if item is None else post.synthesis.domain.types[item.type].definition
 
 
-def _question(post: Post, rng: random.Random) -> tuple[str, str, DrawnObject | None]:
+def _question(post: SyntheticPost, rng: random.Random) -> tuple[str, str, DrawnObject | None]:
     kind = rng.choice(("colour", "place", "letters"))
     lettered = [each for each in post.objects if each.letters]
     if kind == "letters" and lettered:

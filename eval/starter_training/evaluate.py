@@ -11,7 +11,7 @@ from eval.starter_training.sample_makers import SampleMaker
 from eval.starter_training.samples import Sample
 from eval.starter_training.train import BATCH, DecoderTrainer
 from eval.starter_training.vision_pretraining import CellLabels, WordIds, image_states, pixels, unit_words, vision_loss
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.scene import SIZES, draw_scene
 from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.vocabulary import Split
@@ -24,15 +24,15 @@ def level_of(model: Any) -> int:
     return next(level for level, side in SIZES.items() if side == model.config.vision_config.image_size)
 
 
-def some_posts(level: int, split: Split, seed: int, count: int) -> list[Post]:
+def some_posts(level: int, split: Split, seed: int, count: int) -> list[SyntheticPost]:
     """Return posts of all trained domains, each in its share."""
-    made: list[Post] = []
+    made: list[SyntheticPost] = []
     for domain, share in SHARES[level].items():
         made += itertools.islice(posts(Synthesis(domain, level, split), seed), round(share * count))
     return made
 
 
-def image_states_of_posts(model: Any, made: Sequence[Post], at_once: int = 256) -> Any:
+def image_states_of_posts(model: Any, made: Sequence[SyntheticPost], at_once: int = 256) -> Any:
     """Return the output of the connector for each picture, ``(posts, tokens, width)``."""
     import torch
 
@@ -62,7 +62,7 @@ def measure(model: Any, processor: Any) -> dict[str, float]:
     return log | {name: sum(values) / len(values) for name, values in sorted(trainer.log.items())}
 
 
-def _measure_vision(model: Any, made: Sequence[Post], states: Any, words: WordIds) -> dict[str, float]:
+def _measure_vision(model: Any, made: Sequence[SyntheticPost], states: Any, words: WordIds) -> dict[str, float]:
     seen = CellLabels.of(made, [draw_scene(post) for post in made], words)
     return vision_loss(states, seen.to(states.device), words, unit_words(model))[1]
 

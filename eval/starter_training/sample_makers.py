@@ -19,7 +19,7 @@ from instruct_mner.prompting.conversation import answer_messages, instruction_te
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import Domain
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 from instruct_mner.synthetic.settings import COLOURS, DrawnMention
 from instruct_mner.synthetic.vocabulary import clause, word
 from instruct_mner.testing import idefics
@@ -34,7 +34,7 @@ class SampleMaker:
         seed: Seed of all random choices.
     """
 
-    def __init__(self, tokenizer: Any, posts: Sequence[Post], seed: int) -> None:
+    def __init__(self, tokenizer: Any, posts: Sequence[SyntheticPost], seed: int) -> None:
         self.posts = posts
         self.rng = random.Random(seed)
         self.tokenizer = tokenizer

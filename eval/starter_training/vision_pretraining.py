@@ -18,7 +18,7 @@ import numpy as np
 
 from eval.starter_training.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, PATCH_SIZE, tokens_per_side
 from instruct_mner.synthetic.label_sets import COARSE, FINE, HOME
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.random_shapes import NUM_INVENTED, invented_name
 from instruct_mner.synthetic.scene import GRIDS, SIZES, Scene, draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Synthesis
@@ -115,7 +115,7 @@ class CellLabels:
     boxes: Any
 
     @classmethod
-    def of(cls, seen: Sequence[Post], scenes: Sequence[Scene], words: WordIds) -> CellLabels:
+    def of(cls, seen: Sequence[SyntheticPost], scenes: Sequence[Scene], words: WordIds) -> CellLabels:
         """Return the labels of posts and their pictures."""
         import torch
 
@@ -141,7 +141,7 @@ class CellLabels:
         return CellLabels(self.classes.to(device), self.boxes.to(device))
 
 
-def pictures(seed: int, level: int = 0) -> Iterator[Post]:
+def pictures(seed: int, level: int = 0) -> Iterator[SyntheticPost]:
     """Yield posts of the known domains in turn, mostly of the main one, with many letters."""
     many = (0.2, 0.2, 0.55, 0.05)
     streams = [
@@ -153,7 +153,7 @@ def pictures(seed: int, level: int = 0) -> Iterator[Post]:
             yield next(streams[index])
 
 
-def with_invented(post: Post, rng: random.Random) -> Post:
+def with_invented(post: SyntheticPost, rng: random.Random) -> SyntheticPost:
     """Return the post with some of its drawings replaced."""
     objects = tuple(
         replace(each, drawing=invented_name(rng.randrange(NUM_INVENTED))) if rng.random() < _INVENTED else each

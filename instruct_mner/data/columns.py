@@ -37,7 +37,7 @@ _CONTEXT_TAGS = frozenset({"X", "B-X", "I-X", "S-X"})
 
 
 @dataclass
-class Post:
+class TaggedPost:
     """A post as it stands in the file.
 
     Attributes:
@@ -71,7 +71,7 @@ class Columns:
         notes: Further lines for the user: what was left out.
     """
 
-    posts: list[Post]
+    posts: list[TaggedPost]
     problems: list[str]
     notes: tuple[str, ...] = ()
 
@@ -114,7 +114,7 @@ def parse(content: bytes, path: Path, layout: Layout) -> Columns:
     return Columns(right, problems, notes if comments else ())
 
 
-def _check_post(post: Post, path: Path, layout: Layout, line_of_id: dict[str, int], problems: list[str]) -> None:
+def _check_post(post: TaggedPost, path: Path, layout: Layout, line_of_id: dict[str, int], problems: list[str]) -> None:
     if not post.tokens and not post.spoiled:
         problems.append(
             f"{path}:{post.line}: post {post.id!r} has no token; write {layout.row} lines below its id, or take it out"
@@ -127,7 +127,7 @@ def _check_post(post: Post, path: Path, layout: Layout, line_of_id: dict[str, in
         post.spoiled = True
 
 
-def _take_ids_of_comments(posts: Sequence[Post], lines: Sequence[str]) -> None:
+def _take_ids_of_comments(posts: Sequence[TaggedPost], lines: Sequence[str]) -> None:
     """Give posts the ids in the comments above them, where each has one of its own."""
     ids: list[str | None] = []
     for post in posts:
@@ -144,9 +144,9 @@ def _take_ids_of_comments(posts: Sequence[Post], lines: Sequence[str]) -> None:
 
 def _posts(
     lines: Sequence[str], path: Path, layout: Layout, made_id: str | None, problems: list[str], comments: list[str]
-) -> Iterator[Post]:
+) -> Iterator[TaggedPost]:
     """Yield each post when the next one begins, so the last needs no blank line after it."""
-    post: Post | None = None
+    post: TaggedPost | None = None
     ended = False  # by a blank line after tokens; a blank line between an id and its tokens ends nothing
     for number, line in enumerate(lines, start=1):
         if is_blank(line) or is_document_start(line):
@@ -172,17 +172,17 @@ def _posts(
         yield post
 
 
-def _new_post(line: int, identifier: str | None, made_id: str | None) -> Post:
+def _new_post(line: int, identifier: str | None, made_id: str | None) -> TaggedPost:
     if made_id is not None:
-        return Post(line, f"{made_id}-{line}", has_header=False)
+        return TaggedPost(line, f"{made_id}-{line}", has_header=False)
     name = identifier or ""
     stem, dot, suffix = name.rpartition(".")
     if stem and f"{dot}{suffix}".lower() in PICTURE_SUFFIXES:
-        return Post(line, stem.replace("\\", "/").rpartition("/")[2], picture=name)
-    return Post(line, name)
+        return TaggedPost(line, stem.replace("\\", "/").rpartition("/")[2], picture=name)
+    return TaggedPost(line, name)
 
 
-def _add_row(post: Post, line: str, layout: Layout, where: str, problems: list[str]) -> None:
+def _add_row(post: TaggedPost, line: str, layout: Layout, where: str, problems: list[str]) -> None:
     cells = layout.cells(line)
     whole = len(cells) == len(layout.columns) and layout.tag is not None
     token, tag = (cells[layout.token], cells[layout.tag or 0]) if whole else (cells[0], "")
@@ -203,7 +203,7 @@ def _add_row(post: Post, line: str, layout: Layout, where: str, problems: list[s
     post.tags.append(tag)
 
 
-def _split_context(post: Post, path: Path, problems: list[str]) -> None:
+def _split_context(post: TaggedPost, path: Path, problems: list[str]) -> None:
     """Take the context off the end of a post. An ``<EOS>`` that no label ``X`` follows is a token like others."""
     for index, token in enumerate(post.tokens):
         opens = token == CONTEXT_TOKEN and not _CONTEXT_TAGS.isdisjoint(post.tags[index : index + 2])
@@ -226,7 +226,7 @@ def _split_context(post: Post, path: Path, problems: list[str]) -> None:
         post.spoiled = True
 
 
-def to_example(post: Post, images: tuple[str, ...], decode: Decode, joiner: Joiner = " ") -> Example:
+def to_example(post: TaggedPost, images: tuple[str, ...], decode: Decode, joiner: Joiner = " ") -> Example:
     """Return the post as a record: tokens joined to its text, its context as a caption."""
     text, entities = join_tokens(post.tokens, decode_spans(post.tags, decode), joiner)
     return Example(

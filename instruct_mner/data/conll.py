@@ -24,7 +24,7 @@ from pathlib import Path
 
 from instruct_mner.data.bio import Joiner
 from instruct_mner.data.column_layout import Layout
-from instruct_mner.data.columns import Post, parse, to_example
+from instruct_mner.data.columns import TaggedPost, parse, to_example
 from instruct_mner.data.dataset import (
     Dataset,
     Reading,
@@ -78,7 +78,7 @@ def chosen_layout(layout: Layout, options: ReadOptions) -> Layout:
 
 
 def to_examples(
-    posts: Sequence[Post],
+    posts: Sequence[TaggedPost],
     root: Path | None,
     options: ReadOptions,
     joiners: Sequence[Joiner],
@@ -100,7 +100,7 @@ def to_examples(
     )
 
 
-def picture_of(post: Post, root: Path | None, *, supposed_suffix: bool = True) -> tuple[str, ...]:
+def picture_of(post: TaggedPost, root: Path | None, *, supposed_suffix: bool = True) -> tuple[str, ...]:
     """Return the picture of a post, which is named by its id; none where the post had no id of its own."""
     if not post.has_header:
         return ()

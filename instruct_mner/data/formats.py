@@ -16,7 +16,7 @@ Splits = dict[str, Path]
 
 
 @dataclass(frozen=True)
-class Format:
+class DataFormat:
     """A file format.
 
     Attributes:
@@ -32,13 +32,13 @@ class Format:
 
 
 FORMATS = {
-    "conll": Format(conll.read, "{}.txt", ("{}.conll", "{}.bio", "{}.tsv", "{}.iob", "{}.iob2")),
-    "gmner": Format(gmner.read, "txt/{}.txt"),
-    "fmnerg": Format(fmnerg.read, "{}.txt"),
-    "cmner": Format(cmner.read, "{}.txt"),
-    "jsonl": Format(jsonl.read, "{}.jsonl"),
-    "parquet": Format(parquet.read, "{}.parquet"),
-    "hub": Format(hub.read, hub.find_splits),
+    "conll": DataFormat(conll.read, "{}.txt", ("{}.conll", "{}.bio", "{}.tsv", "{}.iob", "{}.iob2")),
+    "gmner": DataFormat(gmner.read, "txt/{}.txt"),
+    "fmnerg": DataFormat(fmnerg.read, "{}.txt"),
+    "cmner": DataFormat(cmner.read, "{}.txt"),
+    "jsonl": DataFormat(jsonl.read, "{}.jsonl"),
+    "parquet": DataFormat(parquet.read, "{}.parquet"),
+    "hub": DataFormat(hub.read, hub.find_splits),
 }
 """All known formats; a new one is a file with a reader and a line here."""
 

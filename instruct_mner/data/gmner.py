@@ -26,7 +26,7 @@ from xml.etree import ElementTree
 
 from instruct_mner.data.bio import decode_spans, join_tokens
 from instruct_mner.data.column_layout import Layout
-from instruct_mner.data.columns import Post, parse
+from instruct_mner.data.columns import TaggedPost, parse
 from instruct_mner.data.conll import to_examples
 from instruct_mner.data.dataset import (
     Dataset,
@@ -96,7 +96,7 @@ def xml_folder(folder: Path, chosen: Path | None) -> Path | None:
 
 
 def link_boxes(
-    posts: Sequence[Post],
+    posts: Sequence[TaggedPost],
     examples: Sequence[Example],
     xml: Path,
     pictures: Path | None,
@@ -269,7 +269,7 @@ def _with_boxes(example: Example, boxes: Boxes) -> Example:
     return example.model_copy(update={"entities": tuple(link(entity) for entity in example.gold)})
 
 
-def _unlinked(post: Post, boxes: Boxes) -> list[str]:
+def _unlinked(post: TaggedPost, boxes: Boxes) -> list[str]:
     """Return a problem for each name that is no entity of the post, whose boxes would be lost in silence."""
     # Tolerant whatever the user chose: a box whose entity strict decoding drops is no mistake of the file.
     _, entities = join_tokens(post.tokens, decode_spans(post.tags, "tolerant"))

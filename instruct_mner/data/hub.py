@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
-from instruct_mner.data.hub_rows import Columns, Row
+from instruct_mner.data.hub_rows import HubColumns, Row
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import tell_unit, text_of
 from instruct_mner.data.importing.posts import RawPost
@@ -89,7 +89,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
     """Read one split, ``name#split``; see ``Reader``."""
     source, _, split = str(path).partition("#")
     rows = _load(source)[split]
-    columns = Columns.of(rows.features, options.columns)
+    columns = HubColumns.of(rows.features, options.columns)
     problems = columns.problems(rows.column_names, f"hub:{path}")
     root = _picture_root(columns, Path(source), options)
     digest = hashlib.sha256()
@@ -156,7 +156,7 @@ def _examples(
     return list(examples.values()), problems
 
 
-def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path | None:
+def _picture_root(columns: HubColumns, source: Path, options: ReadOptions) -> Path | None:
     """Return the folder of the pictures: the cache for those that are stored, else that of the set."""
     import datasets
 
@@ -167,7 +167,7 @@ def _picture_root(columns: Columns, source: Path, options: ReadOptions) -> Path 
     return picture_folder(source, options.images)
 
 
-def _with_stored_pictures(rows: Any, columns: Columns, root: Path | None) -> Iterator[Row]:
+def _with_stored_pictures(rows: Any, columns: HubColumns, root: Path | None) -> Iterator[Row]:
     """Yield the rows with names in place of pictures."""
     import datasets
 

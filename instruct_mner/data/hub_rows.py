@@ -29,7 +29,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Columns:
+class HubColumns:
     """The columns of a data set.
 
     Attributes:

@@ -28,7 +28,7 @@ from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posterior import bound
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.vocabulary import SPLITS, Split
 from instruct_mner.synthetic.write import CONDITIONS, synth
@@ -184,7 +184,7 @@ def _write(predictions: Sequence[Prediction], path: Path) -> None:
 
 def _scores(
     dataset: Dataset,
-    made: Sequence[Post],
+    made: Sequence[SyntheticPost],
     served: Sequence[Prediction] | None,
     *predicted: Mapping[ImageSource, Sequence[Prediction]],
 ) -> PageTable:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from instruct_mner.synthetic.posts import Post, slice_of
+from instruct_mner.synthetic.posts import SyntheticPost, slice_of
 from instruct_mner.synthetic.settings import COLOURS, CUES, DrawnMention, DrawnObject, Synthesis
 from instruct_mner.synthetic.vocabulary import letter_shares, letters
 
 Posterior = npt.NDArray[np.float64]
 
 
-def posterior(post: Post, *, with_picture: bool = True) -> Posterior:
+def posterior(post: SyntheticPost, *, with_picture: bool = True) -> Posterior:
     """Probability of each type for each mention, ``(mentions, types)``.
 
     Args:
@@ -61,7 +61,7 @@ def _text_likelihood(mention: DrawnMention, synthesis: Synthesis) -> list[float]
     return likelihoods
 
 
-def _with_picture(post: Post, text: Posterior) -> Posterior:
+def _with_picture(post: SyntheticPost, text: Posterior) -> Posterior:
     """Sum over whether the picture belongs to the text and, if so, over which object is whose.
 
     Args:
@@ -92,7 +92,7 @@ def _others(objects: Sequence[DrawnObject], chosen: Sequence[int]) -> list[int]:
     return [index for index in range(len(objects)) if index not in chosen]
 
 
-def _linked_words(post: Post, chosen: Sequence[int]) -> float:
+def _linked_words(post: SyntheticPost, chosen: Sequence[int]) -> float:
     """Probability of the linking words and letters if mention ``i`` is shown by object ``chosen[i]``."""
     shares = dict(zip(CUES, post.synthesis.cues(len(post.mentions)), strict=True))
     likelihood = 1.0
@@ -108,13 +108,13 @@ def _linked_words(post: Post, chosen: Sequence[int]) -> float:
     return likelihood
 
 
-def _extras(objects: Sequence[DrawnObject], post: Post) -> float:
+def _extras(objects: Sequence[DrawnObject], post: SyntheticPost) -> float:
     """Probability of the objects that nobody mentions; they never have letters."""
     prior = post.synthesis.domain.prior()
     return math.prod(prior[each.type] * (each.letters is None) for each in objects)
 
 
-def _unlinked_words(post: Post) -> float:
+def _unlinked_words(post: SyntheticPost) -> float:
     """Probability of the linking words if the picture belongs to another post: they name objects that are not seen.
 
     The colours that a text names are all different, and so are the places.
@@ -164,7 +164,7 @@ class Bound:
         return self.expected - width, self.expected + width
 
 
-def bound(posts: Iterable[Post], *, with_picture: bool = True, only: str | None = None) -> Bound:
+def bound(posts: Iterable[SyntheticPost], *, with_picture: bool = True, only: str | None = None) -> Bound:
     """Return the best strict F1 on some posts; conditional on perfect spans and a perfectly seen picture.
 
     Args:

@@ -20,7 +20,7 @@ from instruct_mner.synthetic.vocabulary import letters, syllables
 
 
 @dataclass(frozen=True)
-class Post:
+class SyntheticPost:
     """A post with everything that is known of it.
 
     Attributes:
@@ -66,21 +66,21 @@ class Post:
         return Example(id=identifier, text=self.text, images=() if image is None else (image,), entities=entities)
 
 
-def slice_of(post: Post, mention: DrawnMention) -> str:
+def slice_of(post: SyntheticPost, mention: DrawnMention) -> str:
     """Under which heading a mention is counted: what links it to its object, or that nothing can."""
     if not post.related:
         return "unrelated picture"
     return f"{'one mention' if len(post.mentions) == 1 else 'several'}, {mention.cue}"
 
 
-def posts(synthesis: Synthesis, seed: int) -> Iterator[Post]:
+def posts(synthesis: Synthesis, seed: int) -> Iterator[SyntheticPost]:
     """Yield posts without end; the same seed gives the same ones."""
     rng = random.Random(f"{seed} {synthesis.split} {synthesis.level} {synthesis.domain.name} {synthesis.linking}")
     while True:
         yield _post(synthesis, rng)
 
 
-def _post(synthesis: Synthesis, rng: random.Random) -> Post:
+def _post(synthesis: Synthesis, rng: random.Random) -> SyntheticPost:
     count = rng.choices(range(len(synthesis.mentions)), synthesis.mentions)[0]
     types = rng.choices(range(len(synthesis.domain.types)), synthesis.domain.prior(), k=count)
     names = names_of(synthesis, types, rng)
@@ -90,7 +90,7 @@ def _post(synthesis: Synthesis, rng: random.Random) -> Post:
     related = count > 0 and rng.random() >= synthesis.unrelated
     writer = write(synthesis, types, names, cues, own, related, rng)
     objects = own if related else _unrelated(synthesis, rng)
-    return Post(writer.text, tuple(writer.mentions), objects, related, rng.getrandbits(31), synthesis)
+    return SyntheticPost(writer.text, tuple(writer.mentions), objects, related, rng.getrandbits(31), synthesis)
 
 
 def _objects(

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from instruct_mner.synthetic.canvas import Colour, Pen
 from instruct_mner.synthetic.objects import DRAWINGS
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 from instruct_mner.synthetic.random_shapes import invented
 from instruct_mner.synthetic.settings import DrawnObject
 
@@ -36,7 +36,7 @@ class Scene:
     boxes: tuple[Rectangle, ...]
 
 
-def draw_scene(post: Post) -> Scene:
+def draw_scene(post: SyntheticPost) -> Scene:
     """Return the picture of a post; the same post gives the same bytes."""
     side = SIZES[post.synthesis.level]
     rng = random.Random(post.seed)

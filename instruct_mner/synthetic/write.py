@@ -17,7 +17,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.files import exclusive, replacing, write_error
 from instruct_mner.schema.records import Example
 from instruct_mner.synthetic.posterior import bound, posterior
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.scene import draw_scene
 from instruct_mner.synthetic.settings import CUES, Synthesis
 
@@ -75,7 +75,7 @@ def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
         return Written(path, tuple(bounds(made)))
 
 
-def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[Post]:
+def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[SyntheticPost]:
     folder = path.parent
     if path.exists():
         raise DataError(f"{path} exists; name another folder, or remove it first")
@@ -93,7 +93,7 @@ def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[Post]:
     return made
 
 
-def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
+def _with_picture(folder: Path, identifier: str, post: SyntheticPost) -> Example:
     name = f"pictures/{identifier}.png"
     scene = draw_scene(post)
     try:
@@ -104,7 +104,7 @@ def _with_picture(folder: Path, identifier: str, post: Post) -> Example:
     return post.example(identifier, name, scene.boxes)
 
 
-def truth(post: Post) -> dict[str, Any]:
+def truth(post: SyntheticPost) -> dict[str, Any]:
     """Return the values that a post was drawn from, with the posterior of its types."""
     names = [kind.name for kind in post.synthesis.domain.types]
     rows = zip(post.mentions, posterior(post), posterior(post, with_picture=False), strict=True)
@@ -127,7 +127,7 @@ def truth(post: Post) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def bounds(made: Sequence[Post]) -> list[tuple[str, int, float, float]]:
+def bounds(made: Sequence[SyntheticPost]) -> list[tuple[str, int, float, float]]:
     """Best strict F1 in percent, with the picture and without: of all mentions, and by what links them to it."""
     rows = []
     for name in (None, *slices()):

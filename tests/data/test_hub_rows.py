@@ -8,7 +8,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Features, List, Value
 
-from instruct_mner.data.hub_rows import Columns
+from instruct_mner.data.hub_rows import HubColumns
 from instruct_mner.data.importing.posts import Mark
 from instruct_mner.schema.records import Box
 
@@ -33,15 +33,15 @@ def mark(start: int, end: int, label: str, boxes: tuple[Box, ...] | None = None)
 
 
 def test_columns_are_chosen_by_their_usual_names_and_the_rest_is_carried_along() -> None:
-    columns = Columns.of(TAGGED)
+    columns = HubColumns.of(TAGGED)
     assert columns.names == {"tokens": "words", "tags": "ner_tags"}
     assert (columns.tag_names, columns.label_names) == (TAGS.names, None)
     assert columns.meta == ("guid", "lang")
-    chosen = Columns.of(TAGGED, {"id": ["guid"], "meta": ["ner_tags"]})
+    chosen = HubColumns.of(TAGGED, {"id": ["guid"], "meta": ["ner_tags"]})
     assert chosen.names == {"tokens": "words", "id": "guid"}
     assert chosen.meta == ("ner_tags", "lang")
     assert chosen.carried == {"ner_tags"}
-    assert Columns.of(MARKED).label_names == ["LOC", "PER"]
+    assert HubColumns.of(MARKED).label_names == ["LOC", "PER"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_columns_are_chosen_by_their_usual_names_and_the_rest_is_carried_along()
     ],
 )
 def test_pictures_are_told_from_their_names(feature: Any, holds_pictures: bool) -> None:
-    assert Columns.of(Features({"text": Value("string"), "image": feature})).holds_pictures is holds_pictures
+    assert HubColumns.of(Features({"text": Value("string"), "image": feature})).holds_pictures is holds_pictures
 
 
 @pytest.mark.parametrize(
@@ -69,26 +69,26 @@ def test_pictures_are_told_from_their_names(feature: Any, holds_pictures: bool) 
     ],
 )
 def test_sets_that_cannot_be_read(features: Any, chosen: Any, problem: str) -> None:
-    [reason] = Columns.of(Features(features), chosen).problems(list(features), "S")
+    [reason] = HubColumns.of(Features(features), chosen).problems(list(features), "S")
     assert reason.startswith(problem)
-    assert Columns.of(TAGGED, {"id": ["guid"]}).problems(list(TAGGED), "S") == []
+    assert HubColumns.of(TAGGED, {"id": ["guid"]}).problems(list(TAGGED), "S") == []
 
 
 def test_tags_are_spans_of_tokens() -> None:
-    post = Columns.of(TAGGED).to_raw(tagged(lang="en"), "S: row 0", "tolerant")
+    post = HubColumns.of(TAGGED).to_raw(tagged(lang="en"), "S: row 0", "tolerant")
     assert (post.text, post.tokens, post.joiner, post.unit) == (None, ("Ann", "Lee", "left"), " ", "tokens")
     assert post.marks == (mark(0, 2, "PER"),)
     assert (post.id, post.meta, post.where) == (None, {"guid": "g", "lang": "en"}, "S: row 0")
     orphan = tagged(ner_tags=[2, 0, 0])
-    assert Columns.of(TAGGED).to_raw(orphan, "", "tolerant").marks == (mark(0, 1, "PER"),)
-    assert Columns.of(TAGGED).to_raw(orphan, "", "strict").marks == ()
+    assert HubColumns.of(TAGGED).to_raw(orphan, "", "tolerant").marks == (mark(0, 1, "PER"),)
+    assert HubColumns.of(TAGGED).to_raw(orphan, "", "strict").marks == ()
 
 
 def test_a_row_without_tags_is_not_annotated() -> None:
-    post = Columns.of(TAGGED).to_raw(tagged(ner_tags=None), "", "tolerant")
+    post = HubColumns.of(TAGGED).to_raw(tagged(ner_tags=None), "", "tolerant")
     assert (post.marks, post.unit) == (None, None)
-    assert Columns.of(MARKED).to_raw(marked(None), "", "tolerant").marks is None
-    assert Columns.of(MARKED).to_raw(marked([]), "", "tolerant").marks == ()
+    assert HubColumns.of(MARKED).to_raw(marked(None), "", "tolerant").marks is None
+    assert HubColumns.of(MARKED).to_raw(marked([]), "", "tolerant").marks == ()
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_row_without_tags_is_not_annotated() -> None:
     ids=["objects", "lists", "names"],
 )
 def test_entities_are_read_in_both_forms_of_the_library(entities: Any) -> None:
-    post = Columns.of(MARKED).to_raw(marked(entities), "", "tolerant")
+    post = HubColumns.of(MARKED).to_raw(marked(entities), "", "tolerant")
     assert (post.id, post.text, post.unit) == (7, "Ann in Oslo", None)
     assert post.marks == (mark(0, 3, "PER"), mark(7, 11, "LOC"))
 
 
 def test_one_entity_that_is_no_list_is_one_entity() -> None:
     entity = {"start": 0, "end": 3, "label": 1, "boxes": [[1, 2, 3, 4]]}
-    post = Columns.of(MARKED).to_raw(marked(entity), "", "tolerant")
+    post = HubColumns.of(MARKED).to_raw(marked(entity), "", "tolerant")
     assert post.marks == (mark(0, 3, "PER", (Box(box=(1, 2, 3, 4)),)),)
 
 
@@ -132,11 +132,11 @@ def test_one_entity_that_is_no_list_is_one_entity() -> None:
 )
 def test_rows_with_tags_that_are_wrong(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Columns.of(TAGGED).to_raw(row, "", "tolerant")
+        HubColumns.of(TAGGED).to_raw(row, "", "tolerant")
 
 
 def test_tags_need_tokens_in_each_row() -> None:
-    columns = Columns.of(Features({"text": Value("string"), **TAGGED}))
+    columns = HubColumns.of(Features({"text": Value("string"), **TAGGED}))
     with pytest.raises(ValueError, match="the row has 0 tokens and 3 tags"):
         columns.to_raw({**tagged(words=None), "text": "Ann Lee left"}, "", "tolerant")
 
@@ -154,4 +154,4 @@ def test_tags_need_tokens_in_each_row() -> None:
 )
 def test_entities_that_are_wrong(entities: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Columns.of(MARKED).to_raw(marked(entities), "", "tolerant")
+        HubColumns.of(MARKED).to_raw(marked(entities), "", "tolerant")

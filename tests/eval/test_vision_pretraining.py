@@ -22,7 +22,7 @@ from eval.starter_training.vision_pretraining import (
 )
 from instruct_mner.synthetic.canvas import Pen
 from instruct_mner.synthetic.objects import DRAWINGS
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.random_shapes import NUM_INVENTED, invented, invented_name
 from instruct_mner.synthetic.scene import GRIDS, SIZES, draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Synthesis
@@ -32,7 +32,7 @@ def _words(level: int) -> WordIds:
     return WordIds.of(build_processor(level).tokenizer, level)
 
 
-def _seen(level: int) -> list[Post]:
+def _seen(level: int) -> list[SyntheticPost]:
     rng = random.Random(0)
     many = Synthesis(level=level, mentions=(0, 0.2, 0.3, 0.3, 0.2))
     return [with_invented(post, rng) for post in itertools.islice(posts(many, 5), 12)]

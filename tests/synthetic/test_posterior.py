@@ -12,7 +12,7 @@ import pytest
 
 from instruct_mner.synthetic import posterior, posts, text, vocabulary
 from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, Domain
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 from instruct_mner.synthetic.settings import Synthesis
 
 # Two types, so that whole posts repeat and can be counted.
@@ -20,7 +20,7 @@ _SMALL = Domain("small", (replace(COARSE.types[0], share=0.6), replace(COARSE.ty
 _SYLLABLES = ("ba", "bo", "du")
 
 
-def _observed(post: Post) -> tuple[object, ...]:
+def _observed(post: SyntheticPost) -> tuple[object, ...]:
     """All that the posterior may depend on."""
     said = tuple(
         (mention.affix in COARSE.types[0].suffixes + COARSE.types[0].prefixes if mention.affix else None,
@@ -49,7 +49,7 @@ def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.Mo
         cues_of_one=(0.3, 0.1, 0.4, 0.2), cues_of_several=(0.5, 0.1, 0.3, 0.1), mentions=(0.1, 0.6, 0.3),
     )  # fmt: skip
     drawn = list(itertools.islice(posts.posts(synthesis, 1), 60_000))
-    groups: dict[tuple[object, ...], list[Post]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[SyntheticPost]] = defaultdict(list)
     for post in drawn:
         if post.mentions:
             groups[_observed(post)].append(post)

@@ -9,13 +9,13 @@ import pytest
 from eval.starter_training.architecture import HELD_OUT_DRAWINGS, KNOWN_DOMAINS, corpus
 from instruct_mner.synthetic.label_sets import COARSE, DOMAINS, HELD_OUT, RENAMED
 from instruct_mner.synthetic.objects import DRAWINGS
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.scene import SIZES, draw_scene
 from instruct_mner.synthetic.settings import COLOURS, Synthesis
 from instruct_mner.synthetic.vocabulary import GLUED, SPLITS, Split, letter_shares, syllables
 
 
-def _some(count: int, seed: int = 0, **settings: object) -> list[Post]:
+def _some(count: int, seed: int = 0, **settings: object) -> list[SyntheticPost]:
     return list(itertools.islice(posts(Synthesis(**settings), seed), count))  # type: ignore[arg-type]
 
 

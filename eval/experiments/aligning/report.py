@@ -10,7 +10,7 @@ import numpy as np
 
 from eval.experiments.aligning.scores import SCORES, f1, read_scores
 from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
-from instruct_mner.synthetic.posts import Post
+from instruct_mner.synthetic.posts import SyntheticPost
 
 Runs = dict[str, dict[int, Any]]
 _SOURCES = ("own", "none", "shuffled", "generated")
@@ -25,7 +25,7 @@ def read_runs(folder: Path) -> Runs:
     return runs
 
 
-def table(settings: Mapping[str, Any], output: Path, made: Sequence[Post]) -> str:
+def table(settings: Mapping[str, Any], output: Path, made: Sequence[SyntheticPost]) -> str:
     """Return all tables of the finished runs."""
     runs = read_runs(output / "primary")
     seen, read = best_possible(made, with_picture=True), best_possible(made, with_picture=False)
@@ -222,7 +222,7 @@ def _differences(
 
 
 def tuning_table(
-    settings: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], output: Path, made: Sequence[Post]
+    settings: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], output: Path, made: Sequence[SyntheticPost]
 ) -> str:
     """Return the table of variants on dev posts, one line a variant."""
     runs, slices = read_runs(output / "tuning"), masks(made)

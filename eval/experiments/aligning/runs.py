@@ -30,7 +30,7 @@ from instruct_mner.files import replacing
 from instruct_mner.models.locations import locate
 from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.label_sets import HELD_OUT
-from instruct_mner.synthetic.posts import Post, posts
+from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import FinetuneConfig
@@ -76,7 +76,7 @@ def make_data(settings: Mapping[str, Any], folder: Path) -> None:
             file.write("\n".join(lines[:number]) + "\n")
 
 
-def made_posts(settings: Mapping[str, Any], split: Split) -> list[Post]:
+def made_posts(settings: Mapping[str, Any], split: Split) -> list[SyntheticPost]:
     """Return the posts of a split with everything that is known of them."""
     return list(itertools.islice(posts(synthesis_of(split), 0), settings["posts"][split]))
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from instruct_mner.synthetic.posterior import posterior
-from instruct_mner.synthetic.posts import Post, slice_of
+from instruct_mner.synthetic.posts import SyntheticPost, slice_of
 from instruct_mner.synthetic.settings import DrawnMention
 
 Counts = npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ CUE_SLICES = (
     "one mention, none", "one mention, colour", "one mention, place", "one mention, letters",
     "several, none", "several, colour", "several, place", "several, letters", "unrelated picture",
 )  # fmt: skip
-_TESTS: dict[str, Callable[[Post, DrawnMention], bool]] = {
+_TESTS: dict[str, Callable[[SyntheticPost, DrawnMention], bool]] = {
     "all": lambda post, mention: True,
     # Nothing in the text tells the type.
     "ambiguous in text": lambda post, mention: mention.affix is None and mention.phrase is None,
@@ -30,7 +30,7 @@ _TESTS: dict[str, Callable[[Post, DrawnMention], bool]] = {
 }
 
 
-def masks(made: Sequence[Post]) -> dict[str, list[list[bool]]]:
+def masks(made: Sequence[SyntheticPost]) -> dict[str, list[list[bool]]]:
     """Return which mentions of each post belong to each slice."""
     tests = dict(_TESTS)
     for name in CUE_SLICES:
@@ -38,7 +38,7 @@ def masks(made: Sequence[Post]) -> dict[str, list[list[bool]]]:
     return {name: [[test(post, each) for each in post.mentions] for post in made] for name, test in tests.items()}
 
 
-def best_possible(made: Sequence[Post], *, with_picture: bool) -> list[list[float]]:
+def best_possible(made: Sequence[SyntheticPost], *, with_picture: bool) -> list[list[float]]:
     """Return the probability of the likeliest type of every mention: the best score, given perfect spans and sight."""
     return [[float(row.max()) for row in posterior(post, with_picture=with_picture)] for post in made]
 
