@@ -7,9 +7,11 @@ The tree::
     ├── DataError      a file, row, picture or annotation is wrong
     ├── ModelError     a model or adapter cannot be loaded, or does not fit what it is used with
     └── ServingError   a server did not start, or answers otherwise than it must
+        └── EngineEndedError    a server that was ready has ended
 
 Every one of them is something that the user can mend: the command line prints the message without a
-traceback and exits with code 2. Anything else is a failure of ours (traceback, code 1).
+traceback and exits with code 2 (``EngineEndedError``: as the engine ended). Anything else is a failure of ours
+(traceback, code 1).
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from difflib import get_close_matches
 
 
 class MnerError(Exception):
-    """Base of all errors that a user can mend. The message says what was found, where, and what to do."""
+    """Base of all errors that a user can mend. The message says what was found, where, and what to do.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(MnerError):
@@ -46,6 +54,18 @@ class ServingError(MnerError):
         super().__init__(message)
         self.status = status
         self.response = response
+
+
+class EngineEndedError(ServingError):
+    """An engine that was ready has ended.
+
+    Attributes:
+        exit_code: 128 and the number of the signal that ended it, as shells write it; 1 where it ended by itself.
+    """
+
+    def __init__(self, message: str, signal_number: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = 1 if signal_number is None else 128 + signal_number
 
 
 def listing(problems: Iterable[str], *, most: int = 20) -> str:

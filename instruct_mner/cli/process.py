@@ -47,7 +47,7 @@ def exit_code(command: Callable[[], object]) -> int:
         finally:
             sys.stdout.flush()
     except MnerError as error:
-        return _mendable(str(error))
+        return _mendable(str(error), error.exit_code)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
@@ -64,10 +64,10 @@ def exit_code(command: Callable[[], object]) -> int:
     return 0
 
 
-def _mendable(message: str) -> int:
+def _mendable(message: str, code: int = MENDABLE) -> int:
     with suppress(OSError):  # standard error may be what is full
         print(f"error: {message}", file=sys.stderr, flush=True)
-    return MENDABLE
+    return code
 
 
 def drop_output() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.output import announce, console
+from instruct_mner.schema.choices import Restart
 
 
 def run(
@@ -88,6 +89,20 @@ def run(
         Path | None,
         typer.Option(help="File to which each request appends a line of JSON. None by default.", dir_okay=False),
     ] = None,
+    restart: Annotated[
+        Restart,
+        typer.Option(
+            help="'on-failure': start vLLM again when it has ended, up to 5 times, with longer and longer pauses; the "
+            "server stays and answers 503. 'never': end with it."
+        ),
+    ] = "never",
+    engine_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of vLLM's log, renamed to FILE.1 at 10 MB. By default a temporary one, kept after a failure.",
+            dir_okay=False,
+        ),
+    ] = None,
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the command that starts vLLM alone, and start nothing.")
     ] = False,
@@ -95,6 +110,9 @@ def run(
     """Serve adapters with vLLM: OpenAI's API and /v1/entities, checked before it says ready.
 
     Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set, or one of those in --keys.
+
+    Exit codes: 0 after a signal; 2 where a setting is wrong, or vLLM does not start; where vLLM has ended, 128 + N if
+    signal N ended it, and else 1.
     """
     names = ", ".join(adapters or ()) or model or "nothing"
     announce(f"serve: checking {names}")
@@ -112,6 +130,8 @@ def run(
         origins=tuple(cors or ()),
         access_log=access_log,
         max_queued=max_queued,
+        restart=restart,
+        engine_log=engine_log,
         limits=Limits(
             body_bytes=max_body * 2**20,
             picture_pixels=max_pixels * 10**6,

@@ -48,3 +48,6 @@ ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-
 
 Segmentation = Literal["words", "characters"]
 """Places where a mention may begin and end: edges of words and characters of scripts without spaces, or anywhere."""
+
+Restart = Literal["never", "on-failure"]
+"""Whether an engine that has ended is started again."""

@@ -24,6 +24,7 @@ from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.pictures import PictureReader
 from instruct_mner.serving.request_log import FloodFilter
+from instruct_mner.serving.restarts import RestartPolicy, keep_running
 from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import seeds_are_fatal
@@ -31,7 +32,6 @@ from instruct_mner.vllm_runtime.plan import Plan
 from instruct_mner.vllm_runtime.process import VllmProcess
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_WATCH_SECONDS = 0.5
 
 Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
@@ -143,8 +143,10 @@ async def open_gateway(
     lifecycle: Lifecycle,
     limits: Limits,
     say_ready: Callable[[], None],
+    policy: RestartPolicy,
+    wait_until_ready: Callable[[], None],
 ) -> None:
-    """Answer until a signal comes, or vLLM ends.
+    """Answer until a signal comes, or vLLM ends for good.
 
     Args:
         gateway: Application.
@@ -154,9 +156,11 @@ async def open_gateway(
         lifecycle: State of the server.
         limits: Limits of requests.
         say_ready: Function that is called when connections are taken.
+        policy: Settings of restarts.
+        wait_until_ready: Function that waits until a vLLM that was started again is ready, and checks it.
 
     Raises:
-        ServingError: vLLM has ended.
+        EngineEndedError: vLLM has ended.
     """
 
     class Server(uvicorn.Server):
@@ -203,10 +207,14 @@ async def open_gateway(
     while not server.started and not running.done():
         await asyncio.sleep(0.05)
     say_ready()
-    while not running.done() and vllm.is_running:
-        await asyncio.wait([running], timeout=_WATCH_SECONDS)
-    vllm_ended = not running.done()
+    watcher = asyncio.create_task(keep_running(vllm, policy, wait_until_ready, lifecycle))
+    await asyncio.wait([running, watcher], return_when=asyncio.FIRST_COMPLETED)
     end()
+    watcher.cancel()
+    [outcome] = await asyncio.gather(watcher, return_exceptions=True)
+    if lifecycle.is_starting:
+        # A thread waits for it to be ready.
+        await asyncio.to_thread(vllm.stop)
     await running
-    if vllm_ended:
-        raise vllm.failure("ended")
+    if isinstance(outcome, Exception):
+        raise outcome

@@ -12,7 +12,7 @@ _POLL_SECONDS = 0.05
 
 
 class Lifecycle:
-    """State of a server.
+    """State of a server: ``is_draining`` after a signal, ``is_starting`` while its engine is started again.
 
     Args:
         silent_seconds: Time without a token of the engine after which the server is not ready.
@@ -20,7 +20,7 @@ class Lifecycle:
     """
 
     def __init__(self, silent_seconds: float = 4.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.is_draining = False
+        self.is_draining = self.is_starting = False
         self.num_under_way = 0
         self.cut = asyncio.Event()
         self._silent_seconds = silent_seconds
@@ -30,7 +30,7 @@ class Lifecycle:
     @property
     def is_ready(self) -> bool:
         """Tell that new requests are taken, and that the engine has written a token lately."""
-        return not self.is_draining and self._silence() <= self._silent_seconds
+        return not self.is_draining and not self.is_starting and self._silence() <= self._silent_seconds
 
     def _silence(self) -> float:
         return float("inf") if self._last_token is None else self._clock() - self._last_token

@@ -86,6 +86,8 @@ class Admission:
         self._on_known(scope.get("client"))
         if self._lifecycle.is_draining:
             raise self._busy("the server is ending; try again")
+        if self._lifecycle.is_starting:
+            raise self._busy("the model is being started again; try again")
         with ExitStack() as held:
             try:
                 self._rates.take(client)

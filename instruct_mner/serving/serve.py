@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.schema.choices import Restart
 from instruct_mner.serving.keys import Client, Keys, check_key
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.self_check import check_server
@@ -34,7 +35,7 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
@@ -56,6 +57,8 @@ class ServeSettings:
     origins: tuple[str, ...] = ()
     access_log: Path | None = None
     max_queued: int | None = None
+    restart: Restart = "never"
+    engine_log: Path | None = None
     limits: Limits = field(default_factory=Limits)
     vllm: tuple[str, ...] = ()
 
@@ -87,11 +90,13 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     keys = _keys(settings)
     check_origins(settings.origins)
     check_file(settings.access_log, "--access-log")
+    check_file(settings.engine_log, "--engine-log")
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers, open_gateway
     from instruct_mner.serving.connections import ConnectionLimit
     from instruct_mner.serving.gateway import Door
     from instruct_mner.serving.lifecycle import Lifecycle
+    from instruct_mner.serving.restarts import RestartPolicy
 
     with _listener(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
@@ -101,10 +106,18 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         url = f"http://127.0.0.1:{port}"
         command = vllm_command(_arguments(plan, settings), "127.0.0.1", port)
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
-        with VllmProcess(command, url, environment) as vllm:
+        with VllmProcess(command, url, environment, settings.engine_log) as vllm:
             _wait(vllm, console)
             taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
-            check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
+
+            def check() -> None:
+                check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
+
+            def wait_again() -> None:
+                wait(vllm)
+                check()
+
+            check()
             console.print("self-check passed: adapters change answers, answers keep the grammar")
             connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
             lifecycle = Lifecycle()
@@ -125,7 +138,15 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
             asyncio.run(
                 open_gateway(
-                    gateway, vllm, listener, connections, lifecycle, settings.limits, lambda: print(ready, flush=True)
+                    gateway,
+                    vllm,
+                    listener,
+                    connections,
+                    lifecycle,
+                    settings.limits,
+                    lambda: print(ready, flush=True),
+                    RestartPolicy(when=settings.restart),
+                    wait_again,
                 )
             )
 
@@ -197,15 +218,29 @@ def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
     return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))
 
 
-def _wait(vllm: VllmProcess, console: Console) -> None:
-    """Wait until vLLM answers; on a terminal its phase is displayed."""
-    with httpx.Client(base_url=vllm.url, timeout=5) as client, console.status("starting vLLM") as status:
+def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) -> None:
+    """Wait until vLLM answers.
+
+    Args:
+        vllm: Process of vLLM.
+        show: Function that gets what it does.
+
+    Raises:
+        ServingError: It ends instead.
+    """
+    with httpx.Client(base_url=vllm.url, timeout=5) as client:
 
         def is_ready() -> bool:
             with suppress(httpx.TransportError):
                 return client.get("/health").status_code == 200
             return False
 
+        vllm.wait_until_ready(is_ready, show)
+
+
+def _wait(vllm: VllmProcess, console: Console) -> None:
+    """Wait until vLLM answers; on a terminal its phase is displayed."""
+    with console.status("starting vLLM") as status:
         phases = [""]
 
         def show(phase: str) -> None:
@@ -215,4 +250,4 @@ def _wait(vllm: VllmProcess, console: Console) -> None:
                 phases[0] = phase_name
                 console.print(f"vLLM: {phase}")
 
-        vllm.wait_until_ready(is_ready, show)
+        wait(vllm, show)

@@ -6,6 +6,7 @@ JSON object and a payload of these lengths. ``worker_pool.py`` is at the other e
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.images import image_size, open_image
 
 HEAD = struct.Struct("<II")
+_PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 # vLLM's threads have 8 MB, the default of Linux: what fits into 6 MB here does not overflow there.
 _STACK_BYTES = 6 * 2**20
 # A progressive JPEG of a camera or an editor has 10 to 12 scans; each costs the work of a whole picture.
@@ -118,6 +120,9 @@ def work(source: BinaryIO, target: BinaryIO, cpu_seconds: float) -> None:
 
 def main(memory_bytes: int, cpu_seconds: float) -> None:
     """Bound this process, keep its output for replies, and work."""
+    if sys.platform == "linux":
+        # Also in the middle of a job, which does not read that the gateway is gone.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     Image.MAX_IMAGE_PIXELS = None  # its warning; the limits of the job hold

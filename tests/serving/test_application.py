@@ -13,12 +13,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from instruct_mner.errors import ServingError
+from instruct_mner.errors import EngineEndedError
 from instruct_mner.serving import application
 from instruct_mner.serving.application import context_window, open_gateway
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.restarts import RestartPolicy
 
 
 def test_the_context_is_the_one_that_vllm_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,16 +39,27 @@ def test_placeholders_are_those_that_the_processor_has() -> None:
 
 
 def test_the_gateway_ends_with_vllm() -> None:
-    ready: list[bool] = []
-    vllm: Any = SimpleNamespace(is_running=False, failure=lambda what: ServingError(f"vLLM {what}"))
+    ready: list[int] = []
+    vllm: Any = SimpleNamespace(is_running=False, ended=lambda: EngineEndedError("vLLM ended", 9))
     limits = Limits()
     connections = ConnectionLimit(limits.connections, limits.header_seconds)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        opened = open_gateway(FastAPI(), vllm, listener, connections, Lifecycle(), limits, lambda: ready.append(True))
-        with pytest.raises(ServingError, match="vLLM ended"):
+        opened = open_gateway(
+            FastAPI(),
+            vllm,
+            listener,
+            connections,
+            Lifecycle(),
+            limits,
+            lambda: ready.append(True),
+            RestartPolicy(),
+            print,
+        )
+        with pytest.raises(EngineEndedError, match="vLLM ended") as caught:
             asyncio.run(opened)
-    assert ready == [True]
+    assert ready == [1]
+    assert caught.value.exit_code == 137
 
 
 def test_a_signal_drains_and_ends_the_server() -> None:
@@ -60,6 +72,6 @@ def test_a_signal_drains_and_ends_the_server() -> None:
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        asyncio.run(open_gateway(FastAPI(), vllm, listener, connections, life, limits, ready))
+        asyncio.run(open_gateway(FastAPI(), vllm, listener, connections, life, limits, ready, RestartPolicy(), print))
     assert life.is_draining
     assert life.cut.is_set()

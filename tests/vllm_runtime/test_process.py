@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from instruct_mner.errors import ServingError
-from instruct_mner.vllm_runtime.process import VllmProcess
+from instruct_mner.vllm_runtime.process import VllmProcess, describe_status
 
 # Starts a child that will not be ended by a signal, writes down both, and waits; as vLLM with its engine.
 _DEAF = """
@@ -34,7 +35,7 @@ time.sleep(600)
 """
 _PARENT = """
 import sys, time
-from instruct_mner.vllm_runtime.process import VllmProcess
+from instruct_mner.vllm_runtime.process import VllmProcess, describe_status
 import os
 with VllmProcess(sys.argv[1:], "", os.environ) as process:
     print(process._process.pid, flush=True)
@@ -106,3 +107,37 @@ def test_the_end_of_the_log_tells_why_it_did_not_start() -> None:
     assert str(process.log) in str(caught.value)
     process.log.unlink()
     assert shown == ["Loading weights took 3 s"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "exit_code"),
+    [
+        ("raise SystemExit(3)", "vLLM ended with exit code 3", 1),
+        ("import os; os.kill(os.getpid(), 9)", r"vLLM was ended by SIGKILL \(signal 9: was the memory short\?\)", 137),
+        ("import os; os.abort()", r"vLLM was ended by SIGABRT \(signal 6\)", 134),
+    ],
+)
+def test_how_it_ended(code: str, words: str, exit_code: int, tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    with VllmProcess(
+        [sys.executable, "-c", f"print('last words', flush=True); {code}"], "", os.environ, log
+    ) as process:
+        wait_for_end(process)
+        error = process.ended()
+        assert re.match(words, str(error)), str(error)
+        assert "  last words" in str(error)
+        assert error.exit_code == exit_code
+        # Once more, in the same log.
+        process.start()
+        wait_for_end(process)
+    assert log.read_text() == "last words\n" * 2
+
+
+def wait_for_end(process: VllmProcess) -> None:
+    assert process._process is not None
+    process._process.wait(60)
+
+
+def test_statuses_in_words() -> None:
+    assert describe_status(-63) == "was ended by a signal (signal 63)"
+    assert "guard" in describe_status(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from instruct_mner.vllm_runtime import process_guard
+from instruct_mner.vllm_runtime.process_guard import Log
 
 # Says that it runs, and writes down the signal that ends it.
 POLITE = """
@@ -75,3 +77,47 @@ def test_the_end_of_another_child_does_not_end_it(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=120)
     assert (tmp_path / "ended").read_text() == "SIGTERM"
+
+
+def test_the_log_is_renamed_where_it_is_large(tmp_path: Path) -> None:
+    log = Log(str(tmp_path / "log"), most_bytes=100)
+    for number in range(30):
+        log.write(f"line {number:02}\nand".encode())
+        log.write(b" more\n")
+    log.write(b"half")
+    log.end()
+    older, newer = ((tmp_path / name).read_text().splitlines() for name in ("log.1", "log"))
+    assert newer[-1] == "half"
+    both = [*older, *newer]
+    lines = [line for number in range(30) for line in (f"line {number:02}", "and more")]
+    assert both[:-1] == lines[len(lines) - len(both) + 1 :]
+    assert (tmp_path / "log.1").stat().st_size < 130
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(EngineCore pid=7) ERROR 11-28 [dump_input.py:85] Dumping scheduler output for model execution: NewRequestData("
+        "req_id=a,prompt_token_ids_len=9,sampling_params=SamplingParams(grammar='SECRET')",
+        "WARNING 11-28 07:00:00 [backend_guidance.py:231] LLMatcher error: token SECRET",
+        "WARNING 11-28 07:00:00 [backend_guidance.py:231] SECRET in its second line",
+        "  Input should be a valid list [type=list_type, input_value='SECRET', input_type=str]",
+        "x" * 5_000 + "SECRET",
+    ],
+)
+def test_the_log_holds_no_contents(line: str) -> None:
+    written = process_guard.without_contents(line.encode() + b"\n")
+    assert b"SECRET" not in written
+    assert written.endswith((b"[left out]\n", b"[cut]\n"))
+    assert process_guard.without_contents(b"INFO 11-28 Starting\n") == b"INFO 11-28 Starting\n"
+
+
+def test_output_of_the_last_moment_is_in_the_log(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    code = "import sys; sys.stdout.write('x' * 200_000 + chr(10) + 'end'); sys.stdout.flush(); raise SystemExit(7)"
+    command = [sys.executable, "-I", process_guard.__file__, "--log", str(tmp_path / "log"), sys.executable, "-c", code]
+    with ours, subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True) as process:
+        theirs.close()
+        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert ours.recv(16) == b"7"
+    assert (tmp_path / "log").read_text().endswith("end\n")
