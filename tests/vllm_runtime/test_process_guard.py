@@ -97,7 +97,7 @@ def test_the_log_is_renamed_where_it_is_large(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "(EngineCore pid=7) ERROR 11-28 [dump_input.py:85] Dumping scheduler output for model execution: NewRequestData("
+        "(EngineCore pid=7) ERROR 11-28 [dump_input.py:85] Dumping scheduler output: NewRequestData("
         "req_id=a,prompt_token_ids_len=9,sampling_params=SamplingParams(grammar='SECRET')",
         "WARNING 11-28 07:00:00 [backend_guidance.py:231] LLMatcher error: token SECRET",
         "WARNING 11-28 07:00:00 [backend_guidance.py:231] SECRET in its second line",
