@@ -1,6 +1,7 @@
 """TRL's SFTTrainer with alignment objectives and an evaluation that tags; the only file that knows TRL's inside.
 
-Without objectives it is SFTTrainer itself, to the last bit of the loss.
+Without objectives it is SFTTrainer itself, to the last bit of the loss; but for accumulation in some families, whose
+answer loss is divided by the answer tokens of the whole step here as it is in the others.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         **arguments: object,
     ) -> None:
         super().__init__(**arguments)
+        # Source: transformers 5.17 and 5.19 set `accepts_loss_kwargs = False` on Qwen2.5-VL, Qwen3-VL, GLM-4.6V and
+        # Gemma 4, so that Trainer does not count the answer tokens of a step, and each forward divides by its own. TRL
+        # 1.16 makes the loss itself and hands no such argument to the model: the count is right for every family.
+        self.model_accepts_loss_kwargs = True
         self._dev_evaluation = dev_evaluation
         self._objectives = tuple(objectives)
         self._head_learning_rate = head_learning_rate
