@@ -6,32 +6,36 @@ kind, the only one in use).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from instruct_mner.models.prefix_sharing import joined
+
+# Queries, keys, scaling and window of a call of an attention function.
+_Call = tuple[Tensor, Tensor, float, int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionInputs:
-    """Queries and keys of one layer, before the rotation by position.
+    """Queries and keys of one layer as its attention takes them: projected, normalised and rotated by position.
 
     Attributes:
-        module: Attention module of the layer.
-        query: Queries, ``(batch, tokens, heads * head width)``.
-        key: Keys, ``(batch, tokens, key heads * head width)``.
-        rotation: Cosines and sines, ``(batch, tokens, head width)``.
+        query: Queries, ``(batch, heads, tokens, head width)``.
+        key: Keys, ``(batch, key heads, tokens, head width)``.
+        scaling: Factor of their products.
+        window: Number of tokens that a token attends to, with itself; ``None`` for all before it.
     """
 
-    module: nn.Module
     query: Tensor
     key: Tensor
-    rotation: tuple[Tensor, Tensor]
+    scaling: float
+    window: int | None = None
 
     def scores(self, example: int, rows: Sequence[int], heads: Sequence[int], mask: Tensor) -> Tensor:
         """Return attention scores of some tokens before the softmax, as the layer itself computes them.
@@ -47,33 +51,17 @@ class AttentionInputs:
         Returns:
             ``(heads, rows, tokens)`` in float32, ``-inf`` at keys that are masked out.
         """
-        module: Any = self.module
         at = torch.as_tensor(rows, device=self.query.device)
         chosen = torch.as_tensor(heads, device=self.query.device)
-        cosine, sine = (part[example if len(part) > 1 else 0] for part in self.rotation)
-        query = self.query[example, at].view(len(rows), -1, module.head_dim)[:, chosen]
-        key = self.key[example].view(self.key.shape[1], -1, module.head_dim)[:, chosen // module.num_key_value_groups]
-        if hasattr(module, "q_norm"):  # Qwen3-VL and Gemma 3 normalise each head
-            query, key = module.q_norm(query), module.k_norm(key)
-        wide = torch.promote_types(query.dtype, torch.float32)
-        query = _rotated(query, cosine[at], sine[at]).to(wide)
-        key = _rotated(key, cosine, sine).to(wide)
-        scores = torch.einsum("rhd,thd->hrt", query, key) * module.scaling
+        shared = self.query.shape[1] // self.key.shape[1]
+        wide = torch.promote_types(self.query.dtype, torch.float32)
+        query = self.query[example][chosen][:, at].to(wide)
+        scores = torch.einsum("hrd,htd->hrt", query, self.key[example][chosen // shared].to(wide)) * self.scaling
         token = torch.arange(scores.shape[-1], device=scores.device)
         hidden = (token > at[:, None]) | (mask == 0)
-        window = getattr(module, "sliding_window", None)
-        if window is not None:
-            hidden = hidden | (token <= at[:, None] - window)
-        return scores.masked_fill(hidden, float("-inf"))  # type: ignore[no-any-return]
-
-
-def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Return states rotated by position, ``(tokens, heads, head width)``.
-
-    Source: ``apply_rotary_pos_emb`` of Llama, Qwen2-VL to Qwen3-VL and Gemma 3, transformers 5.19.
-    """
-    first, second = states.chunk(2, dim=-1)
-    return states * cosine[:, None] + torch.cat([-second, first], dim=-1) * sine[:, None]
+        if self.window is not None:
+            hidden = hidden | (token <= at[:, None] - self.window)
+        return scores.masked_fill(hidden, float("-inf"))
 
 
 @dataclass
@@ -128,10 +116,12 @@ def capture(
     captured = Captured()
     blocks: Any = decoder.layers
     # A forward with a shared prefix goes through the layers twice: once with the prefix, once with the rest.
-    parts: dict[Any, list[Tensor]] = {}
+    parts: dict[int, list[Tensor]] = {}
+    attended: dict[int, list[_Call]] = {}
 
     def begins(module: Any, arguments: Any) -> None:
         parts.clear()
+        attended.clear()
 
     def last(module: Any, arguments: Any, output: Any) -> None:
         captured.states = output.last_hidden_state
@@ -140,24 +130,23 @@ def capture(
                 captured.layers[layer] = joined(parts[layer])
         if len(blocks) in layers:
             captured.layers[len(blocks)] = captured.states
-        for layer in attention_layers:
-            if (layer, "query") in parts:
-                query, key, cosine, sine = (joined(parts[layer, name]) for name in _ATTENTION_PARTS)
-                captured.attention[layer] = AttentionInputs(
-                    module=blocks[layer].self_attn, query=query, key=key, rotation=(cosine, sine)
-                )
+        for layer, each in attended.items():
+            # Keys of a prefix come back from the cache, so that the last ones are all of them.
+            query = torch.cat([part.expand(len(each[-1][0]), *part.shape[1:]) for part, *_ in each], dim=2)
+            _, key, scaling, window = each[-1]
+            captured.attention[layer] = AttentionInputs(query=query, key=key, scaling=scaling, window=window)
 
     handles = [decoder.register_forward_pre_hook(begins), decoder.register_forward_hook(last)]
     for layer in layers:
         if layer < len(blocks):
             # The input of the layer, not the output of the one before: DeepStack adds to it in between.
             handles.append(blocks[layer].register_forward_pre_hook(_enters(parts, layer), with_kwargs=True))
-    for layer in attention_layers:
-        handles += _catch_attention(parts, layer, blocks[layer].self_attn)
     if picture:
         handles.append(decoder.register_forward_pre_hook(_embeddings(captured), with_kwargs=True))
+    numbers = {id(attention_of(decoder, layer)): layer for layer in attention_layers}
     try:
-        yield captured
+        with _attention_noted(decoder, numbers, attended):
+            yield captured
     finally:
         for handle in handles:
             handle.remove()
@@ -170,28 +159,52 @@ def _enters(parts: dict[Any, list[Tensor]], layer: int) -> Any:
     return hook
 
 
-_ATTENTION_PARTS = ("query", "key", "cosine", "sine")
+@contextmanager
+def _attention_noted(
+    decoder: nn.Module, numbers: Mapping[int, int], attended: dict[int, list[_Call]]
+) -> Iterator[None]:
+    """Note what the attention of some layers is called with.
+
+    Queries and keys are taken where all of a layer's own work on them is done: heads may be normalised, gated, rotated
+    in part, or have the keys of another layer.
+
+    Args:
+        decoder: Text decoder.
+        numbers: Layer of each attention module, by its ``id``.
+        attended: Calls of each layer, which are added to.
+    """
+    name = decoder.config._attn_implementation if numbers else None
+    if name not in ALL_ATTENTION_FUNCTIONS:  # `eager` is a function of each family's own, out of reach
+        yield
+        return
+    whole = ALL_ATTENTION_FUNCTIONS[name]
+
+    def attention(module: nn.Module, query: Tensor, key: Tensor, *arguments: Any, **named: Any) -> Any:
+        if id(module) in numbers:
+            scaling = named.get("scaling")
+            scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+            call = (query, key, scaling, named.get("sliding_window"))
+            attended.setdefault(numbers[id(module)], []).append(call)
+        return whole(module, query, key, *arguments, **named)
+
+    ALL_ATTENTION_FUNCTIONS[name] = attention
+    try:
+        yield
+    finally:
+        del ALL_ATTENTION_FUNCTIONS[name]
 
 
-def _catch_attention(parts: dict[Any, list[Tensor]], layer: int, attention: Any) -> list[Any]:
-    def keep(name: str, value: Tensor) -> None:
-        parts.setdefault((layer, name), []).append(value)
+def attention_of(decoder: nn.Module, layer: int) -> nn.Module | None:
+    """Return the attention of a layer; ``None`` where the layer is of another kind, such as linear attention."""
+    blocks: Any = decoder.layers
+    return getattr(blocks[layer], "self_attn", None)
 
-    def before(module: Any, arguments: Any, keywords: dict[str, Any]) -> None:
-        for name, value in zip(("cosine", "sine"), keywords["position_embeddings"], strict=True):
-            keep(name, value)
 
-    def leaves(name: str) -> Any:
-        def hook(module: Any, arguments: Any, output: Tensor) -> None:
-            keep(name, output)
-
-        return hook
-
-    return [
-        attention.register_forward_pre_hook(before, with_kwargs=True),
-        attention.q_proj.register_forward_hook(leaves("query")),
-        attention.k_proj.register_forward_hook(leaves("key")),
-    ]
+def nearest_attention(decoder: nn.Module, layer: int) -> int:
+    """Return the layer with attention that is nearest to a layer; the earlier where two are as near."""
+    blocks: Any = decoder.layers
+    layers = [each for each in range(len(blocks)) if attention_of(decoder, each) is not None]
+    return min(layers, key=lambda each: (abs(each - layer), each))
 
 
 def _embeddings(captured: Captured) -> Any:

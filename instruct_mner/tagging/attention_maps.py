@@ -17,7 +17,7 @@ from instruct_mner.alignment.region_span_grounding import HeadGrounding
 from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
-from instruct_mner.models.hooks import capture
+from instruct_mner.models.hooks import capture, nearest_attention
 from instruct_mner.models.prompt_tokens import PromptTokens
 from instruct_mner.models.token_offsets import Place, overlapping, word_spans
 from instruct_mner.prompting.conversation import post_text
@@ -50,7 +50,7 @@ class AttentionMapDrawer:
         self._loaded = tagger.engine.loaded
         self._folder = folder
         config = self._loaded.model.config.get_text_config()
-        self._layer = config.num_hidden_layers // 2
+        self._layer = nearest_attention(self._loaded.decoder, config.num_hidden_layers // 2)
         self._heads: Sequence[int] = range(config.num_attention_heads)
         self._head_module: HeadGrounding | None = None
         self._tokens = PromptTokens(self._loaded)

@@ -13,6 +13,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
+from instruct_mner.models.attention_check import check_attention
 from instruct_mner.models.description import family_of
 from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import Dtype, LoadedModel, Model, load_model
@@ -137,6 +138,10 @@ def prepare(config: FinetuneConfig) -> Run:
         seed=config.seed,
         views=_views(objectives, config.alignment, config.augmentation, loaded, conversations, collate),
     )
+    attention_layers = together(objectives).attention_layers
+    if attention_layers:
+        with_picture = next((at for at, each in enumerate(train.examples) if pictures(each)), 0)
+        check_attention(loaded, collator.inputs([{"index": with_picture}]), attention_layers)
     return Run(
         config=config,
         sources=sources,

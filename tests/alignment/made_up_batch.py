@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from instruct_mner.alignment.objective import AlignmentBatch, View
 from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
@@ -73,16 +72,11 @@ def made_up(*, annotated: bool = True, layers: tuple[int, ...] = (1,)) -> MadeUp
     leaves = {"states": leaf(2, TOKENS, WIDTH), "text": leaf(2, TOKENS, WIDTH), "embedding": leaf(9, WIDTH)}
     leaves |= {f"image/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
     leaves |= {f"text/{layer}": leaf(2, TOKENS, WIDTH) for layer in layers}
-    module = cast("nn.Module", SimpleNamespace(head_dim=2, num_key_value_groups=2, scaling=2**-0.5))
     attention = {}
     for layer in (0, 1):
         leaves[f"query/{layer}"], leaves[f"key/{layer}"] = leaf(2, TOKENS, 8), leaf(2, TOKENS, 4)
-        angle = torch.arange(TOKENS, dtype=torch.float64)[None, :, None].expand(1, TOKENS, 2)
         attention[layer] = AttentionInputs(
-            module=module,
-            query=leaves[f"query/{layer}"],
-            key=leaves[f"key/{layer}"],
-            rotation=(angle.cos(), angle.sin()),
+            query=rotated(leaves[f"query/{layer}"]), key=rotated(leaves[f"key/{layer}"]), scaling=2**-0.5
         )
     image = View(
         states=leaves["states"],
@@ -106,6 +100,14 @@ def made_up(*, annotated: bool = True, layers: tuple[int, ...] = (1,)) -> MadeUp
         num_tokens=5.0,
     )
     return MadeUp(batch, leaves)
+
+
+def rotated(projected: Tensor) -> Tensor:
+    """Heads of width 2, ``(batch, heads, tokens, 2)``, each token turned by its position."""
+    angle = torch.arange(TOKENS, dtype=torch.float64)[:, None]
+    first, second = projected.view(2, TOKENS, -1, 2).unbind(dim=-1)
+    turned = (first * angle.cos() - second * angle.sin(), first * angle.sin() + second * angle.cos())
+    return torch.stack(turned, dim=-1).transpose(1, 2)
 
 
 def agree(objective: Any, made: MadeUp, reference: Any) -> None:

@@ -53,7 +53,9 @@ class Gradients(TrainerCallback):
                 self.kept[name] = parameter.grad.detach().clone()
 
 
-def trained(model: Path, folder: Path, *, objectives=(), batch: int = 2, steps: int = 1, max_steps: int = 1, num_posts=4, **more):
+def trained(
+    model: Path, folder: Path, *, objectives=(), batch: int = 2, steps: int = 1, max_steps: int = 1, num_posts=4, **more
+):
     """A trainer after some steps, with the gradients of the last and the losses of all."""
     posts = make_posts(folder / "posts")
     lines = posts.read_text(encoding="utf-8").split("\n")[:-1]
