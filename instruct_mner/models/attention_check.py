@@ -59,8 +59,8 @@ def check_attention(loaded: LoadedModel, inputs: Mapping[str, Tensor], layers: S
         if not distance <= bound:
             raise _refused(
                 loaded,
-                f"attention of layer {layer + 1}, computed again from queries and keys, is {distance:.4f} away from the "
-                f"model's own (0: equal, 1: nothing in common; at most {bound} is admitted)",
+                f"attention of layer {layer + 1}, computed again from queries and keys, is {distance:.4f} away from "
+                f"that of the model (0: equal, 1: nothing in common; at most {bound} is admitted)",
             )
 
 
