@@ -173,7 +173,8 @@ def _attention_noted(
         numbers: Layer of each attention module, by its ``id``.
         attended: Calls of each layer, which are added to.
     """
-    name = decoder.config._attn_implementation if numbers else None
+    config: Any = decoder.config if numbers else None
+    name = config._attn_implementation if numbers else None
     if name not in ALL_ATTENTION_FUNCTIONS:  # `eager` is a function of each family's own, out of reach
         yield
         return
