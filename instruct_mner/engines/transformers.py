@@ -125,7 +125,9 @@ class TransformersEngine:
         """Continue answers, until at most ``put_off`` of them are unfinished."""
         model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
         inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
-        shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
+        shared = 0
+        if not self._loaded.family.recurrent:
+            shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
         inputs = inputs.to(model.device)
         constraint = GrammarLogitsProcessor(self._guide, batch, self._end_tokens)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}

@@ -16,7 +16,7 @@ from instruct_mner.models.chat_template import around_answer, continue_generatio
 from instruct_mner.models.families import Family, find_family
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
-from instruct_mner.models.text_processor import TextProcessor
+from instruct_mner.models.text_processor import TextProcessor, steady_template
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ def load_processor(family: Family, source: str | Path, revision: str | None = No
     if not family.sees:
         return TextProcessor.from_pretrained(source, revision)
     processor = AutoProcessor.from_pretrained(source, revision=revision)
+    if isinstance(processor.chat_template, str):
+        processor.chat_template = steady_template(processor.chat_template)
     continue_generation_prompt(processor)
     return processor
 

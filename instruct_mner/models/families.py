@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import BaseImageProcessor, PretrainedConfig, ProcessorMixin
 
-# The linear layers of a decoder block of the Llama and Qwen line.
-_DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+# The linear layers of a decoder block of the Llama and Qwen line, and those of linear attention (Qwen3.5). Experts are
+# no linear layers: a mixture of experts has an adapter on its attention only.
+_DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|in_proj_qkv|in_proj_z|out_proj)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Family:
         num_deepstack: Function that returns the number of decoder layers, beside the first, that pictures enter.
         hub_names: Parts of weight names as transformers saves them, with those of the checkpoints on the hub.
         takes_adapters: Whether vLLM 0.32 can serve adapters on its models; merged ones it can.
+        recurrent: Whether layers hand a state from token to token, which padding inside a row would change.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Family:
     num_deepstack: Callable[[PretrainedConfig], int] = image_token_boxes.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
     takes_adapters: bool = True
+    recurrent: bool = False
 
     @property
     def sees(self) -> bool:
@@ -123,6 +126,26 @@ FAMILIES: dict[str, Family] = {
             num_deepstack=image_token_boxes.qwen3_deepstack,
             pixel_settings=pixel_settings.number_of_pixels,
         ),
+        Family(  # Qwen3-VL-30B-A3B and -235B-A22B-Instruct: a mixture of experts
+            name="qwen3_vl_moe",
+            decoder_path="model.language_model",
+            vision_paths=("model.visual",),
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
+            splits_pictures=True,
+            num_deepstack=image_token_boxes.qwen3_deepstack,
+            pixel_settings=pixel_settings.number_of_pixels,
+        ),
+        Family(  # Qwen3.5 from 0.8B to 27B: three layers of four have linear attention
+            name="qwen3_5",
+            decoder_path="model.language_model",
+            vision_paths=("model.visual",),
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
+            splits_pictures=True,
+            pixel_settings=pixel_settings.number_of_pixels,
+            recurrent=True,
+        ),
         Family(
             name="gemma3",
             decoder_path="model.language_model",
@@ -131,7 +154,15 @@ FAMILIES: dict[str, Family] = {
             pixel_settings=pixel_settings.fixed,
             hub_names=_SIGLIP_NAMES,
         ),
-        Family(  # InternVL3-*-hf
+        Family(  # Gemma-4-E2B/E4B/26B-A4B/31B-it
+            name="gemma4",
+            decoder_path="model.language_model",
+            vision_paths=("model.vision_tower", "model.embed_vision"),
+            token_boxes=image_token_boxes.gemma4_boxes,
+            splits_pictures=True,
+            pixel_settings=pixel_settings.number_of_soft_tokens,
+        ),
+        Family(  # InternVL3-*-hf, InternVL3.5-*-HF
             name="internvl",
             decoder_path="model.language_model",
             vision_paths=_LLAVA_VISION,

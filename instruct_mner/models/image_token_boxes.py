@@ -95,6 +95,20 @@ def gemma_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Pictu
     return [cells(side, side) for _ in pictures.sizes]
 
 
+def gemma4_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
+    """Return boxes of Gemma 4: squares of pooled patches row by row, in the proportions of the picture.
+
+    Source: ``image_position_ids`` holds column and row of each patch, -1 at padding; ``pooling_kernel_size`` x
+    ``pooling_kernel_size`` patches become one token (``Gemma4VisionPooler``, transformers 5.19).
+    """
+    side = processor.image_processor.pooling_kernel_size
+    boxes = []
+    for positions in pictures.inputs.get("image_position_ids", ()):
+        columns, rows = ((positions.amax(dim=0) + 1) // side).tolist()
+        boxes.append(cells(rows, columns))
+    return boxes
+
+
 def internvl_boxes(processor: ProcessorMixin, input_ids: list[int], pictures: Picture) -> list[Tensor]:
     """Return boxes of InternVL 3: tiles row by row, then the whole picture where there are several tiles.
 

@@ -15,6 +15,7 @@ PixelSettings = dict[str, int | dict[str, int]]
 """Attributes of an image processor."""
 
 _MOST_ASPECT = 200
+_SOFT_TOKENS = (70, 140, 280, 560, 1120)
 
 
 def _no_least(limits: PixelLimits) -> None:
@@ -43,6 +44,23 @@ def number_of_tiles(images: BaseImageProcessor, limits: PixelLimits) -> PixelSet
     if limits.max_pixels is None:
         return {}
     return {"max_patches": max(1, limits.max_pixels // (images.size["height"] * images.size["width"]))}
+
+
+def number_of_soft_tokens(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return the largest number of image tokens of Gemma 4, which resizes every picture to as many as it may have.
+
+    Source: ``_SUPPORTED_SOFT_TOKENS`` of transformers' ``image_processing_gemma4``, 5.19.
+    """
+    _no_least(limits)
+    if limits.max_pixels is None:
+        return {}
+    token = (images.patch_size * images.pooling_kernel_size) ** 2
+    admitted = [number for number in _SOFT_TOKENS if number * token <= limits.max_pixels]
+    if not admitted:
+        raise ModelError(
+            f"pixels.max_pixels is {limits.max_pixels}; this family takes no less than {_SOFT_TOKENS[0] * token}"
+        )
+    return {"max_soft_tokens": admitted[-1]}
 
 
 def fixed(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:

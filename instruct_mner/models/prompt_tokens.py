@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from instruct_mner.models.loading import LoadedModel
 
 # Outputs of processors with one row for each picture rather than for each post.
-_PER_PICTURE = ("image_grid_thw",)
+_PER_PICTURE = ("image_grid_thw", "image_position_ids")
 
 
 class PromptTokens:

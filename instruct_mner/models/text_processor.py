@@ -69,11 +69,16 @@ class TextProcessor:
         return encoded
 
 
+def leaves_thoughts_out(template: str) -> bool:
+    """Return true for a chat template that :func:`steady_template` has told to leave no place for thoughts."""
+    return _NO_THINKING in template
+
+
 def steady_template(template: str) -> str:
     """Return a chat template that writes the same prompt every day, and leaves no place for thoughts.
 
-    Source: chat templates of Llama 3.1 to 3.3, SmolLM3 and Mistral Small 3, which call ``strftime_now``; of Qwen3 and
-    SmolLM3, which ask for ``enable_thinking``.
+    Source: chat templates of Llama 3.1 to 3.3, SmolLM3 and Mistral Small 3, which call ``strftime_now``; of Qwen3,
+    Qwen3.5, Gemma 4 and SmolLM3, which ask for ``enable_thinking``.
     """
     template = _TODAY.sub(f'"{_DATE}"', template)
     return _NO_THINKING + template if "enable_thinking" in template and _NO_THINKING not in template else template

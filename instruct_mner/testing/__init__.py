@@ -13,7 +13,7 @@ from typing import Any
 
 from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.families import find_family
-from instruct_mner.testing import idefics, others, qwen, text
+from instruct_mner.testing import idefics, newer, others, qwen, text
 from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
 Builder = Callable[[Any, int, int], tuple[Any, Any]]
@@ -24,9 +24,15 @@ _FAMILIES: dict[str, tuple[Vocabulary, Builder]] = {
     "qwen2_vl": (qwen.VOCABULARY, qwen.build_qwen2_vl),
     "qwen2_5_vl": (qwen.VOCABULARY, qwen.build_qwen2_5_vl),
     "qwen3_vl": (qwen.VOCABULARY, qwen.build_qwen3_vl),
+    "qwen3_vl_moe": (qwen.VOCABULARY, newer.build_qwen3_vl_moe),
+    "qwen3_5": (newer.QWEN3_5_VOCABULARY, newer.build_qwen3_5),
     "gemma3": (others.GEMMA_VOCABULARY, others.build_gemma3),
+    "gemma4": (newer.GEMMA4_VOCABULARY, newer.build_gemma4),
     "internvl": (others.INTERNVL_VOCABULARY, others.build_internvl),
     "llava_onevision": (others.LLAVA_VOCABULARY, others.build_llava_onevision),
+    # Models of a family above that differ from it.
+    "internvl3_5": (others.INTERNVL_VOCABULARY, newer.build_internvl3_5),
+    "gemma4_shared": (newer.GEMMA4_VOCABULARY, newer.build_gemma4_shared),
     **{name: (words, partial(text.build_text, name)) for name, words in text.VOCABULARIES.items()},
 }
 
@@ -44,7 +50,7 @@ def build_tiny(
     """Make a model with random weights and its processor, and saves both.
 
     Args:
-        family: A key of ``FAMILIES``.
+        family: A key of ``FAMILIES``, or ``internvl3_5`` or ``gemma4_shared``.
         folder: Folder of the output.
         texts: Texts that the byte-level BPE tokenizer is trained on.
         vocabulary: Size of the vocabulary.
@@ -61,6 +67,6 @@ def build_tiny(
     model, processor = build(tokenizer, width, layers)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    save_whole(model, folder, find_family(family))
+    save_whole(model, folder, find_family(model.config.model_type))
     processor.save_pretrained(folder)
     return folder

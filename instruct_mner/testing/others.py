@@ -123,15 +123,15 @@ def build_gemma3(tokenizer: PreTrainedTokenizerFast, width: int, layers: int) ->
 
 
 def build_internvl(
-    tokenizer: PreTrainedTokenizerFast, width: int, layers: int
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int, *, decoder: str = "qwen2"
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """InternVL 3 with 16 image tokens a tile and up to four tiles."""
+    """InternVL 3 with 16 image tokens a tile, up to four tiles and a decoder of this kind."""
     config = InternVLConfig(
         vision_config={
             "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
             "image_size": [64, 64], "patch_size": [8, 8],
         },
-        text_config=_llama(tokenizer, width, layers, "qwen2"),
+        text_config={**_llama(tokenizer, width, layers, decoder), "head_dim": width // 4},
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=16,
         downsample_ratio=0.5,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from transformers import (
     PreTrainedModel,
@@ -42,7 +42,8 @@ VOCABULARY = Vocabulary(
 )  # fmt: skip
 
 
-def _tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+def token_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    """Return the ids of tokens that stand for pictures, under their names in a config."""
     names = {
         "image_token_id": "<|image_pad|>",
         "video_token_id": "<|video_pad|>",
@@ -52,7 +53,8 @@ def _tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     return {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in names.items()}
 
 
-def _text(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+def text_settings(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a decoder, with further parameters of its rotation by position."""
     third = width // 24
     section = [width // 8 - 2 * third, third, third]
     return {
@@ -64,7 +66,18 @@ def _text(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dic
     }  # fmt: skip
 
 
-def _processor(kind: Any, video: Any, tokenizer: PreTrainedTokenizerFast, patch_size: int) -> Any:
+def qwen3_vision(width: int) -> dict[str, object]:
+    """Return the config of a vision tower of Qwen3-VL and Qwen3.5 for a decoder of this width."""
+    return {
+        "hidden_size": 64, "intermediate_size": 128, "depth": 2, "num_heads": 4, "patch_size": 16,
+        "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": width, "num_position_embeddings": 64,
+    }  # fmt: skip
+
+
+def processor_of(
+    kind: Callable[..., ProcessorMixin], video: object, tokenizer: PreTrainedTokenizerFast, patch_size: int
+) -> ProcessorMixin:
+    """Return a processor of a class, with patches of so many pixels."""
     size = {"shortest_edge": 64 * 64, "longest_edge": 128 * 128}
     images = Qwen2VLImageProcessor(size=size, patch_size=patch_size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return kind(images, tokenizer, video, chat_template=VOCABULARY.chat_template)
@@ -79,11 +92,11 @@ def build_qwen2_vl(
             "depth": 2, "embed_dim": 64, "hidden_size": width, "num_heads": 4, "mlp_ratio": 2, "patch_size": 14,
             "spatial_merge_size": 2, "temporal_patch_size": 2,
         },
-        text_config=_text(tokenizer, width, layers, {}),
+        text_config=text_settings(tokenizer, width, layers, {}),
         tie_word_embeddings=True,
-        **_tokens(tokenizer),
+        **token_ids(tokenizer),
     )  # fmt: skip
-    processor = _processor(Qwen2VLProcessor, Qwen2VLVideoProcessor(), tokenizer, 14)
+    processor = processor_of(Qwen2VLProcessor, Qwen2VLVideoProcessor(), tokenizer, 14)
     return Qwen2VLForConditionalGeneration(config), processor
 
 
@@ -97,11 +110,11 @@ def build_qwen2_5_vl(
             "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 56,
             "fullatt_block_indexes": [1],
         },
-        text_config=_text(tokenizer, width, layers, {}),
+        text_config=text_settings(tokenizer, width, layers, {}),
         tie_word_embeddings=True,
-        **_tokens(tokenizer),
+        **token_ids(tokenizer),
     )  # fmt: skip
-    processor = _processor(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor(), tokenizer, 14)
+    processor = processor_of(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor(), tokenizer, 14)
     return Qwen2_5_VLForConditionalGeneration(config), processor
 
 
@@ -109,16 +122,12 @@ def build_qwen3_vl(
     tokenizer: PreTrainedTokenizerFast, width: int, layers: int
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Qwen3-VL with patches of 16 pixels and one DeepStack layer."""
-    text = _text(tokenizer, width, layers, {"mrope_interleaved": True})
+    text = text_settings(tokenizer, width, layers, {"mrope_interleaved": True})
     config = Qwen3VLConfig(
-        vision_config={
-            "hidden_size": 64, "intermediate_size": 128, "depth": 2, "num_heads": 4, "patch_size": 16,
-            "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": width,
-            "num_position_embeddings": 64, "deepstack_visual_indexes": [0],
-        },
+        vision_config={**qwen3_vision(width), "deepstack_visual_indexes": [0]},
         text_config={**text, "head_dim": width // 4},
         tie_word_embeddings=True,
-        **_tokens(tokenizer),
+        **token_ids(tokenizer),
     )  # fmt: skip
-    processor = _processor(Qwen3VLProcessor, Qwen3VLVideoProcessor(), tokenizer, 16)
+    processor = processor_of(Qwen3VLProcessor, Qwen3VLVideoProcessor(), tokenizer, 16)
     return Qwen3VLForConditionalGeneration(config), processor

@@ -12,7 +12,7 @@ from instruct_mner.models.text_processor import TextProcessor
 from instruct_mner.testing.tokenizer import Vocabulary
 
 
-def _shipped(name: str) -> str:
+def shipped_template(name: str) -> str:
     """Read a chat template that TRL ships as its models have it."""
     package = find_spec("trl")
     assert package is not None
@@ -35,11 +35,11 @@ VOCABULARIES = {
             "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
         ),
     ),
-    "qwen2": Vocabulary(special_tokens=_CHATML, end_of_turn="<|im_end|>", chat_template=_shipped("qwen2_5")),
+    "qwen2": Vocabulary(special_tokens=_CHATML, end_of_turn="<|im_end|>", chat_template=shipped_template("qwen2_5")),
     "qwen3": Vocabulary(
         special_tokens=_CHATML,
         end_of_turn="<|im_end|>",
-        chat_template=_shipped("qwen3"),
+        chat_template=shipped_template("qwen3"),
         added=("<think>", "</think>"),
     ),
     "smollm3": Vocabulary(
@@ -58,7 +58,7 @@ VOCABULARIES = {
     "gemma3_text": Vocabulary(
         special_tokens=("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"),
         end_of_turn="<end_of_turn>",
-        chat_template=_shipped("gemma3"),
+        chat_template=shipped_template("gemma3"),
         named={"bos_token": "<bos>"},
     ),
     "mistral": Vocabulary(

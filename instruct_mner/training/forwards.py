@@ -66,7 +66,7 @@ class Forwards:
 
     def with_shared_prefix(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Compute the prefix of all prompts once in the forwards of the block, where the run does so."""
-        if not self._share_prompt_prefix:
+        if not self._share_prompt_prefix or self._loaded.family.recurrent:
             return nullcontext()
         return shared_beginning(self.decoder, num_shared(inputs["input_ids"], self._loaded.image_token_id))
 

@@ -16,7 +16,7 @@ from instruct_mner.models.loading import own_dtype
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
-from instruct_mner.models.text_processor import TextProcessor
+from instruct_mner.models.text_processor import TextProcessor, leaves_thoughts_out
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
@@ -82,9 +82,13 @@ class Plan:
 
     @property
     def chat_template(self) -> str | None:
-        """Chat template of a text model, where it is not the one that vLLM would read in the model's folder."""
+        """Chat template, where prompts of the one that vLLM would read in the model's folder are others."""
         processor = self.whole.description.processor
-        return processor.chat_template if isinstance(processor, TextProcessor) and processor.changed else None
+        template = processor.chat_template
+        if isinstance(processor, TextProcessor):
+            return template if processor.changed else None
+        # Of models with pictures, only the place for thoughts and the last answer are changed.
+        return template if isinstance(template, str) and leaves_thoughts_out(template) else None
 
     @property
     def max_images(self) -> int:

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 import torch
-from families import FAMILY_NAMES
+from families import TRAINED
 from PIL import Image
 from runs import EVERYTHING, aligned_run, trainer_of
 from safetensors.torch import load_file
@@ -45,7 +45,7 @@ def stepped(model: Path, folder: Path, alignment: dict, **more):
     return trainer, run, gradients.kept
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", TRAINED)
 def test_gradient_reaches_the_lora_and_nothing_gets_into_the_adapter(family, tiny_models, tmp_path) -> None:
     more = {"optimizer": {"gradient_checkpointing": family in {"qwen3_vl", "idefics3", "gemma3"}}}
     _, _, plain = stepped(tiny_models(family), tmp_path / "plain", {}, **more)

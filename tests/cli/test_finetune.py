@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from families import FAMILY_NAMES
+from families import TRAINED
 from typer.testing import CliRunner
 
 from instruct_mner import Tagger
@@ -50,7 +50,7 @@ def run(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", TRAINED)
 def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     config = config_of(tiny_models(family), tmp_path, tuning=tuning)
     run("finetune", config)
@@ -88,7 +88,7 @@ def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     assert report["triples"]["gmner"]["gold"] == 10
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", TRAINED)
 def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_path, monkeypatch) -> None:
     """Scores are made up so that the first evaluation wins; what is saved must answer as the model did then."""
     answers: list[list[Prediction]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,14 +17,22 @@ from instruct_mner.models.hooks import AttentionInputs
 ATTENTION = {"region_span_grounding": {"through": "attention"}}
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_both_layers_of_every_family_are_computed_as_the_model_computes_them(family, tiny_models, tmp_path) -> None:
-    run = aligned_run(tiny_models(family), tmp_path, {})
-    inputs = run.collator.inputs([{"index": 0}])
-    kinds = [module.config._attn_implementation for module in (run.loaded.base, run.loaded.decoder)]
-    check_attention(run.loaded, inputs, (0, 1))
-    assert kinds == [module.config._attn_implementation for module in (run.loaded.base, run.loaded.decoder)]
-    assert len(run.loaded.decoder.layers) == 2
+# Families, and models of them whose decoder is another.
+@pytest.mark.parametrize("model", [*FAMILY_NAMES, "internvl3_5", "gemma4_shared"])
+def test_both_layers_of_every_family_are_computed_as_the_model_computes_them(model, tiny_models, tmp_path) -> None:
+    run = aligned_run(tiny_models(model), tmp_path, {})
+    loaded, inputs = run.loaded, run.collator.inputs([{"index": 0}])
+    parts = (loaded.base, loaded.decoder)
+    kinds = [module.config._attn_implementation for module in parts]
+    layers = range(len(loaded.decoder.layers))
+    for pair in pairwise(layers):
+        if loaded.family.recurrent:
+            with pytest.raises(ModelError, match=r"layer 1 of the decoder has no attention weights.*through: head"):
+                check_attention(loaded, inputs, pair)
+        else:
+            check_attention(loaded, inputs, pair)
+    assert kinds == [module.config._attn_implementation for module in parts]
+    assert len(loaded.decoder.layers) == len(layers)
 
 
 def test_other_attention_is_refused_before_training(tiny_models, tmp_path, monkeypatch) -> None:

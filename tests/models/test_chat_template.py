@@ -10,8 +10,10 @@ import pytest
 from instruct_mner.errors import ModelError
 from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
 from instruct_mner.models.description import describe_model
+from instruct_mner.models.text_processor import leaves_thoughts_out, steady_template
 from instruct_mner.prompting.conversation import answer_messages
 from instruct_mner.testing import idefics, qwen
+from instruct_mner.testing.newer import GEMMA4_VOCABULARY, QWEN3_5_VOCABULARY
 from instruct_mner.testing.others import GEMMA_VOCABULARY, LLAVA_VOCABULARY
 from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
@@ -23,6 +25,8 @@ VOCABULARIES = {
     **dict.fromkeys(("idefics3", "smolvlm"), idefics.VOCABULARY),
     **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), qwen.VOCABULARY),
     "gemma3": GEMMA_VOCABULARY,
+    "gemma4": GEMMA4_VOCABULARY,
+    "qwen3_5": QWEN3_5_VOCABULARY,
 }
 # Family, the file that TRL ships, and what stands before and after an answer.
 PUBLISHED = {
@@ -31,6 +35,11 @@ PUBLISHED = {
     "qwen2_5_vl": ("qwen2_5_vl", "", "<|im_end|>\n"),
     "qwen3_vl": ("qwen3_vl", "", "<|im_end|>\n"),
     "gemma3": ("gemma3", "", "<end_of_turn>\n"),
+    "qwen3_5": ("qwen3_5_nothink", "", "<|im_end|>\n"),
+    **{
+        f"gemma4-{name}": (name, "", "<turn|>\n")
+        for name in ("gemma4", "gemma4_v2", "gemma4_v3", "gemma4_v4", "gemma4_v5")
+    },
 }
 
 
@@ -47,7 +56,7 @@ def messages(num_pictures: int = 1) -> list[dict]:
 @pytest.mark.parametrize("family", PUBLISHED)
 def test_published_templates_continue_their_generation_prompt(family: str) -> None:
     name, before, after = PUBLISHED[family]
-    tokenizer = train_tokenizer(VOCABULARIES[family], ["Name the entities."], 300)
+    tokenizer = train_tokenizer(VOCABULARIES[family.split("-", maxsplit=1)[0]], ["Name the entities."], 300)
     tokenizer.chat_template = own = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
     continue_generation_prompt(tokenizer)
     assert tokenizer.chat_template == own
@@ -87,6 +96,19 @@ def test_the_changed_template_comes_back_from_the_folder_of_an_adapter(tiny_mode
     continue_generation_prompt(again)
     assert again.chat_template == changed
     assert around_answer(again) == ("", "<|im_end|>")
+
+
+@pytest.mark.parametrize("name", ["qwen3_5_think", "qwen3_5_nothink", "qwen3_6"])
+def test_no_place_for_thoughts_is_left_to_an_answer(name: str) -> None:
+    """Qwen3.5 from 4B on thinks by default: its generation prompt would open a thought, and answers would close it."""
+    tokenizer = train_tokenizer(QWEN3_5_VOCABULARY, ["Name the entities."], 300)
+    own = (SHIPPED / f"{name}.jinja").read_text(encoding="utf-8")
+    tokenizer.chat_template = steady_template(own)
+    assert leaves_thoughts_out(tokenizer.chat_template)
+    assert around_answer(tokenizer) == ("", "<|im_end|>\n")
+    prompt = rendered(tokenizer, messages(), add_generation_prompt=True)
+    assert prompt.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert prompt.count("<|vision_start|><|image_pad|><|vision_end|>") == 1
 
 
 def test_a_template_that_shows_no_answer_is_refused() -> None:

@@ -58,12 +58,19 @@ def test_paths_lead_somewhere(loaded) -> None:
         assert sum(p.numel() for p in loaded.model.get_submodule(path).parameters()) > 0
 
 
+# Linear layers of two decoder blocks: seven each, but for experts, which are none, and for linear attention.
+LINEARS = {"qwen3_vl_moe": 4 + 4, "qwen3_5": 6 + 7}
+# Linear layers that have no adapter: gates of linear attention, and the embeddings that each layer of Gemma 4 has.
+PLAIN = ("in_proj_a", "in_proj_b", "per_layer_input_gate", "per_layer_projection", "per_layer_model_projection")
+
+
 def test_lora_adapts_every_linear_of_the_decoder_and_nothing_else(loaded) -> None:
     decoder = loaded.model.get_submodule(loaded.family.decoder_path)
-    expected = sum(isinstance(m, torch.nn.Linear) for m in decoder.modules())
+    linears = {name for name, module in decoder.named_modules() if isinstance(module, torch.nn.Linear)}
+    expected = sum(not name.endswith(PLAIN) for name in linears)
     model = get_peft_model(loaded.model, lora_config(loaded.family, rank=8, alpha=16, dropout=0.0))
     counts = count_adapted_modules(model, loaded.family)
-    assert counts.pop("decoder") == expected == 7 * 2
+    assert counts.pop("decoder") == expected == LINEARS.get(loaded.family.name, 7 * 2)
     assert set(counts.values()) == {0}
 
 
@@ -133,6 +140,16 @@ def test_pixel_limits_change_the_number_of_image_tokens(family, tiny_models) -> 
         loaded.limit_pixels(PixelLimits(max_pixels=limit))
         counts.append(int((prepared(loaded, picture)["input_ids"] == loaded.image_token_id).sum()))
     assert counts[1] < counts[0]
+
+
+def test_pixel_limits_of_gemma4_are_numbers_of_tokens(tiny_models) -> None:
+    loaded = load_model(str(tiny_models("gemma4")))
+    token = 16 * 16
+    for limit, number in [(70 * token, 70), (279 * token, 140), (280 * token, 280), (9999 * token, 1120)]:
+        assert loaded.pixel_settings(PixelLimits(max_pixels=limit)) == {"max_soft_tokens": number}
+    assert loaded.pixel_settings(PixelLimits()) == {}
+    with pytest.raises(ModelError, match=f"no less than {70 * token}"):
+        loaded.limit_pixels(PixelLimits(max_pixels=69 * token))
 
 
 @pytest.mark.parametrize("family", ["gemma3", "llava_onevision"])

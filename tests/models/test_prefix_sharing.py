@@ -21,7 +21,7 @@ ALL_OF_IT = {
 }
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILY_NAMES if family != "llava_onevision"])
+@pytest.mark.parametrize("family", [family for family in FAMILY_NAMES if family not in {"llava_onevision", "qwen3_5"}])
 def test_a_shared_beginning_changes_nothing(family, tiny_models, tmp_path) -> None:
     run = aligned_run(tiny_models(family), tmp_path, {})
     batch = {name: value for name, value in run.collator([{"index": i} for i in range(4)]).items() if name != VIEWS}
@@ -51,6 +51,18 @@ def test_where_pictures_come_first_nothing_is_shared(tiny_models, tmp_path) -> N
     run = aligned_run(tiny_models("llava_onevision"), tmp_path, {})
     batch = run.collator([{"index": index} for index in range(4)])
     assert num_shared(batch["input_ids"], run.loaded.image_token_id) == 0
+
+
+def test_where_layers_hand_on_a_state_nothing_is_shared(tiny_models, tmp_path) -> None:
+    """Qwen3.5 would have to hand the state of a prefix on to all rows."""
+    run = aligned_run(tiny_models("qwen3_5"), tmp_path, {}, optimizer={"share_prompt_prefix": True})
+    batch = run.collator.inputs([{"index": index} for index in range(4)])
+    assert num_shared(batch["input_ids"], run.loaded.image_token_id) >= 16
+    rows: list[int] = []
+    run.loaded.decoder.layers[0].register_forward_pre_hook(lambda module, states: rows.append(len(states[0])))
+    trainer = trainer_of(run)
+    trainer.compute_loss(trainer.model.train(), batch)
+    assert rows == [4]
 
 
 def test_a_decoder_that_was_hooked_stays_so() -> None:

@@ -57,3 +57,11 @@ def test_a_path_is_a_folder_and_no_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert tuned_folder("starter") == STARTER_FOLDER
     assert tuned_folder("./starter") is None
     assert tuned_folder(Path("starter")) is None
+
+
+def test_a_template_that_was_told_to_leave_thoughts_out_is_served(tiny_models) -> None:
+    """Qwen3.5's own would open a thought in each prompt, which training did not."""
+    template = make_plan([], str(tiny_models("qwen3_5"))).chat_template
+    assert template is not None
+    assert "set enable_thinking = false" in template
+    assert make_plan([], str(tiny_models("qwen3_vl"))).chat_template is None
