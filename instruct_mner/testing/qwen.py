@@ -53,7 +53,9 @@ def token_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     return {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in names.items()}
 
 
-def text_settings(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+def text_settings(
+    tokenizer: PreTrainedTokenizerFast, width: int, layers: int, rope: dict[str, object]
+) -> dict[str, object]:
     """Return the config of a decoder, with further parameters of its rotation by position."""
     third = width // 24
     section = [width // 8 - 2 * third, third, third]
