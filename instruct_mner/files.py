@@ -182,11 +182,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place in which no file or folder can be made, before hours of work are lost to it.
-
-    Raises:
-        ConfigError: What is above it is no folder, or may not be written to.
-    """
+    """Raise a ConfigError for a place in which no file or folder can be made, before hours of work are lost to it."""
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "may not be written to" if above.is_dir() else "is a file"
@@ -220,10 +216,9 @@ def is_stream(output: str | Path) -> bool:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Keep every other run from writing to ``path``, a file or folder, while the block runs.
+    """Keep every other run from writing to ``path``, a file or folder but no device, while the block runs.
 
-    The lock ends with the process that holds it, however that ends. Folders above ``path`` are made, and removed again
-    where nothing was put into them. A device or pipe is not locked.
+    The lock ends with the process that holds it, however that ends. Folders above are made, and removed again if empty.
 
     Raises:
         ConfigError: Another run writes to it, or no file can be made beside it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from instruct_mner.errors import DataError
 
@@ -44,14 +46,17 @@ _BROKEN = (
     zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 
+# A JPEG that lacks more of its rows is broken.
+_MOST_LACKING = 0.25
+
 _REMEDY = "save it again as JPEG or PNG, or take it out of its post"
 
 
 def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Image.Image:
     """Open a picture: upright by its EXIF orientation, RGB, transparency on white, the first frame.
 
-    A picture whose sides have a ratio above ``MAX_RATIO`` gets a white margin on the right or below, so that places in
-    it stay where they are.
+    A JPEG that lacks its last bytes is opened as far as it goes. A picture whose sides have a ratio above ``MAX_RATIO``
+    gets a white margin on the right or below, so that places in it stay where they are.
 
     Args:
         source: A file or its bytes; addresses are never followed.
@@ -61,16 +66,45 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes:
     Raises:
         DataError: Missing, too large, broken, or not a picture.
     """
-    with _open(source, max_pixels, max_bytes) as image:
+    name, content = _name(source), _content(source, max_bytes)
+    with _open(content, name, max_pixels) as image:
         orientation = _orientation(image)
         try:
-            image.load()
-            upright = _as_rgb(image)
+            upright = _as_rgb(_loaded(image, content)[0])
         except _BROKEN as error:
-            raise DataError(f"{_name(source)}: the picture is broken ({error}); {_REMEDY}") from None
+            raise DataError(f"{name}: the picture is broken ({error}); {_REMEDY}") from None
     if orientation in _UPRIGHT:
         upright = upright.transpose(_UPRIGHT[orientation])
     return _with_margin(upright)
+
+
+@dataclass(frozen=True)
+class PictureCheck:
+    """Result of a look at a picture that can be opened.
+
+    Attributes:
+        lacks_end: True for a JPEG that lacks its last bytes.
+        digest: Hash of the content of the file.
+    """
+
+    lacks_end: bool
+    digest: bytes
+
+
+def check_image(path: Path) -> PictureCheck:
+    """Decode a picture as ``open_image`` does, a JPEG at an eighth of its size, and drop the pixels.
+
+    Raises:
+        DataError: The errors of ``open_image``.
+    """
+    content = _content(path, MAX_BYTES)
+    with _open(content, str(path), MAX_PIXELS) as image:
+        try:
+            image.draft(None, (1, 1))
+            _, lacks_end = _loaded(image, content)
+        except _BROKEN as error:
+            raise DataError(f"{path}: the picture is broken ({error}); {_REMEDY}") from None
+    return PictureCheck(lacks_end, hashlib.blake2b(content, digest_size=16).digest())
 
 
 def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
@@ -86,7 +120,7 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
     Raises:
         DataError: Missing, or not a picture.
     """
-    with _open(source, MAX_PIXELS, MAX_BYTES) as image:
+    with _open(_content(source, MAX_BYTES), _name(source), MAX_PIXELS) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in {5, 6, 7, 8} else (width, height)
 
@@ -105,20 +139,23 @@ def _name(source: Path | bytes) -> str:
     return str(source) if isinstance(source, Path) else f"picture of {len(source)} bytes"
 
 
-def _open(source: Path | bytes, max_pixels: int, max_bytes: int) -> Image.Image:
+def _content(source: Path | bytes, max_bytes: int) -> bytes:
     name = _name(source)
-    if isinstance(source, Path):
-        if not source.is_file():
-            raise DataError(f"{name}: there is no such picture")
-        num_bytes = source.stat().st_size
-    else:
-        num_bytes = len(source)
+    if isinstance(source, Path) and not source.is_file():
+        raise DataError(f"{name}: there is no such picture")
+    num_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
     if num_bytes > max_bytes:
         raise DataError(f"{name}: {num_bytes} bytes, more than the {max_bytes} allowed; make it smaller")
     try:
         # Read at once, not by path: the file is closed again whatever happens to the picture.
-        file = io.BytesIO(source.read_bytes() if isinstance(source, Path) else source)
-        image = Image.open(file, formats=_FORMATS)
+        return source.read_bytes() if isinstance(source, Path) else source
+    except OSError as error:
+        raise DataError(f"{name}: the picture cannot be read ({error.strerror}); check the file") from None
+
+
+def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except _BROKEN as error:
         bomb = isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning)
         reason = "far too many pixels" if bomb else f"none of {', '.join(_FORMATS)}"
@@ -127,6 +164,34 @@ def _open(source: Path | bytes, max_pixels: int, max_bytes: int) -> Image.Image:
     if width * height > max_pixels:
         raise DataError(f"{name}: {width} x {height} pixels, more than the {max_pixels} allowed; make it smaller")
     return image
+
+
+def _loaded(image: Image.Image, content: bytes) -> tuple[Image.Image, bool]:
+    """Return the picture with its pixels, and whether it is a JPEG that lacks its last bytes.
+
+    Raises:
+        OSError: It is broken; of what Pillow raises, see ``_BROKEN``.
+    """
+    try:
+        image.load()
+    except OSError as error:
+        if image.format != "JPEG" or "truncated" not in str(error):
+            raise
+        # The mark of the end in place of what is missing: libjpeg goes on with the last colour.
+        ended = Image.open(io.BytesIO(content + b"\xff\xd9"), formats=("JPEG",))
+        ended.draft(None, image.size)
+        ended.load()
+        if _empty_share(ended) > _MOST_LACKING:
+            raise
+        return ended, True
+    return image, False
+
+
+def _empty_share(image: Image.Image) -> float:
+    """Return the share of rows at the bottom that have but one colour."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    box = ImageChops.difference(image, Image.new(image.mode, image.size, last)).getbbox()
+    return 1.0 if box is None else 1 - box[3] / image.height
 
 
 def _orientation(image: Image.Image) -> int:

@@ -37,16 +37,22 @@ def run(
 ) -> None:
     """Fine-tune a vision-language model on annotated posts; makes a run folder."""
     announce(f"finetune: reading {config}")
+    from instruct_mner.training.checkpoints import is_finished
     from instruct_mner.training.config import load_config
+    from instruct_mner.training.precheck import precheck
 
-    # Before the libraries: a mistake in the config is an error at once, not after ten seconds of imports.
+    # Before the libraries: a mistake in config or data is an error at once, not after ten seconds of imports.
     settings = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
-    typer.echo(f"finetune: loading the libraries and {settings.model}", err=True)
+    if resume and is_finished(settings.output):
+        typer.echo(f"{settings.output} is finished already", err=True)
+        return
+    sources = precheck(settings, resume=resume, dry_run=dry_run)
+    announce(f"finetune: loading the libraries and {settings.model}")
     if dry_run:
         from instruct_mner.training.dry_run import dry_run as describe
 
-        describe(settings, console(stderr=False))
+        describe(settings, console(stderr=False), sources)
     else:
         from instruct_mner.training.finetune import finetune
 
-        finetune(settings, console(), resume=resume)
+        finetune(settings, console(), resume=resume, sources=sources)

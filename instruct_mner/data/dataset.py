@@ -28,12 +28,14 @@ class Dataset:
             boxes the XML files of its posts, in their order.
         examples: The posts, in the order of the file.
         image_root: Folder of ``Example.images``; ``None`` where no folder of pictures was found.
-        missing_images: Names of the pictures that are not there, whatever was done about them.
+        missing_images: Names of the pictures that are not there, or cannot be opened where that was tried, whatever
+            was done about them.
         file_sha256: Hash of the file alone, where ``sha256`` covers more.
         segmentation: ``characters`` where the tokens are the characters of the text.
         content_sha256: Hash of ids, texts, entities and boxes, whatever the format; see ``known``.
         text_sha256: The same without the boxes.
         notes: Further lines for the user: what was left out, what no answer can say.
+        pictures_sha256: Hash of the contents of the pictures, where they have been opened.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Dataset:
     content_sha256: str | None = None
     text_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    pictures_sha256: str | None = None
 
     @property
     def known(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from instruct_mner.data import jsonl, parquet
+from instruct_mner.data.broken_pictures import PictureChecks, look_at
 from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
 from instruct_mner.errors import DataError, listing
@@ -30,10 +31,18 @@ class Posts(Protocol):
         sha256: Hash of all that they were made from.
         num_posts: Number of posts.
         num_missing: Pictures that are not there.
+        pictures_sha256: Hash of the contents of the pictures; ``None`` where they were not opened.
+        notes: Lines for the user on the pictures and the posts.
     """
 
     @property
     def sha256(self) -> str: ...  # noqa: D102
+
+    @property
+    def pictures_sha256(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
     def num_posts(self) -> int: ...  # noqa: D102
@@ -59,6 +68,16 @@ class HeldPosts:
     def sha256(self) -> str:
         """Of the data set."""
         return self.dataset.sha256
+
+    @property
+    def pictures_sha256(self) -> str | None:
+        """Of the data set."""
+        return self.dataset.pictures_sha256
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of the data set."""
+        return self.dataset.notes
 
     @property
     def num_posts(self) -> int:
@@ -94,6 +113,9 @@ class StreamedPosts:
         every: Posts between two marks.
         marks: Position in the file of every so manieth post.
         num_missing: Pictures that are not there.
+        broken: Names of pictures that cannot be opened.
+        pictures_sha256: Hash of the contents of the pictures; ``None`` where none is shown.
+        notes: Lines for the user on the pictures.
     """
 
     path: Path
@@ -106,6 +128,9 @@ class StreamedPosts:
     every: int
     marks: Sequence[int] = field(repr=False)
     num_missing: int = 0
+    broken: frozenset[str] = frozenset()
+    pictures_sha256: str | None = None
+    notes: tuple[str, ...] = ()
 
     def posts(self, first: int = 0) -> Iterator[Example]:
         """Yield the posts from one on."""
@@ -125,12 +150,12 @@ class StreamedPosts:
     def _kept(self, row: Row) -> Example | None:
         if row.example is None:
             raise DataError(f"{self.path} has changed while it was read:\n{listing(row.problems)}")
-        return _treated(row.example, self.image_root, self.missing_image)
+        return _treated(row.example, self.image_root, self.missing_image, self.broken)
 
 
-def _treated(example: Example, root: Path | None, how: MissingImage) -> Example | None:
+def _treated(example: Example, root: Path | None, how: MissingImage, broken: Container[str]) -> Example | None:
     """Return the post after its missing pictures were treated as ``without_missing`` does; ``None``: left out."""
-    if how in {"error", "keep"} or all(_is_there(root, name) for name in example.images):
+    if how in {"error", "keep"} or all(_is_there(root, name) and name not in broken for name in example.images):
         return example
     return None if how == "skip" else example.without_images()
 
@@ -157,14 +182,14 @@ def look_through(
         DataError: Anything wrong in the file; all of it at once.
     """
     root = picture_root(path, images)
-    seen = _Seen(root)
+    seen = _Seen(root, open_pictures=show_pictures and missing_image != "keep")
     marks, num_posts, problems = array("q"), 0, list[str]()
     for row in STREAMED[form](path, 0):
         problems += row.problems
         if row.example is None:
             continue
         seen.add(row.example)
-        if _treated(row.example, root, missing_image) is not None:
+        if _treated(row.example, root, missing_image, seen.checks.broken) is not None:
             if num_posts % every == 0:
                 marks.append(row.position)
             num_posts += 1
@@ -173,10 +198,25 @@ def look_through(
         problems.append(no_post(path, form))
     if missing_image == "error" and seen.num_missing:
         problems.append(seen.missing_report(path))
+    report = seen.checks.report(path)
+    if missing_image == "error" and report is not None:
+        problems.append(report)
     if problems:
         raise DataError(f"{path} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
     return StreamedPosts(
-        path, form, file_sha256(path), num_posts, root, missing_image, show_pictures, every, marks, seen.num_missing
+        path,
+        form,
+        file_sha256(path),
+        num_posts,
+        root,
+        missing_image,
+        show_pictures,
+        every,
+        marks,
+        seen.num_missing,
+        frozenset(seen.checks.broken),
+        seen.checks.sha256 if show_pictures else None,
+        seen.checks.notes(path, missing_image),
     )
 
 
@@ -185,10 +225,12 @@ def _hash(text: str) -> int:
 
 
 class _Seen:
-    """Eight bytes for the id of every post, and for each name of a picture."""
+    """Eight bytes for the id of every post, and for each name of a picture; and what pictures are when opened."""
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, root: Path | None, *, open_pictures: bool) -> None:
         self._root = root
+        self._open_pictures = open_pictures
+        self.checks = PictureChecks()
         self.ids = array("Q")
         self._named, self._missing = array("Q"), array("Q")
         self._first_missing: list[str] = []
@@ -197,7 +239,10 @@ class _Seen:
         self.ids.append(_hash(example.id))
         for name in example.images:
             self._named.append(_hash(name))
-            if not _is_there(self._root, name):
+            path = find_picture(self._root, name)
+            if path is not None and self._open_pictures:
+                self.checks.add(name, example.id, look_at(path))
+            elif path is None:
                 self._missing.append(_hash(name))
                 if len(self._first_missing) <= 3 and name not in self._first_missing:
                     self._first_missing.append(name)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from instruct_mner.data.broken_pictures import with_checked_pictures
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import normalised
 from instruct_mner.data.loading import load_split
@@ -69,17 +70,20 @@ class Pool:
     num_examples: int
 
     @classmethod
-    def load(cls, data: str, num_examples: int) -> Pool:
+    def load(cls, data: str, num_examples: int, *, with_pictures: bool = False) -> Pool:
         """Read DATA; posts without gold are left out.
 
         Args:
             data: DATA, a path or ``format:path``.
             num_examples: Number of examples of each post.
+            with_pictures: Whether pictures are compared: those that cannot be opened then count as missing.
 
         Raises:
             DataError: DATA has fewer annotated posts.
         """
         dataset = load_split(data, missing_image="keep")
+        if with_pictures:
+            dataset = with_checked_pictures(dataset)
         annotated = tuple(post for post in dataset.examples if post.entities is not None)
         if len(annotated) < num_examples:
             raise DataError(f"--examples {data}: {num_examples} annotated posts are needed, it has {len(annotated)}")

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.loading import load_split
@@ -32,6 +33,7 @@ class PostSource:
         images: Folder of the pictures.
         missing_image: Treatment of posts whose picture is missing.
         image_source: Pictures that posts are shown with.
+        takes_pictures: False for a model that reads text only, which misses no picture.
     """
 
     data: str | None = None
@@ -40,6 +42,7 @@ class PostSource:
     images: Path | None = None
     missing_image: MissingImage = "error"
     image_source: TaggingImageSource = "own"
+    takes_pictures: bool = True
 
     @property
     def shows_own_words_only(self) -> bool:
@@ -60,7 +63,7 @@ class PostSource:
             if form in STREAMED and len(files) == 1:
                 [path] = files.values()
                 return self._streamed(path, form, self.images)
-        dataset = self._dataset()
+        dataset = without_broken(self._dataset(), self._missing_image)
         return HeldPosts(
             dataset, picture_source(dataset, "none" if self.image_source == "generated" else self.image_source)
         )
@@ -99,7 +102,7 @@ class PostSource:
     @property
     def _missing_image(self) -> MissingImage:
         """Treatment of missing pictures; those that are not shown are not missed."""
-        return "keep" if self.shows_own_words_only else self.missing_image
+        return self.missing_image if self.takes_pictures and not self.shows_own_words_only else "keep"
 
 
 def _spooled() -> Path:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 Labels = LabelSet | Sequence[str] | Mapping[str, str | None]
 
+NO_LABELS = (
+    "this model was not tuned, so it does not know which types to look for: give labels (--labels PER,LOC, or a YAML "
+    "file of NAME: definition)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
@@ -104,10 +109,7 @@ class QuestionBuilder:
             ConfigError: There are no labels, or one cannot be used.
         """
         if labels is None and self.labels is None:
-            raise ConfigError(
-                "this model was not tuned, so it does not know which types to look for: give labels "
-                "(--labels PER,LOC, or a YAML file of NAME: definition)"
-            )
+            raise ConfigError(NO_LABELS)
         chosen = labels if isinstance(labels, LabelSet) or labels is None else LabelSet.of(labels)
         return checked_labels(self.manifest.answer.with_labels(chosen), self.engine.special_tokens())
 

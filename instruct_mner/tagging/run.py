@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, 
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
+from instruct_mner.tagging.precheck import check_labels_are_known, takes_pictures, weights_of
 from instruct_mner.tagging.progress import report
 from instruct_mner.tagging.ray import RayJob, predict_on_ray
 from instruct_mner.tagging.settings import TaggingSettings
@@ -72,10 +74,15 @@ def _tag(
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)
     local.check()
+    check_labels_are_known(local, label_set)
+    if local.endpoint is None and takes_pictures(local) is False:
+        source = replace(source, takes_pictures=False)
     with working(f"reading {source.data or 'the post'}"):
         posts = source.load()
-    if posts.num_missing and not source.shows_own_words_only:
+    if posts.num_missing and source.takes_pictures and not source.shows_own_words_only:
         console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
+    for note in posts.notes:
+        console.print(note, markup=False)
     quiet_libraries()
     examples = settings.load_examples()
     _warn_of_known_posts(posts, examples, console)
@@ -171,7 +178,9 @@ def _fingerprint(
     return fingerprint(
         manifest=manifest.model_dump(mode="json"),
         model=str(settings.adapter or settings.model),
+        weights=None if settings.endpoint is not None else weights_of(settings, manifest),
         data=posts.sha256,
+        pictures=posts.pictures_sha256,
         labels=labels and labels.model_dump(),
         images=str(source.images),
         missing_image=source.missing_image,
@@ -186,7 +195,7 @@ def _fingerprint(
 
 def _examples_stamp(examples: Examples) -> object:
     if isinstance(examples, Pool):
-        return ("nearest", examples.dataset.sha256, examples.num_examples)
+        return ("nearest", examples.dataset.sha256, examples.dataset.pictures_sha256, examples.num_examples)
     return [example.model_dump() for example in examples]
 
 

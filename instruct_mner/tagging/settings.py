@@ -114,7 +114,7 @@ class TaggingSettings:
         if self.examples is None:
             return ()
         if self.choose == "nearest":
-            return Pool.load(self.examples, self.num_examples)
+            return Pool.load(self.examples, self.num_examples, with_pictures=self.endpoint is None)
         return load_examples(self.examples, self.num_examples)
 
     def check(self) -> None:

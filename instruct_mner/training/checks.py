@@ -1,4 +1,4 @@
-"""Refusal of posts that cannot be trained on, and of models that cannot learn to stop."""
+"""Refusal of posts that do not fit into a model, and of models that cannot learn to stop."""
 
 from __future__ import annotations
 
@@ -8,44 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import DataError, ModelError, listing
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.prompting.conversation import answer_text
 from instruct_mner.schema.records import Example
 from instruct_mner.training.conversation import Conversations
-
-
-def check_trainable(examples: Sequence[Example], spec: AnswerSpec) -> None:
-    """Refuse posts that cannot be trained on, all at once.
-
-    Raises:
-        DataError: Posts without annotation, with labels outside the label set, with more entities than an answer
-            may hold, or with entities whose boxes are not annotated although boxes are asked for.
-    """
-    problems = []
-    for example in examples:
-        if example.entities is None:
-            problems.append(f"post {example.id!r} is not annotated: it has no 'entities' ([]: there is none)")
-            continue
-        unknown = sorted({entity.label for entity in example.entities} - set(spec.labels.names))
-        if unknown:
-            problems.append(
-                f"post {example.id!r} has label(s) outside the label set: {', '.join(unknown)}; add them to labels"
-            )
-        if len(example.entities) > spec.max_entities:
-            problems.append(
-                f"post {example.id!r} has {len(example.entities)} entities; raise answer.max_entities, which is "
-                f"{spec.max_entities}"
-            )
-        if spec.grounded and example.images and any(entity.boxes is None for entity in example.entities):
-            problems.append(
-                f"post {example.id!r} has entities without 'boxes': annotate them ([]: not visible), or set "
-                "answer.grounded: false"
-            )
-    if problems:
-        raise DataError(f"{len(problems)} problem(s) in the training data:\n{listing(problems)}")
-
 
 # A post whose text has a smaller share of the context is short enough, whatever its prompt and pictures.
 _LONG_SHARE = 8

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import Leak, guard
 from instruct_mner.data.loading import load_split
@@ -106,6 +107,7 @@ def _load(settings: DataSettings, data: str, missing_image: MissingImage) -> Dat
         label_column=settings.label_column,
         xml=settings.xml,
     )
+    dataset = without_broken(dataset, missing_image)
     if not dataset.examples:
         raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
     return dataset

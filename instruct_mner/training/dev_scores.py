@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from instruct_mner.console import tracked
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
@@ -35,7 +36,11 @@ def score_dev(
         ``gmner_f1``, each in 0..1.
     """
     tagger = Tagger(TransformersEngine(loaded, batch_size), manifest, prompt)
-    predictions = _by_all_processes(dev.examples, lambda posts: tagger.predict(posts, dev.picture_paths))
+
+    def predict(posts: Sequence[Example]) -> Iterator[Prediction]:
+        return tracked(tagger.predict(posts, dev.picture_paths), "scoring dev", len(posts))
+
+    predictions = _by_all_processes(dev.examples, predict)
     report = score_spans(dev.examples, predictions)
     scores = {
         "f1": report.micro.score.f1,

@@ -11,23 +11,25 @@ from rich.text import Text
 
 from instruct_mner.models.loading import count_adapted_modules, lora_config
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.datasets import Sources
 from instruct_mner.training.setup import Run, prepare
 
 # Number of posts whose tokens are counted.
 _SAMPLE = 64
 
 
-def dry_run(config: FinetuneConfig, console: Console) -> None:
+def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = None) -> None:
     """Print what a run would do: config, first post as rendered with its label mask, token budget, adapted modules.
 
     Args:
         config: Config of the run.
         console: Console of the report.
+        sources: Data of the run, where they have been read.
 
     Raises:
         MnerError: The run itself would raise it.
     """
-    run = prepare(config)
+    run = prepare(config, sources)
     console.rule("config")
     console.print(config.to_yaml().rstrip(), markup=False)
     console.rule("data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,11 +14,14 @@ from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
 
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
-from instruct_mner.files import replacing
+from instruct_mner.console import displayed, stop_display, working
+from instruct_mner.files import exclusive, replacing
 from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.loading import Model, lora_config
 from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.datasets import Sources
+from instruct_mner.training.inputs import check_inputs
 from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.setup import Run, heads_shape, prepare
@@ -28,13 +32,14 @@ from instruct_mner.training.trl_arguments import sft_config
 _FLAG = "information_bottleneck/collapsed"
 
 
-def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) -> Path:
+def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False, sources: Sources | None = None) -> Path:
     """Fine-tune a model; under ``accelerate launch``, in all of its processes.
 
     Args:
         config: Config of the run.
         console: Console of the progress.
         resume: Whether to go on with a run that was killed.
+        sources: Data of the run, where :func:`~.precheck.precheck` has read them.
 
     Returns:
         The run folder: ``adapter/`` (or ``model/``), ``config.yaml``, ``metrics.jsonl``, ``loss.png``, ``README.md``.
@@ -43,23 +48,35 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
         MnerError: Settings, data or model do not fit.
     """
     processes = PartialState()
-    console.quiet = console.quiet or not processes.is_main_process
+    if not processes.is_main_process:
+        console.quiet = True
+        stop_display()
     folder = config.output
     if resume and is_finished(folder):
         console.print(f"{folder} is finished already", markup=False)
         return folder
+    with (
+        displayed("finetune", quiet=console.quiet),
+        exclusive(folder) if processes.is_main_process else nullcontext(),
+    ):
+        if processes.is_main_process:
+            check_run_folder(config, resume=resume)
+        set_seed(config.seed)
+        _train(prepare(config, sources), processes, console)
+    return folder
 
-    if processes.is_main_process:
-        check_run_folder(config, resume=resume)
 
-    set_seed(config.seed)
-    run = prepare(config)
+def _train(run: Run, processes: PartialState, console: Console) -> None:
     say_what_was_decided(run, console)
-
-    checkpoints = [open_run_folder(config) if processes.is_main_process else None]
+    folder = run.config.output
+    checkpoints: list[Path | None] = [None]
+    if processes.is_main_process:
+        checkpoints = [open_run_folder(run.config)]
+        check_inputs(run, folder / "checkpoints")
     [checkpoint] = broadcast_object_list(checkpoints)
 
-    trainer = build_trainer(run, folder / "checkpoints", console)
+    with working("preparing the trainer"):
+        trainer = build_trainer(run, folder / "checkpoints", console)
     with trainer.without_heads():
         say_what_is_trained(trainer.model, run, console)
     if checkpoint is not None:
@@ -67,9 +84,9 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False) 
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     if processes.is_main_process:
-        _finish(trainer, run, console)
+        with working(f"writing {folder}"):
+            _finish(trainer, run, console)
     processes.wait_for_everyone()
-    return folder
 
 
 def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:

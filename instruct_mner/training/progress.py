@@ -1,15 +1,19 @@
-"""Progress of a run: a bar on the terminal, ``metrics.jsonl`` and ``loss.png``."""
+"""Progress of a run: steps, loss and time left, ``metrics.jsonl`` and ``loss.png``."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from instruct_mner.console import Work, working
 from instruct_mner.training.collator import Collator
 
 COLLAPSED = (
@@ -19,40 +23,37 @@ COLLAPSED = (
 
 
 class RunProgress(TrainerCallback):  # type: ignore[misc]
-    """Callback that appends every log line to ``metrics.jsonl`` and updates a progress bar on standard error.
+    """Callback that appends every log line to ``metrics.jsonl`` and shows step, loss and time left.
 
     Args:
         metrics_path: File of the log lines.
-        console: Console of the bar.
+        console: Console of the lines that stay.
+        clock: Clock in seconds, by which the time left is measured.
     """
 
-    def __init__(self, metrics_path: Path, console: Console) -> None:
+    def __init__(self, metrics_path: Path, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = metrics_path
         self._console = console
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[f1]}"),
-            console=console,
-        )
-        self._task = self._progress.add_task("training", total=None, loss="", f1="")
+        self._clock = clock
+        self._shown = ExitStack()
+        self._work = Work("training")
+        self._begun, self._first_step = 0.0, 0
+        self._loss = self._f1 = ""
         self._collapsed = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Start the bar."""
-        self._progress.update(self._task, total=state.max_steps)
-        self._progress.start()
+        """Begin to show the steps."""
+        self._begun, self._first_step = self._clock(), state.global_step
+        self._work = self._shown.enter_context(working("training", state.max_steps, "steps"))
+        self._work.advance(state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Advance the bar."""
-        self._progress.update(self._task, completed=state.global_step)
+        """Count the step."""
+        self._show(state)
 
     def on_log(
         self,
@@ -67,12 +68,11 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
         if "loss" in logs:
-            self._progress.update(self._task, loss=f"loss {logs['loss']:.3f}")
+            self._loss = f"loss {logs['loss']:.3f}"
         if "eval_f1" in logs:
-            self._progress.update(self._task, f1=f"dev F1 {100 * logs['eval_f1']:.1f}")
-            if not self._console.is_terminal:
-                self._console.print(f"step {state.global_step}: dev F1 {100 * logs['eval_f1']:.2f}")
-
+            self._f1 = f"dev F1 {100 * logs['eval_f1']:.2f}"
+            self._console.print(", ".join(filter(None, (f"step {state.global_step}", self._loss, self._f1))))
+        self._show(state)
         if logs.get("information_bottleneck/collapsed") and not self._collapsed:
             self._collapsed = True
             self._console.print(f"step {state.global_step}: {COLLAPSED}")
@@ -80,8 +80,20 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Stop the bar."""
-        self._progress.stop()
+        """End to show the steps."""
+        self._shown.close()
+        seconds = timedelta(seconds=round(self._clock() - self._begun))
+        self._console.print(
+            ", ".join(filter(None, (f"trained   {state.global_step} steps in {seconds}", self._loss, self._f1)))
+        )
+
+    def _show(self, state: TrainerState) -> None:
+        done = state.global_step - self._first_step
+        left = ""
+        if done:
+            pace = (self._clock() - self._begun) / done
+            left = f"{timedelta(seconds=round(pace * (state.max_steps - state.global_step)))} left"
+        self._work.advance(state.global_step, ", ".join(filter(None, (self._loss, self._f1, left))))
 
 
 class EpochOfCollator(TrainerCallback):  # type: ignore[misc]

@@ -10,6 +10,7 @@ from instruct_mner.alignment.build import Shape, build_objectives, together
 from instruct_mner.alignment.objective import Objective
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.console import working
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
@@ -25,13 +26,15 @@ from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging.question import checked_labels
 from instruct_mner.training.augmentation import AugmentationSettings, all_names
 from instruct_mner.training.batch import Collate
-from instruct_mner.training.checks import check_end_of_answers, check_lengths, check_trainable
+from instruct_mner.training.checks import check_end_of_answers, check_lengths
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.config import AnswerSettings, FinetuneConfig, Tuning
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.dev_scores import score_dev
+from instruct_mner.training.precheck import check_sources
 from instruct_mner.training.span_alignment import SpanAnnotator
+from instruct_mner.training.trainable import labels_of
 from instruct_mner.training.trainer import prompt_completion_collator
 from instruct_mner.training.views import ViewCollator
 
@@ -97,35 +100,45 @@ class Run:
         return "gmner_f1"
 
 
-def prepare(config: FinetuneConfig) -> Run:
+def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
     """Read the data, load the model, and check that they fit.
+
+    Args:
+        config: Config of the run.
+        sources: Data of the run, where :func:`~.precheck.precheck` has read them.
 
     Raises:
         MnerError: They do not fit; the message says what and where.
     """
-    sources = load_sources(config.data, shows_pictures=family_of(config.model, config.revision).sees)
+    if sources is None:
+        sees = family_of(config.model, config.revision).sees and config.max_images > 0
+        with working(f"reading {config.data.train}"):
+            sources = load_sources(config.data, shows_pictures=sees)
+        check_sources(config, sources)
     train, dev = sources.train, sources.dev
     prompt = find_prompt(config.prompt_name)
-    loaded = load_model(
-        config.model,
-        revision=config.revision,
-        dtype=_dtype(config.dtype, config.tuning),
-        pixels=config.pixels,
-        quantized=config.tuning == "qlora",
-    )
+    with working(f"loading {config.model}"):
+        loaded = load_model(
+            config.model,
+            revision=config.revision,
+            dtype=_dtype(config.dtype, config.tuning),
+            pixels=config.pixels,
+            quantized=config.tuning == "qlora",
+        )
     if not loaded.family.sees:
         config = _without_pictures(config, loaded.family.name)
     if config.adapts:
         check_end_of_answers(loaded)
-    spec = _spec(config.answer, config.labels or _labels(train), train, loaded)
-    _check_data(train, spec, config.augmentation, loaded.special_tokens)
+    spec = _spec(config.answer, config.labels or labels_of(train), train, loaded)
+    checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
     conversations = Conversations(
         prompt=prompt, spec=spec, description=loaded, max_images=config.max_images, context=config.context
     )
     # A mistake in the template is reported here, before a run folder is made.
     conversations.row(train.examples[0], ())
     pictures = picture_source(train, config.data.image_source if loaded.family.sees else "none", config.seed)
-    _check_lengths(train, pictures, conversations, loaded)
+    with working("counting tokens"):
+        _check_lengths(train, pictures, conversations, loaded)
     collate = prompt_completion_collator(loaded.processor)
     objectives = _objectives(config.alignment, loaded, spec, config.seed)
     collator = Collator(
@@ -210,16 +223,6 @@ def _spec(answer: AnswerSettings, labels: LabelSet, train: Dataset, loaded: Load
     )
 
 
-def _check_data(
-    train: Dataset, spec: AnswerSpec, augmentation: AugmentationSettings, special_tokens: Sequence[str]
-) -> None:
-    checked_labels(spec.with_labels(all_names(spec.labels, augmentation)), special_tokens)
-    try:
-        check_trainable(train.examples, spec)
-    except DataError as error:
-        raise DataError(f"{train.path}: {error}") from None
-
-
 def _check_lengths(
     train: Dataset,
     picture_paths: Callable[[Example], Sequence[Path]],
@@ -274,10 +277,3 @@ def heads_shape(loaded: LoadedModel, spec: AnswerSpec) -> Shape:
 def _dtype(dtype: Dtype, tuning: Tuning) -> Dtype:
     """Return float32 where all weights are tuned: a bfloat16 weight loses steps smaller than a 256th of itself."""
     return "float32" if tuning == "full" and dtype == "auto" else dtype
-
-
-def _labels(train: Dataset) -> LabelSet:
-    names = sorted({entity.label for example in train.examples for entity in example.entities or ()})
-    if not names:
-        raise DataError(f"{train.path}: no post has an entity, so there is nothing to learn; check its 'entities'")
-    return LabelSet.of(names)

@@ -21,6 +21,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from instruct_mner.alignment.objective import Objective
+from instruct_mner.console import working
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
 from instruct_mner.training.batch import VIEWS, Batch, Collate
@@ -205,7 +206,8 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # SFTTrainer's own would write TRL's model card beside every checkpoint; the run folder has one of ours.
-        super(SFTTrainer, self)._save_checkpoint(model, trial)
+        with working("writing a checkpoint"):
+            super(SFTTrainer, self)._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             if self.heads is not None:

@@ -10,8 +10,8 @@ import yaml
 from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.example_posts import dozen
-from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.config import FinetuneConfig, Settings, load_config
+from instruct_mner.training.trainable import check_trainable
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

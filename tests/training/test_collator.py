@@ -21,9 +21,9 @@ from instruct_mner.schema.records import Entity, Example
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.augmentation import AugmentationSettings
-from instruct_mner.training.checks import check_trainable
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.conversation import Conversations
+from instruct_mner.training.trainable import check_trainable
 from instruct_mner.training.trainer import prompt_completion_collator
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])

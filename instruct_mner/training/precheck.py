@@ -1,0 +1,67 @@
+"""Checks of a run that need no weights, so that they come before torch and before a download."""
+
+from __future__ import annotations
+
+import os
+
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.console import working
+from instruct_mner.errors import DataError
+from instruct_mner.files import exclusive
+from instruct_mner.models.config_file import takes_pictures
+from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.training.augmentation import all_names
+from instruct_mner.training.checkpoints import check_run_folder
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.datasets import Sources, load_sources
+from instruct_mner.training.trainable import check_trainable, labels_of
+
+
+def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = False) -> Sources | None:
+    """Check run folder, template, data, pictures and labels.
+
+    Args:
+        config: Config of the run.
+        resume: Whether an earlier run in the folder may be continued.
+        dry_run: Whether nothing is written, so that the run folder may be in use.
+
+    Returns:
+        The data; ``None`` where it is not known yet whether the model takes pictures.
+
+    Raises:
+        MnerError: Something does not fit; the message says what and where.
+    """
+    # Of several processes one has the folder.
+    if not dry_run and os.environ.get("RANK", "0") == "0":
+        with exclusive(config.output):
+            check_run_folder(config, resume=resume)
+    find_prompt(config.prompt_name)
+    sees = takes_pictures(config.model, config.revision)
+    if sees is None:
+        return None
+    with working(f"reading {config.data.train}"):
+        sources = load_sources(config.data, shows_pictures=sees and config.max_images > 0)
+    check_sources(config, sources)
+    return sources
+
+
+def check_sources(config: FinetuneConfig, sources: Sources) -> None:
+    """Refuse posts and labels that cannot be trained on, whatever the model.
+
+    Raises:
+        MnerError: There are such; all of them are named at once.
+    """
+    train = sources.train
+    labels = config.labels or labels_of(train)
+    all_names(labels, config.augmentation)
+    spec = AnswerSpec(
+        labels=labels,
+        grounded=config.answer.grounded,
+        format=config.answer.format,
+        segmentation=config.answer.segmentation or train.segmentation,
+        max_entities=config.answer.max_entities,
+    )
+    try:
+        check_trainable(train.examples, spec)
+    except DataError as error:
+        raise DataError(f"{train.path}: {error}") from None
