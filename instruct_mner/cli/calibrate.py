@@ -33,6 +33,7 @@ def run(
     plot: Annotated[
         Path | None, typer.Option(help="PNG of the reliability plot; default: reliability.png beside mner.json.")
     ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the meaning of each number as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Number of resamples for the intervals.")] = 10_000,
@@ -59,6 +60,11 @@ def run(
     if as_json:
         print_json(report.to_dict())
     else:
+        from instruct_mner.scoring.glossary import CALIBRATION_TERMS
+        from instruct_mner.scoring.glossary import explain as explained
         from instruct_mner.scoring.reliability import render
 
-        table_console().print(render(report))
+        output = table_console()
+        output.print(render(report))
+        if explain:
+            output.print(f"\n{explained(CALIBRATION_TERMS)}")

@@ -55,6 +55,9 @@ def run(
             "trained on, and LEAKED where the gold or posts of an evaluation set were.",
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the meaning of each column and number as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Number of resamples for intervals and p-values.")] = 10_000,
@@ -83,4 +86,4 @@ def run(
     else:
         from instruct_mner.scoring.table import print_report
 
-        print_report(report)
+        print_report(report, explained=explain)

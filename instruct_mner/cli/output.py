@@ -32,9 +32,9 @@ def console(*, stderr: bool = True) -> Console:
 
 
 def table_console() -> Console:
-    """Return a console on standard output for tables, at least 110 columns wide."""
+    """Return a console on standard output for tables, at least 80 columns wide."""
     plain = console(stderr=False)
-    return type(plain)(width=max(plain.width, 110), markup=False, emoji=False, highlight=False)
+    return type(plain)(width=max(plain.width, 80), markup=False, emoji=False, highlight=False)
 
 
 def print_json(value: Any) -> None:

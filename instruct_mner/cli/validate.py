@@ -33,11 +33,14 @@ def run(
         MissingImageOption,
         typer.Option(help="Posts whose picture is missing: an error, kept as text, or left out."),
     ] = "error",
+    explain: Annotated[bool, typer.Option("--explain", help="Print the meaning of each number as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Count what data sets hold, and report every row, picture and box that is wrong."""
     from instruct_mner.data.problem_groups import group_problems
     from instruct_mner.data.validation import known_sets, survey, table
+    from instruct_mner.scoring.glossary import DATA_TERMS
+    from instruct_mner.scoring.glossary import explain as explained
 
     counts, problems = survey(
         data,
@@ -59,6 +62,8 @@ def run(
         typer.echo(json.dumps(report, ensure_ascii=False))
     elif counts:
         typer.echo("\n".join([*table(counts, decode), *known_sets(counts)]))
+        if explain:
+            typer.echo(f"\n{explained(DATA_TERMS)}")
         lacking = sum(split.num_posts_lacking for split in counts)
         if lacking and missing_image != "error":
             fate = "are read as text" if missing_image == "text" else "are left out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -141,34 +142,23 @@ def count(reading: Reading, checks: GoldChecks | None = None) -> Counts:
 
 
 def table(counts: Sequence[Counts], decode: Decode) -> list[str]:
-    """Return the counts as lines of an aligned table, a split each, below a head."""
-    head = (
-        "split",
-        "format",
-        "sha256",
-        "posts",
-        "with picture",
-        "missing",
-        "tolerant",
-        "strict",
-        "groundable",
-    )
-    rows: list[tuple[str, ...]] = [head]
+    """Return the counts as lines of at most 80 columns where names allow it: of each split name, numbers and types."""
+    rows: list[tuple[str, ...]] = [("posts", "with picture", "missing", "tolerant", "strict", "groundable")]
     for split in counts:
-        groundable = "-" if split.num_groundable is None else split.num_groundable
+        groundable = "-" if split.num_groundable is None else str(split.num_groundable)
         numbers = (split.num_posts, split.num_with_pictures, split.num_missing_pictures)
-        entities = (split.num_entities["tolerant"], split.num_entities["strict"], groundable)
-        rows.append((split.name, split.format, split.sha256[:12], *map(str, numbers + entities)))
+        rows.append((*map(str, (*numbers, split.num_entities["tolerant"], split.num_entities["strict"])), groundable))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = [
-        "  ".join(
-            cell.rjust(width) if column > 2 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    head, *aligned = (
+        "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+    lines = ["split, format, sha256", head]
+    for split, line in zip(counts, aligned, strict=True):
+        lines += [f"{split.name}, {split.format}, {split.sha256[:12]}", line]
+        lines += textwrap.wrap(
+            f"entities by type ({decode}): {_types(split)}", 80, initial_indent="  ", subsequent_indent="    "
         )
-        for row in rows
-    ]
-    types = [f"entities by type ({decode})", *map(_types, counts)]
-    return [f"{line}  {last}" for line, last in zip(aligned, types, strict=True)]
+    return lines
 
 
 def known_sets(counts: Sequence[Counts]) -> list[str]:

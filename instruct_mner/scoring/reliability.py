@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from instruct_mner.files import check_place
 from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability
+from instruct_mner.scoring.table import plain_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,15 +67,14 @@ def render(report: CalibrationReport) -> RenderableType:
     """Return the report for a terminal."""
     same = report.measured_on == report.fitted_on
     where = f"{report.measured_on}, {'on which it was fitted' if same else f'fitted on {report.fitted_on}'}"
-    table = Table(title=Text(f"confidences on {where}"), title_justify="left", title_style="bold")
-    table.add_column("")
-    for column in (f"ECE, {NUM_BINS} bins of equal mass", "95 %", "Brier score", "95 %"):
+    table = plain_table(f"confidences on {where}")
+    for column in ("ECE", "95 %", "Brier score", "95 %"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, reliability in (("before", report.before), ("after", report.after)):
         table.add_row(name, *_cells(reliability.ece), *_cells(reliability.brier))
     note = (
         f"temperature {report.temperature:.4f}, written to {report.manifest}; {report.num_entities} predicted entities "
-        f"of {report.num_posts} posts, {report.num_right} right; plot: {report.plot}"
+        f"of {report.num_posts} posts, {report.num_right} right; ECE over {NUM_BINS} bins; plot: {report.plot}"
     )
     return Group(table, Text(note))
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from instruct_mner.scoring.bootstrap import Measured
+from instruct_mner.scoring.glossary import COMPARISON_TERMS, SCORE_TERMS, TRIPLE_TERMS, WIDTH, explain
 from instruct_mner.scoring.report import Comparison, Report
 from instruct_mner.scoring.triples import IOU_THRESHOLD
+
+# Least width of the first column, the names of types.
+_NARROWEST_NAME = 12
 
 _TRIPLES = {
     "gmner": "GMNER",
@@ -25,6 +30,24 @@ _TRIPLES_NOTE = (
     f"regions among right spans. A region is right from IoU {IOU_THRESHOLD} with any gold box, or when both "
     "sides say not visible. All of these match by offset."
 )
+
+
+def plain_table(title: str) -> Table:
+    """Return a table that fits 80 columns: lines between groups alone, and a first column that is folded.
+
+    Args:
+        title: Title, which is no markup.
+    """
+    table = Table(
+        title=Text(title, overflow="fold"),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    table.add_column("", overflow="fold", min_width=_NARROWEST_NAME)
+    return table
 
 
 def _percent(share: float) -> str:
@@ -56,9 +79,8 @@ def _add_triples(table: Table, triples: dict[str, Measured]) -> None:
 
 
 def _score_table(report: Report) -> Table:
-    table = Table(title=Text(report.predicted), title_justify="left", title_style="bold")
-    table.add_column("")
-    for column in ("precision", "recall", "F1 ± s.e.", "95 %", "correct", "predicted", "gold"):
+    table = plain_table(report.predicted)
+    for column in ("prec.", "recall", "F1 ± s.e.", "95 %", "right", "pred.", "gold"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_row(*_score_cells("micro", report.micro), style="bold", end_section=True)
     for label, measured in report.per_type.items():
@@ -105,8 +127,7 @@ def _difference_name(name: str) -> str:
 
 def _difference_table(comparison: Comparison, first: str) -> Table:
     title = f"{comparison.report.predicted} less {first}, paired bootstrap"
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    table.add_column("")
+    table = plain_table(title)
     for column in ("F1 difference", "95 %", "p"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, difference in comparison.differences.items():
@@ -135,9 +156,19 @@ def render(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def print_report(report: Report) -> None:
-    """Write the report to standard output."""
-    # Not narrower than its columns: a pipe has no width, and a cut number is worse than a wrapped line.
+def print_report(report: Report, *, explained: bool = False) -> None:
+    """Write the report to standard output.
+
+    Args:
+        report: Scores.
+        explained: Whether the meaning of each column and number follows.
+    """
+    # Not narrower than its columns: a cut number is worse than a wrapped line.
     # Labels and file names are shown as they are, not read as markup.
-    width = max(Console().width, 110)
-    Console(width=width, markup=False, emoji=False, highlight=False).print(render(report))
+    console = Console(width=max(Console().width, WIDTH), markup=False, emoji=False, highlight=False)
+    console.print(render(report))
+    if explained:
+        groups = [SCORE_TERMS]
+        groups += [TRIPLE_TERMS] if report.triples is not None else []
+        groups += [COMPARISON_TERMS] if report.comparison is not None else []
+        console.print(f"\n{explain(*groups)}")

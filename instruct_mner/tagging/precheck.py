@@ -1,4 +1,4 @@
-"""What is known of a model from its small files, before torch and before its weights are loaded."""
+"""Checks of a model that need only its small files, before torch and before its weights are loaded."""
 
 from __future__ import annotations
 

@@ -96,5 +96,5 @@ def test_announced_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]
     assert captured.err == "tag: loading m\n"
     assert json.loads(captured.out) == {"name": "Zoë"}
     assert "Zoë" in captured.out
-    assert output.table_console().width >= 110
+    assert output.table_console().width >= 80
     assert output.console().stderr

@@ -18,7 +18,7 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "vllm")
 # Runs the command line, and writes to the file named first which libraries were imported when the first line of
 # standard error came, and which at the end.
 _PROGRAM = """
-import json, sys
+import json, resource, sys
 from pathlib import Path
 
 report, names = Path(sys.argv.pop(1)), sys.argv.pop(1).split(",")
@@ -28,8 +28,9 @@ def imported():
 
 class FirstLine:
     def __init__(self, stream):
-        self.stream, self.line, self.imported = stream, "", None
+        self.stream, self.line, self.imported, self.written = stream, "", None, ""
     def write(self, text):
+        self.written += text
         self.line += text if "\\n" not in self.line else ""
         if self.imported is None and "\\n" in self.line:
             self.imported = imported()
@@ -44,7 +45,11 @@ try:
 except SystemExit:
     pass
 line = first.line.partition("\\n")[0]
-report.write_text(json.dumps({"line": line, "at_first_line": first.imported, "at_end": imported()}))
+used = resource.getrusage(resource.RUSAGE_SELF)
+report.write_text(json.dumps({
+    "line": line, "at_first_line": first.imported, "at_end": imported(), "written": first.written,
+    "seconds": used.ru_utime + used.ru_stime,
+}))
 """
 
 
@@ -103,3 +108,29 @@ def test_verbs_on_data_need_no_torch(tmp_path: Path) -> None:
     ):
         assert run(tmp_path, *arguments)["at_end"] == [], arguments
     assert (tmp_path / "out.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tag", "posts.jsonl", "--model", "starter", "--labels", "A,A"), "given twice"),
+        (("tag", "posts.jsonl", "--model", "starter", "-o", "posts.jsonl"), "exists"),
+        (("tag", "missing.jsonl", "--model", "starter"), "1 of 1 pictures are missing"),
+        (("tag", "broken.jsonl", "--model", "starter"), "post 'b': "),
+        (("finetune", "config.yaml", "--set", "data.train=broken.jsonl"), "post 'b': "),
+        (("finetune", "config.yaml", "--set", "labels=[ORG]"), "outside the label set"),
+    ],
+)
+def test_what_needs_no_weights_is_checked_before_torch(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    entity = {"start": 0, "end": 3, "text": "Ann", "label": "PER"}
+    for name, pictures in (("posts", []), ("missing", ["no.png"]), ("broken", ["b.png"])):
+        post = {"id": name[0], "text": "Ann left", "images": pictures, "entities": [entity]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(post) + "\n")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "config.yaml").write_text("model: starter\ndata: {train: posts.jsonl}\noutput: run\n")
+    report = run(tmp_path, *arguments)
+    assert message in str(report["written"])
+    assert report["at_end"] == []
+    assert float(str(report["seconds"])) < 3  # 1.5 on a quiet machine; two are allowed there

@@ -68,12 +68,15 @@ def test_a_good_set(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, f"conll:{folder}", f"jsonl:{folder}", "--missing-image", "text") == 0
-    head, conll, jsonl, last = capsys.readouterr().out.splitlines()
-    words = [" ".join(word for place, word in enumerate(line.split()) if place != 2) for line in (conll, jsonl)]
-    assert " ".join(head.split()[:6]) == "split format sha256 posts with picture"
-    assert words == [
-        "set/test conll 1 1 1 2 1 - LOC 1, PER 1",
-        "set/train jsonl 4 2 0 3 3 2 PER 3; 1 posts not annotated",
+    head, columns, *lines, last = capsys.readouterr().out.splitlines()
+    assert head == "split, format, sha256"
+    assert columns.split("  ")[1:3] == ["posts", "with picture"]
+    names, numbers, types = lines[::3], lines[1::3], lines[2::3]
+    assert [name.rpartition(",")[0] for name in names] == ["set/test, conll", "set/train, jsonl"]
+    assert [line.split() for line in numbers] == [["1", "1", "1", "2", "1", "-"], ["4", "2", "0", "3", "3", "2"]]
+    assert types == [
+        "  entities by type (tolerant): LOC 1, PER 1",
+        "  entities by type (tolerant): PER 3; 1 posts not annotated",
     ]
     assert last.startswith("1 posts whose picture is missing are read as text")
 

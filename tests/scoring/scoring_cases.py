@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.data.bio import decode_spans, join_tokens
 from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.scoring.report import Gold, evaluate
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 LEFT = (0, 0, 100, 100)
@@ -102,3 +103,28 @@ def systems(draw, grounded=False, max_posts=5):
         gold.append(Example(id=str(index), text=text, images=pictures, entities=right))
         predicted.append(Prediction(id=str(index), text=text, images=pictures, entities=said, rejected=rejected))
     return gold, predicted
+
+
+TEXT = "Bob met Ann in Paris"
+GOLD = [
+    gold_post("1", TEXT, ("Bob", "PER", boxed(LEFT)), ("Ann", "PER", ()), ("Paris", "LOC", ())),
+    gold_post("2", TEXT, ("Bob", "PER", boxed(RIGHT))),
+    gold_post("3", "nobody"),
+]
+SAID = [
+    said_post("1", TEXT, ("Bob", "PER", boxed(LEFT)), ("Paris", "ORG", ()), hallucinated=1),
+    said_post("2", TEXT, ("Bob", "PER", boxed(LEFT))),
+    said_post("3", "nobody", malformed=1),
+]
+STAMP = Gold("made/test", "0123456789abcdef" * 4, "strict", 3)
+
+
+def report_of(predictions=SAID, compared=None, gold=GOLD, **settings):
+    return evaluate(
+        STAMP,
+        gold,
+        ("a.jsonl", predictions),
+        compared and ("b.jsonl", compared),
+        num_resamples=200,
+        **settings,
+    )

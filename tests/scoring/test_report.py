@@ -1,36 +1,11 @@
 import json
 
 import pytest
-from scoring_cases import LEFT, RIGHT, as_perfect, boxed, gold_post, said_post
+from scoring_cases import GOLD, SAID, STAMP, TEXT, as_perfect, gold_post, report_of
 
 from instruct_mner.errors import DataError
 from instruct_mner.scoring import score_spans, score_triples
-from instruct_mner.scoring.report import Gold, evaluate
 from instruct_mner.scoring.table import print_report
-
-TEXT = "Bob met Ann in Paris"
-GOLD = [
-    gold_post("1", TEXT, ("Bob", "PER", boxed(LEFT)), ("Ann", "PER", ()), ("Paris", "LOC", ())),
-    gold_post("2", TEXT, ("Bob", "PER", boxed(RIGHT))),
-    gold_post("3", "nobody"),
-]
-SAID = [
-    said_post("1", TEXT, ("Bob", "PER", boxed(LEFT)), ("Paris", "ORG", ()), hallucinated=1),
-    said_post("2", TEXT, ("Bob", "PER", boxed(LEFT))),
-    said_post("3", "nobody", malformed=1),
-]
-STAMP = Gold("made/test", "0123456789abcdef" * 4, "strict", 3)
-
-
-def report_of(predictions=SAID, compared=None, gold=GOLD, **settings):
-    return evaluate(
-        STAMP,
-        gold,
-        ("a.jsonl", predictions),
-        compared and ("b.jsonl", compared),
-        num_resamples=200,
-        **settings,
-    )
 
 
 @pytest.fixture
@@ -82,8 +57,8 @@ def test_table_says_micro_first_then_types_span_only_rejected_and_triples(text_o
     text = text_of(report_of())
     for part in ("made/test", "0123456789ab", "3 posts", "decode strict", "match offset", "44.44 ±"):
         assert part in text
-    order = ["micro", "LOC", "ORG", "PER", "macro", "span only", "GMNER", "GMNER visible", "EEG", "rejected"]
-    places = [text.index(f"│ {part}") if part != "rejected" else text.index(part) for part in order]
+    order = ["micro", "LOC", "ORG", "PER", "macro", "span only", "GMNER", "EEG", "rejected"]
+    places = [text.index(f"\n{part}") for part in order]
     assert places == sorted(places)
     assert "1 malformed (20.00 %), 1 hallucinated (20.00 %), 0 unplaceable (0.00 %), of 5 predicted" in " ".join(
         text.split()
@@ -91,8 +66,8 @@ def test_table_says_micro_first_then_types_span_only_rejected_and_triples(text_o
 
 
 def test_labels_are_not_read_as_markup(text_of):
-    gold = [gold_post("1", TEXT, ("Bob", "[bold]:smile:"))]
-    assert "[bold]:smile:" in text_of(report_of(as_perfect(gold), gold=gold))
+    gold = [gold_post("1", TEXT, ("Bob", "[b]:smile:"))]
+    assert "[b]:smile:" in text_of(report_of(as_perfect(gold), gold=gold))
 
 
 def test_what_is_not_grounded_is_said(text_of):

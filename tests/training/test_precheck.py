@@ -1,0 +1,50 @@
+"""Checks of a run before torch; that they do come before it, `tests/cli/test_lazy_imports.py` shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import config_of
+
+from instruct_mner.errors import ConfigError, DataError, MnerError
+from instruct_mner.files import exclusive
+from instruct_mner.training.config import load_config
+from instruct_mner.training.precheck import precheck
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"labels": ["PER"]}, DataError, "outside the label set"),
+        ({"prompt": "nowhere"}, ConfigError, "no prompt template"),
+        ({"data": {"train": "nowhere.jsonl"}}, DataError, "no such file"),
+        ({"augmentation": {"rename_labels": 1.0, "label_names": {"XYZ": ["z"]}}}, ConfigError, "XYZ"),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    changes: dict[str, Any], error: type[MnerError], message: str, tmp_path: Path
+) -> None:
+    config = load_config(config_of(Path("starter"), tmp_path, **changes))
+    with pytest.raises(error, match=message):
+        precheck(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_run_folder_is_looked_at_first(tmp_path: Path) -> None:
+    config = load_config(config_of(Path("starter"), tmp_path))
+    with exclusive(config.output), pytest.raises(ConfigError, match="is being written by another run"):
+        precheck(config)
+    sources = precheck(config)
+    assert sources is not None
+    assert sources.train.pictures_sha256 is not None
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").touch()
+    with pytest.raises(ConfigError, match="not empty"):
+        precheck(config)
+    precheck(config, dry_run=True)
+
+
+def test_of_a_model_that_is_not_here_the_data_wait_for_it(tmp_path: Path) -> None:
+    assert precheck(load_config(config_of(Path("nobody/has-this-model"), tmp_path))) is None
