@@ -2,7 +2,7 @@
 
 They run in order, those of the README first, in one shell and one temporary folder, so that a block finds what an
 earlier one wrote; a Python block is a program of its own. The first command that fails ends the test. Those of the
-guide take minutes: `make prove` runs them, after those of the README, which every run of the tests tries.
+guide, and blocks below ``<!-- test: prove -->``, take minutes: `make prove` runs them, after those of the README.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "docs/GUIDE.md")
 
 _BLOCK = re.compile(
-    r"^<!-- test: (?P<kind>run|python) -->\n+```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- test: (?P<kind>run|python|prove) -->\n+```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 _MARK = re.compile(r"^\s*<!--\s*test\b", re.MULTILINE)
-_LANGUAGES = {"run": "bash", "python": "python"}
+_LANGUAGES = {"run": "bash", "python": "python", "prove": "bash"}
 
 
 def blocks(text: str) -> list[tuple[int, str, str]]:
@@ -36,11 +36,13 @@ def blocks(text: str) -> list[tuple[int, str, str]]:
     return found
 
 
-def shell_script(folder: Path, documents: Sequence[str]) -> str:
+def shell_script(folder: Path, documents: Sequence[str], kinds: Sequence[str]) -> str:
     """One script of the blocks of documents; each first prints, on standard error, the place that it has."""
     parts = ["set -euo pipefail"]
     for document in documents:
         for line, kind, code in blocks((ROOT / document).read_text(encoding="utf-8")):
+            if kind not in kinds:
+                continue
             parts.append(f"echo '>>> {document}, line {line}' >&2")
             if kind == "python":
                 program = folder / f"{Path(document).stem}-{line}.py"
@@ -69,9 +71,11 @@ def test_every_mark_belongs_to_a_block(document: str):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "documents", [DOCUMENTS[:1], pytest.param(DOCUMENTS, marks=pytest.mark.prove)], ids=["readme", "guide"]
+    ("documents", "kinds"),
+    [(DOCUMENTS[:1], ("run", "python")), pytest.param(DOCUMENTS, tuple(_LANGUAGES), marks=pytest.mark.prove)],
+    ids=["readme", "guide"],
 )
-def test_the_blocks_run(documents: Sequence[str], tmp_path: Path):
+def test_the_blocks_run(documents: Sequence[str], kinds: Sequence[str], tmp_path: Path):
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
@@ -81,7 +85,7 @@ def test_the_blocks_run(documents: Sequence[str], tmp_path: Path):
         "HF_HUB_OFFLINE": "1",
     }
     finished = subprocess.run(
-        ["bash", "-c", shell_script(programs, documents)],
+        ["bash", "-c", shell_script(programs, documents, kinds)],
         cwd=work,
         env=environment,
         capture_output=True,
