@@ -60,7 +60,8 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
     """Train and tag one arm with one seed; what is there already stays."""
     name, arm, seed = planned_run.set, planned_run.arm, planned_run.seed
     folder, stem = output / name, planned_run.stem
-    if (folder / f"{stem}.test.json").is_file():
+    measured = tagged_splits(settings["arms"][arm])
+    if all((folder / f"{stem}.{which}.json").is_file() for which, _ in measured):
         return
     folder.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
@@ -68,9 +69,7 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
     model = (train if trains else untrained)(settings, planned_run, folder, data)
     times = {"train_seconds": round(time.perf_counter() - begin, 1)} if trains else {}
     origin = ["--run", folder / stem] if trains else []
-    tagged: list[tuple[str, tuple[str, ...]]] = [("dev", ())] if settings["arms"][arm].get("dev") else []
-    tagged += [("bare", ("--no-context",))] if settings["arms"][arm].get("captions") else []
-    for which, flags in [*tagged, ("test", ())]:
+    for which, flags in measured:
         begin = time.perf_counter()
         posts = split(settings, name, arm, "dev" if which == "dev" else "test", folder, data)
         predictions = folder / f"{stem}.{which}.jsonl"
@@ -81,6 +80,15 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
         with replacing(folder / f"{stem}.{which}.json") as file:
             json.dump({**found, "times": times}, file)
     print(f"{name} {arm} {seed}: {times}, F1 {100 * found['micro']['f1']:.2f}", flush=True)
+
+
+def tagged_splits(arm: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return what an arm tags, with the flags of each; test comes last."""
+    if arm.get("tune"):
+        return [("dev", ())]
+    tagged: list[tuple[str, tuple[str, ...]]] = [("dev", ())] if arm.get("dev") else []
+    tagged += [("bare", ("--no-context",))] if arm.get("captions") else []
+    return [*tagged, ("test", ())]
 
 
 def train(settings: Mapping[str, Any], run: PlannedRun, folder: Path, data: Path) -> list[object]:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_temperature, judge, measure
@@ -59,7 +61,8 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
         output: Folder of the runs.
         data: Folder of the published sets.
     """
-    done = [each for each in runs if _report(output, each).is_file()]
+    tuned = [each for each in runs if settings["arms"][each.arm].get("tune")]
+    done = [each for each in runs if each not in tuned and _report(output, each).is_file()]
     config, optimizer = settings["config"], settings["config"]["optimizer"]
     lines = [
         "# SmolLM2-135M-Instruct on the published sets", "",
@@ -72,9 +75,30 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
         own = [each for each in done if each.set == name]
         if own:
             lines += ["", f"## {name}", "", *_scores(settings, own, output, data / name)]
-    missing = [f"{each.set} {each.stem}" for each in runs if each not in done]
+    lines += _tuning(settings, [each for each in tuned if _report(output, each, "dev").is_file()], output)
+    missing = [
+        f"{each.set} {each.stem}"
+        for each in runs
+        if not _report(output, each, "dev" if each in tuned else "test").is_file()
+    ]
     lines += ["", "## Not run", "", ", ".join(missing) + "." if missing else "Nothing: all that was planned was run."]
     return "\n".join(lines) + "\n"
+
+
+def _tuning(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path) -> Iterator[str]:
+    """Other settings, by dev alone."""
+    if runs:
+        yield from [
+            "",
+            "## Settings that were tried, on dev",
+            "",
+            _row(["set", "change", "F1, dev"]),
+            _row(["---"] * 3),
+        ]
+    for each in runs:
+        report = json.loads(_report(output, each, "dev").read_text(encoding="utf-8"))
+        change = yaml.safe_dump(settings["arms"][each.arm]["change"], default_flow_style=True, width=200).strip()
+        yield _row([each.set, f"`{change}`, seed {each.seed}", _spread([report["micro"]])])
 
 
 def _report(output: Path, run: PlannedRun, which: str = "test") -> Path:
