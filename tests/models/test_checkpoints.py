@@ -90,9 +90,10 @@ def test_the_grid_of_a_picture_with_the_published_settings(facts, tiny_models) -
     assert type(processor).__name__ == facts["processor"]
     processor.image_processor = getattr(transformers, facts["image_processor"])(**facts["images"])
     for name, value in facts.get("processor_settings", {}).items():
-        if name == "full_image_sequence":
-            value = value.replace("IMAGE TOKENS", processor.tokenizer.image_token * processor.image_seq_length)
         setattr(processor, name, value)
+        if name == "full_image_sequence":
+            tokens = processor.tokenizer.image_token * processor.image_seq_length
+            processor.full_image_sequence = value.replace("IMAGE TOKENS", tokens)
     width, height, *number = facts["picture"]
     picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     text = processor.apply_chat_template(messages(1), add_generation_prompt=True, tokenize=False)
