@@ -1,4 +1,4 @@
-"""Check of a running vLLM: adapters that change answers, answers that keep the grammar."""
+"""Check of a running vLLM: adapters that change answers, answers that keep the grammar, boxes, and pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 from instruct_mner.errors import MnerError, ServingError
 from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.schema.records import Example
+from instruct_mner.tagging.probes import check_probes
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.plan import Plan, Served
 
@@ -22,8 +23,8 @@ _UNLIKELY = "zq-instruct-mner-0815"
 _LEAST_CHANGE = 0.02
 
 
-def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) -> None:
-    """Ask a vLLM that has started whether it does what it must.
+def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) -> list[str]:
+    """Ask a vLLM that has started whether it does what it must, and return what was seen of boxes and pictures.
 
     Args:
         plan: Plan of the served models.
@@ -33,6 +34,7 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
 
     Raises:
         ServingError: An adapter answers as the base does, or an answer is not constrained.
+        ModelError: Boxes are in other units than the manifest says, or pictures do not reach the model.
     """
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=600) as client:
         _check_grammar(client, plan.whole.name)
@@ -40,6 +42,7 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
             _check_adapter(client, adapter, plan.whole.name)
     for model in plan.models:
         _check_post(model, taggers[model.name])
+    return [line for model in plan.models for line in check_probes(taggers[model.name], model.name, _labels(model))]
 
 
 def _ask(client: httpx.Client, model: str, text: str, **settings: Any) -> dict[str, Any]:
@@ -86,8 +89,13 @@ def _prompt_logprobs(answer: Mapping[str, Any]) -> list[float]:
     return [next(iter(each.values()))["logprob"] for each in answer["prompt_logprobs"][1:]]
 
 
+def _labels(model: Served) -> list[str] | None:
+    """Return labels for a model that was not tuned."""
+    return ["PER", "ORG", "LOC"] if model.manifest.tuning == "none" else None
+
+
 def _check_post(model: Served, tagger: Tagger) -> None:
-    labels = None if tagger.labels is not None else ["PER", "ORG", "LOC"]
+    labels = _labels(model)
     picture = Image.new("RGB", (64, 48), "navy") if model.manifest.max_images else None
     try:
         [prediction] = tagger.predict_opened(

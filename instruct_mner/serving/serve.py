@@ -110,14 +110,15 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             _wait(vllm, console)
             taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
 
-            def check() -> None:
-                check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
+            def check() -> list[str]:
+                return check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
 
             def wait_again() -> None:
                 wait(vllm)
                 check()
 
-            check()
+            for line in check():
+                console.print(line, markup=False)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
             connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
             lifecycle = Lifecycle()

@@ -20,6 +20,7 @@ from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
+from instruct_mner.tagging.probes import check_probes
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.tagging.tagger import Tagger
 
@@ -57,6 +58,9 @@ class _Worker:
         self._error: MnerError | None = None
         try:
             self._tagger = Tagger.of_settings(job.settings, job.settings.load_examples())
+            if job.settings.endpoint is None:
+                # A server has been probed by who has started it.
+                check_probes(self._tagger, "the model", job.labels)
         except MnerError as error:
             self._error = error
 
