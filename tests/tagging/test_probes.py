@@ -78,7 +78,7 @@ def brightness(picture: Image.Image, number: int) -> float:
 
 def tagger(see: See, logprob=brightness, *, form: str = "lines", grounded: bool = True, pictures: int = 1) -> Tagger:
     manifest, _ = zero_shot("m")
-    spec = AnswerSpec(format=form, labels=LabelSet.of(["PER", "LOC"]), grounded=grounded)  # type: ignore[arg-type]
+    spec = AnswerSpec(format=form, labels=LabelSet.of(["PER", "LOC"]), grounded=grounded)
     changed = {"answer": spec, "tuning": "lora", "max_images": pictures}
     manifest = Manifest.model_construct(**{**dict(manifest), **changed})
     return Tagger(Seeing(see, logprob), manifest, find_prompt("zero-shot"))

@@ -86,7 +86,7 @@ def assemble(
             base_url=f"{url}/v1",
             api_key=PRIVATE_KEY,
             max_retries=0,
-            http_client=httpx.AsyncClient(transport=transport, timeout=600),
+            http_client=httpx.AsyncClient(transport=transport, timeout=600),  # type: ignore[arg-type]
         )
     )
     service = EntityService({MODEL: (tagger, engine)}, asking, limits, counters, pictures, lifecycle.note_token)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
+from pydantic import BaseModel
 
 from eval.gates.gateway.assembly import KEY
 from eval.gates.gateway.stand_in import MODEL
@@ -38,6 +39,9 @@ FOREIGN = (
 )  # fmt: skip
 
 
+_HEADERS = [(b"authorization", b"Bearer " + KEY.encode()), (b"content-type", b"application/json")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostileRequest:
     """Request as it is sent.
@@ -53,9 +57,6 @@ class HostileRequest:
     path: str
     headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [*_HEADERS])
     content: bytes = b""
-
-
-_HEADERS = [(b"authorization", b"Bearer " + KEY.encode()), (b"content-type", b"application/json")]
 
 
 def _picture(size: tuple[int, int] = (40, 30), kind: str = "PNG") -> str:
@@ -149,7 +150,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "posts": (ENTITIES, {"posts": [{"text": "Ann is", "images": [_picture()]}, {"text": "Bob"}], "labels": ["PER"]}),
 }
-MODELS = {
+MODELS: dict[str, type[BaseModel]] = {
     "chat": ChatBody,
     "chat of text": ChatBody,
     "completion": CompletionBody,

@@ -170,7 +170,7 @@ class StandIn:
             self.notes.smuggled.append(f"{path}: fields {smuggled}")
         _check_fatal(body)
         for part in _parts(body):
-            if not set(part) <= _PARTS.get(part.get("type"), set()):
+            if not set(part) <= _PARTS.get(str(part.get("type")), set()):
                 self.notes.smuggled.append(f"{path}: part {sorted(part)}")
             if part["type"] == "image_url":
                 self._picture(part["image_url"]["url"])
@@ -204,7 +204,8 @@ def _check_fatal(body: dict[str, Any]) -> None:
         raise FatalError("chain of references")
     if len(outputs.get("choice") or ()) > _MOST_CHOICES:
         raise FatalError("choices")
-    if body.get("seed") is not None:
+    # A greedy request makes no generator that could be wound back; without a temperature it is 1.
+    if body.get("seed") is not None and body.get("temperature") != 0:
         raise FatalError("seed on a CPU")
     if body.get("prompt_logprobs") is not None or (body.get("echo") and body.get("logprobs") is not None):
         raise FatalError("log-probabilities of a prompt")
