@@ -32,7 +32,10 @@ def run(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show config, first post, label mask, token budget, modules; train nothing."),
+        typer.Option(
+            "--dry-run",
+            help="Show config, first post, label mask, token budget, modules, steps, time, memory; keep nothing.",
+        ),
     ] = False,
 ) -> None:
     """Fine-tune a vision-language model on annotated posts; makes a run folder."""

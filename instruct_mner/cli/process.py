@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 
+from instruct_mner.data.standard_input import named
 from instruct_mner.errors import MnerError
 from instruct_mner.files import when_full
 
@@ -66,7 +67,7 @@ def exit_code(command: Callable[[], object]) -> int:
 
 def _mendable(message: str, code: int = MENDABLE) -> int:
     with suppress(OSError):  # standard error may be what is full
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {named(message)}", file=sys.stderr, flush=True)
     return code
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 from transformers.utils import logging as transformers_logging
@@ -29,6 +31,8 @@ class Detector:
 
     def __init__(self, name: str, least_score: float = 0.5, most_tags: int = 10) -> None:
         transformers_logging.disable_progress_bar()
+        if not HF_HUB_DISABLE_PROGRESS_BARS:  # which the line above has disabled too
+            enable_progress_bars()
         try:
             self._processor = AutoImageProcessor.from_pretrained(name)
             self._model = AutoModelForObjectDetection.from_pretrained(name, use_safetensors=True)

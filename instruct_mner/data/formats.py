@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet
+from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet, standard_input
 from instruct_mner.data.dataset import Reader
 from instruct_mner.errors import ConfigError, DataError, suggest
 
@@ -54,11 +54,15 @@ _DATA_SUFFIXES = COLUMN_SUFFIXES | {".json", ".jsonl", ".csv", ".parquet", ".xls
 def find_files(data: str) -> tuple[str, Splits]:
     """Return the format of DATA, named or told by the content, and its files by split.
 
+    ``-`` is standard input, of JSONL where no format is named.
+
     Raises:
         ConfigError: An unknown format.
         DataError: No such file, or a folder without splits.
     """
     form, path = _parse(data)
+    if str(path) == standard_input.NAME and not path.exists():
+        path = standard_input.spooled()
     if form is not None and not isinstance(splits := FORMATS[form].splits, str):
         return form, splits(path)
     if not path.exists():

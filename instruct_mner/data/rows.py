@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
 from instruct_mner.data.inclusive_ends import InclusiveEnds
+from instruct_mner.data.standard_input import is_spooled
 from instruct_mner.files import opened
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.records import Example
@@ -64,7 +65,9 @@ def file_sha256(path: Path) -> str:
 
 
 def picture_root(path: Path, images: Path | None) -> Path | None:
-    """Return the folder of the pictures: that of the file, unless another is given."""
+    """Return the folder of the pictures: that of the file, or for standard input this one, unless another is given."""
+    if images is None and is_spooled(path):
+        return Path.cwd()
     return path.parent if images is None else picture_folder(path.parent, images)
 
 

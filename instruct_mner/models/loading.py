@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
+from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -169,6 +171,8 @@ def load_model(
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
     """
     transformers_logging.disable_progress_bar()
+    if not HF_HUB_DISABLE_PROGRESS_BARS:  # which the line above has disabled too
+        enable_progress_bars()
     source = locate(name)
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)

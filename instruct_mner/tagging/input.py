@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.dataset import Dataset
@@ -18,6 +16,7 @@ from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError
 from instruct_mner.schema.choices import MissingImage, TaggingImageSource
 from instruct_mner.schema.records import Example
+from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tagging.output import fingerprint
 from instruct_mner.tagging.tagger import WINDOW
 
@@ -27,7 +26,7 @@ class PostSource:
     """Source of the posts to tag.
 
     Attributes:
-        data: DATA, or ``-`` for JSONL on standard input; ``None`` where a text is given.
+        data: DATA; ``None`` where a text is given.
         text: Text of a single post.
         image: Picture of the single post.
         images: Folder of the pictures.
@@ -57,8 +56,6 @@ class PostSource:
         """
         if self.text is None and self.image_source != "shuffled":
             assert self.data is not None
-            if self.data == "-":
-                return self._standard_input()
             form, files = find_files(self.data)
             if form in STREAMED and len(files) == 1:
                 [path] = files.values()
@@ -78,38 +75,20 @@ class PostSource:
             every=WINDOW,
         )
 
-    def _standard_input(self) -> Posts:
-        """Read JSONL from standard input, by way of a file, since it is read twice; pictures lie relative to here."""
-        path = _spooled()
-        try:
-            return self._streamed(path, "jsonl", self.images or Path.cwd())
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), "standard input")) from None
-
     def _dataset(self) -> Dataset:
         if self.text is not None:
             if self.image is not None and not self.image.is_file():
                 raise DataError(f"--image {self.image}: there is no such picture; check the path")
             names = () if self.image is None else (str(self.image.resolve()),)
-            post = Example(id="post", text=self.text, images=names)
+            try:
+                post = Example(id="post", text=self.text, images=names)
+            except ValidationError as error:
+                raise DataError(f"--text: {'; '.join(reasons(error, Example))}") from None
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))
         assert self.data is not None
-        if self.data == "-":
-            data, images = f"jsonl:{_spooled()}", self.images or Path.cwd()
-            return load_split(data, images=images, missing_image=self._missing_image)
         return load_split(self.data, images=self.images, missing_image=self._missing_image)
 
     @property
     def _missing_image(self) -> MissingImage:
         """Treatment of missing pictures; those that are not shown are not missed."""
         return self.missing_image if self.takes_pictures and not self.shows_own_words_only else "keep"
-
-
-def _spooled() -> Path:
-    """Copy standard input into a file, which is removed when the program ends."""
-    folder = tempfile.mkdtemp(prefix="instruct-mner-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / "stdin.jsonl"
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path

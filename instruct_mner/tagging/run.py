@@ -92,7 +92,7 @@ def _tag(
         job = RayJob(settings=local, posts=posts, labels=label_set, window=WINDOW, num_workers=workers)
         predict = partial(predict_on_ray, job)
     else:
-        with working(f"loading {local.endpoint or local.local_name}"):
+        with working(f"connecting to {local.endpoint}" if local.endpoint else f"loading {local.local_name}"):
             tagger = Tagger.of_settings(local, examples)
         manifest = tagger.manifest
         predict = _local_predictions(tagger, posts, label_set, local, attention)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from peft import get_peft_model
 from rich.console import Console
 from rich.text import Text
+from torch import nn
 
-from instruct_mner.models.loading import count_adapted_modules, lora_config
+from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
+from instruct_mner.training.finetune import build_trainer
+from instruct_mner.training.resolved_config import resolved_yaml
 from instruct_mner.training.setup import Run, prepare
+from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, count_evaluations, count_steps, peak_bytes
+from instruct_mner.training.trainer import MnerTrainer
 
 # Number of posts whose tokens are counted.
 _SAMPLE = 64
 
 
 def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = None) -> None:
-    """Print what a run would do: config, first post as rendered with its label mask, token budget, adapted modules.
+    """Print what a run would do: config, first post with its label mask, token budget, modules, time and memory.
+
+    Some steps are tried, of which nothing is kept.
 
     Args:
         config: Config of the run.
@@ -31,15 +40,49 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     """
     run = prepare(config, sources)
     console.rule("config")
-    console.print(config.to_yaml().rstrip(), markup=False)
+    console.print(resolved_yaml(run).rstrip(), markup=False)
     console.rule("data")
     console.print("\n".join(run.sources.describe()), markup=False)
     console.rule("first post as rendered; the loss is on what is underlined")
     console.print(_rendered(run))
     console.rule("tokens of a post")
     console.print(_budget(run))
+    trainer, estimate = _tried(run)
     console.rule("adapted modules")
-    console.print(_adapted(run), markup=False)
+    console.print(_adapted(run, trainer.model), markup=False)
+    console.rule("time and memory")
+    console.print(estimate.describe(), markup=False)
+
+
+def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
+    """Train some steps in a folder that is removed again, and return the trainer and the size of the whole run."""
+    config = run.config
+    short = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"max_steps": TRIAL_STEPS})})
+    clock = StepClock()
+    with TemporaryDirectory() as folder:
+        trainer = build_trainer(replace(run, config=short, dev=None), Path(folder) / "checkpoints", Console(quiet=True))
+        trainer.args.save_strategy = "no"
+        trainer.add_callback(clock)
+        trainer.train()
+    num_posts = len(run.train.examples)
+    return trainer, Estimate(
+        num_steps=count_steps(config.optimizer, num_posts),
+        step_seconds=clock.seconds,
+        num_evaluations=count_evaluations(config.optimizer, config.evaluation, num_posts) if run.dev else 0,
+        dev_seconds=_dev_seconds(run, trainer),
+        peak_bytes=peak_bytes(),
+    )
+
+
+def _dev_seconds(run: Run, trainer: MnerTrainer) -> float:
+    """Return the time of scoring the dev subset, by that of its first batch."""
+    if run.dev is None:
+        return 0.0
+    batch = run.dev.examples[: run.config.evaluation.batch_size]
+    begun = time.monotonic()
+    with trainer.without_heads():
+        replace(run, dev=replace(run.dev, examples=batch)).score_dev(trainer.model)
+    return (time.monotonic() - begun) * len(run.dev.examples) / len(batch)
 
 
 def _rendered(run: Run) -> Text:
@@ -92,14 +135,11 @@ def _median(values: Sequence[int]) -> int:
     return sorted(values)[len(values) // 2]
 
 
-def _adapted(run: Run) -> str:
+def _adapted(run: Run, model: nn.Module) -> str:
     config, family = run.config, run.loaded.family
     if not config.adapts:
         return "none: all weights are tuned"
     lora = config.lora
-    model: Any = get_peft_model(
-        run.loaded.model, lora_config(family, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
-    )
     counts = count_adapted_modules(model, family)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     parts = "\n".join(f"{part:<24} {count}" for part, count in counts.items())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from accelerate import PartialState
 from pydantic import BaseModel
 from rich.console import Console
 from torch import nn
 
 from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.setup import Run
+from instruct_mner.training.steps import count_steps
 
 
 def say_what_was_decided(run: Run, console: Console) -> None:
@@ -46,7 +48,8 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     for name, settings in config.alignment.each():
         say(f"alignment {name}: {describe(settings)}")
     say(
-        f"steps     {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
+        f"steps     {count_steps(optimizer, len(run.train.examples), PartialState().num_processes)}: "
+        f"{optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
         f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
     )
 

@@ -128,8 +128,12 @@ def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
         "decoder",
         "14",
         "model.vision_model",
+        "steps    4, about ",
+        "dev      scored 2 times",
+        "GiB of memory",
     ):
         assert part in shown
+    assert "null" not in shown
     assert not (tmp_path / "run").exists()
 
 

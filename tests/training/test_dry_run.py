@@ -86,4 +86,4 @@ def test_of_an_even_number_the_upper_middle_is_the_median(values: list[int], med
 
 
 def test_full_tuning_adapts_nothing() -> None:
-    assert _adapted(run_of(1, adapts=False)) == "none: all weights are tuned"
+    assert _adapted(run_of(1, adapts=False), torch.nn.Identity()) == "none: all weights are tuned"

@@ -1,0 +1,43 @@
+"""Posts on standard input, copied into a file: they are read more than once."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+NAME = "-"
+"""DATA that stands for standard input."""
+
+_FOLDER = "standard input"
+# The copy of each stream: a stream is read once.
+_copies: list[tuple[object, Path]] = []
+
+
+def spooled() -> Path:
+    """Copy standard input into a file, which is removed when the program ends; the same file at every call."""
+    for stream, copy in _copies:
+        if stream is sys.stdin.buffer:
+            return copy
+    folder = tempfile.mkdtemp(prefix="instruct-mner-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / _FOLDER / "stdin.jsonl"
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    _copies.append((sys.stdin.buffer, path))
+    return path
+
+
+def is_spooled(path: Path) -> bool:
+    """Return whether a file is a copy of standard input; its pictures lie relative to the working folder."""
+    return path.parent.name == _FOLDER and path.parent.parent.name.startswith("instruct-mner-")
+
+
+def named(message: str) -> str:
+    """Return a message that calls the copy by what it is a copy of."""
+    for _, path in _copies:
+        message = message.replace(str(path), "standard input")
+    return message
