@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.output import announce
+from instruct_mner.files import exclusive
+from instruct_mner.quickstart.demo_folder import check_demo_folder
 
 
 def run(
@@ -23,8 +25,8 @@ def run(
 
     It downloads nothing and takes some minutes on two cores.
     """
+    check_demo_folder(output)
     announce("demo: loading the libraries")
-    from instruct_mner.files import exclusive
     from instruct_mner.quickstart.demo import DemoSize, demo
 
     with exclusive(output):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -19,8 +18,8 @@ from instruct_mner.console import quiet_libraries
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import picture_source
-from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
+from instruct_mner.quickstart.demo_folder import clear_demo_folder
 from instruct_mner.quickstart.demo_serving import server
 from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
 from instruct_mner.schema.choices import ImageSource
@@ -36,9 +35,6 @@ from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import finetune
 
-MARKER = ".made-by-instruct-mner-demo"
-
-_MADE = ("data", "run", "predictions", "index.html")
 _NUM_SHOWN = 12
 _SOURCES: dict[str, ImageSource] = {"with the picture": "own", "text alone": "none", "pictures shuffled": "shuffled"}
 _WHAT_IT_IS = (
@@ -88,8 +84,7 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
     """
     size = size or DemoSize()
     started = time.monotonic()
-    # Before the libraries: a folder that cannot be used is told at once.
-    _clear(folder)
+    clear_demo_folder(folder)
     quiet_libraries()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("\n\n".join(_WHAT_IT_IS) + "\n", soft_wrap=False)
@@ -122,23 +117,6 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
     )
     _say_how_it_went(scores, page, time.monotonic() - started)
     return page
-
-
-def _clear(folder: Path) -> None:
-    """Make the folder, or empty it of what an earlier demo made."""
-    marker = folder / MARKER
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--output {folder} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
-        raise ConfigError(f"--output {folder} holds something that no demo made; choose another folder (--output DIR)")
-    for name in _MADE:
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    with replacing(marker) as file:
-        file.write("'instruct-mner demo' replaces in this folder: " + ", ".join(_MADE) + "\n")
 
 
 def _config(folder: Path) -> FinetuneConfig:

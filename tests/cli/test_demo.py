@@ -13,7 +13,7 @@ import pytest
 
 from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
-from instruct_mner.quickstart.demo import MARKER
+from instruct_mner.quickstart.demo_folder import MARKER
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
 
