@@ -1,6 +1,6 @@
 """``python -m instruct_mner``."""
 
-from instruct_mner.cli import main
+from instruct_mner.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -18,8 +18,8 @@ SECONDS_VARIABLE = "INSTRUCT_MNER_LOG_SECONDS"
 """Environment variable with the seconds between two lines of progress, where standard error is no terminal."""
 
 # Together less than two seconds, the longest time in which nothing is written.
-_SECONDS_BETWEEN_LINES = 1.5
-_SECONDS_BETWEEN_TICKS = 0.25
+_SECONDS_BETWEEN_LINES = 1.25
+_SECONDS_BETWEEN_TICKS = 0.2
 # Seconds after which a work that has not moved says for how long it has been going on.
 _SECONDS_STILL = 1.0
 _BAR_WIDTH = 16
@@ -150,8 +150,9 @@ class Display:
 
     def text(self, now: float) -> str:
         """Return the line of all works that are under way, from the outermost."""
-        works = list(self._works)
-        return "; ".join(work.text(now, bar=self._is_terminal) for work in (works[1:] or works))
+        *outer, inner = self._works[1:] or self._works
+        texts = [work.text(work.moved) for work in outer]
+        return "; ".join([*texts, inner.text(now, bar=self._is_terminal)])
 
     def tick(self, now: float) -> None:
         """Draw or write the line, if it is time to."""

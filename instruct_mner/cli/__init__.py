@@ -8,13 +8,13 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from instruct_mner import __version__
 from instruct_mner.cli.help import SectionedCommand, SectionedGroup
-from instruct_mner.cli.process import exit_code, prepare_streams
+from instruct_mner.cli.process import exit_code, leave, prepare_streams
 
 app = typer.Typer(
     name="instruct-mner",
@@ -82,3 +82,9 @@ def main() -> None:
     """Run the command line and turn what the user can mend into one message and exit code 2."""
     prepare_streams()
     sys.exit(exit_code(app))
+
+
+def program() -> NoReturn:
+    """Run the command line as the program of a process, and end it with the last line of output."""
+    prepare_streams()
+    leave(exit_code(app))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import NoReturn
 
 from instruct_mner.data.standard_input import named
 from instruct_mner.errors import MnerError
@@ -63,6 +65,22 @@ def exit_code(command: Callable[[], object]) -> int:
         drop_output()
         return _mendable(message)
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, after what was registered for its end.
+
+    Python would take every library down module by module, for seconds where torch is loaded, in which a command that
+    has written its last line seems to hang.
+
+    Args:
+        code: Exit code.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _mendable(message: str, code: int = MENDABLE) -> int:

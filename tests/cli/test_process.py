@@ -81,3 +81,12 @@ def test_standard_output_that_is_full_closed_or_of_another_encoding(tmp_path: Pa
     result = command(tmp_path, "import", "posts.jsonl", stdout=subprocess.PIPE, encoding="latin-1")
     assert result.returncode == 0
     assert json.loads(result.stdout.decode("latin-1"))["text"] == POST["text"]
+
+
+def test_a_process_ends_after_what_was_registered_for_its_end() -> None:
+    program = (
+        "import atexit; from instruct_mner.cli.process import leave; "
+        "atexit.register(print, 'removed'); print('done'); leave(3); print('never')"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (3, "done\nremoved\n", "")
