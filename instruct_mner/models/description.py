@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoProcessor
 from instruct_mner.errors import ModelError
 from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
 from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.hub import commit_of, hub_errors
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor, steady_template
@@ -102,30 +103,18 @@ def describe_model(name: str, *, revision: str | None = None) -> ModelDescriptio
         ModelError: It is not there, or of a family that is not supported.
     """
     source = locate(name)
-    try:
+    with hub_errors(name, revision, "config.json and the processor's files is needed"):
         config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
-        processor = load_processor(family, source, revision)
-    except (OSError, ValueError) as error:
-        raise _not_loaded(name, error) from error
-    commit = getattr(config, "_commit_hash", None)
+        commit = commit_of(source, revision)
+        processor = load_processor(family, source, commit or revision)
     return ModelDescription(family=family, processor=processor, name=name, revision=commit)
 
 
 def family_of(name: str, revision: str | None = None) -> Family:
     """Read the family of a model, without its processor; arguments and errors are those of :func:`describe_model`."""
-    try:
+    with hub_errors(name, revision, "config.json and the processor's files is needed"):
         return find_family(AutoConfig.from_pretrained(locate(name), revision=revision).model_type)
-    except (OSError, ValueError) as error:
-        raise _not_loaded(name, error) from error
-
-
-def _not_loaded(name: str, error: Exception) -> ModelError:
-    first = str(error).strip().split("\n")[0]
-    return ModelError(
-        f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json and the processor's "
-        "files is needed)"
-    )
 
 
 def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:

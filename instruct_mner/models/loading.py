@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.description import ModelDescription, load_processor
 from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.hub import commit_of, fetch_model, hub_errors
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
 
@@ -174,34 +175,32 @@ def load_model(
     if not HF_HUB_DISABLE_PROGRESS_BARS:  # which the line above has disabled too
         enable_progress_bars()
     source = locate(name)
-    try:
+    with hub_errors(name, revision, "config.json, the processor's files and *.safetensors is needed"):
         config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
-        processor = load_processor(family, source, revision)
+        commit = commit_of(source, revision)
+        # All further files are of the commit that the config is of.
+        pinned = commit or revision
+        fetch_model(source, pinned)
+        processor = load_processor(family, source, pinned)
         model_class = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
-        model = model_class.from_pretrained(
-            source,
-            revision=revision,
-            dtype=_dtype(config, dtype),
-            use_safetensors=True,
-            quantization_config=_nf4(family) if quantized else None,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"model {name} cannot be loaded: {first} (a hub name or a folder with config.json, the processor's "
-            "files and *.safetensors is needed)"
-        ) from error
-    except RuntimeError as error:
-        if "ignore_mismatched_sizes" not in str(error):
-            raise
-        raise ModelError(
-            f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back the "
-            "files as they were published"
-        ) from error
+        try:
+            model = model_class.from_pretrained(
+                source,
+                revision=pinned,
+                dtype=_dtype(config, dtype),
+                use_safetensors=True,
+                quantization_config=_nf4(family) if quantized else None,
+            )
+        except RuntimeError as error:
+            if "ignore_mismatched_sizes" not in str(error):
+                raise
+            raise ModelError(
+                f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back "
+                "the files as they were published"
+            ) from error
     if not quantized:  # bitsandbytes has placed its layers already
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-    commit = getattr(config, "_commit_hash", None)
     loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
     loaded.limit_pixels(pixels or PixelLimits())
     return loaded

@@ -1,0 +1,148 @@
+"""Downloads from the hub: with progress, and with a message for each thing that can go wrong on the way."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from tqdm import tqdm
+
+from instruct_mner.console import Work, working
+from instruct_mner.errors import ModelError
+
+# Files of a model that are loaded; weights of other names and folders are other forms of the same model.
+_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors"]
+_OTHER_FORMS = ["*/*"]
+_MEGABYTE = 1_000_000
+# Errors of the connection itself, of the HTTP library that the hub's client uses: httpx, and from 2.0 on httpx2.
+_CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+
+
+def fetch_model(name: str, revision: str | None) -> None:
+    """Download a model into the hub's cache, and show how much of it is there.
+
+    What an earlier download that broke off has left is not downloaded again. Nothing is done for a folder, and where
+    the hub must not be asked (``HF_HUB_OFFLINE``).
+
+    Args:
+        name: Hub name or folder.
+        revision: Commit, branch or tag.
+    """
+    if Path(name).is_dir() or constants.HF_HUB_OFFLINE:
+        return
+    with working(f"downloading {name}", unit="MB") as work:
+        snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=_FILES,
+            ignore_patterns=_OTHER_FORMS,
+            tqdm_class=_bar_on(work),
+        )
+
+
+def commit_of(name: str, revision: str | None) -> str | None:
+    """Return the commit of a model whose config is in the hub's cache; ``None`` for a folder.
+
+    Source: configs of transformers 5.19 no longer know the commit that they were read at.
+
+    Args:
+        name: Hub name or folder.
+        revision: Commit, branch or tag.
+    """
+    if Path(name).is_dir():
+        return None
+    config = try_to_load_from_cache(name, "config.json", constants.HF_HUB_CACHE, revision or "main")
+    return Path(config).parent.name if isinstance(config, str) else None
+
+
+@contextmanager
+def hub_errors(name: str, revision: str | None, needed: str) -> Iterator[None]:
+    """Raise one message in place of what loading a model raises in the block.
+
+    Args:
+        name: Hub name or folder.
+        revision: Commit, branch or tag.
+        needed: Files that a folder needs, as words.
+
+    Raises:
+        ModelError: The model cannot be loaded; the message says why, and what to do.
+    """
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError, _CONNECTION_ERROR) as error:
+        reason = _reason(error, name, revision) or str(error).strip().split("\n")[0]
+        raise ModelError(f"model {name} cannot be loaded: {reason} (a hub name or a folder with {needed})") from error
+
+
+_OFFLINE = "it is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub: unset it, or give a folder"
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        GatedRepoError,
+        "access to it is restricted: ask for it at {page}, then log in with 'hf auth login', or set HF_TOKEN to a "
+        "token that may read it",
+    ),
+    (
+        RepositoryNotFoundError,
+        "there is no such folder, and no such model on the hub: correct the name; if the model is private, log in with "
+        "'hf auth login' or set HF_TOKEN",
+    ),
+    (RevisionNotFoundError, "it has no revision '{revision}': give a branch, a tag or a commit of {page}"),
+    (OfflineModeIsEnabled, _OFFLINE),
+    (HfHubHTTPError, "the hub refused it ({error}): try again later"),
+    (
+        _CONNECTION_ERROR,
+        "the connection to {endpoint} failed ({error}): run the command again; files that are complete are kept",
+    ),
+)
+
+
+def _reason(error: BaseException, name: str, revision: str | None) -> str | None:
+    """Return what happened and what to do; ``None`` where it is no matter of the hub."""
+    # Where a file is missing, the error that this led to names it.
+    causes = [cause for cause in _chain(error) if not isinstance(cause, EntryNotFoundError)]
+    for cause in causes:
+        for kind, text in _REASONS:
+            if isinstance(cause, kind):
+                first = str(cause).strip().split("\n")[0] or type(cause).__name__
+                endpoint = constants.ENDPOINT
+                return text.format(page=f"{endpoint}/{name}", revision=revision, endpoint=endpoint, error=first)
+    if any(isinstance(cause, LocalEntryNotFoundError) for cause in _chain(error)):
+        return _OFFLINE if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached: check the network"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Iterate over an error and the errors that led to it, the first one last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _bar_on(work: Work) -> type[Any]:
+    """Return a progress bar of the hub's client that moves a piece of work on, and writes nothing itself."""
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **{**named, "file": io.StringIO(), "mininterval": 0.1})
+
+        def display(self, *arguments: Any, **named: Any) -> bool:
+            if self.unit == "B":  # The others count files.
+                work.total = max(work.total or 0, round((self.total or 0) / _MEGABYTE))
+                work.advance(max(work.completed, round(self.n / _MEGABYTE)))
+            return True
+
+    return Bar

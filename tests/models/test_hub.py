@@ -1,0 +1,174 @@
+"""Loading from the hub, against a stand-in that speaks its HTTP: messages, downloads that are resumed, progress."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from hub_stand_in import COMMIT, StandIn, served
+from huggingface_hub import constants, hf_api
+from huggingface_hub.utils import close_session
+from safetensors.torch import load_file
+
+from instruct_mner.console import Work
+from instruct_mner.errors import ModelError
+from instruct_mner.models import hub as hub_module
+from instruct_mner.models.description import describe_model
+from instruct_mner.models.loading import load_model
+
+NAME = "someone/tiny"
+
+
+@pytest.fixture(scope="module")
+def published(tiny_models, tmp_path_factory) -> Path:
+    """The tiny model as the hub has larger ones: its weights in three files with an index, and other forms beside."""
+    folder = tmp_path_factory.mktemp("published") / "tiny"
+    shutil.copytree(tiny_models("idefics3"), folder)
+    loaded = load_model(str(folder))
+    (folder / "model.safetensors").unlink()
+    total = sum(weight.numel() * weight.element_size() for weight in loaded.model.state_dict().values())
+    loaded.model.save_pretrained(folder, max_shard_size=total // 2)
+    assert len(shards(folder)) > 1
+    (folder / "consolidated.safetensors").write_bytes(b"the same weights in another form")
+    (folder / "pytorch_model.bin").write_bytes(b"pickled")
+    return folder
+
+
+def shards(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("model-*.safetensors"))
+
+
+@pytest.fixture
+def hub(published, tmp_path, monkeypatch) -> Iterator[StandIn]:
+    stand_in = StandIn(models={NAME: published})
+    with served(stand_in) as address:
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(hf_api.api, "endpoint", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        # Between two tries of a download that broke off.
+        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+        close_session()
+        yield stand_in
+    close_session()
+
+
+def test_a_model_in_shards_is_downloaded_once_with_progress(hub, published, monkeypatch) -> None:
+    works: list[Work] = []
+
+    @contextmanager
+    def working(doing: str, total: int | None = None, unit: str = "posts") -> Iterator[Work]:
+        works.append(Work(doing, total, unit))
+        yield works[-1]
+
+    monkeypatch.setattr(hub_module, "working", working)
+    # Progress is in megabytes, of which this model has not one.
+    monkeypatch.setattr(hub_module, "_MEGABYTE", 1000)
+    loaded = load_model(NAME)
+    assert (loaded.name, loaded.revision) == (NAME, COMMIT)
+    state = loaded.model.state_dict()
+    for file in published.glob("model-*.safetensors"):
+        assert all(torch.equal(state[name], weight) for name, weight in load_file(file).items())
+    [work] = works
+    assert (work.doing, work.unit) == (f"downloading {NAME}", "MB")
+    assert work.completed == work.total
+    assert work.total >= sum(file.stat().st_size for file in published.glob("model-*.safetensors")) // 1000
+    assert not hub.ranges("consolidated.safetensors")
+    assert not hub.ranges("pytorch_model.bin")
+    assert [hub.ranges(shard) for shard in shards(published)] == [[None]] * len(shards(published))
+    load_model(NAME)
+    assert [hub.ranges(shard) for shard in shards(published)] == [[None]] * len(shards(published))
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(hub, published, monkeypatch) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    shard = shards(published)[0]
+    hub.cuts[shard] = 2
+    loaded = load_model(NAME, revision=COMMIT)
+    first, second, third = hub.ranges(shard)
+    half = (published / shard).stat().st_size // 2
+    assert (first, second) == (None, f"bytes={half // 1000 * 1000}-")
+    assert third not in {None, second}
+    state = loaded.model.state_dict()
+    assert all(torch.equal(state[name], weight) for name, weight in load_file(published / shard).items())
+
+
+def test_a_download_that_does_not_end_is_one_message_and_nothing_is_downloaded_twice(hub, published) -> None:
+    complete, *_, broken = shards(published)
+    hub.cuts[broken] = 1000
+    message = (
+        r"model someone/tiny cannot be loaded: the connection to http://127\.0\.0\.1.* failed .*run the command again"
+    )
+    with pytest.raises(ModelError, match=message):
+        load_model(NAME)
+    assert hub.ranges(complete) == [None]
+    hub.cuts.clear()
+    assert load_model(NAME).revision == COMMIT
+    assert hub.ranges(complete) == [None]
+
+
+@pytest.mark.parametrize("load", [describe_model, load_model])
+@pytest.mark.parametrize(
+    ("name", "revision", "message"),
+    [
+        ("gated/tiny", None, r"access to it is restricted: ask for it at http.*/gated/tiny, then log in with 'hf auth"),
+        ("private/tiny", None, r"there is no such folder, and no such model on the hub.*private, log in"),
+        ("someone/tyni", None, r"there is no such folder, and no such model on the hub: correct the name"),
+        (NAME, "v2", r"it has no revision 'v2': give a branch, a tag or a commit of http.*/someone/tiny"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_what_to_do(hub, published, load, name, revision, message) -> None:
+    hub.models |= {"gated/tiny": published, "private/tiny": published}
+    hub.gated, hub.private = {"gated/tiny"}, {"private/tiny"}
+    with pytest.raises(ModelError, match=f"model {name} cannot be loaded: {message}"):
+        load(name, revision=revision)
+
+
+def test_a_token_opens_a_gated_model(hub, published, monkeypatch) -> None:
+    hub.models["gated/tiny"], hub.gated = published, {"gated/tiny"}
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    assert describe_model("gated/tiny").revision == COMMIT
+    monkeypatch.setenv("HF_TOKEN", "hf_of_someone_else")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", f"{constants.HF_HUB_CACHE}-2")
+    with pytest.raises(ModelError, match="access to it is restricted"):
+        describe_model("gated/tiny")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model-00001"])
+def test_a_file_that_is_missing_is_named(hub, published, file: str) -> None:
+    hub.missing = {path.name for path in published.glob(f"{file}*")}
+    assert len(hub.missing) == 1
+    with pytest.raises(ModelError, match="model someone/tiny cannot be loaded: ") as caught:
+        load_model(NAME)
+    assert "a hub name or a folder with config.json" in str(caught.value)
+    if file != "tokenizer.json":
+        assert file in str(caught.value)
+
+
+def test_what_was_downloaded_is_loaded_without_the_hub(hub, monkeypatch) -> None:
+    load_model(NAME)
+    asked = len(hub.requests)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    close_session()
+    assert load_model(NAME).revision == COMMIT
+    with pytest.raises(ModelError, match="not in the cache, and HF_HUB_OFFLINE forbids to ask the hub"):
+        load_model("someone/other")
+    assert len(hub.requests) == asked
+
+
+def test_a_hub_that_is_not_there(hub, monkeypatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hf_api.api, "endpoint", "http://127.0.0.1:9")
+    template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9 (cannot be reached|failed)"):
+        describe_model(NAME)
