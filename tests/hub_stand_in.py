@@ -47,7 +47,11 @@ class StandIn:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16  # Headers and content go out together.
-    hub: StandIn
+    server: HubServer
+
+    @property
+    def hub(self) -> StandIn:
+        return self.server.hub
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Write nothing."""
@@ -123,13 +127,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class HubServer(ThreadingHTTPServer):
+    """Server of a stand-in, which may be another from test to test: the hub's client keeps the first address."""
+
+    hub: StandIn
+
+    @property
+    def address(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
 @contextmanager
-def served(hub: StandIn) -> Iterator[str]:
-    """Serve a stand-in in the block, and give its address."""
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+def served() -> Iterator[HubServer]:
+    """Serve in the block what is put into the server's ``hub``."""
+    with HubServer(("127.0.0.1", 0), _Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield server
         finally:
             server.shutdown()

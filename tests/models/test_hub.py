@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_stand_in import COMMIT, StandIn, served
+from hub_stand_in import COMMIT, HubServer, StandIn, served
 from huggingface_hub import constants, hf_api
 from huggingface_hub.utils import close_session
 from safetensors.torch import load_file
+from transformers.utils import hub as transformers_hub
 
 from instruct_mner.console import Work
 from instruct_mner.errors import ModelError
@@ -42,24 +43,36 @@ def shards(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.glob("model-*.safetensors"))
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[HubServer]:
+    with served() as server:
+        yield server
+
+
 @pytest.fixture
-def hub(published, tmp_path, monkeypatch) -> Iterator[StandIn]:
-    stand_in = StandIn(models={NAME: published})
-    with served(stand_in) as address:
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(hf_api.api, "endpoint", address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        # Between two tries of a download that broke off.
-        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
-        close_session()
-        yield stand_in
+def hub(server, published, tmp_path, monkeypatch) -> Iterator[StandIn]:
+    server.hub = StandIn(models={NAME: published})
+    address = server.address
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(hf_api.api, "endpoint", address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    # Between two tries of a download that broke off.
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    forget_addresses()
+    yield server.hub
+    forget_addresses()
+
+
+def forget_addresses() -> None:
+    """Let the clients of both libraries read the address of the hub again."""
     close_session()
+    for client in vars(transformers_hub).values():
+        if hasattr(client, "cache_clear"):
+            client.cache_clear()
 
 
 def test_a_model_in_shards_is_downloaded_once_with_progress(hub, published, monkeypatch) -> None:
