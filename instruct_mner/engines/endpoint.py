@@ -18,7 +18,7 @@ from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
-from instruct_mner.engines.retries import TOO_MANY_REQUESTS, Pauses, may_pass, retry_after
+from instruct_mner.engines.retries import TOO_MANY_REQUESTS, UNAVAILABLE, Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.choices import Constraint
 
@@ -42,8 +42,8 @@ class Endpoint:
         timeout_seconds: Timeout of one request, in seconds.
         max_retries: After 429, 5xx and timeouts, and after nothing else.
         first_retry_seconds: Pause before the first retry; each further one is twice as long, give or take a half.
-        reconnect_seconds: Time through which a connection that is refused or broken off is tried again, where the
-            server has answered before: a restart ends no run. Without retries there is none.
+        reconnect_seconds: Time through which a connection that is refused or broken off, or 503, is tried again, where
+            the server has answered before: a restart ends no run. Without retries there is none.
         scores: Whether log-probabilities are asked for; without them all scores are 1.
         window: Tokens of prompt and answer that the server takes, where that is known. An answer that could need more
             than a quarter of it is cut by the server, where the window ends.
@@ -97,7 +97,7 @@ class EndpointEngine:
         self._base_url = endpoint.base_url
         self._description = description
         self._key = key
-        self._has_answered = False
+        self._has_answered = self._has_served = False
 
     def special_tokens(self) -> tuple[str, ...]:
         """Return the strings that a post must not hold."""
@@ -210,7 +210,7 @@ class EndpointEngine:
         while True:
             try:
                 response = await client.chat.completions.create(**body)
-                self._has_answered = True
+                self._has_answered = self._has_served = True
                 return self._first_choice(response)
             except APITimeoutError:
                 if not retries_left:
@@ -220,10 +220,15 @@ class EndpointEngine:
                     ) from None
                 retries_left, wait = retries_left - 1, 0.0
             except APIStatusError as error:
-                self._has_answered, broken_since = True, None
-                if not retries_left or not may_pass(error.status_code):
+                now, wait = time.monotonic(), retry_after(error) or 0.0
+                is_away = error.status_code == UNAVAILABLE
+                broken_since = (broken_since or now) if is_away else None
+                # A server that has served, and says that it cannot now, may be starting again.
+                waits = is_away and self._has_served and self._may_reconnect(now - (broken_since or now))
+                self._has_answered = True
+                if not waits and (not retries_left or not may_pass(error.status_code)):
                     raise self._refusal(error) from None
-                retries_left, wait = retries_left - 1, retry_after(error) or 0.0
+                retries_left -= 0 if waits else 1
             except APIConnectionError as error:
                 now, wait = time.monotonic(), 0.0
                 broken_since = now if broken_since is None else broken_since

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
@@ -23,15 +15,11 @@ from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.pictures import PictureReader
-from instruct_mner.serving.request_log import FloodFilter
-from instruct_mner.serving.restarts import RestartPolicy, keep_running
 from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.command import seeds_are_fatal
 from instruct_mner.vllm_runtime.plan import Plan
 from instruct_mner.vllm_runtime.process import VllmProcess
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
@@ -133,88 +121,3 @@ def _placeholders(processor: object) -> set[str]:
     """Return the tokens that stand for pictures and videos."""
     names = ("image_token", "video_token", "boi_token", "image_token_fake", "fake_image_token", "global_image_token")
     return {str(getattr(processor, name)) for name in names if hasattr(processor, name)}
-
-
-async def open_gateway(
-    gateway: FastAPI,
-    vllm: VllmProcess,
-    listener: socket.socket,
-    connections: ConnectionLimit,
-    lifecycle: Lifecycle,
-    limits: Limits,
-    say_ready: Callable[[], None],
-    policy: RestartPolicy,
-    wait_until_ready: Callable[[], None],
-) -> None:
-    """Answer until a signal comes, or vLLM ends for good.
-
-    Args:
-        gateway: Application.
-        vllm: Process of vLLM.
-        listener: Socket of the gateway.
-        connections: Register of connections.
-        lifecycle: State of the server.
-        limits: Limits of requests.
-        say_ready: Function that is called when connections are taken.
-        policy: Settings of restarts.
-        wait_until_ready: Function that waits until a vLLM that was started again is ready, and checks it.
-
-    Raises:
-        EngineEndedError: vLLM has ended.
-    """
-
-    class Server(uvicorn.Server):
-        """uvicorn, without its own way with signals: it raises them again at the end."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    logging.getLogger("uvicorn.error").addFilter(FloodFilter())
-    config = uvicorn.Config(
-        gateway,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=10,
-        http=connections.protocol(),
-        ws="none",
-        h11_max_incomplete_event_size=limits.header_bytes,
-        # Addresses are those of the connections: what a header says of them, anybody can write.
-        proxy_headers=False,
-        # Longer than clients and proxies keep a connection that they do not use: who closes first must be they, or a
-        # request that is on its way is lost.
-        timeout_keep_alive=90,
-    )
-    server = Server(config)
-
-    drains: list[asyncio.Task[None]] = []
-
-    def end() -> None:
-        server.should_exit = True
-
-    def drain() -> None:
-        """Answer what is under way, then end; a second signal does not wait."""
-        if drains:
-            end()
-            return
-        drains.append(asyncio.create_task(lifecycle.drain(limits.drain_seconds)))
-        drains[0].add_done_callback(lambda _: end())
-
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            asyncio.get_running_loop().add_signal_handler(number, drain)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not running.done():
-        await asyncio.sleep(0.05)
-    say_ready()
-    watcher = asyncio.create_task(keep_running(vllm, policy, wait_until_ready, lifecycle))
-    await asyncio.wait([running, watcher], return_when=asyncio.FIRST_COMPLETED)
-    end()
-    watcher.cancel()
-    [outcome] = await asyncio.gather(watcher, return_exceptions=True)
-    if lifecycle.is_starting:
-        # A thread waits for it to be ready.
-        await asyncio.to_thread(vllm.stop)
-    await running
-    if isinstance(outcome, Exception):
-        raise outcome

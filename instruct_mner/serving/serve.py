@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 from PIL import Image
 from rich.console import Console
 
@@ -36,6 +34,8 @@ from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from rich.status import Status
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
@@ -92,13 +92,14 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     check_file(settings.access_log, "--access-log")
     check_file(settings.engine_log, "--engine-log")
     _check_installed()
-    from instruct_mner.serving.application import context_window, make_gateway, make_taggers, open_gateway
+    from instruct_mner.serving.application import context_window, make_gateway, make_taggers
     from instruct_mner.serving.connections import ConnectionLimit
     from instruct_mner.serving.gateway import Door
     from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.restarts import RestartPolicy
+    from instruct_mner.serving.running import listen, open_gateway, wait
 
-    with _listener(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
         names = ", ".join(model.name for model in plan.models)
         console.print(f"serving {names} ({plan.base}, {plan.dtype})")
@@ -107,7 +108,8 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         command = vllm_command(_arguments(plan, settings), "127.0.0.1", port)
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
         with VllmProcess(command, url, environment, settings.engine_log) as vllm:
-            _wait(vllm, console)
+            with console.status("starting vLLM") as status:
+                wait(vllm, _phases(console, status))
             taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
 
             def check() -> list[str]:
@@ -202,53 +204,20 @@ def _check_installed() -> None:
         raise ConfigError(f"'serve' needs {', '.join(missing)}: pip install 'instruct-mner[serve]'")
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Return the socket of the gateway; it is taken now, and listened on when there is somebody to answer."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise ConfigError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from None
-    return listener
-
-
 def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
     queue = () if settings.max_queued is None else ("--max-num-queued-reqs", str(settings.max_queued))
     return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))
 
 
-def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) -> None:
-    """Wait until vLLM answers.
+def _phases(console: Console, status: Status) -> Callable[[str], None]:
+    """Return a function that displays what vLLM does, on a terminal again and again, elsewhere once."""
+    phases = [""]
 
-    Args:
-        vllm: Process of vLLM.
-        show: Function that gets what it does.
+    def show(phase: str) -> None:
+        status.update(f"vLLM: {phase}")
+        phase_name = phase.rpartition(" (")[0]
+        if not console.is_terminal and phase_name != phases[0]:
+            phases[0] = phase_name
+            console.print(f"vLLM: {phase}")
 
-    Raises:
-        ServingError: It ends instead.
-    """
-    with httpx.Client(base_url=vllm.url, timeout=5) as client:
-
-        def is_ready() -> bool:
-            with suppress(httpx.TransportError):
-                return client.get("/health").status_code == 200
-            return False
-
-        vllm.wait_until_ready(is_ready, show)
-
-
-def _wait(vllm: VllmProcess, console: Console) -> None:
-    """Wait until vLLM answers; on a terminal its phase is displayed."""
-    with console.status("starting vLLM") as status:
-        phases = [""]
-
-        def show(phase: str) -> None:
-            status.update(f"vLLM: {phase}")
-            phase_name = phase.rpartition(" (")[0]
-            if not console.is_terminal and phase_name != phases[0]:
-                phases[0] = phase_name
-                console.print(f"vLLM: {phase}")
-
-        wait(vllm, show)
+    return show

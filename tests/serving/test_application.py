@@ -15,11 +15,12 @@ from fastapi import FastAPI
 
 from instruct_mner.errors import EngineEndedError
 from instruct_mner.serving import application
-from instruct_mner.serving.application import context_window, open_gateway
+from instruct_mner.serving.application import context_window
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.restarts import RestartPolicy
+from instruct_mner.serving.running import open_gateway
 
 
 def test_the_context_is_the_one_that_vllm_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving import serve
+from instruct_mner.serving import running, serve
 from instruct_mner.serving.serve import KEY_VARIABLE, ServeSettings
 
 GOOD = "a-long-and-random-key-0123456789"
@@ -39,19 +39,19 @@ def test_a_key_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_port_that_is_taken_is_a_config_error() -> None:
-    with serve._listener("127.0.0.1", 0) as free:
+    with running.listen("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
         assert port > 0
         free.listen()
         with pytest.raises(ConfigError, match=rf"--host 127\.0\.0\.1 --port {port}: .*; choose another port"):
-            serve._listener("127.0.0.1", port)
+            running.listen("127.0.0.1", port)
 
 
 def test_both_families_of_addresses_are_listened_on() -> None:
-    with serve._listener("127.0.0.1", 0) as listener:
+    with running.listen("127.0.0.1", 0) as listener:
         assert listener.family == socket.AF_INET
     with pytest.raises(ConfigError, match="choose another port"):
-        serve._listener("256.256.256.256", 8000)
+        running.listen("256.256.256.256", 8000)
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

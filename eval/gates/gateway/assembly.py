@@ -21,19 +21,12 @@ from instruct_mner.serving.keys import Client, Keys
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters
-from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.pictures import PictureReader
 from instruct_mner.serving.worker_pool import WorkerPool
 from instruct_mner.tagging.tagger import Tagger
 
 KEY, PRIVATE_KEY = "open-sesame", "private"
-
-
-def known_fields() -> dict[str, set[str]]:
-    """Return the fields that may reach vLLM, by path."""
-    chat, completion = set(ChatBody.model_fields), set(CompletionBody.model_fields)
-    return {"/v1/chat/completions": chat - {"user"}, "/v1/completions": completion - {"user"}}
 
 
 @dataclass(frozen=True, kw_only=True)

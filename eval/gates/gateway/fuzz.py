@@ -26,9 +26,9 @@ import httpx
 import psutil
 
 from eval.gates.common import seeded
-from eval.gates.gateway.assembly import KEY, PRIVATE_KEY, Assembly, assemble, known_fields
+from eval.gates.gateway.assembly import KEY, PRIVATE_KEY, Assembly, assemble
 from eval.gates.gateway.hostile import HostileRequest, anything, every_field
-from eval.gates.gateway.stand_in import MODEL, StandIn, vllm_models
+from eval.gates.gateway.stand_in import MODEL, StandIn, known_fields, vllm_models
 from instruct_mner.serving.limits import Limits
 
 # A picture of 200 x 60 pixels is decoded, one of 300 x 400 is not.

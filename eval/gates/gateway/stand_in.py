@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS
+from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 
 MODEL = "m"
 _PARTS = {"text": {"type", "text"}, "image_url": {"type", "image_url"}}
@@ -71,6 +72,12 @@ def vllm_models() -> Validate | None:
         (ChatCompletionRequest if "chat" in path else CompletionRequest).model_validate(body)
 
     return validate
+
+
+def known_fields() -> dict[str, set[str]]:
+    """Return the fields that may reach vLLM, by path."""
+    chat, completion = set(ChatBody.model_fields), set(CompletionBody.model_fields)
+    return {"/v1/chat/completions": chat - {"user"}, "/v1/completions": completion - {"user"}}
 
 
 class StandIn:
@@ -262,8 +269,6 @@ async def _send(send: Any, status: int, content: Any, kind: str = "application/j
 def main() -> None:
     """Serve, with a child, until one of the two ends."""
     import uvicorn
-
-    from eval.gates.gateway.assembly import known_fields
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)

@@ -1,0 +1,145 @@
+"""The gateway while it runs: its socket, its signals, and the engine that it watches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.serving.connections import ConnectionLimit
+from instruct_mner.serving.lifecycle import Lifecycle
+from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.request_log import FloodFilter
+from instruct_mner.serving.restarts import RestartPolicy, keep_running
+from instruct_mner.vllm_runtime.process import VllmProcess
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return the socket of the gateway; it is taken now, and listened on when there is somebody to answer.
+
+    Raises:
+        ConfigError: The address or the port cannot be taken.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from None
+    return listener
+
+
+def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) -> None:
+    """Wait until vLLM answers.
+
+    Args:
+        vllm: Process of vLLM.
+        show: Function that gets what it does.
+
+    Raises:
+        ServingError: It ends instead.
+    """
+    with httpx.Client(base_url=vllm.url, timeout=5) as client:
+
+        def is_ready() -> bool:
+            with suppress(httpx.TransportError):
+                return client.get("/health").status_code == 200
+            return False
+
+        vllm.wait_until_ready(is_ready, show)
+
+
+async def open_gateway(
+    gateway: FastAPI,
+    vllm: VllmProcess,
+    listener: socket.socket,
+    connections: ConnectionLimit,
+    lifecycle: Lifecycle,
+    limits: Limits,
+    say_ready: Callable[[], None],
+    policy: RestartPolicy,
+    wait_until_ready: Callable[[], None],
+) -> None:
+    """Answer until a signal comes, or vLLM ends for good.
+
+    Args:
+        gateway: Application.
+        vllm: Process of vLLM.
+        listener: Socket of the gateway.
+        connections: Register of connections.
+        lifecycle: State of the server.
+        limits: Limits of requests.
+        say_ready: Function that is called when connections are taken.
+        policy: Settings of restarts.
+        wait_until_ready: Function that waits until a vLLM that was started again is ready, and checks it.
+
+    Raises:
+        EngineEndedError: vLLM has ended.
+    """
+
+    class Server(uvicorn.Server):
+        """uvicorn, without its own way with signals: it raises them again at the end."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    logging.getLogger("uvicorn.error").addFilter(FloodFilter())
+    config = uvicorn.Config(
+        gateway,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        http=connections.protocol(),
+        ws="none",
+        h11_max_incomplete_event_size=limits.header_bytes,
+        # Addresses are those of the connections: what a header says of them, anybody can write.
+        proxy_headers=False,
+        # Longer than clients and proxies keep a connection that they do not use: who closes first must be they, or a
+        # request that is on its way is lost.
+        timeout_keep_alive=90,
+    )
+    server = Server(config)
+
+    drains: list[asyncio.Task[None]] = []
+
+    def end() -> None:
+        server.should_exit = True
+
+    def drain() -> None:
+        """Answer what is under way, then end; a second signal does not wait."""
+        if drains:
+            end()
+            return
+        drains.append(asyncio.create_task(lifecycle.drain(limits.drain_seconds)))
+        drains[0].add_done_callback(lambda _: end())
+
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            asyncio.get_running_loop().add_signal_handler(number, drain)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.05)
+    say_ready()
+    watcher = asyncio.create_task(keep_running(vllm, policy, wait_until_ready, lifecycle))
+    await asyncio.wait([running, watcher], return_when=asyncio.FIRST_COMPLETED)
+    end()
+    watcher.cancel()
+    [outcome] = await asyncio.gather(watcher, return_exceptions=True)
+    if lifecycle.is_starting:
+        # A thread waits for it to be ready.
+        await asyncio.to_thread(vllm.stop)
+    await running
+    if isinstance(outcome, Exception):
+        raise outcome
