@@ -113,6 +113,24 @@ def test_a_server_that_stays_busy_is_given_up() -> None:
         assert len(server.bodies) == 3
 
 
+def test_a_server_that_has_served_may_be_away_for_longer_than_the_retries() -> None:
+    def reply(body, number):
+        return (503, {"error": {"message": "starting"}}) if 1 <= number <= 6 else first_word_is_a_person(body, number)
+
+    with serving(reply) as server:
+        asking = engine(server.url, max_retries=1)
+        asking.generate([request("Ann is here")])
+        [completion] = asking.generate([request("Bob is here")])
+        assert completion.text.startswith('[{"text":"Bob"')
+        server.reply = lambda body, number: (503, {"error": {"message": "starting"}})
+        with pytest.raises(ServingError, match="HTTP 503"):
+            engine(server.url, max_retries=1).generate([request("Ann")])
+        gone = engine(server.url, max_retries=1, reconnect_seconds=0.05)
+        gone._has_served = gone._has_answered = True
+        with pytest.raises(ServingError, match="HTTP 503"):
+            gone.generate([request("Ann")])
+
+
 def test_timeouts_are_tried_again_and_given_up() -> None:
     with serving(delay=lambda body: 0.3) as server:
         with pytest.raises(ServingError, match=r"did not answer within 0\.05 seconds, 2 times"):

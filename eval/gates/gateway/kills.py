@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,17 +113,17 @@ def _wrong_setting() -> dict[str, Any]:
 
 def prove(_: argparse.Namespace) -> dict[str, Any]:
     """Run the whole matrix."""
-    cases = {
-        **{f"kill -9 of the {victim}": lambda v=victim: _kill_without_restart(v) for victim in [*_CODES, "gateway"]},
-        **{
-            f"kill -9 of the {victim}, --restart on-failure": lambda v=victim: _kill_with_restart(v)
-            for victim in _CODES
-        },
+    cases: dict[str, Callable[[], dict[str, Any]]] = {}
+    for victim in (*_CODES, "gateway"):
+        cases[f"kill -9 of the {victim}"] = partial(_kill_without_restart, victim)
+    for victim in _CODES:
+        cases[f"kill -9 of the {victim}, --restart on-failure"] = partial(_kill_with_restart, victim)
+    cases |= {
         "kill -9 of a decoder of pictures": _kill_of_a_decoder,
         "SIGSTOP of the engine": _stop_of_the_engine,
-        "SIGHUP": lambda: _signal(signal.SIGHUP, ignored=False),
-        "SIGHUP under nohup": lambda: _signal(signal.SIGHUP, ignored=True),
-        "SIGINT": lambda: _signal(signal.SIGINT, ignored=False),
+        "SIGHUP": partial(_signal, signal.SIGHUP, ignored=False),
+        "SIGHUP under nohup": partial(_signal, signal.SIGHUP, ignored=True),
+        "SIGINT": partial(_signal, signal.SIGINT, ignored=False),
         "the port is taken": _wrong_setting,
     }
     results: dict[str, Any] = {}
