@@ -16,6 +16,9 @@ from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, 
 from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens, TokenSpan
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 
+# Log attention of a token that cannot see the regions, beside others that can.
+_HIDDEN = -100.0
+
 
 class AttentionGrounding(nn.Module):
     """Supervision of attention in two hops, in some heads of two neighbouring layers.
@@ -58,12 +61,18 @@ class AttentionGrounding(nn.Module):
             if not row.mentions or not image_tokens(row):
                 continue
             second = self._second_hop(batch, number, row)
+            if not second:
+                continue
             first = self._first_hop(batch, number, row, images[number])
-            on_mentions = [each.logsumexp(dim=1) for each in second]
-            read.append(torch.stack(on_mentions).mean())
+            on_mentions = {index: each.logsumexp(dim=1) for index, each in second.items()}
+            read.append(torch.stack(list(on_mentions.values())).mean())
             if self._neighbours:
-                paths = {index: (second[index] + each).logsumexp(dim=1) for index, each in first.items()}
-                losses.append(torch.stack([paths.get(index, each) for index, each in enumerate(on_mentions)]).mean())
+                paths = {
+                    index: (second[index] + each).logsumexp(dim=1)
+                    for index, each in first.items()
+                    if index in second and (second[index][0].isfinite() & (each[0] > _HIDDEN)).any()
+                }
+                losses.append(torch.stack([paths.get(index, each) for index, each in on_mentions.items()]).mean())
             else:
                 paths = {index: each[:, 0] for index, each in first.items()}
                 losses.append(read[-1])
@@ -79,7 +88,10 @@ class AttentionGrounding(nn.Module):
         return -torch.stack(losses).sum() / len(batch.states), metrics
 
     def _first_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens, images: Tensor) -> dict[int, Tensor]:
-        """Return the log attention on the regions of each annotated mention, by index, ``(heads, query tokens)``."""
+        """Return the log attention on the regions of each annotated mention, by index, ``(heads, query tokens)``.
+
+        A mention whose regions lie before the window of a sliding layer is left out: no weight could move them.
+        """
         annotated = {index: each for index, each in enumerate(row.mentions) if each.regions is not None}
         if not annotated:
             return {}
@@ -97,15 +109,22 @@ class AttentionGrounding(nn.Module):
             at += range(first, last + 1)
             chosen += [looked] * (last - first + 1)
             lengths.append(last - first + 1)
-        mass = log_mass(self._scores(batch, self._first, number, at), torch.stack(chosen))
-        return dict(zip(annotated, torch.split(mass, lengths, dim=1), strict=True))
+        scores, looked = self._scores(batch, self._first, number, at), torch.stack(chosen)
+        within = (scores[0].isfinite() & looked).any(dim=1)
+        mass = log_mass(scores, looked | ~within[:, None]).where(within, torch.tensor(_HIDDEN).to(scores))
+        parts = zip(annotated, torch.split(mass, lengths, dim=1), torch.split(within, lengths), strict=True)
+        return {index: each for index, each, reached in parts if reached.any()}
 
-    def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> list[Tensor]:
-        """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
+    def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> dict[int, Tensor]:
+        """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``, by index.
+
+        A mention before the window of a sliding layer is left out.
+        """
         scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
         weights = scores.log_softmax(dim=-1)
         spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
-        return [weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
+        parts = {index: weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)}
+        return {index: each for index, each in parts.items() if each[0].isfinite().any()}
 
     def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
         """Return first and last token between the mentions before and after one."""

@@ -41,9 +41,11 @@ def check_attention(loaded: LoadedModel, inputs: Mapping[str, Tensor], layers: S
     loaded.base.eval()
     try:
         with torch.no_grad(), shortened(decoder, max(layers) + 1):
-            with capture(decoder, attention_layers=layers) as captured:
+            entered: dict[int, Tensor] = {}
+            with capture(decoder, attention_layers=layers) as captured, _states(decoder, entered):
                 loaded.base.model(**inputs, use_cache=False)
-            with _eager(loaded.base), _weights(decoder, layers) as weights:
+            # With the very states of the first forward, so that rounding in one layer is not one of the next.
+            with _eager(loaded.base), _states(decoder, entered), _weights(decoder, layers) as weights:
                 loaded.base.model(**inputs, use_cache=False)
     finally:
         loaded.base.train(mode)
@@ -97,6 +99,30 @@ def _with_parts(config: object) -> list[Any]:
         return []
     parts = [getattr(config, name, None) for name in config.sub_configs]
     return [config, *(part for part in parts if isinstance(part, PretrainedConfig))]
+
+
+@contextmanager
+def _states(decoder: nn.Module, entered: dict[int, Tensor]) -> Iterator[None]:
+    """Note the states that enter the attention of each layer in the block; where they are noted already, enter them."""
+
+    def enter(layer: int) -> Any:
+        def hook(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            states = entered.setdefault(layer, arguments[0] if arguments else named["hidden_states"])
+            return ((states, *arguments[1:]), named) if arguments else ((), {**named, "hidden_states": states})
+
+        return hook
+
+    attention = {layer: attention_of(decoder, layer) for layer in range(len(decoder.layers))}  # type: ignore[arg-type]
+    handles = [
+        each.register_forward_pre_hook(enter(layer), with_kwargs=True)
+        for layer, each in attention.items()
+        if each is not None
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

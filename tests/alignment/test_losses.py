@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_cross_view(weight: float, text_weight: float) -> None:
     assert torch.autograd.grad(loss, made.leaves["states"], allow_unused=True)[0] is None
 
 
-def attention(made, layer: int, post: int, row: int, head: int) -> list[Tensor]:
+def attention(made, layer: int, post: int, row: int, head: int, window: int = 99) -> list[Tensor]:
     """The attention of one token by its definition: rotated, scaled, causal, two query heads a key head."""
 
     def rotated(vector: Tensor, angle: float) -> tuple[Tensor, Tensor]:
@@ -79,10 +80,10 @@ def attention(made, layer: int, post: int, row: int, head: int) -> list[Tensor]:
 
     query = rotated(made.leaves[f"query/{layer}"][post, row, 2 * head : 2 * head + 2], row)
     scores = []
-    for token in range(row + 1):
+    for token in range(max(0, row - window + 1), row + 1):
         key = rotated(made.leaves[f"key/{layer}"][post, token, 2 * (head // 2) : 2 * (head // 2) + 2], token)
         scores.append((query[0] * key[0] + query[1] * key[1]) / math.sqrt(2))
-    return softmax(scores)
+    return [torch.zeros(())] * (row + 1 - len(scores)) + softmax(scores)
 
 
 def between_neighbours(row, mention) -> range:
@@ -103,9 +104,13 @@ def looked_at(row: Sequence[Tensor], mention, images: list[int]) -> list[Tensor]
     return [each for token, each in enumerate(row) if token not in images]
 
 
+# With a window of five tokens the second post's mention cannot see its region, which is no infinite loss.
+@pytest.mark.parametrize("window", [99, 5])
 @pytest.mark.parametrize(("annotated", "around"), [(True, "mention"), (False, "mention"), (True, "neighbours")])
-def test_grounding_through_attention(annotated: bool, around: str) -> None:
+def test_grounding_through_attention(annotated: bool, around: str, window: int) -> None:
     made = made_up(annotated=annotated)
+    for layer, inputs in made.batch.image.attention.items():
+        made.batch.image.attention[layer] = replace(inputs, window=window)
     settings = RegionSpanGroundingSettings(heads=(3, 1), around=around)
     objective = AttentionGrounding(settings, 1, IMAGE)
 
@@ -116,17 +121,22 @@ def test_grounding_through_attention(annotated: bool, around: str) -> None:
             for mention in row.mentions:
                 for head in (3, 1):
                     share = 1 / (2 * len(row.mentions) * 2)
-                    read = attention(made, 1, post, mention.label[0] - 1, head)
+                    read = attention(made, 1, post, mention.label[0] - 1, head, window)
                     if around == "neighbours":
                         arriving = added(
-                            read[token] * added(looked_at(attention(made, 0, post, token, head), mention, images))
+                            read[token]
+                            * added(looked_at(attention(made, 0, post, token, head, window), mention, images))
                             for token in between_neighbours(row, mention)
                         )
+                        if not arriving:
+                            arriving = added(read[token] for token in between_neighbours(row, mention))
                         total = total - share * arriving.log()
                         continue
                     if mention.regions is not None:
-                        seen = attention(made, 0, post, mention.span[1], head)
-                        total = total - share * added(looked_at(seen, mention, images)).log()
+                        seen = added(
+                            looked_at(attention(made, 0, post, mention.span[1], head, window), mention, images)
+                        )
+                        total = total - share * seen.log() if seen else total
                     total = total - share * added(read[mention.span[0] : mention.span[1] + 1]).log()
         return total
 

@@ -124,6 +124,7 @@ def test_the_gradient_of_an_objective_reaches_the_lora(family, checkpointing, ti
     ("family", "batch", "objectives"),
     [
         *((family, 4, ()) for family in (*BOTH_KINDS, "qwen2_5_vl")),
+        *(pytest.param(family, 4, (), marks=pytest.mark.prove) for family in ("qwen3_5", "gemma4")),
         *((family, 2, (Energy(),)) for family in BOTH_KINDS),
     ],
 )
