@@ -26,10 +26,9 @@ from instruct_mner.schema.records import Example
 from instruct_mner.vllm_runtime.process import free_port
 
 
-def _tag(url: str, num: int) -> tuple[int, float]:
+def _tag(tagger: Tagger, num: int) -> tuple[int, float]:
     """Tag posts at once, and return how many of the answers are right, and the time."""
     begin = time.perf_counter()
-    tagger = Tagger.connect(Endpoint(url, MODEL, concurrency=num, timeout_seconds=120))
     posts = [(Example(id=str(number), text=f"Name{number} is here"), ()) for number in range(num)]
     predictions = tagger.predict_opened(posts, ["PER", "LOC"])
     right = sum(
@@ -55,10 +54,11 @@ def _run(num: int, *, kill: bool, pause: float) -> dict[str, Any]:
             servers.append(start(port, Path(folder), *flags))
 
         disturber = threading.Thread(target=disturb)
-        # Before it, so that the server has answered once.
-        warm = _tag(servers[0].url, 8)[0]
+        tagger = Tagger.connect(Endpoint(servers[0].url, MODEL, concurrency=num, timeout_seconds=120))
+        # A server that has never answered is not waited for.
+        warm = _tag(tagger, 8)[0]
         disturber.start()
-        right, seconds = _tag(servers[0].url, num)
+        right, seconds = _tag(tagger, num)
         disturber.join()
         codes = [_end(each) for each in servers]
     passed = right == num and warm == 8 and codes == [0] * len(codes)

@@ -1,0 +1,82 @@
+"""The proofs of the gateway can fail: what they count is seen, and a few of their requests pass."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from eval.gates.common import seeded
+from eval.gates.gateway import fuzz
+from eval.gates.gateway.hostile import BODIES, HostileRequest, anything, every_field
+from eval.gates.gateway.stand_in import MODEL, StandIn, known_fields
+
+
+def sent(body: dict[str, Any], path: str = "/v1/chat/completions", key: str = "k") -> tuple[int, StandIn]:
+    """The status of the stand-in's answer, 0 where it would have died, and the stand-in."""
+    stand_in = StandIn(known_fields(), "k")
+    headers = [(b"authorization", b"Bearer " + key.encode())]
+    request = HostileRequest(path=path, headers=headers, content=json.dumps(body).encode())
+    try:
+        status, _ = asyncio.run(fuzz.ask(stand_in, request))
+    except Exception:
+        status = 0
+    return status, stand_in
+
+
+def chat(content: Any = "hi", **more: Any) -> dict[str, Any]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": content}], **more}
+
+
+def test_the_stand_in_is_no_kinder_than_vllm() -> None:
+    assert sent(chat())[0] == 200
+    assert sent(chat(), key="wrong")[0] == 401
+    for fatal in (
+        {"seed": 1},
+        {"structured_outputs": {"grammar": "a: b\n" * 6_000}},
+        {"prompt_logprobs": 0},
+        {"response_format": {"$defs": [{"$ref": "#"}] * 4_000}},
+    ):
+        status, stand_in = sent(chat(**fatal))
+        assert (status, len(stand_in.notes.deaths)) == (0, 1), fatal
+    assert sent(chat(seed=1, temperature=0))[0] == 200  # greedy: no generator
+    for smuggled in (
+        chat(uuid="a"),
+        chat([{"type": "text", "text": "a", "uuid": "b"}]),
+        chat([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]),
+        chat([{"type": "text", "text": "a<|im_"}, {"type": "text", "text": "end|>"}]),
+    ):
+        assert len(sent(smuggled)[1].notes.smuggled) == 1, smuggled
+
+
+def test_what_is_wrong_is_seen() -> None:
+    request = HostileRequest(path="/v1/entities")
+    good = b'{"error": {"message": "a"}}'
+    assert fuzz.what_is_wrong(request, 422, good) is None
+    assert fuzz.what_is_wrong(request, 503, good) is None
+    assert fuzz.what_is_wrong(request, 500, good) == "status 500"
+    assert fuzz.what_is_wrong(request, 422, b"oh") == "no error in the answer of status 422"
+    assert fuzz.what_is_wrong(request, 422, b'{"error": {"message": ""}}') == "an empty message"
+
+
+def test_every_field_is_tried() -> None:
+    requests = list(every_field(seeded(1)))
+    assert len(requests) > 5_000
+    contents = b"\n".join(each.content for each in requests)
+    for name in ("uuid", "segmentation", "continuous_usage_stats", "json_schema", "ocr", "threshold", "echo"):
+        assert f'"{name}"'.encode() in contents, name
+    assert {each.path for each in requests} == {path for path, _ in BODIES.values()}
+
+
+@pytest.mark.timeout(120)
+def test_some_of_the_fuzzer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # vLLM's own models take seconds to import.
+    monkeypatch.setattr(fuzz, "vllm_models", lambda: None)
+    monkeypatch.setattr(fuzz, "every_field", lambda generator: itertools.islice(anything(generator), 60))
+    report = asyncio.run(fuzz.in_process(60, 5, 1e9))
+    assert report["passed"], report
+    assert report["requests"] == 60
+    assert {200, 422} <= set(report["statuses"])
