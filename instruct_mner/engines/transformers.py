@@ -18,6 +18,7 @@ from instruct_mner.engines.partial_answers import FewUnfinished, PartialAnswer, 
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
+from instruct_mner.models.processor_errors import named_processor_errors
 
 # One in so many answers of a batch may be put off; each of them costs a second reading of its question.
 _PUT_OFF = 8
@@ -99,14 +100,15 @@ class TransformersEngine:
             for request in batch
         ]
         images = [list(request.images) for request in batch]
-        return processor(
-            text=texts,
-            images=images if any(images) else None,
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
+        with named_processor_errors([image for each in images for image in each]):
+            return processor(
+                text=texts,
+                images=images if any(images) else None,
+                padding=True,
+                padding_side="left",
+                return_tensors="pt",
+                add_special_tokens=False,
+            )
 
     @cached_property
     def _guide(self) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instruct_mner.models.processor_errors import named_processor_errors
 from instruct_mner.schema.records import Example
 from instruct_mner.training.augmentation import AugmentationSettings, augment
 from instruct_mner.training.batch import VIEWS, Batch, Collate
@@ -71,7 +72,9 @@ class Collator:
 
     def _collated(self, rows: Sequence[Mapping[str, int]]) -> tuple[list[TrainingSample], Batch]:
         samples = [self._sample(self._examples[row["index"]]) for row in rows]
-        batch = self._collate([sample.row for sample in samples])
+        posts = ", ".join(repr(sample.example.id) for sample in samples)
+        with named_processor_errors([image for each in samples for image in each.row["images"]], f" of posts {posts}"):
+            batch = self._collate([sample.row for sample in samples])
         on_pictures = batch["labels"][batch["input_ids"] == self._image_token_id]
         assert (on_pictures == -100).all(), "a label sits on an image token"
         return samples, batch
