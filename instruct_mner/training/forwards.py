@@ -55,7 +55,9 @@ class Forwards:
         self._loaded = loaded
         self._needs = needs
         self._autocast = autocast
-        self._share_prompt_prefix = share_prompt_prefix
+        # States that are handed from token to token, and the load of experts, are those of whole rows.
+        has_experts = hasattr(loaded.model.config.get_text_config(), "output_router_logits")
+        self._share_prompt_prefix = share_prompt_prefix and not (loaded.family.recurrent or has_experts)
 
     def capture_image_view(self) -> AbstractContextManager[Captured]:
         """Capture the states of the answer's own forward that objectives need."""
@@ -66,7 +68,7 @@ class Forwards:
 
     def with_shared_prefix(self, inputs: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Compute the prefix of all prompts once in the forwards of the block, where the run does so."""
-        if not self._share_prompt_prefix or self._loaded.family.recurrent:
+        if not self._share_prompt_prefix:
             return nullcontext()
         return shared_beginning(self.decoder, num_shared(inputs["input_ids"], self._loaded.image_token_id))
 

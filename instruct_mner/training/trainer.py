@@ -70,6 +70,11 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         # Gemma 4, so that Trainer does not count the answer tokens of a step, and each forward divides by its own. TRL
         # 1.16 makes the loss itself and hands no such argument to the model: the count is right for every family.
         self.model_accepts_loss_kwargs = True
+        text_config = self.model.config.get_text_config()
+        if hasattr(text_config, "output_router_logits"):
+            # Source: TRL 1.16 turns this on for models with experts, and asks each forward of training for it as well.
+            # Generation needs no load-balancing loss, and cannot compute it where a prefix is shared.
+            text_config.output_router_logits = False
         self._dev_evaluation = dev_evaluation
         self._objectives = tuple(objectives)
         self._head_learning_rate = head_learning_rate

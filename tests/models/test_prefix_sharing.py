@@ -53,9 +53,10 @@ def test_where_pictures_come_first_nothing_is_shared(tiny_models, tmp_path) -> N
     assert num_shared(batch["input_ids"], run.loaded.image_token_id) == 0
 
 
-def test_where_layers_hand_on_a_state_nothing_is_shared(tiny_models, tmp_path) -> None:
-    """Qwen3.5 would have to hand the state of a prefix on to all rows."""
-    run = aligned_run(tiny_models("qwen3_5"), tmp_path, {}, optimizer={"share_prompt_prefix": True})
+@pytest.mark.parametrize("family", ["qwen3_5", "qwen3_vl_moe"])
+def test_where_a_row_is_one_whole_nothing_is_shared(family, tiny_models, tmp_path) -> None:
+    """Qwen3.5 would have to hand the state of a prefix on to all rows; experts are balanced over whole rows."""
+    run = aligned_run(tiny_models(family), tmp_path, {}, optimizer={"share_prompt_prefix": True})
     batch = run.collator.inputs([{"index": index} for index in range(4)])
     assert num_shared(batch["input_ids"], run.loaded.image_token_id) >= 16
     rows: list[int] = []

@@ -81,7 +81,7 @@ def forwards(base: Base, needs: Needs, entered: list[str] | None = None) -> Forw
 
     text_config = SimpleNamespace(hidden_size=2)
     loaded = SimpleNamespace(
-        family=SimpleNamespace(decoder_path="model.decoder", splits_pictures=True),
+        family=SimpleNamespace(decoder_path="model.decoder", splits_pictures=True, recurrent=False),
         image_token_id=9,
         model=SimpleNamespace(dtype=torch.float32, config=SimpleNamespace(get_text_config=lambda: text_config)),
     )
