@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from rich.console import Console
 
+from instruct_mner.console import name_work, stop_display
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Restart
 from instruct_mner.serving.keys import Client, Keys, check_key
@@ -33,9 +34,7 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from rich.status import Status
+    from collections.abc import Iterable
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
@@ -108,8 +107,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         command = vllm_command(_arguments(plan, settings), "127.0.0.1", port)
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
         with VllmProcess(command, url, environment, settings.engine_log) as vllm:
-            with console.status("starting vLLM") as status:
-                wait(vllm, _phases(console, status))
+            wait(vllm, lambda phase: name_work(f"serve: vLLM: {phase.rpartition(' (')[0]}"))
             taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
 
             def check() -> list[str]:
@@ -119,6 +117,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
                 wait(vllm)
                 check()
 
+            name_work("serve: checking vLLM")
             for line in check():
                 console.print(line, markup=False)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
@@ -138,6 +137,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
                 settings.remote_domains,
                 door,
             )
+            stop_display()
             ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
             asyncio.run(
                 open_gateway(
@@ -207,17 +207,3 @@ def _check_installed() -> None:
 def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
     queue = () if settings.max_queued is None else ("--max-num-queued-reqs", str(settings.max_queued))
     return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))
-
-
-def _phases(console: Console, status: Status) -> Callable[[str], None]:
-    """Return a function that displays what vLLM does, on a terminal again and again, elsewhere once."""
-    phases = [""]
-
-    def show(phase: str) -> None:
-        status.update(f"vLLM: {phase}")
-        phase_name = phase.rpartition(" (")[0]
-        if not console.is_terminal and phase_name != phases[0]:
-            phases[0] = phase_name
-            console.print(f"vLLM: {phase}")
-
-    return show

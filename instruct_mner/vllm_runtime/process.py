@@ -168,7 +168,8 @@ class VllmProcess:
         """Return the last lines of its log."""
         for line in reversed(self._tail(4096)):
             match = _LOG_LINE.match(line)
-            if match is not None:
+            # The list of its routes, a line each, says nothing about how far it is.
+            if match is not None and not match["said"].startswith("Route:"):
                 return match["said"][:80]
         return "starting Python"
 
