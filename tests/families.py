@@ -8,7 +8,7 @@ from instruct_mner.models.families import FAMILIES
 
 FAMILY_NAMES = tuple(name for name, family in FAMILIES.items() if family.sees)
 # Families whose training `make prove` tests, since `make test` must be short; all else of them is tested by both.
-_NEWER = ("qwen3_vl_moe", "qwen3_5", "gemma4")
+_NEWER = ("qwen3_vl_moe", "qwen3_5", "gemma4", "glm46v")
 TRAINED = tuple(pytest.param(name, marks=pytest.mark.prove) if name in _NEWER else name for name in FAMILY_NAMES)
 TEXT_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.sees)
 # One whose forward takes loss arguments, and one whose does not: TRL scales their losses differently.

@@ -15,7 +15,7 @@ _ANSWER = "ANSWER"
 _CONTINUED = (
     "{{% macro published(messages, add_generation_prompt) %}}{template}{{% endmacro %}}"
     "{{% if not add_generation_prompt and messages[-1]['role'] == 'assistant' %}}"
-    "{{{{ published(messages[:-1], true) }}}}"
+    "{{{{ published(messages[:-1], true) }}}}{{{{ {prefix!r} }}}}"
     "{{% if messages[-1]['content'] is string %}}{{{{ messages[-1]['content'] }}}}{{% else %}}"
     "{{% for part in messages[-1]['content'] %}}{{% if part['type'] == 'text' %}}{{{{ part['text'] }}}}{{% endif %}}"
     "{{% endfor %}}{{% endif %}}{{{{ {suffix!r} }}}}"
@@ -40,12 +40,14 @@ def around_answer(processor: ProcessorMixin) -> tuple[str, str]:
 
 
 def continue_generation_prompt(processor: ProcessorMixin) -> None:
-    """Change a chat template so that a last answer stands right behind the generation prompt, where it does not.
+    """Change a chat template so that a last answer stands right behind the generation prompt, and ends.
 
     LLaVA-OneVision writes ``<|im_start|>assistant``, a space, a line break and the answer, but its generation prompt
-    has no such space. Servers prompt with the latter, so training must too. All other turns stay as they are.
+    has no such space. Servers prompt with the latter, so training must too. GLM writes nothing behind an answer: its
+    models end it with the token that begins the next turn. All other turns stay as they are.
 
-    Source: chat_template.json of https://huggingface.co/llava-hf/llava-onevision-qwen2-0.5b-ov-hf (2026-11).
+    Source: chat_template.json of https://huggingface.co/llava-hf/llava-onevision-qwen2-0.5b-ov-hf (2026-11);
+    ``glm4moe.jinja`` of TRL 1.16.
 
     Args:
         processor: Processor of a model; changed in place.
@@ -54,10 +56,25 @@ def continue_generation_prompt(processor: ProcessorMixin) -> None:
     if not isinstance(template, str):
         return
     prompt, whole = _rendered(processor)
-    if whole.startswith(prompt) or _ANSWER not in whole:
+    if _ANSWER not in whole:
         return
-    suffix = whole.partition(_ANSWER)[2]
-    processor.chat_template = _CONTINUED.format(template=template.removesuffix("\n"), suffix=suffix)
+    prefix, suffix = "", whole.partition(_ANSWER)[2]
+    if whole.startswith(prompt):
+        prefix = whole[len(prompt) :].partition(_ANSWER)[0]
+        if suffix.strip():
+            return
+    suffix = suffix if suffix.strip() else _beginning_of_turn(processor)
+    processor.chat_template = _CONTINUED.format(template=template.removesuffix("\n"), prefix=prefix, suffix=suffix)
+
+
+def _beginning_of_turn(processor: ProcessorMixin) -> str:
+    """Return the special token that begins a turn after an answer; nothing where there is none."""
+    question, answer = picture_messages(0, "?"), answer_messages(_ANSWER)
+    whole = processor.apply_chat_template([*question, *answer, *question], tokenize=False)
+    behind = str(whole).partition(_ANSWER)[2].lstrip()
+    tokenizer = getattr(processor, "tokenizer", processor)
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return next((token for token in special if behind.startswith(token)), "")
 
 
 def _rendered(processor: ProcessorMixin) -> tuple[str, str]:

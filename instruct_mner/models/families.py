@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PretrainedConfig, ProcessorMixin
 
 # The linear layers of a decoder block of the Llama and Qwen line, and those of linear attention (Qwen3.5). Experts are
-# no linear layers: a mixture of experts has an adapter on its attention only.
-_DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|in_proj_qkv|in_proj_z|out_proj)"
+# no linear layers: a mixture of experts has an adapter on its attention only. GLM's gate and up are one layer.
+_DECODER_LINEARS = (
+    r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|gate_up_proj|down_proj|in_proj_qkv|in_proj_z|out_proj)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,15 @@ FAMILIES: dict[str, Family] = {
             token_boxes=image_token_boxes.gemma4_boxes,
             splits_pictures=True,
             pixel_settings=pixel_settings.number_of_soft_tokens,
+        ),
+        Family(  # GLM-4.6V-Flash
+            name="glm46v",
+            decoder_path="model.language_model",
+            vision_paths=("model.visual",),
+            token_boxes=image_token_boxes.qwen_boxes,
+            grid_inputs=image_token_boxes.qwen_grid_inputs,
+            splits_pictures=True,
+            pixel_settings=pixel_settings.number_of_pixels_of_frames,
         ),
         Family(  # InternVL3-*-hf, InternVL3.5-*-HF
             name="internvl",

@@ -38,6 +38,19 @@ def number_of_pixels(images: BaseImageProcessor, limits: PixelLimits) -> PixelSe
     return {"size": {"shortest_edge": least, "longest_edge": most}} if limits.given else {}
 
 
+def number_of_pixels_of_frames(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
+    """Return the limits of GLM-4.6V's processor, which counts the pixels of a picture once for each frame of a patch.
+
+    Source: ``smart_resize`` of transformers' ``image_processing_glm46v``, 5.19.
+    """
+    frames = images.temporal_patch_size
+    counted = PixelLimits(
+        min_pixels=limits.min_pixels and frames * limits.min_pixels,
+        max_pixels=limits.max_pixels and frames * limits.max_pixels,
+    )
+    return number_of_pixels(images, counted)
+
+
 def number_of_tiles(images: BaseImageProcessor, limits: PixelLimits) -> PixelSettings:
     """Return the largest number of tiles into which InternVL 3 cuts a picture."""
     _no_least(limits)

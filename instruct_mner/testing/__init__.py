@@ -28,6 +28,7 @@ _FAMILIES: dict[str, tuple[Vocabulary, Builder]] = {
     "qwen3_5": (newer.QWEN3_5_VOCABULARY, newer.build_qwen3_5),
     "gemma3": (others.GEMMA_VOCABULARY, others.build_gemma3),
     "gemma4": (newer.GEMMA4_VOCABULARY, newer.build_gemma4),
+    "glm46v": (newer.GLM_VOCABULARY, newer.build_glm46v),
     "internvl": (others.INTERNVL_VOCABULARY, others.build_internvl),
     "llava_onevision": (others.LLAVA_VOCABULARY, others.build_llava_onevision),
     # Models of a family above that differ from it.

@@ -1,4 +1,4 @@
-"""Tiny Qwen3-VL with experts, Qwen3.5, Gemma 4 and InternVL 3.5.
+"""Tiny Qwen3-VL with experts, Qwen3.5, Gemma 4, GLM-4.6V and InternVL 3.5.
 
 Their classes are looked up when a model is built, so that an older transformers can build the others.
 """
@@ -31,13 +31,30 @@ GEMMA4_VOCABULARY = Vocabulary(
     },
 )  # fmt: skip
 
+_PICTURE = "{%- if item is mapping and item.type == 'image' -%}<|begin_of_image|><|image|><|end_of_image|>{%- elif"
+GLM_VOCABULARY = Vocabulary(
+    special_tokens=(
+        "<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>",
+        "<|begin_of_image|>", "<|image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|video|>", "<|end_of_video|>",
+    ),
+    # One of three that end generation, and the one that begins the turn after an answer.
+    end_of_turn="<|user|>",
+    # Source: the template of GLM-4.5, with pictures as GLM-4.6V writes them; that of GLM-4.6V itself was not seen.
+    chat_template=shipped_template("glm4moe").replace(
+        "{%- if item is mapping and item.type == 'text' -%}", f"{_PICTURE} item is mapping and item.type == 'text' -%}}"
+    ),
+    named={"image_token": "<|image|>", "video_token": "<|video|>"},
+    added=("<think>", "</think>", "/nothink"),
+)  # fmt: skip
+
 
 def build_qwen3_vl_moe(
     tokenizer: PreTrainedTokenizerFast, width: int, layers: int
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Qwen3-VL with four experts, of which a token takes two."""
     text = qwen.text_settings(tokenizer, width, layers, {"mrope_interleaved": True})
-    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": width}
+    # vLLM 0.32 asks for `norm_topk_prob`, which published configs have.
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": width, "norm_topk_prob": True}
     config = transformers.Qwen3VLMoeConfig(
         vision_config={**qwen.qwen3_vision(width), "deepstack_visual_indexes": [0]},
         text_config={**text, "head_dim": width // 4, **experts},
@@ -124,6 +141,40 @@ def build_gemma4_shared(
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Gemma 4 with as many layers again, which have the keys and values of the first ones, as E2B and E4B."""
     return build_gemma4(tokenizer, width, 2 * layers, shared=layers)
+
+
+def build_glm46v(tokenizer: PreTrainedTokenizerFast, width: int, layers: int) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """GLM-4.6V, which rotates half of each head, pair by pair."""
+    text = {
+        **qwen.text_settings(tokenizer, width, layers, {}), "model_type": "glm4v_text",
+        "rope_parameters": {
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+            "mrope_section": [width // 16 - 2 * (width // 64), width // 64, width // 64],
+        },
+    }  # fmt: skip
+    config = transformers.Glm46VConfig(
+        vision_config={
+            "model_type": "glm4v_vision", "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4,
+            "patch_size": 14, "image_size": 112, "spatial_merge_size": 2, "temporal_patch_size": 2,
+            "out_hidden_size": width,
+        },
+        text_config=text,
+        tie_word_embeddings=True,
+        image_token_id=tokenizer.image_token_id,
+        video_token_id=tokenizer.video_token_id,
+        image_start_token_id=tokenizer.convert_tokens_to_ids("<|begin_of_image|>"),
+        image_end_token_id=tokenizer.convert_tokens_to_ids("<|end_of_image|>"),
+        video_start_token_id=tokenizer.convert_tokens_to_ids("<|begin_of_video|>"),
+        video_end_token_id=tokenizer.convert_tokens_to_ids("<|end_of_video|>"),
+    )  # fmt: skip
+    size = {"shortest_edge": 2 * 64 * 64, "longest_edge": 2 * 128 * 128}
+    processor = transformers.Glm46VProcessor(
+        transformers.Glm46VImageProcessor(size=size, patch_size=14),
+        tokenizer,
+        transformers.Glm46VVideoProcessor(),
+        chat_template=GLM_VOCABULARY.chat_template,
+    )
+    return transformers.Glm46VForConditionalGeneration(config), processor
 
 
 def build_internvl3_5(

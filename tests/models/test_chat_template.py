@@ -13,7 +13,7 @@ from instruct_mner.models.description import describe_model
 from instruct_mner.models.text_processor import leaves_thoughts_out, steady_template
 from instruct_mner.prompting.conversation import answer_messages
 from instruct_mner.testing import idefics, qwen
-from instruct_mner.testing.newer import GEMMA4_VOCABULARY, QWEN3_5_VOCABULARY
+from instruct_mner.testing.newer import GEMMA4_VOCABULARY, GLM_VOCABULARY, QWEN3_5_VOCABULARY
 from instruct_mner.testing.others import GEMMA_VOCABULARY, LLAVA_VOCABULARY
 from instruct_mner.testing.tokenizer import Vocabulary, train_tokenizer
 
@@ -96,6 +96,18 @@ def test_the_changed_template_comes_back_from_the_folder_of_an_adapter(tiny_mode
     continue_generation_prompt(again)
     assert again.chat_template == changed
     assert around_answer(again) == ("", "<|im_end|>")
+
+
+def test_an_answer_of_glm_ends_with_the_token_that_begins_the_next_turn() -> None:
+    tokenizer = train_tokenizer(GLM_VOCABULARY, ["Name the entities."], 300)
+    tokenizer.chat_template = steady_template(GLM_VOCABULARY.chat_template)
+    published = rendered(tokenizer, [*messages(), *answer_messages("PER: Ann"), *messages(0)])
+    continue_generation_prompt(tokenizer)
+    assert around_answer(tokenizer) == ("\n", "<|user|>")
+    prompt = rendered(tokenizer, messages(), add_generation_prompt=True)
+    assert prompt.endswith("/nothink<|assistant|>\n<think></think>")
+    assert rendered(tokenizer, [*messages(), *answer_messages("PER: Ann")]) == f"{prompt}\nPER: Ann<|user|>"
+    assert rendered(tokenizer, [*messages(), *answer_messages("PER: Ann"), *messages(0)]) == published
 
 
 @pytest.mark.parametrize("name", ["qwen3_5_think", "qwen3_5_nothink", "qwen3_6"])

@@ -59,7 +59,7 @@ def test_paths_lead_somewhere(loaded) -> None:
 
 
 # Linear layers of two decoder blocks: seven each, but for experts, which are none, and for linear attention.
-LINEARS = {"qwen3_vl_moe": 4 + 4, "qwen3_5": 6 + 7}
+LINEARS = {"qwen3_vl_moe": 4 + 4, "qwen3_5": 6 + 7, "glm46v": 6 + 6}
 # Linear layers that have no adapter: gates of linear attention, and the embeddings that each layer of Gemma 4 has.
 PLAIN = ("in_proj_a", "in_proj_b", "per_layer_input_gate", "per_layer_projection", "per_layer_model_projection")
 
@@ -131,7 +131,7 @@ def image_features(loaded, inputs) -> torch.Tensor:
     return entered["states"][0][inputs["input_ids"][0] == loaded.image_token_id]
 
 
-@pytest.mark.parametrize("family", ["idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl"])
+@pytest.mark.parametrize("family", ["idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "glm46v"])
 def test_pixel_limits_change_the_number_of_image_tokens(family, tiny_models) -> None:
     loaded = load_model(str(tiny_models(family)))
     picture = Image.new("RGB", (600, 600), "gray")
@@ -179,7 +179,8 @@ def test_the_resized_size_is_that_of_the_processor(size, tiny_models) -> None:
 
 
 def test_the_prefix_of_answers(loaded) -> None:
-    assert loaded.answer_prefix == (" " if loaded.family.name in {"idefics3", "smolvlm"} else "")
+    prefixes = {"idefics3": " ", "smolvlm": " ", "glm46v": "\n"}
+    assert loaded.answer_prefix == prefixes.get(loaded.family.name, "")
 
 
 def test_unknown_families_are_refused() -> None:

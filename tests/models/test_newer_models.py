@@ -14,7 +14,14 @@ from instruct_mner.training.finetune import save_weights
 
 THROUGH_ATTENTION = {**EVERYTHING, "region_span_grounding": {"through": "attention"}}
 # Linear layers of the decoder that have an adapter.
-ADAPTED = {"internvl3_5": 14, "gemma4_shared": 4 * 7 - 2 * 2, "qwen3_vl_moe": 8, "qwen3_5": 13, "gemma4": 14}
+ADAPTED = {
+    "internvl3_5": 14,
+    "gemma4_shared": 4 * 7 - 2 * 2,
+    "qwen3_vl_moe": 8,
+    "qwen3_5": 13,
+    "gemma4": 14,
+    "glm46v": 12,
+}
 
 
 @pytest.mark.parametrize("model", ["internvl3_5", "gemma4_shared"])
