@@ -144,6 +144,17 @@ async def in_process(num: int, seed: int, most_seconds: float) -> dict[str, Any]
     }
 
 
+def _short(path: str, content: bytes) -> bytes:
+    """Return a body whose answer is short where it says nothing else: real models write until the context is full."""
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return content
+    if "completions" not in path or not isinstance(body, dict) or {"max_tokens", "max_completion_tokens"} & set(body):
+        return content
+    return json.dumps({**body, "max_tokens": 4}).encode()
+
+
 async def at(url: str, model: str, num: int, seed: int, most_seconds: float) -> dict[str, Any]:
     """Fuzz the gateway at an address, one request after the other; what no HTTP client sends is left out."""
     generator, run, begin = seeded(seed), Run(), time.perf_counter()
@@ -155,7 +166,8 @@ async def at(url: str, model: str, num: int, seed: int, most_seconds: float) -> 
         for request in itertools.islice(
             itertools.chain.from_iterable(zip(every, anything(generator), strict=False)), num
         ):
-            sent = replace(request, content=request.content.replace(f'"{MODEL}"'.encode(), f'"{model}"'.encode()))
+            content = request.content.replace(f'"{MODEL}"'.encode(), f'"{model}"'.encode())
+            sent = replace(request, content=_short(request.path, content))
             headers = [(name, value.replace(KEY.encode(), key)) for name, value in sent.headers]
             if sent.method in {"CONNECT", "TRACE"} or not sent.path.startswith("/") or not sent.path.isascii():
                 continue

@@ -1,0 +1,88 @@
+"""Requests that their clients abandon: vLLM is idle within two seconds, on every route, streamed or not.
+
+    python -m eval.gates.gateway.abandoned --url http://127.0.0.1:8000 --model NAME
+
+The key is in ``INSTRUCT_MNER_API_KEY``. The time is measured from the end of the connection until ``/metrics`` of
+vLLM counts no request. Answers are made long: they must still be under way when the client goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import time
+from typing import Any
+
+import httpx
+
+from eval.gates.gateway.assembly import KEY
+from eval.gates.gateway.harness import report
+
+_LONG = {"max_tokens": 1500, "ignore_eos": True, "temperature": 1}
+
+
+def bodies(model: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return path and body of long requests, by name."""
+    chat = {"model": model, "messages": [{"role": "user", "content": "Tell me a story."}], **_LONG}
+    text = " ".join(f"Name{number}" for number in range(400))
+    return {
+        "chat": ("/v1/chat/completions", chat),
+        "chat, streamed": ("/v1/chat/completions", {**chat, "stream": True}),
+        "completion": ("/v1/completions", {"model": model, "prompt": "Once", **_LONG}),
+        "entities": ("/v1/entities", {"text": text, "model": model}),
+    }
+
+
+async def _running(client: httpx.AsyncClient) -> float:
+    metrics = (await client.get("/metrics")).text
+    return sum(map(float, re.findall(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} (\S+)$", metrics, re.MULTILINE)))
+
+
+async def _abandon(url: str, headers: dict[str, str], path: str, body: dict[str, Any], num: int) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as watching:
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=120)
+        tasks = [asyncio.create_task(_send(client, path, body)) for _ in range(num)]
+        begin, seen = time.perf_counter(), 0.0
+        while seen < 1 and time.perf_counter() - begin < 30 and not all(task.done() for task in tasks):
+            seen = await _running(watching)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await client.aclose()
+        begin = time.perf_counter()
+        while await _running(watching) and time.perf_counter() - begin < 60:
+            await asyncio.sleep(0.05)
+        return {"under way": seen, "idle after, s": round(time.perf_counter() - begin, 2)}
+
+
+async def _send(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
+    async with client.stream("POST", path, json=body) as response:
+        async for _ in response.aiter_raw():
+            pass
+
+
+def prove(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Abandon requests on every route."""
+    headers = {"authorization": f"Bearer {os.environ.get('INSTRUCT_MNER_API_KEY', KEY)}"}
+    results = {
+        name: asyncio.run(_abandon(arguments.url, headers, path, body, arguments.requests))
+        for name, (path, body) in bodies(arguments.model).items()
+    }
+    passed = all(each["under way"] >= 1 and each["idle after, s"] <= arguments.seconds for each in results.values())
+    return {**results, "passed": passed}
+
+
+def main() -> None:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--requests", type=int, default=4, help="abandoned at once")
+    parser.add_argument("--seconds", type=float, default=2.0, help="in which vLLM has to be idle")
+    report(parser, prove)
+
+
+if __name__ == "__main__":
+    main()
