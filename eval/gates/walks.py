@@ -13,6 +13,7 @@ from eval.gates.common import Result, seeded
 from eval.gates.posts import ADVERSARIAL, random_spec, real_texts, shown_texts, what_is_wrong
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.tagging.windows import most_characters
 
 _WALKS = 40_000
 """Number of walks; about half of them name an entity."""
@@ -51,6 +52,8 @@ def grammar_walks() -> Result:
         # Every other round an adversarial post, which stand first.
         text = generator.choice(texts[: len(ADVERSARIAL)] if round_ % 2 else texts)
         spec, num_images = random_spec(generator), generator.randint(0, 3)
+        # Longer texts are asked about in windows.
+        text = text[: most_characters(spec)].rstrip()
         vocabulary = vocabularies[round_ // 2 % 2]
         matcher = LLMatcher(vocabulary.tokenizer, codec.grammar(spec, text, num_images), log_level=0)
         for _ in range(_WALKS_A_POST):

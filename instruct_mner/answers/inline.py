@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from instruct_mner.answers.spec import AnswerSpec
 
 _OPEN, _BAR = "[", " |"
-# llguidance 1.7.6 overflows the stack on a chain of some 5,000 rules, of which a unit of the text makes up to three.
-_MOST_UNITS = 1_500
+# llguidance 1.7.6 fails where more than 2,000 rules end at once, and the last unit of a text ends up to three of each.
+_MOST_UNITS = 600
 # Of a mention that is read apart from its text: what has no end is not looked through from every bracket on.
 _LONGEST_MENTION = 200
 

@@ -39,14 +39,15 @@ class WindowSize:
 def most_characters(spec: AnswerSpec) -> int:
     """Return the length of the longest text that is asked about at once, whatever the model's context.
 
-    llguidance's budgets end not far behind it. An inline answer has a rule for each unit of the text.
+    llguidance's budgets end not far behind it. An inline answer has rules for each unit of the text: a character, or a
+    word, a space, a sign.
 
     Args:
         spec: Form of the answer.
     """
     anywhere = spec.segmentation == "characters"
     if spec.format == "inline":
-        return 1_500 if anywhere else 3_000
+        return 600 if anywhere else 1_200
     return 3_000 if anywhere else 30_000
 
 
