@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from instruct_mner.cli.output import console
+from instruct_mner.cli.output import table_console
 
 
 def run(
@@ -63,7 +63,7 @@ def run(
     from instruct_mner.synthetic.vocabulary import SPLITS
     from instruct_mner.synthetic.write import bounds_table, synth
 
-    output = console(stderr=False)
+    output = table_console()
     for name in SPLITS if split == "all" else (split,):
         synthesis = Synthesis(
             domain=DOMAINS[domain],

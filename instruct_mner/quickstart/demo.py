@@ -12,7 +12,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
 from instruct_mner.console import quiet_libraries
 from instruct_mner.data.dataset import Dataset
@@ -25,6 +24,7 @@ from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write
 from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
+from instruct_mner.scoring.table import plain_table
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.synthetic.posterior import bound
 from instruct_mner.synthetic.posts import SyntheticPost, posts
@@ -223,9 +223,10 @@ def _rejected(prediction: Prediction) -> str:
 
 
 def _say_how_it_went(scores: PageTable, page: Path, seconds: float) -> None:
-    table = Table()
-    for index, cell in enumerate(scores.head):
-        table.add_column(cell, justify="right" if index else "left")
+    first, *others = scores.head
+    table = plain_table(first)
+    for cell in others:
+        table.add_column(cell, justify="right")
     for row in scores.rows:
         table.add_row(*row)
     console = Console(highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from scoring_cases import GOLD, TEXT, as_perfect, gold_post, report_of
 
 from instruct_mner.data.validation import Counts, table
 from instruct_mner.scoring import glossary
-from instruct_mner.scoring.table import _difference_table, _score_table, print_report, render
+from instruct_mner.scoring.table import _difference_table, _score_table, plain_table, print_report, render
 
 LONG = "A_label_of_forty_characters_is_this_one_"
 README = Path(__file__).parents[2] / "README.md"
@@ -91,3 +91,12 @@ def test_meanings_fit_and_stand_below_each_other() -> None:
 @pytest.mark.parametrize("term", ["tolerant", "groundable", "rejected", "unplaceable", "malformed", "hallucinated"])
 def test_the_readme_explains_the_words_that_nobody_knows(term: str) -> None:
     assert f"`{term}`" in README.read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_demo_fits() -> None:
+    table = plain_table("F1, %")
+    for head in ("starter, zero-shot", "fine-tuned", "best possible"):
+        table.add_column(head, justify="right")
+    table.add_row("span and type, pictures shuffled", "100.0", "100.0", "100.0")
+    assert widest(printed(table)) <= glossary.WIDTH
+    assert "span and type, pictures shuffled" in printed(table)

@@ -45,7 +45,7 @@ def report_of(folder: Path) -> CalibrationReport:
 
 def printed(report: CalibrationReport) -> str:
     file = io.StringIO()
-    Console(file=file, width=200).print(render(report))
+    Console(file=file, width=80).print(render(report))
     return file.getvalue()
 
 
