@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.tagging import ray
 from instruct_mner.tagging.probes import check_probes
 from instruct_mner.tagging.tagger import Tagger
 
@@ -138,3 +141,12 @@ def test_changes_below_the_noise_are_a_warning() -> None:
     assert picture.startswith("warning: pictures of 'mine': another one changes")
     [sure, _] = check_probes(tagger(thousandths(", "), lambda picture, number: same[number - 1]), "mine")
     assert sure.startswith("warning: pictures of 'mine': it is too sure")
+
+
+def test_a_worker_of_ray_probes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray.Tagger, "of_settings", lambda settings, examples: tagger(pixels(", ")))
+    chosen: Any = SimpleNamespace(endpoint=None, load_examples=lambda: ())
+    job: Any = SimpleNamespace(settings=chosen, labels=None)
+    answer = ray._Worker(job)({"window": np.array([0])})
+    assert answer["error"] == ["ModelError"]
+    assert "are in other units" in answer["line"][0]

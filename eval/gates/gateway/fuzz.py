@@ -148,14 +148,14 @@ def _short(path: str, content: bytes) -> bytes:
     """Return a body whose answer is short where it says nothing else: real models write until the context is full."""
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content
     if "completions" not in path or not isinstance(body, dict) or {"max_tokens", "max_completion_tokens"} & set(body):
         return content
     return json.dumps({**body, "max_tokens": 4}).encode()
 
 
-async def at(url: str, model: str, num: int, seed: int, most_seconds: float) -> dict[str, Any]:
+async def at(url: str, model: str, num: int, seed: int, most_seconds: float, most_bytes: int) -> dict[str, Any]:
     """Fuzz the gateway at an address, one request after the other; what no HTTP client sends is left out."""
     generator, run, begin = seeded(seed), Run(), time.perf_counter()
     key = os.environ.get("INSTRUCT_MNER_API_KEY", KEY).encode()
@@ -166,6 +166,8 @@ async def at(url: str, model: str, num: int, seed: int, most_seconds: float) -> 
         for request in itertools.islice(
             itertools.chain.from_iterable(zip(every, anything(generator), strict=False)), num
         ):
+            if len(request.content) > most_bytes:
+                continue
             content = request.content.replace(f'"{MODEL}"'.encode(), f'"{model}"'.encode())
             sent = replace(request, content=_short(request.path, content))
             headers = [(name, value.replace(KEY.encode(), key)) for name, value in sent.headers]
@@ -203,11 +205,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=23)
     parser.add_argument("--most-seconds", type=float, default=1e9, help="of the processor; with --url, by the clock")
     parser.add_argument("--url")
+    parser.add_argument("--most-bytes", type=int, default=10**9, help="with --url: larger bodies are left out")
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     common = (arguments.requests, arguments.seed, arguments.most_seconds)
-    work = in_process(*common) if arguments.url is None else at(arguments.url, arguments.model, *common)
+    work = (
+        in_process(*common)
+        if arguments.url is None
+        else at(arguments.url, arguments.model, *common, arguments.most_bytes)
+    )
     report = json.dumps(asyncio.run(work), indent=1)
     print(report)
     if arguments.output is not None:
