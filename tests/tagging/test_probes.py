@@ -144,7 +144,7 @@ def test_changes_below_the_noise_are_a_warning() -> None:
 
 
 def test_a_worker_of_ray_probes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray.Tagger, "of_settings", lambda settings, examples: tagger(pixels(", ")))
+    monkeypatch.setattr(Tagger, "of_settings", lambda settings, examples: tagger(pixels(", ")))
     chosen: Any = SimpleNamespace(endpoint=None, load_examples=lambda: ())
     job: Any = SimpleNamespace(settings=chosen, labels=None)
     answer = ray._Worker(job)({"window": np.array([0])})
