@@ -12,12 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
-from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, nothing
+from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, log_sum, nothing
 from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens, TokenSpan
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
-
-# Log attention of a token that cannot see the regions, beside others that can.
-_HIDDEN = -100.0
 
 
 class AttentionGrounding(nn.Module):
@@ -32,6 +29,9 @@ class AttentionGrounding(nn.Module):
     cannot attend to its object if the words that locate it come later. The hops are then one path: ``-log`` of the
     attention that arrives at the boxes from before the label through any of these tokens. As separate losses the hops
     demand too little of so many tokens: one of them attends to the object, and the label attends to another.
+
+    A layer with a sliding window may not reach the regions of a mention, or the mention: no weight could move such a
+    hop, so that it is left out, and its mention counted in ``out_of_reach``.
 
     Args:
         settings: Weight and heads.
@@ -57,41 +57,36 @@ class AttentionGrounding(nn.Module):
         losses: list[Tensor] = []
         read: list[Tensor] = []
         seen: list[Tensor] = []
+        num_posts = out_of_reach = 0
         for number, row in enumerate(batch.image.rows):
             if not row.mentions or not image_tokens(row):
                 continue
+            num_posts += 1
             second = self._second_hop(batch, number, row)
-            if not second:
-                continue
             first = self._first_hop(batch, number, row, images[number])
-            on_mentions = {index: each.logsumexp(dim=1) for index, each in second.items()}
-            read.append(torch.stack(list(on_mentions.values())).mean())
+            on_mentions = dict(enumerate(log_sum(each) for each in second))
             if self._neighbours:
-                paths = {
-                    index: (second[index] + each).logsumexp(dim=1)
-                    for index, each in first.items()
-                    if index in second and (second[index][0].isfinite() & (each[0] > _HIDDEN)).any()
-                }
-                losses.append(torch.stack([paths.get(index, each) for index, each in on_mentions.items()]).mean())
+                on_regions = {index: log_sum(second[index] + each) for index, each in first.items()}
+                hops = [on_mentions | {index: each for index, each in on_regions.items() if _is_reached(each)}]
             else:
-                paths = {index: each[:, 0] for index, each in first.items()}
-                losses.append(read[-1])
-            if paths:
-                seen.append(torch.stack(list(paths.values())).mean())
-        if not read:
+                on_regions = {index: each[:, 0] for index, each in first.items()}
+                hops = [on_mentions, on_regions]
+            losses += [mean for hop in hops for mean in _mean(hop)]
+            read += _mean(on_mentions)
+            seen += _mean(on_regions)
+            both = (*on_mentions.items(), *on_regions.items())
+            out_of_reach += len({index for index, each in both if not _is_reached(each)})
+        if not num_posts:
             return nothing(batch), {}
-        if not self._neighbours:
-            losses += seen
-        metrics = {"mention_attention": torch.stack(read).mean().exp().item()}
+        metrics = {"out_of_reach": float(out_of_reach)}
+        if read:
+            metrics["mention_attention"] = torch.stack(read).mean().exp().item()
         if seen:
             metrics["region_attention"] = torch.stack(seen).mean().exp().item()
-        return -torch.stack(losses).sum() / len(batch.states), metrics
+        return -torch.stack(losses).sum() / len(batch.states) if losses else nothing(batch), metrics
 
     def _first_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens, images: Tensor) -> dict[int, Tensor]:
-        """Return the log attention on the regions of each annotated mention, by index, ``(heads, query tokens)``.
-
-        A mention whose regions lie before the window of a sliding layer is left out: no weight could move them.
-        """
+        """Return the log attention on the regions of each annotated mention, by index, ``(heads, query tokens)``."""
         annotated = {index: each for index, each in enumerate(row.mentions) if each.regions is not None}
         if not annotated:
             return {}
@@ -109,22 +104,15 @@ class AttentionGrounding(nn.Module):
             at += range(first, last + 1)
             chosen += [looked] * (last - first + 1)
             lengths.append(last - first + 1)
-        scores, looked = self._scores(batch, self._first, number, at), torch.stack(chosen)
-        within = (scores[0].isfinite() & looked).any(dim=1)
-        mass = log_mass(scores, looked | ~within[:, None]).where(within, torch.tensor(_HIDDEN).to(scores))
-        parts = zip(annotated, torch.split(mass, lengths, dim=1), torch.split(within, lengths), strict=True)
-        return {index: each for index, each, reached in parts if reached.any()}
+        mass = log_mass(self._scores(batch, self._first, number, at), torch.stack(chosen))
+        return dict(zip(annotated, torch.split(mass, lengths, dim=1), strict=True))
 
-    def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> dict[int, Tensor]:
-        """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``, by index.
-
-        A mention before the window of a sliding layer is left out.
-        """
+    def _second_hop(self, batch: AlignmentBatch, number: int, row: SampleTokens) -> list[Tensor]:
+        """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
         scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
         weights = scores.log_softmax(dim=-1)
         spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
-        parts = {index: weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)}
-        return {index: each for index, each in parts.items() if each[0].isfinite().any()}
+        return [weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
 
     def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
         """Return first and last token between the mentions before and after one."""
@@ -139,3 +127,13 @@ class AttentionGrounding(nn.Module):
         """Return the scores before the softmax of some tokens of a post, ``(heads, at, tokens)``."""
         mask = batch.inputs["attention_mask"][number]
         return batch.image.attention[layer].scores(number, at, self._heads, mask)
+
+
+def _is_reached(logarithms: Tensor) -> bool:
+    return bool(logarithms.isfinite().all())
+
+
+def _mean(hop: Mapping[int, Tensor]) -> list[Tensor]:
+    """Return the mean over heads and over the mentions whose tokens are reached, in a list; ``[]`` if none is."""
+    reached = [each for each in hop.values() if _is_reached(each)]
+    return [torch.stack(reached).mean()] if reached else []

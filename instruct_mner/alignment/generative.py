@@ -27,8 +27,9 @@ class Generative(nn.Module):
     """Generation losses in both directions, cycles, and the answer loss on generated pictures.
 
     The picture is averaged over a fixed grid, so that pictures of all shapes have the same tokens; the features of each
-    cell are the output of the projector and the later additions of DeepStack. Texts are the normalised states of the
-    bare post after some layers, each a stage.
+    cell are the output of the projector and the later additions of DeepStack. Texts are the states of the bare post
+    after some layers, each a stage. Both are normalised token by token: the losses of both directions are then of one
+    size, whatever the scale of a model's image tokens. A picture that is answered from is at the scale of real ones.
 
     Args:
         settings: Weights and shapes.
@@ -100,7 +101,7 @@ class Generative(nn.Module):
         for stage, each in enumerate(states):
             text = self._normal(each)
             keep = self.words[stage](text, keep, None, "")
-        return self._written(len(states) - 1, text, keep, own)
+        return self._scaled(self._written(len(states) - 1, text, keep, own))
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -113,6 +114,10 @@ class Generative(nn.Module):
 
     def _normal(self, states: Tensor) -> Tensor:
         return layer_norm(states.to(self._dtype), (self._width,))
+
+    def _normal_pictures(self, pictures: Tensor) -> Tensor:
+        """Return pictures with each part of a cell normalised: the projector's output, each addition of DeepStack."""
+        return self._normal(self._in_parts(pictures)).flatten(-2)
 
     def _real(self, batch: AlignmentBatch, rows: Sequence[int]) -> Tensor:
         """Return pictures on the grid, ``(rows, cells, features)``, without gradient: the projector is not trained."""
@@ -157,22 +162,20 @@ class Generative(nn.Module):
         settings = self._settings
         cells = torch.ones(pictures.shape[:2], dtype=torch.bool, device=pictures.device)
         looked, read = cells.to(self._dtype), own.to(self._dtype)
-        seen = self._scaled(pictures, inverse=True)
+        seen = self._normal_pictures(pictures)
         losses: dict[str, list[Tensor]] = {"text2image": [], "image2text": [], "cycle": []}
-        generated = pictures
+        generated = seen
         for stage, text in enumerate(texts):
             looked = self.cells[stage](seen, looked, keys, f"cells/{stage}")
             read = self.words[stage](text, read, keys, f"words/{stage}")
             generated = self._written(stage, text, read, own)
             described = self.image2text[stage](seen, looked, cells, own)
-            losses["text2image"].append(self._apart(pictures, generated, looked))
+            losses["text2image"].append(self._apart(seen, generated, looked))
             losses["image2text"].append(self._apart(text, described, read))
             if settings.cycle:
-                again = self.image2text[stage](
-                    self._scaled(generated, inverse=True), torch.ones_like(looked), cells, own
-                )
+                again = self.image2text[stage](generated, torch.ones_like(looked), cells, own)
                 back = self._written(stage, described, torch.ones_like(read), own)
-                losses["cycle"].append(self._apart(text, again, read) + self._apart(pictures, back, looked))
+                losses["cycle"].append(self._apart(text, again, read) + self._apart(seen, back, looked))
         means = {name: torch.stack(each).mean(dim=0) for name, each in losses.items() if each}
         loss = settings.generation * (means["text2image"] + means["image2text"])
         if "cycle" in means:
@@ -180,17 +183,19 @@ class Generative(nn.Module):
         metrics = {f"{name}_loss": each.mean().item() for name, each in means.items()}
         metrics["kept_cells"] = looked.detach().mean().item()
         metrics["kept_words"] = (read.detach().sum() / own.sum()).item()
-        return loss, generated, metrics
+        return loss, self._scaled(generated), metrics
 
     def _apart(self, target: Tensor, generated: Tensor, keep: Tensor) -> Tensor:
         return kept_mean(softened_divergence(target, generated, self._settings.temperature), keep)
 
     def _written(self, stage: int, text: Tensor, keep: Tensor, own: Tensor) -> Tensor:
-        """Return a picture generated from a text, at the scale of real ones."""
+        """Return a picture generated from a text, normalised."""
         cells = own.new_ones(len(own), self._settings.grid**2)
-        return self._scaled(self.text2image[stage](text, keep, own, cells))
+        return self.text2image[stage](text, keep, own, cells)  # type: ignore[no-any-return]
 
-    def _scaled(self, pictures: Tensor, *, inverse: bool = False) -> Tensor:
-        scale = cast("Tensor", self.scale).clamp(min=1e-6)
-        parts = pictures.reshape(*pictures.shape[:2], len(scale), self._width)
-        return (parts * (1 / scale if inverse else scale)[:, None]).flatten(-2)
+    def _scaled(self, pictures: Tensor) -> Tensor:
+        """Return normalised pictures at the scale of real ones."""
+        return (self._in_parts(pictures) * cast("Tensor", self.scale)[:, None]).flatten(-2)
+
+    def _in_parts(self, pictures: Tensor) -> Tensor:
+        return pictures.reshape(*pictures.shape[:2], -1, self._width)

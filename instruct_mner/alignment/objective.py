@@ -91,6 +91,7 @@ class AlignmentBatch:
         output_embedding: Function from last states to logits.
         num_tokens: Number of answer tokens of ``image`` by which the answer loss is divided, for one forward of the
             step.
+        step: Number of optimizer steps before this one.
     """
 
     image: View
@@ -100,6 +101,7 @@ class AlignmentBatch:
     generated: GeneratedView | None = None
     output_embedding: object = None
     num_tokens: float = 1.0
+    step: int = 0
 
     @property
     def states(self) -> Tensor:

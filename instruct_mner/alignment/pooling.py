@@ -69,11 +69,20 @@ def gathered(states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_mass(scores: Tensor, chosen: Tensor) -> Tensor:
-    """Return the logarithm of the attention on some tokens, ``(...,)``.
+    """Return the logarithm of the attention on some tokens, ``(...,)``; see :func:`log_sum` for rows without any.
 
     Args:
-        scores: Scores before the softmax, ``(..., tokens)``.
-        chosen: Mask of these tokens, ``(..., tokens)``; at least one of each row has a finite score.
+        scores: Scores before the softmax, ``(..., tokens)``; at least one of each row is finite.
+        chosen: Mask of these tokens, ``(..., tokens)``.
     """
-    inside = scores.masked_fill(~chosen, float("-inf"))
-    return torch.logsumexp(inside, dim=-1) - torch.logsumexp(scores, dim=-1)
+    return log_sum(scores.masked_fill(~chosen, float("-inf"))) - torch.logsumexp(scores, dim=-1)
+
+
+def log_sum(values: Tensor) -> Tensor:
+    """Return the logarithm of the sum of exponentials over the last dimension.
+
+    A row of ``-inf`` alone gives ``-inf`` without a gradient; that of ``torch.logsumexp`` would be NaN.
+    """
+    empty = (values == float("-inf")).all(dim=-1)
+    summed = torch.logsumexp(values.masked_fill(empty[..., None], 0.0), dim=-1)
+    return summed.masked_fill(empty, float("-inf"))

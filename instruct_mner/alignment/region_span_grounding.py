@@ -45,7 +45,8 @@ class HeadGrounding(nn.Module):
 
     Keys are the image tokens, a learned null key, and the bottleneck's sampled ``v`` where it is on. Loss of types;
     ``-log`` of the attention on the regions of a mention, or on the null key where it is not visible; and, where boxes
-    are not annotated, a contrast of a mention with its own picture against the others of the batch.
+    are not annotated, a contrast of a mention with its own picture against the others of the batch, but for those that
+    are the same picture.
 
     Args:
         settings: Weight and shape.
@@ -217,6 +218,10 @@ class HeadGrounding(nn.Module):
         scores = torch.einsum("sw,pkw->spk", look, tokens) / look.shape[-1] ** 0.5
         scores = scores.masked_fill(~has, float("-inf")).logsumexp(-1) - has.sum(-1).to(scores).log()
         target = torch.tensor([with_picture.index(number) for number, _ in pairs], device=scores.device)
+        hashes = torch.tensor([rows[number].picture for number in with_picture], device=scores.device)
+        reposted = (hashes == hashes[target][:, None]) & (hashes != 0)
+        reposted[torch.arange(len(target)), target] = False
+        scores = scores.masked_fill(reposted, float("-inf"))
         each = nn.functional.cross_entropy(scores, target, reduction="none")
         shares = [1 / (sum(number == other for other, _ in pairs) * len(rows)) for number, _ in pairs]
         accuracy = (scores.argmax(-1) == target).double().mean().item()

@@ -45,6 +45,9 @@ class SampleTokens:
         mentions: Entities in text order.
         content: Answer tokens that carry content: labels and mentions, or the word for none.
         image_boxes: Boxes of the post's image tokens, ``(image_tokens, 4)``, in 0..1 of their picture.
+        picture: Hash of the post's pictures, from 1; 0 where there are none, or where it is not known.
+        is_lost: Whether text or answer were not found in the tokens.
+        lost_mentions: Number of entities whose mention or label was not found in the tokens.
     """
 
     key: str
@@ -53,3 +56,6 @@ class SampleTokens:
     mentions: tuple[MentionTokens, ...] = ()
     content: tuple[int, ...] = ()
     image_boxes: Tensor | None = None
+    picture: int = 0
+    is_lost: bool = False
+    lost_mentions: int = 0

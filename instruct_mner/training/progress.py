@@ -15,10 +15,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from instruct_mner.console import Work, working
 from instruct_mner.training.collator import Collator
+from instruct_mner.training.gradient_share import MEASURED_STEPS, GradientShares
 
 COLLAPSED = (
     "the information bottleneck has collapsed: its estimate of what picture and text share stays at chance, so that it "
     "only pushes pictures together; lower alignment.information_bottleneck.divergence, or choose another layer"
+)
+_LOST_POSTS, _LOST_MENTIONS = "alignment/posts_not_found", "alignment/mentions_not_found"
+LOST = (
+    "texts, mentions or answers of this batch were not found in its tokens, and objectives leave them out; "
+    f"metrics.jsonl counts them ({_LOST_POSTS}, {_LOST_MENTIONS})"
 )
 
 
@@ -40,6 +46,8 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         self._begun, self._first_step = 0.0, 0
         self._loss = self._f1 = ""
         self._collapsed = False
+        self._shares = GradientShares()
+        self._lost = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -76,6 +84,12 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         if logs.get("information_bottleneck/collapsed") and not self._collapsed:
             self._collapsed = True
             self._console.print(f"step {state.global_step}: {COLLAPSED}")
+        if (logs.get(_LOST_POSTS) or logs.get(_LOST_MENTIONS)) and not self._lost:
+            self._lost = True
+            self._console.print(f"step {state.global_step}: {LOST}")
+        self._shares.add(logs)
+        if state.global_step >= MEASURED_STEPS:
+            self._say_shares(state.global_step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -86,6 +100,11 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         self._console.print(
             ", ".join(filter(None, (f"trained   {state.global_step} steps in {seconds}", self._loss, self._f1)))
         )
+        self._say_shares(state.global_step)
+
+    def _say_shares(self, step: int) -> None:
+        for line in self._shares.out_of_scale():
+            self._console.print(f"step {step}: {line}", markup=False)
 
     def _show(self, state: TrainerState) -> None:
         done = state.global_step - self._first_step

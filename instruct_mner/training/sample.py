@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -50,6 +51,17 @@ class TrainingSample:
     def answer(self) -> str:
         """Gold answer."""
         return answer_text(self.row["completion"])
+
+    @property
+    def picture_hash(self) -> int:
+        """Hash of the pixels of all pictures, from 1 to 2**63 - 1, the same for copies of a file; 0 without any."""
+        if not self.row["images"]:
+            return 0
+        hashed = blake2b(digest_size=8)
+        for image in self.row["images"]:
+            hashed.update(f"{image.mode} {image.size}".encode())
+            hashed.update(image.tobytes())
+        return int.from_bytes(hashed.digest(), "big") >> 1 or 1
 
     @property
     def image_sizes(self) -> list[tuple[int, int]]:

@@ -82,21 +82,23 @@ class SpanAnnotator:
         begin = self._conversations.text_begins(sample.example, len(sample.image_sizes))
         place = None if begin is None else self._tokens.find(ids, prompt, sample.post_text)
         written = self._tokens.find(ids, answer, sample.answer)
-        if place is None or written is None or begin is None:
-            return SampleTokens(key=sample.key)
         text = self._conversations.text(sample.example)
-        span = place.tokens(begin, begin + len(text))
-        if span is None:
-            return SampleTokens(key=sample.key)
+        span = None if place is None or begin is None else place.tokens(begin, begin + len(text))
+        num_gold = len(sample.example.gold)
+        if place is None or written is None or begin is None or span is None:
+            return SampleTokens(key=sample.key, picture=sample.picture_hash, is_lost=bool(text), lost_mentions=num_gold)
         words = word_spans(text, self.spec.segmentation)
         answered = self._answered(sample, written)
+        mentions = self._mentions(sample, place, begin, words, answered, boxes)
         return SampleTokens(
             key=sample.key,
             post=span,
             words=tuple(place.tokens(begin + start, begin + end) or span for start, end in words),
-            mentions=self._mentions(sample, place, begin, words, answered, boxes),
+            mentions=mentions,
             content=_content(answered, written),
             image_boxes=None if boxes is None else torch.cat(boxes),
+            picture=sample.picture_hash,
+            lost_mentions=num_gold - len(mentions),
         )
 
     def _mentions(

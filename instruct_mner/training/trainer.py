@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +21,14 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from instruct_mner.alignment.objective import Objective
+from instruct_mner.alignment.objective import AlignmentBatch, Objective
 from instruct_mner.console import working
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
 from instruct_mner.training.batch import VIEWS, Batch, Collate
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
+from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
 from instruct_mner.training.views import AlignmentViews
 
@@ -79,6 +81,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         self._objectives = tuple(objectives)
         self._head_learning_rate = head_learning_rate
         self._lengths = lengths
+        self._measured_steps = 0
         self.heads: nn.ModuleDict | None = None
         modules = {each.name: each for each in objectives if isinstance(each, nn.Module)}
         if modules:
@@ -86,6 +89,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             self.model.add_module(_HEADS, self.heads)
         unwrapped = self.accelerator.unwrap_model(self.model)
         base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
+        _keep_adapter_in_float32(unwrapped)
         self._forwards = Forwards(
             base=base,
             loaded=loaded,
@@ -127,16 +131,42 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         self._metrics["train"]["answer_loss"].append(loss.item() * steps)
         num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
         batch = self._forwards.batch(captured, inputs, views.to(self.accelerator.device), num_tokens)
+        loss = self._with_objectives(loss, replace(batch, step=self.state.global_step), steps)
+        if self.accelerator.num_processes > 1:
+            # Processes wait for each other's gradient of every parameter, even if a batch did not use it: a head, or of
+            # a whole model the vision tower.
+            tuned = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+            loss = loss + sum((parameter.sum() * 0 for parameter in tuned), torch.zeros(()).to(loss))
+        return loss
+
+    def _with_objectives(self, loss: Tensor, batch: AlignmentBatch, steps: int) -> Tensor:
+        """Return the answer loss of a forward plus the losses of the objectives, and log them."""
+        rows = (*batch.image.rows, *(() if batch.text is None else batch.text.rows))
+        logged = {
+            "alignment/posts_not_found": float(sum(row.is_lost for row in rows)),
+            "alignment/mentions_not_found": float(sum(row.lost_mentions for row in rows)),
+        }
+        weights = self._weights_to_measure()
+        answer = gradient_norm(loss, weights) if weights else 0.0
         for objective in self._objectives:
             value, metrics = objective(batch)
+            if answer and metrics:
+                share = objective.weight * gradient_norm(value, weights) / steps / answer
+                logged[f"{objective.name}/{METRIC}"] = share
             loss = loss + self._weight(objective) * value / steps
-            self._metrics["train"][f"{objective.name}/loss"].append(value.item())
-            for name, metric in metrics.items():
-                self._metrics["train"][f"{objective.name}/{name}"].append(metric)
-        if self.heads is not None and self.accelerator.num_processes > 1:
-            # Processes wait for each other's gradient of every parameter, even if a batch did not use it.
-            loss = loss + sum((parameter.sum() * 0 for parameter in self.heads.parameters()), torch.zeros(()).to(loss))
+            logged[f"{objective.name}/loss"] = value.item()
+            logged |= {f"{objective.name}/{name}": metric for name, metric in metrics.items()}
+        for name, metric in logged.items():
+            self._metrics["train"][name].append(metric)
         return loss
+
+    def _weights_to_measure(self) -> list[nn.Parameter]:
+        """Return the weights on which this forward's gradients are measured: none, but for the first of early steps."""
+        if not self._measured_steps <= self.state.global_step < MEASURED_STEPS:
+            return []
+        self._measured_steps = self.state.global_step + 1
+        with self.without_heads():
+            return measured_weights(self.model.parameters())
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self._lengths is None:
@@ -155,6 +185,17 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             return max(1.0, float((inputs["labels"][:, 1:] != -100).sum()))
         processes = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
         return float(num_items) / (steps * processes)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor | None:
+        """Clip the heads apart from the weights that are served, so that they do not shorten the steps of these."""
+        with self.without_heads():
+            norm: Tensor | None = super()._clip_grad_norm(model)
+        own = [] if self.heads is None else list(self.heads.parameters())
+        if own:
+            # Gradients are unscaled by now, and may be so only once.
+            head_norm = nn.utils.clip_grad_norm_(own, self.args.max_grad_norm)
+            self._metrics["train"]["alignment/head_grad_norm"].append(head_norm.item())
+        return norm
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with the heads' own learning rate where there is one."""
@@ -218,6 +259,17 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if self.heads is not None:
                 save_checkpoint(folder / CHECKPOINT, self.heads)
             (folder / COMPLETE).touch()
+
+
+def _keep_adapter_in_float32(model: nn.Module) -> None:
+    """Turn the weights of an adapter on a base in 4 bits back into float32: a bfloat16 weight loses small steps.
+
+    Source: trl 1.16, ``SFTTrainer.__init__``, turns them into bfloat16; can go when it asks before it does so.
+    """
+    if getattr(model, "is_loaded_in_4bit", False):
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.is_floating_point():
+                parameter.data = parameter.data.float()
 
 
 def _score_answers_alone(device: torch.device) -> None:

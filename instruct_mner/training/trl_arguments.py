@@ -55,7 +55,8 @@ def sft_config(
         disable_tqdm=True,
         report_to="none",
         # Frozen parameters are not waited for; of a whole model, a batch without pictures leaves the vision tower out.
-        ddp_find_unused_parameters=config.tuning == "full",
+        # With objectives, whose forwards come after the one that is searched, the trainer gives all a gradient.
+        ddp_find_unused_parameters=config.tuning == "full" and not config.alignment.is_on,
         # Our rows are indices: the columns that TRL knows are made by the collator.
         remove_unused_columns=False,
         max_length=None,

@@ -17,7 +17,7 @@ from torch import Tensor
 from instruct_mner.alignment.attention_grounding import AttentionGrounding
 from instruct_mner.alignment.cross_view import CrossView
 from instruct_mner.alignment.generative import Generative
-from instruct_mner.alignment.information_bottleneck import CHANCE, InformationBottleneck
+from instruct_mner.alignment.information_bottleneck import CHANCE, InformationBottleneck, Pictures
 from instruct_mner.alignment.region_span_grounding import HeadGrounding
 from instruct_mner.alignment.seeded_noise import noise
 from instruct_mner.alignment.settings import (
@@ -143,6 +143,60 @@ def test_grounding_through_attention(annotated: bool, around: str, window: int) 
     agree(objective, made, reference)
 
 
+@pytest.mark.parametrize("around", ["mention", "neighbours"])
+@pytest.mark.parametrize("window", [1, 2, 4, 7])
+def test_what_lies_outside_a_sliding_window_is_left_out_and_counted(around: str, window: int) -> None:
+    made = made_up()
+    for layer, inputs in made.batch.image.attention.items():
+        made.batch.image.attention[layer] = replace(inputs, window=window)
+    objective = AttentionGrounding(RegionSpanGroundingSettings(heads=(1,), around=around), 1, IMAGE)
+
+    out: set[tuple[int, int]] = set()
+
+    def reference() -> Tensor:
+        total = torch.zeros(())
+        for post, row in enumerate(made.batch.image.rows):
+            images = [token for token in range(14) if made.batch.inputs["input_ids"][post, token] == IMAGE]
+            hops: dict[str, list[Tensor]] = {"first": [], "second": []}
+            for at, mention in enumerate(row.mentions):
+                read = attention(made, 1, post, mention.label[0] - 1, 1, window)
+                if around == "mention":
+                    first = added(looked_at(attention(made, 0, post, mention.span[1], 1, window), mention, images))
+                    second = added(read[mention.span[0] : mention.span[1] + 1])
+                else:
+                    first = second = added(
+                        read[token] * added(looked_at(attention(made, 0, post, token, 1, window), mention, images))
+                        for token in between_neighbours(row, mention)
+                    )
+                    if not first:
+                        out.add((post, at))
+                        first = second = added(read[token] for token in between_neighbours(row, mention))
+                for name, mass in {"first": first, "second": second}.items():
+                    if mass.item() > 0:
+                        hops[name].append(mass.log())
+                    else:
+                        out.add((post, at))
+            for hop in list(hops.values())[: 2 if around == "mention" else 1]:
+                if hop:
+                    total = total - added(hop) / len(hop) / 2
+        return total
+
+    expected = reference()
+    leaves = list(made.leaves.values())
+    loss, metrics = objective(made.batch)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
+    if expected.requires_grad:
+        wanted = torch.autograd.grad(expected, leaves, allow_unused=True)
+        for one, other, leaf in zip(gradients, wanted, leaves, strict=True):
+            torch.testing.assert_close(
+                torch.zeros_like(leaf) if one is None else one, torch.zeros_like(leaf) if other is None else other
+            )
+    assert metrics["out_of_reach"] == len(out)
+    assert out or window == 7
+
+
 def linear(module: torch.nn.Linear, vector: Tensor) -> Tensor:
     return torch.stack([added(w * x for w, x in zip(row, vector, strict=True)) for row in module.weight]) + module.bias
 
@@ -166,19 +220,49 @@ def critic(module, v: Tensor, t: Tensor) -> Tensor:
 
 def bottleneck_of(store: int = 3) -> InformationBottleneck:
     torch.manual_seed(1)
-    settings = InformationBottleneckSettings(width=4, store=store, divergence=0.3, mutual_information=0.8)
+    settings = InformationBottleneckSettings(
+        width=4, store=store, divergence=0.3, mutual_information=0.8, divergence_warmup_steps=4
+    )
     return InformationBottleneck(settings, 1, WIDTH, IMAGE).double()
 
 
-@pytest.mark.parametrize("filled", [0, 2, 5])
-def test_information_bottleneck(filled: int) -> None:
+# Hashes of the pictures of both posts, and of those in the store; 0 is not known.
+OWN = (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("own", "before", "step"),
+    [
+        (OWN, (), 0),
+        (OWN, (5, 6), 1),
+        (OWN, (1, 2, 3, 4, 5), 9),
+        (OWN, (7, 0), 9),
+        (OWN, (8, 7, 8), 9),
+        ((7, 7), (5, 7), 9),
+        ((7, 7), (), 9),
+        ((0, 0), (0, 0), 9),
+    ],
+)
+def test_information_bottleneck(own: tuple[int, int], before: tuple[int, ...], step: int) -> None:
+    """A post's own picture is no negative: not in the store, and not as the picture of the other post."""
     made = made_up()
+    rows = tuple(replace(row, picture=number) for row, number in zip(made.batch.image.rows, own, strict=True))
+    made.batch = replace(made.batch, image=replace(made.batch.image, rows=rows), step=step)
     objective = bottleneck_of()
-    earlier = torch.randn(filled, WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    objective._remember(earlier)
+    earlier = torch.randn(len(before), WIDTH, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    objective._remember(Pictures(states=earlier, hashes=torch.tensor(before, dtype=torch.long)))
     # First in, first out: the store of three holds the last three, wherever they lie in it.
-    kept = {2: [0, 1], 5: [3, 4, 2], 0: []}[filled]
+    kept = [3, 4, 2] if len(before) == 5 else list(range(len(before)))
     stored = earlier[kept].clone()
+    hashes = [*own, *(before[index] for index in kept)]
+
+    def other(post: int, at: int) -> bool:
+        return at != post and (hashes[at] == 0 or hashes[at] != own[post])
+
+    def negatives(post: int) -> list[int]:
+        """Those in the batch; where there are none, those in the store."""
+        in_batch = [1 - post] if other(post, 1 - post) else []
+        return in_batch or [at for at in range(len(hashes)) if other(post, at)]
 
     def reference() -> Tensor:
         keys = ["0/0/a", "0/0/b"]
@@ -193,36 +277,49 @@ def test_information_bottleneck(filled: int) -> None:
         seen = [mean + deviation * draw for (mean, deviation), draw in zip(v, draws[0], strict=True)]
         said = [mean + deviation * draw for (mean, deviation), draw in zip(t, draws[1], strict=True)]
         old = []
-        for each, draw in zip(stored, noise(keys[:1], "earlier", (len(stored), 4))[0].double(), strict=True):
+        for each, draw in zip(stored, noise(keys[:1], "further", (len(stored), 4))[0].double(), strict=True):
             mean, deviation = gaussian(objective.picture, each)
             old.append(mean + deviation * draw)
         paired = [critic(objective.critic, seen[post], said[post]) for post in (0, 1)]
-        unpaired = [critic(objective.critic, other, said[post]) for post in (0, 1) for other in [seen[1 - post], *old]]
+        pictures = [*seen, *old]
+        unpaired = [critic(objective.critic, pictures[at], said[post]) for post in (0, 1) for at in negatives(post)]
         information = sum(-(1 + (-f).exp()).log() for f in paired) / 2
-        information = information - sum((1 + f.exp()).log() for f in unpaired) / len(unpaired)
+        information = information - sum((1 + f.exp()).log() for f in unpaired) / max(1, len(unpaired))
         divergence = torch.zeros(())
         for (mv, sv), (mt, st) in zip(v, t, strict=True):
             for a, b, c, d in zip(mv, sv, mt, st, strict=True):
-                divergence = divergence + ((d / b).log() + (b**2 + (a - c) ** 2) / (2 * d**2) - 0.5) / 2
-        return 0.3 * divergence - 0.8 * information
+                # Two posts and four dimensions.
+                divergence = divergence + ((d / b).log() + (b**2 + (a - c) ** 2) / (2 * d**2) - 0.5) / 2 / 4
+        divergence = min(1.0, (step + 1) / 4) * 0.3 * divergence
+        return divergence - 0.8 * information if unpaired else divergence
 
-    before = {name: buffer.clone() for name, buffer in objective.named_buffers()}
+    buffers = {name: buffer.clone() for name, buffer in objective.named_buffers()}
     agree(objective, made, reference)
-    objective.load_state_dict(before, strict=False)
+    objective.load_state_dict(buffers, strict=False)
     loss, metrics = objective(made.batch)
-    assert metrics["negatives"] == 1 + min(filled, 3)
-    information = (0.3 * metrics["kl"] - loss.item()) / 0.8
+    assert metrics["negatives"] == (len(negatives(0)) + len(negatives(1))) / 2
+    assert ("mi" in metrics) == (metrics["negatives"] > 0)
+    if "mi" not in metrics:
+        return
+    divergence = min(1.0, (step + 1) / 4) * 0.3 * metrics["kl"]
+    information = (divergence - loss.item()) / 0.8
     assert metrics["mi"] == pytest.approx(information - CHANCE)
+    assert metrics["kl_over_mi"] == pytest.approx(divergence / (-0.8 * information))
 
 
 def mlp(module, vector: Tensor) -> Tensor:
     return linear(module[2], linear(module[0], vector).clamp(min=0))
 
 
-@pytest.mark.parametrize("annotated", [True, False])
-@pytest.mark.parametrize("with_bottleneck", [True, False])
-def test_grounding_through_a_head(annotated: bool, with_bottleneck: bool) -> None:
+@pytest.mark.parametrize(
+    ("annotated", "with_bottleneck", "reposted"),
+    [(True, True, False), (True, False, False), (False, True, False), (False, False, False), (False, False, True)],
+)
+def test_grounding_through_a_head(annotated: bool, with_bottleneck: bool, reposted: bool) -> None:
+    """A picture that both posts show is none to tell them apart by."""
     made = made_up(annotated=annotated)
+    rows = tuple(replace(row, picture=7 if reposted else 7 + at) for at, row in enumerate(made.batch.image.rows))
+    made.batch = replace(made.batch, image=replace(made.batch.image, rows=rows))
     bottleneck = bottleneck_of()
     torch.manual_seed(3)
     settings = RegionSpanGroundingSettings(through="head", width=4, negatives=2, longest=2)
@@ -261,7 +358,7 @@ def test_grounding_through_a_head(annotated: bool, with_bottleneck: bool) -> Non
                 if regions is not None:
                     mass = added(shares[before + region] for region in regions) if regions else shares[0]
                     total = total - mass.log() / len(row.mentions) / 2
-                elif is_mention:
+                elif is_mention and not reposted:
                     scores = []
                     for other in (0, 1):
                         each = [(query @ key / 2).exp() for key, _ in list(looked_at(other))[before:]]
@@ -285,8 +382,6 @@ class Answers:
 @pytest.mark.parametrize("cycle", [0.0, 0.4])
 def test_generative(cycle: float) -> None:
     """The generators are taken as they are: what is written is theirs, what is lost is not."""
-    from dataclasses import replace
-
     from torch.nn.functional import layer_norm
 
     made = made_up(layers=(1, 2))
@@ -318,29 +413,31 @@ def test_generative(cycle: float) -> None:
         total = torch.zeros(())
         for post, row in enumerate(made.batch.image.rows):
             tokens = [made.batch.image.picture[post, 1 + index] for index in range(len(row.image_boxes))]
-            # Two by two tokens are the grid; two by one are as wide as two cells each.
-            picture = torch.stack(tokens if post == 0 else [tokens[0], tokens[0], tokens[1], tokens[1]])
+            # Two by two tokens are the grid; two by one are as wide as two cells each. Each cell has two parts.
+            cells = tokens if post == 0 else [tokens[0], tokens[0], tokens[1], tokens[1]]
+            picture = torch.stack([torch.cat([normalised(cell[:WIDTH]), normalised(cell[WIDTH:])]) for cell in cells])
             scale = objective.scale.repeat_interleave(WIDTH)
             start, end = row.post
             looked, read = [torch.ones(())] * 4, [torch.ones(())] * (end + 1 - start)
             for stage, layer in enumerate((1, 2)):
                 text = layer_norm(made.leaves[f"text/{layer}"][post, start : end + 1], (WIDTH,))
                 most = 4
-                looked = keep(objective.cells[stage], picture / scale, looked, row.key, f"cells/{stage}")
+                looked = keep(objective.cells[stage], picture, looked, row.key, f"cells/{stage}")
                 most = 5
                 read = keep(objective.words[stage], text, read, row.key, f"words/{stage}")
                 all_words, all_cells = torch.ones(1, len(text)).bool(), torch.ones(1, 4).bool()
                 to_image, to_text = objective.text2image[stage], objective.image2text[stage]
-                generated = to_image(text[None], torch.stack(read)[None], all_words, all_cells)[0] * scale
-                described = to_text((picture / scale)[None], torch.stack(looked)[None], all_cells, all_words)[0]
+                generated = to_image(text[None], torch.stack(read)[None], all_words, all_cells)[0]
+                described = to_text(picture[None], torch.stack(looked)[None], all_cells, all_words)[0]
                 losses = mean(picture, generated, looked) + mean(text, described, read)
                 total = total + 0.6 * losses / 2 / 2
                 if cycle:
-                    again = to_text((generated / scale)[None], torch.ones(1, 4), all_cells, all_words)[0]
-                    back = to_image(described[None], torch.ones(1, len(text)), all_words, all_cells)[0] * scale
+                    again = to_text(generated[None], torch.ones(1, 4), all_cells, all_words)[0]
+                    back = to_image(described[None], torch.ones(1, len(text)), all_words, all_cells)[0]
                     total = total + cycle * (mean(text, again, read) + mean(picture, back, looked)) / 2 / 2
             if post == 1:
-                total = total + 0.5 * generated.square().sum() / 5.0
+                # Answers are given from a picture at the scale of real ones.
+                total = total + 0.5 * (generated * scale).square().sum() / 5.0
         return total
 
     agree(objective, made, reference)

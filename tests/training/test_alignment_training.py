@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 from instruct_mner.alignment.checkpoint import load_heads
 from instruct_mner.alignment.information_bottleneck import PATIENCE
 from instruct_mner.errors import ConfigError
+from instruct_mner.models.prompt_tokens import PromptTokens
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.config import FinetuneConfig, load_config
@@ -179,9 +180,12 @@ def test_a_killed_run_ends_with_the_same_heads_bit_for_bit(tiny_models, tmp_path
     assert int(bottleneck.stored) > 0
 
 
-def test_two_processes_have_the_loss_of_one(tiny_models, tmp_path) -> None:
-    """The bottleneck, whose negatives are those of its process, is run beside without weight: nobody waits forever."""
+# Whole models have parts that a batch does not reach, beside heads that are used outside the wrapped forward.
+@pytest.mark.parametrize("tuning", ["lora", pytest.param("full", marks=pytest.mark.prove)])
+def test_two_processes_have_the_loss_of_one(tuning, tiny_models, tmp_path) -> None:
+    """The bottleneck, whose gradient is that of its own process, is run beside without weight: nobody waits forever."""
     changes = {
+        "tuning": tuning,
         "alignment": {**HEAD, **GENERATIVE, "cross_view": {}, "information_bottleneck": {"width": 16, "weight": 0}},
         "evaluation": {"posts": 1},
         "lora": {"rank": 8, "dropout": 0.0},
@@ -199,8 +203,8 @@ def test_two_processes_have_the_loss_of_one(tiny_models, tmp_path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     result = subprocess.run(launch, capture_output=True, text=True, check=False, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
-    # The norm is that of all gradients, of the heads too: processes that did not agree would soon differ in it.
-    for name, apart in (("loss", 2e-3), ("grad_norm", 1e-2)):
+    # Norms of all gradients, of the heads too: processes that did not agree would soon differ in them.
+    for name, apart in (("loss", 2e-3), ("grad_norm", 1e-2), ("alignment/head_grad_norm", 1e-2)):
         first, second = (
             [line[name] for line in read_metrics(folder / "run" / "metrics.jsonl") if name in line]
             for folder in (one, two)
@@ -219,12 +223,55 @@ def test_four_bits(tiny_models, tmp_path) -> None:
     lora = {name: gradient for name, gradient in kept.kept.items() if "lora_" in name}
     assert len(lora) == 2 * 7 * 2
     assert all(gradient.isfinite().all() and gradient.any() for gradient in lora.values())
+    assert {parameter.dtype for parameter in trainer.model.parameters() if parameter.requires_grad} == {torch.float32}
 
 
 def test_whole_models_are_saved_without_heads(tiny_models, tmp_path) -> None:
     changes = {"tuning": "full", "alignment": HEAD, "optimizer": {"max_steps": 1}, "evaluation": {"posts": 1}}
     finetune(load_config(config_of(tiny_models("idefics3"), tmp_path, **changes)), QUIET)
     assert not [name for name in load_file(tmp_path / "run" / "model" / "model.safetensors") if "alignment" in name]
+
+
+def test_heads_do_not_shorten_the_steps_of_the_adapter(tiny_models, tmp_path) -> None:
+    """The clip factor on LoRA is that of plain training within a tenth, and heads are clipped to the same norm."""
+    limit = 0.1
+    arms: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "bottleneck": {"information_bottleneck": {}},
+        "head": {"region_span_grounding": {"through": "head"}},
+        "attention": {"region_span_grounding": {}},
+        "generation": {"generative": {"generated_share": 0}},
+    }
+    factors = {}
+    for name, alignment in arms.items():
+        settings = {"max_grad_norm": limit, "learning_rate": 1e-3, "max_steps": 2}
+        trainer = trainer_of(aligned_run(tiny_models("idefics3"), tmp_path / name, alignment, optimizer=settings))
+        kept = Gradients()
+        trainer.add_callback(kept)
+        trainer.train()
+        norms = {
+            is_lora: torch.stack([g.norm() for n, g in kept.kept.items() if ("lora_" in n) is is_lora]).norm().item()
+            for is_lora in {"lora_" in n for n in kept.kept}
+        }
+        assert norms[True] == pytest.approx(limit, rel=1e-3)
+        assert norms.get(False, 0) <= limit * 1.001
+        lines = [line for line in trainer.state.log_history if "loss" in line]
+        factors[name] = [limit / line["grad_norm"] for line in lines]
+        assert ("alignment/head_grad_norm" in lines[0]) is (False in norms)
+    for name, each in factors.items():
+        assert each == pytest.approx(factors["plain"], rel=0.1), name
+
+
+def test_what_is_not_found_in_the_tokens_is_counted(tiny_models, tmp_path, monkeypatch) -> None:
+    """Of five posts with text, and of the posts of the view without pictures."""
+    monkeypatch.setattr(PromptTokens, "find", lambda *_: None)
+    run = aligned_run(tiny_models("idefics3"), tmp_path, EVERYTHING, optimizer={"max_steps": 1})
+    trainer = trainer_of(run)
+    trainer.train()
+    [line] = [line for line in trainer.state.log_history if "loss" in line]
+    posts = [post for post in run.train.examples for _ in range(1 + bool(post.images))]
+    assert line["alignment/posts_not_found"] == sum(bool(post.text) for post in posts)
+    assert line["alignment/mentions_not_found"] == sum(len(post.gold) for post in posts) > 0
 
 
 def test_the_weight_grows(tiny_models, tmp_path) -> None:

@@ -29,3 +29,15 @@ def test_text_answer_and_sizes_are_those_of_the_row(sizes: list[tuple[int, int]]
     assert sample.answer == "PER: Ann"
     assert sample.image_sizes == sizes
     assert sample.paths == ()
+
+
+def test_copies_of_a_picture_have_one_hash_and_other_pictures_have_others() -> None:
+    def hashed(*images: Image.Image) -> int:
+        row = PromptCompletion(prompt=[], completion=[], images=list(images))
+        return TrainingSample(example=Example(id="1", text="a"), labels=LABELS, row=row, key="0/0/1").picture_hash
+
+    red, blue, wide = Image.new("RGB", (2, 3), "red"), Image.new("RGB", (2, 3), "blue"), Image.new("RGB", (3, 2), "red")
+    assert hashed() == 0
+    assert hashed(red) == hashed(red.copy())
+    assert len({hashed(red), hashed(blue), hashed(wide), hashed(red, blue), hashed(blue, red)}) == 5
+    assert all(0 < hashed(image) < 2**63 for image in (red, blue, wide))

@@ -97,13 +97,15 @@ def test_pictures_that_a_text_model_does_not_see_are_counted(context: bool, word
 def test_objectives_are_named_with_their_settings() -> None:
     lines = decided(alignment={"cross_view": {"weight": 0.5}})
     [line] = [line for line in lines if line.startswith("alignment")]
-    assert line == ("alignment cross_view: weight 0.5, warmup_steps 0, text_weight 1.0, temperature 2.0, teacher image")
+    assert line == (
+        "alignment cross_view: weight 0.5, warmup_steps 0, text_weight 0.25, temperature 2.0, teacher image"
+    )
 
 
 def test_settings_that_are_null_are_left_out() -> None:
     assert "layer" not in describe(InformationBottleneckSettings())
     assert "layer 3" in describe(InformationBottleneckSettings(layer=3))
-    assert describe(CrossViewSettings()).startswith("weight 1.0, ")
+    assert describe(CrossViewSettings()).startswith("weight 0.25, ")
 
 
 class Adapted(nn.Linear):

@@ -1,0 +1,66 @@
+"""Size of the gradient of each objective on the weights that are tuned, against that of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import torch
+from torch import Tensor, nn
+
+MEASURED_STEPS = 3
+"""Number of steps at the beginning of a run that are measured."""
+METRIC = "gradient_share"
+_LEAST, _MOST = 1e-3, 1.0
+# Number of weights that are enough to measure on: all of a LoRA, a part of a model that is tuned in full.
+_ENOUGH = 50_000_000
+
+
+def measured_weights(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Return the parameters to measure on: all that are tuned, or some of very many, to save memory."""
+    tuned = [parameter for parameter in parameters if parameter.requires_grad]
+    if sum(parameter.numel() for parameter in tuned) <= _ENOUGH:
+        return tuned
+    # Random numbers of its own: training does not change with it.
+    Random(0).shuffle(tuned)  # noqa: S311
+    chosen: list[nn.Parameter] = []
+    for parameter in tuned:
+        if not chosen or sum(each.numel() for each in chosen) + parameter.numel() <= _ENOUGH:
+            chosen.append(parameter)
+    return chosen
+
+
+def gradient_norm(loss: Tensor, weights: Sequence[nn.Parameter]) -> float:
+    """Return the norm of the gradient of a loss on some weights; the gradients of the step stay as they are."""
+    gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    norms = [gradient.float().norm() for gradient in gradients if gradient is not None]
+    return torch.stack(norms).norm().item() if norms else 0.0
+
+
+class GradientShares:
+    """Shares of the first steps, from which an objective that is out of scale is told."""
+
+    def __init__(self) -> None:
+        self._shares: dict[str, list[float]] = {}
+
+    def add(self, logs: dict[str, float]) -> None:
+        """Add the shares of a step from its line in the log."""
+        for name, value in logs.items():
+            objective, _, metric = name.rpartition("/")
+            if metric == METRIC:
+                self._shares.setdefault(objective, []).append(value)
+
+    def out_of_scale(self) -> list[str]:
+        """Return a line for each objective whose mean share is out of scale, and forget the shares."""
+        means = {name: sum(shares) / len(shares) for name, shares in self._shares.items()}
+        self._shares.clear()
+        return [_line(name, mean) for name, mean in means.items() if not _LEAST <= mean <= _MOST]
+
+
+def _line(name: str, share: float) -> str:
+    small = share < _LEAST
+    effect = "trains next to nothing that is served: raise" if small else "outweighs the answer: lower"
+    return (
+        f"alignment.{name} {effect} its weights (its gradient on the tuned weights is {share:.2g} of the answer's; "
+        f"{_LEAST:g} to {_MOST:g} is usual)"
+    )
