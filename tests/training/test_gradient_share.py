@@ -65,7 +65,7 @@ class Gradients(TrainerCallback):
 
 def test_the_share_is_that_of_the_gradients_themselves(tiny_models, tmp_path) -> None:
     """With a weight that grows, the share is that of the whole weight."""
-    kept = []
+    kept: list[dict[str, torch.Tensor]] = []
     more = {"optimizer": {"max_steps": 1, "max_grad_norm": 1e9}}
     grounding = {"region_span_grounding": {"warmup_steps": 10}}
     for alignment in ({}, grounding):
@@ -101,7 +101,12 @@ def test_measuring_changes_no_bit_of_training(family, tiny_models, tmp_path, mon
 
 def test_the_first_forward_of_a_step_is_measured(tiny_models, tmp_path, monkeypatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(trainer, "gradient_norm", lambda loss, weights: calls.append(len(weights)) or 1.0)
+
+    def counted(loss: torch.Tensor, weights: list[nn.Parameter]) -> float:
+        calls.append(len(weights))
+        return 1.0
+
+    monkeypatch.setattr(trainer, "gradient_norm", counted)
     more = {"optimizer": {"batch_size": 1, "gradient_accumulation_steps": 2, "max_steps": 2}}
     trained(tiny_models("idefics3"), tmp_path, {"region_span_grounding": {}}, **more)
     # The answer's and the objective's in each of two steps, on all weights of the adapter.
