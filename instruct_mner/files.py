@@ -196,7 +196,7 @@ def when_full(error: BaseException | None) -> str | None:
         text = str(error)
         if number in _FULL or any(words in text for words in _WORDS_OF_FULL):
             name = getattr(error, "filename", None)
-            reason = os.strerror(number) if number in _FULL else text.split("\n", maxsplit=1)[0]
+            reason = os.strerror(number if number in _FULL else errno.ENOSPC)
             return f"{name or 'the output'} cannot be written: {reason}; {_MAKE_ROOM}"
         error = error.__cause__ or error.__context__
     return None

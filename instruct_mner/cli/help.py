@@ -6,6 +6,7 @@ Typer prints such panels with Rich alone. Rich doubles the time that help takes,
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ class SectionedCommand(TyperCommand):
     def invoke(self, ctx: Context) -> Any:
         """Run the command; Ctrl-C ends it at once, with one line."""
         try:
-            with displayed(str(ctx.info_name)):
+            # Of several processes that train together, one speaks.
+            with displayed(str(ctx.info_name), quiet=os.environ.get("RANK", "0") != "0"):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

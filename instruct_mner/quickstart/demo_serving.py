@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from instruct_mner.console import working
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ServingError
@@ -44,9 +45,9 @@ class DemoServer:
                 return httpx.get(f"{self._process.url}/health", timeout=5).status_code == 200
             return False
 
-        with self._console.status("waiting for vLLM") as status:
+        with working("waiting for vLLM"):
             try:
-                self._process.wait_until_ready(is_ready, lambda _: status.update("waiting for vLLM"))
+                self._process.wait_until_ready(is_ready, lambda _: None)
             except ServingError as error:
                 self._console.print(f"served    not: {error}", markup=False)
                 return None

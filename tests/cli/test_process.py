@@ -33,7 +33,11 @@ def raising(error: BaseException) -> Callable[[], None]:
         (SystemExit("bad"), 1, ""),
         (KeyboardInterrupt(), 130, ""),
         (OSError(errno.ENOSPC, "full", "out"), 2, "error: out cannot be written: No space left on device; make room"),
-        (RuntimeError("PytorchStreamWriter failed writing file data/0"), 2, "error: the output cannot be written: Pyt"),
+        (
+            RuntimeError("PytorchStreamWriter failed writing file data/0"),
+            2,
+            "error: the output cannot be written: No space left",
+        ),
     ],
 )
 def test_each_end_has_its_code(
