@@ -13,6 +13,8 @@ from instruct_mner.files import replacing
 from instruct_mner.models.families import Family
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from instruct_mner.models.loading import Model
 
 
@@ -29,11 +31,11 @@ def save_whole(model: Model, folder: Path, family: Family) -> None:
 
 
 def restore_names(folder: Path, family: Family) -> None:
-    """Rename the weights in a folder to the names of the hub, where transformers saved them under other names.
+    """Give the weights in a folder names and shapes of the hub, where transformers saved them under others.
 
     transformers reads both; vLLM reads those of the hub alone.
     """
-    if not family.hub_names:
+    if not family.hub_names and not family.hub_experts:
         return
     for path in folder.glob("*.safetensors"):
         _rename_tensors(path, family)
@@ -56,7 +58,31 @@ def hub_name(name: str, family: Family) -> str:
 def _rename_tensors(path: Path, family: Family) -> None:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
-        tensors = {hub_name(name, family): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        width = _width(path.parent) if family.hub_experts else None
+        names = list(file.keys())
+        tensors = {hub_name(name, family): _hub_shape(name, file.get_tensor(name), width) for name in names}
     beside = path.with_name(f"{path.name}.partial")
     save_file(tensors, beside, metadata)
     beside.replace(path)
+
+
+def _width(folder: Path) -> int:
+    """Return the width of the decoder of the model in a folder."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return int(config["text_config"]["hidden_size"])
+
+
+# Inputs of experts, and their outputs, are as wide as the decoder.
+_EXPERT_DIMENSION = {"experts.gate_up_proj": 1, "experts.down_proj": 2}
+
+
+def _hub_shape(name: str, weight: Tensor, width: int | None) -> Tensor:
+    """Return the weights of experts with a row for each input.
+
+    Source: ``qwen3_vl_moe`` in transformers' ``conversion_mapping``, 5.19, which turns them when it loads a model, and
+    leaves them so when it saves one that was made anew.
+    """
+    for ending, dimension in _EXPERT_DIMENSION.items():
+        if width is not None and name.endswith(ending) and weight.shape[dimension] != width:
+            return weight.transpose(1, 2).contiguous()
+    return weight

@@ -47,6 +47,7 @@ class Family:
         splits_pictures: Whether the projector's output is a tuple of pictures rather than one tensor.
         num_deepstack: Function that returns the number of decoder layers, beside the first, that pictures enter.
         hub_names: Parts of weight names as transformers saves them, with those of the checkpoints on the hub.
+        hub_experts: Whether the weights of experts on the hub have rows for inputs, not for outputs.
         takes_adapters: Whether vLLM 0.32 can serve adapters on its models; merged ones it can.
         recurrent: Whether layers hand a state from token to token, which padding inside a row would change.
     """
@@ -62,6 +63,7 @@ class Family:
     splits_pictures: bool = False
     num_deepstack: Callable[[PretrainedConfig], int] = image_token_boxes.no_deepstack
     hub_names: Mapping[str, str] = field(default_factory=dict)
+    hub_experts: bool = False
     takes_adapters: bool = True
     recurrent: bool = False
 
@@ -137,6 +139,7 @@ FAMILIES: dict[str, Family] = {
             splits_pictures=True,
             num_deepstack=image_token_boxes.qwen3_deepstack,
             pixel_settings=pixel_settings.number_of_pixels,
+            hub_experts=True,
         ),
         Family(  # Qwen3.5 from 0.8B to 27B: three layers of four have linear attention
             name="qwen3_5",

@@ -54,7 +54,12 @@ def build_qwen3_vl_moe(
     """Qwen3-VL with four experts, of which a token takes two."""
     text = qwen.text_settings(tokenizer, width, layers, {"mrope_interleaved": True})
     # vLLM 0.32 asks for `norm_topk_prob`, which published configs have.
-    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": width, "norm_topk_prob": True}
+    experts = {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 3 * width // 4,
+        "norm_topk_prob": True,
+    }
     config = transformers.Qwen3VLMoeConfig(
         vision_config={**qwen.qwen3_vision(width), "deepstack_visual_indexes": [0]},
         text_config={**text, "head_dim": width // 4, **experts},

@@ -59,6 +59,8 @@ def server_arguments(plan: Plan, *, remote_domains: Sequence[str] = (), extra: S
     arguments = ["--served-model-name", plan.whole.name]
     if plan.adapters:
         arguments += ["--lora-modules", *(f"{adapter.name}={adapter.folder}" for adapter in plan.adapters)]
+    if plan.chat_template is not None:  # An engine in this process is given prompts that are rendered already.
+        arguments += ["--chat-template", plan.chat_template]
     arguments += ["--allowed-media-domains", *(remote_domains or [NO_DOMAIN]), "--disable-uvicorn-access-log"]
     return [*arguments, *engine_arguments(plan, extra)]
 
@@ -83,8 +85,6 @@ def engine_arguments(plan: Plan, extra: Sequence[str] = ()) -> list[str]:
             arguments += ["--worker-extension-cls", _CPU_WORKER]
     if plan.sees:
         arguments += ["--limit-mm-per-prompt", _compact({"image": plan.max_images, "video": 0})]
-    if plan.chat_template is not None:
-        arguments += ["--chat-template", plan.chat_template]
     if plan.pixel_settings:
         arguments += ["--mm-processor-kwargs", _compact(plan.pixel_settings)]
     arguments += ["--structured-outputs-config", _compact(_STRUCTURED), "--enable-prefix-caching"]

@@ -12,7 +12,7 @@ from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.tagging.engine_choice import manifest_of
 from instruct_mner.tagging.settings import TaggingSettings
-from instruct_mner.vllm_runtime.command import engine_arguments
+from instruct_mner.vllm_runtime.command import engine_arguments, server_arguments
 from instruct_mner.vllm_runtime.plan import make_plan
 
 DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
@@ -61,7 +61,12 @@ def test_a_path_is_a_folder_and_no_name(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_template_that_was_told_to_leave_thoughts_out_is_served(tiny_models) -> None:
     """Qwen3.5's own would open a thought in each prompt, which training did not."""
-    template = make_plan([], str(tiny_models("qwen3_5"))).chat_template
+    plan = make_plan([], str(tiny_models("qwen3_5")))
+    template = plan.chat_template
     assert template is not None
     assert "set enable_thinking = false" in template
+    arguments = server_arguments(plan)
+    assert arguments[arguments.index("--chat-template") + 1] == template
+    # The engine in this process takes prompts, and has no such flag.
+    assert "--chat-template" not in engine_arguments(plan)
     assert make_plan([], str(tiny_models("qwen3_vl"))).chat_template is None
