@@ -106,6 +106,8 @@ def prove(arguments: argparse.Namespace) -> dict[str, Any]:
         "median in the flood, ms": round(1000 * statistics.median(during), 1),
         "ratio of medians": round(ratio, 2),
         "ratio of sums": round(total, 2),
+        "load of the machine": [round(value, 1) for value in os.getloadavg()],
+        "slowest alone, ms": round(1000 * max(before + after), 1),
         "slowest in the flood, ms": round(1000 * max(during), 1),
         "connections opened": opened,
         "megabytes of headers sent": round(sent / 2**20),
