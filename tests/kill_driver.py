@@ -103,6 +103,7 @@ class Proof:
         while kills < NUM_KILLS:
             code, _ = run(*arguments, kill_at=draw.uniform(0, whole))
             kills += code == -signal.SIGKILL
+            print(f"kill {kills}, {completions} ended, {len(self.faults)} faults", file=sys.stderr)
             if code == 0 or kills == NUM_KILLS:
                 if code != 0:
                     code, _ = run(*self.proceed)
@@ -183,7 +184,7 @@ def tuning() -> Proof:
         "model": "model",
         "data": {"train": "made/train.jsonl", "dev": "made/dev.jsonl"},
         "optimizer": {"max_steps": 8, "batch_size": 2},
-        "evaluation": {"every_steps": 2, "posts": 4},
+        "evaluation": {"every_steps": 2, "posts": 2},
         "output": str(folder),
     }
     Path("config.yaml").write_text(yaml.safe_dump(values))
