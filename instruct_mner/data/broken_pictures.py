@@ -72,7 +72,7 @@ class PictureChecks:
             how: Treatment of posts with broken pictures.
         """
         lines = []
-        if self.broken:
+        if self.broken and how != "error":
             first = listing(self.broken.values(), most=_MOST_NAMED)
             fate = _FATES.get(how, how)
             lines.append(f"{path}: {len(self.broken)} picture(s) cannot be used, their posts are {fate}:\n{first}")

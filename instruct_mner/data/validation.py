@@ -5,14 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from instruct_mner.data.broken_pictures import PictureChecks, look_at
 from instruct_mner.data.checks import GoldChecks, check_gold
 from instruct_mner.data.dataset import Dataset, Reading
 from instruct_mner.data.loading import read
 from instruct_mner.errors import DataError
-from instruct_mner.images import open_image
+from instruct_mner.images import image_size
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 from instruct_mner.schema.records import Example
 
@@ -100,12 +101,15 @@ def survey(
             continue
         for reading in readings.values():
             checks = check_gold(reading.dataset)
-            counts.append(count(reading, checks))
             problems += [*reading.problems, *checks.problems]
             problems += [checks.unsayable] if checks.unsayable is not None else []
             report = reading.dataset.missing_report() if missing_image == "error" else None
             problems += [report] if report else []
-            problems += check_pictures(reading.dataset, track)
+            pictures = PictureChecks()
+            problems += check_pictures(reading.dataset, missing_image, pictures, track)
+            counted = count(reading, checks)
+            notes = pictures.notes(reading.dataset.path, missing_image)
+            counts.append(replace(counted, notes=(*counted.notes, *notes)))
     return counts, problems
 
 
@@ -171,11 +175,15 @@ def _types(split: Counts) -> str:
     return f"{types}; {split.num_unannotated} posts not annotated" if split.num_unannotated else types
 
 
-def check_pictures(dataset: Dataset, track: Track = iter) -> Iterator[str]:
+def check_pictures(
+    dataset: Dataset, missing_image: MissingImage, checks: PictureChecks, track: Track = iter
+) -> Iterator[str]:
     """Open every picture that is there, and yield the problems of it and of the boxes on it.
 
     Args:
         dataset: The split.
+        missing_image: ``error`` where pictures that cannot be opened are a problem.
+        checks: Results, which are added to.
         track: Wraps the posts, to show how far it is.
     """
     missing = set(dataset.missing_images)
@@ -186,11 +194,11 @@ def check_pictures(dataset: Dataset, track: Track = iter) -> Iterator[str]:
             if example.images[index] in missing:
                 continue
             if path not in size_of:
-                size_of[path] = None
-                try:
-                    size_of[path] = open_image(path).size
-                except DataError as error:
-                    yield f"{dataset.path}: post {example.id!r}: {error}"
+                result = look_at(path)
+                checks.add(example.images[index], example.id, result)
+                size_of[path] = None if isinstance(result, str) else image_size(path)
+                if isinstance(result, str) and missing_image == "error":
+                    yield f"{dataset.path}: post {example.id!r}: {result}"
             size = size_of[path]
             if size is not None:
                 yield from _outside(dataset, example, index, size)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from instruct_mner.console import quiet_libraries, tracked, working
+from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
@@ -38,14 +39,20 @@ class CalibrationPosts:
     images: Path | None = None
     text_where_missing: bool = False
 
-    def load(self) -> Dataset:
+    def load(self, *, takes_pictures: bool = True) -> Dataset:
         """Read the posts that are annotated.
+
+        Args:
+            takes_pictures: False for a model that reads text only, which misses no picture.
 
         Raises:
             DataError: There are none.
         """
         missing_image: MissingImage = "text" if self.text_where_missing else "error"
+        if not takes_pictures:
+            missing_image = "keep"
         dataset = load_split(self.data, images=self.images, missing_image=missing_image)
+        dataset = without_broken(dataset, missing_image)
         annotated = tuple(example for example in dataset.examples if example.entities is not None)
         if not annotated:
             raise DataError(f"{dataset.path}: no post is annotated, nothing can be fitted; give posts with gold")
@@ -93,8 +100,9 @@ def _calibrate(
 ) -> CalibrationReport:
     manifest, prompt = Manifest.load(folder)
     check_place(plot)
-    fitted_on = dev.load()
-    measured_on = fitted_on if held_out is None else held_out.load()
+    takes_pictures = manifest.max_images > 0
+    fitted_on = dev.load(takes_pictures=takes_pictures)
+    measured_on = fitted_on if held_out is None else held_out.load(takes_pictures=takes_pictures)
     _refuse_training_data(manifest, fitted_on)
     quiet_libraries()
     local = settings.of_one_process()

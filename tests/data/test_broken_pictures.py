@@ -12,6 +12,7 @@ from instruct_mner.data.broken_pictures import check_pictures, with_checked_pict
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.stream import StreamedPosts, look_through
+from instruct_mner.data.validation import survey
 from instruct_mner.errors import DataError
 from instruct_mner.images import check_image, open_image
 from instruct_mner.schema.choices import MissingImage
@@ -87,3 +88,14 @@ def test_the_contents_of_pictures_have_a_hash(posts: Path) -> None:
     assert check_pictures(load_split(str(posts))).sha256 == before
     (posts.parent / "whole.png").write_bytes(encoded("PNG"))
     assert check_pictures(load_split(str(posts))).sha256 != before
+
+
+def test_validate_says_what_it_does_with_them(posts: Path) -> None:
+    _, problems = survey([str(posts)])
+    assert len(problems) == 1
+    assert "post 'b': " in problems[0]
+    [counts], problems = survey([str(posts)], missing_image="text")
+    assert problems == []
+    broken, lacking = counts.notes[-2:]
+    assert "1 picture(s) cannot be used, their posts are read as text" in broken
+    assert "late.jpg (post 'c')" in lacking
