@@ -26,6 +26,8 @@ OPEN_PATHS = frozenset({"/health", "/livez", "/readyz", "/openapi.json", "/docs"
 """Paths that need no key."""
 
 _DRAIN_SECONDS = 10
+# No engine starts sooner.
+_START_SECONDS = 5
 
 
 class _RefusalError(Exception):
@@ -87,7 +89,8 @@ class Admission:
         if self._lifecycle.is_draining:
             raise self._busy("the server is ending; try again")
         if self._lifecycle.is_starting:
-            raise self._busy("the model is being started again; try again")
+            pause = str(max(_START_SECONDS, self._places.pause))
+            raise _RefusalError(503, "the model is being started again; try again", retry_after=pause)
         with ExitStack() as held:
             try:
                 self._rates.take(client)
