@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PretrainedConfig, ProcessorMixin
 
 # The linear layers of a decoder block of the Llama and Qwen line, and those of linear attention (Qwen3.5). Experts are
-# no linear layers: a mixture of experts has an adapter on its attention only. GLM's gate and up are one layer.
-_DECODER_LINEARS = (
-    r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|gate_up_proj|down_proj|in_proj_qkv|in_proj_z|out_proj)"
-)
+# no linear layers: a mixture of experts has an adapter on its attention only.
+# Source: vLLM 0.32 refuses an adapter on GLM's `gate_up_proj`, which is one layer there: it has none.
+_DECODER_LINEARS = r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|in_proj_qkv|in_proj_z|out_proj)"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,9 +59,17 @@ def test_paths_lead_somewhere(loaded) -> None:
 
 
 # Linear layers of two decoder blocks: seven each, but for experts, which are none, and for linear attention.
-LINEARS = {"qwen3_vl_moe": 4 + 4, "qwen3_5": 6 + 7, "glm46v": 6 + 6}
-# Linear layers that have no adapter: gates of linear attention, and the embeddings that each layer of Gemma 4 has.
-PLAIN = ("in_proj_a", "in_proj_b", "per_layer_input_gate", "per_layer_projection", "per_layer_model_projection")
+LINEARS = {"qwen3_vl_moe": 4 + 4, "qwen3_5": 6 + 7, "glm46v": 5 + 5}
+# Linear layers that have no adapter: gates of linear attention, the embeddings that each layer of Gemma 4 has, and
+# what vLLM takes none on.
+PLAIN = (
+    "in_proj_a",
+    "in_proj_b",
+    "gate_up_proj",
+    "per_layer_input_gate",
+    "per_layer_projection",
+    "per_layer_model_projection",
+)
 
 
 def test_lora_adapts_every_linear_of_the_decoder_and_nothing_else(loaded) -> None:
