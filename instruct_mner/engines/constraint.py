@@ -54,16 +54,13 @@ class GrammarLogitsProcessor:
         """Return the scores of the next tokens, ``-inf`` for forbidden ones, ``(batch, vocabulary)``."""
         if self._before is not None:
             self._record(input_ids)
-        masked = measured = scores
         if any(guide is not None for guide in self._guides):
             size = scores.shape[-1]
             allowed = [np.ones(size, dtype=bool) if guide is None else guide.allowed(size) for guide in self._guides]
-            masked = measured = _only(scores, allowed)
-            if any(guide is not None and guide.narrowed for guide in self._guides):
-                pairs = zip(self._guides, allowed, strict=True)
-                measured = _only(scores, [own if guide is None else guide.measured(own) for guide, own in pairs])
-        self._before = torch.log_softmax(measured.float(), dim=-1)
-        return masked
+            mask = torch.from_numpy(np.stack(allowed)).to(scores.device)
+            scores = scores.masked_fill(~mask, float("-inf"))
+        self._before = torch.log_softmax(scores.float(), dim=-1)
+        return scores
 
     def _record(self, sequences: Tensor) -> None:
         assert self._before is not None
@@ -88,26 +85,19 @@ class GrammarLogitsProcessor:
 class _Guide:
     """Grammar of one answer, which may be narrower behind a line than the grammar of the whole answer.
 
-    Probabilities are measured under the grammar of the whole answer, the only one that vLLM has.
-
     Attributes:
         matcher: The grammar that says what may be written next.
     """
 
     def __init__(self, tokenizer: Any, request: Request, tokens: Sequence[int], end_tokens: list[int]) -> None:
-        self.matcher = self._whole = LLMatcher(tokenizer, request.grammar, log_level=0)
-        if self._whole.is_error():
-            raise ModelError(f"the answer grammar is not accepted: {self._whole.get_error()}")
+        self.matcher = LLMatcher(tokenizer, request.grammar, log_level=0)
+        if self.matcher.is_error():
+            raise ModelError(f"the answer grammar is not accepted: {self.matcher.get_error()}")
         self._tokenizer, self._rest, self._end_tokens = tokenizer, request.rest, end_tokens
         self._tokens: list[int] = []
         # An answer that is continued: behind its last line, its grammar may have been another.
         for token in tokens:
             self.write(token)
-
-    @property
-    def narrowed(self) -> bool:
-        """True behind a line that has changed the grammar."""
-        return self.matcher is not self._whole
 
     def write(self, token: int) -> None:
         """Move on by one token; behind the end of an answer nothing moves."""
@@ -115,8 +105,6 @@ class _Guide:
             return
         self._tokens.append(token)
         self.matcher.consume_token(token)
-        if self.narrowed:
-            self._whole.consume_token(token)
         if self._rest is not None and self._tokenizer.decode_bytes([token]).endswith(b"\n"):
             grammar = self._rest(self._tokenizer.decode_bytes(self._tokens).decode(errors="replace"))
             further = None if grammar is None else LLMatcher(self._tokenizer, grammar, log_level=0)
@@ -126,29 +114,12 @@ class _Guide:
     def allowed(self, size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return what may be written next, ``(vocabulary,)``."""
         row = np.zeros(size, dtype=bool)
-        _allow(row, self.matcher)
+        if not self.matcher.is_stopped():
+            bits = np.frombuffer(self.matcher.compute_bitmask(), dtype=np.uint8)
+            allowed = np.unpackbits(bits, bitorder="little")[:size]
+            row[: len(allowed)] = allowed
         if self.matcher.is_stopped():
             # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
             row[:] = False
             row[self._end_tokens] = True
         return row
-
-    def measured(self, allowed: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return what the grammar of the whole answer allows too."""
-        row = allowed.copy()
-        if self.narrowed:
-            _allow(row, self._whole)
-        return row
-
-
-def _allow(row: np.ndarray[Any, np.dtype[np.bool_]], matcher: Any) -> None:
-    """Set to true what a matcher allows."""
-    if not matcher.is_stopped():
-        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.unpackbits(bits, bitorder="little")[: len(row)].astype(bool)
-        row[: len(allowed)] |= allowed
-
-
-def _only(scores: Tensor, rows: Sequence[np.ndarray[Any, np.dtype[np.bool_]]]) -> Tensor:
-    """Return scores with ``-inf`` for what is not allowed."""
-    return scores.masked_fill(~torch.from_numpy(np.stack(rows)).to(scores.device), float("-inf"))

@@ -116,8 +116,9 @@ def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
             (e.start, e.end, e.label, e.boxes) for e in there.entities
         ]
         assert here.rejected == there.rejected
-        # vLLM gives the probabilities that are left after the grammar has taken its share: hardly smaller.
-        assert all(a.score <= b.score + 1e-3 for a, b in zip(here.entities, there.entities, strict=True))
+        # vLLM gives the probabilities that are left after the grammar has taken its share: hardly smaller. Here a
+        # mention that stands in the post no more often than it was written is forbidden too.
+        assert all(a.score <= b.score + 1e-2 for a, b in zip(here.entities, there.entities, strict=True))
 
 
 def _entities(url: str, dataset: Dataset) -> list[Prediction]:
@@ -183,4 +184,4 @@ def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
     there = [Prediction.model_validate_json(line) for line in output.open()]
     _agree(loaded, there)
     for mine, theirs in zip(loaded, there, strict=True):
-        assert [each.score for each in mine.entities] == pytest.approx([e.score for e in theirs.entities], abs=1e-3)
+        assert [each.score for each in mine.entities] == pytest.approx([e.score for e in theirs.entities], abs=1e-2)
