@@ -109,6 +109,7 @@ def build_gemma4(
             "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 4, "head_dim": 16, "patch_size": 8, "pooling_kernel_size": 2,
             "position_embedding_size": 128,
+            "default_output_length": 70,  # Of published configs; vLLM 0.32 asks for it.
         },
         text_config={
             "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 2 * width,
