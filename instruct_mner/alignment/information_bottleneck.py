@@ -207,9 +207,13 @@ class InformationBottleneck(nn.Module):
         return further, differ
 
     def _divergence_weight(self, step: int) -> float:
-        """Return the weight of the divergence, which grows over the first steps."""
+        """Return the weight of the divergence, which grows with the square of the step.
+
+        At the beginning scores hardly depend on the pairs, so that the divergence has the larger gradient at a small
+        weight too, and an optimizer such as Adam follows it at any weight.
+        """
         over = self._settings.divergence_warmup_steps
-        return self._settings.divergence * (min(1.0, (step + 1) / over) if over else 1.0)
+        return self._settings.divergence * (min(1.0, (step + 1) / over) ** 2 if over else 1.0)
 
     def _scores(self, pictures: Tensor, texts: Tensor) -> Tensor:
         """Return the scores of every text with every picture, ``(texts, pictures)``."""

@@ -69,7 +69,8 @@ class InformationBottleneckSettings(ObjectiveSettings):
         width: Width of the distributions.
         mutual_information: Weight of the estimated mutual information, which is maximised.
         divergence: Weight of the divergence by dimension, which is minimised.
-        divergence_warmup_steps: Number of steps over which the weight of the divergence grows from 0.
+        divergence_warmup_steps: Number of steps over which the weight of the divergence grows, with the square of the
+            step.
         store: Number of earlier pictures that serve as negatives where a batch has none, as a batch of one post. As
             they are of earlier weights, the estimate is then too high: two posts in a batch are better.
     """
@@ -78,8 +79,8 @@ class InformationBottleneckSettings(ObjectiveSettings):
     layer: int | None = Field(default=None, ge=1)
     width: int = Field(default=256, ge=1)
     mutual_information: float = Field(default=1.0, ge=0)
-    divergence: float = Field(default=0.1, ge=0)
-    divergence_warmup_steps: int = Field(default=100, ge=0)
+    divergence: float = Field(default=0.05, ge=0)
+    divergence_warmup_steps: int = Field(default=200, ge=0)
     store: int = Field(default=64, ge=0)
 
 

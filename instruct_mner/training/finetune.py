@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset as Rows
 from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
@@ -47,7 +47,8 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False, 
     Raises:
         MnerError: Settings, data or model do not fit.
     """
-    processes = PartialState()
+    # Without the flag several processes on CPUs would each take themselves for the only one.
+    processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if not processes.is_main_process:
         console.quiet = True
         stop_display()

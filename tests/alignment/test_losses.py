@@ -290,7 +290,7 @@ def test_information_bottleneck(own: tuple[int, int], before: tuple[int, ...], s
             for a, b, c, d in zip(mv, sv, mt, st, strict=True):
                 # Two posts and four dimensions.
                 divergence = divergence + ((d / b).log() + (b**2 + (a - c) ** 2) / (2 * d**2) - 0.5) / 2 / 4
-        divergence = min(1.0, (step + 1) / 4) * 0.3 * divergence
+        divergence = min(1.0, (step + 1) / 4) ** 2 * 0.3 * divergence
         return divergence - 0.8 * information if unpaired else divergence
 
     buffers = {name: buffer.clone() for name, buffer in objective.named_buffers()}
@@ -301,7 +301,7 @@ def test_information_bottleneck(own: tuple[int, int], before: tuple[int, ...], s
     assert ("mi" in metrics) == (metrics["negatives"] > 0)
     if "mi" not in metrics:
         return
-    divergence = min(1.0, (step + 1) / 4) * 0.3 * metrics["kl"]
+    divergence = min(1.0, (step + 1) / 4) ** 2 * 0.3 * metrics["kl"]
     information = (divergence - loss.item()) / 0.8
     assert metrics["mi"] == pytest.approx(information - CHANCE)
     assert metrics["kl_over_mi"] == pytest.approx(divergence / (-0.8 * information))
