@@ -79,7 +79,7 @@ class InformationBottleneckSettings(ObjectiveSettings):
     layer: int | None = Field(default=None, ge=1)
     width: int = Field(default=256, ge=1)
     mutual_information: float = Field(default=1.0, ge=0)
-    divergence: float = Field(default=0.05, ge=0)
+    divergence: float = Field(default=0.2, ge=0)
     divergence_warmup_steps: int = Field(default=200, ge=0)
     store: int = Field(default=64, ge=0)
 
