@@ -209,7 +209,7 @@ def tuning() -> Proof:
 def main() -> None:
     """Prove what is named, in the working folder, and print the result as JSON."""
     shutil.copytree(STARTER_FOLDER, "model")
-    for split, num in (("train", 12), ("dev", 4), ("test", 150)):
+    for split, num in (("train", 12), ("dev", 4), ("test", 80)):
         synth(Path("made"), Synthesis(domain=HELD_OUT, split=split), num, 0)  # type: ignore[arg-type]
     preload()
     proof = {"tag": tagging, "finetune": tuning}[sys.argv[1]]()
