@@ -227,6 +227,7 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
         return
     path = path.resolve()
+    check_place(path)
     above = [folder for folder in path.parents if not folder.exists()]
     lock = path.parent / f".{path.name}.lock"
     try:

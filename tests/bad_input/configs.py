@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bad_input import ANN, Kind, config, post
+from bad_input.pictures import PNG
 
 
 def _config(
@@ -134,7 +135,7 @@ FITS = (
     _fit("more-entities-than-the-most", post(entities=TWO), r"posts\.jsonl: .*post '1' has 2 entities",
          "raise answer.max_entities, which is 1", answer={"max_entities": 1}),
     Kind("grounded-without-boxes", "finetune config.yaml",
-         {"config.yaml": config(answer={"grounded": True}), "posts.jsonl": post(images=["a.png"]), "a.png": "any"},
+         {"config.yaml": config(answer={"grounded": True}), "posts.jsonl": post(images=["a.png"]), "a.png": PNG},
          r"posts\.jsonl: .*post '1' has entities without 'boxes'", "annotate them.*answer.grounded: false"),
     _fit("no-entity-at-all", post(entities=[]), r"posts\.jsonl: no post has an entity", "check its 'entities'",
          labels=...),
