@@ -82,7 +82,8 @@ def _train(run: Run, processes: PartialState, console: Console) -> None:
         say_what_is_trained(trainer.model, run, console)
     if checkpoint is not None:
         console.print(f"resuming  from {checkpoint.name}")
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if checkpoint is None or not trainer.take_up_finished(checkpoint):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
     if processes.is_main_process:
         with working(f"writing {folder}"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import ProcessorMixin, TrainerControl
+from transformers import ProcessorMixin, TrainerControl, TrainerState
 from trl import SFTTrainer
 from trl.trainer import utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
@@ -232,6 +232,23 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         with self.without_heads():
             super()._load_best_model()
         self._load_heads(self.state.best_model_checkpoint)
+
+    def take_up_finished(self, checkpoint: Path) -> bool:
+        """Load the weights that a run ends with, if the checkpoint is that of its last step; else return false.
+
+        ``Trainer.train`` would make one more step from there, where that step is not the last of an epoch.
+
+        Args:
+            checkpoint: Folder of a complete checkpoint.
+        """
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if state.global_step < state.max_steps:
+            return False
+        self.state = state
+        self._load_from_checkpoint(str(checkpoint))
+        if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._load_best_model()
+        return True
 
     def _load_heads(self, checkpoint: str) -> None:
         if self.heads is not None:

@@ -87,6 +87,31 @@ def test_a_checkpoint_that_was_being_written_is_not_used(whole, tiny_models, tmp
     assert all(torch.equal(weights(whole)[name], found) for name, found in weights(tmp_path).items())
 
 
+def test_a_run_that_was_killed_after_its_last_step_makes_no_further_one(tiny_models, tmp_path, monkeypatch) -> None:
+    """Four steps of three in an epoch: transformers would make a fifth."""
+    optimizer = {"max_steps": 4, "batch_size": 2, "learning_rate": 0.01}
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    for folder in folders:
+        folder.mkdir()
+    whole, killed = (
+        load_config(config_of(tiny_models("idefics3"), folder, optimizer=optimizer, evaluation={"every_steps": 2}))
+        for folder in folders
+    )
+    finetune(whole, QUIET)
+
+    def dies(*arguments) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("instruct_mner.training.finetune._finish", dies)
+        with pytest.raises(Killed):
+            finetune(killed, QUIET)
+    finetune(killed, QUIET, resume=True)
+    assert [step for step, _ in losses(folders[1])] == [1, 2, 3, 4]
+    expected, found = map(weights, folders)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 def test_resume_refuses_other_settings_and_leaves_a_finished_run_alone(whole, tmp_path) -> None:
     before = (whole / "run" / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns
     finetune(load_config(whole / "config.yaml"), QUIET, resume=True)
