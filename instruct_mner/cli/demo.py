@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.output import announce
-from instruct_mner.files import exclusive
-from instruct_mner.quickstart.demo_folder import check_demo_folder
 
 
 def run(
@@ -25,6 +23,9 @@ def run(
 
     It downloads nothing and takes some minutes on two cores.
     """
+    from instruct_mner.files import exclusive
+    from instruct_mner.quickstart.demo_folder import check_demo_folder
+
     check_demo_folder(output)
     announce("demo: loading the libraries")
     from instruct_mner.quickstart.demo import DemoSize, demo

@@ -181,7 +181,7 @@ def test_without_arguments_help_is_shown() -> None:
         (["tag", "--text", "Bob"], "--model"),
         (["tag", "--model", "x"], "INPUT"),
         (["tag", "--text", "Bob", "--model", "x", "--labels", "PER,PER"], "PER"),
-        (["tag", "nowhere.jsonl", "--model", "x"], "nowhere.jsonl"),
+        (["tag", "nowhere.jsonl", "--model", "x", "--labels", "PER"], "nowhere.jsonl"),
     ],
 )
 def test_a_mistake_is_told_in_one_message(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -200,7 +200,8 @@ def test_a_model_that_cannot_be_asked(
     model: str, said: str, tmp_path: Path, tiny_models: Callable[[str], Path]
 ) -> None:
     name = tiny_models("idefics3") if model == "tiny" else model
-    finished = program("tag", "--text", "Jordan dunks in Chicago", "--model", name, folder=tmp_path)
+    labels = ["--labels", "PER"] if model == "nowhere" else []
+    finished = program("tag", "--text", "Jordan dunks in Chicago", "--model", name, *labels, folder=tmp_path)
     assert finished.returncode == 2, finished.stderr
     assert said in finished.stderr
     assert finished.stderr.count("error: ") == 1

@@ -98,6 +98,7 @@ def test_real_vllm(run: Path, said: tuple[str, list[str]], tmp_path: Path, monke
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("INSTRUCT_MNER_API_KEY", KEY)
     dataset = load_split(str(make_posts(tmp_path)))
+    _count_no_occurrences(monkeypatch)
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
     assert {entity.label for each in loaded for entity in each.entities} == {"PER", "LOC", "ORG", "MISC"}
     served = Tagger.connect(url, model="swapped", adapter=run).predict(dataset.examples, dataset.picture_paths)
@@ -109,6 +110,11 @@ def test_real_vllm(run: Path, said: tuple[str, list[str]], tmp_path: Path, monke
     _streams_and_refuses(url)
 
 
+def _count_no_occurrences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare like with like: vLLM keeps the grammar of the whole answer."""
+    monkeypatch.setattr("instruct_mner.tagging.question.RestOfLines", lambda *_: None)
+
+
 def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
     for here, there in zip(loaded, served, strict=True):
         assert here.id == there.id
@@ -116,9 +122,8 @@ def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
             (e.start, e.end, e.label, e.boxes) for e in there.entities
         ]
         assert here.rejected == there.rejected
-        # vLLM gives the probabilities that are left after the grammar has taken its share: hardly smaller. Here a
-        # mention that stands in the post no more often than it was written is forbidden too.
-        assert all(a.score <= b.score + 1e-2 for a, b in zip(here.entities, there.entities, strict=True))
+        # vLLM gives the probabilities that are left after the grammar has taken its share: hardly smaller.
+        assert all(a.score <= b.score + 1e-3 for a, b in zip(here.entities, there.entities, strict=True))
 
 
 def _entities(url: str, dataset: Dataset) -> list[Prediction]:
@@ -174,14 +179,15 @@ def _streams_and_refuses(url: str) -> None:
         assert "vllm:" in client.get("/metrics").text
 
 
-def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
+def test_vllm_in_this_process(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     posts, output = make_posts(tmp_path), tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "instruct_mner", "tag", posts, "--adapter", run, "-o", output]
     further = ["--engine", "vllm", *FLAGS]
     subprocess.run([*map(str, command), *further], check=True, env=ENVIRONMENT)
     dataset = load_split(str(posts))
+    _count_no_occurrences(monkeypatch)
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
     there = [Prediction.model_validate_json(line) for line in output.open()]
     _agree(loaded, there)
     for mine, theirs in zip(loaded, there, strict=True):
-        assert [each.score for each in mine.entities] == pytest.approx([e.score for e in theirs.entities], abs=1e-2)
+        assert [each.score for each in mine.entities] == pytest.approx([e.score for e in theirs.entities], abs=1e-3)

@@ -71,7 +71,7 @@ def test_what_was_decided_stands_line_by_line_with_brackets_as_they_are() -> Non
         "labels    PER, [x]",
         "mentions  1 in train cut a word or hold no letter or digit: decoding cannot repeat them",
         "prompt    tag, answers as lines, grounded: True",
-        "steps     3 epochs, 8 posts x 1, learning rate 0.0002, seed 0",
+        "steps     3: 3 epochs, 8 posts x 1, learning rate 0.0002, seed 0",
     ]
 
 
