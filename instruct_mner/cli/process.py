@@ -13,7 +13,6 @@ from typing import NoReturn
 
 from instruct_mner.data.standard_input import named
 from instruct_mner.errors import MnerError
-from instruct_mner.files import when_full
 
 MENDABLE = 2
 """Exit code of what the user can mend."""
@@ -59,6 +58,8 @@ def exit_code(command: Callable[[], object]) -> int:
         drop_output()
         return CLOSED_PIPE
     except Exception as error:
+        from instruct_mner.files import when_full
+
         message = when_full(error)
         if message is None:
             raise

@@ -92,8 +92,8 @@ def run(
     restart: Annotated[
         Restart,
         typer.Option(
-            help="Restart of vLLM. 'on-failure': start it again when it has ended, up to 5 times, with longer and longer "
-            "pauses; the server stays and answers 503. 'never': end with it."
+            help="Restart of vLLM. 'on-failure': start it again when it has ended, up to 5 times, with longer and "
+            "longer pauses; the server stays and answers 503. 'never': end with it."
         ),
     ] = "never",
     engine_log: Annotated[

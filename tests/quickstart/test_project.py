@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.errors import ConfigError
 from instruct_mner.quickstart.project import write_project
 
 
@@ -46,7 +46,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes"]
 
 
-def test_a_folder_that_cannot_be_made_is_a_data_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_project(tmp_path / "file" / "mine")
