@@ -123,7 +123,7 @@ class Proof:
         """Change a file of a run that was killed half-way: it is refused, and goes on when the file is back."""
         arguments = self.begin
         while not self.half_done():
-            run(*arguments, kill_at=draw.uniform(0.5 * whole, whole))
+            run(*arguments, kill_at=draw.uniform(0.6 * whole, whole))
             if self.result() is not None:
                 self.clean()
             arguments = self.proceed if self.half_done() else self.begin
@@ -209,7 +209,7 @@ def tuning() -> Proof:
 def main() -> None:
     """Prove what is named, in the working folder, and print the result as JSON."""
     shutil.copytree(STARTER_FOLDER, "model")
-    for split, num in (("train", 12), ("dev", 4), ("test", 80)):
+    for split, num in (("train", 12), ("dev", 4), ("test", 150)):
         synth(Path("made"), Synthesis(domain=HELD_OUT, split=split), num, 0)  # type: ignore[arg-type]
     preload()
     proof = {"tag": tagging, "finetune": tuning}[sys.argv[1]]()
