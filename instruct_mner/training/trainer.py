@@ -30,6 +30,7 @@ from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
+from instruct_mner.training.trl_arguments import keep_adapter_in_float32
 from instruct_mner.training.views import AlignmentViews
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             self.model.add_module(_HEADS, self.heads)
         unwrapped = self.accelerator.unwrap_model(self.model)
         base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
-        _keep_adapter_in_float32(unwrapped)
+        keep_adapter_in_float32(unwrapped)
         self._forwards = Forwards(
             base=base,
             loaded=loaded,
@@ -276,17 +277,6 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if self.heads is not None:
                 save_checkpoint(folder / CHECKPOINT, self.heads)
             (folder / COMPLETE).touch()
-
-
-def _keep_adapter_in_float32(model: nn.Module) -> None:
-    """Turn the weights of an adapter on a base in 4 bits back into float32: a bfloat16 weight loses small steps.
-
-    Source: trl 1.16, ``SFTTrainer.__init__``, turns them into bfloat16; can go when it asks before it does so.
-    """
-    if getattr(model, "is_loaded_in_4bit", False):
-        for parameter in model.parameters():
-            if parameter.requires_grad and parameter.is_floating_point():
-                parameter.data = parameter.data.float()
 
 
 def _score_answers_alone(device: torch.device) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from instruct_mner.cli import main
@@ -465,6 +465,9 @@ def test_round_trip(
         if data.draw(st.booleans()):
             marks.append((start, start + len(word)))
         start += len(word) + 1
+    # Beyond ASCII the unit of offsets must be told by something: the same letter at another place tells nothing.
+    letters = "".join(words)
+    assume(letters.isascii() or len(set(letters)) == len(letters))
     folder = tmp_path_factory.mktemp("trip")
     (folder / "a.json").write_text(json.dumps([write(" ".join(words), marks)]))
     out, _ = imported(folder / "a.json", folder)
