@@ -79,7 +79,7 @@ class Work:
             parts.append(self.detail)
         still = now - (self.begun if self.total is None else self.moved)
         if still >= _SECONDS_STILL:
-            parts.append(f"{still:.0f} s" if self.total is None else f"at the next for {still:.0f} s")
+            parts.append(f"{still:.0f} s" if self.total is None else f"{still:.0f} s into the next")
         return ", ".join(parts)
 
 

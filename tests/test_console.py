@@ -45,7 +45,7 @@ def test_works_within_works_stand_in_one_line() -> None:
 def test_a_step_that_takes_long_is_said() -> None:
     now = time.monotonic()
     work = Work("training", 422, "steps", completed=11, begun=now, moved=now)
-    assert work.text(now + 3.4) == "training 11/422 steps, at the next for 3 s"
+    assert work.text(now + 3.4) == "training 11/422 steps, 3 s into the next"
 
 
 def test_a_terminal_gets_one_line_below_what_others_write(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,12 +23,15 @@ def run(
 
     It downloads nothing and takes some minutes on two cores.
     """
+    from instruct_mner.console import name_work
     from instruct_mner.files import exclusive
     from instruct_mner.quickstart.demo_folder import check_demo_folder
 
     check_demo_folder(output)
     announce("demo: loading the libraries")
     from instruct_mner.quickstart.demo import DemoSize, demo
+
+    name_work("demo")
 
     with exclusive(output):
         demo(output, DemoSize(train=posts, dev=max(16, posts // 6), test=test_posts, served=serve))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from instruct_mner.errors import ModelError
@@ -81,6 +81,17 @@ _LLAVA_VISION = ("model.vision_tower", "model.multi_modal_projector")
 # transformers 5.19 leaves out a part of the names of a SigLIP tower when it saves one.
 _SIGLIP_NAMES = {"vision_tower.": "vision_tower.vision_model."}
 
+# The line of Qwen2-VL, of which later families change a part.
+_QWEN2_VL = Family(
+    name="qwen2_vl",
+    decoder_path="model.language_model",
+    vision_paths=("model.visual",),
+    token_boxes=image_token_boxes.qwen_boxes,
+    grid_inputs=image_token_boxes.qwen_grid_inputs,
+    splits_pictures=True,
+    pixel_settings=pixel_settings.number_of_pixels,
+)
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -98,56 +109,28 @@ FAMILIES: dict[str, Family] = {
             token_boxes=image_token_boxes.idefics_boxes,
             pixel_settings=pixel_settings.longest_edge,
         ),
-        Family(
-            name="qwen2_vl",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
-            pixel_settings=pixel_settings.number_of_pixels,
-        ),
-        Family(
+        _QWEN2_VL,
+        replace(
+            _QWEN2_VL,
             name="qwen2_5_vl",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
-            pixel_settings=pixel_settings.number_of_pixels,
             # Source: Qwen2.5-VL technical report (arXiv:2502.13923), section 2.1: absolute coordinates of the input.
             box_convention=BoxConvention(name="absolute"),
             resized=pixel_settings.qwen_resized,
         ),
-        Family(
+        replace(
+            _QWEN2_VL,
             name="qwen3_vl",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
             num_deepstack=image_token_boxes.qwen3_deepstack,
-            pixel_settings=pixel_settings.number_of_pixels,
         ),
-        Family(  # Qwen3-VL-30B-A3B and -235B-A22B-Instruct: a mixture of experts
+        replace(  # Qwen3-VL-30B-A3B and -235B-A22B-Instruct: a mixture of experts
+            _QWEN2_VL,
             name="qwen3_vl_moe",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
             num_deepstack=image_token_boxes.qwen3_deepstack,
-            pixel_settings=pixel_settings.number_of_pixels,
             hub_experts=True,
         ),
-        Family(  # Qwen3.5 from 0.8B to 27B: three layers of four have linear attention
+        replace(  # Qwen3.5 from 0.8B to 27B: three layers of four have linear attention
+            _QWEN2_VL,
             name="qwen3_5",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
-            pixel_settings=pixel_settings.number_of_pixels,
             recurrent=True,
         ),
         Family(
@@ -166,13 +149,9 @@ FAMILIES: dict[str, Family] = {
             splits_pictures=True,
             pixel_settings=pixel_settings.number_of_soft_tokens,
         ),
-        Family(  # GLM-4.6V-Flash
+        replace(  # GLM-4.6V-Flash
+            _QWEN2_VL,
             name="glm46v",
-            decoder_path="model.language_model",
-            vision_paths=("model.visual",),
-            token_boxes=image_token_boxes.qwen_boxes,
-            grid_inputs=image_token_boxes.qwen_grid_inputs,
-            splits_pictures=True,
             pixel_settings=pixel_settings.number_of_pixels_of_frames,
         ),
         Family(  # InternVL3-*-hf, InternVL3.5-*-HF
