@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,16 +92,13 @@ def build_gateway(
         lifecycle: State of the server.
         door: Settings of the door.
         on_known: Function that gets the address of a client that has sent a right key.
-        probe: Function that returns whether the engine writes a token; it is called again and again.
+        probe: Function that returns whether the engine writes a token, for those who ask whether it is ready.
         close: Function that is called at the end.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watcher = None if probe is None else asyncio.create_task(lifecycle.watch(probe))
         yield
-        if watcher is not None:
-            watcher.cancel()
         if close is not None:
             await close()
 
@@ -113,6 +109,9 @@ def build_gateway(
     locked = [] if keys is None else [Depends(HTTPBearer(auto_error=False))]
 
     places, rates = Places(limits.concurrency), Rates(_rate_of(keys, limits))
+
+    async def is_ready() -> bool:
+        return is_running() and (lifecycle.is_ready if probe is None else await lifecycle.look(probe))
 
     @app.post("/v1/entities", responses=errors, dependencies=locked, operation_id="find_entities")
     async def find_entities(body: OneOrSeveral, request: Request) -> EntitiesResponse | PostsResponse:
@@ -140,7 +139,7 @@ def build_gateway(
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
         """Tell that posts can be answered."""
-        if not is_running() or not lifecycle.is_ready or (await upstream.get("/health")).status_code != 200:
+        if not await is_ready() or (await upstream.get("/health")).status_code != 200:
             raise ServingError("vLLM is not healthy")
         return Health(status="ok")
 
@@ -152,7 +151,7 @@ def build_gateway(
     @app.get("/readyz", responses=_errors(503), operation_id="ready")
     async def ready() -> Health:
         """Tell that requests are taken, and that the engine has written a token in the last seconds."""
-        if not is_running() or not lifecycle.is_ready:
+        if not await is_ready():
             raise ServingError("vLLM is not ready")
         return Health(status="ok")
 

@@ -1,4 +1,4 @@
-"""Life of a server: ready while the engine writes tokens, draining after a signal, then ended."""
+"""Life of a server: ready where the engine writes tokens, draining after a signal, then ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-_PROBE_SECONDS = 1.0
+# A token of this age is as good as a new one.
+_FRESH_SECONDS = 1.0
+# An engine that hangs is told in the sum of both at most.
+_PROBE_SECONDS = 3.5
 _POLL_SECONDS = 0.05
 
 
@@ -26,6 +29,7 @@ class Lifecycle:
         self._silent_seconds = silent_seconds
         self._clock = clock
         self._last_token: float | None = None
+        self._probing: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -39,19 +43,26 @@ class Lifecycle:
         """Note that the engine has answered."""
         self._last_token = self._clock()
 
-    async def watch(self, probe: Callable[[], Awaitable[bool]]) -> None:
-        """Ask the engine for a token again and again, where none has been noted; until it is cancelled.
+    async def look(self, probe: Callable[[], Awaitable[bool]]) -> bool:
+        """Tell the same; an engine that has not written a token just now is asked for one.
+
+        It is asked only where somebody wants to know: after each token, vLLM's workers keep a core busy for a second.
+        Those who ask at the same time share one question.
 
         Args:
-            probe: Function that returns whether a token came; it has ``silent_seconds`` for it.
+            probe: Function that returns whether a token came.
         """
-        while True:
-            if self._silence() >= _PROBE_SECONDS:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._silent_seconds):
-                        if await probe():
-                            self.note_token()
-            await asyncio.sleep(_PROBE_SECONDS)
+        if not self.is_draining and not self.is_starting and self._silence() > _FRESH_SECONDS:
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.create_task(self._probe(probe))
+            await asyncio.shield(self._probing)
+        return self.is_ready
+
+    async def _probe(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PROBE_SECONDS):
+                if await probe():
+                    self.note_token()
 
     async def drain(self, seconds: float) -> None:
         """Take no further requests, wait for those under way, and cut those that are left after so many seconds."""

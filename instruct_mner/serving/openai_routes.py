@@ -155,7 +155,7 @@ class Upstream:
         self._on_token()
         return whole
 
-    async def writes_a_token(self, seconds: float = 3.0) -> bool:
+    async def writes_a_token(self, seconds: float = 2.5) -> bool:
         """Return whether vLLM writes a token: for a request of ours, or, where that waits behind others, for these."""
         body = {"model": self.names[0], "prompt": "a", "max_tokens": 1, "temperature": 0}
         try:

@@ -81,16 +81,12 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
 
         loops: list[asyncio.AbstractEventLoop] = []
 
-        class Looping(Lifecycle):
-            async def watch(self, probe: object) -> None:
-                loops.append(asyncio.get_running_loop())
-
         async def close() -> None:
             await decoders.close()
             await compilers.close()
 
         connections = ConnectionLimit(limits.connections, limits.header_seconds)
-        lifecycle = Looping(silent_seconds=1e9)
+        lifecycle = Lifecycle(silent_seconds=1e9)
         lifecycle.note_token()
         app = build_gateway(
             service,
@@ -107,7 +103,13 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
             app, port=port, log_level="error", http=connections.protocol(), ws="none", proxy_headers=False,
             h11_max_incomplete_event_size=limits.header_bytes,
         )  # fmt: skip
-        server = uvicorn.Server(config)
+
+        class Looping(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                loops.append(asyncio.get_running_loop())
+                await super().startup(sockets)
+
+        server = Looping(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         while not (server.started and loops):

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 from conftest import running_gateway
 from gateway_bodies import chat_body, text_part
 
@@ -27,27 +28,59 @@ def test_ready_as_long_as_the_engine_writes() -> None:
     assert not life.is_ready
 
 
-def test_a_silent_engine_is_asked_for_a_token() -> None:
+def test_a_silent_engine_is_asked_for_a_token_once_by_all_who_want_to_know() -> None:
     async def run() -> None:
-        life, asked_again = Lifecycle(0.05), asyncio.Event()
+        now, calls = [0.0], []
 
         async def probe() -> bool:
-            if life.is_ready:
-                return True
-            asked_again.set()
+            calls.append(now[0])
+            await asyncio.sleep(0)
             return True
 
-        watcher = asyncio.create_task(life.watch(probe))
-        await asked_again.wait()
-        await asyncio.sleep(0)
-        assert life.is_ready
-        watcher.cancel()
+        life = Lifecycle(4.0, lambda: now[0])
+        assert await asyncio.gather(*[life.look(probe) for _ in range(3)]) == [True] * 3
+        now[0] = 0.9
+        assert await life.look(probe)
+        now[0] = 1.1
+        assert await life.look(probe)
+        assert calls == [0.0, 1.1]
 
     asyncio.run(run())
 
 
+def test_who_no_longer_waits_ends_no_question() -> None:
+    async def run() -> None:
+        life, writes = Lifecycle(), asyncio.Event()
+
+        async def probe() -> bool:
+            await writes.wait()
+            return True
+
+        first, second = (asyncio.create_task(life.look(probe)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        writes.set()
+        assert await second
+
+    asyncio.run(run())
+
+
+def test_an_engine_without_a_token_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async def fails() -> bool:
+        return False
+
+    monkeypatch.setattr("instruct_mner.serving.lifecycle._PROBE_SECONDS", 0.01)
+    assert not asyncio.run(Lifecycle().look(hangs))
+    assert not asyncio.run(Lifecycle().look(fails))
+
+
 def test_an_engine_that_hangs_is_not_ready() -> None:
-    with running_gateway() as gateway:
+    with running_gateway(lambda body, number: (500, {})) as gateway:
         assert httpx.get(f"{gateway.url}/readyz").status_code == 200
         gateway.lifecycle._last_token = None
         assert httpx.get(f"{gateway.url}/readyz").status_code == 503
