@@ -60,6 +60,8 @@ class FakeServer(ThreadingHTTPServer):
         self.at_once = self.most_at_once = 0
         # Is called where a client goes while it is answered.
         self.on_closed: Callable[[], None] | None = None
+        # Where it is set, everything waits for it, as for a process that was stopped.
+        self.hold: threading.Event | None = None
 
     @property
     def url(self) -> str:
@@ -71,6 +73,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        self._wait()
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.server.lock:
             number = len(self.server.bodies)
@@ -94,20 +97,26 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client has given up, which is what some tests want
 
+    def _wait(self) -> None:
+        if self.server.hold is not None:
+            self.server.hold.wait(30)
+
     def _watch(self, on_closed: Callable[[], None]) -> None:
         with suppress(OSError):
             if not self.connection.recv(1, socket.MSG_PEEK):
                 on_closed()
 
     def do_GET(self) -> None:
+        self._wait()
         content, kind = b"vllm:up 1.0\n", "text/plain"
         if self.path.endswith("/models") and self.server.models is not None:
             content, kind = json.dumps({"object": "list", "data": self.server.models}).encode(), "application/json"
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(OSError):  # the client has given up
+            self.send_response(200)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
         pass

@@ -75,9 +75,9 @@ def build_gateway(
     limits: Limits,
     is_running: Callable[[], bool],
     lifecycle: Lifecycle,
+    probe: Callable[[], Awaitable[bool]],
     door: Door | None = None,
     on_known: Callable[[tuple[str, int] | None], None] = lambda client: None,
-    probe: Callable[[], Awaitable[bool]] | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the application of the gateway.
@@ -90,9 +90,9 @@ def build_gateway(
         limits: Limits of requests.
         is_running: Function that tells whether vLLM is there.
         lifecycle: State of the server.
+        probe: Function that returns whether the engine writes a token, for those who ask whether it is ready.
         door: Settings of the door.
         on_known: Function that gets the address of a client that has sent a right key.
-        probe: Function that returns whether the engine writes a token, for those who ask whether it is ready.
         close: Function that is called at the end.
     """
 
@@ -111,7 +111,7 @@ def build_gateway(
     places, rates = Places(limits.concurrency), Rates(_rate_of(keys, limits))
 
     async def is_ready() -> bool:
-        return is_running() and (lifecycle.is_ready if probe is None else await lifecycle.look(probe))
+        return is_running() and await lifecycle.is_ready(probe)
 
     @app.post("/v1/entities", responses=errors, dependencies=locked, operation_id="find_entities")
     async def find_entities(body: OneOrSeveral, request: Request) -> EntitiesResponse | PostsResponse:
@@ -138,9 +138,9 @@ def build_gateway(
 
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
-        """Tell that posts can be answered."""
-        if not await is_ready() or (await upstream.get("/health")).status_code != 200:
-            raise ServingError("vLLM is not healthy")
+        """Tell that posts can be answered, as `/readyz` does."""
+        if not await is_ready():
+            raise ServingError("vLLM is not ready")
         return Health(status="ok")
 
     @app.get("/livez", operation_id="live")
@@ -163,9 +163,9 @@ def build_gateway(
         operation_id="metrics",
     )
     async def metrics() -> PlainTextResponse:
-        """Return the gateway's own counts, and vLLM's metrics, for Prometheus."""
-        theirs = await upstream.get("/metrics")
-        return PlainTextResponse(counters.text() + bytes(theirs.body).decode())
+        """Return the gateway's own counts, and vLLM's metrics where it answers, for Prometheus."""
+        theirs = await upstream.metrics()
+        return PlainTextResponse(counters.text() + theirs)
 
     def failed(request: Request, error: Any) -> JSONResponse:
         status, message = _status_and_message(error)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from instruct_mner.serving.pictures import PictureReader
     from instruct_mner.serving.worker_pool import WorkerPool
 
+# Less than the ten seconds in which Prometheus wants all metrics.
+_METRICS_SECONDS = 5.0
 _TOKEN_COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
 
 
@@ -146,7 +148,7 @@ class Upstream:
     async def _post(self, path: str, body: dict[str, Any], held: AsyncExitStack) -> Response:
         if self._without_seed:
             body.pop("seed", None)
-        answer = await self._send("POST", path, body)
+        answer = await self._send(path, body)
         kind = answer.headers.get("content-type", "application/json")
         if kind.startswith("text/event-stream"):
             chunks = _chunks(answer, held.pop_all(), self._on_token)
@@ -172,17 +174,16 @@ class Upstream:
         lines = (await self.client.get("/metrics", timeout=1)).text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(_TOKEN_COUNTERS))
 
-    async def get(self, path: str) -> Response:
-        """Return what vLLM answers to a GET.
-
-        Raises:
-            ServingError: vLLM is not there.
-        """
-        return await _whole(await self._send("GET", path))
-
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+    async def metrics(self) -> str:
+        """Return the metrics of vLLM; none where it does not answer soon, which those of the gateway outlive."""
         try:
-            return await self.client.send(self.client.build_request(method, path, json=body), stream=True)
+            return (await self.client.get("/metrics", timeout=_METRICS_SECONDS)).raise_for_status().text
+        except httpx.HTTPError:
+            return ""
+
+    async def _send(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        try:
+            return await self.client.send(self.client.build_request("POST", path, json=body), stream=True)
         except httpx.TransportError as error:
             raise ServingError(f"vLLM cannot be reached ({type(error).__name__})") from None
 

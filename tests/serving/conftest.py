@@ -86,7 +86,7 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
             await compilers.close()
 
         connections = ConnectionLimit(limits.connections, limits.header_seconds)
-        lifecycle = Lifecycle(silent_seconds=1e9)
+        lifecycle = Lifecycle()
         lifecycle.note_token()
         app = build_gateway(
             service,

@@ -11,21 +11,11 @@ import pytest
 from conftest import running_gateway
 from gateway_bodies import chat_body, text_part
 
+from instruct_mner.serving import lifecycle
 from instruct_mner.serving.lifecycle import Lifecycle
 
 CHAT = "/v1/chat/completions"
 HI = chat_body(text_part("hi"))
-
-
-def test_ready_as_long_as_the_engine_writes() -> None:
-    now = [0.0]
-    life = Lifecycle(4.0, lambda: now[0])
-    assert not life.is_ready
-    life.note_token()
-    now[0] = 4.0
-    assert life.is_ready
-    now[0] = 4.1
-    assert not life.is_ready
 
 
 def test_a_silent_engine_is_asked_for_a_token_once_by_all_who_want_to_know() -> None:
@@ -37,12 +27,12 @@ def test_a_silent_engine_is_asked_for_a_token_once_by_all_who_want_to_know() -> 
             await asyncio.sleep(0)
             return True
 
-        life = Lifecycle(4.0, lambda: now[0])
-        assert await asyncio.gather(*[life.look(probe) for _ in range(3)]) == [True] * 3
+        life = Lifecycle(lambda: now[0])
+        assert await asyncio.gather(*[life.is_ready(probe) for _ in range(3)]) == [True] * 3
         now[0] = 0.9
-        assert await life.look(probe)
+        assert await life.is_ready(probe)
         now[0] = 1.1
-        assert await life.look(probe)
+        assert await life.is_ready(probe)
         assert calls == [0.0, 1.1]
 
     asyncio.run(run())
@@ -56,7 +46,7 @@ def test_who_no_longer_waits_ends_no_question() -> None:
             await writes.wait()
             return True
 
-        first, second = (asyncio.create_task(life.look(probe)) for _ in range(2))
+        first, second = (asyncio.create_task(life.is_ready(probe)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
@@ -66,7 +56,14 @@ def test_who_no_longer_waits_ends_no_question() -> None:
     asyncio.run(run())
 
 
-def test_an_engine_without_a_token_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instruct_mner.serving.lifecycle._PROBE_SECONDS", 0.02)
+    monkeypatch.setattr("instruct_mner.serving.lifecycle._RETRY_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_engine_without_a_token_is_not_ready() -> None:
     async def hangs() -> bool:
         await asyncio.Event().wait()
         return True
@@ -74,18 +71,65 @@ def test_an_engine_without_a_token_is_not_ready(monkeypatch: pytest.MonkeyPatch)
     async def fails() -> bool:
         return False
 
-    monkeypatch.setattr("instruct_mner.serving.lifecycle._PROBE_SECONDS", 0.01)
-    assert not asyncio.run(Lifecycle().look(hangs))
-    assert not asyncio.run(Lifecycle().look(fails))
+    assert not asyncio.run(Lifecycle().is_ready(hangs))
+    assert not asyncio.run(Lifecycle().is_ready(fails))
 
 
-def test_an_engine_that_hangs_is_not_ready() -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_token_for_another_request_is_one() -> None:
+    async def run() -> None:
+        life = Lifecycle()
+
+        async def probe() -> bool:
+            life.note_token()
+            return False
+
+        assert await life.is_ready(probe)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.9])
+@pytest.mark.parametrize("pause", [0.05, 0.5, 1.0])
+def test_an_engine_that_hangs_is_red_within_five_seconds_of_the_last_token(seconds: float, pause: float) -> None:
+    """Simulate clients that ask again and again: a question takes the whole time of a probe."""
+    now = [seconds]
+    longest = lifecycle._PROBE_SECONDS
+
+    async def hangs() -> bool:
+        now[0] += longest
+        raise TimeoutError
+
+    async def run() -> float:
+        life = Lifecycle(lambda: now[0])
+        life._last_token = 0.0
+        while await life.is_ready(hangs):
+            now[0] += pause
+        return now[0]
+
+    assert asyncio.run(run()) <= 5.0
+
+
+def test_an_engine_that_fails_is_not_ready(impatient: None) -> None:
     with running_gateway(lambda body, number: (500, {})) as gateway:
-        assert httpx.get(f"{gateway.url}/readyz").status_code == 200
         gateway.lifecycle._last_token = None
         assert httpx.get(f"{gateway.url}/readyz").status_code == 503
         assert httpx.get(f"{gateway.url}/health").status_code == 503
         assert httpx.get(f"{gateway.url}/livez").status_code == 200
+
+
+def test_nobody_waits_for_an_engine_that_answers_nothing(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instruct_mner.serving.openai_routes._METRICS_SECONDS", 0.05)
+    stopped = threading.Event()
+    with running_gateway(lambda body, number: (200, {})) as gateway:
+        gateway.vllm.hold = stopped
+        gateway.lifecycle._last_token = None
+        for path in ("/readyz", "/health"):
+            assert httpx.get(f"{gateway.url}{path}", timeout=3).status_code == 503
+        metrics = gateway.client.get("/metrics", timeout=3)
+        assert "instruct_mner_requests_total" in metrics.text
+        assert "vllm:up" not in metrics.text
+        stopped.set()
 
 
 def test_what_is_under_way_is_answered_and_the_rest_is_cut() -> None:

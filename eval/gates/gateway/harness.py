@@ -59,11 +59,16 @@ class Server:
         """Send a post with the key."""
         return httpx.post(f"{self.url}/v1/entities", json={**POST, **body}, headers=HEADERS, timeout=60)
 
+    def get(self, path: str, seconds: float = 5) -> httpx.Response | None:
+        """Return the answer to a GET with the key; ``None`` where there is none in time."""
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}{path}", headers=HEADERS, timeout=seconds)
+        return None
+
     def is_ready(self) -> bool:
         """Return whether ``/readyz`` is green."""
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        return False
+        response = self.get("/readyz")
+        return response is not None and response.status_code == 200
 
     def end(self, seconds: float = 60) -> int:
         """End it by SIGTERM, and return its exit code."""

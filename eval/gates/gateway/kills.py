@@ -79,16 +79,30 @@ def _kill_of_a_decoder() -> dict[str, Any]:
     return {"killed": len(decoders), "statuses": [first, second.status_code, third], "passed": passed}
 
 
-def _stop_of_the_engine() -> dict[str, Any]:
+def _stop_of_the_engine(idle_seconds: float) -> dict[str, Any]:
+    """Stop an engine that was asked for a token just now, or one that was idle, of which the first question must tell.
+
+    In both cases a client waits five seconds at most for an answer; metrics must be answered by the gateway alone.
+    """
     with running() as server:
+        assert server.is_ready()
+        time.sleep(idle_seconds)
         begin = time.perf_counter()
         os.kill(server.pids["engine"], signal.SIGSTOP)
+        first = server.get("/health" if idle_seconds else "/readyz")
         red = wait_for(lambda: not server.is_ready(), 20)
-        seconds = time.perf_counter() - begin
+        seconds = round(time.perf_counter() - begin, 2)
+        health, metrics = server.get("/health"), server.get("/metrics", 10)
         os.kill(server.pids["engine"], signal.SIGCONT)
         green = wait_for(server.is_ready, 20)
-    passed = red is not None and seconds <= 6 and green is not None
-    return {"red after, s": red, "green again after, s": green, "passed": passed}
+    statuses = [None if each is None else each.status_code for each in (first, health, metrics)]
+    wanted = [503 if idle_seconds else 200, 503, 200]
+    return {
+        "red after, s": seconds,
+        "first answer, /health, /metrics": statuses,
+        "green again after, s": green,
+        "passed": red is not None and seconds <= 5 and statuses == wanted and green is not None,
+    }
 
 
 def _signal(number: signal.Signals, *, ignored: bool) -> dict[str, Any]:
@@ -120,7 +134,8 @@ def prove(_: argparse.Namespace) -> dict[str, Any]:
         cases[f"kill -9 of the {victim}, --restart on-failure"] = partial(_kill_with_restart, victim)
     cases |= {
         "kill -9 of a decoder of pictures": _kill_of_a_decoder,
-        "SIGSTOP of the engine": _stop_of_the_engine,
+        "SIGSTOP of the engine": partial(_stop_of_the_engine, 0.0),
+        "SIGSTOP of an engine that was idle for 5 s, one question": partial(_stop_of_the_engine, 5.0),
         "SIGHUP": partial(_signal, signal.SIGHUP, ignored=False),
         "SIGHUP under nohup": partial(_signal, signal.SIGHUP, ignored=True),
         "SIGINT": partial(_signal, signal.SIGINT, ignored=False),
