@@ -62,6 +62,7 @@ class FakeServer(ThreadingHTTPServer):
         self.on_closed: Callable[[], None] | None = None
         # Where it is set, everything waits for it, as for a process that was stopped.
         self.hold: threading.Event | None = None
+        self.metrics: Callable[[], str] = lambda: "vllm:up 1.0\n"
 
     @property
     def url(self) -> str:
@@ -108,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._wait()
-        content, kind = b"vllm:up 1.0\n", "text/plain"
+        content, kind = self.server.metrics().encode(), "text/plain"
         if self.path.endswith("/models") and self.server.models is not None:
             content, kind = json.dumps({"object": "list", "data": self.server.models}).encode(), "application/json"
         with suppress(OSError):  # the client has given up

@@ -81,6 +81,14 @@ def run(
             rich_help_panel="Limits",
         ),
     ] = None,
+    max_queued_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Prompt tokens that wait in vLLM to be read; further requests get 503. No limit by default.",
+            rich_help_panel="Limits",
+        ),
+    ] = None,
     cors: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Origin of pages whose scripts may ask; repeatable. None by default."),
@@ -130,6 +138,7 @@ def run(
         origins=tuple(cors or ()),
         access_log=access_log,
         max_queued=max_queued,
+        max_queued_tokens=max_queued_tokens,
         restart=restart,
         engine_log=engine_log,
         limits=Limits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # Less than the ten seconds in which Prometheus wants all metrics.
 _METRICS_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 _TOKEN_COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
 
 
@@ -158,16 +160,30 @@ class Upstream:
         return whole
 
     async def writes_a_token(self, seconds: float = 2.5) -> bool:
-        """Return whether vLLM writes a token: for a request of ours, or, where that waits behind others, for these."""
+        """Return whether vLLM writes a token: for a request of ours, or, where that waits or is refused, for others."""
         body = {"model": self.names[0], "prompt": "a", "max_tokens": 1, "temperature": 0}
+        ours = None
         try:
-            before = await self._num_tokens()
-            with suppress(httpx.TimeoutException):
-                if (await self.client.post("/v1/completions", json=body, timeout=seconds)).status_code == 200:
-                    return True
-            return await self._num_tokens() > before
-        except httpx.TransportError:
+            async with asyncio.timeout(seconds):
+                before = await self._num_tokens()
+                ours = asyncio.create_task(self._is_answered("/v1/completions", body))
+                while True:
+                    if ours.done():
+                        await asyncio.sleep(_LOOK_SECONDS)
+                    else:
+                        await asyncio.wait({ours}, timeout=_LOOK_SECONDS)
+                    if (ours.done() and ours.result()) or await self._num_tokens() > before:
+                        return True
+        except (TimeoutError, httpx.TransportError):
             return False
+        finally:
+            if ours is not None:
+                ours.cancel()
+
+    async def _is_answered(self, path: str, body: Mapping[str, Any]) -> bool:
+        with suppress(httpx.TransportError):
+            return (await self.client.post(path, json=body)).status_code == 200
+        return False
 
     async def _num_tokens(self) -> float:
         """Return the number of tokens that vLLM has read and written since it started."""

@@ -40,9 +40,10 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
         _check_grammar(client, plan.whole.name)
         for adapter in plan.adapters:
             _check_adapter(client, adapter, plan.whole.name)
+    lines = [line for model in plan.models for line in check_probes(taggers[model.name], model.name, _labels(model))]
     for model in plan.models:
         _check_post(model, taggers[model.name])
-    return [line for model in plan.models for line in check_probes(taggers[model.name], model.name, _labels(model))]
+    return lines
 
 
 def _ask(client: httpx.Client, model: str, text: str, **settings: Any) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class ServeSettings:
     origins: tuple[str, ...] = ()
     access_log: Path | None = None
     max_queued: int | None = None
+    max_queued_tokens: int | None = None
     restart: Restart = "never"
     engine_log: Path | None = None
     limits: Limits = field(default_factory=Limits)
@@ -205,5 +206,6 @@ def _check_installed() -> None:
 
 
 def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
-    queue = () if settings.max_queued is None else ("--max-num-queued-reqs", str(settings.max_queued))
+    bounds = (("--max-num-queued-reqs", settings.max_queued), ("--max-num-queued-tokens", settings.max_queued_tokens))
+    queue = [word for flag, most in bounds if most is not None for word in (flag, str(most))]
     return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))

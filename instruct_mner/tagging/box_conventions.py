@@ -67,14 +67,13 @@ def judge(probes: Sequence[BoxProbe], convention: str, box_range: int) -> BoxVer
     """
     declared = _RESIZED if convention == "absolute" else _relative(box_range)
     scores = {name: _mean_iou(probes, read) for name, read in _readings(probes, box_range).items()}
-    # Without the resized size, pixels of it cannot be read.
-    can_read = declared in scores
-    iou = scores.pop(declared, 0.0)
+    if declared not in scores:
+        # Pixels of a size that nobody tells cannot be read; those of the picture as it was sent may be the same.
+        scores = {name: iou for name, iou in scores.items() if not name.startswith(_ORIGINAL)}
+    can_read, iou = declared in scores, scores.pop(declared, 0.0)
     best, best_iou = max(scores.items(), key=lambda item: item[1])
     is_wrong = best_iou >= _FITS and best_iou - iou >= _BETTER
-    if not can_read:
-        is_wrong = False
-    elif not is_wrong:
+    if can_read and not is_wrong:
         name, fitted_iou, scale = _fitted(probes, declared, box_range)
         if fitted_iou >= _FITTED_FITS and fitted_iou - iou >= _BETTER and scale >= _LEAST_SCALE:
             best, best_iou, is_wrong = name, fitted_iou, True

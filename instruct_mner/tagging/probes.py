@@ -72,6 +72,11 @@ def _check_boxes(tagger: Tagger, name: str, labels: Labels | None) -> list[str]:
     verdict = judge(probes, manifest.box_convention, manifest.answer.box_range or 1000)
     if verdict.is_wrong:
         raise ModelError(_refusal(name, verdict, probes))
+    if manifest.box_convention == "absolute" and any(probe.resized is None for probe in probes):
+        raise ModelError(
+            f"boxes of '{name}' cannot be read: its mner.json says pixels of the resized picture (box_convention: "
+            f"absolute), and models of the family {manifest.family} are not known to resize pictures"
+        )
     return [
         f"boxes of '{name}': mean IoU {verdict.iou:.2f} on {len(probes)} known rectangles, read as {verdict.declared}"
     ]

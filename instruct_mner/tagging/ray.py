@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +28,8 @@ from instruct_mner.tagging.tagger import Tagger
 _MOST_BLOCKS = 4096
 # All that travels is numbers and predictions.
 _OBJECT_STORE_BYTES = 200 * 1024**2
+# Kinds of rows that workers return, beside the names of errors.
+_PREDICTION, _NOTE = "prediction", "note"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +58,28 @@ class _Worker:
         quiet_libraries()
         self._job = job
         self._error: MnerError | None = None
+        self._notes: list[str] = []
         try:
             self._tagger = Tagger.of_settings(job.settings, job.settings.load_examples())
             if job.settings.endpoint is None:
                 # A server has been probed by who has started it.
-                check_probes(self._tagger, "the model", job.labels)
+                self._notes = check_probes(self._tagger, "the model", job.labels)
         except MnerError as error:
             self._error = error
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Return lines of predictions, or in their place an error of the user's, which Ray would retry for ever."""
+        """Return lines of predictions, first of all what the probes saw.
+
+        In their place it may be an error of the user's, which Ray would retry for ever if it were raised.
+        """
         try:
             if self._error is not None:
                 raise self._error
             lines = [line for number in batch["window"].tolist() for line in self._tag(int(number))]
         except MnerError as error:
-            return {"line": [str(error)], "error": [type(error).__name__]}
-        return {"line": lines, "error": [""] * len(lines)}
+            return {"line": [str(error)], "kind": [type(error).__name__]}
+        notes, self._notes = self._notes, []
+        return {"line": [*notes, *lines], "kind": [_NOTE] * len(notes) + [_PREDICTION] * len(lines)}
 
     def _tag(self, number: int) -> Iterator[str]:
         job = self._job
@@ -82,7 +89,7 @@ class _Worker:
             yield prediction.model_dump_json(exclude_none=True)
 
 
-def predict_on_ray(job: RayJob, first: int) -> Iterator[Prediction]:
+def predict_on_ray(job: RayJob, first: int, show: Callable[[str], None] = lambda line: None) -> Iterator[Prediction]:
     """Tag posts on all workers.
 
     Workers may die at any time: Ray Data starts them again, and gives their windows out again.
@@ -90,6 +97,7 @@ def predict_on_ray(job: RayJob, first: int) -> Iterator[Prediction]:
     Args:
         job: Work that the workers share.
         first: Number of the first post, counted from 0; it begins a window.
+        show: Function that gets what the probes of the workers saw, each line once.
 
     Yields:
         The predictions, in the order of the posts.
@@ -110,8 +118,13 @@ def predict_on_ray(job: RayJob, first: int) -> Iterator[Prediction]:
             compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(windows)), max_tasks_in_flight_per_actor=2),
             **resources,
         )
+        noted: set[str] = set()
         for row in rows.iter_rows():
-            yield _prediction(row)
+            if row["kind"] != _NOTE:
+                yield _prediction(row)
+            elif row["line"] not in noted:
+                noted.add(row["line"])
+                show(row["line"])
 
 
 @contextmanager
@@ -145,8 +158,8 @@ def _ray(job: RayJob) -> Iterator[Any]:
 
 def _prediction(row: dict[str, str]) -> Prediction:
     """Return the prediction of a worker, or raise the error that it met."""
-    if row["error"]:
-        raise getattr(errors, row["error"])(row["line"])
+    if row["kind"] != _PREDICTION:
+        raise getattr(errors, row["kind"])(row["line"])
     return Prediction.model_validate_json(row["line"])
 
 

@@ -90,7 +90,7 @@ def _tag(
     if settings.distributed:
         manifest = with_segmentation(with_context(manifest_of(local, examples), local.context), local.segmentation)
         job = RayJob(settings=local, posts=posts, labels=label_set, window=WINDOW, num_workers=workers)
-        predict = partial(predict_on_ray, job)
+        predict = partial(predict_on_ray, job, show=partial(console.print, markup=False))
     else:
         with working(f"connecting to {local.endpoint}" if local.endpoint else f"loading {local.local_name}"):
             tagger = Tagger.of_settings(local, examples)

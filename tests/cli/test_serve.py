@@ -33,7 +33,8 @@ def invoke(*arguments: str | Path) -> str:
 
 
 def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
-    further = ("--print-command", "--port", "81", "--vllm=--max-model-len=99")
+    further = ("--print-command", "--port", "81", "--max-queued", "7", "--max-queued-tokens", "900")
+    further = (*further, "--vllm=--max-model-len=99")
     words = shlex.split(invoke(f"first={run}", f"second={run / 'adapter'}", *further))
     flags = words[words.index("-m") + 2 :]
 
@@ -44,6 +45,8 @@ def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
     assert words[words.index("-m") + 1] == "vllm.entrypoints.openai.api_server"
     assert "VLLM_MEDIA_URL_ALLOW_REDIRECTS=0" in words
     assert after("--port") == ["81"]
+    assert after("--max-num-queued-reqs") == ["7"]
+    assert after("--max-num-queued-tokens") == ["900"]
     assert after("--model") == [str(tiny_models("qwen3_vl"))]
     assert after("--lora-modules") == [f"first={run / 'adapter'}", f"second={run / 'adapter'}"]
     assert after("--max-lora-rank") == ["8"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -116,6 +117,18 @@ def test_an_engine_that_fails_is_not_ready(impatient: None) -> None:
         assert httpx.get(f"{gateway.url}/readyz").status_code == 503
         assert httpx.get(f"{gateway.url}/health").status_code == 503
         assert httpx.get(f"{gateway.url}/livez").status_code == 200
+
+
+def test_an_engine_that_writes_for_others_is_ready_also_where_its_queue_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("instruct_mner.serving.openai_routes._LOOK_SECONDS", 0.0)
+    counts = itertools.chain([5, 5, 5], itertools.repeat(6))
+    with running_gateway(lambda body, number: (503, {})) as gateway:
+        gateway.vllm.metrics = lambda: f"vllm:generation_tokens_total {next(counts)}\n"
+        gateway.lifecycle._last_token = None
+        assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+        assert len(gateway.vllm.bodies) == 1
 
 
 def test_nobody_waits_for_an_engine_that_answers_nothing(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,33 @@ def test_the_pause_follows_the_queue() -> None:
         assert caught.value.seconds == 20
         now[0] += 1000
         assert places.pause == 60
+
+
+def test_what_vllm_refuses_for_its_queue_is_told_to_come_again_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = {"error": {"message": "The engine is currently busy and cannot accept new requests.", "code": 503}}
+    monkeypatch.setattr(Places, "pause", property(lambda places: 7))
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    with running_gateway(lambda body, number: (503, full)) as gateway:
+        for path, body in (
+            ("/v1/entities", post_body()),
+            ("/v1/entities", {"posts": [{"text": "Ann"}], "labels": ["PER"]}),
+            ("/v1/chat/completions", chat),
+            ("/v1/chat/completions", {**chat, "stream": True}),
+            ("/v1/completions", {"model": "m", "prompt": "hi"}),
+        ):
+            response = gateway.client.post(path, json=body)
+            assert (response.status_code, response.headers["retry-after"]) == (503, "7")
+            assert response.json()["error"]["message"] == "the queue of the model is full; try again"
+
+
+def test_vllm_has_the_bounds_of_its_queue() -> None:
+    """Look into its source: to import it takes long."""
+    spec = find_spec("vllm")
+    if spec is None or spec.origin is None:
+        pytest.skip("vLLM is not installed (make setup brings it)")
+    flags = (Path(spec.origin).parent / "engine/arg_utils.py").read_text()
+    assert '"--max-num-queued-reqs"' in flags
+    assert '"--max-num-queued-tokens"' in flags
 
 
 def test_of_several_clients_none_has_more_than_half() -> None:

@@ -103,8 +103,10 @@ def test_numbers_without_a_meaning_are_not_refused(numbers: list[tuple[int, int,
     assert not judge(seen, "relative", 1000).is_wrong
 
 
-def test_pixels_of_an_unknown_size_are_not_judged() -> None:
-    seen = [
-        BoxProbe(size=size, truth=box, numbers=written(box, (1000, 1000))) for size in _SIZES for box in _RECTANGLES
-    ]
-    assert not judge(seen, "absolute", 1000).is_wrong
+@pytest.mark.parametrize(("writer", "is_wrong"), [("0..1000 of width and height", True), ("pixels of", False)])
+def test_pixels_of_an_unknown_size_are_judged_by_whether_they_are_something_else(writer: str, is_wrong: bool) -> None:
+    write = next(each for name, each in WRITERS.items() if name.startswith(writer))
+    seen = [BoxProbe(size=size, truth=box, numbers=write(box, size)) for size in _SIZES for box in _RECTANGLES]
+    verdict = judge(seen, "absolute", 1000)
+    assert verdict.is_wrong is is_wrong
+    assert verdict.iou == 0

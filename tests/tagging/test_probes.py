@@ -79,10 +79,18 @@ def brightness(picture: Image.Image, number: int) -> float:
     return -1.0 - float(np.asarray(picture).mean()) / 1000
 
 
-def tagger(see: See, logprob=brightness, *, form: str = "lines", grounded: bool = True, pictures: int = 1) -> Tagger:
+def tagger(
+    see: See,
+    logprob=brightness,
+    *,
+    form: str = "lines",
+    grounded: bool = True,
+    pictures: int = 1,
+    convention: str = "relative",
+) -> Tagger:
     manifest, _ = zero_shot("m")
     spec = AnswerSpec(format=form, labels=LabelSet.of(["PER", "LOC"]), grounded=grounded)
-    changed = {"answer": spec, "tuning": "lora", "max_images": pictures}
+    changed = {"answer": spec, "tuning": "lora", "max_images": pictures, "box_convention": convention}
     manifest = Manifest.model_construct(**{**dict(manifest), **changed})
     return Tagger(Seeing(see, logprob), manifest, find_prompt("zero-shot"))
 
@@ -118,6 +126,18 @@ def test_another_convention_is_refused_with_the_numbers(form: str) -> None:
     assert "[36, 202, 152, 358] of a picture of 448 x 448 was written as [36, 202, 152, 358]" in message
 
 
+@pytest.mark.parametrize(
+    ("see", "message"),
+    [
+        (thousandths(", "), r"is 0\.00 read as pixels of the resized picture, and (1.00|0.99) read as 0\.\.1000"),
+        (pixels(", "), "models of the family .* are not known to resize pictures"),
+    ],
+)
+def test_pixels_of_a_size_that_nobody_tells_are_refused(see: See, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_probes(tagger(see, convention="absolute"), "mine")
+
+
 def test_a_weak_adapter_passes() -> None:
     _, boxes = check_probes(tagger(lambda box, size: "100, 100, 300, 300"), "mine")
     assert "mean IoU 0." in boxes
@@ -143,10 +163,24 @@ def test_changes_below_the_noise_are_a_warning() -> None:
     assert sure.startswith("warning: pictures of 'mine': it is too sure")
 
 
-def test_a_worker_of_ray_probes_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tagger, "of_settings", lambda settings, examples: tagger(pixels(", ")))
+def worker(see: See, monkeypatch: pytest.MonkeyPatch) -> ray._Worker:
+    monkeypatch.setattr(Tagger, "of_settings", lambda settings, examples: tagger(see))
+    monkeypatch.setattr(ray._Worker, "_tag", lambda self, number: iter(["a prediction"]))
     chosen: Any = SimpleNamespace(endpoint=None, load_examples=lambda: ())
     job: Any = SimpleNamespace(settings=chosen, labels=None)
-    answer = ray._Worker(job)({"window": np.array([0])})
-    assert answer["error"] == ["ModelError"]
+    return ray._Worker(job)
+
+
+def test_a_worker_of_ray_refuses_a_wrong_convention(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = worker(pixels(", "), monkeypatch)({"window": np.array([0])})
+    assert answer["kind"] == ["ModelError"]
     assert "are in other units" in answer["line"][0]
+
+
+def test_a_worker_of_ray_says_once_what_its_probes_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed = worker(thousandths(", "), monkeypatch)
+    first, second = (probed({"window": np.array([number])}) for number in (0, 1))
+    assert first["kind"] == ["note", "note", "prediction"]
+    assert first["line"][0].startswith("pictures reach 'the model'")
+    assert first["line"][1].startswith("boxes of 'the model': mean IoU")
+    assert second == {"line": ["a prediction"], "kind": ["prediction"]}
