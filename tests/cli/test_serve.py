@@ -33,8 +33,8 @@ def invoke(*arguments: str | Path) -> str:
 
 
 def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
-    further = ("--print-command", "--port", "81", "--max-queued", "7", "--max-queued-tokens", "900")
-    further = (*further, "--vllm=--max-model-len=99")
+    queue = ("--max-queued", "7", "--max-queued-tokens", "900")
+    further = ("--print-command", "--port", "81", *queue, "--vllm=--max-model-len=99")
     words = shlex.split(invoke(f"first={run}", f"second={run / 'adapter'}", *further))
     flags = words[words.index("-m") + 2 :]
 
