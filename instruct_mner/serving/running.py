@@ -6,12 +6,14 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.loops.auto import auto_loop_factory
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.serving.connections import ConnectionLimit
@@ -58,6 +60,12 @@ def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) ->
             return False
 
         vllm.wait_until_ready(is_ready, show)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run the gateway in the event loop that serves most connections in a time: uvloop's, where it is installed."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(work)
 
 
 async def open_gateway(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import secrets
@@ -97,7 +96,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     from instruct_mner.serving.gateway import Door
     from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.restarts import RestartPolicy
-    from instruct_mner.serving.running import listen, open_gateway, wait
+    from instruct_mner.serving.running import listen, open_gateway, run, wait
 
     with listen(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
@@ -122,7 +121,8 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             for line in check():
                 console.print(line, markup=False)
             console.print("self-check passed: adapters change answers, answers keep the grammar")
-            connections = ConnectionLimit(settings.limits.connections, settings.limits.header_seconds)
+            limits = settings.limits
+            connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
             lifecycle = Lifecycle()
             door = Door(origins=settings.origins, access_log=settings.access_log)
             lifecycle.note_token()
@@ -134,20 +134,20 @@ def _serve(settings: ServeSettings, console: Console) -> None:
                 keys,
                 connections,
                 lifecycle,
-                settings.limits,
+                limits,
                 settings.remote_domains,
                 door,
             )
             stop_display()
             ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
-            asyncio.run(
+            run(
                 open_gateway(
                     gateway,
                     vllm,
                     listener,
                     connections,
                     lifecycle,
-                    settings.limits,
+                    limits,
                     lambda: print(ready, flush=True),
                     RestartPolicy(when=settings.restart),
                     wait_again,

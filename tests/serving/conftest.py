@@ -85,7 +85,7 @@ def running_gateway(reply: Reply = answer, key: str | None = KEY, **changes: obj
             await decoders.close()
             await compilers.close()
 
-        connections = ConnectionLimit(limits.connections, limits.header_seconds)
+        connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
         lifecycle = Lifecycle()
         lifecycle.note_token()
         app = build_gateway(

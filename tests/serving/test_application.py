@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.restarts import RestartPolicy
-from instruct_mner.serving.running import open_gateway
+from instruct_mner.serving.running import open_gateway, run
 
 
 def test_the_context_is_the_one_that_vllm_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +42,7 @@ def test_the_gateway_ends_with_vllm() -> None:
     ready: list[int] = []
     vllm: Any = SimpleNamespace(is_running=False, ended=lambda: EngineEndedError("vLLM ended", 9))
     limits = Limits()
-    connections = ConnectionLimit(limits.connections, limits.header_seconds)
+    connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         opened = open_gateway(
@@ -58,7 +57,7 @@ def test_the_gateway_ends_with_vllm() -> None:
             print,
         )
         with pytest.raises(EngineEndedError, match="vLLM ended") as caught:
-            asyncio.run(opened)
+            run(opened)
     assert ready == [1]
     assert caught.value.exit_code == 137
 
@@ -66,13 +65,13 @@ def test_the_gateway_ends_with_vllm() -> None:
 def test_a_signal_drains_and_ends_the_server() -> None:
     vllm: Any = SimpleNamespace(is_running=True)
     limits, life = Limits(), Lifecycle()
-    connections = ConnectionLimit(limits.connections, limits.header_seconds)
+    connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
 
     def ready() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        asyncio.run(open_gateway(FastAPI(), vllm, listener, connections, life, limits, ready, RestartPolicy(), print))
+        run(open_gateway(FastAPI(), vllm, listener, connections, life, limits, ready, RestartPolicy(), print))
     assert life.is_draining
     assert life.cut.is_set()

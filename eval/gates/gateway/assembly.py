@@ -83,7 +83,7 @@ def assemble(
         )
     )
     service = EntityService({MODEL: (tagger, engine)}, asking, limits, counters, pictures, lifecycle.note_token)
-    connections = ConnectionLimit(limits.connections, limits.header_seconds)
+    connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
 
     async def close() -> None:
         for each in (decoders, compilers):

@@ -8,7 +8,6 @@ The first line of its output is a JSON object with the ids of its processes. Exi
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from instruct_mner.cli.process import exit_code
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.restarts import RestartPolicy
 from instruct_mner.serving.running import SIGNALS, listen, open_gateway, wait
+from instruct_mner.serving.running import run as run_gateway
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
                 pids = {"gateway": os.getpid(), "guard": engine._process.pid, "worker": int(worker)}
                 print(json.dumps(pids), flush=True)
 
-            asyncio.run(
+            run_gateway(
                 open_gateway(
                     built.app,
                     engine,
