@@ -144,7 +144,7 @@ class PendingConnection(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._deadline.cancel()
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
 
     def _begin_request(self) -> None:
         self._forget()

@@ -20,38 +20,25 @@ from eval.gates.common import seeded
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import finetune
 
-_COLOURS = {"red": (200, 25, 25), "blue": (30, 60, 200), "green": (30, 150, 60), "yellow": (230, 200, 40)}
-_SIZES = ((448, 448), (896, 448), (448, 896), (640, 480), (320, 320))
-
-
-def _rectangle(generator: random.Random, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    sides = [round(side * generator.uniform(0.18, 0.55)) for side in size]
-    x, y = (generator.randint(0, whole - side) for whole, side in zip(size, sides, strict=True))
-    return x, y, x + sides[0], y + sides[1]
-
-
-def _apart(box: tuple[int, ...], others: list[tuple[int, ...]]) -> bool:
-    return all(box[2] <= o[0] or o[2] <= box[0] or box[3] <= o[1] or o[3] <= box[1] for o in others)
+_COLOURS = {"red": (195, 22, 22), "blue": (30, 60, 200)}
+_SIZES = ((448, 448), (896, 448), (448, 896), (640, 480))
 
 
 def _post(generator: random.Random, number: int, folder: Path) -> dict[str, Any]:
-    """Draw a picture with one or two rectangles, and return the post about one of them."""
+    """Draw a picture with a rectangle, and return the post about it."""
     size = generator.choice(_SIZES)
-    light = generator.randint(200, 250)
+    light = generator.randint(215, 240)
     picture = Image.new("RGB", size, (light, light, light))
-    names = generator.sample(sorted(_COLOURS), generator.choice((1, 1, 2)))
-    boxes: list[tuple[int, ...]] = []
-    for name in names:
-        box = next((b for b in (_rectangle(generator, size) for _ in range(30)) if _apart(b, boxes)), None)
-        if box is None:
-            break
-        boxes.append(box)
-        colour = tuple(max(0, min(255, value + generator.randint(-20, 20))) for value in _COLOURS[name])
-        ImageDraw.Draw(picture).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=colour)
+    sides = [round(side * generator.uniform(0.2, 0.55)) for side in size]
+    x, y = (generator.randint(0, whole - side) for whole, side in zip(size, sides, strict=True))
+    box = (x, y, x + sides[0], y + sides[1])
+    name = generator.choice(sorted(_COLOURS))
+    colour = tuple(max(0, min(255, value + generator.randint(-15, 15))) for value in _COLOURS[name])
+    ImageDraw.Draw(picture).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=colour)
     file = f"{number}.png"
     picture.save(folder / file)
-    text = f"The {names[0]} square"
-    entity = {"start": 0, "end": len(text), "text": text, "label": "THING", "boxes": [{"image": 0, "box": boxes[0]}]}
+    text = f"The {name} square"
+    entity = {"start": 0, "end": len(text), "text": text, "label": "THING", "boxes": [{"image": 0, "box": box}]}
     return {"id": str(number), "text": text, "images": [file], "entities": [entity]}
 
 
@@ -65,7 +52,7 @@ def make_posts(folder: Path, name: str, num: int, seed: int) -> Path:
     return path
 
 
-def make_adapter(folder: Path, *, num: int = 1_200, epochs: int = 4) -> Path:
+def make_adapter(folder: Path, *, num: int = 1_600, epochs: int = 5) -> Path:
     """Fine-tune the starter, and return the run folder."""
     config = FinetuneConfig.model_validate(
         {
@@ -95,8 +82,8 @@ def main() -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--posts", type=int, default=1_200)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--posts", type=int, default=1_600)
+    parser.add_argument("--epochs", type=int, default=5)
     arguments = parser.parse_args()
     print(make_adapter(arguments.folder, num=arguments.posts, epochs=arguments.epochs))
 
