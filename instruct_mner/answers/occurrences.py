@@ -16,6 +16,8 @@ from instruct_mner.schema.offsets import chunks, place
 
 # Spans of more units are not looked at one by one: there are as many as the square of this number.
 _MOST_UNITS = 8
+# More spans than these are not looked at: the work would grow with their number and the length of the text.
+_MOST_SPANS = 4_096
 # Grammar behind an answer that has named all there is: the end of the turn.
 _NOTHING = '%llguidance {}\nstart: ""\n'
 
@@ -25,8 +27,8 @@ class RestOfLines:
     """Grammar of the lines that may follow other lines.
 
     A grammar cannot count. So it is made anew behind each line: with what is left of the text when the written mentions
-    are taken out, and without the mentions that would take the place of a written one. vLLM keeps the grammar of the
-    whole answer: what is written too often there is dropped by the parser, and counted as unplaceable.
+    are taken out, and without the mentions that would take the place of a written one. Where that would take too long,
+    the grammar stays: what is written too often is dropped by the parser, and counted as unplaceable.
 
     Attributes:
         spec: The specification of the answer, in lines.
@@ -53,9 +55,11 @@ class RestOfLines:
         free = self.free(surfaces)
         if left < 1 or not nameable(free) or not self._has_more(surfaces):
             return _NOTHING
+        used = self.used_up(surfaces)
+        if used is None:
+            return None
         rules = form.grammar(free).split("\n")
         further = f' ("\\n" entity){{0,{left - 1}}}' if left > 1 else ""
-        used = self.used_up(surfaces)
         changed = [
             f"start: entity{further}" if rule.startswith("start:") else _excluding(rule, used)
             for rule in rules
@@ -75,10 +79,29 @@ class RestOfLines:
         last = self._without(surfaces, starts)
         return first if first == last else f"{first}\n{last}"
 
-    def used_up(self, surfaces: Sequence[str]) -> list[str]:
-        """Return what may not be written too: spans on written mentions that leave one of them without a place."""
-        candidates = {span for surface in set(surfaces) for span in self._spans_on(surface)}
+    def used_up(self, surfaces: Sequence[str]) -> list[str] | None:
+        """Return what may not be written too: spans on written mentions that leave one of them without a place.
+
+        ``None`` where there are too many spans to look at.
+        """
+        candidates: set[str] = set()
+        for surface in set(surfaces):
+            if self._is_plentiful(surface, surfaces):
+                continue
+            for span in self._spans_on(surface):
+                candidates.add(span)
+                if len(candidates) > _MOST_SPANS:
+                    return None
         return sorted(each for each in candidates if not self._fits(surfaces, each))
+
+    def _is_plentiful(self, surface: str, surfaces: Sequence[str]) -> bool:
+        """Return true where a mention has a place left whatever else is written: all others cannot cover them all.
+
+        A span of so many characters touches no more occurrences than it and the mention have characters.
+        """
+        longest = self._longest_span
+        touched = sum(len(each) + len(surface) for each in surfaces) + longest + len(surface)
+        return self.text.count(surface) > touched
 
     def _without(self, surfaces: Sequence[str], starts: Sequence[int | None]) -> str:
         """Return the text with line breaks for each unit that a mention holds a part of."""
@@ -110,6 +133,12 @@ class RestOfLines:
     def _edges(self) -> list[int]:
         units = list(self.text) if self.spec.segmentation == "characters" else chunks(self.text)
         return [0, *accumulate(map(len, units))]
+
+    @cached_property
+    def _longest_span(self) -> int:
+        """Number of characters of the longest span that is looked at."""
+        edges = self._edges
+        return max(edges[min(first + _MOST_UNITS, len(edges) - 1)] - edges[first] for first in range(len(edges)))
 
     def _fits(self, surfaces: Sequence[str], another: str) -> bool:
         placement = place(self.text, [*surfaces, another], self.spec.segmentation)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from llguidance import LLMatcher
 
-from instruct_mner.engines.engine import Request
+from instruct_mner.answers.guide import Guide
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ class GrammarLogitsProcessor:
     """
 
     def __init__(self, tokenizer: Any, answers: Sequence[PartialAnswer], end_tokens: list[int]) -> None:
-        self._guides = [
-            None if answer.request.grammar is None else _Guide(tokenizer, answer.request, answer.tokens, end_tokens)
-            for answer in answers
-        ]
+        self._guides = [_guide(tokenizer, answer) for answer in answers]
+        self._end_tokens = end_tokens
         self._limits = [answer.remaining for answer in answers]
         self._before: Tensor | None = None
         self._logprobs: list[Tensor] = []
@@ -48,7 +46,7 @@ class GrammarLogitsProcessor:
     @property
     def failed(self) -> list[bool]:
         """Return for each answer whether its grammar has failed."""
-        return [guide is not None and guide.matcher.is_error() for guide in self._guides]
+        return [guide is not None and guide.failed for guide in self._guides]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return the scores of the next tokens, ``-inf`` for forbidden ones, ``(batch, vocabulary)``."""
@@ -56,7 +54,10 @@ class GrammarLogitsProcessor:
             self._record(input_ids)
         if any(guide is not None for guide in self._guides):
             size = scores.shape[-1]
-            allowed = [np.ones(size, dtype=bool) if guide is None else guide.allowed(size) for guide in self._guides]
+            allowed = [
+                np.ones(size, dtype=bool) if guide is None else _allowed(guide, size, self._end_tokens)
+                for guide in self._guides
+            ]
             mask = torch.from_numpy(np.stack(allowed)).to(scores.device)
             scores = scores.masked_fill(~mask, float("-inf"))
         self._before = torch.log_softmax(scores.float(), dim=-1)
@@ -82,44 +83,27 @@ class GrammarLogitsProcessor:
         return torch.stack(self._logprobs, dim=1).tolist()
 
 
-class _Guide:
-    """Grammar of one answer, which may be narrower behind a line than the grammar of the whole answer.
+def _guide(tokenizer: Any, answer: PartialAnswer) -> Guide | None:
+    """Return the guide of an answer, behind the tokens that it has already."""
+    if answer.request.grammar is None:
+        return None
+    guide = Guide(tokenizer, answer.request.grammar, answer.request.rest)
+    if guide.failed:
+        raise ModelError(f"the answer grammar is not accepted: {guide.matcher.get_error()}")
+    for token in answer.tokens:
+        guide.write(token)
+    return guide
 
-    Attributes:
-        matcher: The grammar that says what may be written next.
-    """
 
-    def __init__(self, tokenizer: Any, request: Request, tokens: Sequence[int], end_tokens: list[int]) -> None:
-        self.matcher = LLMatcher(tokenizer, request.grammar, log_level=0)
-        if self.matcher.is_error():
-            raise ModelError(f"the answer grammar is not accepted: {self.matcher.get_error()}")
-        self._tokenizer, self._rest, self._end_tokens = tokenizer, request.rest, end_tokens
-        self._tokens: list[int] = []
-        # An answer that is continued: behind its last line, its grammar may have been another.
-        for token in tokens:
-            self.write(token)
-
-    def write(self, token: int) -> None:
-        """Move on by one token; behind the end of an answer nothing moves."""
-        if self.matcher.is_stopped():
-            return
-        self._tokens.append(token)
-        self.matcher.consume_token(token)
-        if self._rest is not None and self._tokenizer.decode_bytes([token]).endswith(b"\n"):
-            grammar = self._rest(self._tokenizer.decode_bytes(self._tokens).decode(errors="replace"))
-            further = None if grammar is None else LLMatcher(self._tokenizer, grammar, log_level=0)
-            if further is not None and not further.is_error() and not self.matcher.is_error():
-                self.matcher = further
-
-    def allowed(self, size: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return what may be written next, ``(vocabulary,)``."""
-        row = np.zeros(size, dtype=bool)
-        if not self.matcher.is_stopped():
-            bits = np.frombuffer(self.matcher.compute_bitmask(), dtype=np.uint8)
-            allowed = np.unpackbits(bits, bitorder="little")[:size]
-            row[: len(allowed)] = allowed
-        if self.matcher.is_stopped():
-            # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
-            row[:] = False
-            row[self._end_tokens] = True
-        return row
+def _allowed(guide: Guide, size: int, end_tokens: list[int]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return what may be written next, ``(vocabulary,)``."""
+    row = np.zeros(size, dtype=bool)
+    if not guide.matcher.is_stopped():
+        bits = np.frombuffer(guide.mask(LLMatcher.compute_bitmask), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little")[:size]
+        row[: len(allowed)] = allowed
+    if guide.matcher.is_stopped():
+        # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.
+        row[:] = False
+        row[end_tokens] = True
+    return row

@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletion
 
 from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
-from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
 from instruct_mner.engines.retries import TOO_MANY_REQUESTS, UNAVAILABLE, Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
@@ -274,8 +274,8 @@ class EndpointEngine:
 
     def _completion(self, request: Request, choice: Any) -> Completion:
         text = choice.message.content or ""
-        grammar = request.grammar if self._endpoint.constraint == "grammar" else None
-        state = "whole" if grammar is None else grammar_state(grammar, text)
+        constrained = self._endpoint.constraint == "grammar" and request.grammar is not None
+        state = answer_state(request, text) if constrained else "whole"
         # Servers ignore what they do not know, with HTTP 200: only the answer tells.
         if state == "broken":
             raise ServingError(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from instruct_mner.answers.counted_grammar import with_counting
+from instruct_mner.answers.occurrences import RestOfLines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,8 +37,7 @@ class Request:
         images: Pictures, in the order of their places.
         grammar: Lark grammar of the allowed answers; ``None`` allows anything.
         max_tokens: Number of tokens at which an answer is cut.
-        rest: Function from the answer so far, up to the end of a line, to the grammar of what may follow, or ``None``
-            where that of the answer holds; for engines that can change a grammar while they write.
+        rest: Maker of the grammars behind the lines of an answer, where occurrences are counted.
         schema: Grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
         from_text: Form of the request for the engine that generates pictures.
     """
@@ -46,7 +48,12 @@ class Request:
     max_tokens: int = 256
     schema: dict[str, Any] | None = None
     from_text: FromText | None = None
-    rest: Callable[[str], str | None] | None = None
+    rest: RestOfLines | None = None
+
+    @property
+    def counted_grammar(self) -> str | None:
+        """The grammar with all that is needed to count occurrences, for engines that are sent nothing else."""
+        return None if self.grammar is None else with_counting(self.grammar, self.rest)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from llguidance import LLMatcher, LLTokenizer
 
+from instruct_mner.engines.engine import Request
+
 GrammarState = Literal["whole", "begun", "broken"]
 
 
@@ -26,3 +28,21 @@ def grammar_state(grammar: str, text: str) -> GrammarState:
             return "whole" if matcher.is_accepting() and not text.endswith("\ufffd") else "begun"
         matcher.reset()
     return "broken"
+
+
+def answer_state(request: Request, text: str) -> GrammarState:
+    """Return how far an answer keeps to the grammar of its request.
+
+    Where occurrences are counted, an answer that has named all there is ends behind a line.
+
+    Args:
+        request: Request with a grammar.
+        text: Answer; a character that was cut is U+FFFD.
+    """
+    assert request.grammar is not None
+    state = grammar_state(request.grammar, text)
+    if state == "begun" and request.rest is not None and text.endswith("\n"):
+        further = request.rest(text)
+        if further is not None and grammar_state(further, "") == "whole":
+            return "whole"
+    return state

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llguidance.hf import from_tokenizer
 
 from instruct_mner.engines.engine import Completion, Request
-from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.vllm_runtime.command import engine_arguments, has_gpu, seeds_are_fatal, vllm_environment
@@ -103,7 +103,8 @@ class VllmEngine:
     def _sampling(self, request: Request, temperature: float, seed: int) -> SamplingParams:
         from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 
-        constraint = None if request.grammar is None else StructuredOutputsParams(grammar=request.grammar)
+        grammar = request.counted_grammar
+        constraint = None if grammar is None else StructuredOutputsParams(grammar=grammar)
         return SamplingParams(
             temperature=temperature,
             seed=None if temperature == 0 or seeds_are_fatal() else seed,
@@ -170,7 +171,7 @@ def checked(request: Request, completion: Completion) -> Completion:
     """Return a completion, marked as failed where vLLM ended the turn because the matcher of the grammar failed."""
     if request.grammar is None or not completion.finished:
         return completion
-    if grammar_state(request.grammar, completion.text) == "whole":
+    if answer_state(request, completion.text) == "whole":
         return completion
     return replace(completion, finished=False, failed=True)
 

@@ -1,0 +1,145 @@
+"""Guide of an answer while it is written: what may come next, with the grammar behind each line made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from llguidance import LLMatcher
+
+Rest = Callable[[str], str | None]
+_Mask = TypeVar("_Mask")
+
+
+@dataclass
+class _Stage:
+    """Matcher of a part of the answer, and the number of tokens that it has taken."""
+
+    matcher: LLMatcher
+    num_tokens: int = 0
+
+
+class Guide:
+    """Grammar of one answer, which may be narrower behind a line than the grammar of the whole answer.
+
+    Where a narrower grammar fails (llguidance has used up its budget), that of the whole answer goes on from there:
+    mentions are not counted any more, and the parser drops what is written too often. Where that one fails too,
+    :attr:`failed` is true, and the answer is no whole one.
+
+    Args:
+        tokenizer: Tokenizer of llguidance.
+        grammar: Grammar of the whole answer.
+        rest: Function from the answer so far, up to the end of a line, to the grammar of what may follow; ``None``
+            keeps the grammar.
+        executor: Threads in which narrower grammars are made while others go on; without it they are made at once.
+    """
+
+    def __init__(
+        self, tokenizer: Any, grammar: str, rest: Rest | None = None, executor: Executor | None = None
+    ) -> None:
+        self._tokenizer, self._grammar, self._rest, self._executor = tokenizer, grammar, rest, executor
+        self._stages = [_Stage(LLMatcher(tokenizer, grammar, log_level=0))]
+        self._tokens: list[int] = []
+        self._num_behind_end = 0
+        self._further: Future[LLMatcher | None] | None = None
+
+    @property
+    def matcher(self) -> LLMatcher:
+        """The grammar that says what may be written next."""
+        if self._further is not None:
+            matcher, self._further = self._further.result(), None
+            if matcher is not None and not matcher.is_error() and not self._stages[-1].matcher.is_error():
+                self._stages.append(_Stage(matcher))
+        return self._stages[-1].matcher
+
+    @property
+    def failed(self) -> bool:
+        """Return whether no grammar is left that says what may be written next."""
+        return bool(self.matcher.is_error()) and not self._recovers()
+
+    def write(self, token: int) -> bool:
+        """Move on by one token; behind the end of an answer nothing moves.
+
+        Returns:
+            False where the token may not be written; nothing moves then.
+        """
+        if self.matcher.is_stopped() and not self._recovers():
+            self._num_behind_end += 1
+            return True
+        if not self._takes(token):
+            return False
+        self.matcher.consume_token(token)
+        self._tokens.append(token)
+        self._stages[-1].num_tokens += 1
+        if self.matcher.is_error():
+            self._recovers()
+        elif self._rest is not None and self.ends_line(token):
+            written = self._tokenizer.decode_bytes(self._tokens).decode(errors="replace")
+            self._further = self._submit(written)
+        return True
+
+    def ends_line(self, token: int) -> bool:
+        """Return whether a line ends with a token."""
+        return bool(self._tokenizer.decode_bytes([token]).endswith(b"\n"))
+
+    def rollback(self, num_tokens: int) -> None:
+        """Take back the last tokens, over the ends of lines too.
+
+        Args:
+            num_tokens: Number of tokens, those behind the end of the answer among them.
+        """
+        idle = min(num_tokens, self._num_behind_end)
+        self._num_behind_end -= idle
+        left = num_tokens - idle
+        if left:
+            self._further = None
+        while left:
+            stage = self._stages[-1]
+            part = min(left, stage.num_tokens)
+            stage.matcher.rollback(part)
+            stage.num_tokens -= part
+            left -= part
+            if left:
+                self._stages.pop()
+        del self._tokens[len(self._tokens) - (num_tokens - idle) :]
+
+    def reset(self) -> None:
+        """Go back to the beginning of the answer."""
+        self.rollback(len(self._tokens) + self._num_behind_end)
+
+    def mask(self, compute: Callable[[LLMatcher], _Mask]) -> _Mask:
+        """Return what may be written next.
+
+        Args:
+            compute: Function that asks a matcher for it.
+        """
+        mask = compute(self.matcher)
+        return compute(self.matcher) if self._recovers() else mask
+
+    def _takes(self, token: int) -> bool:
+        if self.matcher.validate_tokens([token]) == 1:
+            return True
+        return self._recovers() and bool(self.matcher.validate_tokens([token]) == 1)
+
+    def _submit(self, written: str) -> Future[LLMatcher | None]:
+        if self._executor is not None:
+            return self._executor.submit(self._make, written)
+        further: Future[LLMatcher | None] = Future()
+        further.set_result(self._make(written))
+        return further
+
+    def _make(self, written: str) -> LLMatcher | None:
+        grammar = None if self._rest is None else self._rest(written)
+        return None if grammar is None else LLMatcher(self._tokenizer, grammar, log_level=0)
+
+    def _recovers(self) -> bool:
+        """Put the grammar of the whole answer in the place of one that has failed; tell whether that was done."""
+        if len(self._stages) == 1 or not self.matcher.is_error():
+            return False
+        whole = LLMatcher(self._tokenizer, self._grammar, log_level=0)
+        if not whole.consume_tokens(self._tokens) or whole.is_error():
+            return False
+        self._stages, self._rest, self._further = [_Stage(whole, len(self._tokens))], None, None
+        return True
