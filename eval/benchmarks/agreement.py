@@ -4,8 +4,7 @@
     python -m eval.benchmarks.agreement eval/results/starter-demo HELD/test.jsonl --output agreement.json
 
 vLLM runs in this process with the settings of ``serve``; ``--endpoint URL --name NAME`` adds a running server. Both
-sides run in the model's own type and in float32. Here transformers does not count occurrences, because vLLM cannot;
-``transformers, occurrences counted`` is what it gives by default.
+sides run in the model's own type and in float32, and count occurrences.
 
 A difference is explained where transformers itself gives several
 answers in other orders of sums (batches of another size, float32), or where the two answers part at a token whose
@@ -22,12 +21,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from instruct_mner.answers.occurrences import RestOfLines
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Prediction
@@ -41,14 +38,10 @@ def _keys(prediction: Prediction) -> Keys:
     return [(each.start, each.end, each.label) for each in prediction.entities]
 
 
-def by_transformers(
-    adapter: str, dataset: Dataset, dtype: Any, batch_size: int, *, counted: bool = False
-) -> list[Prediction]:
-    """Return the predictions of transformers in this process; ``counted``: with occurrences counted, as by default."""
+def by_transformers(adapter: str, dataset: Dataset, dtype: Any, batch_size: int) -> list[Prediction]:
+    """Return the predictions of transformers in this process."""
     tagger = Tagger.from_pretrained(adapter, dtype=dtype, batch_size=batch_size)
-    rest = RestOfLines if counted else lambda *_: None
-    with mock.patch("instruct_mner.tagging.question.RestOfLines", rest):
-        return list(tagger.predict(dataset.examples, dataset.picture_paths))
+    return list(tagger.predict(dataset.examples, dataset.picture_paths))
 
 
 def by_vllm(adapter: str, dataset: Dataset, dtype: str) -> list[Prediction]:
@@ -92,7 +85,7 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     engine = tagger.engine
     assert isinstance(engine, TransformersEngine)
     with mock.patch("instruct_mner.engines.transformers.GrammarLogitsProcessor", Watching):
-        engine.generate([replace(question.request, rest=None)])
+        engine.generate([question.request])
     return min(gaps)
 
 
@@ -110,7 +103,7 @@ def compare(
 ) -> dict[str, Any]:
     """Return F1 of each side, and the agreement of each pair of sides."""
     f1 = {name: 100 * score_spans(dataset.examples, each).micro.score.f1 for name, each in sides.items()}
-    transformers = [name for name in sides if name.startswith("transformers") and not name.endswith("counted")]
+    transformers = [name for name in sides if name.startswith("transformers")]
     report: dict[str, Any] = {"posts": len(dataset.examples), "F1": {name: round(each, 2) for name, each in f1.items()}}
     for here, there in pairs:
         differ = [
@@ -146,7 +139,6 @@ def main() -> int:
         "transformers": by_transformers(chosen.adapter, dataset, "auto", 32),
         "transformers, one by one": by_transformers(chosen.adapter, dataset, "auto", 1),
         "transformers, float32": by_transformers(chosen.adapter, dataset, "float32", 32),
-        "transformers, occurrences counted": by_transformers(chosen.adapter, dataset, "auto", 32, counted=True),
         "vllm": by_vllm(chosen.adapter, dataset, "auto"),
         "vllm, float32": by_vllm(chosen.adapter, dataset, "float32"),
     }

@@ -30,7 +30,7 @@ _COMMENTED = re.compile(rf"^{re.escape(_COMMENT)}(.+)$", re.MULTILINE)
 
 
 class _Counted(Record):
-    """What the comment holds."""
+    """Contents of the comment."""
 
     text: str = Field(max_length=MOST_CHARACTERS)
     num_images: int = Field(ge=0, le=_MOST_IMAGES)

@@ -37,6 +37,9 @@ _CPU_ENVIRONMENT = {
 # Adapters as vLLM computes them on a CPU are slow, and wrong for the base beside them: see cpu_lora.py.
 _CPU_WORKER = "instruct_mner.vllm_runtime.cpu_worker.WorkerExtension"
 
+# It counts occurrences: see plugin.py. Without VLLM_PLUGINS vLLM takes all that are installed.
+_PLUGIN = "instruct_mner"
+
 # White space between the parts of JSON is what a model can fill its whole answer with; ours is trained without.
 _STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}
 # A model's own generation_config.json says where a turn ends, which must stay, and how to sample, which requests say:
@@ -115,9 +118,13 @@ def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
 
 
 def vllm_environment() -> dict[str, str]:
-    """Return the environment of vLLM; variables that the user has set stay."""
+    """Return the environment of vLLM; variables that the user has set stay, with our plugin among those allowed."""
     variables = {**_ENVIRONMENT} if has_gpu() else {**_ENVIRONMENT, **_CPU_ENVIRONMENT}
-    return {name: os.environ.get(name, value) for name, value in variables.items()}
+    chosen = {name: os.environ.get(name, value) for name, value in variables.items()}
+    plugins = os.environ.get("VLLM_PLUGINS")
+    if plugins is not None and _PLUGIN not in plugins.split(","):
+        chosen["VLLM_PLUGINS"] = ",".join(each for each in (plugins, _PLUGIN) if each)
+    return chosen
 
 
 def shown_command(arguments: Sequence[str], host: str, port: int) -> str:

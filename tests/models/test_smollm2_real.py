@@ -141,10 +141,8 @@ def test_merged_it_answers_as_with_its_adapter_and_knows_the_posts(tuned, tmp_pa
 
 
 @pytest.mark.prove
-def test_vllm_answers_as_transformers_do(tuned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_answers_as_transformers_do(tuned) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed (make setup brings it)")
-    # vLLM keeps the grammar of the whole answer, and does not count occurrences.
-    monkeypatch.setattr("instruct_mner.tagging.question.RestOfLines", lambda *_: None)
     expected = predicted(Tagger.from_pretrained(tuned / "run"), tuned)
     tagger = Tagger.with_vllm(tuned / "run", flags=("--max-model-len=1024", "--enforce-eager"))
     assert predicted(tagger, tuned) == expected

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -19,10 +22,15 @@ import pytest
 from runs import QUIET, config_of
 
 from instruct_mner import Tagger
+from instruct_mner.answers import codec
+from instruct_mner.answers.counted_grammar import with_counting
+from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.schema.choices import Constraint
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Prediction
 from instruct_mner.testing import build_tiny
 from instruct_mner.testing.posts import make_posts
@@ -98,21 +106,17 @@ def test_real_vllm(run: Path, said: tuple[str, list[str]], tmp_path: Path, monke
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("INSTRUCT_MNER_API_KEY", KEY)
     dataset = load_split(str(make_posts(tmp_path)))
-    _count_no_occurrences(monkeypatch)
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
     assert {entity.label for each in loaded for entity in each.entities} == {"PER", "LOC", "ORG", "MISC"}
     served = Tagger.connect(url, model="swapped", adapter=run).predict(dataset.examples, dataset.picture_paths)
     _agree(loaded, list(served))
     _agree(loaded, _entities(url, dataset))
+    assert not any("not counted" in line for line in lines)
+    _nothing_is_written_more_often_than_it_stands(url)
     _what_is_printed_runs(lines)
     for constraint in ("grammar", "schema"):
         _answers_labels_never_seen(url, dataset, constraint)
     _streams_and_refuses(url)
-
-
-def _count_no_occurrences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare like with like: vLLM keeps the grammar of the whole answer."""
-    monkeypatch.setattr("instruct_mner.tagging.question.RestOfLines", lambda *_: None)
 
 
 def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
@@ -139,6 +143,45 @@ def _entities(url: str, dataset: Dataset) -> list[Prediction]:
                 Prediction.model_validate({"id": example.id, "text": example.text, "images": example.images, **told})
             )
     return found
+
+
+def _nothing_is_written_more_often_than_it_stands(url: str) -> None:
+    """Twenty requests at once, of which some are given up."""
+    text = "Ann met Bo Ann"
+    rest = RestOfLines(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])), text, 0)
+    whole = codec.grammar(rest.spec, text, 0)
+    # The grammar of the answer itself asks for four lines, whatever is in them.
+    grammar = with_counting(re.sub(r"start: .*", r'start: entity ("\\n" entity){3}', whole), rest)
+    body = {
+        "model": "swapped",
+        "messages": [{"role": "user", "content": text}],
+        "temperature": 1.5,
+        "max_tokens": 60,
+        "n": 2,
+        "structured_outputs": {"grammar": grammar},
+    }
+
+    async def ask(client: httpx.AsyncClient, *, gives_up: bool) -> list[dict[str, Any]]:
+        async with client.stream("POST", "/v1/chat/completions", json={**body, "stream": gives_up}) as response:
+            assert response.status_code == 200
+            if gives_up:
+                return []
+            return json.loads(await response.aread())["choices"]
+
+    async def ask_all() -> list[dict[str, Any]]:
+        headers = {"authorization": f"Bearer {KEY}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
+            answers = await asyncio.gather(*(ask(client, gives_up=number % 4 == 0) for number in range(20)))
+        return [choice for each in answers for choice in each]
+
+    choices = asyncio.run(ask_all())
+    assert len(choices) == 30
+    for choice in choices:
+        finished = choice["finish_reason"] == "stop"
+        parsed = codec.parse(rest.spec, text, choice["message"]["content"], 0, finished=finished)
+        assert parsed.rejected.unplaceable == parsed.rejected.hallucinated == 0
+        assert parsed.rejected.malformed == (0 if finished else 1)
+    assert all("\n" in choice["message"]["content"] for choice in choices if choice["finish_reason"] == "stop")
 
 
 def _what_is_printed_runs(lines: list[str]) -> None:
@@ -179,13 +222,12 @@ def _streams_and_refuses(url: str) -> None:
         assert "vllm:" in client.get("/metrics").text
 
 
-def test_vllm_in_this_process(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
     posts, output = make_posts(tmp_path), tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "instruct_mner", "tag", posts, "--adapter", run, "-o", output]
     further = ["--engine", "vllm", *FLAGS]
     subprocess.run([*map(str, command), *further], check=True, env=ENVIRONMENT)
     dataset = load_split(str(posts))
-    _count_no_occurrences(monkeypatch)
     loaded = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
     there = [Prediction.model_validate_json(line) for line in output.open()]
     _agree(loaded, there)

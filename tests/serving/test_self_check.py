@@ -8,13 +8,17 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
+from llguidance import LLMatcher, LLTokenizer
 
+from instruct_mner.answers.counted_grammar import counting_of
+from instruct_mner.answers.guide import Guide
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ServingError
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.serving.self_check import _check_adapter, _check_grammar
+from instruct_mner.serving.self_check import _check_adapter, _check_grammar, _counts
 
 
 def client(answer: Callable[[dict[str, Any]], httpx.Response]) -> httpx.Client:
@@ -43,6 +47,22 @@ def test_any_other_answer_is_said_to_be_unconstrained(text: str | None) -> None:
 def test_an_error_of_the_server_names_its_status() -> None:
     with pytest.raises(ServingError, match="the self-check of 'm' failed: HTTP 503: not now"):
         _check_grammar(client(lambda body: httpx.Response(503, text="not now")), "m")
+
+
+@pytest.mark.parametrize("is_counting", [True, False])
+def test_whether_occurrences_are_counted_is_seen_by_the_answer(is_counting: bool) -> None:
+    def answer(body: dict[str, Any]) -> httpx.Response:
+        grammar = body["structured_outputs"]["grammar"]
+        guide = Guide(LLTokenizer("byte"), grammar, counting_of(grammar) if is_counting else None)
+        written = bytearray()
+        while not guide.matcher.is_stopped():
+            mask = np.frombuffer(guide.mask(LLMatcher.compute_bitmask), dtype=np.uint8)
+            token = int(np.flatnonzero(np.unpackbits(mask, bitorder="little"))[0])
+            written.append(token)
+            guide.write(token)
+        return httpx.Response(200, json={"choices": [{"message": {"content": written.decode()}}]})
+
+    assert _counts(client(answer), "m") is is_counting
 
 
 def logprobs(**by_model: list[float]) -> Callable[[dict[str, Any]], httpx.Response]:
