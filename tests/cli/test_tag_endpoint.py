@@ -7,7 +7,7 @@ import json
 import math
 
 import pytest
-from fake_server import chat, post_of, serving, token
+from fake_server import Body, chat, post_of, serving, token
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -73,6 +73,29 @@ def test_command_line(tmp_path) -> None:
     assert [each.entities[0].text for each in found][:2] == ["RT", "nothing"]
     assert "2 of the posts are few-shot examples" in err
     assert "Chicago" in bodies[2]["messages"][0]["content"][0]["text"]
+
+
+def names_with_z(body: Body, number: int) -> tuple[int, Body]:
+    items = [{"text": word, "label": "PER"} for word in post_of(body).split() if word.startswith("Z")]
+    return 200, chat(json.dumps(items, separators=(",", ":")))
+
+
+def test_an_entity_behind_word_3000_is_found_at_its_global_offset(tmp_path) -> None:
+    words = ["word" + "." * (number % 9 == 8) for number in range(3500)]
+    words[2], words[3210], words[3499] = "Zoe", "Zebulon", "Zed"
+    path, text = tmp_path / "document.jsonl", " ".join(words)
+    path.write_text(json.dumps({"id": "1", "text": text}) + "\n")
+    with serving(names_with_z) as server:
+        # vLLM says how many tokens it takes; without the model's tokenizer, bytes are counted.
+        server.models = [{"id": "m", "max_model_len": 2000}]
+        out, err = run(path, "--endpoint", server.url, "--model", "m", "--labels", "PER", "--no-scores")
+        num_bodies = len(server.bodies)
+    tagged = Prediction.model_validate_json(out)
+    assert [(each.text, each.start) for each in tagged.entities] == [
+        (name, text.index(name)) for name in ("Zoe", "Zebulon", "Zed")
+    ]
+    assert tagged.windows == num_bodies > 5
+    assert "windows" in err
 
 
 def test_context_is_shown_where_it_is_asked_for(tmp_path) -> None:
