@@ -30,7 +30,7 @@ _compile_uncounted = GuidanceBackend.compile_grammar
 
 def install() -> None:
     """Let vLLM's guidance backend count, in this process; a second call changes nothing."""
-    GuidanceBackend.compile_grammar = _compile_grammar  # type: ignore[method-assign]
+    GuidanceBackend.compile_grammar = _compile_grammar  # type: ignore[assignment,method-assign]
 
 
 def _compile_grammar(

@@ -20,13 +20,19 @@ def rest_of(text: str, **changes: object) -> RestOfLines:
     return RestOfLines(spec(**changes), text, 0)
 
 
+def used_up(rest: RestOfLines, surfaces: list[str]) -> list[str]:
+    used = rest.used_up(surfaces)
+    assert used is not None
+    return used
+
+
 def test_what_is_used_up_and_its_parts_may_not_be_written_again() -> None:
     rest = rest_of("Bob Dylan met Bob in L.A.")
-    assert "Bob" not in rest.used_up(["Bob"])
-    assert "Bob Dylan met Bob" in rest.used_up(["Bob"])  # it would take both
-    assert "Bob" in rest.used_up(["Bob", "Bob"])
-    assert {"Bob Dylan", "Dylan", "Dylan met"} <= set(rest.used_up(["Bob Dylan"]))
-    assert not {"Bob", "met", "met Bob", "L"} & set(rest.used_up(["Bob Dylan"]))
+    assert "Bob" not in used_up(rest, ["Bob"])
+    assert "Bob Dylan met Bob" in used_up(rest, ["Bob"])  # it would take both
+    assert "Bob" in used_up(rest, ["Bob", "Bob"])
+    assert {"Bob Dylan", "Dylan", "Dylan met"} <= set(used_up(rest, ["Bob Dylan"]))
+    assert not {"Bob", "met", "met Bob", "L"} & set(used_up(rest, ["Bob Dylan"]))
     grammar = rest("PER: Bob Dylan\nLOC: L.A.\n")
     assert grammar is not None
     for mention, legal in (("Bob", True), ("met Bob", True), ("Dylan", False), ("Bob Dylan", False), ("L", False)):
@@ -86,6 +92,26 @@ def test_answers_written_line_by_line_hold_nothing_unplaceable(
         assert parsed.rejected.total == 0, written
         if grammar is None:
             break
+
+
+def test_a_mention_that_stands_everywhere_is_not_looked_at_span_by_span() -> None:
+    text = " ".join(f"the word{number}" for number in range(1000))
+    rest = rest_of(text)
+    assert used_up(rest, ["the"]) == []
+    assert used_up(rest_of("the a the b"), ["the"]) == ["the a the", "the a the b"]
+    # With a mention of half of the text, each of its places must be looked at, which are too many.
+    half = text[: len(text) // 2].rpartition(" ")[0]
+    assert rest.used_up(["the", half]) is None
+    assert rest(f"PER: the\nPER: {half}\n") is None
+
+
+@given(WORDS, st.data())
+def test_a_mention_with_places_enough_is_never_used_up(text: str, data: st.DataObject) -> None:
+    text = " ".join([text] * 8)
+    rest = rest_of(text)
+    surfaces = data.draw(st.lists(st.sampled_from(["Ann", "Bell", "of Ann"]), min_size=1, max_size=3))
+    if not codec.place(text, surfaces).unplaceable and rest._is_plentiful(surfaces[0], surfaces):
+        assert all(rest._fits(surfaces, span) for span in set(rest._spans_on(surfaces[0])))
 
 
 def test_it_is_bounded_on_long_posts() -> None:
