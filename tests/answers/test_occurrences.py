@@ -11,6 +11,7 @@ from test_answers import BYTES, TEXTS, admits, spec, walk
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.schema.offsets import place
 
 # Few different words, so that they stand often.
 WORDS = st.lists(st.sampled_from(["Ann", "Bell", "of", "Ann-", "#Bell"]), min_size=1, max_size=14).map(" ".join)
@@ -110,7 +111,7 @@ def test_a_mention_with_places_enough_is_never_used_up(text: str, data: st.DataO
     text = " ".join([text] * 8)
     rest = rest_of(text)
     surfaces = data.draw(st.lists(st.sampled_from(["Ann", "Bell", "of Ann"]), min_size=1, max_size=3))
-    if not codec.place(text, surfaces).unplaceable and rest._is_plentiful(surfaces[0], surfaces):
+    if not place(text, surfaces).unplaceable and rest._is_plentiful(surfaces[0], surfaces):
         assert all(rest._fits(surfaces, span) for span in set(rest._spans_on(surfaces[0])))
 
 
