@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from eval.gates.common import seeded
-from eval.gates.gateway import fuzz
+from eval.gates.gateway import fuzz, strategies
+from eval.gates.gateway.assembly import assemble
 from eval.gates.gateway.hostile import BODIES, HostileRequest, anything, every_field
 from eval.gates.gateway.stand_in import MODEL, StandIn, known_fields
+from instruct_mner.serving.limits import Limits
 
 
 def sent(body: dict[str, Any], path: str = "/v1/chat/completions", key: str = "k") -> tuple[int, StandIn]:
@@ -71,12 +74,65 @@ def test_every_field_is_tried() -> None:
     assert {each.path for each in requests} == {path for path, _ in BODIES.values()}
 
 
+@pytest.fixture(scope="module")
+def description() -> dict[str, Any]:
+    return assemble("http://engine", Limits()).app.openapi()
+
+
+def drawn(strategy: Any, num: int) -> list[Any]:
+    values: list[Any] = []
+    strategies.draw(strategy, num, 1, values.append)
+    return values
+
+
+def test_bodies_of_every_route_are_changed(description: dict[str, Any]) -> None:
+    with_body = {each.path for each in strategies.operations(description) if each.body is not None}
+    assert with_body == {path for path, _ in BODIES.values()}
+
+
+def test_a_new_field_and_a_new_route_are_drawn(description: dict[str, Any]) -> None:
+    changed = deepcopy(description)
+    changed["components"]["schemas"]["ChatBody"]["properties"]["added"] = {"type": "integer"}
+    changed["paths"]["/v1/added"] = {
+        "post": {"requestBody": changed["paths"]["/v1/completions"]["post"]["requestBody"]}
+    }
+    [chat_body, *_] = [each for each in strategies.operations(changed) if "chat" in each.path]
+    assert chat_body.body is not None
+    assert "added" in set(strategies.fields(changed, chat_body.body))
+    assert any(
+        "added" in set(strategies.sent_fields(each)) for each in drawn(strategies.bodies(changed, chat_body.body), 40)
+    )
+    assert any(each.path == "/v1/added" for each in drawn(strategies.requests(changed), 25))
+
+
+def test_a_schema_that_is_not_known_is_an_error() -> None:
+    for schema in ({"type": "string", "not": {}}, {"type": "date"}):
+        with pytest.raises((ValueError, KeyError)):
+            strategies.bodies({}, schema)
+
+
+def test_fields_have_paths() -> None:
+    inner = {"type": "object", "properties": {"b": {"type": "null"}}}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"anyOf": [{"$ref": "#/x/y/Inner"}]}}}}
+    assert set(strategies.fields({"components": {"schemas": {"Inner": inner}}}, schema)) == {"a", "a[].b"}
+    assert set(strategies.sent_fields({"a": [{"b": None}, 1]})) == {"a", "a[].b"}
+
+
 @pytest.mark.timeout(120)
 def test_some_of_the_fuzzer(monkeypatch: pytest.MonkeyPatch) -> None:
     # vLLM's own models take seconds to import.
     monkeypatch.setattr(fuzz, "vllm_models", lambda: None)
-    monkeypatch.setattr(fuzz, "every_field", lambda generator: itertools.islice(anything(generator), 60))
-    report = asyncio.run(fuzz.in_process(60, 5, 1e9))
-    assert report["passed"], report
-    assert report["requests"] == 60
+    monkeypatch.setattr(fuzz, "every_field", lambda generator: itertools.islice(anything(generator), 40))
+    report = fuzz.in_process(80, 5, 1e9)
+    assert (report["wrong"], report["deaths of the engine"], report["smuggled"]) == (0, 0, 0), report
+    assert (report["requests"], report["drawn by Hypothesis"]) == (80, 40)
     assert {200, 422} <= set(report["statuses"])
+    # So few requests do not have every field, which is seen.
+    assert report["fields that were not sent"]
+    assert not report["passed"]
+
+
+def test_long_answers_are_made_short() -> None:
+    for given, sent_ in ((None, 4), (2, 2), (900, 4), (2**70, 2**70)):
+        body = {"model": "m"} if given is None else {"model": "m", "max_tokens": given}
+        assert json.loads(fuzz._short("/v1/completions", json.dumps(body).encode()))["max_tokens"] == sent_
