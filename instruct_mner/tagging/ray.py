@@ -97,7 +97,7 @@ def predict_on_ray(job: RayJob, first: int, show: Callable[[str], None] = lambda
     Args:
         job: Work that the workers share.
         first: Number of the first post, counted from 0; it begins a window.
-        show: Function that gets what the probes of the workers saw, each line once.
+        show: Function that gets the lines of the probes of all workers, each once.
 
     Yields:
         The predictions, in the order of the posts.
