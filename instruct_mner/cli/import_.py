@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.options import ImagesOption
+from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 
 
@@ -45,13 +46,31 @@ def run(
     label_names: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Names of tags that are numbers, in their order: O,B-PER,I-PER.")
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Boxes from another tool for the mentions of these posts: COCO (JSON), CVAT for images (XML), or a "
+            "folder of Pascal VOC.",
+        ),
+    ] = None,
+    split: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the posts that become dev.jsonl beside train.jsonl, in the folder -o; posts that share a "
+            "text or a picture stay together.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of --split.")] = 0,
 ) -> None:
     """Turn an export of another tool into JSONL: tables, JSON, CoNLL, Label Studio, doccano, Prodigy, spaCy, brat.
 
     Nothing is guessed: a column or offset that can be read in two ways is asked about. Problems are grouped by cause,
     and with any problem nothing is written.
     """
-    from instruct_mner.data.importing.run import import_file
+    from instruct_mner.data.importing.regions import read_regions
+    from instruct_mner.data.importing.run import import_and_split, import_file
     from instruct_mner.data.importing.writing import ImportOptions
 
     options = ImportOptions(
@@ -62,8 +81,14 @@ def run(
         text_after=text_after,
         label_names=() if label_names is None else label_names.split(","),
         layout=layout,
+        boxes=None if boxes is None else read_regions(boxes),
     )
-    imported = import_file(file, out, options)
+    if split is None:
+        imported = import_file(file, out, options)
+    elif out is None:
+        raise ConfigError("--split writes two files; name their folder with -o DIR")
+    else:
+        imported = import_and_split(file, out, options, split, seed)
     for note in imported.notes:
         typer.echo(note, err=True)
     target = "standard output" if out is None else str(out)

@@ -43,7 +43,7 @@ Match = Literal["offset", "surface", "surface-lower-set"]
 Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive"]
 """Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself."""
 
-ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat"]
+ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat", "coco"]
 """Layout of the rows of a JSON file that is imported; ``columns``: objects with the post's fields under any name."""
 
 Segmentation = Literal["words", "characters"]

@@ -6,9 +6,13 @@ UniversalNER, and a row of ShareGPT, LLaMA-Factory or ms-swift (shortened)::
       {"from": "human", "value": "What describes PER in the text?"}, {"from": "gpt", "value": "[\"Anna\"]"}]}
     {"instruction": "List the entities.", "input": "Anna left", "output": "[{\"text\": \"Anna\", \"label\": \"PER\"}]"}
     {"messages": [{"role": "user", "content": "<image>Types: PER. Post: Anna left"},
-      {"role": "assistant", "content": "[{\"text\": \"Anna\", \"label\": \"PER\"}]"}], "images": ["7.jpg"]}
+      {"role": "assistant", "content": "[{\"text\": \"Anna\", \"label\": \"PER\", \"box\": <bbox>}]"}],
+      "images": ["7.jpg"], "objects": {"ref": ["Anna"], "bbox": [[10, 20, 60, 80]]}}
 
-Source: https://universal-ner.github.io, https://github.com/hiyouga/LLaMA-Factory/tree/main/data
+Boxes of ms-swift's ``objects`` are those of the mention that ``ref`` names, or stand where ``<bbox>`` does.
+
+Source: https://universal-ner.github.io, https://github.com/hiyouga/LLaMA-Factory/tree/main/data,
+https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html
 """
 
 from __future__ import annotations
@@ -18,12 +22,17 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from instruct_mner.data.importing import grounding
 from instruct_mner.data.importing.generic import to_names
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.lenient import loads
 
 Turn = tuple[str, str]
 
+_KNOWN = frozenset({
+    "messages", "conversations", "conversation", "query", "response", "instruction", "input", "output", "history",
+    "system", "images", "image", "id", "objects", "tools", "videos", "audios", "rejected_response",
+})  # fmt: skip
 _USERS = frozenset({"user", "human"})
 _QUESTION = re.compile(r"What describes (.+?) in the text\?")
 _TEXT = "Text: "
@@ -44,13 +53,15 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPo
     Raises:
         ValueError: Where text and answer stand is not known, or the answer is no list of entities.
     """
-    turns = _turns(row)
+    objects = grounding.objects_of(row)
+    turns = grounding.filled(_turns(row), objects)
     questions = [message for who, message in turns if who in _USERS]
     images = to_names(row.get("images", row.get("image")))
     identifier = row.get("id")
     if text_after is None and questions and questions[0].startswith(_TEXT) and _QUESTION.search("\n".join(questions)):
         text = questions[0][len(_TEXT) :]
-        return RawPost(where=where, id=identifier, text=text, marks=_universal(turns), images=images)
+        marks = grounding.with_boxes(_universal(turns), objects)
+        return RawPost(where=where, id=identifier, text=text, marks=marks, images=images, meta=_meta(row))
     if text_after is None and not (isinstance(row.get("input"), str) and row["input"].strip() and "output" in row):
         raise ValueError(f"where in this conversation the text stands nobody can tell; {HOW_TO_SAY}")
     text = _after(questions, text_after) if text_after is not None else row["input"]
@@ -59,7 +70,19 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPo
         marks = to_marks(loads(answer))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the answer {answer[:60]!r} is no JSON list of entities ({error}); {HOW_TO_SAY}") from None
-    return RawPost(where=where, id=identifier, text=text, marks=marks, images=images)
+    return RawPost(
+        where=where,
+        id=identifier,
+        text=text,
+        marks=grounding.with_boxes(marks, objects),
+        images=images,
+        meta=_meta(row),
+    )
+
+
+def _meta(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that are no part of the conversation."""
+    return {name: value for name, value in row.items() if name not in _KNOWN and value is not None}
 
 
 def _turns(row: Mapping[str, Any]) -> list[Turn]:

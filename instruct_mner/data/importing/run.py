@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.offsets import Unit, tell_unit
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.data.importing.roles import parse_columns
@@ -24,6 +27,7 @@ from instruct_mner.data.importing.sources import (
     is_plain,
     plain_posts,
 )
+from instruct_mner.data.importing.splitting import write_splits
 from instruct_mner.data.importing.writing import Imported, ImportOptions, write_posts
 from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
@@ -60,6 +64,39 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
         return _import_splits(known, source, out, options)
 
 
+def import_and_split(source: str, folder: Path, options: ImportOptions, share: float, seed: int) -> Imported:
+    """Read a file and write its posts as ``train.jsonl`` and ``dev.jsonl`` in a folder; see :func:`import_file`.
+
+    Args:
+        source: File, of which all posts are read.
+        folder: Folder of the two files.
+        options: Options of the user for the file.
+        share: Share of the posts in ``dev.jsonl``, in 0..1.
+        seed: Seed of the choice.
+
+    Raises:
+        ConfigError: An option is wrong, an output exists, or the file holds splits already.
+        DataError: Anything wrong in the file; nothing is written.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"--split {share:g}: give a share of the posts between 0 and 1, such as 0.1")
+    if folder.suffix == ".jsonl":
+        raise ConfigError(f"--split writes train.jsonl and dev.jsonl; name a folder (-o DIR), not {folder}")
+    check_absent(folder / "train.jsonl", folder / "dev.jsonl")
+    together = folder / f".imported.{os.getpid()}.jsonl"
+    try:
+        total = import_file(source, together, options)
+        splits = [note for note in total.notes if "are in one file, each post with its split" in note]
+        if splits:
+            raise ConfigError(f"{source} holds splits already; leave --split out, or name one of its files")
+        total.notes += write_splits(together, share, seed)
+    finally:
+        together.unlink(missing_ok=True)
+        with suppress(OSError):  # there is something in it, as there should be
+            folder.rmdir()
+    return total
+
+
 def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | None:
     """Read a data set of a format with columns, Parquet or the hub; ``None`` for what is read row by row."""
     path = Path(source)
@@ -77,7 +114,11 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
         return None
     if path.is_dir() or path.suffix == ".parquet":
         return read_with(source, read)
-    if path.suffix in {".csv", ".xlsx", ".xlsm", ".json", *_READ_AS_THEY_ARE} or is_json(path) or not is_columns(path):
+    if (
+        path.suffix in {docbin.SUFFIX, ".csv", ".xlsx", ".xlsm", ".json", *_READ_AS_THEY_ARE}
+        or is_json(path)
+        or not is_columns(path)
+    ):
         return None
     form = find_files(source)[0] if path.suffix in {".txt", ".conll", ".bio", ".tsv", ".iob", ".iob2"} else "conll"
     return read_with(f"{form}:{path}", read)
@@ -101,6 +142,10 @@ def _import_splits(readings: Mapping[str, Reading], source: str, out: Path | Non
                 "a folder (-o DIR) to keep them apart"
             )
         return total
+    if options.boxes is not None:
+        raise ConfigError(
+            f"--boxes: {source} holds several splits; import them one by one, or into one file (-o X.jsonl)"
+        )
     for split, reading in readings.items():
         assert out is not None
         path = out / f"{split}.jsonl"
@@ -132,7 +177,8 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
         options.layout,
         total.notes,
     )
-    items = brat_posts(path, total.notes)
+    is_docbin = path.suffix == docbin.SUFFIX
+    items = partial(docbin.posts, path, total.notes) if is_docbin else brat_posts(path, total.notes)
     convention: Offsets | None = "characters" if items is not None else None
     plain = items is None and is_plain(path)
     if plain:

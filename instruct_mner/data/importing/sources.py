@@ -13,7 +13,7 @@ from typing import Any
 
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.formats import COLUMN_SUFFIXES
-from instruct_mner.data.importing import brat
+from instruct_mner.data.importing import brat, coco
 from instruct_mner.data.importing.chat import of_chat
 from instruct_mner.data.importing.generic import to_post
 from instruct_mner.data.importing.label_studio import of_task
@@ -40,7 +40,6 @@ ROWS_LOOKED_AT = 2000
 _HEAD_LINES = 2000
 _WRAPPERS = frozenset({"data", "annotations", "examples", "rows"})
 _BINARY = {
-    ".spacy": "with spaCy, write the documents of a DocBin as JSON: [[TEXT, {'entities': [[START, END, LABEL]]}]]",
     ".xls": "save the old Excel format as .xlsx or CSV",
     ".zip": "unpack the archive and name the file or folder in it",
     ".gz": "unpack the archive and name the file in it",
@@ -125,6 +124,8 @@ class Source:
         layout = self.told_layout
         if layout == "spacy":
             return of_spacy(row, where)
+        if layout == "coco":
+            return coco.of_content(row, where)
         if not isinstance(row, dict):
             raise ValueError(f"expected an object, found {str(row)[:40]!r}")
         if layout == "label-studio":

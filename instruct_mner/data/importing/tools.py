@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from instruct_mner.data.importing import coco
 from instruct_mner.data.importing.generic import to_names
 from instruct_mner.data.importing.posts import RawPost, to_marks
 from instruct_mner.schema.choices import ImportLayout, Offsets
@@ -34,6 +35,8 @@ def tell_layout(row: Any) -> ImportLayout:  # noqa: PLR0911 (a return for each l
         return "prodigy"
     if "Instance" in row:
         return "instruct-uie"
+    if row.keys() >= coco.KEYS:
+        return "coco"
     if "paragraphs" in row or (isinstance(row.get("ents"), list) and "text" in row):
         return "spacy"
     if row.keys() & CHAT_KEYS and not row.keys() & {"text", "tokens", "sentence", "words"}:

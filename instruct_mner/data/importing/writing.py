@@ -20,6 +20,7 @@ from instruct_mner.data.dataset import find_picture
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import Unit, text_of
 from instruct_mner.data.importing.posts import Fault
+from instruct_mner.data.importing.regions import Regions
 from instruct_mner.data.importing.sources import Item
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.files import replacing
@@ -40,6 +41,7 @@ class ImportOptions:
         text_after: Words after which the text of a conversation begins.
         label_names: Names of labels that are numbers, in their order.
         layout: ImportLayout of the rows.
+        boxes: Boxes that were drawn in another tool.
     """
 
     images: Path | None = None
@@ -49,6 +51,7 @@ class ImportOptions:
     text_after: str | None = None
     label_names: Sequence[str] = ()
     layout: ImportLayout | None = None
+    boxes: Regions | None = None
 
 
 @dataclass
@@ -108,6 +111,12 @@ def write_posts(
                 )
                 continue
             seen.add(hash(example.id))
+            if options.boxes is not None:
+                try:
+                    example = options.boxes.given_to(example)
+                except ValueError as error:
+                    problems.add(f"{_where(item, source, number)}: {error}")
+                    continue
             check.look_at(example, "words")
             if example.images:
                 example = example.model_copy(update={"images": tuple(map(name, example.images))})
@@ -123,12 +132,14 @@ def write_posts(
             file.write(line + "\n")
         result = check.result()
         problems.add_all(result.problems)
+        problems.add_all(() if options.boxes is None else options.boxes.problems())
         if total.num_posts == begun and not problems:
             problems.add(f"{source}: the file holds no post")
         problems.stop(source)
     if 0 < num_unannotated < total.num_posts - begun or (num_unannotated and source.endswith(".json")):
         total.notes.append(f"{source}: {num_unannotated} posts are not annotated")
     total.notes += [*_notes(counts, entity_notes, source, options.images), *result.lines()]
+    total.notes += () if options.boxes is None else options.boxes.lines()
 
 
 @contextmanager
