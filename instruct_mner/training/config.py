@@ -153,7 +153,8 @@ class FinetuneConfig(Settings):
     Attributes:
         model: Hub name or folder of the base.
         revision: Commit, branch or tag on the hub.
-        dtype: Type of the base's weights; ``auto`` keeps its own.
+        dtype: Type of the base's weights; ``auto`` keeps its own. Where all weights are tuned they are float32, and
+            ``bfloat16`` is the type of the forwards (``auto``: on a GPU).
         data: Data of the run.
         labels: Names, or names with definitions; by default those of the training data, in alphabetical order.
         prompt: Prompt template; by default ``tag``, or ``tag-grounded`` for grounded answers.

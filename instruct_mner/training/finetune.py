@@ -178,5 +178,6 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
 
 
 def _mixed_precision(config: FinetuneConfig, model: Model) -> bool:
-    """Return true for bfloat16 forwards: with bfloat16 weights, and on a GPU where all float32 weights are tuned."""
-    return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and torch.cuda.is_available()))
+    """Return true for bfloat16 forwards: with bfloat16 weights; of float32 weights that are all tuned, if wanted."""
+    wanted = config.dtype == "bfloat16" or (config.dtype == "auto" and torch.cuda.is_available())
+    return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and wanted))

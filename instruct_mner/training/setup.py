@@ -276,4 +276,4 @@ def heads_shape(loaded: LoadedModel, spec: AnswerSpec) -> Shape:
 
 def _dtype(dtype: Dtype, tuning: Tuning) -> Dtype:
     """Return float32 where all weights are tuned: a bfloat16 weight loses steps smaller than a 256th of itself."""
-    return "float32" if tuning == "full" and dtype == "auto" else dtype
+    return "float32" if tuning == "full" else dtype

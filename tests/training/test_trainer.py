@@ -152,3 +152,20 @@ def test_the_hook_leaves_nothing_behind(family, tiny_models, tmp_path) -> None:
         "model.text_model" if family == "idefics3" else "model.language_model"
     )
     assert not decoder._forward_hooks
+
+
+def test_whole_models_keep_small_steps(tiny_models, tmp_path) -> None:
+    """A bfloat16 weight would lose them: bfloat16 is the type of the forwards alone."""
+    config = FinetuneConfig.model_validate(
+        {
+            "model": str(tiny_models("qwen2_vl")),
+            "data": {"train": str(make_posts(tmp_path / "posts"))},
+            "tuning": "full",
+            "dtype": "bfloat16",
+            "output": str(tmp_path / "run"),
+        }
+    )
+    (tmp_path / "run").mkdir()
+    trainer = build_trainer(prepare(config), tmp_path / "run" / "checkpoints", Console(quiet=True))
+    assert {each.dtype for each in trainer.model.parameters()} == {torch.float32}
+    assert trainer.args.bf16
