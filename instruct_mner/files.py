@@ -102,14 +102,19 @@ def stream_lines(path: Path, offset: int = 0) -> Iterator[Line]:
         yield from _decoded(file, path, offset)
 
 
+def _why_no_lines(first: bytes) -> str | None:
+    if first.startswith(_UTF16_BOMS):
+        return "the file is UTF-16; save it as UTF-8"
+    if b"\0" in first[:_HEAD_BYTES]:
+        return "the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"
+    only_returns = b"\n" not in first and first.count(b"\r") > 1
+    return "its lines end with a carriage return alone; save it with newlines" if only_returns else None
+
+
 def _decoded(file: BinaryIO, path: Path, offset: int = 0) -> Iterator[Line]:
     for number, raw in enumerate(file, start=1):
         begins = offset == 0
-        if begins and raw.startswith(_UTF16_BOMS):
-            yield Line(1, 0, "", f"{path}:1: the file is UTF-16; save it as UTF-8", fatal=True)
-            return
-        if begins and b"\0" in raw[:_HEAD_BYTES]:
-            reason = "the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"
+        if begins and (reason := _why_no_lines(raw)) is not None:
             yield Line(1, 0, "", f"{path}:1: {reason}", fatal=True)
             return
         line = raw.removeprefix(_UTF8_BOM) if begins else raw

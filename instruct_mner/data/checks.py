@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -11,6 +13,10 @@ from instruct_mner.schema.offsets import can_say
 from instruct_mner.schema.records import Example
 
 _FIRST = 3
+_SHARE_OF_PIECES = 0.02
+_SEPARATORS = re.compile(r"[\W_]+")
+_JOINED = re.compile(r"[+&/@#~]")
+_SPECIAL = frozenset({"[CLS]", "[SEP]", "[PAD]", "[UNK]", "<s>", "</s>", "<pad>"})
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,14 @@ class GoldCheck:
         self._first: list[str] = []
         self._shares = ""
         self._labels: Counter[str] = Counter()
+        self._pieces: Counter[str] = Counter()
+        self._num_tokens = 0
 
     def look_at(self, example: Example, segmentation: Segmentation) -> None:
         """Check a post."""
         text = example.text
+        self._num_tokens += len(example.tokens or ())
+        self._pieces.update(kind for token in example.tokens or () if (kind := _piece(token)) is not None)
         for entity in example.entities or ():
             self._num_mentions += 1
             self._labels[entity.label] += 1
@@ -74,6 +84,13 @@ class GoldCheck:
                 f"{self._source}: {self._num_shares} of {self._num_boxes} boxes lie in 0..1, the first is "
                 f"{self._shares}: boxes are pixels of the original picture; multiply them by its width and height"
             )
+        problems += self._wrong_labels()
+        kind, number = max(self._pieces.items(), key=lambda item: item[1], default=("", 0))
+        if _SHARE_OF_PIECES * self._num_tokens < number:
+            problems.append(
+                f"{self._source}: {number} of {self._num_tokens} tokens are pieces of a model's vocabulary ({kind!r}), "
+                "which would stand in the text; join them to words, with the tag of the first piece"
+            )
         unsayable = None
         if self._num_unsayable:
             unsayable = (
@@ -85,18 +102,52 @@ class GoldCheck:
                 remedy = "are the offsets those of tokens or bytes, or is the end that of the last character? Mend them"
                 problems.append(f"{unsayable}; {remedy}")
                 unsayable = None
-        return GoldChecks(tuple(problems), unsayable, self._labels_that_differ_in_case(), self._num_unsayable)
+        notes = (*self._labels_that_are_spelled_alike(), *self._labels_of_two())
+        return GoldChecks(tuple(problems), unsayable, notes, self._num_unsayable)
 
-    def _labels_that_differ_in_case(self) -> tuple[str, ...]:
+    def _wrong_labels(self) -> list[str]:
+        """Return the problems of labels that are those of tokens: ``O``, and ``B-PER`` beside ``I-PER``."""
+        tags = sorted(
+            label for label in self._labels if f"{'I' if label[0] == 'B' else 'B'}-{label[2:]}" in self._labels
+        )
+        tags = [label for label in tags if label[:2] in {"B-", "I-"}]
+        wrong = ["O"] if "O" in self._labels else tags
+        if not wrong:
+            return []
+        return [
+            f"{self._source}: {sum(self._labels[label] for label in wrong)} mentions have the tag of a token as their "
+            f"type ({', '.join(wrong[:2])}); join the tokens of a mention, and take out what is none"
+        ]
+
+    def _labels_that_are_spelled_alike(self) -> tuple[str, ...]:
         spellings: defaultdict[str, list[str]] = defaultdict(list)
         for label in sorted(self._labels):
-            spellings[label.casefold()].append(label)
+            spellings[_SEPARATORS.sub("", unicodedata.normalize("NFKC", label).casefold())].append(label)
         return tuple(
-            f"{self._source}: types that differ in case alone are different types: "
+            f"{self._source}: types that differ in {_difference(labels)} alone are different types: "
             + ", ".join(f"{label} ({self._labels[label]} mentions)" for label in labels)
             for labels in spellings.values()
             if len(labels) > 1
         )
+
+    def _labels_of_two(self) -> tuple[str, ...]:
+        """Name types that are two other types in one: ``PER/ORG`` beside ``PER`` and ``ORG``."""
+        joined = [label for label in sorted(self._labels) if len(parts := _JOINED.split(label)) > 1
+                  and all(part in self._labels for part in parts)]  # fmt: skip
+        if not joined:
+            return ()
+        return (f"{self._source}: types that join two others are read as types of their own: {', '.join(joined)}",)
+
+
+def _piece(token: str) -> str | None:
+    """Return the sign by which a token is a piece of a model's vocabulary; ``None`` for a word."""
+    if token in _SPECIAL:
+        return token
+    return next((sign for sign in ("##", "\u2581", "\u0120") if token.startswith(sign) and token != sign), None)
+
+
+def _difference(labels: list[str]) -> str:
+    return "case" if len({label.casefold() for label in labels}) == 1 else "case, spaces or spelling"
 
 
 def check_gold(dataset: Dataset) -> GoldChecks:

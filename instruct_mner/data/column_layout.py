@@ -23,11 +23,12 @@ from instruct_mner.data.tag_schemes import CHUNK_TYPES, are_chunks, is_tag, look
 from instruct_mner.errors import DataError
 from instruct_mner.files import stream_lines
 
-DOCUMENT_START = "-DOCSTART-"
-
+_DOCUMENT_START = re.compile(r"\s*-*DOCSTART-*(?:[\s:(]|$)", re.IGNORECASE)
 _COMMENT = re.compile(r"#+\s.*|#\s*[\w.-]+\s*[=:].*")
 _ENDS_WITH_TAG = re.compile(r"[\s,;|/](?:O|[BIESLUM][-_]\S+)\s*$", re.IGNORECASE)
 _COMMENT_ID = re.compile(r"#\s*(?:(?:sent_|post_|tweet_|doc_)?id\s*[=:]\s*(\S+)|id\s+(\S+)(?:\s.*)?)\s*")
+# Source: ids of words, of several words and of words that are not there, https://universaldependencies.org/format.html
+_NUMBERED = re.compile(r"\d+(?:[-.]\d+)?")
 _BLANKS = re.compile(" +")
 # Tags are looked for in so many rows, which tell the layout of a file.
 _ROWS_LOOKED_AT = 20_000
@@ -58,7 +59,7 @@ class Layout:
     def id_of(self, line: str) -> str | None:
         """Return the id, if the line is a header; a tag behind it is no part of it."""
         start, colon, rest = line.partition(":")
-        if not colon or start.lstrip(" ") != self.header:
+        if not colon or start.lstrip("# ") != self.header:
             return None
         identifier, *others = rest.split() or [""]
         if "\t" in rest and not (len(others) == 1 and is_tag(others[0])):
@@ -78,7 +79,12 @@ class Layout:
             line: The line.
             begins: True where no token of the post stands before it; between tokens, only ``# …`` is a comment.
         """
-        if not line.startswith("#") or (self.tabs and "\t" in line) or not _COMMENT.fullmatch(line):
+        if (
+            not line.startswith("#")
+            or self.id_of(line) is not None
+            or (self.tabs and "\t" in line)
+            or not _COMMENT.fullmatch(line)
+        ):
             return False
         if not begins and not line.startswith("# "):
             return False
@@ -104,7 +110,7 @@ def is_blank(line: str) -> bool:
 
 def is_document_start(line: str) -> bool:
     """Return true for ``-DOCSTART-``, which is no token, whatever columns it has."""
-    return line.lstrip(" ").startswith(DOCUMENT_START)
+    return _DOCUMENT_START.match(line) is not None
 
 
 def tell_layout(lines: Sequence[str], path: Path, layout: Layout) -> Layout:
@@ -127,6 +133,9 @@ def tell_layout(lines: Sequence[str], path: Path, layout: Layout) -> Layout:
     width = max(counts, key=lambda number: counts[number]) if counts else 2
     whole = [cells for cells in table if len(cells) == width]
     token = _token_column(whole, width)
+    several = [cells[0] for cells in whole if token == 1 and not cells[0].isdecimal()]
+    if several and _NUMBERED.fullmatch(several[0]):
+        raise DataError(f"{path}: row {several[0]!r} stands for several tokens, which follow it; take such rows out")
     tag = layout.tag
     if tag is None:
         tag = _tag_column(whole, width, token, path) if width > 2 else 1 - token
@@ -168,7 +177,7 @@ def _token_column(table: Sequence[Sequence[str]], width: int) -> int:
         return 0
     if all(is_tag(cells[0]) for cells in table) and not any(is_tag(cells[1]) for cells in table):
         return 1
-    numbered = width > 2 and all(cells[0].isdecimal() for cells in table) and table[0][0] in {"0", "1"}
+    numbered = width > 2 and all(_NUMBERED.fullmatch(cells[0]) for cells in table) and table[0][0][:1] in {"0", "1"}
     return 1 if numbered else 0
 
 

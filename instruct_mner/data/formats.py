@@ -46,6 +46,7 @@ SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "valid", "val", "validation")
 """Names of files by the split that they hold; in every format, on the hub too."""
 COLUMN_SUFFIXES = frozenset({".txt", ".conll", ".bio", ".tsv", ".iob", ".iob2"})
 SPLITS = "|".join(name for names in SPLIT_NAMES.values() for name in names)
+_SPLIT_STEMS = frozenset(SPLITS.split("|"))
 _HEAD_CHARACTERS = 1 << 16
 _MOST_NAMED = 5
 _DATA_SUFFIXES = COLUMN_SUFFIXES | {".json", ".jsonl", ".csv", ".parquet", ".xlsx", ".arrow"}
@@ -140,10 +141,18 @@ def _files_of(folder: Path, patterns: Sequence[str]) -> Splits:
     return files
 
 
+def _may_be_data(path: Path, places: set[Path]) -> bool:
+    """Return true for what is not read and may be meant as data: by its ending, or by the name of a split."""
+    if path in places or (path.name.startswith(".") and path.is_dir()):
+        return False
+    named = path.name.lower().partition(".")[0] in _SPLIT_STEMS
+    return named if path.is_dir() else named or path.suffix.lower() in _DATA_SUFFIXES
+
+
 def left_out_of_folder(data: str, files: Splits) -> tuple[str, ...]:
     """Name the files of data in a folder that are no split of it, so that nothing is left out in silence."""
-    _, folder = _parse(data)
-    if not folder.is_dir() or not files:
+    form, folder = _parse(data)
+    if not folder.is_dir() or not files or form == "hub":
         return ()
     taken = {path.resolve() for path in files.values()}
     places = {folder, *(path.parent for path in files.values() if path.is_file())}
@@ -151,7 +160,7 @@ def left_out_of_folder(data: str, files: Splits) -> tuple[str, ...]:
         path.relative_to(folder).as_posix()
         for place in places
         for path in place.iterdir()
-        if path.is_file() and path.suffix.lower() in _DATA_SUFFIXES and path.resolve() not in taken
+        if path.resolve() not in taken and _may_be_data(path, places)
     )
     if not others:
         return ()

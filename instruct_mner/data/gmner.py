@@ -125,8 +125,8 @@ def link_boxes(
             digest(content)
             boxes, size, reasons = parse_boxes(content)
             reasons += _unlinked(post, boxes)
-            if boxes and size is not None and pictures is not None:
-                reasons += _other_size(example, pictures, size)
+            if boxes and pictures is not None:
+                reasons += _other_size(example, pictures, size, boxes)
             problems += [f"{annotation}: {reason}" for reason in reasons]
         linked.append(_with_boxes(example, boxes))
     if posts and not num_files:
@@ -137,8 +137,8 @@ def link_boxes(
     return tuple(linked), problems
 
 
-def _other_size(example: Example, pictures: Path, size: tuple[float, float]) -> list[str]:
-    """Say that the size in the file is not that of the picture, so that its boxes are of another picture or scale."""
+def _other_size(example: Example, pictures: Path, size: tuple[float, float] | None, boxes: Boxes) -> list[str]:
+    """Say that the size in the file, or a box, is not of the picture, so that boxes are of another one or scale."""
     path = find_picture(pictures, example.images[0]) if example.images else None
     if path is None:
         return []
@@ -148,6 +148,14 @@ def _other_size(example: Example, pictures: Path, size: tuple[float, float]) -> 
         return []  # said where pictures are opened
     if real == size:
         return []
+    if size is None:
+        width, height = real
+        outside = [box.box for same in boxes.values() for box in same if box.box[2] > width or box.box[3] > height]
+        return [
+            f"box {list(box)} lies outside of {path.name}, {width} x {height} pixels; boxes are pixels of the picture, "
+            "[x0, y0, x1, y1]"
+            for box in outside
+        ]
     return [
         f"its size of {size[0]:g} x {size[1]:g} is not that of {path.name}, {real[0]} x {real[1]} pixels when upright; "
         "draw the boxes on this picture, or scale them to it"

@@ -37,6 +37,7 @@ from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 
 _SPLIT_NAMES = {"train": "train", "validation": "dev", "valid": "dev", "val": "dev", "dev": "dev", "test": "test"}
+_ROWS_LOOKED_AT = 20
 _ORDER = ("train", "dev", "test")
 
 
@@ -90,7 +91,9 @@ def read(path: Path, options: ReadOptions) -> Reading:
     source, _, split = str(path).partition("#")
     rows = _load(source)[split]
     columns = HubColumns.of(rows.features, options.columns)
-    problems = columns.problems(rows.column_names, f"hub:{path}")
+    further = [name for name in columns.meta if name not in columns.pictures and name in rows.column_names]
+    head = rows.select_columns(further)[:_ROWS_LOOKED_AT] if further else {}
+    problems = columns.problems(rows.column_names, f"hub:{path}", head)
     root = _picture_root(columns, Path(source), options)
     digest = hashlib.sha256()
     posts: list[RawPost] = []

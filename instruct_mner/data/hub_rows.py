@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from instruct_mner.data.bio import decode_spans
-from instruct_mner.data.importing.generic import to_names
+from instruct_mner.data.importing.generic import as_id, check_tokens, to_names
 from instruct_mner.data.importing.posts import Mark, RawPost, to_mark
 from instruct_mner.data.importing.roles import asks_about, question
 from instruct_mner.data.joining import choose_joiners
@@ -76,8 +76,16 @@ class HubColumns:
             pictures=frozenset(name for name, each in features.items() if isinstance(_item(each), datasets.Image)),
         )
 
-    def problems(self, columns: Sequence[str], source: str) -> list[str]:
-        """Return the reasons for which the data set cannot be read at all."""
+    def problems(
+        self, columns: Sequence[str], source: str, values: Mapping[str, Sequence[Any]] | None = None
+    ) -> list[str]:
+        """Return the reasons for which the data set cannot be read at all.
+
+        Args:
+            columns: Names of all columns.
+            source: Name of the data set, for messages.
+            values: Values of further columns from their beginning.
+        """
         lost = [name for name in (*self.names.values(), *self.carried) if name not in columns]
         if lost:
             return [f"{source}: there is no column {lost[0]!r}{suggest(lost[0], columns)}; found: {', '.join(columns)}"]
@@ -92,12 +100,13 @@ class HubColumns:
                 f"which holds them with 'instruct-mner import {source} --column tokens=NAME', or --column meta=…"
             ]
         others = (name for name in self.meta if name not in self.carried)
-        return [reason for name in others if (reason := self._question(name, source)) is not None]
+        asked = (self._question(name, source, (values or {}).get(name, ())) for name in others)
+        return [reason for reason in asked if reason is not None]
 
-    def _question(self, name: str, source: str) -> str | None:
+    def _question(self, name: str, source: str, values: Sequence[Any]) -> str | None:
         if name in self.pictures:
             return question(source, f"column {name!r} holds pictures", "images", name)
-        return asks_about(name, source)
+        return asks_about(name, source, [value for value in values if value is not None])
 
     def to_raw(self, row: Row, where: str, decode: Decode) -> RawPost:
         """Return a row as a raw post.
@@ -110,6 +119,11 @@ class HubColumns:
             raise ValueError("the row has no text")
         if text is not None and not isinstance(text, str):
             raise ValueError(f"column {self.names['text']!r} holds no string but {str(text)[:40]!r}")
+        if tags is not None and self._get(row, "entities") is not None:
+            raise ValueError(
+                f"the row has both tags ({self.names['tags']!r}) and entities ({self.names['entities']!r}), of which "
+                "one would be lost; carry the other along with 'instruct-mner import … --column meta=NAME'"
+            )
         if tags is not None and len(tags) != len(tokens or ()):
             raise ValueError(f"the row has {len(tokens or ())} tokens and {len(tags)} tags")
         marks: tuple[Mark, ...] | None = None
@@ -120,7 +134,7 @@ class HubColumns:
             marks = tuple(self._mark(each) for each in _each(marked))
         return RawPost(
             where=where,
-            id=self._get(row, "id"),
+            id=as_id(self._get(row, "id")),
             text=text,
             tokens=tokens,
             joiner=choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " ",
@@ -162,6 +176,7 @@ class HubColumns:
             raise ValueError(
                 f"column {self.names['tokens']!r} holds the token {str(wrong[0])[:40]}, which is no string"
             )
+        check_tokens(tokens)
         return tuple(tokens)
 
     def _get(self, row: Row, role: str) -> Any:

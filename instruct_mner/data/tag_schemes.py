@@ -23,15 +23,26 @@ _SEVERAL = re.compile(r"[,;|]|(?:^O|[^A-Za-z0-9-])[BIESLUM]-\w|.[^\w\s-]O$", re.
 _BIO = {"B": "B", "S": "B", "U": "B", "I": "I", "M": "I", "E": "I", "L": "I"}
 _ENDS = frozenset("ESLU")
 
-CHUNK_TYPES = frozenset({"NP", "VP", "PP", "ADJP", "ADVP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"})
-"""Types of phrases. Source: CoNLL-2000, https://www.clips.uantwerpen.be/conll2000/chunking/"""
+CHUNK_TYPES = frozenset({
+    "NP", "VP", "PP", "ADJP", "ADVP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "NML", "NX", "QP", "PRN", "FRAG",
+    "WHNP", "WHPP", "WHADVP", "VG", "SBARQ",
+})  # fmt: skip
+"""Types of phrases. Source: CoNLL-2000, https://www.clips.uantwerpen.be/conll2000/chunking/, and of OntoNotes."""
+_NUMBER = re.compile(r"[:=/|]\d*\.\d+$")
 
 
 def is_tag(tag: str) -> bool:
     """Return true for ``O`` and for a prefix of a known scheme with one type that an answer can hold."""
     return _TAG.fullmatch(tag) is not None and (
-        tag == "O" or (why_no_label(tag[2:]) is None and not holds_several(tag))
+        tag == "O" or (why_no_label(tag[2:]) is None and not holds_several(tag) and _why_no_type(tag) is None)
     )
+
+
+def _why_no_type(tag: str) -> str | None:
+    """Return why what follows the prefix is no type: ``B-O``, ``B-PER:0.93``."""
+    if tag[2:].upper() == "O":
+        return "a token outside of entities has the tag O"
+    return "a number stands behind its type; take it out" if _NUMBER.search(tag) else None
 
 
 def holds_several(tag: str) -> bool:
@@ -54,7 +65,7 @@ def why_no_tag(tag: str, token: str | None = None) -> str:
     of = "" if token is None else f" of token {token!r}"
     if tag and holds_several(tag) and looks_like_tag(tag):
         return f"tag {tag!r}{of} holds several tags in one; keep one of them"
-    reason = why_no_label(tag[2:]) if _TAG.fullmatch(tag) and tag != "O" else None
+    reason = (why_no_label(tag[2:]) or _why_no_type(tag)) if _TAG.fullmatch(tag) and tag != "O" else None
     return f"tag {tag!r}{of} is none of O, B-<type>, I-<type>" + (f": {reason}" if reason else "")
 
 
@@ -65,8 +76,8 @@ def types_of(tags: Iterable[str]) -> set[str]:
 
 def are_chunks(tags: Iterable[str]) -> bool:
     """Return true for tags of phrases (``B-NP``, ``I-VP``), which are no entities."""
-    types = types_of(tags)
-    return bool(types) and types <= CHUNK_TYPES
+    types = {each.upper() for each in types_of(tags)}
+    return bool(types & {"NP", "VP", "PP"}) and types <= CHUNK_TYPES
 
 
 def to_bio(tags: Sequence[str]) -> Sequence[str]:

@@ -12,6 +12,9 @@ from pydantic import Field, model_serializer, model_validator
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.record import Record
 
+# Persian and the scripts of India write these two within words.
+_JOINERS = "\u200c\u200d"
+
 
 @lru_cache(maxsize=1024)
 def why_no_label(name: str) -> str | None:
@@ -22,6 +25,11 @@ def why_no_label(name: str) -> str | None:
         return f"label {name!r} holds ': ', which separates label and mention in an answer"
     if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
         return f"label {name!r} holds a newline or a control character"
+    if (
+        any(unicodedata.category(each) == "Cf" and each not in _JOINERS for each in name)
+        or name.strip(_JOINERS) != name
+    ):
+        return f"label {name!r} holds a character that is not visible, which makes it another type; take it out"
     return None
 
 

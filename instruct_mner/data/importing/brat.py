@@ -24,6 +24,9 @@ def of_folder(folder: Path, notes: list[str]) -> Iterator[RawPost | Fault]:
     lonely = [path.name for path in folder.rglob("*.ann") if not path.with_suffix(".txt").is_file()]
     for name in lonely:
         yield Fault(str(folder / name), "there is no text beside it; put its .txt there, or take it out")
+    more = sorted({path.name for kind in ("*.a1", "*.a2") for path in folder.rglob(kind)})
+    if more:
+        notes.append(f"{folder}: further annotations are not read: {', '.join(more[:3])}; name them .ann if they are")
     yield from of_texts(texts, notes)
 
 
@@ -31,8 +34,13 @@ def of_texts(texts: Sequence[Path], notes: list[str]) -> Iterator[RawPost | Faul
     """Read texts with the annotations beside them."""
     others: Counter[str] = Counter()
     for path in texts:
-        text = read_bytes(path).decode("utf-8-sig", errors="replace")
         annotations = path.with_suffix(".ann")
+        try:
+            text = read_bytes(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            reason = f"byte 0x{error.object[error.start]:02x} at position {error.start} is not UTF-8"
+            yield Fault(str(path), f"{reason}; save the file as UTF-8")
+            continue
         marks: list[Mark] | None = None
         try:
             if annotations.is_file():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
+import tokenize
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +23,11 @@ from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 
 _PARTS_OF_AN_ADDRESS = "://"
+# What Python, pandas, databases and spreadsheets write for nothing.
+_NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
+_NO_TEXT = _NOTHING - {"-", "N/A"}
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
+_EXACT = 2**53
 
 
 def to_post(
@@ -40,20 +48,27 @@ def to_post(
     text, tokens = roles.get(row, "text"), roles.get(row, "tokens")
     if text is None and tokens is None:
         raise ValueError("the row has no text")
-    if tokens is not None and (not isinstance(tokens, list) or not all(isinstance(each, str) for each in tokens)):
-        raise ValueError(f"the tokens are no list of strings: {str(tokens)[:60]!r}")
-    if isinstance(text, list | dict | bool):
+    if tokens is not None:
+        check_tokens(tokens)
+    if isinstance(text, bool) or (text is not None and not isinstance(text, str | int | float)):
         raise ValueError(f"the text is no string but {str(text)[:60]!r}")
+    if str(text) in _NO_TEXT and text is not None:
+        raise ValueError(f"the text is {text!r}, which programs write for nothing; write the text, or take the row out")
     joiner = choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " "
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
     marks: tuple[Mark, ...] | None = None
+    if tags is not None and entities is not None:
+        raise ValueError(
+            f"the row has both tags ({roles.columns['tags']!r}) and entities ({roles.columns['entities']!r}), of which "
+            "one would be lost; carry the other along with --column meta=NAME"
+        )
     if tags is not None:
         marks = _of_tags(tokens, tags, decode, tag_names)
     elif entities is not None:
         marks = to_marks(_named_labels(entities, tag_names))
     return RawPost(
         where=where,
-        id=_as_id(roles.get(row, "id")),
+        id=as_id(roles.get(row, "id")),
         text=None if text is None else str(text),
         tokens=None if tokens is None else tuple(tokens),
         joiner=joiner,
@@ -75,9 +90,31 @@ def _meta(row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     return columns
 
 
-def _as_id(value: Any) -> str | int | None:
+def check_tokens(tokens: Any) -> None:
+    """Refuse what are no tokens of a post.
+
+    Raises:
+        ValueError: They are no list of strings, or one of them is empty.
+    """
+    if not isinstance(tokens, list) or not all(isinstance(each, str) for each in tokens):
+        raise ValueError(f"the tokens are no list of strings: {str(tokens)[:60]!r}")
+    if "" in tokens:
+        raise ValueError(f"token {tokens.index('') + 1} is empty; take it and its tag out")
+
+
+def as_id(value: Any) -> str | int | None:
+    """Return an id as it is written, and ``None`` for nothing, for which an id is made.
+
+    Raises:
+        ValueError: It is a number of which a spreadsheet or a float has lost the last digits.
+    """
+    rounded = isinstance(value, float) and abs(value) >= _EXACT
+    if rounded or (isinstance(value, str) and _SCIENTIFIC.fullmatch(value)):
+        raise ValueError(f"id {value} is a rounded number, whose last digits are lost; save the column as text")
     if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, str) and value in _NOTHING:
+        raise ValueError(f"the id is {value!r}, which programs write for nothing; leave it empty to have one made")
     return value if isinstance(value, str | int) and value != "" else None
 
 
@@ -138,7 +175,10 @@ def to_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"a picture is no name of a file: {str(value)[:60]!r}")
     name = str(value)
-    parts = [part.strip() for part in re.split("[;,|]", name)]
+    if name in _NOTHING:
+        raise ValueError(f"a picture is called {name!r}, which programs write for nothing; leave it empty")
+    name = name.removesuffix(".0") if re.fullmatch(r"\d+\.0", name) else name
+    parts = [part.strip() for part in re.split(r"[;,|]|(?<=\w) +(?=\S+\.\w+$)", name)]
     if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
         raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
     return (_file_name(name),)
@@ -164,8 +204,16 @@ def parse_cell(value: Any) -> Any:
 
 
 def _of_python(value: str) -> Any:
-    """Return a list that pandas wrote into a cell as Python prints it."""
+    """Return a list that pandas wrote into a cell as Python or NumPy prints it."""
     try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        parsed = ast.literal_eval(value)
+        pieces = list(tokenize.generate_tokens(io.StringIO(value).readline))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError):
         return value
+    pieces = [piece for piece in pieces if piece.type not in {tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}]
+    if not any(left.type == right.type == tokenize.STRING for left, right in pairwise(pieces)):
+        return parsed
+    # Python joins texts that no comma separates, as in ['Anna' 'Bell'], which NumPy prints.
+    texts = [piece.string for piece in pieces if piece.type == tokenize.STRING]
+    plain = len(texts) + 2 == len(pieces) and [pieces[0].string, pieces[-1].string] == ["[", "]"]
+    return [ast.literal_eval(text) for text in texts] if plain else value

@@ -14,6 +14,7 @@ Source: https://labelstud.io/guide/export and https://labelstud.io/tags/rectangl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,11 +26,17 @@ from instruct_mner.schema.records import Box
 
 Result = Mapping[str, Any]
 _SPANS = ("labels", "hypertextlabels")
+_UNREAD = frozenset({"choices", "textarea", "rating"})
 _OTHER_TYPES = frozenset({"rectanglelabels", "relation", "choices", "textarea", "rating"})
 
 
-def of_task(task: Mapping[str, Any], where: str) -> RawPost:
+def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None = None) -> RawPost:
     """Read a task.
+
+    Args:
+        task: The task.
+        where: File and row, for messages.
+        left_out: Counts of the kinds of results that are not read, which are added to.
 
     Raises:
         ValueError: It has no text, several annotators, or a rectangle that belongs to no mention.
@@ -40,6 +47,10 @@ def of_task(task: Mapping[str, Any], where: str) -> RawPost:
     results = _results(task)
     images = tuple(name for each in pictures for name in to_names(data[each]))
     marks = None if results is None else _marks(results, len(images))
+    if left_out is not None:
+        left_out.update(f"result(s) of the type {each['type']}" for each in results or () if each["type"] in _UNREAD)
+        if results is None and task.get("predictions"):
+            left_out["task(s) with predictions of a model, which are no annotations"] += 1
     return RawPost(
         where=where,
         id=task.get("id"),

@@ -17,6 +17,8 @@ LABEL_NAMES = ("label", "type", "labels", "entity_type", "entity_group", "tag", 
 SURFACE_NAMES = ("text", "word", "name", "mention", "surface", "value", "phrase", "span", "entity", "entity_text")
 _BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
+_LENGTHS = ("length", "len", "size")
+_WHOLE = re.compile(r"\d+(?:\.0)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,19 +127,16 @@ def to_mark(value: Any) -> Mark:
 
 
 def _of_object(value: Mapping[str, Any]) -> Mark:
-    start, end = _first(value, START_NAMES), _first(value, END_NAMES)
-    pair = _first(value, _OFFSET_PAIRS)
-    if start is None and isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
-        start, end = pair
+    start, end, read_as_offsets = _offsets(value)
     label = _label(value)
     name = next((name for name in SURFACE_NAMES if isinstance(value.get(name), str)), None)
     surface = None if name is None else value[name]
-    if type(start) is not int or type(end) is not int:
-        if surface is None:
+    if start is None or end is None:
+        if surface is None or read_as_offsets:
             raise ValueError(f"entity {_short(value)} needs start, end and label, or a text and label")
         start = end = None
     boxes = value.get("boxes", value.get("box"))
-    read = {*START_NAMES, *END_NAMES, *LABEL_NAMES, *_OFFSET_PAIRS, "boxes", "box", name}
+    read = {*START_NAMES, *END_NAMES, *LABEL_NAMES, *_OFFSET_PAIRS, "boxes", "box", name, *read_as_offsets}
     unread = frozenset(key for key, each in value.items() if key not in read and each is not None)
     for key in unread:
         if _BOX.search(key):
@@ -145,7 +144,47 @@ def _of_object(value: Mapping[str, Any]) -> Mark:
                 f"field {key!r} of an entity looks like a box, and its corners and unit are not guessed; write it as "
                 "'boxes': [[x0, y0, x1, y1]] in pixels"
             )
+        if start is None and _looks_like_offsets(value[key]):
+            raise ValueError(f"field {key!r} of an entity looks like its offsets; call them 'start' and 'end'")
     return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes), unread=unread)
+
+
+def _offsets(value: Mapping[str, Any]) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """Return start and end of an entity, and the fields that were meant as such.
+
+    They are numbers, whole floats or digits, in fields of their own, in a pair, in an object, or as start and length.
+    """
+    pair = _first(value, _OFFSET_PAIRS)
+    if isinstance(pair, Mapping):
+        value, pair = {**value, **pair}, None
+    start, end = _first(value, START_NAMES), _first(value, END_NAMES)
+    if start is None and isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+        start, end = pair
+    first = start if start is not None else pair if not isinstance(pair, list) else None
+    length = next((name for name in _LENGTHS if _as_whole(value.get(name)) is not None), None)
+    if end is None and length is not None and (begin := _as_whole(first)) is not None:
+        return begin, begin + (_as_whole(value[length]) or 0), (length,)
+    fields = tuple(
+        name for name in (*START_NAMES, *END_NAMES, *_OFFSET_PAIRS) if _as_whole(value.get(name)) is not None
+    )
+    return _as_whole(start), _as_whole(end), fields
+
+
+def _as_whole(value: Any) -> int | None:
+    """Return a whole number, also one that a table or another program wrote as digits or as a float."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(float(value))
+    return value if isinstance(value, int) else None
+
+
+def _looks_like_offsets(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return _first(value, START_NAMES) is not None and _first(value, END_NAMES) is not None
+    return isinstance(value, list) and len(value) == 2 and all(_as_whole(each) is not None for each in value)
 
 
 def _label(value: Mapping[str, Any]) -> str:

@@ -6,11 +6,11 @@ known ones stops the import with the ways to say what it is; every other column 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from instruct_mner.data.importing.looks import is_known_to_hold_none, looks_like
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.errors import ConfigError, DataError, suggest
 
@@ -28,21 +28,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "context": ("context",),
 }  # fmt: skip
-_LOOKS = {
-    "a picture": re.compile(
-        r"(^|_)(ima?ge?s?|pic|pics|pictures?|photos?|media|files?_?names?|jpe?g|png)(_|$|\d)", re.I
-    ),
-    "a box": re.compile(r"(^|_)(b?box(es)?|bounding_?box(es)?|bndbox|objects?|regions?|rect(angle)?s?)(_|$|\d)", re.I),
-    "labels": re.compile(r"(^|_)(labels?|tags?|entit(y|ies)|ner|spans?|annotations?|mentions?|ents)(_|$|\d)", re.I),
-    "an id": re.compile(r"(^|_)(id|ids|uuid|guid)$", re.I),
-}
+_VALUES_LOOKED_AT = 20
 _ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
-# What tools add to every row, known to be none of these.
-_OF_TOOLS = frozenset({
-    "pos_tags", "chunk_tags", "_input_hash", "_task_hash", "_session_id", "_annotator_id", "_view_id",
-    "_timestamp", "relations", "Comments", "cats", "annotator", "annotation_id", "ltokens", "rtokens",
-    "orig_id",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,7 @@ def _fits(role: str, values: Sequence[Any]) -> bool:
         "tags": is_list and isinstance(item, str | int) and not isinstance(item, bool),
         "entities": isinstance(first, dict) or (is_list and (item is None or isinstance(item, list | dict))),
         "images": isinstance(first, str | int | list | dict),
-        "id": isinstance(first, str | int),
+        "id": isinstance(first, str | int) or (isinstance(first, float) and first.is_integer()),
         "context": isinstance(first, dict),
     }
     return fits[role]
@@ -178,34 +165,19 @@ def _refuse_strings_as_tokens(
 def _ask(names: Sequence[str], known: set[str], values: Mapping[str, Sequence[Any]], source: str) -> None:
     """Stop at a column that looks like what must not be guessed."""
     for name in names:
-        if name in known or name in _OF_TOOLS or name in INDEX_COLUMNS or not any(values[name]):
+        if name in known or is_known_to_hold_none(name) or not any(values[name]):
             continue
-        spans = isinstance(values[name][0], list) and any(
-            isinstance(each, dict) and {"start", "end"} <= each.keys() for each in values[name][0]
-        )
-        kind = looks_like(name)
-        kind = "labels" if spans else kind
+        kind = looks_like(name, values[name][:_VALUES_LOOKED_AT])
         if kind == "an id" and any(column in known for column in _NAMES["id"]):
             continue
         if kind is not None:
             raise DataError(question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name))
 
 
-def looks_like(name: str) -> str | None:
-    """Return the kind of column that a name looks like and that must not be guessed; ``None`` for any other."""
-    if name in _OF_TOOLS or name in INDEX_COLUMNS:
-        return None
-    return next((kind for kind, pattern in _LOOKS.items() if pattern.search(_snake(name))), None)
-
-
-def asks_about(name: str, source: str) -> str | None:
+def asks_about(name: str, source: str, values: Sequence[Any] = ()) -> str | None:
     """Return the question that a column raises which is none of the known ones; ``None`` for one that raises none."""
-    kind = looks_like(name)
+    kind = looks_like(name, values)
     return None if kind is None else question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", name)
 
 
 def question(source: str, reason: str, role: str | None, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ _BINARY = {
     ".zip": "unpack the archive and name the file or folder in it",
     ".gz": "unpack the archive and name the file in it",
 }
+# Headers of posts, and the brackets of CoNLL-2005: read as text, a token would be a post.
+_OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w+\*\)?|\*\))$", re.IGNORECASE)
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
@@ -74,9 +77,9 @@ class Source:
         left_out: Counter[str] = Counter()
         for where, row in self._rows():
             yield from self._items_of(row, where, left_out)
-        if left_out:
-            kinds = ", ".join(f"{number} {answer}" for answer, number in sorted(left_out.items()))
-            self.notes.append(f"{self.path}: left out because they were not accepted: {kinds}")
+        if +left_out:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted((+left_out).items()))
+            self.notes.append(f"{self.path}: left out: {kinds}")
 
     def items_of_line(self, line: Line) -> Iterator[Item]:
         """Read the post of a line of JSON."""
@@ -129,11 +132,9 @@ class Source:
         if not isinstance(row, dict):
             raise ValueError(f"expected an object, found {str(row)[:40]!r}")
         if layout == "label-studio":
-            return [of_task(row, where)]
+            return [of_task(row, where, left_out)]
         if layout == "prodigy":
-            post = of_prodigy(row, where)
-            if post is None:
-                left_out[f"with the answer {row.get('answer')!r}"] += 1
+            post = of_prodigy(row, where, left_out)
             return [] if post is None else [post]
         if layout == "chat":
             return [of_chat(row, where, self.text_after)]
@@ -158,7 +159,11 @@ class Source:
         elif is_json_lines(self.path):
             yield from _json_lines(self.path)
         else:
-            for number, row in enumerate(_json_list(self.path), start=1):
+            rows, others = _json_list(self.path)
+            note = f"{self.path}: left out beside the posts: {', '.join(others)}"
+            if others and note not in self.notes:
+                self.notes.append(note)
+            for number, row in enumerate(rows, start=1):
                 yield f"{self.path}: item {number}", row
 
 
@@ -199,7 +204,8 @@ def _of_line(line: Line, path: Path) -> Iterator[Numbered]:
             yield where, Fault(where, f"not JSON: {error}; a line is one whole object")
 
 
-def _json_list(path: Path) -> list[Any]:
+def _json_list(path: Path) -> tuple[list[Any], list[str]]:
+    """Return the rows of a file, and the names of what stands beside them."""
     try:
         value = loads(read_text(path))
     except (ValueError, RecursionError) as error:
@@ -209,10 +215,10 @@ def _json_list(path: Path) -> list[Any]:
             name for name, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict | list)
         ]
         whole = len(lists) == 1 and lists[0] in _WRAPPERS and not value.keys() & {"text", "tokens", "images"}
-        return list(value[lists[0]]) if whole else [value]
+        return (list(value[lists[0]]), [name for name in value if name != lists[0]]) if whole else ([value], [])
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of posts, found {str(value)[:40]!r}")
-    return value
+    return value, []
 
 
 def is_plain(path: Path) -> bool:
@@ -227,6 +233,9 @@ def plain_posts(path: Path) -> Iterator[Item]:
         where = f"{path}:{line.number}"
         if line.problem is not None:
             yield Fault(where, line.problem.partition(": ")[2])
+        elif _OF_COLUMNS.match(line.text):
+            yield Fault(where, f"{line.text[:40]!r} is no line of a text of one post a line, but of a file of columns; "
+                               "write a token and its tag (O, B-<type>, I-<type>) a line")  # fmt: skip
         elif line.text.strip():
             yield RawPost(where=where, text=line.text.strip(" \t"))
 

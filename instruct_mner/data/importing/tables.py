@@ -10,8 +10,9 @@ r"""Tables: CSV and TSV with a header, and Excel; one post a row, or one token a
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def _of_text(path: Path) -> Iterator[Numbered]:
     first = next((line.text for line in stream_lines(path)), "")
     delimiter = max(_DELIMITERS, key=first.count) if any(each in first for each in _DELIMITERS) else ","
     # All of it, because a cell may hold newlines.
-    reader = csv.reader(read_text(path).splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline="\n"), delimiter=delimiter, strict=True)
     try:
         header = next(reader, None)
         _check_header(header, path)
@@ -72,13 +73,27 @@ def _of_excel(path: Path) -> Iterator[Numbered]:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except Exception as error:
         raise DataError(f"{path}: cannot be read as Excel: {error}; save it as .xlsx or CSV") from None
-    sheet = book.worksheets[0]
+    sheet, *others = book.worksheets
+    full = [
+        other.title for other in others if any(map(any, islice(other.iter_rows(values_only=True), _ROWS_LOOKED_AT)))
+    ]
+    if full:
+        raise DataError(
+            f"{path}: holds several sheets ({sheet.title}, {', '.join(full)}), of which only the first would be read; "
+            "save each as a file of its own"
+        )
     rows = sheet.iter_rows(values_only=True)
     header = [None if name is None else str(name) for name in next(rows, ())]
     while header and header[-1] is None:
         header.pop()
     _check_header(header, path)
     for number, cells in enumerate(rows, start=2):
+        nameless = [cell for name, cell in zip_longest(header, cells) if name is None and cell is not None]
+        if nameless:
+            raise DataError(
+                f"{path}:{number}: cell {str(nameless[0])[:40]!r} stands in a column without a name; name it in "
+                "the first row, or empty the cell"
+            )
         values = {name: _cell(cell) for name, cell in zip(header, cells, strict=False) if name is not None}
         if any(value is not None for value in values.values()):
             yield number, values
@@ -96,7 +111,7 @@ def _check_header(header: Sequence[str | None] | None, path: Path) -> None:
 def _cell(cell: Any) -> Any:
     if cell is None or cell == "":
         return None
-    return parse_cell(cell) if isinstance(cell, str | int | float | bool) else str(cell)
+    return parse_cell(cell)
 
 
 def _token_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ A row of each (shortened)::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,13 +102,19 @@ def _of_paragraph(paragraph: Mapping[str, Any], where: str) -> RawPost:
     raise ValueError("a paragraph without 'raw' and 'entities'; convert it with spaCy (Example.to_dict) to tuples")
 
 
-def of_prodigy(row: Mapping[str, Any], where: str) -> RawPost | None:
+def of_prodigy(row: Mapping[str, Any], where: str, left_out: Counter[str]) -> RawPost | None:
     """Read a row of Prodigy; ``None`` for one that was not accepted.
+
+    Args:
+        row: The row.
+        where: File and row, for messages.
+        left_out: Counts of what is not read, which are added to.
 
     Raises:
         ValueError: It has no text, or its entities are none.
     """
     if row.get("answer", "accept") != "accept":
+        left_out[f"row(s) with the answer {row['answer']!r}"] += 1
         return None
     if not isinstance(row.get("text"), str):
         raise ValueError("the row has no text")
@@ -116,12 +123,14 @@ def of_prodigy(row: Mapping[str, Any], where: str) -> RawPost | None:
     for span in spans or ():
         if isinstance(span, dict) and {"points", "width"} & span.keys():
             raise ValueError("a span is a region of the picture; its mention is not said, so it cannot be read")
+    is_data = str(row.get("image", "")).startswith("data:")
+    left_out["picture(s) whose bytes stand in the row"] += is_data
     return RawPost(
         where=where,
         id=row.get("id"),
         text=row["text"],
         marks=None if spans is None else to_marks([{key: span.get(key) for key in ("start", "end", "label")}
                                                    for span in spans]),
-        images=() if str(row.get("image", "")).startswith("data:") else to_names(row.get("image")),
+        images=() if is_data else to_names(row.get("image")),
         meta={key: value for key, value in row.items() if key not in hidden and not key.startswith("_")},
     )  # fmt: skip

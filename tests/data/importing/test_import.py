@@ -295,9 +295,7 @@ def test_rejected_ones_of_prodigy_are_counted(tmp_path: Path) -> None:
     file, content = FORMATS["prodigy"]
     (tmp_path / file).write_text(content)
     _, notes = imported(tmp_path / file, tmp_path)
-    assert any(
-        "left out because they were not accepted: 1 with the answer 'ignore', 1 with the" in note for note in notes
-    )
+    assert any("left out: 1 row(s) with the answer 'ignore', 1 row(s) with the" in note for note in notes)
 
 
 def test_rectangles_of_label_studio(tmp_path: Path) -> None:

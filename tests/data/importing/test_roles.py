@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from instruct_mner.data.importing.roles import asks_about, choose_roles, looks_like, parse_columns
+from instruct_mner.data.importing.looks import looks_like
+from instruct_mner.data.importing.roles import asks_about, choose_roles, parse_columns
 from instruct_mner.errors import ConfigError, DataError
 
 

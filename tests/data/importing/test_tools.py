@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -54,15 +55,15 @@ def test_all_forms_of_spacy() -> None:
 
 def test_prodigy_gives_what_was_accepted() -> None:
     row = {"text": "Anna", "spans": [{"start": 0, "end": 4, "label": "PER", "token_start": 0}], "answer": "accept"}
-    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": "data:image/png;base64,AA"}, "f:1")
+    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": "data:image/png;base64,AA"}, "f:1", Counter())
     assert post is not None
     [mark] = post.marks or ()
     assert ((mark.start, mark.end, mark.label), post.meta, post.images) == ((0, 4, "PER"), {"source": "x"}, ())
-    assert of_prodigy({**row, "answer": "ignore"}, "f:1") is None
-    bare = of_prodigy({"text": "a"}, "f:1")
+    assert of_prodigy({**row, "answer": "ignore"}, "f:1", Counter()) is None
+    bare = of_prodigy({"text": "a"}, "f:1", Counter())
     assert bare is not None
     assert bare.marks is None
     with pytest.raises(ValueError, match="the row has no text"):
-        of_prodigy({"spans": []}, "f:1")
+        of_prodigy({"spans": []}, "f:1", Counter())
     with pytest.raises(ValueError, match="a span is a region of the picture"):
-        of_prodigy({"text": "a", "spans": [{"points": [], "width": 3}]}, "f:1")
+        of_prodigy({"text": "a", "spans": [{"points": [], "width": 3}]}, "f:1", Counter())
