@@ -67,8 +67,8 @@ def test_rows_that_were_not_accepted_are_counted(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", "".join(map(row.format, ("accept", "reject", "ignore", "reject"))))
     source = Source(path)
     assert len(list(source.items())) == 1
-    expected = "2 with the answer 'reject'"
-    assert any(expected in note and "1 with the answer 'ignore'" in note for note in source.notes)
+    expected = "1 row(s) with the answer 'ignore', 2 row(s) with the answer 'reject'"
+    assert any(expected in note for note in source.notes)
 
 
 def test_a_list_in_a_wrapper_is_its_posts(tmp_path: Path) -> None:
