@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 # Posts of one request that are under way at once.
 _AT_ONCE = 16
+# Posts whose grammars are built at once. More threads would build no sooner, and what is built in a thread for a client
+# that has gone is built to its end: it keeps the processor from those who end its requests.
+_BUILT_AT_ONCE = 2
 
 
 class EntityService:
@@ -68,6 +71,7 @@ class EntityService:
         self._on_token = on_token
         # Posts count, however many come in a request.
         self._places = asyncio.Semaphore(max(1, limits.concurrency))
+        self._building = asyncio.Semaphore(_BUILT_AT_ONCE)
 
     async def answer_all(self, request: PostsRequest, request_id: str | None) -> PostsResponse:
         """Return the answer to each post, or its error.
@@ -125,7 +129,8 @@ class EntityService:
         tagger, engine = self._taggers[name]
         self._check(post, tagger)
         async with self._places, self._pictures.images(post.images) as images:
-            questions = await asyncio.to_thread(_questions, tagger, post, images)
+            async with self._building:
+                questions = await asyncio.to_thread(_questions, tagger, post, images)
             try:
                 completions = [await self._complete(engine, question.request) for question in questions.questions]
             except ServingError as error:

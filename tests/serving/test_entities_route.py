@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ from conftest import LIMITS, Gateway, running_gateway
 from fake_server import first_word_is_a_person, post_of
 from gateway_bodies import bomb, encoded, picture, post_body
 
+from instruct_mner.serving import entities_route
 from instruct_mner.serving.entities_models import PostsRequest
 from instruct_mner.serving.entities_route import EntityService
 
@@ -69,6 +72,25 @@ def test_posts_under_way_are_bounded_and_in_order() -> None:
         answers = gateway.client.post(ENTITIES, json={"posts": posts, "labels": ["PER"]}).json()["posts"]
         assert [each["entities"][0]["text"] for each in answers] == [f"Name{number}" for number in range(12)]
         assert gateway.vllm.most_at_once <= 2
+
+
+def test_few_grammars_are_built_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions, lock, counts = entities_route._questions, threading.Lock(), [0, 0]
+
+    def build(*arguments: Any) -> Any:
+        with lock:
+            counts[0] += 1
+            counts[1] = max(counts)
+        time.sleep(0.01)
+        with lock:
+            counts[0] -= 1
+        return questions(*arguments)
+
+    monkeypatch.setattr(entities_route, "_questions", build)
+    with running_gateway() as gateway:
+        posts = [{"text": f"Name{number} is here"} for number in range(8)]
+        assert gateway.client.post(ENTITIES, json={"posts": posts, "labels": ["PER"]}).status_code == 200
+    assert 1 <= counts[1] <= entities_route._BUILT_AT_ONCE
 
 
 def test_an_engine_that_fails_for_all_is_a_503_and_for_one_an_error_of_its_own() -> None:

@@ -23,15 +23,16 @@ from eval.gates.gateway.harness import report
 _LONG = {"max_tokens": 1500, "ignore_eos": True, "temperature": 1}
 
 
-def bodies(model: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return path and body of long requests, by name."""
+def bodies(model: str, number: int) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return path and body of long requests, by name; another number is another text, which is not cached."""
     chat = {"model": model, "messages": [{"role": "user", "content": "Tell me a story."}], **_LONG}
-    text = " ".join(f"Name{number}" for number in range(400))
+    text = " ".join(f"Name{each}" for each in range(400 * number, 400 * number + 400))
     return {
         "chat": ("/v1/chat/completions", chat),
         "chat, streamed": ("/v1/chat/completions", {**chat, "stream": True}),
         "completion": ("/v1/completions", {"model": model, "prompt": "Once", **_LONG}),
         "entities": ("/v1/entities", {"text": text, "model": model}),
+        "entities of several posts": ("/v1/entities", {"posts": [{"text": text}] * 4, "model": model}),
     }
 
 
@@ -64,14 +65,23 @@ async def _send(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> N
 
 
 def prove(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Abandon requests on every route."""
+    """Abandon requests on every route, again and again."""
     headers = {"authorization": f"Bearer {os.environ.get('INSTRUCT_MNER_API_KEY', KEY)}"}
-    results = {
-        name: asyncio.run(_abandon(arguments.url, headers, path, body, arguments.requests))
-        for name, (path, body) in bodies(arguments.model).items()
+    results: dict[str, list[dict[str, Any]]] = {}
+    for number in range(arguments.repeats):
+        for name, (path, body) in bodies(arguments.model, number).items():
+            result = asyncio.run(_abandon(arguments.url, headers, path, body, arguments.requests))
+            results.setdefault(name, []).append(result)
+    times = {name: [each["idle after, s"] for each in every] for name, every in results.items()}
+    num_seen = {name: sum(each["under way"] >= 1 for each in every) for name, every in results.items()}
+    return {
+        "idle after, s": times,
+        "slowest, s": {name: max(each) for name, each in times.items()},
+        "times under way": num_seen,
+        "load of the machine": [round(value, 1) for value in os.getloadavg()],
+        # An answer that has come before the client could go tells nothing.
+        "passed": all(max(each) <= arguments.seconds for each in times.values()) and all(num_seen.values()),
     }
-    passed = all(each["under way"] >= 1 and each["idle after, s"] <= arguments.seconds for each in results.values())
-    return {**results, "passed": passed}
 
 
 def main() -> None:
@@ -80,6 +90,7 @@ def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--requests", type=int, default=4, help="abandoned at once")
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=2.0, help="in which vLLM has to be idle")
     report(parser, prove)
 
