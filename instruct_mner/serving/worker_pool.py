@@ -66,7 +66,7 @@ class WorkerPool:
         return head, content
 
     async def _run(self, job: dict[str, Any], payload: bytes) -> Result:
-        process = self._idle.pop() if self._idle else await self._start()
+        process = await self._take_idle() or await self._start()
         try:
             async with asyncio.timeout(self._wall_seconds):
                 result = await _exchange(process, job, payload)
@@ -81,6 +81,15 @@ class WorkerPool:
             # Also where the client has gone: a reply that nobody reads would be that to the next job.
             if process not in self._idle:
                 await _end(process)
+
+    async def _take_idle(self) -> asyncio.subprocess.Process | None:
+        """Return a process that has nothing to do; those that were killed meanwhile are put away."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None and not _is_closed(process):
+                return process
+            await _end(process)
+        return None
 
     async def _start(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -102,6 +111,9 @@ class WorkerPool:
 async def _exchange(process: asyncio.subprocess.Process, job: dict[str, Any], payload: bytes) -> Result:
     assert process.stdin is not None
     assert process.stdout is not None
+    # uvloop, other than asyncio, raises RuntimeError where something is written to what is closed.
+    if _is_closed(process):
+        raise ConnectionResetError
     header = json.dumps(job).encode()
     process.stdin.write(HEAD.pack(len(header), len(payload)) + header)
     process.stdin.write(payload)
@@ -109,6 +121,10 @@ async def _exchange(process: asyncio.subprocess.Process, job: dict[str, Any], pa
     head_size, content_size = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
     head = json.loads(await process.stdout.readexactly(head_size))
     return head, await process.stdout.readexactly(content_size)
+
+
+def _is_closed(process: asyncio.subprocess.Process) -> bool:
+    return process.stdin is None or process.stdin.is_closing()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import io
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from gateway_bodies import bomb, many_scans, png, rule_chain
 from PIL import Image
+from uvicorn.loops.auto import auto_loop_factory
 
 from instruct_mner.serving.limits import BusyError, RefusedError
 from instruct_mner.serving.worker import answer
@@ -27,7 +29,9 @@ def in_pool(work: Callable[[WorkerPool], Awaitable[None]], **settings: Any) -> N
         finally:
             await pool.close()
 
-    asyncio.run(run())
+    # The gateway's own loop, whose pipes have other errors than asyncio's.
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(run())
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,23 @@ def test_a_constraint_that_ends_its_process_is_refused_and_the_next_is_compiled(
             with pytest.raises(RefusedError, match="more time or memory"):
                 await pool.run({"do": "compile"}, json.dumps({"grammar": rule_chain(6000)}).encode())
             assert await pool.run({"do": "compile"}, b'{"regex": "a"}') == ({}, b""), number
+
+    in_pool(work)
+
+
+def test_a_process_that_was_killed_while_it_had_nothing_to_do_is_replaced() -> None:
+    async def work(pool: WorkerPool) -> None:
+        await pool.run(MEASURE, png(9, 9))
+        [idle] = pool._idle
+        idle.kill()
+        await idle.wait()
+        head, _ = await pool.run(MEASURE, png(9, 9))
+        assert head["size"] == [9, 9]
+        # Where the death is not noticed before, the job is refused; it is no error of the gateway.
+        [idle] = pool._idle
+        idle.kill()
+        with suppress(RefusedError):
+            await pool.run(MEASURE, png(9, 9))
 
     in_pool(work)
 

@@ -90,6 +90,8 @@ def start(port: int, folder: Path, *flags: str, ignore: tuple[signal.Signals, ..
     command = [sys.executable, "-m", "eval.gates.gateway.server", "--port", str(port), "--log", str(log), *flags]
 
     def before() -> None:
+        # This program may itself run under nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         for number in ignore:
             signal.signal(number, signal.SIG_IGN)
 
@@ -97,7 +99,7 @@ def start(port: int, folder: Path, *flags: str, ignore: tuple[signal.Signals, ..
         command,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=before if ignore else None,  # noqa: PLW1509 (no threads yet)
+        preexec_fn=before,  # noqa: PLW1509 (no threads yet)
     )
     return Server(port, process)
 
