@@ -70,6 +70,8 @@ def run(settings: Mapping[str, Any], planned_run: PlannedRun, output: Path, data
     times = {"train_seconds": round(time.perf_counter() - begin, 1)} if trains else {}
     origin = ["--run", folder / stem] if trains else []
     for which, flags in measured:
+        if (folder / f"{stem}.{which}.json").is_file():
+            continue
         begin = time.perf_counter()
         posts = split(settings, name, arm, "dev" if which == "dev" else "test", folder, data)
         predictions = folder / f"{stem}.{which}.jsonl"
