@@ -56,6 +56,7 @@ def _add_verbs() -> None:
         import_,
         init,
         merge,
+        report,
         serve,
         synth,
         tag,
@@ -66,7 +67,7 @@ def _add_verbs() -> None:
         "Start here": (demo, init, env),
         "Data": (import_, validate, convert, context, synth),
         "Training": (finetune, merge),
-        "Tagging and scoring": (tag, evaluate, calibrate),
+        "Tagging and scoring": (tag, evaluate, report, calibrate),
         "Serving": (serve,),
     }
     for section, verbs in sections.items():

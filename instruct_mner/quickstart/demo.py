@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from instruct_mner.console import quiet_libraries
@@ -20,7 +18,8 @@ from instruct_mner.data.pictures import picture_source
 from instruct_mner.files import replacing
 from instruct_mner.quickstart.demo_folder import clear_demo_folder
 from instruct_mner.quickstart.demo_serving import server
-from instruct_mner.quickstart.page import PageColumn, PagePost, PageTable, write_page
+from instruct_mner.report.files import write_report
+from instruct_mner.report.page import PageTable, PageText
 from instruct_mner.schema.choices import ImageSource
 from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring import score_spans
@@ -35,7 +34,6 @@ from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.finetune import finetune
 
-_NUM_SHOWN = 12
 _SOURCES: dict[str, ImageSource] = {"with the picture": "own", "text alone": "none", "pictures shuffled": "shuffled"}
 _WHAT_IT_IS = (
     "The starter model is a vision-language model of 6 million weights that this project trained from scratch on "
@@ -107,13 +105,12 @@ def demo(folder: Path, size: DemoSize | None = None) -> Path:
     made = list(itertools.islice(posts(synthesis_of("test"), 0), size.test))
     scores = _scores(dataset, made, served, before, after)
     page = folder / "index.html"
-    write_page(
+    predictions = {"starter, zero-shot": before["own"], "fine-tuned": after["own"]}
+    write_report(
         page,
-        title="instruct-mner demo: a small model learns to look",
-        notes=_WHAT_IT_IS,
-        rows=_rows(dataset, before["own"], after["own"] if served is None else served),
-        scores=scores,
-        chart=_chart(scores),
+        PageText(title="instruct-mner demo: a small model learns to look", paragraphs=_WHAT_IT_IS, tables=[scores]),
+        dataset,
+        predictions if served is None else {**predictions, "fine-tuned, served by vLLM": served},
     )
     _say_how_it_went(scores, page, time.monotonic() - started)
     return page
@@ -177,49 +174,15 @@ def _scores(
         rows.insert(1, ("the same, served by vLLM", "", f"{100 * f1:.1f}", _percent(best["own"])))
     spans = [score_spans(dataset.examples, each["own"]).span_only.score.f1 for each in predicted]
     rows.append(("span only", *(f"{100 * f1:.1f}" for f1 in spans), "100.0"))
-    return PageTable(head=("F1, %", "starter, zero-shot", "fine-tuned", "best possible"), rows=rows)
+    return PageTable(
+        title="F1 in percent, beside the best that any tagger can reach",
+        head=("F1, %", "starter, zero-shot", "fine-tuned", "best possible"),
+        rows=rows,
+    )
 
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
-
-
-def _chart(scores: PageTable) -> bytes:
-    """Return the scores as bars, PNG."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    axes = figure.subplots()
-    names = [row[0].replace(", ", ",\n") for row in scores.rows]
-    for index, (head, colour) in enumerate(zip(scores.head[1:], ("#b8bcc8", "#3f6fd8", "#e3b341"), strict=True)):
-        values = [float(row[1 + index] or 0) for row in scores.rows]
-        axes.bar([place + 0.27 * (index - 1) for place in range(len(names))], values, 0.25, label=head, color=colour)
-    axes.set_xticks(range(len(names)), names, fontsize=8)
-    axes.set_ylim(0, 100)
-    axes.set_ylabel("F1, %")
-    axes.legend(fontsize=8, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
-    return file.getvalue()
-
-
-def _rows(dataset: Dataset, before: Sequence[Prediction], after: Sequence[Prediction]) -> list[PagePost]:
-    """Return the first posts that name something."""
-    rows = []
-    for example, first, second in zip(dataset.examples, before, after, strict=True):
-        paths = dataset.picture_paths(example)
-        columns = (
-            PageColumn("gold", example.gold),
-            PageColumn("starter, zero-shot", first.entities, _rejected(first)),
-            PageColumn("fine-tuned", second.entities, _rejected(second)),
-        )
-        if example.gold:
-            rows.append(PagePost(example.text, paths[0] if paths else None, columns))
-    return rows[:_NUM_SHOWN]
-
-
-def _rejected(prediction: Prediction) -> str:
-    total = prediction.rejected.total
-    return f"{total} item(s) of the answer rejected" if total else ""
 
 
 def _say_how_it_went(scores: PageTable, page: Path, seconds: float) -> None:

@@ -17,7 +17,7 @@ from instruct_mner.scoring.triples import IOU_THRESHOLD
 # Least width of the first column, the names of types.
 _NARROWEST_NAME = 12
 
-_TRIPLES = {
+TRIPLE_NAMES = {
     "gmner": "GMNER",
     "visible": "GMNER visible",
     "invisible": "GMNER not visible",
@@ -72,10 +72,10 @@ def _add_triples(table: Table, triples: dict[str, Measured]) -> None:
     for part, measured in triples.items():
         if part == "grounding":
             # A share, not an F1: precision and recall would only repeat it.
-            name, _, _, share, interval, correct, _, total = _score_cells(_TRIPLES[part], measured)
+            name, _, _, share, interval, correct, _, total = _score_cells(TRIPLE_NAMES[part], measured)
             table.add_row(name, "", "", share, interval, correct, "", total)
         else:
-            table.add_row(*_score_cells(_TRIPLES[part], measured))
+            table.add_row(*_score_cells(TRIPLE_NAMES[part], measured))
 
 
 def _score_table(report: Report) -> Table:
@@ -121,7 +121,7 @@ def _notes(report: Report) -> Iterator[str]:
 def _difference_name(name: str) -> str:
     group, _, rest = name.partition(".")
     if group == "triples":
-        return _TRIPLES[rest]
+        return TRIPLE_NAMES[rest]
     return rest or group.replace("_", " ")
 
 

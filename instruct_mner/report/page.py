@@ -1,0 +1,173 @@
+"""Page of a report: one HTML file that needs nothing else, with its script, styles and pictures inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from instruct_mner.files import replacing
+from instruct_mner.report.posts import OUTCOMES, PagePosts
+from instruct_mner.report.summary import NOTHING, RunSummary
+from instruct_mner.scoring.bootstrap import Difference, Measured
+from instruct_mner.scoring.glossary import CALIBRATION_TERMS, SCORE_TERMS, TRIPLE_TERMS
+from instruct_mner.scoring.table import TRIPLE_NAMES
+
+_TEMPLATES = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageTable:
+    """Table beside the scores.
+
+    Attributes:
+        title: Title of the table.
+        head: Heads of the columns.
+        rows: Cells of each row; the first is its name.
+        note: Text below the table.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageText:
+    """Words of the page that are not made from the scores.
+
+    Attributes:
+        title: Title of the page.
+        paragraphs: Introduction.
+        tables: Tables that stand above the scores.
+    """
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[PageTable] = ()
+
+
+def write_page(
+    path: Path,
+    text: PageText,
+    runs: Sequence[RunSummary],
+    differences: Sequence[dict[str, Difference]],
+    posts: PagePosts,
+) -> None:
+    """Write the page; it appears whole or not at all.
+
+    Args:
+        path: HTML file.
+        text: Title and introduction.
+        runs: Numbers of each prediction file; at least one.
+        differences: For each further file, its F1 less that of the first, by the name of the score.
+        posts: Posts.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "embedded": _embedded, "signed": _signed}
+    page = environment.get_template("page.html.jinja").render(
+        text=text,
+        gold=runs[0].report.gold,
+        match=runs[0].report.match,
+        num_resamples=runs[0].report.num_resamples,
+        runs=runs,
+        scores=_score_rows(runs, differences),
+        outcomes=[each.value for each in OUTCOMES],
+        confusions=[_confusion(run) for run in runs],
+        nothing=NOTHING,
+        points=_points,
+        posts=posts,
+        data={
+            "labels": posts.labels,
+            "outcomes": [each.value for each in OUTCOMES],
+            "runs": [run.name for run in runs],
+            "posts": posts.posts,
+        },
+        terms=SCORE_TERMS | TRIPLE_TERMS | CALIBRATION_TERMS,
+    )
+    with replacing(path) as file:
+        file.write(page)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ScoreRow:
+    """Row of the table of scores: a name, the score of each run, and the differences from the first."""
+
+    name: str
+    is_main: bool
+    cells: Sequence[Measured | None]
+    differences: Sequence[Difference | None]
+
+
+def _score_rows(runs: Sequence[RunSummary], differences: Sequence[dict[str, Difference]]) -> list[_ScoreRow]:
+    measured = [_measured(run) for run in runs]
+    names = dict.fromkeys(key for each in measured for key in each)
+    return [
+        _ScoreRow(
+            name=_name(key),
+            is_main=key == "micro",
+            cells=[each.get(key) for each in measured],
+            differences=[each.get(key) for each in differences],
+        )
+        for key in names
+    ]
+
+
+def _measured(run: RunSummary) -> dict[str, Measured]:
+    report = run.report
+    return {
+        "micro": report.micro,
+        **{f"per_type.{label}": each for label, each in report.per_type.items()},
+        "span_only": report.span_only,
+        **{f"triples.{part}": each for part, each in (report.triples or {}).items()},
+    }
+
+
+def _name(key: str) -> str:
+    group, _, rest = key.partition(".")
+    return TRIPLE_NAMES[rest] if group == "triples" else rest or group.replace("_", " ")
+
+
+def _confusion(run: RunSummary) -> dict[str, Any]:
+    """Return types and counts; the last row and column are those of entities without a counterpart."""
+    types = sorted({each for pair in run.confusion for each in pair} - {NOTHING})
+    names = [*types, NOTHING]
+    counts = [[run.confusion[row, column] for column in names] for row in names]
+    return {"names": names, "counts": counts, "largest": max(map(max, counts), default=0) or 1}
+
+
+def _points(run: RunSummary) -> list[tuple[float, float]]:
+    """Return mean confidence and share that is right of each bin."""
+    assert run.reliability is not None
+    return list(zip(run.reliability.confidence.tolist(), run.reliability.accuracy.tolist(), strict=True))
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f}"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}"
+
+
+def _embedded(value: object) -> Markup:
+    """Return JSON that no text inside can end: the only signs with a meaning in a script element are escaped."""
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(written)  # noqa: S704 (nothing in it can open or close an element)

@@ -1,0 +1,115 @@
+"""The page of a report in a real browser, at the widths of a phone and of a screen, light and dark."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from instruct_mner.cli import main, report
+
+# Filters the posts as a user would, and writes into the page what the browser made of it.
+_USE = """
+<pre id="measured"></pre><script>
+{
+const field = name => document.querySelector(`[name=${name}]`);
+const change = (name, value) => { field(name).value = value; form.dispatchEvent(new Event("input")); };
+const cards = () => document.querySelectorAll("article").length;
+const all = cards(), counts = {};
+document.getElementById("more").click();
+counts.more = cards();
+for (const [name, value] of [["outcome", "4"], ["outcome", "0"], ["type", "1"], ["high", "50"], ["text", "NOBODY 7"]]) {
+  change(name, value);
+  counts[name + value] = document.getElementById("count").textContent;
+  change(name, "");
+}
+change("text", "first");
+const image = document.querySelector("img").getBoundingClientRect();
+const boxes = [...document.querySelectorAll(".box")].map(box => {
+  const at = box.getBoundingClientRect();
+  return [(at.left - image.left) / image.width, (at.top - image.top) / image.height,
+          (at.right - image.left) / image.width, (at.bottom - image.top) / image.height];
+});
+const marks = [...document.querySelectorAll("mark")].map(mark => mark.textContent);
+const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+const dark = getComputedStyle(document.body).backgroundColor;
+document.getElementById("measured").textContent = JSON.stringify(
+  {all, counts, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0});
+}</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of 41 posts, the first with a picture."""
+    folder = tmp_path_factory.mktemp("report")
+    Image.new("RGB", (200, 100), "white").save(folder / "a.png")
+    ann = {"start": 6, "end": 9, "text": "Ann", "label": "PER", "boxes": [{"image": 0, "box": [50, 25, 150, 75]}]}
+    rome = {"start": 13, "end": 17, "text": "Rome", "label": "LOC", "boxes": []}
+    first = {"id": "first", "text": "𝒳 met Ann in Rome", "images": ["a.png"]}
+    others = [{"id": f"post-{number}", "text": f"nobody {number}"} for number in range(40)]
+    gold = [{**first, "entities": [ann, rome]}, *({**each, "entities": []} for each in others)]
+    spurious = {"start": 0, "end": 6, "text": "nobody", "label": "PER", "boxes": [], "score": 0.3}
+    found = [{**first, "entities": [{**rome, "score": 0.9}]}]
+    found += [{**each, "entities": [spurious] if number == 3 else []} for number, each in enumerate(others)]
+    for name, rows in (("gold", gold), ("found", found)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    arguments = [str(folder / "gold.jsonl"), str(folder / "found.jsonl"), "-o", str(folder / "page.html")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["instruct-mner", "report", *arguments, "--resamples", "50"])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert not stopped.value.code
+    return folder / "page.html"
+
+
+def browse(page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, *flags, "--dump-dom", page.as_uri()]
+    home = {**os.environ, "HOME": str(page.parent)}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=home)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
+def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.html"
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", _USE), encoding="utf-8")
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    done = browse(copy, f"--window-size={width},900", scheme, "--enable-logging=stderr")
+    assert "CONSOLE" not in done.stderr
+    measured: dict[str, Any] = json.loads(unescape(done.stdout.split('<pre id="measured">')[1].split("</pre>")[0]))
+    assert (measured["all"], measured["counts"].pop("more")) == (25, 41)
+    assert measured["counts"] == {
+        "outcome4": "1 of 41 posts",  # missed
+        "outcome0": "1 of 41 posts",  # right
+        "type1": "2 of 41 posts",
+        "high50": "1 of 41 posts",
+        "textNOBODY 7": "1 of 41 posts",
+    }
+    assert measured["shown"]
+    assert measured["boxes"] == [pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.02)]
+    assert measured["marks"] == [
+        "AnnPER · missed",
+        "RomeLOC, not in the picture",
+        "Rome✓ LOC 90 %, not in the picture",
+    ]
+    assert not measured["wide"]
+    assert (measured["dark"] == "rgb(20, 21, 24)") is dark
+
+
+def test_the_page_is_named(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = page.parent
+    report.run(str(folder / "gold.jsonl"), [folder / "found.jsonl"], output=folder / "again.html", resamples=5)
+    assert capsys.readouterr().out.strip() == str(folder / "again.html")
+    assert (folder / "again.html").is_file()

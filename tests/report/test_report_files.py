@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.report.files import ReportOptions, report_files
+from instruct_mner.report.pictures import PagePicture, read_picture
+from instruct_mner.schema.records import Box
+
+HOSTILE = "</script><script>alert(1)</script> Ann & <b>Bo</b>\u2028 in 𝒳 Rome"
+QUICK = ReportOptions(num_resamples=20)
+
+
+class Tags(HTMLParser):
+    """Tags of a page with their attributes."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def span(text: str, surface: str, label: str, **more: object) -> dict[str, object]:
+    start = text.index(surface)
+    return {"start": start, "end": start + len(surface), "text": surface, "label": label, **more}
+
+
+def write(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Gold of three posts, one of them with a picture, and two prediction files."""
+    Image.new("RGB", (200, 100), "white").save(tmp_path / "a.png")
+    evil = '"><img src=x onerror=alert(1)>'
+    box = {"image": 0, "box": [50, 25, 150, 75]}
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "text": HOSTILE, "entities": [span(HOSTILE, "Ann", evil), span(HOSTILE, "Rome", "LOC")]},
+        {"id": "2", "text": "Bo ran", "images": ["a.png"], "entities": [span("Bo ran", "Bo", "PER", boxes=[box])]},
+        {"id": "3", "text": "nobody", "images": ["gone.png"], "entities": []},
+    ]
+    gold = write(tmp_path / "gold.jsonl", *rows)
+    empty = [{**row, "entities": []} for row in rows]
+    found = [{**rows[0], "entities": [span(HOSTILE, "Rome", "LOC", score=0.999)]}, *rows[1:]]
+    return gold, write(tmp_path / "first.jsonl", *empty), write(tmp_path / "second.jsonl", *found)
+
+
+def embedded(page: str, name: str) -> Any:
+    match = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    return json.loads(match[1])
+
+
+def test_whatever_comes_from_outside_is_escaped(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, second = files
+    page_file = tmp_path / "page.html"
+    report_files(page_file, str(gold), [first, second], names=["<b>one", "two"], title="<i>", options=QUICK)
+    page = page_file.read_text(encoding="utf-8")
+    tags = Tags(page).found
+    assert not {"b", "i"} & {tag for tag, _ in tags}
+    assert sum(tag == "script" for tag, _ in tags) == 3
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
+    # Nothing is loaded from elsewhere.
+    places = [each[name] for _, each in tags for name in ("src", "href") if name in each]
+    assert all(place is not None and place.startswith(("data:", "#")) for place in places)
+    assert "default-src 'none'" in page
+
+
+def test_the_posts_of_the_page(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, second = files
+    report_files(tmp_path / "page.html", str(gold), [first, second], names=["one", "two"], options=QUICK)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    data = embedded(page, "data")
+    assert data["runs"] == ["one", "two"]
+    hostile, pictured, last = data["posts"]
+    assert hostile["t"] == HOSTILE
+    start, end, label, visible, boxes, percent, outcome = hostile["r"][1][0][0]
+    assert (HOSTILE[start:end], data["labels"][label], visible, boxes) == ("Rome", "LOC", 0, [])
+    assert (percent, data["outcomes"][outcome]) == (99, "right")
+    assert [data["outcomes"][each] for each in hostile["r"][1][1]] == ["missed", "right"]
+    assert pictured["g"][0][3:] == [2, [[25, 25, 50, 50]]]
+    assert pictured["p"] == 1
+    assert "p" not in last
+    assert list(embedded(page, "pictures")) == ["1"]
+    assert "1 of 1 pictures are in this page" in page
+
+
+def test_no_more_pictures_than_wanted(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, _ = files
+    few = ReportOptions(num_resamples=20, most_pictures=0)
+    report_files(tmp_path / "page.html", str(gold), [first], options=few)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert embedded(page, "pictures") == {}
+    assert embedded(page, "data")["posts"][1]["p"] == 0
+    assert "0 of 1 pictures are in this page" in page
+
+
+def test_seen_mentions_and_differences(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, second = files
+    page_file = tmp_path / "page.html"
+    report_files(page_file, str(gold), [first, second], names=["one", "two"], train=str(gold), options=QUICK)
+    page = page_file.read_text(encoding="utf-8")
+    assert "two less one" in page
+    assert "recall of mentions seen in training" in page
+    # Two of three entities are found by the second, nothing by the first: F1 80 and 0.
+    assert "+80.0<small>" in page
+
+
+@pytest.mark.parametrize(("names", "message"), [(["a"], "1 --name for 2"), (["a", "a"], "the same name")])
+def test_names(names: list[str], message: str, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, second = files
+    with pytest.raises(ConfigError, match=message):
+        report_files(tmp_path / "page.html", str(gold), [first, second], names=names, options=QUICK)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_other_posts_are_refused(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gold, first, _ = files
+    other = write(tmp_path / "other.jsonl", {"id": "9", "text": "x", "entities": []})
+    with pytest.raises(DataError, match="not of the same posts"):
+        report_files(tmp_path / "page.html", str(gold), [first, other], options=QUICK)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_boxes_are_shares_of_the_picture() -> None:
+    picture = PagePicture(source="", width=200, height=50)
+    assert picture.place(Box(box=(20, 10, 120, 30))) == [10, 20, 50, 40]
+
+
+def test_pictures_are_made_small(tmp_path: Path) -> None:
+    Image.new("RGB", (4000, 2000), "red").save(tmp_path / "large.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    picture = read_picture(tmp_path / "large.png")
+    assert picture is not None
+    assert (picture.width, picture.height) == (4000, 2000)
+    assert len(picture.source) < 10_000
+    assert read_picture(tmp_path / "broken.png") is None

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.data.loading import load_split
+from instruct_mner.errors import DataError
+from instruct_mner.report.files import ReportOptions, write_report
+from instruct_mner.report.page import PageTable, PageText
+from instruct_mner.report.posts import OUTCOMES, page_posts
+from instruct_mner.schema.records import Prediction
+from instruct_mner.scoring.outcomes import Outcome
+
+TEXT = PageText(
+    title="Title & more",
+    paragraphs=("first <p>", "second"),
+    tables=(PageTable(title="Beside", head=("F1", "<best>"), rows=(("row", "92.4"),), note="a note"),),
+)
+
+
+def posts(folder: Path) -> Path:
+    path = folder / "gold.jsonl"
+    path.write_text('{"id": "1", "text": "Ann", "entities": []}\n', encoding="utf-8")
+    return path
+
+
+def test_words_and_tables_of_the_caller(tmp_path: Path) -> None:
+    dataset = load_split(str(posts(tmp_path)))
+    predicted = {"one": [Prediction(id="1", text="Ann")]}
+    write_report(tmp_path / "page.html", TEXT, dataset, predicted, options=ReportOptions(num_resamples=5))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for part in ("<h1>Title &amp; more</h1>", "<p>first &lt;p&gt;</p>", "Beside", "&lt;best&gt;", "92.4", "a note"):
+        assert part in page
+    assert "all confidences are equal" in page
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
+    dataset = load_split(str(posts(tmp_path)))
+    with pytest.raises(DataError):
+        write_report(tmp_path, TEXT, dataset, {"one": [Prediction(id="1", text="Ann")]})
+
+
+def test_posts_without_runs_or_pictures() -> None:
+    made = page_posts([], [], [], {}, most_pictures=3)
+    assert (made.posts, made.labels, made.pictures, made.num_pictured) == ((), (), {}, 0)
+    # The script names outcomes by their place in this order.
+    assert tuple(Outcome) == OUTCOMES
