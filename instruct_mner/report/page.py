@@ -66,7 +66,7 @@ def write_page(
         path: HTML file.
         text: Title and introduction.
         runs: Numbers of each prediction file; at least one.
-        differences: For each further file, its F1 less that of the first, by the name of the score.
+        differences: F1 of each further file less that of the first, by the name of the score.
         posts: Posts.
 
     Raises:

@@ -55,7 +55,7 @@ def page_posts(
     labels = tuple(sorted({each.label for entities in _all(examples, predictions) for each in entities}))
     shown, unreadable = _pictures(runs, paths, most_pictures)
     writer = _Writer(labels)
-    posts = tuple(
+    posts: tuple[dict[str, object], ...] = tuple(
         {
             "i": example.id,
             "t": example.text,
