@@ -38,7 +38,7 @@ class RunSummary:
     Attributes:
         name: Name on the page.
         report: Scores with their intervals.
-        pairs: For each post, its gold and predicted entities in pairs.
+        pairs: Gold and predicted entities of each post, in pairs.
         outcomes: Number of each outcome.
         confusion: Number of pairs by gold type and predicted type; ``NOTHING`` where there is none.
         reliability: Confidences against the share that is right; ``None`` where all confidences are equal.
