@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import MnerError
+from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.serve import ServeSettings
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 
@@ -58,6 +60,24 @@ def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
     assert "--enable-prefix-caching" in flags
     assert "--hf-overrides" not in flags
     assert flags[-1] == "--max-model-len=99"
+
+
+def test_flags_are_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[ServeSettings] = []
+    monkeypatch.setattr("instruct_mner.serving.serve.serve", lambda settings, console: started.append(settings))
+    flags = {
+        "--max-body": 1, "--max-pixels": 2, "--max-text": 3, "--max-labels": 4, "--max-n": 5, "--max-requests": 6,
+        "--max-posts": 7, "--max-rate": 8,
+    }  # fmt: skip
+    invoke("run", *(f"{flag}={value}" for flag, value in flags.items()))
+    [settings] = started
+    wanted = Limits(
+        body_bytes=2**20, picture_pixels=2 * 10**6, text_characters=3, num_labels=4, num_choices=5, concurrency=6,
+        num_posts=7, rate=8.0,
+    )  # fmt: skip
+    assert settings.limits == wanted
+    invoke("run")
+    assert started[-1].limits == Limits()
 
 
 def test_a_base_model_and_domains(tiny_models) -> None:

@@ -74,6 +74,18 @@ def test_posts_under_way_are_bounded_and_in_order() -> None:
         assert gateway.vllm.most_at_once <= 2
 
 
+def test_segmentation_changes_the_grammar(gateway: Gateway) -> None:
+    grammars = {}
+    for chosen in (None, "words", "characters"):
+        body = post_body("Annabel is here") if chosen is None else post_body("Annabel is here", segmentation=chosen)
+        assert gateway.client.post(ENTITIES, json=body).status_code == 200
+        grammars[chosen] = gateway.vllm.bodies[-1]["structured_outputs"]["grammar"]
+    assert grammars[None] == grammars["words"] != grammars["characters"]
+    refused = gateway.client.post(ENTITIES, json=post_body(segmentation="syllables"))
+    assert refused.status_code == 422
+    assert "segmentation" in refused.json()["error"]["message"]
+
+
 def test_few_grammars_are_built_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     questions, lock, counts = entities_route._questions, threading.Lock(), [0, 0]
 

@@ -3,8 +3,9 @@
     python -m eval.gates.gateway.flood --connections 2000 --megabytes 200 --posts 200
 
 The keyed client may take twice its time, and the memory of the gateway may grow by 32 MB. The flood runs in a process
-of its own with the lowest priority, so that its own work on the same processor is not counted as the server's; where
-other work fills the processor, it needs ``--nice 0`` to run at all.
+of its own. With ``--nice 0`` it takes as much of the processor as the server, where both have the same one; with the
+lowest priority its own work is not counted as the server's. The time of the processor that the gateway used tells what
+the flood costs it, whatever else runs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import httpx
 
 from eval.gates.gateway.harness import HEADERS, POST, Server, report, running
 
+# A line of the flood comes each half second: one that was waited for is new.
+_QUIET_SECONDS = 0.2
 _LARGE = b"GET /v1/models HTTP/1.1\r\nhost: a\r\n" + b"x-filler: " + b"y" * 4_000 + b"\r\n"
 _HALF = b"POST /v1/entities HTTP/1.1\r\nhost: a\r\nauthorization: Bea"
 
@@ -71,11 +74,23 @@ def _seconds(server: Server, num: int) -> list[float]:
     return times
 
 
+def _last(flooding: subprocess.Popen[str]) -> tuple[int, int]:
+    """Return the latest counts of the flood: lines that were written meanwhile are read first."""
+    assert flooding.stdout is not None
+    while True:
+        begin = time.perf_counter()
+        opened, sent = map(int, flooding.stdout.readline().split())
+        if time.perf_counter() - begin > _QUIET_SECONDS:
+            return opened, sent
+
+
 def prove(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a keyed client alone, in a flood, and alone again."""
     with running("--engine-seconds", "0.02") as server:
         _seconds(server, arguments.posts)
+        then = server.processor_seconds()
         before, memory_before = _seconds(server, arguments.posts), server.memory()
+        alone = server.processor_seconds() - then
         command = [sys.executable, "-m", "eval.gates.gateway.flood", "--flood-at", str(server.port)]
         command += ["--connections", str(arguments.connections), "--megabytes", str(arguments.megabytes)]
         with subprocess.Popen(  # noqa: S603 (our own program)
@@ -88,8 +103,11 @@ def prove(arguments: argparse.Namespace) -> dict[str, Any]:
             opened = sent = 0
             while opened < arguments.connections:
                 opened, sent = map(int, flooding.stdout.readline().split())
+            opened_before, then, begin = opened, server.processor_seconds(), time.perf_counter()
             during, memory_during = _seconds(server, arguments.posts), server.memory()
-            begin = time.perf_counter()
+            in_flood, wall = server.processor_seconds() - then, time.perf_counter() - begin
+            opened, sent = _last(flooding)
+            num_opened, begin = opened - opened_before, time.perf_counter()
             while sent < arguments.megabytes * 2**20 and time.perf_counter() - begin < arguments.most_seconds:
                 opened, sent = map(int, flooding.stdout.readline().split())
                 memory_during = max(memory_during, server.memory())
@@ -107,6 +125,10 @@ def prove(arguments: argparse.Namespace) -> dict[str, Any]:
         "ratio of medians": round(ratio, 2),
         "ratio of sums": round(total, 2),
         "load of the machine": [round(value, 1) for value in os.getloadavg()],
+        "the gateway's ms of the processor a post, alone": round(1000 * alone / arguments.posts, 1),
+        "the same in the flood": round(1000 * in_flood / arguments.posts, 1),
+        "share of a processor that the flood costs the gateway": round((in_flood - alone) / wall, 3),
+        "connections of the flood a second": round(num_opened / wall),
         "slowest alone, ms": round(1000 * max(before + after), 1),
         "slowest in the flood, ms": round(1000 * max(during), 1),
         "connections opened": opened,

@@ -55,6 +55,10 @@ class Server:
         """Return the private memory of the gateway in bytes, without the engine."""
         return int(psutil.Process(self.process.pid).memory_full_info().uss)
 
+    def processor_seconds(self) -> float:
+        """Return the processor time of the gateway, without the engine and the decoders."""
+        return float(sum(psutil.Process(self.process.pid).cpu_times()[:2]))
+
     def post(self, **body: Any) -> httpx.Response:
         """Send a post with the key."""
         return httpx.post(f"{self.url}/v1/entities", json={**POST, **body}, headers=HEADERS, timeout=60)
