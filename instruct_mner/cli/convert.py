@@ -8,16 +8,29 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.options import DecodeOption, ImagesOption, LabelColumnOption, XmlOption
-from instruct_mner.schema.choices import MissingImage
+from instruct_mner.schema.choices import ExportFormat, MissingImage
 
 
 def run(
     data: Annotated[
         str,
-        typer.Argument(help="Posts: a path, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).", metavar="DATA"),
+        typer.Argument(
+            help="Posts, or predictions of tag: a path, or FORMAT:PATH (conll, gmner, fmnerg, cmner, jsonl, hub).",
+            metavar="DATA",
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="File to write, .jsonl; or a folder, for all splits.", metavar="OUT")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="File to write, whose suffix tells the format: .jsonl, .conll, .csv, .parquet; or a folder, for all "
+            "splits.",
+            metavar="OUT",
+        ),
+    ],
     *,
+    to: Annotated[
+        ExportFormat | None, typer.Option(help="Format to write, where the suffix of OUT does not tell it.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split to convert: train, dev or test; default: all.")] = None,
     images: ImagesOption = None,
     decode: DecodeOption = "tolerant",
@@ -34,22 +47,34 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Write any known format as JSONL, with pictures named relative to the written file."""
-    from instruct_mner.data.captions import add_captions, read_captions
-    from instruct_mner.data.conversion import check_absent, choose_outputs, write_converted
-    from instruct_mner.data.loading import load
-    from instruct_mner.files import exclusive
+    """Write any known format as JSONL, or for another tool, with pictures named relative to the written file.
 
+    Files for other tools are read back, and everything that they do not hold is counted.
+    """
+    from instruct_mner.data.captions import add_captions, read_captions
+    from instruct_mner.data.exporting.posts import of_dataset, read_predicted
+    from instruct_mner.data.exporting.run import write_splits
+    from instruct_mner.data.exporting.targets import choose_target, folder_of
+    from instruct_mner.data.loading import load
+
+    target = choose_target(out, to)
     texts = None if captions is None else read_captions(captions)
-    splits = load(data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml)
-    for dataset, path in choose_outputs(splits, out, split):
-        for note in dataset.notes:
+    folder = folder_of(out)
+    splits = read_predicted(data, images, folder)
+    if splits is None:
+        splits = {}
+        loaded = load(
+            data, images=images, decode=decode, missing_image=missing_image, label_column=label_column, xml=xml
+        )
+        for name, dataset in loaded.items():
+            for note in dataset.notes:
+                typer.echo(note, err=True)
+            captioned = dataset
+            if texts is not None:
+                captioned, counts = add_captions(dataset, texts)
+                typer.echo(f"{dataset.name}: {counts}", err=True)
+            splits[name] = of_dataset(captioned, folder)
+    for posts, path, notes in write_splits(splits, out, target, split):
+        for note in notes:
             typer.echo(note, err=True)
-        captioned = dataset
-        if texts is not None:
-            captioned, counts = add_captions(dataset, texts)
-            typer.echo(f"{dataset.name}: {counts}", err=True)
-        with exclusive(path):
-            check_absent(path)
-            write_converted(captioned, path)
-        typer.echo(f"{dataset.name}: {len(dataset.examples)} posts written to {path}", err=True)
+        typer.echo(f"{posts.name}: {len(posts.posts)} posts written to {path}", err=True)

@@ -1,39 +1,51 @@
-"""Any known format to JSONL, the native one."""
+"""Outputs of a conversion: a file for each split, none of which is there already."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from instruct_mner.data.dataset import Dataset
-from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.errors import ConfigError, suggest
-from instruct_mner.schema.records import Example
+
+Split = TypeVar("Split")
 
 
-def choose_outputs(splits: Mapping[str, Dataset], out: Path, split: str | None = None) -> list[tuple[Dataset, Path]]:
+def choose_splits(splits: Mapping[str, Split], split: str | None) -> list[str]:
+    """Return the names of the splits that are converted.
+
+    Raises:
+        ConfigError: There is no such split.
+    """
+    if split is not None and split not in splits:
+        raise ConfigError(f"no split {split!r}{suggest(split, splits)}; found: {', '.join(splits)}")
+    return [name for name in splits if split in {None, name}]
+
+
+def choose_outputs(
+    splits: Mapping[str, Split], out: Path, suffix: str, split: str | None = None, *, one_file: bool
+) -> list[tuple[Split, Path]]:
     """Choose a file for each split.
 
     Args:
         splits: The splits of a data set.
-        out: A ``.jsonl`` file for one split; anything else is a folder, which gets a file a split.
+        out: A file for one split, or a folder, which gets a file a split.
+        suffix: Suffix of the files in a folder.
         split: Only this one.
+        one_file: True where ``out`` is a file.
 
     Raises:
         ConfigError: No such split, several for one file, or a file that exists.
     """
-    if split is not None and split not in splits:
-        raise ConfigError(f"no split {split!r}{suggest(split, splits)}; found: {', '.join(splits)}")
-    chosen = {name: dataset for name, dataset in splits.items() if split in {None, name}}
-    if out.is_dir() or (out.suffix != ".jsonl" and not out.exists()):
-        outputs = [(dataset, out / f"{name}.jsonl") for name, dataset in chosen.items()]
+    chosen = choose_splits(splits, split)
+    if not one_file and not out.is_file():
+        outputs = [(splits[name], out / f"{name}{suffix}") for name in chosen]
     elif len(chosen) > 1:
         raise ConfigError(
             f"{', '.join(chosen)} do not fit into one file {out}: choose one with --split, or name a folder"
         )
     else:
-        outputs = [(dataset, out) for dataset in chosen.values()]
+        outputs = [(splits[name], out) for name in chosen]
     check_absent(*(path for _, path in outputs))
     return outputs
 
@@ -47,22 +59,3 @@ def check_absent(*outputs: Path) -> None:
     there = [str(path) for path in outputs if path.is_file()]
     if there:
         raise ConfigError(f"{', '.join(there)} exists; choose another name or remove it")
-
-
-def write_converted(dataset: Dataset, path: Path) -> None:
-    """Write a split as JSONL, with pictures named relative to the file, so that it can be read back as it is.
-
-    Raises:
-        DataError: It cannot be written.
-    """
-    folder = path.parent.resolve()
-    root = dataset.image_root
-
-    def rename(example: Example) -> Example:
-        # Without a folder of pictures there is nothing to be relative to: bare names, for a later --images.
-        if root is None or not example.images:
-            return example
-        names = tuple(Path(os.path.relpath(root.resolve() / name, folder)).as_posix() for name in example.images)
-        return example.model_copy(update={"images": names})
-
-    write_jsonl(path, map(rename, dataset.examples))

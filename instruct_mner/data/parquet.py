@@ -12,8 +12,11 @@ Data sets of the Hugging Face hub, which hold their pictures themselves, are ano
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.lenient import completed
 from instruct_mner.data.rows import Row, collect, parse_row
 from instruct_mner.errors import DataError
-from instruct_mner.files import opened
+from instruct_mner.files import opened, write_error
 from instruct_mner.schema.records import Example
 
 # Rows that are held at once.
@@ -86,6 +89,33 @@ def stream_values(path: Path, first: int = 0) -> Iterator[dict[str, Any]]:
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n")[0]
             raise DataError(f"{path}: cannot be read as Parquet: {reason}; is it cut, or another format?") from None
+
+
+BOX = pa.struct([("image", pa.int64()), ("box", pa.list_(pa.float64()))])
+"""A box in a table."""
+# Rows that are held at once when a file is written, and a group of rows in it.
+_ROWS_OF_GROUP = 1024
+
+
+def write_rows(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: Path) -> None:
+    """Write rows as Parquet; the file appears whole or not at all, and few rows are held at once.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    remaining = iter(rows)
+    written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with parquet.ParquetWriter(written, schema) as writer:
+            while group := list(islice(remaining, _ROWS_OF_GROUP)):
+                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+        written.replace(path)
+    except OSError as error:
+        raise write_error(path, error) from None
+    finally:
+        with suppress(OSError):  # there was no such folder
+            written.unlink(missing_ok=True)
 
 
 def _groups_from(metadata: Any, first: int) -> tuple[list[int], int]:

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet
 from pydantic import ValidationError
 
-from instruct_mner.data.parquet import stream_values, with_meta
+from instruct_mner.data.parquet import BOX, stream_values, with_meta, write_rows
 from instruct_mner.errors import DataError, listing
-from instruct_mner.files import write_error
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
 
-# Predictions that are held at once, and a group of rows in the file.
-_ROWS = 1024
-
 
 def _schema() -> Any:
-    box = pa.struct([("image", pa.int64()), ("box", pa.list_(pa.float64()))])
     entity = pa.struct(
         [
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("text", pa.string()),
             ("label", pa.string()),
-            ("boxes", pa.list_(box)),
+            ("boxes", pa.list_(BOX)),
             ("score", pa.float64()),
         ]
     )
@@ -62,19 +53,7 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
     Raises:
         DataError: It cannot be written.
     """
-    schema, remaining = _schema(), iter(predictions)
-    written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with parquet.ParquetWriter(written, schema) as writer:
-            while rows := list(map(_row, islice(remaining, _ROWS))):
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        written.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from None
-    finally:
-        with suppress(OSError):  # there was no such folder
-            written.unlink(missing_ok=True)
+    write_rows(map(_row, predictions), _schema(), path)
 
 
 def read_table(path: Path) -> Iterator[Prediction]:

@@ -46,6 +46,11 @@ Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclus
 ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat", "coco"]
 """Layout of the rows of a JSON file that is imported; ``columns``: objects with the post's fields under any name."""
 
+ExportFormat = Literal[
+    "jsonl", "conll", "csv", "parquet", "label-studio", "doccano", "spacy", "coco", "sharegpt", "voc"
+]
+"""Format that posts are converted to."""
+
 Segmentation = Literal["words", "characters"]
 """Places where a mention may begin and end: edges of words and characters of scripts without spaces, or anywhere."""
 

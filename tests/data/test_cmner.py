@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.data.cmner import read as read_cmner
-from instruct_mner.data.conversion import write_converted
 from instruct_mner.data.dataset import ReadOptions
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split, read
 
 TEXT = "WID:Laxn\r\n雪\tB-ORG\r\n佛\tI-ORG\r\n兰\tI-ORG\r\nE\tO\r\nV\tO\r\n\r\nWID:Lb\r\n#\tO\r\n体\tO"
@@ -45,7 +45,7 @@ def test_without_a_folder_of_pictures_there_are_none(folder: Path, tmp_path: Pat
 
 def test_the_segmentation_survives_conversion(folder: Path, tmp_path: Path) -> None:
     dataset = load_split(str(folder))
-    write_converted(dataset, tmp_path / "out.jsonl")
+    write_jsonl(tmp_path / "out.jsonl", [example.without_images() for example in dataset.examples])
     again = load_split(str(tmp_path / "out.jsonl"))
     assert again.segmentation == "characters"
     assert [example.text for example in again.examples] == [example.text for example in dataset.examples]

@@ -12,7 +12,9 @@ import pytest
 from datasets import ClassLabel, DatasetDict, Features, List, Value
 from PIL import Image
 
-from instruct_mner.data.conversion import write_converted
+from instruct_mner.data.exporting.posts import of_dataset
+from instruct_mner.data.exporting.run import export
+from instruct_mner.data.exporting.targets import choose_target
 from instruct_mner.data.hub import find_splits
 from instruct_mner.data.loading import load, load_split, read
 from instruct_mner.errors import ConfigError, DataError
@@ -177,7 +179,8 @@ def test_another_content_has_another_hash(tmp_path: Path) -> None:
 def test_it_converts_to_jsonl(tmp_path: Path) -> None:
     tagged(tokens=[["Ann"]], ner_tags=[[1]], image=[picture("red")]).save_to_disk(str(tmp_path / "set"))
     dataset = load_split(f"hub:{tmp_path / 'set'}")
-    write_converted(dataset, tmp_path / "out.jsonl")
+    out = tmp_path / "out.jsonl"
+    export(of_dataset(dataset, tmp_path), out, choose_target(out, None))
     again = load_split(str(tmp_path / "out.jsonl"))
     assert again.picture_paths(again.examples[0])[0].samefile(dataset.picture_paths(dataset.examples[0])[0])
 

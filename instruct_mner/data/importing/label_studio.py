@@ -25,6 +25,8 @@ from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.schema.records import Box
 
 Result = Mapping[str, Any]
+# Label Studio numbers tasks anew; this field, which `convert` writes, keeps the id of the post.
+_ID = "post_id"
 _SPANS = ("labels", "hypertextlabels")
 _UNREAD = frozenset({"choices", "textarea", "rating"})
 _OTHER_TYPES = frozenset({"rectanglelabels", "relation", "choices", "textarea", "rating"})
@@ -53,11 +55,11 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
             left_out["task(s) with predictions of a model, which are no annotations"] += 1
     return RawPost(
         where=where,
-        id=task.get("id"),
+        id=data.get(_ID, task.get("id")),
         text=data[text_name],
         marks=marks,
         images=images,
-        meta={name: value for name, value in data.items() if name not in {text_name, *pictures}},
+        meta={name: value for name, value in data.items() if name not in {_ID, text_name, *pictures}},
     )
 
 

@@ -1,0 +1,144 @@
+"""Posts that are written in another format: gold, or the predictions of a model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyarrow import ArrowException, parquet
+
+from instruct_mner.data.dataset import Dataset, find_picture
+from instruct_mner.data.formats import find_files
+from instruct_mner.data.lenient import loads
+from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.data.rows import picture_root
+from instruct_mner.errors import DataError
+from instruct_mner.files import stream_lines
+from instruct_mner.images import image_size
+from instruct_mner.schema.records import Example, Prediction
+
+Post = Example | Prediction
+"""A post of gold, or of predictions."""
+
+
+@dataclass(frozen=True)
+class ExportedPosts:
+    """The posts of one split.
+
+    Attributes:
+        name: Name of the split, for messages.
+        posts: The posts, with pictures named from the folder of the written file.
+        paths: Files of the pictures, by their names.
+    """
+
+    name: str
+    posts: tuple[Post, ...]
+    paths: Mapping[str, Path]
+
+    def size(self, picture: str) -> tuple[int, int] | None:
+        """Return width and height of a picture; ``None`` where it is not there or cannot be opened."""
+        if picture not in self.paths:
+            return None
+        try:
+            return image_size(self.paths[picture])
+        except DataError:
+            return None
+
+
+def of_dataset(dataset: Dataset, folder: Path) -> ExportedPosts:
+    """Return a split whose pictures are named from a folder, as ``convert`` writes them."""
+    return _named(dataset.name, dataset.examples, dataset.image_root, folder)
+
+
+def _named(name: str, posts: tuple[Post, ...], root: Path | None, folder: Path) -> ExportedPosts:
+    if root is None:  # there is nothing to be relative to: bare names, for a later --images
+        return ExportedPosts(name, posts, {})
+    paths: dict[str, Path] = {}
+    renamed: list[Post] = []
+    for post in posts:
+        names = []
+        for picture in post.images:
+            path = find_picture(root, picture)
+            relative = Path(os.path.relpath(root.resolve() / picture, folder.resolve())).as_posix()
+            names.append(relative)
+            if path is not None:
+                paths[relative] = path
+        renamed.append(post.model_copy(update={"images": tuple(names)}) if names else post)
+    return ExportedPosts(name, tuple(renamed), paths)
+
+
+def read_predicted(data: str, images: Path | None, folder: Path) -> dict[str, ExportedPosts] | None:
+    """Read predictions, as ``tag`` writes them; ``None`` for anything else.
+
+    Args:
+        data: DATA, as the user names it.
+        images: Folder of the pictures; without it, that of the file.
+        folder: Folder of the file that is written, from which pictures are named.
+
+    Raises:
+        DataError: The file cannot be read, or a row is no prediction.
+    """
+    form, files = find_files(data)
+    if form not in {"jsonl", "parquet"} or len(files) != 1:
+        return None
+    [(split, path)] = files.items()
+    if form == "parquet":
+        from_table = _columns_of(path)
+        posts = tuple(read_table(path)) if "rejected" in from_table else None
+    else:
+        posts = _of_lines(path)
+    return None if posts is None else {split: _named(split, posts, picture_root(path, images), folder)}
+
+
+def _columns_of(path: Path) -> set[str]:
+    try:
+        return set(parquet.read_schema(path).names)
+    except (ArrowException, OSError):
+        return set()  # which its reader says
+
+
+def _of_lines(path: Path) -> tuple[Prediction, ...] | None:
+    predictions = []
+    problems = ProblemGroups()
+    for line in stream_lines(path):
+        if not line.text.strip():
+            continue
+        if not predictions and not problems and not _is_prediction(line.text):
+            return None
+        try:
+            predictions.append(Prediction.model_validate_json(line.text))
+        except ValueError as error:
+            problems.add(f"{path}:{line.number}: no prediction: {str(error).splitlines()[0]}")
+    problems.stop(str(path))
+    return tuple(predictions) or None
+
+
+def _is_prediction(line: str) -> bool:
+    try:
+        row = loads(line)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(row, dict):
+        return False
+    entities = row.get("entities")
+    scored = isinstance(entities, list) and any(isinstance(each, dict) and "score" in each for each in entities)
+    return "rejected" in row or scored
+
+
+def as_gold(post: Post) -> Example:
+    """Return a prediction as a post with entities, without their scores."""
+    if isinstance(post, Example):
+        return post
+    entities = [entity.model_dump(exclude={"score"}) for entity in post.entities]
+    return Example.model_validate(
+        {"id": post.id, "text": post.text, "images": post.images, "entities": entities, "meta": post.meta}
+    )
+
+
+def json_line(value: object) -> str:
+    """Return a value as one line of JSON, with the characters of texts as they are."""
+    return json.dumps(value, ensure_ascii=False) + "\n"

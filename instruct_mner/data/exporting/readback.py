@@ -1,0 +1,123 @@
+"""A written file, read back as ``import`` reads it: everything that it does not hold is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from instruct_mner.data.exporting.posts import Post, as_gold
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.jsonl import rows
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Entity, Example
+
+_ORDER = (
+    "posts", "texts of posts", "marks of posts as not annotated", "marks of posts as holding none", "mentions",
+    "places of mentions", "boxes of mentions", "marks of mentions as not visible", "pictures of posts", "ids of posts",
+    "tokens of posts", "contexts of posts", "meta of posts",
+)  # fmt: skip
+
+
+def read_back(source: str, folder: Path, options: ImportOptions) -> list[Example]:
+    """Read the posts of a written file.
+
+    Args:
+        source: Path, or ``format:path``.
+        folder: Folder for the posts that are read, which is left empty.
+        options: Options of the format.
+
+    Raises:
+        DataError: It cannot be read as it was written.
+    """
+    out = folder / "read-back.jsonl"
+    try:
+        import_file(source, out, replace(options, images=None))
+        return [row.example for row in rows(out) if row.example is not None]
+    finally:
+        out.unlink(missing_ok=True)
+
+
+def losses(posts: Sequence[Post], read: Sequence[Example], *, keeps_order: bool = True) -> list[str]:
+    """Count what is other in the posts that were read.
+
+    Args:
+        posts: The posts that were written.
+        read: The posts that were read.
+        keeps_order: True where the posts stand in their order, so that those without an id of their own are known.
+
+    Returns:
+        Phrases such as ``boxes of 3 mentions``.
+    """
+    counts: Counter[str] = Counter()
+    if keeps_order and len(posts) == len(read):
+        pairs = list(zip(posts, read, strict=True))
+    else:
+        by_id = {post.id: post for post in read}
+        pairs = [(post, by_id[post.id]) for post in posts if post.id in by_id]
+        counts["posts"] += len(posts) - len(pairs)
+    for post, other in pairs:
+        _compare(as_gold(post), other, counts)
+    return [_phrase(kind, counts[kind]) for kind in _ORDER if counts[kind]]
+
+
+def _phrase(kind: str, number: int) -> str:
+    thing, _, owner = kind.partition(" of ")
+    if not owner:
+        return f"{number} {thing}"
+    owner, _, rest = owner.partition(" as ")
+    return f"{thing} of {number} {owner}{f' as {rest}' if rest else ''}"
+
+
+def _compare(post: Example, read: Example, counts: Counter[str]) -> None:
+    counts["ids of posts"] += post.id != read.id
+    counts["texts of posts"] += post.text != read.text
+    counts["pictures of posts"] += post.images != read.images
+    counts["tokens of posts"] += post.tokens is not None and post.tokens != read.tokens
+    counts["contexts of posts"] += post.context != read.context
+    counts["meta of posts"] += post.meta != read.meta
+    counts["marks of posts as not annotated"] += post.entities is None and read.entities is not None
+    counts["marks of posts as holding none"] += post.entities == () and read.entities is None
+    left = Counter(_mention(entity) for entity in read.entities or ())
+    for entity in post.entities or ():
+        mention = _mention(entity)
+        same = next((each for each in read.entities or () if _span(each) == _span(entity)), None)
+        if not left[mention]:
+            counts["mentions"] += 1
+            continue
+        left[mention] -= 1
+        if same is None:
+            counts["places of mentions"] += post.text == read.text
+        elif entity.boxes and entity.boxes != same.boxes:
+            counts["boxes of mentions"] += 1
+        elif entity.boxes == () and same.boxes is None:
+            counts["marks of mentions as not visible"] += 1
+
+
+def _mention(entity: Entity) -> tuple[str, str]:
+    return entity.text, entity.label
+
+
+def _span(entity: Entity) -> tuple[int, int, str]:
+    return entity.start, entity.end, entity.label
+
+
+def added(posts: Sequence[Post], read: Sequence[Example]) -> int:
+    """Count mentions that are read and were never there, which no format may make."""
+    written = Counter(_mention(entity) for post in posts for entity in post.entities or ())
+    there = Counter(_mention(entity) for post in read for entity in post.entities or ())
+    return (there - written).total()
+
+
+def check_added(posts: Sequence[Post], read: Sequence[Example], target: Path) -> None:
+    """Refuse a file from which mentions would be read that are none.
+
+    Raises:
+        DataError: There are such.
+    """
+    if number := added(posts, read):
+        raise DataError(
+            f"{target}: {number} mentions would be read from it that are none of the posts; nothing is written"
+        )

@@ -1,0 +1,123 @@
+r"""Rows of JSON for other tools: Label Studio, doccano, spaCy and ShareGPT; see ``importing`` for their keys.
+
+Gold becomes annotations of Label Studio, predictions become its pre-annotations, with their scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from instruct_mner.data.exporting.posts import ExportedPosts, Post, json_line
+from instruct_mner.schema.records import Box, Entity, PredictedEntity, Prediction
+
+Row = Mapping[str, object]
+
+TEXT_AFTER = "Text of the post:\n"
+"""Words of a conversation after which the text stands; ``import`` takes them as ``--text-after``."""
+
+
+def write_list(rows: Iterator[object]) -> Iterator[str]:
+    """Yield a JSON list, one row a line."""
+    yield "["
+    for number, row in enumerate(rows):
+        yield (",\n" if number else "\n") + json.dumps(row, ensure_ascii=False)
+    yield "\n]\n"
+
+
+def doccano(posts: ExportedPosts) -> Iterator[str]:
+    """Yield lines of doccano: the text, ``[start, end, label]`` of each entity, and further columns."""
+    for post in posts.posts:
+        row: dict[str, object] = {"id": post.id, "text": post.text}
+        if post.entities is not None:
+            row["label"] = [[each.start, each.end, each.label] for each in post.entities]
+        yield json_line({**row, **_others(post)})
+
+
+def spacy(posts: ExportedPosts) -> Iterator[str]:
+    """Yield spaCy's training data: a text and ``{"entities": [[start, end, label]]}`` each."""
+    yield from write_list(
+        [post.text, {} if post.entities is None else {"entities": [[e.start, e.end, e.label] for e in post.entities]}]
+        for post in posts.posts
+    )
+
+
+def _others(post: Post) -> Row:
+    row: dict[str, object] = {"images": list(post.images)} if post.images else {}
+    context = getattr(post, "context", None)
+    if context is not None:
+        row["context"] = context.model_dump(mode="json", exclude_none=True)
+    if post.meta is not None:
+        row["meta"] = post.meta
+    return row
+
+
+def sharegpt(posts: ExportedPosts) -> Iterator[str]:
+    """Yield conversations of ShareGPT, as LLaMA-Factory and ms-swift train on them; answers are lists of entities."""
+    labels = sorted({entity.label for post in posts.posts for entity in post.entities or ()})
+    ask = f"List the named entities of the post as JSON, with their types: {', '.join(labels)}."
+    yield from write_list(_conversation(post, ask) for post in posts.posts if post.entities is not None)
+
+
+def _conversation(post: Post, ask: str) -> Row:
+    answer = [
+        {"text": entity.text, "label": entity.label}
+        | ({} if entity.boxes is None else {"boxes": [box.model_dump(mode="json") for box in entity.boxes]})
+        for entity in post.entities or ()
+    ]
+    pictures = "<image>" * len(post.images)
+    turns = [("human", f"{pictures}{ask}\n{TEXT_AFTER}{post.text}"), ("gpt", json.dumps(answer, ensure_ascii=False))]
+    row: dict[str, object] = {"id": post.id, "conversations": [{"from": who, "value": value} for who, value in turns]}
+    if post.images:
+        row["images"] = list(post.images)
+    return row | ({} if post.meta is None else {"meta": post.meta})
+
+
+def label_studio(posts: ExportedPosts) -> Iterator[str]:
+    """Yield tasks of Label Studio.
+
+    Boxes are in per cent of the sides of their picture, and related to their mention; those on a picture that is not
+    there, or of a post with several, are left out.
+    """
+    yield from write_list(_task(post, posts) for post in posts.posts)
+
+
+def _task(post: Post, posts: ExportedPosts) -> Row:
+    names = ["image", *(f"image_{number}" for number in range(2, len(post.images) + 1))]
+    data = {"text": post.text, "post_id": post.id, **dict(zip(names, post.images, strict=False)), **(post.meta or {})}
+    results: list[Row] = []
+    for number, entity in enumerate(post.entities or ()):
+        results.append(_span(number, entity))
+        size = posts.size(post.images[0]) if len(post.images) == 1 else None
+        for index, box in enumerate(() if size is None else entity.boxes or ()):
+            results += _rectangle(f"e{number}b{index}", f"e{number}", entity, box, size or (1, 1))
+    task: dict[str, object] = {"id": post.id, "data": data}
+    if isinstance(post, Prediction):
+        scores = [entity.score for entity in post.entities]
+        score = sum(scores) / len(scores) if scores else 0.0
+        task["predictions"] = [{"model_version": "instruct-mner", "score": score, "result": results}]
+    else:
+        task["annotations"] = [] if post.entities is None else [{"result": results}]
+    return task
+
+
+def _span(number: int, entity: Entity) -> Row:
+    value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
+    span = {"id": f"e{number}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+    return span | ({"score": entity.score} if isinstance(entity, PredictedEntity) else {})
+
+
+def _rectangle(key: str, owner: str, entity: Entity, box: Box, size: tuple[int, int]) -> list[Row]:
+    x0, y0, x1, y1 = box.box
+    width, height = size
+    value = {
+        "x": 100 * x0 / width,
+        "y": 100 * y0 / height,
+        "width": 100 * (x1 - x0) / width,
+        "height": 100 * (y1 - y0) / height,
+        "rotation": 0,
+        "rectanglelabels": [entity.label],
+    }
+    rectangle = {"id": key, "from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value,
+                 "original_width": width, "original_height": height, "image_rotation": 0}  # fmt: skip
+    return [rectangle, {"type": "relation", "from_id": owner, "to_id": key, "direction": "right"}]

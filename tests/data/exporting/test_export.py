@@ -1,0 +1,281 @@
+"""Every format that is written: read back as ``import`` reads it, and what it cannot hold is counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from instruct_mner.cli import main
+from instruct_mner.data.exporting.posts import ExportedPosts, as_gold, of_dataset, read_predicted
+from instruct_mner.data.exporting.readback import losses, read_back
+from instruct_mner.data.exporting.run import export, write_splits
+from instruct_mner.data.exporting.targets import TARGETS, choose_target
+from instruct_mner.data.loading import load
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.schema.records import Box, Context, Entity, Example, PredictedEntity, Prediction
+
+BY_NAME = {target.name: target for target in TARGETS}
+WIDTH, HEIGHT = 200, 100
+WORD = st.text(st.characters(codec="utf-8", categories=["Ll", "Lo", "Nd"]), min_size=1, max_size=4).filter(
+    lambda word: word not in {"nan", "null"}
+)
+LABEL = st.sampled_from(["PER", "LOC", "a label", "ORG-X"])
+
+
+@st.composite
+def posts(draw: st.DrawFn, number: int) -> Example:
+    words = draw(st.lists(WORD, min_size=1, max_size=5))
+    picture = draw(st.booleans())
+    entities, start = [], 0
+    for word in words:
+        if draw(st.booleans()):
+            x0, y0 = draw(st.integers(0, WIDTH - 2)), draw(st.integers(0, HEIGHT - 2))
+            box = Box(box=(x0, y0, draw(st.integers(x0 + 1, WIDTH)), draw(st.integers(y0 + 1, HEIGHT))))
+            some = st.none() | st.just((box,)) if picture else st.none()
+            entities.append(Entity(start=start, end=start + len(word), text=word, label=draw(LABEL), boxes=draw(some)))
+        start += len(word) + 1
+    return Example(
+        id=f"p{number}",
+        text=" ".join(words),
+        images=(f"p{number}.png",) if picture else (),
+        entities=tuple(entities),
+        meta=draw(st.sampled_from([None, {"lang": "en", "n": 3}])),
+        context=draw(st.sampled_from([None, Context(caption="a dog", tags=("x",))])),
+    )
+
+
+def exported(folder: Path, examples: list[Example], name: str, file: str) -> tuple[list[Example], list[str]]:
+    """Write posts and read them by ``import``, as a user does."""
+    paths = {picture: folder / picture for post in examples for picture in post.images}
+    for path in paths.values():
+        Image.new("L", (WIDTH, HEIGHT)).save(path)
+    target = BY_NAME[name]  # type: ignore[index]
+    notes = export(ExportedPosts("a/train", tuple(examples), paths), folder / file, target)
+    assert target.read is not None
+    assert sorted(path.name for path in folder.iterdir()) == sorted({file, *paths})
+    return read_back(str(folder / file), folder, target.read), notes
+
+
+def without_boxes(post: Example) -> Example:
+    return post.model_copy(
+        update={"entities": tuple(entity.model_copy(update={"boxes": None}) for entity in post.gold)}
+    )
+
+
+HOLDS: dict[str, tuple[str, Callable[[Example], Example]]] = {
+    "csv": ("a.csv", lambda post: post),
+    "parquet": ("a.parquet", lambda post: post),
+    "doccano": ("a.jsonl", without_boxes),
+    "label-studio": ("a.json", lambda post: post.model_copy(update={"context": None})),
+}
+
+
+@pytest.mark.parametrize("name", HOLDS)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject) -> None:
+    examples = [data.draw(posts(number)) for number in range(data.draw(st.integers(1, 3)))]
+    file, kept = HOLDS[name]
+    read, notes = exported(tmp_path_factory.mktemp("trip"), examples, name, file)
+    assert read == [kept(post) for post in examples]
+    assert ("it holds all" in notes[0]) == (read == examples)
+
+
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_spacy_and_sharegpt_hold_texts_and_mentions(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    examples = [data.draw(posts(number)) for number in range(2)]
+    for name in ("spacy", "sharegpt"):
+        read, notes = exported(tmp_path_factory.mktemp("trip"), examples, name, "a.json")
+        assert [post.text for post in read] == [post.text for post in examples]
+        mentions = [[sorted((e.text, e.label) for e in post.gold) for post in side] for side in (read, examples)]
+        assert mentions[0] == mentions[1]
+        assert ("ids of 2 posts" in notes[0]) == (name == "spacy")
+        moved = sum(
+            (e.start, e.label) not in {(f.start, f.label) for f in other.gold}
+            for post, other in zip(examples, read, strict=True)
+            for e in post.gold
+        )
+        assert (f"places of {moved} mentions" in notes[0]) == (moved > 0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_conll_holds_tokens_and_tags(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    examples = [data.draw(posts(number)) for number in range(2)]
+    read, notes = exported(tmp_path_factory.mktemp("trip"), examples, "conll", "a.conll")
+    assert [post.id for post in read] == ["p0", "p1"]
+    assert [[(e.text, e.label) for e in post.gold] for post in read] == [
+        [(e.text, e.label) for e in post.gold] for post in examples
+    ]
+    boxes = sum(bool(entity.boxes) for post in examples for entity in post.gold)
+    same_texts = [post.text for post in read] == [post.text for post in examples]
+    assert not same_texts or (f"boxes of {boxes} mentions" in notes[0]) == (boxes > 0)
+    assert (" texts of" in notes[0]) == (not same_texts)
+
+
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_coco_holds_mentions_with_boxes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    first = Example(id="p0", text="Anna", images=("p0.png",), entities=())
+    examples = [first, data.draw(posts(1))]
+    read, notes = exported(tmp_path_factory.mktemp("trip"), examples, "coco", "a.json")
+    kept = [post for post in examples if post.images]
+    assert [(post.id, post.text, post.images) for post in read] == [(p.id, p.text, p.images) for p in kept]
+    assert [list(post.gold) for post in read] == [[e for e in post.gold if e.boxes] for post in kept]
+    lost = sum(not entity.boxes for post in kept for entity in post.gold)
+    assert (f"{lost} mentions" in notes[0]) == (lost > 0)
+    assert (": 1 posts" in notes[0]) == (len(kept) < 2)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["instruct-mner", "convert", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = []
+    for number, text in enumerate(("Anna left", "Bob stayed", "Anna met Bob")):
+        Image.new("L", (WIDTH, HEIGHT)).save(folder / f"{number}.png")
+        entities = [{"start": 0, "end": len(text.split()[0]), "text": text.split()[0], "label": "PER",
+                     "boxes": [{"image": 0, "box": [1, 2, 30, 40]}]}]  # fmt: skip
+        rows.append({"id": str(number), "text": text, "images": [f"{number}.png"], "entities": entities})
+    for split, part in (("train", rows[:2]), ("test", rows[2:])):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    return folder
+
+
+def test_voc_is_read_as_gmner(tmp_path: Path, pictured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, pictured, tmp_path / "voc", "--to", "voc") == 0
+    before = load(str(pictured))
+    after = load(str(tmp_path / "voc"), images=pictured)
+    assert list(after) == ["train", "test"]
+    for split, dataset in before.items():
+        assert [post.model_copy(update={"tokens": None}) for post in after[split].examples] == list(dataset.examples)
+    assert run(monkeypatch, pictured, tmp_path / "voc", "--to", "voc") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "voc"]
+
+
+def test_voc_needs_a_picture_for_each_post(tmp_path: Path) -> None:
+    posts_without = ExportedPosts("a/train", (Example(id="1", text="a", entities=()),), {})
+    with pytest.raises(DataError, match="Pascal VOC needs one picture for each post"):
+        list(write_splits({"train": posts_without}, tmp_path / "voc", BY_NAME["voc"]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_splits_get_a_file_each(
+    tmp_path: Path, pictured: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, pictured, tmp_path / "out", "--to", "csv") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test.csv", "train.csv"]
+    assert "train.csv: read back, it holds all of the posts" in capsys.readouterr().err
+    assert '"../set/0.png"' in (tmp_path / "out" / "train.csv").read_text().replace('""', '"')
+
+
+@pytest.mark.parametrize(
+    ("out", "to", "reason"),
+    [
+        ("a.json", None, r"\.json is the suffix of several formats; choose with --to label-studio"),
+        ("a.jsonl", "csv", r"--to csv does not write \.jsonl; call it .*a\.csv"),
+        ("a.json", "voc", r"--to voc does not write \.json; name a folder"),
+    ],
+)
+def test_a_suffix_that_does_not_fit_is_refused(out: str, to: str | None, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        choose_target(Path(out), to)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("out", "to", "name"),
+    [
+        ("a.jsonl", None, "jsonl"),
+        ("a.conll", None, "conll"),
+        ("a.CSV", None, "csv"),
+        ("a.parquet", None, "parquet"),
+        ("folder", None, "jsonl"),
+        ("folder", "coco", "coco"),
+        ("a.jsonl", "doccano", "doccano"),
+        ("a.json", "coco", "coco"),
+    ],
+)
+def test_the_suffix_tells_the_format(out: str, to: str | None, name: str) -> None:
+    assert choose_target(Path(out), to).name == name  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "7.png")
+    entity = PredictedEntity(start=0, end=4, text="Anna", label="PER", score=0.25, boxes=(Box(box=(10, 20, 60, 80)),))
+    path = tmp_path / "pred.jsonl"
+    path.write_text(
+        Prediction(id="1", text="Anna left", images=("7.png",), entities=(entity,)).model_dump_json() + "\n"
+    )
+    return path
+
+
+def test_predictions_become_pre_annotations(tmp_path: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, predictions, tmp_path / "a.json", "--to", "label-studio") == 0
+    [task] = json.loads((tmp_path / "a.json").read_text())
+    assert task["data"] == {"text": "Anna left", "post_id": "1", "image": "7.png"}
+    [made] = task["predictions"]
+    span, rectangle, relation = made["result"]
+    assert (made["score"], span["score"], span["value"]["labels"]) == (0.25, 0.25, ["PER"])
+    assert rectangle["value"] | {"x": 5.0, "y": 20.0, "width": 25.0, "height": 60.0} == rectangle["value"]
+    assert (relation["from_id"], relation["to_id"]) == (span["id"], rectangle["id"])
+    assert "annotations" not in task
+
+
+def test_scores_that_a_format_cannot_hold_are_counted(
+    tmp_path: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, predictions, tmp_path / "a.conll") == 0
+    said = capsys.readouterr().err
+    assert "CoNLL holds no confidences; those of 1 mentions are left out" in said
+    assert "boxes of 1 mentions" in said
+    for name in ("a.csv", "a.parquet", "b.jsonl"):
+        assert run(monkeypatch, predictions, tmp_path / name) == 0
+    assert json.loads((tmp_path / "b.jsonl").read_text())["entities"][0]["score"] == 0.25
+
+
+def test_what_is_lost_is_told_by_kind(tmp_path: Path) -> None:
+    seen = Entity(start=0, end=4, text="Anna", label="PER", boxes=(Box(box=(1, 2, 3, 4)),))
+    post = Example(id="1", text="Anna  left", images=("7.png",), entities=(seen,), tokens=("Anna", "left"))
+    other = Example(id="2", text="Anna left", entities=(seen.model_copy(update={"boxes": None}),))
+    assert losses([post], [other]) == [
+        "texts of 1 posts", "boxes of 1 mentions", "pictures of 1 posts", "ids of 1 posts", "tokens of 1 posts",
+    ]  # fmt: skip
+    blank = Example(id="1", text="a")
+    assert losses([blank], [blank.model_copy(update={"entities": ()})]) == ["marks of 1 posts as not annotated"]
+    assert losses([blank], []) == ["1 posts"]
+    invisible = Example(id="1", text="Anna", images=("7.png",), entities=(seen.model_copy(update={"boxes": ()}),))
+    assert losses([invisible], [without_boxes(invisible)]) == ["marks of 1 mentions as not visible"]
+
+
+def test_a_word_is_cut_where_an_entity_ends(tmp_path: Path) -> None:
+    post = Example(id="1", text="Oslo's new", entities=(Entity(start=0, end=4, text="Oslo", label="LOC"),))
+    read, notes = exported(tmp_path, [post], "conll", "a.conll")
+    assert read[0].tokens == ("Oslo", "'s", "new")
+    assert "texts of 1 posts" in notes[0]
+
+
+def test_other_files_are_no_predictions(tmp_path: Path, pictured: Path) -> None:
+    assert read_predicted(str(pictured / "train.jsonl"), None, tmp_path) is None
+    [dataset] = load(str(pictured / "train.jsonl")).values()
+    named = of_dataset(dataset, tmp_path)
+    assert named.posts[0].images == ("set/0.png",)
+    assert named.size("set/0.png") == (WIDTH, HEIGHT)
+    assert as_gold(named.posts[0]) is named.posts[0]

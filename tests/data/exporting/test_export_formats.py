@@ -1,0 +1,91 @@
+"""Formats as they are written: what other programs find in the files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from instruct_mner.data.exporting import columns, pictures, tables, tool_rows
+from instruct_mner.data.exporting.posts import ExportedPosts
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Box, Entity, Example
+
+ANNA = Example(
+    id="17",
+    text="Anna met Eve",
+    images=("pics/7.png",),
+    entities=(
+        Entity(start=0, end=4, text="Anna", label="PER", boxes=(Box(box=(10, 20, 60, 80)),)),
+        Entity(start=9, end=12, text="Eve", label="PER", boxes=()),
+    ),
+    meta={"lang": "en"},
+)
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> ExportedPosts:
+    Image.new("L", (200, 100)).save(tmp_path / "7.png")
+    return ExportedPosts("a/train", (ANNA,), {"pics/7.png": tmp_path / "7.png"})
+
+
+def test_columns(posts: ExportedPosts) -> None:
+    assert "".join(columns.write(posts)) == "IMGID:7.png\nAnna\tB-PER\nmet\tO\nEve\tB-PER\n\n"
+    two = ExportedPosts("a", (ANNA, Example(id="18", text="b")), {})
+    assert "".join(columns.write(two)).startswith("# id = 17\n")
+    with pytest.raises(DataError, match="post '1' has no word"):
+        "".join(columns.write(ExportedPosts("a", (Example(id="1", text=" "),), {})))
+
+
+def test_csv(posts: ExportedPosts) -> None:
+    [row] = csv.DictReader(io.StringIO("".join(tables.write_csv(posts))))
+    assert (row["id"], row["text"], json.loads(row["images"])) == ("17", "Anna met Eve", ["pics/7.png"])
+    assert json.loads(row["entities"])[1] == {"start": 9, "end": 12, "text": "Eve", "label": "PER", "boxes": []}
+
+
+def test_parquet(posts: ExportedPosts, tmp_path: Path) -> None:
+    tables.write_parquet(posts, tmp_path / "a.parquet")
+    [row] = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert row["entities"][0]["boxes"] == [{"image": 0, "box": [10.0, 20.0, 60.0, 80.0]}]
+    assert (row["tokens"], row["meta"]) == (None, '{"lang": "en"}')
+
+
+def test_rows_of_tools(posts: ExportedPosts) -> None:
+    [row] = [json.loads(line) for line in tool_rows.doccano(posts)]
+    assert row["label"] == [[0, 4, "PER"], [9, 12, "PER"]]
+    assert json.loads("".join(tool_rows.spacy(posts))) == [
+        ["Anna met Eve", {"entities": [[0, 4, "PER"], [9, 12, "PER"]]}]
+    ]
+    [chat] = json.loads("".join(tool_rows.sharegpt(posts)))
+    human, gpt = (turn["value"] for turn in chat["conversations"])
+    assert human.startswith("<image>List the named entities")
+    assert human.endswith(f"{tool_rows.TEXT_AFTER}Anna met Eve")
+    assert [each["text"] for each in json.loads(gpt)] == ["Anna", "Eve"]
+    [task] = json.loads("".join(tool_rows.label_studio(posts)))
+    [rectangle] = [each for each in task["annotations"][0]["result"] if each["type"] == "rectanglelabels"]
+    assert [rectangle["value"][side] for side in ("x", "y", "width", "height")] == [5, 20, 25, 60]
+    assert json.loads("".join(tool_rows.write_list(iter(())))) == []
+
+
+def test_coco_and_voc(posts: ExportedPosts, tmp_path: Path) -> None:
+    content = json.loads("".join(pictures.coco(posts)))
+    assert [(each["width"], each["height"], each["file_name"]) for each in content["images"]] == [
+        (200, 100, "pics/7.png")
+    ]
+    assert [(each["bbox"], each["area"]) for each in content["annotations"]] == [([10, 20, 50, 60], 3000)]
+    pictures.write_voc({"train": posts}, tmp_path / "voc")
+    tree = ElementTree.parse(tmp_path / "voc" / "xml" / "7.xml")
+    assert [tree.findtext(path) for path in ("size/width", "object/name", "object/bndbox/xmax")] == [
+        "200",
+        "Anna",
+        "60",
+    ]
+    twice = {"train": posts, "dev": posts}
+    with pytest.raises(DataError, match="is that of two posts, which VOC cannot say"):
+        pictures.write_voc(twice, tmp_path / "twice")
