@@ -32,7 +32,7 @@ def coco(posts: ExportedPosts) -> Iterator[str]:
         for entity in post.entities or ():
             for box in entity.boxes or ():
                 x0, y0, x1, y1 = box.box
-                annotation = {
+                annotation: dict[str, object] = {
                     "id": len(annotations) + 1,
                     "image_id": first + box.image,
                     "category_id": categories[entity.label],
@@ -43,8 +43,9 @@ def coco(posts: ExportedPosts) -> Iterator[str]:
                     "start": entity.start,
                     "end": entity.end,
                 }
-                scored = isinstance(entity, PredictedEntity)
-                annotations.append(annotation | ({"score": entity.score} if scored else {}))
+                if isinstance(entity, PredictedEntity):
+                    annotation["score"] = entity.score
+                annotations.append(annotation)
     listed = [{"id": number, "name": label} for label, number in categories.items()]
     yield json.dumps({"images": images, "annotations": annotations, "categories": listed}, ensure_ascii=False) + "\n"
 
@@ -67,15 +68,15 @@ def write_voc(splits: Mapping[str, ExportedPosts], folder: Path) -> None:
             )
         (folder / "txt" / f"{split}.txt").write_text("".join(columns.write(posts)), encoding="utf-8")
         for post in posts.posts:
-            name = Path(post.images[0])
-            if name.stem in written:
-                raise DataError(f"{posts.name}: picture {name.name!r} is that of two posts, which VOC cannot say; "
+            picture = Path(post.images[0])
+            if picture.stem in written:
+                raise DataError(f"{posts.name}: picture {picture.name!r} is that of two posts, which VOC cannot say; "
                                 "choose COCO (--to coco)")  # fmt: skip
-            written.add(name.stem)
-            tree = _annotation(posts, name.as_posix(), [
+            written.add(picture.stem)
+            tree = _annotation(posts, picture.as_posix(), [
                 (entity.text, box.box) for entity in as_gold(post).gold for box in entity.boxes or ()
             ])  # fmt: skip
-            tree.write(folder / "xml" / f"{name.stem}.xml", encoding="utf-8")
+            tree.write(folder / "xml" / f"{picture.stem}.xml", encoding="utf-8")
 
 
 def _annotation(

@@ -102,7 +102,7 @@ def _columns_of(path: Path) -> set[str]:
 
 
 def _of_lines(path: Path) -> tuple[Prediction, ...] | None:
-    predictions = []
+    predictions: list[Prediction] = []
     problems = ProblemGroups()
     for line in stream_lines(path):
         if not line.text.strip():
