@@ -94,8 +94,9 @@ def start(port: int, folder: Path, *flags: str, ignore: tuple[signal.Signals, ..
     command = [sys.executable, "-m", "eval.gates.gateway.server", "--port", str(port), "--log", str(log), *flags]
 
     def before() -> None:
-        # This program may itself run under nohup.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # This program may itself run under nohup, or in the background of a shell script, which ignores SIGINT.
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
         for number in ignore:
             signal.signal(number, signal.SIG_IGN)
 
