@@ -73,9 +73,7 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes:
             upright = _as_rgb(_loaded(image, content)[0])
         except _BROKEN as error:
             raise DataError(f"{name}: the picture is broken ({error}); {_REMEDY}") from None
-    if orientation in _UPRIGHT:
-        upright = upright.transpose(_UPRIGHT[orientation])
-    return _with_margin(upright)
+    return _with_margin(_turned(upright, orientation))
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,18 @@ def check_image(path: Path) -> PictureCheck:
 
 
 def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
-    """Return a picture however it is given: a path, the bytes of a file, or opened already."""
+    """Return a picture however it is given: a path, the bytes of a file, or opened already.
+
+    One that is opened is turned by its EXIF orientation as its file is; Pillow's ``exif_transpose`` takes that out.
+
+    Raises:
+        DataError: The errors of ``open_image``.
+    """
     if isinstance(source, Image.Image):
-        return _with_margin(_as_rgb(source))
+        try:
+            return _with_margin(_turned(_as_rgb(source), _orientation(source)))
+        except _BROKEN as error:
+            raise DataError(f"the opened picture is broken ({error}); {_REMEDY}") from None
     return open_image(Path(source) if isinstance(source, str) else source)
 
 
@@ -123,6 +130,10 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
     with _open(_content(source, MAX_BYTES), _name(source), MAX_PIXELS) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in {5, 6, 7, 8} else (width, height)
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _with_margin(image: Image.Image) -> Image.Image:

@@ -193,6 +193,22 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     return next((file for ending in endings if (file := root / f"{name}{ending}").is_file()), None)
 
 
+def own_pictures(example: Example) -> list[Path]:
+    """Return the files of the pictures that a post names, from the working folder on.
+
+    Raises:
+        DataError: One is not there.
+    """
+    files = [find_picture(Path(), name) for name in example.images]
+    missing = [name for name, file in zip(example.images, files, strict=True) if file is None]
+    if missing:
+        raise DataError(
+            f"post {example.id!r}: picture {missing[0]!r} is not in {Path.cwd()}; give the function that finds it "
+            "(picture_paths=dataset.picture_paths), or the post without pictures (example.without_images())"
+        )
+    return [file for file in files if file is not None]
+
+
 def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = True) -> str:
     """Return the file name of the picture of a post that is named by its id.
 

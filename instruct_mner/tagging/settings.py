@@ -18,6 +18,17 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """Engines of one process; :mod:`instruct_mner.tagging.engine_choice` makes each, in this process and on Ray."""
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is no confidence.
+
+    Raises:
+        ConfigError: It is not in 0..1, so that every entity or none would be left out.
+    """
+    if not 0 <= threshold <= 1:
+        hint = f": write {threshold / 100:g} for {threshold:g} %" if 1 < threshold <= 100 else ""
+        raise ConfigError(f"threshold {threshold!r} is no confidence from 0 to 1{hint}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaggingSettings:
     """Model, adapter or server that tags posts, and how it is prompted; the fields are flags of ``tag``.

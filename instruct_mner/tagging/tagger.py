@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.data.dataset import own_pictures
 from instruct_mner.engines.engine import Engine
 from instruct_mner.engines.fallback import generate_with_fallback
 from instruct_mner.images import as_image, open_image
@@ -24,7 +25,7 @@ from instruct_mner.tagging.engine_choice import Backend, Examples
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples, example_selector
 from instruct_mner.tagging.post_questions import post_questions
 from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
-from instruct_mner.tagging.settings import TaggingSettings
+from instruct_mner.tagging.settings import TaggingSettings, check_threshold
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,11 +91,9 @@ class Tagger:
             dtype: Data type of the weights; ``auto`` keeps the model's own.
             batch_size: Number of posts tagged at once.
             constrained: Whether only answers that are legal on the post are allowed; leave it on.
-            examples: Few-shot examples for a base model: annotated posts, or a pool of which each post takes the
-                nearest.
+            examples: Few-shot examples for a base model: annotated posts, or a pool whose nearest each post takes.
             context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
-            generated: Whether pictures are generated from the texts, whatever pictures the posts have; the model was
-                tuned with ``alignment.generative``, and lies in its run folder.
+            generated: Whether pictures are generated from the texts; needs a run with ``alignment.generative``.
 
         Raises:
             ModelError: The model or the adapter cannot be loaded, or has no generator.
@@ -151,9 +150,9 @@ class Tagger:
         examples: Examples = (),
         context: bool | None = None,
     ) -> Tagger:
-        """Connect to a server that speaks OpenAI's chat completions; no model is loaded here.
+        """Connect to a server that speaks OpenAI's chat completions, with the pixel limits of ``mner.json``.
 
-        The API key is read from ``OPENAI_API_KEY``. The server must have the pixel limits of ``mner.json``.
+        No model is loaded here. The API key is read from ``OPENAI_API_KEY``.
 
         Args:
             endpoint: Address of the server, or all its settings.
@@ -234,6 +233,7 @@ class Tagger:
         Raises:
             MnerError: There are no labels, or one of them or the picture cannot be used.
         """
+        check_threshold(threshold)
         images = () if image is None else (as_image(image),)
         [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
         return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
@@ -241,7 +241,7 @@ class Tagger:
     def predict(
         self,
         examples: Iterable[Example],
-        picture_paths: PicturePaths = lambda example: (),
+        picture_paths: PicturePaths = own_pictures,
         labels: Labels | None = None,
         *,
         threshold: float = 0.0,
@@ -250,13 +250,14 @@ class Tagger:
 
         Args:
             examples: Posts; their gold entities, if any, are not used.
-            picture_paths: Function that gives the files of a post's pictures, such as ``Dataset.picture_paths``.
+            picture_paths: Function that gives the files of a post's pictures; by default ``images`` names them.
             labels: Labels in place of those of the tuning.
             threshold: Confidence below which entities are left out.
 
         Raises:
             MnerError: There are no labels, or one of them or a picture cannot be used.
         """
+        check_threshold(threshold)
         spec = self.answer_spec(labels)
         remaining = iter(examples)
         while window := list(islice(remaining, WINDOW)):
@@ -281,8 +282,8 @@ class Tagger:
     def questions_about(self, posts: Sequence[Post], spec: AnswerSpec) -> tuple[list[Question], list[int]]:
         """Return the question about each post, and the order in which they are best sent to the engine."""
         examples, order = self._selector.select(posts, spec)
-        ask = self.questions.question
-        return [ask(*post, spec, shots) for post, shots in zip(posts, examples, strict=True)], order
+        pairs = zip(posts, examples, strict=True)
+        return [self.questions.question(*post, spec, shots) for post, shots in pairs], order
 
     def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
         # Where none is shown, nobody is asked for pictures that may not be there.
@@ -292,8 +293,7 @@ class Tagger:
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._selector.select(posts, spec)
-        pairs = zip(posts, examples, strict=True)
-        posted = [post_questions(self.questions, *post, spec, shots) for post, shots in pairs]
+        posted = [post_questions(self.questions, *post, spec, few) for post, few in zip(posts, examples, strict=True)]
         requests = [question.request for number in order for question in posted[number].questions]
         answers = iter(generate_with_fallback(self.engine, requests))
         completions = {number: [next(answers) for _ in posted[number].questions] for number in order}
