@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from name_finder import NameFinder, tagger_of
 from PIL import Image
-from test_windows import NameFinder, tagger_of
 
 from instruct_mner.engines.engine import Request
 from instruct_mner.errors import ConfigError, DataError

@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from name_finder import NameFinder, tagger_of
 
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.errors import ConfigError
-from instruct_mner.models.manifest import Manifest, PromptStamp
-from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction, Rejected
-from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.tagging.windows import WindowSize, cut, joined, most_characters, window_of
 
 SENTENCES = st.text(alphabet="abc .!?\n。日\u00a0'\"", max_size=300)
@@ -105,48 +101,6 @@ def test_a_window_of_a_post_has_its_pictures_but_no_gold() -> None:
     post = Example(id="1", text="Ann. Bob.", images=("a.jpg",), entities=gold, tokens=("Ann.", " ", "Bob."))
     window = window_of(post, (5, 9))
     assert (window.text, window.images, window.entities, window.tokens) == ("Bob.", ("a.jpg",), None, None)
-
-
-@dataclass
-class NameFinder:
-    """An engine that answers with each word that begins with ``Z``, and a token for each word."""
-
-    context_size: int | None = 400
-    requests: list[Request] = field(default_factory=list)
-
-    def special_tokens(self) -> tuple[str, ...]:
-        return ()
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
-
-    def count_prompt(self, request: Request) -> int:
-        return sum(self.count_tokens(part["text"]) for message in request.messages for part in message["content"])
-
-    def resized(self, size: tuple[int, int]) -> None:
-        return None
-
-    def generate(self, requests, *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
-        self.requests += requests
-        return [Completion("\n".join(self.lines(request)) or "none") for request in requests]
-
-    @staticmethod
-    def lines(request: Request) -> list[str]:
-        words = request.messages[-1]["content"][-1]["text"].replace(".", " ").split()
-        return [f"PER: {word}" for word in words if word.startswith("Z")]
-
-
-def tagger_of(engine: NameFinder, **changes: object) -> Tagger:
-    prompt = find_prompt("tag")
-    spec = AnswerSpec(labels=LabelSet.of(["PER"]), **changes)
-    manifest = Manifest(
-        base_model="base",
-        family="idefics3",
-        tuning="lora",
-        prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
-        answer=spec,
-    )
-    return Tagger(engine, manifest, prompt)
 
 
 def document(num_words: int, names: dict[int, str]) -> str:
