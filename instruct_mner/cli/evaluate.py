@@ -17,15 +17,13 @@ def run(
         str, typer.Argument(metavar="GOLD", help="Annotated posts: a path, or FORMAT:PATH, as validate takes it.")
     ],
     predicted: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Argument(
-            metavar="PRED",
-            help="Predictions of every post: JSONL or Parquet, as `tag` writes it, or columns of tags, as conlleval "
-            "reads them. Left out where they stand in the last column of GOLD.",
+            metavar="PRED...",
+            help="Predictions of every post: JSONL or Parquet, as `tag` writes it, columns of tags, as conlleval reads "
+            "them, a JSON list, or answers of LLaMA-Factory and ms-swift. Further files are compared by a paired "
+            "bootstrap. Left out where the predictions stand in the last column of GOLD.",
         ),
-    ] = None,
-    compared: Annotated[
-        Path | None, typer.Argument(metavar="PRED2", help="Predictions to compare with PRED, by a paired bootstrap.")
     ] = None,
     *,
     decode: Annotated[
@@ -51,8 +49,8 @@ def run(
         typer.Option(
             "--run",
             metavar="FOLDER",
-            help="Run or adapter that made PRED; given twice, also that of PRED2. The report then says what it was "
-            "trained on, and LEAKED where the gold or posts of an evaluation set were.",
+            help="Run or adapter that made PRED, repeatable for further ones. The report then says what it was trained "
+            "on, and LEAKED where the gold or posts of an evaluation set were.",
         ),
     ] = None,
     explain: Annotated[
@@ -64,14 +62,16 @@ def run(
 ) -> None:
     """Score predictions against gold: micro F1, types, span-only, rejected items, grounded triples.
 
-    With a second PRED the difference of the two, its 95 % interval and p-value are printed.
+    With a second PRED the difference of the two, its 95 % interval and p-value are printed; with more, all pairs.
     """
-    from instruct_mner.scoring.files import evaluate_files
+    from functools import partial
 
-    report = evaluate_files(
-        gold,
-        predicted,
-        compared,
+    from instruct_mner.scoring.files import evaluate_files, evaluate_several_files
+
+    files = predicted or []
+    several = partial(evaluate_several_files, gold, files)
+    few = partial(evaluate_files, gold, files[0] if files else None, files[1] if len(files) > 1 else None)
+    report = (several if len(files) > 2 else few)(
         decode=decode,
         match=match,
         images=images,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
@@ -15,6 +16,7 @@ from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.scoring.report import Gold, Report, evaluate
+from instruct_mner.scoring.systems import Systems, evaluate_systems
 
 
 def evaluate_files(
@@ -51,41 +53,84 @@ def evaluate_files(
         DataError: A file cannot be read, gold is not annotated, or the files are not of the same posts.
         ModelError: A run has no manifest.
     """
-    num_systems = 1 if compared is None else 2
-    if len(runs) > num_systems:
-        raise ConfigError(f"{len(runs)} runs are given for {num_systems} prediction file(s); name one for each")
+    given = [Path(gold) if predicted is None else predicted, *([] if compared is None else [compared])]
+    dataset, stamp, origins = _gold(
+        gold, given, decode, images, label_column, xml, runs, both_in_gold=predicted is None
+    )
+    posts = dataset.examples
+    first, *others = ((str(path), read_predictions(path, posts, decode)) for path in given)
+    report = evaluate(
+        stamp,
+        posts,
+        first,
+        others[0] if others else None,
+        match=match,
+        seed=seed,
+        num_resamples=num_resamples,
+    )
+    return _stamped(report, origins)
+
+
+def evaluate_several_files(
+    gold: str,
+    predicted: Sequence[Path],
+    *,
+    decode: Decode = "tolerant",
+    match: Match = "offset",
+    images: Path | None = None,
+    label_column: LabelColumn = "fine",
+    xml: Path | None = None,
+    runs: Sequence[Path] = (),
+    seed: int = 0,
+    num_resamples: int = DEFAULT_NUM_RESAMPLES,
+) -> Systems:
+    """Score three prediction files or more, and compare each with each; arguments are those of `evaluate_files`."""
+    dataset, stamp, origins = _gold(gold, predicted, decode, images, label_column, xml, runs, both_in_gold=False)
+    systems = [(str(path), read_predictions(path, dataset.examples, decode)) for path in predicted]
+    result = evaluate_systems(stamp, dataset.examples, systems, match=match, seed=seed, num_resamples=num_resamples)
+    reports = [
+        replace(report, origin=origins[number] if number < len(origins) else None)
+        for number, report in enumerate(result.reports)
+    ]
+    return replace(result, reports=tuple(reports))
+
+
+def _gold(
+    gold: str,
+    predicted: Sequence[Path],
+    decode: Decode,
+    images: Path | None,
+    label_column: LabelColumn,
+    xml: Path | None,
+    runs: Sequence[Path],
+    *,
+    both_in_gold: bool,
+) -> tuple[Dataset, Gold, list[Origin]]:
+    """Read the gold, say what is odd in it, and where the systems come from."""
+    if len(runs) > len(predicted):
+        raise ConfigError(f"{len(runs)} runs are given for {len(predicted)} prediction file(s); name one for each")
     if num_tag_columns(Path(gold)) > 1:
         dataset = read_column(Path(gold), "gold", decode)
-    elif predicted is None:
+    elif both_in_gold:
         raise ConfigError(f"{gold}: name the predictions too; only columns of gold and prediction hold both")
     else:
         # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
         dataset = load_split(
             gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml
         )
-    predicted = Path(gold) if predicted is None else predicted
-    posts = dataset.examples
     unannotated = [example.id for example in dataset.examples if example.entities is None]
     if unannotated:
         raise DataError(
             f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give them "
             "'entities' ([]: there is none), or take them out"
         )
-    if num_tag_columns(predicted) > 1:
-        print(f"{predicted}: its last column of tags is taken for the prediction", file=sys.stderr)
+    for path in predicted:
+        if num_tag_columns(path) > 1:
+            print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
     for note in dataset.notes:
         print(note, file=sys.stderr)
-    origins = [read_origin(folder, dataset) for folder in runs]
-    report = evaluate(
-        Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known),
-        posts,
-        (str(predicted), read_predictions(predicted, posts, decode)),
-        None if compared is None else (str(compared), read_predictions(compared, posts, decode)),
-        match=match,
-        seed=seed,
-        num_resamples=num_resamples,
-    )
-    return _stamped(report, origins)
+    stamp = Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known)
+    return dataset, stamp, [read_origin(folder, dataset) for folder in runs]
 
 
 def _stamped(report: Report, origins: Sequence[Origin]) -> Report:

@@ -47,6 +47,7 @@ TRIPLE_TERMS = {
 COMPARISON_TERMS = {
     "F1 difference": "second less first, in points of F1",
     "p": "share of resamples in which the difference has the other sign, doubled",
+    "p Holm": "p of several pairs, so adjusted that one false finding among them all is as rare as p says",
 }
 CALIBRATION_TERMS = {
     "ECE": "expected calibration error: mean distance of confidence and share that is right, over bins of equal mass",

@@ -16,16 +16,17 @@ from instruct_mner.files import read_lines
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
 
 
 def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant") -> list[Prediction]:
-    """Read JSONL or Parquet of predictions, as ``tag`` writes it, or columns of tags, as conlleval reads them.
+    """Read predictions as ``tag`` writes them, as columns of tags, or as other programs write them.
 
     Args:
         path: The file.
-        posts: The gold, whose ids posts in columns get, in its order and by their texts.
+        posts: The gold, whose ids posts without ids get, in its order and by their texts.
         decode: Decoding of the tags of columns.
 
     Raises:
@@ -35,6 +36,9 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
         return list(read_table(path))
     if num_tag_columns(path):
         return _of_columns(path, posts, decode)
+    others = rows_of_others(path)
+    if others is not None:
+        return read_others(path, others, posts)
     predictions: list[Prediction] = []
     problems: list[str] = []
     for number, line in enumerate(read_lines(path), start=1):

@@ -145,17 +145,39 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _System:
-    """A system's report, and the counts behind its scores."""
+class System:
+    """A system's report, and the counts behind its scores.
+
+    Attributes:
+        report: Report of the system.
+        tallies: Counts of each post, by the name of their score.
+    """
 
     report: Report
     tallies: dict[str, Tally]
 
 
-def _measure(
+def measure_system(
     gold: Gold, posts: Sequence[Example], predicted: Sequence[Prediction], name: str,
     *, match: Match, labels: Sequence[str] | None, seed: int, num_resamples: int,
-) -> _System:  # fmt: skip
+) -> System:  # fmt: skip
+    """Score a system; arguments are those of :func:`evaluate`.
+
+    Raises:
+        DataError: Gold and predictions are not of the same posts; the message begins with the name.
+    """
+    try:
+        return _measured(
+            gold, posts, predicted, name, match=match, labels=labels, seed=seed, num_resamples=num_resamples
+        )
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _measured(
+    gold: Gold, posts: Sequence[Example], predicted: Sequence[Prediction], name: str,
+    *, match: Match, labels: Sequence[str] | None, seed: int, num_resamples: int,
+) -> System:  # fmt: skip
     spans = score_spans(posts, predicted, match=match, labels=labels)
     not_grounded = why_not_grounded(posts, predicted)
     grounded = {} if not_grounded else vars(score_triples(posts, predicted))
@@ -185,7 +207,7 @@ def _measure(
         triples=None if not_grounded else {part: measured[f"triples.{part}"] for part in grounded},
         not_grounded=not_grounded,
     )
-    return _System(report, tallies)
+    return System(report, tallies)
 
 
 def evaluate(
@@ -215,20 +237,10 @@ def evaluate(
         DataError: Gold and predictions are not of the same posts.
     """
 
-    def measure(name: str, predictions: Sequence[Prediction]) -> _System:
-        try:
-            return _measure(
-                gold,
-                posts,
-                predictions,
-                name,
-                match=match,
-                labels=labels,
-                seed=seed,
-                num_resamples=num_resamples,
-            )
-        except DataError as error:
-            raise DataError(f"{name}: {error}") from error
+    def measure(name: str, predictions: Sequence[Prediction]) -> System:
+        return measure_system(
+            gold, posts, predictions, name, match=match, labels=labels, seed=seed, num_resamples=num_resamples
+        )
 
     first = measure(*predicted)
     if compared is None:

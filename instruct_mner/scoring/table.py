@@ -12,6 +12,7 @@ from rich.text import Text
 from instruct_mner.scoring.bootstrap import Measured
 from instruct_mner.scoring.glossary import COMPARISON_TERMS, SCORE_TERMS, TRIPLE_TERMS, WIDTH, explain
 from instruct_mner.scoring.report import Comparison, Report
+from instruct_mner.scoring.systems import Systems
 from instruct_mner.scoring.triples import IOU_THRESHOLD
 
 # Least width of the first column, the names of types.
@@ -140,15 +141,48 @@ def _difference_table(comparison: Comparison, first: str) -> Table:
     return table
 
 
-def render(report: Report) -> RenderableType:
-    """Return the report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
+def _pair_table(systems: Systems) -> Table:
+    table = plain_table(f"all pairs, paired bootstrap; p after Holm over the {len(systems.reports)} systems")
+    for column in ("score", "F1 difference", "95 %", "p", "p Holm"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for pair in systems.pairs:
+        difference = pair.difference
+        table.add_row(
+            f"{pair.second} less {pair.first}",
+            _difference_name(pair.score),
+            f"{100 * difference.difference:+.2f}",
+            f"{100 * difference.low:+.2f} … {100 * difference.high:+.2f}",
+            f"{difference.p_value:.4f}",
+            f"{pair.adjusted_p_value:.4f}",
+        )
+    return table
+
+
+def _stamp(report: Report) -> Text:
     gold = report.gold
     name = gold.name if gold.known is None else f"{gold.name}: {gold.known}"
-    stamp = (
+    return Text(
         f"gold {name}  sha256 {gold.sha256[:12]}\n{gold.num_posts} posts, decode {gold.decode}, "
         f"match {report.match}, {report.num_resamples} resamples of posts, seed {report.seed}"
     )
-    parts: list[RenderableType] = [Text(stamp), *_leaks(report), _score_table(report), Text("\n".join(_notes(report)))]
+
+
+def render_systems(systems: Systems) -> RenderableType:
+    """Return the reports of several systems for a terminal, and all pairs of them."""
+    parts: list[RenderableType] = [_stamp(systems.reports[0])]
+    for report in systems.reports:
+        parts += [*_leaks(report), _score_table(report), Text("\n".join(_notes(report)))]
+    return Group(*parts, _pair_table(systems))
+
+
+def render(report: Report) -> RenderableType:
+    """Return the report for a terminal: what was scored, micro F1, types, span-only, triples, comparison."""
+    parts: list[RenderableType] = [
+        _stamp(report),
+        *_leaks(report),
+        _score_table(report),
+        Text("\n".join(_notes(report))),
+    ]
     if report.comparison is not None:
         other = report.comparison.report
         parts += [*_leaks(other), _score_table(other), Text("\n".join(_notes(other)))]
@@ -156,8 +190,8 @@ def render(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def print_report(report: Report, *, explained: bool = False) -> None:
-    """Write the report to standard output.
+def print_report(report: Report | Systems, *, explained: bool = False) -> None:
+    """Write the scores of one system, of two, or of several to standard output.
 
     Args:
         report: Scores.
@@ -166,9 +200,11 @@ def print_report(report: Report, *, explained: bool = False) -> None:
     # Not narrower than its columns: a cut number is worse than a wrapped line.
     # Labels and file names are shown as they are, not read as markup.
     console = Console(width=max(Console().width, WIDTH), markup=False, emoji=False, highlight=False)
-    console.print(render(report))
+    several = isinstance(report, Systems)
+    console.print(render_systems(report) if isinstance(report, Systems) else render(report))
     if explained:
+        first = report.reports[0] if isinstance(report, Systems) else report
         groups = [SCORE_TERMS]
-        groups += [TRIPLE_TERMS] if report.triples is not None else []
-        groups += [COMPARISON_TERMS] if report.comparison is not None else []
+        groups += [TRIPLE_TERMS] if first.triples is not None else []
+        groups += [COMPARISON_TERMS] if several or first.comparison is not None else []
         console.print(f"\n{explain(*groups)}")

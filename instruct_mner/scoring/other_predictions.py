@@ -1,0 +1,234 @@
+r"""Predictions of other programs: without ids, as a JSON list, or as answers that are still text.
+
+A row of each (shortened)::
+
+    LLaMA-Factory   {"prompt": "… Anna left", "predict": "[{\"text\": \"Anna\", \"label\": \"PER\"}]", "label": "…"}
+    ms-swift        {"response": "PER: Anna", "labels": "…", "messages": [{"role": "user", "content": "… Anna left"}]}
+    plain           {"text": "Anna left", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.9}]}
+
+They are matched with the gold by their ids, else by their order where each holds the text of its post, else by their
+texts; an answer is JSON or a line ``TYPE: mention`` for each entity, and what is neither counts as rejected.
+
+Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/train/sft/trainer.py
+(``generated_predictions.jsonl``), https://swift.readthedocs.io/en/latest/Instruction/Inference-and-deployment.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from instruct_mner.answers.codec import parse
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.data.importing.entities import EntityNotes, entities_of
+from instruct_mner.data.importing.posts import RawPost, to_marks
+from instruct_mner.data.lenient import completed, loads
+from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.errors import DataError
+from instruct_mner.files import read_text, stream_lines
+from instruct_mner.schema.labels import LabelSet, why_no_label
+from instruct_mner.schema.records import Example, PredictedEntity, Prediction
+from instruct_mner.schema.validation_messages import reasons
+
+Row = Mapping[str, Any]
+
+_ANSWERS = ("predict", "response")
+_USERS = frozenset({"user", "human"})
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_MOST_ENTITIES = 10_000
+
+
+def rows_of_others(path: Path) -> list[Row] | None:
+    """Read the rows of a file of another program; ``None`` where its rows have ids, as those of ``tag``.
+
+    Raises:
+        DataError: It is not JSON, or no list of objects.
+    """
+    if path.suffix.lower() == ".json":
+        return _of_list(path)
+    first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
+    try:
+        row = loads(first)
+    except (ValueError, RecursionError):
+        return None  # which is told with its line
+    if not isinstance(row, dict) or ("id" in row and not _is_answer(row)) or not _is_of_others(row):
+        return None
+    rows: list[Row] = []
+    problems = ProblemGroups()
+    for line in stream_lines(path):
+        if line.text.strip():
+            try:
+                value = loads(line.text)
+                if not isinstance(value, dict):
+                    raise TypeError("no object")  # noqa: TRY301 (told with the others)
+                rows.append(value)
+            except (ValueError, TypeError, RecursionError) as error:
+                problems.add(f"{path}:{line.number}: not a JSON object: {error}")
+    problems.stop(str(path))
+    return rows
+
+
+def _of_list(path: Path) -> list[Row]:
+    try:
+        value = loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
+    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list):
+        [value] = value.values()
+    if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
+        raise DataError(f"{path}: expected a list of objects, one for each post, found {str(value)[:60]!r}")
+    return list(value)
+
+
+def _is_answer(row: Row) -> bool:
+    return any(isinstance(row.get(name), str) for name in _ANSWERS)
+
+
+def _is_of_others(row: Row) -> bool:
+    return _is_answer(row) or ("id" not in row and "entities" in row)
+
+
+def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:
+    """Read predictions of another program.
+
+    Args:
+        path: The file, for messages.
+        rows: Its rows.
+        posts: The gold.
+
+    Raises:
+        DataError: Rows are wrong, or are not those of the posts of the gold.
+    """
+    if not posts:
+        raise DataError(f"{path}: rows without ids are matched with the posts of the gold, and there are none")
+    predictions: list[Prediction] = []
+    problems = ProblemGroups()
+    spec = _spec(posts)
+    for number, (row, post) in enumerate(zip(rows, _matched(path, rows, posts), strict=True), start=1):
+        try:
+            predictions.append(_prediction(row, post, spec))
+        except ValidationError as error:
+            problems.add_all(f"{path}: row {number}: {reason}" for reason in reasons(error, Prediction))
+        except ValueError as error:
+            problems.add(f"{path}: row {number}: {error}")
+    problems.stop(str(path))
+    return predictions
+
+
+def _spec(posts: Sequence[Example]) -> AnswerSpec | None:
+    labels = sorted(
+        {entity.label for post in posts for entity in post.entities or () if not why_no_label(entity.label)}
+    )
+    if not labels:
+        return None
+    return AnswerSpec(labels=LabelSet.model_validate(labels), format="json", max_entities=_MOST_ENTITIES)
+
+
+def _prediction(row: Row, post: Example, spec: AnswerSpec | None) -> Prediction:
+    if _is_answer(row):
+        answer = next(row[name] for name in _ANSWERS if isinstance(row.get(name), str))
+        if spec is None:
+            raise ValueError("an answer cannot be read where the gold has no entity, and hence no types")
+        return _of_answer(answer, post, spec)
+    if row.get("entities") is None:
+        raise ValueError("entities: is needed; [] says that there is none (is it a file of posts?)")
+    known = {name: value for name, value in row.items() if name in Prediction.model_fields}
+    values = {**completed(known)[0], "id": post.id, "text": post.text, "images": post.images}
+    try:
+        return Prediction.model_validate(values)
+    except ValidationError:
+        raw = RawPost(where="", text=post.text, marks=to_marks(row["entities"]))
+        entities = entities_of(raw, "characters", EntityNotes())
+        return Prediction(
+            id=post.id,
+            text=post.text,
+            entities=tuple(PredictedEntity.model_validate(entity.model_dump(exclude={"boxes"})) for entity in entities),
+        )
+
+
+def _of_answer(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
+    """Read an answer that is text: JSON of any of the usual forms, or a line for each entity."""
+    fenced = _FENCE.search(answer)
+    answer = (fenced.group(1) if fenced else answer).strip()
+    try:
+        value = loads(answer)
+    except (ValueError, RecursionError):
+        looks_like_json = answer[:1] in {"[", "{"}
+        form = "json" if looks_like_json else "lines"
+        return _read(answer, post, spec.model_copy(update={"format": form}))
+    try:
+        marks = to_marks(value)
+    except ValueError:
+        return _read(answer, post, spec)
+    named = [
+        {"text": mark.surface or post.text[mark.start or 0 : mark.end or 0], "label": mark.label} for mark in marks
+    ]
+    return _read(json.dumps(named, ensure_ascii=False, separators=(",", ":")), post, spec)
+
+
+def _read(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
+    read = parse(spec, post.text, answer, len(post.images))
+    entities = tuple(
+        PredictedEntity(start=each.start, end=each.end, text=post.text[each.start : each.end], label=each.label)
+        for each in read.entities
+    )
+    return Prediction(id=post.id, text=post.text, entities=entities, rejected=read.rejected)
+
+
+def _matched(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:
+    """Return the post of each row."""
+    by_id = {post.id: post for post in posts}
+    if all(str(row.get("id", "")) in by_id for row in rows):
+        return [by_id[str(row["id"])] for row in rows]
+    if len(rows) != len(posts):
+        raise DataError(
+            f"{path}: its {len(rows)} rows have no ids of the gold, which has {len(posts)} posts; rows are matched by "
+            "their order and texts, so there must be one for each post"
+        )
+    questions = [_squeezed(_question(row)) for row in rows]
+    texts = [_squeezed(post.text) for post in posts]
+    wrong = [number for number, question in enumerate(questions) if question and texts[number] not in question]
+    if not wrong:
+        return list(posts)
+    order = _by_text(questions, texts)
+    if order is None:
+        raise DataError(
+            f"{path}: row {wrong[0] + 1} is not that of post {posts[wrong[0]].id!r}, and texts do not tell which post "
+            f"each row is of: its question {_question(rows[wrong[0]])[-80:]!r} does not hold "
+            f"{posts[wrong[0]].text[:60]!r}; score predictions against the file that they were made from"
+        )
+    return [posts[number] for number in order]
+
+
+def _by_text(questions: Sequence[str], texts: Sequence[str]) -> list[int] | None:
+    """Return the post of each question whose text it holds, the longest; ``None`` where that is no matching."""
+    order: list[int] = []
+    by_length = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
+    taken: set[int] = set()
+    for question in questions:
+        found_at = next((number for number in by_length if number not in taken and texts[number] in question), None)
+        if not question or found_at is None:
+            return None
+        taken.add(found_at)
+        order.append(found_at)
+    return order
+
+
+def _question(row: Row) -> str:
+    """Return the text that a row was asked about, or its own."""
+    if isinstance(row.get("prompt"), str):
+        return str(row["prompt"])
+    messages = row.get("messages")
+    if isinstance(messages, list):
+        return "\n".join(str(each.get("content", "")) for each in messages
+                         if isinstance(each, dict) and each.get("role") in _USERS)  # fmt: skip
+    return str(row.get("query") or row.get("text") or "")
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,129 @@
+"""Predictions of other programs: every form gives the same score, matched by id, order or text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Entity, Example, Prediction
+from instruct_mner.scoring.other_predictions import read_others, rows_of_others
+from instruct_mner.scoring.predictions import read_predictions
+
+ANNA = Example(
+    id="a",
+    text="Anna flew to Oslo",
+    entities=(
+        Entity(start=0, end=4, text="Anna", label="PER"),
+        Entity(start=13, end=17, text="Oslo", label="LOC"),
+    ),
+)
+NOTHING = Example(id="b", text="nothing to see", entities=())
+POSTS = (ANNA, NOTHING)
+NAMED = [{"text": "Anna", "label": "PER"}, {"text": "Oslo", "label": "LOC"}]
+LINES = "PER: Anna\nLOC: Oslo"
+
+
+def factory(answer: str, post: Example) -> dict[str, Any]:
+    return {"prompt": f"user\nFind entities. Post: {post.text}\nassistant\n", "predict": answer, "label": "[]"}
+
+
+def swift(answer: str, post: Example) -> dict[str, Any]:
+    messages = [{"role": "user", "content": f"Post: {post.text}"}, {"role": "assistant", "content": answer}]
+    return {"response": answer, "labels": "[]", "images": [], "messages": messages}
+
+
+def written(folder: Path, rows: list[Any], name: str = "a.jsonl") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(rows) if name.endswith(".json") else "".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def spans(predictions: list[Prediction]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    return [(each.id, [(e.start, e.end, e.label) for e in each.entities]) for each in predictions]
+
+
+GOLD = [("a", [(0, 4, "PER"), (13, 17, "LOC")]), ("b", [])]
+
+
+@pytest.mark.parametrize("form", [factory, swift])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+@pytest.mark.parametrize(
+    ("answer", "nothing"),
+    [
+        (json.dumps(NAMED), "[]"),
+        (f"```json\n{json.dumps(NAMED, indent=1)}\n```", "```\n[]\n```"),
+        (json.dumps({"PER": ["Anna"], "LOC": ["Oslo"]}), "{}"),
+        (json.dumps([["Anna", "PER"], ["Oslo", "LOC"]]), "[]"),
+        (LINES, "none"),
+    ],
+)
+def test_answers_of_every_form(
+    form: Callable[[str, Example], Any], name: str, answer: str, nothing: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, [form(answer, ANNA), form(nothing, NOTHING)], name)
+    predictions = read_predictions(path, POSTS)
+    assert spans(predictions) == GOLD
+    assert sum(each.rejected.total for each in predictions) == 0
+    turned = written(tmp_path, [form(nothing, NOTHING), form(answer, ANNA)], name)
+    assert spans(read_predictions(turned, POSTS)) == GOLD[::-1]
+
+
+def test_what_is_no_answer_is_rejected_and_counted(tmp_path: Path) -> None:
+    rows = [factory('[{"text": "Anna", "label": "PER"}, {"text": "Rome", "label": "LOC"}]', ANNA),
+            factory("I cannot say.", NOTHING)]  # fmt: skip
+    first, second = read_predictions(written(tmp_path, rows), POSTS)
+    assert (len(first.entities), first.rejected.hallucinated) == (1, 1)
+    assert (second.entities, second.rejected.malformed) == ((), 1)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_plain_rows_without_ids(name: str, tmp_path: Path) -> None:
+    rows = [
+        {"text": ANNA.text, "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.25}, {"start": 13, "end": 17,
+                                                                                                "label": "LOC"}]},
+        {"text": NOTHING.text, "entities": []},
+    ]  # fmt: skip
+    predictions = read_predictions(written(tmp_path, rows, name), POSTS)
+    assert spans(predictions) == GOLD
+    assert predictions[0].entities[0].score == 0.25
+    others = [{"text": ANNA.text, "entities": [[0, 4, "PER"], [13, 17, "LOC"]]}, {"text": NOTHING.text, "entities": []}]
+    assert spans(read_predictions(written(tmp_path, others, name), POSTS)) == GOLD
+
+
+def test_rows_with_ids_of_the_gold_are_matched_by_them(tmp_path: Path) -> None:
+    rows = [{"id": "b", "entities": []}, {"id": "a", "entities": NAMED}]
+    path = written(tmp_path, rows, "a.json")
+    assert spans(read_others(path, rows_of_others(path) or [], POSTS)) == GOLD[::-1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([factory("[]", ANNA)], "its 1 rows have no ids of the gold, which has 2 posts"),
+        ([factory("[]", ANNA), factory("[]", ANNA)], "row 2 is not that of post 'b'"),
+        ([{"text": ANNA.text, "entities": None}, {"text": NOTHING.text, "entities": []}], "entities: is needed"),
+        ([{"text": ANNA.text, "entities": [[0, 4, "PER"]]}, {"text": NOTHING.text, "entities": [[0, 99, "X"]]}],
+         "row 2: entity with the offsets 0 to 99 lies outside"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(rows: list[Any], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=reason):
+        read_predictions(written(tmp_path, rows), POSTS)
+
+
+def test_files_of_tag_are_none_of_others(tmp_path: Path) -> None:
+    assert rows_of_others(written(tmp_path, [{"id": "a", "text": "x", "entities": []}])) is None
+    assert rows_of_others(written(tmp_path, [{"id": "a", "text": "x"}])) is None
+    with pytest.raises(DataError, match="expected a list of objects"):
+        rows_of_others(written(tmp_path, [3], "a.json"))
+    (tmp_path / "b.json").write_text("[")
+    with pytest.raises(DataError, match="not JSON"):
+        rows_of_others(tmp_path / "b.json")
+    (tmp_path / "c.jsonl").write_text(json.dumps(factory("[]", ANNA)) + "\n{\n")
+    with pytest.raises(DataError, match=r"c\.jsonl:2: not a JSON object"):
+        rows_of_others(tmp_path / "c.jsonl")
