@@ -55,7 +55,14 @@ def aligned_run(model: Path, folder: Path, alignment: dict[str, Any], **more: An
             "alignment": alignment,
             "output": str(folder / "run"),
             **more,
-            "optimizer": {"batch_size": 6, "max_steps": 2, "learning_rate": 1e-2, **more.get("optimizer", {})},
+            "optimizer": {
+                "batch_size": 6,
+                "max_steps": 2,
+                "learning_rate": 1e-2,
+                "share_prompt_prefix": False,
+                "group_by_length": False,
+                **more.get("optimizer", {}),
+            },
         }
     )
     (folder / "run").mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,8 @@ def bare_trl() -> Result:
 
 
 def _our_losses(model: str, posts: Path, run: Path) -> list[float]:
-    optimizer = {"max_steps": _STEPS, "batch_size": 4, "learning_rate": 2e-4}
+    exact = {"share_prompt_prefix": False, "group_by_length": False}
+    optimizer = {"max_steps": _STEPS, "batch_size": 4, "learning_rate": 2e-4, **exact}
     config = {
         **_config(model=model, data={"train": str(posts)}, optimizer=optimizer, output=run),
         "tuning": "lora",

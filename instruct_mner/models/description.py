@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoConfig, AutoProcessor, Idefics3Processor
 
 from instruct_mner.errors import ModelError
 from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
@@ -77,6 +77,21 @@ class ModelDescription:
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         inputs = self.processor(text=[text], images=[list(images)] if images else None, add_special_tokens=False)
         return len(inputs["input_ids"][0])
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the number of tokens of pictures of some sizes; 0 where the processor does not say.
+
+        Source: transformers 5, ``ProcessorMixin._get_num_multimodal_tokens``, made for vLLM.
+
+        Args:
+            sizes: Width and height of each picture.
+        """
+        # SmolVLM's processor, which is Idefics3's with other defaults, lacks the function.
+        owner = Idefics3Processor if self.family.name == "smolvlm" else type(self.processor)
+        count = getattr(owner, "_get_num_multimodal_tokens", None)
+        if count is None or not sizes:
+            return [0] * len(sizes)
+        return list(count(self.processor, image_sizes=[(height, width) for width, height in sizes]).num_image_tokens)
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""

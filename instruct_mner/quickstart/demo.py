@@ -131,8 +131,6 @@ def _config(folder: Path) -> FinetuneConfig:
                 "batch_size": 16,
                 "learning_rate": 4e-3,
                 "warmup_steps": 10,
-                "share_prompt_prefix": True,
-                "group_by_length": True,
             },
             "evaluation": {"batch_size": 64},
             "output": folder / "run",

@@ -11,7 +11,7 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.images import open_image
 from instruct_mner.models.description import ModelDescription
-from instruct_mner.prompting.conversation import PromptWriter, answer_messages
+from instruct_mner.prompting.conversation import Message, PromptWriter, answer_messages
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.boxes import to_model_units
 from instruct_mner.schema.labels import LabelSet
@@ -63,14 +63,23 @@ class Conversations:
             images: Opened pictures, at most ``max_images``.
             labels: Other labels than those of the spec.
         """
+        prompt, completion = self.written(example, [image.size for image in images], labels)
+        return {"prompt": prompt, "completion": completion, "images": list(images)}
+
+    def written(
+        self, example: Example, sizes: Sequence[tuple[int, int]], labels: LabelSet | None = None
+    ) -> tuple[list[Message], list[Message]]:
+        """Return the messages of prompt and answer.
+
+        Args:
+            example: Annotated post.
+            sizes: Width and height of its pictures, at most ``max_images``.
+            labels: Other labels than those of the spec.
+        """
         spec, writer = self.spec.with_labels(labels), self._writer
-        entities = [self._in_model_units(entity, [image.size for image in images]) for entity in example.gold]
-        answer = codec.render(spec, writer.text(example), entities, len(images))
-        return {
-            "prompt": writer.messages(example, len(images), spec),
-            "completion": answer_messages(answer),
-            "images": list(images),
-        }
+        entities = [self._in_model_units(entity, sizes) for entity in example.gold]
+        answer = codec.render(spec, writer.text(example), entities, len(sizes))
+        return writer.messages(example, len(sizes), spec), answer_messages(answer)
 
     def text(self, example: Example) -> str:
         """Return the text of a post as the model reads it, of the same length."""

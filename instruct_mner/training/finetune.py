@@ -27,7 +27,7 @@ from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgr
 from instruct_mner.training.setup import Run, heads_shape, prepare
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.trainer import MnerTrainer
-from instruct_mner.training.trl_arguments import sft_config
+from instruct_mner.training.trl_arguments import sft_config, shares_prompt_prefix
 
 _FLAG = "information_bottleneck/collapsed"
 
@@ -130,8 +130,8 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         loaded=loaded,
         objectives=run.objectives,
         head_learning_rate=config.alignment.head_learning_rate,
-        lengths=[len(each.text) for each in run.train.examples] if config.optimizer.group_by_length else None,
-        share_prompt_prefix=config.optimizer.share_prompt_prefix,
+        lengths=run.lengths() if config.optimizer.group_by_length else None,
+        share_prompt_prefix=shares_prompt_prefix(config.optimizer),
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,
         args=sft_config(

@@ -9,6 +9,7 @@ import yaml
 from instruct_mner.alignment import build
 from instruct_mner.training.setup import Run, heads_shape
 from instruct_mner.training.steps import count_steps, steps_of_an_epoch
+from instruct_mner.training.trl_arguments import shares_prompt_prefix
 
 
 def resolved_yaml(run: Run) -> str:
@@ -43,6 +44,7 @@ def _defaults(run: Run) -> dict[str, object]:
         "pixels.min_pixels": "the processor's own",
         "pixels.max_pixels": "the processor's own",
         "alignment.head_learning_rate": config.learning_rate,
+        "optimizer.share_prompt_prefix": shares_prompt_prefix(config.optimizer),
         "optimizer.max_steps": count_steps(config.optimizer, num_posts),
         "optimizer.learning_rate": config.learning_rate,
         "evaluation.every_steps": steps_of_an_epoch(config.optimizer, num_posts),

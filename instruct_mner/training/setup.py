@@ -32,6 +32,7 @@ from instruct_mner.training.config import AnswerSettings, FinetuneConfig, Tuning
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.dev_scores import score_dev
+from instruct_mner.training.lengths import token_lengths
 from instruct_mner.training.precheck import check_sources
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
@@ -53,6 +54,7 @@ class Run:
         manifest: Manifest that is written beside the weights.
         collator: Maker of the batches.
         conversations: Writer of the prompts and gold answers.
+        picture_paths: Function that gives the files of a post's pictures.
         objectives: Losses beside the answer loss.
     """
 
@@ -65,12 +67,18 @@ class Run:
     manifest: Manifest
     collator: Collator
     conversations: Conversations
+    picture_paths: Callable[[Example], Sequence[Path]]
     objectives: tuple[Objective, ...] = ()
 
     @property
     def spec(self) -> AnswerSpec:
         """Form of the answers."""
         return self.manifest.answer
+
+    def lengths(self) -> list[int]:
+        """Return the number of tokens of each post to train on."""
+        with working("counting tokens"):
+            return token_lengths(self.train.examples, self.picture_paths, self.conversations)
 
     def score_dev(self, model: Model) -> dict[str, float]:
         """Tag the dev subset with a model as it stands, as ``tag`` would, and return its scores.
@@ -165,6 +173,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         manifest=_manifest(config, loaded, prompt, spec, sources),
         collator=collator,
         conversations=conversations,
+        picture_paths=pictures,
         objectives=objectives,
     )
 

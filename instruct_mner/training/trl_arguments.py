@@ -8,7 +8,14 @@ import torch
 from torch import nn
 from trl import SFTConfig
 
-from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.config import FinetuneConfig, OptimizerSettings
+
+
+def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:
+    """Return whether a run takes the shortcuts of ``models.prefix_sharing``; by default on a CPU alone."""
+    if optimizer.share_prompt_prefix is not None:
+        return optimizer.share_prompt_prefix
+    return not (optimizer.gradient_checkpointing or torch.accelerator.is_available())
 
 
 def sft_config(
