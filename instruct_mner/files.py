@@ -25,12 +25,8 @@ _HEAD_BYTES = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Source: safetensors 0.8 (Rust's io::Error), torch 2.13 (caffe2/serialize/inline_container.cc), pyarrow 23.
 _WORDS_OF_FULL = (
-    "No space left on",
-    "File too large",
-    "Disk quota exceeded",
-    "PytorchStreamWriter",
-    "inline_container",
-)
+    "No space left on", "File too large", "Disk quota exceeded", "PytorchStreamWriter", "inline_container",
+)  # fmt: skip
 _MAKE_ROOM = "make room, or choose another place, and run the same command again"
 
 
