@@ -23,7 +23,8 @@ from typing import Any
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES
 
-_SECONDS = 1200
+# Tiny models of a family whose decoder is another.
+_OTHER_DECODERS = ("internvl3_5", "gemma4_shared")
 
 
 def serve_one(family: str, folder: Path) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     from rich.console import Console
 
     from instruct_mner.engines.vllm import VllmEngine
+    from instruct_mner.models.description import describe_model
     from instruct_mner.models.merging import merge_adapter
     from instruct_mner.tagging.tagger import Tagger
     from instruct_mner.testing import build_tiny
@@ -53,7 +55,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
         }
     )
     run = finetune(config, Console(quiet=True))
-    adapts = FAMILIES[family].takes_adapters
+    adapts = describe_model(str(base)).family.takes_adapters
     if not adapts:
         run = merge_adapter(run, folder / "merged")
     here = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
@@ -108,14 +110,17 @@ def _change_by_adapter(engine: Any, tagger: Any, dataset: Any) -> float:
     return max(changes)
 
 
-def _in_a_process(family: str) -> dict[str, Any]:
+def _in_a_process(family: str, seconds: int, logs: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "eval.benchmarks.serve_families", family, "--one", str(result)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)  # noqa: S603
         except subprocess.TimeoutExpired:
-            return {"passed": False, "error": f"more than {_SECONDS} seconds"}
+            return {"passed": False, "error": f"more than {seconds} seconds"}
+        if logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
+            (logs / f"{family}.log").write_text(done.stderr, "utf-8")
         if not result.exists():
             return {"passed": False, "error": done.stderr[-600:]}
         return dict(json.loads(result.read_text("utf-8")))
@@ -126,7 +131,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", metavar="FAMILY", help="families to run; default all")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help="file of the report")
+    parser.add_argument("--output", type=Path, help="file of the report; what it says of other families stays")
+    parser.add_argument("--logs", type=Path, help="folder of the log of each family")
+    parser.add_argument(
+        "--seconds", type=int, default=1200, help="seconds after which a family is given up; default 1200"
+    )
     chosen = parser.parse_args()
     if chosen.one is not None:
         with tempfile.TemporaryDirectory() as folder:
@@ -137,14 +146,14 @@ def main() -> int:
                 report = {"passed": False, "error": f"{type(error).__name__}: {str(error)[-600:]}"}
         chosen.one.write_text(json.dumps(report))
         return 0
-    reports = {}
-    for family in chosen.families or FAMILIES:
-        reports[family] = _in_a_process(family)
+    old = chosen.output is not None and chosen.families and chosen.output.exists()
+    reports = json.loads(chosen.output.read_text("utf-8")) if old else {}
+    for family in chosen.families or (*FAMILIES, *_OTHER_DECODERS):
+        reports[family] = _in_a_process(family, chosen.seconds, chosen.logs)
         print(family, json.dumps(reports[family]), file=sys.stderr, flush=True)
-    text = json.dumps(reports, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+        if chosen.output is not None:
+            chosen.output.write_text(json.dumps(reports, indent=2) + "\n")
+    print(json.dumps(reports, indent=2))
     return int(not all(each["passed"] for each in reports.values()))
 
 
