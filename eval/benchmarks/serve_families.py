@@ -30,6 +30,7 @@ _OTHER_DECODERS = ("internvl3_5", "gemma4_shared")
 def serve_one(family: str, folder: Path) -> dict[str, Any]:
     """Build and train a model, tag with both engines, and return the comparison."""
     from rich.console import Console
+    from transformers import AutoConfig
 
     from instruct_mner.engines.vllm import VllmEngine
     from instruct_mner.models.description import describe_model
@@ -39,6 +40,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     from instruct_mner.testing.posts import make_posts
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import finetune
+    from instruct_mner.vllm_runtime.adapter_checks import takes_adapters
 
     posts = make_posts(folder / "posts")
     dataset = load_split(str(posts))
@@ -55,7 +57,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
         }
     )
     run = finetune(config, Console(quiet=True))
-    adapts = describe_model(str(base)).family.takes_adapters
+    adapts = takes_adapters(describe_model(str(base)).family, AutoConfig.from_pretrained(base))
     if not adapts:
         run = merge_adapter(run, folder / "merged")
     here = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
@@ -85,7 +87,7 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
 
 def _shown(change: float | None) -> float | str:
     if change is None:
-        return "merged: vLLM takes no adapters on this family"
+        return "merged: vLLM takes no adapters on this model here"
     return round(change, 3) if isfinite(change) else "no common token"
 
 

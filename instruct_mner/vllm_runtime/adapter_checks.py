@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from instruct_mner.errors import ModelError, listing
@@ -20,6 +21,22 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 # Source: vllm.lora.peft_helper.PEFTHelper of vLLM 0.32: inits that leave the base as it is.
 _PLAIN_INITS = (True, False, "gaussian", "eva", "orthogonal", "mica", "lora_ga")
 _KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB])\.weight")
+
+
+def takes_adapters(family: Family, config: Any) -> bool:
+    """Return whether vLLM can serve adapters on a model here.
+
+    Source: vLLM 0.32, ``select_unquantized_moe_backend`` in ``fused_moe/oracle/unquantized.py``: beside adapters,
+    experts run on Triton, which has no CPU.
+
+    Args:
+        family: Family of the model.
+        config: Config of the model.
+    """
+    settings = vars(config.get_text_config())
+    # transformers renames the first of them to the second for some models.
+    has_experts = any(settings.get(name) for name in ("num_experts", "num_local_experts"))
+    return family.takes_adapters and (torch.cuda.is_available() or not has_experts)
 
 
 def adapter_rank(folder: Path, family: Family, config: Any) -> int:
@@ -36,10 +53,11 @@ def adapter_rank(folder: Path, family: Family, config: Any) -> int:
     Raises:
         ModelError: It cannot be read, is of a kind that vLLM refuses, or fits another base.
     """
-    if not family.takes_adapters:
+    if not takes_adapters(family, config):
+        where = "" if not family.takes_adapters else " without a GPU"
         raise ModelError(
-            f"vLLM cannot serve adapters on {family.name}: 'instruct-mner merge {folder} MODEL' makes a whole model "
-            "of it, which it can serve"
+            f"vLLM cannot serve adapters on {family.name}{where}: 'instruct-mner merge {folder} MODEL' makes a whole "
+            "model of it, which it can serve"
         )
     settings = _settings(folder)
     problems = _refused(settings)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from transformers import AutoConfig
 
 from instruct_mner.errors import MnerError, ModelError
 from instruct_mner.models.families import FAMILIES
-from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
+from instruct_mner.vllm_runtime.adapter_checks import adapter_rank, takes_adapters
 
 FAMILY = FAMILIES["qwen3_vl"]
 TEXT = SimpleNamespace(num_hidden_layers=2, hidden_size=16)
@@ -73,3 +74,14 @@ def test_a_broken_adapter(tmp_path: Path, name: str, content: bytes | None) -> N
 def test_a_family_whose_adapters_vllm_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"adapters on llava_onevision: 'instruct-mner merge .* makes a whole model"):
         adapter_rank(write(tmp_path), FAMILIES["llava_onevision"], CONFIG)
+
+
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_adapters_on_experts_need_a_gpu(tmp_path: Path, has_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    experts = AutoConfig.for_model("qwen3_vl_moe")
+    assert takes_adapters(FAMILIES["qwen3_vl_moe"], experts) is has_gpu
+    assert takes_adapters(FAMILIES["qwen3_vl"], AutoConfig.for_model("qwen3_vl"))
+    if not has_gpu:
+        with pytest.raises(ModelError, match=r"adapters on qwen3_vl_moe without a GPU: 'instruct-mner merge"):
+            adapter_rank(write(tmp_path), FAMILIES["qwen3_vl_moe"], experts)
