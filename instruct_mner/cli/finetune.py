@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.options import BaseModelOption, ColumnOption, DevShareOption, ImagesOption
 from instruct_mner.cli.output import announce, console
 from instruct_mner.schema.choices import LeakPolicy
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="Config file, YAML; 'instruct-mner init DIR' writes one.")],
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Config file, YAML; 'instruct-mner init DIR' writes one. Left out with --data.", show_default=False
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,8 +43,32 @@ def run(
             help="Show config, first post, label mask, token budget, modules, steps, time, memory; keep nothing.",
         ),
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Posts of any kind that import reads, in place of a config, which is written."
+        ),
+    ] = None,
+    images: ImagesOption = None,
+    column: ColumnOption = None,
+    split: DevShareOption = 0.1,
+    model: BaseModelOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder of config, posts and run, with --data. Default: the name of DATA, with -mner.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Fine-tune a vision-language model on annotated posts; makes a run folder."""
+    """Fine-tune a vision-language model on annotated posts; makes a run folder.
+
+    With --data it imports the posts, holds some out, writes a config for them beside, and trains with it.
+    """
+    config = _config(config, data, images, column, split, model, output, resume=resume)
     announce(f"finetune: reading {config}")
     from instruct_mner.training.checkpoints import is_finished
     from instruct_mner.training.config import load_config
@@ -59,3 +89,40 @@ def run(
         from instruct_mner.training.finetune import finetune
 
         finetune(settings, console(), resume=resume, sources=sources)
+
+
+def _config(
+    config: Path | None,
+    data: str | None,
+    images: Path | None,
+    column: list[str] | None,
+    split: float,
+    model: str | None,
+    output: Path | None,
+    *,
+    resume: bool,
+) -> Path:
+    """Return the config of a run: the one that is named, or one that is written for data of the user."""
+    from instruct_mner.errors import ConfigError
+
+    if config is not None:
+        given = [flag for flag, value in (("--data", data), ("--images", images), ("--column", column),
+                                          ("--model", model), ("--output", output)) if value is not None]  # fmt: skip
+        if given:
+            raise ConfigError(f"{given[0]} goes without a config; set it in {config}, or by --set (model=…, output=…)")
+        return config
+    if data is None:
+        raise ConfigError("name a config ('instruct-mner init DIR' writes one), or your posts by --data DATA")
+    from instruct_mner.data.importing.writing import ImportOptions
+    from instruct_mner.quickstart.project import DEFAULT_MODEL, write_own_project
+
+    folder = output or Path(f"{Path(data.partition(':')[2] or data).stem}-mner")
+    if resume and (folder / "config.yaml").is_file():
+        return folder / "config.yaml"
+    announce(f"finetune: importing {data}")
+    options = ImportOptions(images=images, columns=column or ())
+    written, own = write_own_project(folder, data, options, model=model or DEFAULT_MODEL, share=split)
+    for note in own.notes:
+        typer.echo(note, err=True)
+    typer.echo(f"wrote {written}; change it and run 'instruct-mner finetune {written}' for another run", err=True)
+    return written

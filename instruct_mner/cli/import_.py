@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.options import ImagesOption
+from instruct_mner.cli.options import ColumnOption, ImagesOption
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 
@@ -24,15 +24,7 @@ def run(
         ),
     ] = None,
     images: ImagesOption = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="ROLE=NAME",
-            help="Column that holds id, text, tokens, tags, entities, images or context; meta=NAME carries one along. "
-            "Columns without names go by number: tags=2. Repeatable.",
-        ),
-    ] = None,
+    column: ColumnOption = None,
     offsets: Annotated[
         Offsets | None,
         typer.Option(help="Meaning of the offsets of entities. Default: told by the content, or refused."),

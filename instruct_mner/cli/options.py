@@ -13,3 +13,27 @@ ImagesOption = Annotated[Path | None, typer.Option(help="Folder of the pictures.
 DecodeOption = Annotated[Decode, typer.Option(help="Rule that turns BIO tags into entities.")]
 LabelColumnOption = Annotated[LabelColumn, typer.Option(help="Column of labels, where the format has both (fmnerg).")]
 XmlOption = Annotated[Path | None, typer.Option(help="Folder of the boxes of gmner and fmnerg.", metavar="DIR")]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="ROLE=NAME",
+        help="Column that holds id, text, tokens, tags, entities, images or context; meta=NAME carries one along. "
+        "Columns without names go by number: tags=2. Repeatable.",
+    ),
+]
+DevShareOption = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, metavar="SHARE", help="Share of the posts that choose the checkpoint, where DATA has no splits."
+    ),
+]
+BaseModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Base model: hub name or folder. Default: HuggingFaceTB/SmolVLM-256M-Instruct.",
+        show_default=False,
+    ),
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -206,3 +207,22 @@ def test_what_does_not_fit_is_said_before_anything_is_made(
     with pytest.raises(error, match=message):
         run("finetune", config_of(tiny_models("idefics3"), tmp_path, **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_one_command_from_a_table_to_an_adapter(tiny_models, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    posts = [json.loads(line) for line in make_posts(tmp_path / "posts").read_text().split("\n") if line]
+    with (tmp_path / "posts.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "image", "entities"])
+        for post in posts:
+            entities = [{"text": each["text"], "label": each["label"]} for each in post["entities"]]
+            picture = Path(post["images"][0]).name if post["images"] else ""
+            rows.writerow([post["text"].replace("\u2028", " "), picture, json.dumps(entities)])
+    pictures = next(path.parent for path in (tmp_path / "posts").rglob("*.png"))
+    run("finetune", "--data", "posts.csv", "--images", pictures, "--model", tiny_models("smolvlm"), "--split", 0.3,
+        "--set", "optimizer.max_steps=2", "--set", "optimizer.batch_size=2")  # fmt: skip
+    assert (tmp_path / "posts-mner" / "run" / "adapter" / "mner.json").is_file()
+    assert {path.name for path in (tmp_path / "posts-mner").iterdir()} == {
+        "config.yaml", "train.jsonl", "dev.jsonl", "run",
+    }  # fmt: skip

@@ -1,0 +1,112 @@
+"""Posts of the user to a config: imported, split, with their types."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from instruct_mner.cli import main
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.loading import load_split
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.quickstart.own_data import has_splits, import_own_data
+from instruct_mner.quickstart.project import write_own_project
+from instruct_mner.training.config import load_config
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "pics").mkdir()
+    with (tmp_path / "posts.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "image", "entities"])
+        for number in range(20):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "pics" / f"{number}.jpg")
+            name, place = f"Anna{number}", f"Oslo{number}"
+            entities = [{"text": name, "label": "PER"}, {"text": place, "label": "LOC"}]
+            rows.writerow([f"{name} flew to {place}", f"{number}.jpg", json.dumps(entities)])
+    return tmp_path / "posts.csv"
+
+
+def test_a_table_becomes_a_project(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ImportOptions(images=Path("pics"))
+    config, own = write_own_project(Path("mine"), "posts.csv", options, model="some/model", share=0.2)
+    settings = load_config(config)
+    assert (settings.model, settings.data.train, settings.data.dev) == (
+        "some/model", "mine/train.jsonl", "mine/dev.jsonl",
+    )  # fmt: skip
+    assert settings.output == Path("mine/run")
+    assert settings.labels is not None
+    assert settings.labels.names == own.labels.names == ("LOC", "PER")
+    train, dev = (load_split(f"mine/{name}.jsonl") for name in ("train", "dev"))  # which has all of its pictures
+    assert (len(train.examples), len(dev.examples)) == (16, 4)
+    assert own.notes[-1] == "20 posts with 40 entities of the types LOC, PER"
+
+
+def test_its_own_splits_are_kept(tmp_path: Path) -> None:
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.txt").write_text(f"{split}\tB-PER\n")
+    own = import_own_data(str(tmp_path), tmp_path / "out", ImportOptions(), share=0.1, seed=0)
+    assert [path and path.name for path in (own.train, own.dev, own.test)] == ["train.jsonl", "dev.jsonl", "test.jsonl"]
+    assert has_splits(str(tmp_path))
+    assert not has_splits(str(tmp_path / "train.txt"))
+    config, _ = write_own_project(tmp_path / "mine", str(tmp_path), ImportOptions())
+    assert load_config(config).data.evaluate_on == (str(tmp_path / "mine" / "test.jsonl"),)
+
+
+@pytest.mark.parametrize(("share", "dev"), [(0.0, None), (0.5, "dev.jsonl")])
+def test_a_share_of_none_holds_nothing_out(share: float, dev: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Anna\tB-PER\n\nBob\tB-PER\n")
+    own = import_own_data(str(tmp_path / "a.txt"), tmp_path / "out", ImportOptions(), share=share, seed=0)
+    assert (own.dev and own.dev.name) == dev
+
+
+def test_nothing_is_left_of_data_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "entities": []}\n{"text": "b", "entities": []}\n')
+    with pytest.raises(DataError, match="no post has an entity"):
+        write_own_project(tmp_path / "mine", str(tmp_path / "a.jsonl"), ImportOptions(), share=0.5)
+    assert not list((tmp_path / "mine").glob("*")) if (tmp_path / "mine").exists() else True
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        write_own_project(tmp_path / "full", str(tmp_path / "a.jsonl"), ImportOptions())
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["instruct-mner", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def test_init_takes_data(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "init", tmp_path / "mine", "--data", table, "--images", tmp_path / "pics") == 0
+    said = capsys.readouterr()
+    assert "20 posts with 40 entities of the types LOC, PER" in said.err
+    assert f"wrote {tmp_path / 'mine' / 'train.jsonl'}, {tmp_path / 'mine' / 'dev.jsonl'}" in said.out
+    assert run(monkeypatch, "validate", tmp_path / "mine" / "train.jsonl") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "name a config .*, or your posts by --data DATA"),
+        (["c.yaml", "--data", "a.csv"], "--data goes without a config"),
+        (["c.yaml", "--model", "m"], "--model goes without a config"),
+    ],
+)
+def test_finetune_takes_a_config_or_data(
+    arguments: list[str], reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    assert run(monkeypatch, "finetune", *arguments) == 2
+    assert re.search(reason, capsys.readouterr().err)
