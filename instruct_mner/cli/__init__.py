@@ -60,6 +60,7 @@ def _add_verbs() -> None:
         serve,
         synth,
         tag,
+        ui,
         validate,
     )
 
@@ -68,7 +69,7 @@ def _add_verbs() -> None:
         "Data": (import_, validate, convert, context, synth),
         "Training": (finetune, merge),
         "Tagging and scoring": (tag, evaluate, report, calibrate),
-        "Serving": (serve,),
+        "Serving": (serve, ui),
     }
     for section, verbs in sections.items():
         for verb in verbs:

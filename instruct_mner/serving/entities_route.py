@@ -111,6 +111,15 @@ class EntityService:
             posts=[each if isinstance(each, EntitiesResponse) else _post_error(each, request_id) for each in results],
         )
 
+    def labels_of(self, name: str) -> dict[str, str | None]:
+        """Return the entity types of a model's tuning, with their definitions; none of an untuned model."""
+        if name not in self._taggers:
+            return {}
+        manifest = self._taggers[name][0].manifest
+        return (
+            {} if manifest.tuning == "none" else {each.name: each.definition for each in manifest.answer.labels.each()}
+        )
+
     def _model(self, request: EntitiesSettings) -> str:
         name = request.model if request.model is not None else next(iter(self._taggers))
         if name not in self._taggers:

@@ -39,6 +39,7 @@ from instruct_mner.serving.middleware import Admission
 from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.places import Places, Rates
+from instruct_mner.serving.playground import playground
 from instruct_mner.serving.request_log import HEADER, RefusalSummary, RequestLog, access_log, request_id
 
 _DESCRIPTIONS = {
@@ -134,7 +135,7 @@ def build_gateway(
     @app.get("/v1/models", responses=_errors(401, 413, 429), dependencies=locked, operation_id="list_models")
     async def list_models() -> ModelList:
         """List the models that are served."""
-        return ModelList(data=[Model(id=name) for name in upstream.names])
+        return ModelList(data=[Model(id=name, labels=service.labels_of(name)) for name in upstream.names])
 
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:
@@ -181,6 +182,12 @@ def build_gateway(
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(page, headers={"content-security-policy": CONTENT_POLICY})
+
+    start, policy = playground()
+
+    @app.get("/", include_in_schema=False)
+    async def try_it() -> HTMLResponse:
+        return HTMLResponse(start, headers={"content-security-policy": policy})
 
     app.add_middleware(
         Admission,

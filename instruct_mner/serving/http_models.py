@@ -22,9 +22,15 @@ class ErrorResponse(BaseModel):
 
 
 class Model(BaseModel):
-    """A model, as OpenAI's API lists it."""
+    """A model, as OpenAI's API lists it, with the entity types of its tuning.
+
+    Attributes:
+        id: Name of the model.
+        labels: Definition of each entity type, or ``null``; empty for a model that was not tuned.
+    """
 
     id: str
+    labels: dict[str, str | None] = {}
     object: str = "model"
     created: int = 0
     owned_by: str = "instruct-mner"

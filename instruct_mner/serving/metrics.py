@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from instruct_mner.schema.records import Prediction
 
 _OPENAI_PATHS = {"/v1/chat/completions", "/v1/completions", "/v1/models"}
-_OWN_PATHS = {"/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
+_OWN_PATHS = {"/", "/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
 _PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS)
 
 

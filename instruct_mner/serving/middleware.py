@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.places import Places, Rates
 
-OPEN_PATHS = frozenset({"/health", "/livez", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/", "/health", "/livez", "/readyz", "/openapi.json", "/docs"})
 """Paths that need no key."""
 
 _DRAIN_SECONDS = 10

@@ -27,7 +27,7 @@ def usage(plan: Plan, host: str, port: int, key_variable: str | None) -> str:
     if key_variable is not None:
         curl_key = f'-H "Authorization: Bearer ${key_variable}" '
         python_key = f', headers={{"Authorization": "Bearer " + os.environ["{key_variable}"]}}'
-    return f"""ready at {address} (documentation at {address}/docs)
+    return f"""ready at {address} (a page to try it; documentation at {address}/docs)
 
 curl -s {address}/v1/entities {curl_key}-H 'Content-Type: application/json' -d {quote(body)}
 

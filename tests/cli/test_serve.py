@@ -121,3 +121,14 @@ def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch, run: Pat
     monkeypatch.setenv("INSTRUCT_MNER_API_KEY", "a\nb")
     with pytest.raises(MnerError, match="INSTRUCT_MNER_API_KEY"):
         invoke(run)
+
+
+def test_ui_serves_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[ServeSettings] = []
+    monkeypatch.setattr("instruct_mner.serving.serve.serve", lambda settings, console: served.append(settings))
+    for arguments in (["ui", str(tmp_path), "--port", "81"], ["ui", "--model", "starter"]):
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    first, second = served
+    assert (first.adapters, first.model, first.port) == ((str(tmp_path),), None, 81)
+    assert (second.adapters, second.model, second.host) == ((), "starter", "127.0.0.1")
+    assert first.limits == Limits()
