@@ -11,7 +11,7 @@ import pytest
 from runs import QUIET, config_of
 from typer.testing import CliRunner
 
-from instruct_mner.cli import app
+from instruct_mner.cli import app, ui
 from instruct_mner.errors import MnerError
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.serve import ServeSettings
@@ -124,6 +124,7 @@ def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch, run: Pat
 
 
 def test_ui_serves_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ui.run.__doc__ is not None
     served: list[ServeSettings] = []
     monkeypatch.setattr("instruct_mner.serving.serve.serve", lambda settings, console: served.append(settings))
     for arguments in (["ui", str(tmp_path), "--port", "81"], ["ui", "--model", "starter"]):

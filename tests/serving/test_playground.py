@@ -16,6 +16,7 @@ from browser import Tab, browser
 from conftest import KEY, Gateway
 from PIL import Image
 
+from instruct_mner.report import assets
 from instruct_mner.serving.playground import playground
 
 _ASK = """new Promise(done => {
@@ -90,7 +91,8 @@ def test_the_page_needs_no_key_and_runs_one_script(gateway: Gateway) -> None:
     page, policy = playground()
     assert (answer.status_code, answer.text) == (200, page)
     assert answer.headers["content-security-policy"] == policy
-    assert "unsafe-inline'; img" in policy
+    assert assets.MARKS.read_text("utf-8") in page
+    assert assets.STYLE.read_text("utf-8") in page
     assert "script-src 'sha256-" in policy
     assert httpx.get(gateway.url + "/v1/models").status_code == 401
 
