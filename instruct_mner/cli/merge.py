@@ -17,6 +17,9 @@ def run(
 ) -> None:
     """Merge an adapter into its base, freshly loaded in bfloat16; the result is a whole model."""
     announce(f"merge: loading {adapter}")
+    from instruct_mner.models.tuned import check_merge
+
+    check_merge(adapter, output)  # before torch, which the merging brings
     from instruct_mner.models.merging import merge_adapter
 
     typer.echo(merge_adapter(adapter, output, base_model=model))

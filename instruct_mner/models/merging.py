@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from instruct_mner.console import working
-from instruct_mner.errors import ConfigError, ModelError
-from instruct_mner.files import check_place, exclusive
+from instruct_mner.files import exclusive
 from instruct_mner.models.checkpoint_names import save_whole
 from instruct_mner.models.loading import load_adapter, load_model
-from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import check_merge
 
 
 def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None) -> Path:
@@ -27,18 +26,12 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
         MnerError: The output exists, or adapter and base do not fit.
     """
     with exclusive(output):
-        if output.exists():
-            raise ConfigError(f"{output} exists; choose another folder or remove it")
-        check_place(output)
         _merge(adapter, output, base_model)
     return output
 
 
 def _merge(adapter: Path, output: Path, base_model: str | None) -> None:
-    folder = adapter / "adapter" if (adapter / "adapter").is_dir() else adapter
-    manifest, prompt = Manifest.load(folder)
-    if manifest.tuning == "full":
-        raise ModelError(f"{folder} is a whole model already: there is nothing to merge")
+    folder, manifest, prompt = check_merge(adapter, output)
     name = base_model or manifest.base_model
     with working(f"loading {name}"):
         base = load_model(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.files import check_place
 from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.few_shot import has_examples
@@ -129,3 +130,19 @@ def with_segmentation(manifest: Manifest, segmentation: Segmentation | None) -> 
     if segmentation is None:
         return manifest
     return manifest.model_copy(update={"answer": manifest.answer.model_copy(update={"segmentation": segmentation})})
+
+
+def check_merge(adapter: Path, output: Path) -> tuple[Path, Manifest, Prompt]:
+    """Return folder, manifest and template of an adapter that can be merged into a new folder; needs no weights.
+
+    Raises:
+        MnerError: The output exists or cannot be made, or there is no adapter.
+    """
+    if output.exists():
+        raise ConfigError(f"{output} exists; choose another folder or remove it")
+    check_place(output)
+    folder = adapter / "adapter" if (adapter / "adapter").is_dir() else adapter
+    manifest, prompt = Manifest.load(folder)
+    if manifest.tuning == "full":
+        raise ModelError(f"{folder} is a whole model already: there is nothing to merge")
+    return folder, manifest, prompt
