@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -180,17 +182,41 @@ def picture_folder(folder: Path, images: Path | None) -> Path | None:
 def find_picture(root: Path | None, name: str) -> Path | None:
     """Return the file of a picture, or ``None`` where there is none.
 
-    A name without the ending of a picture is tried with each: many sets name pictures by ids.
+    A name without the ending of a picture is tried with each: many sets name pictures by ids. One that differs in case,
+    or in the form of its accents, from a single file is that file's: archives and file systems change both.
     """
     if root is None or not name:
         return None
     path = root / name
     if path.is_file():
         return path
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
+        return next((file for ending in endings if (file := root / f"{name}{ending}").is_file()), None)
+    return _same_name(path)
+
+
+def _same_name(path: Path) -> Path | None:
+    """Return the only file whose name differs in case or in the form of its accents alone (NFC, NFD)."""
+    try:
+        changed = path.parent.stat().st_mtime_ns
+    except OSError:
         return None
-    endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
-    return next((file for ending in endings if (file := root / f"{name}{ending}").is_file()), None)
+    same = _names_in(path.parent, changed).get(_folded(path.name), ())
+    return path.parent / same[0] if len(same) == 1 else None
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, _changed: int) -> dict[str, tuple[str, ...]]:
+    """Return the names of a folder by what they have in common; listed again where the folder has changed."""
+    names: dict[str, tuple[str, ...]] = {}
+    for name in sorted(path.name for path in folder.iterdir()):
+        names[_folded(name)] = (*names.get(_folded(name), ()), name)
+    return names
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def own_pictures(example: Example) -> list[Path]:

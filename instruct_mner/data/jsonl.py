@@ -47,7 +47,9 @@ def parse_line(line: Line, path: Path) -> Row | None:
         return Row(line.number, line.offset, None, (*problems, f"{path}:{line.number}: {error}"))
     except (ValueError, RecursionError):
         return row
-    whole, num_filled = completed(values) if row.example is None and isinstance(values, dict) else (values, 0)
+    empty = row.example is not None and "" in row.example.images
+    wrong = row.example is None or empty
+    whole, num_filled = completed(values) if wrong and isinstance(values, dict) else (values, 0)
     if whole == values:
         return row
     parse = partial(Example.model_validate, whole)

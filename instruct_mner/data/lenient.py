@@ -5,15 +5,18 @@ pandas and Hugging Face write every column of every row, and an index; others le
     {"id": "1", "text": "Anna left", "images": null, "context": {"caption": null, "tags": null}, "__index_level_0__": 0,
      "entities": [{"start": 0, "end": 4, "label": "PER"}]}
 
-Nulls are left out, a single picture becomes a list, and the text of an entity is filled from its offsets.
+Nulls and ``NaN`` are left out, a single picture becomes a list, and the text of an entity is filled from its offsets.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+# From here on neighbouring whole numbers are one float.
+_EXACT = 2**53
 INDEX_COLUMNS = frozenset({"__index_level_0__", "Unnamed: 0"})
 """Columns in which pandas keeps the number of a row."""
 
@@ -47,6 +50,13 @@ def loads(text: str) -> Any:
     return json.loads(text, object_pairs_hook=unique_object)
 
 
+def nan_as_null(row: Any) -> Any:
+    """Return a row with null for every field that is ``NaN``, which pandas writes for nothing."""
+    if not isinstance(row, dict) or not any(isinstance(value, float) and math.isnan(value) for value in row.values()):
+        return row
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+
+
 def without_nulls(value: Any) -> Any:
     """Return a value without the members that are null, whatever the depth; nulls in lists stay."""
     if isinstance(value, dict):
@@ -62,20 +72,39 @@ def completed(row: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     Returns:
         The row, and the number of entities whose text was filled from their offsets.
     """
+    row = nan_as_null(dict(row))
     meta = row.get("meta")
     values = {key: without_nulls(value) for key, value in row.items() if value is not None and key != "meta"}
     if meta is not None:
         values["meta"] = meta
     for name in INDEX_COLUMNS & values.keys():
         del values[name]
-    if isinstance(values.get("images"), str):
-        values["images"] = [values["images"]]
+    if "images" in values:
+        values["images"] = _picture_names(values["images"])
+    identifier = values.get("id")
+    if isinstance(identifier, float) and identifier.is_integer() and abs(identifier) < _EXACT:
+        values["id"] = str(int(identifier))  # of a column in which pandas found a null
     text, entities = values.get("text"), values.get("entities")
     if not isinstance(text, str) or not isinstance(entities, list):
         return values, 0
-    filled = [_with_text(entity, text) for entity in entities]
+    filled = [_with_text(_without_nan_boxes(entity), text) for entity in entities]
     values["entities"] = filled
-    return values, sum(new is not old for new, old in zip(filled, entities, strict=True))
+    return values, sum("text" in new and "text" not in old for new, old in zip(filled, entities, strict=True)
+                       if isinstance(old, dict))  # fmt: skip
+
+
+def _picture_names(images: Any) -> Any:
+    """Return a list of names: of one picture too, without nulls and empty names, and of Hugging Face's objects."""
+    listed = images if isinstance(images, list) else [images]
+    names = [each["path"] if isinstance(each, dict) and isinstance(each.get("path"), str) else each for each in listed]
+    return [name for name in names if name is not None and name != ""]
+
+
+def _without_nan_boxes(entity: Any) -> Any:
+    boxes = entity.get("boxes") if isinstance(entity, dict) else None
+    if not (isinstance(boxes, float) and math.isnan(boxes)):
+        return entity
+    return {key: value for key, value in entity.items() if key != "boxes"}
 
 
 def _with_text(entity: Any, text: str) -> Any:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.inclusive_ends import InclusiveEnds
-from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
+from instruct_mner.data.lenient import RepeatedKeyError, completed, loads, nan_as_null
 from instruct_mner.data.loading import load_split, read
+from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
+from instruct_mner.scoring.predictions import read_predictions
 
 ENTITY = {"start": 0, "end": 4, "label": "PER"}
 ROW = {"id": "1", "text": "Anna left"}
@@ -34,11 +39,46 @@ def test_the_text_of_an_entity_is_filled(tmp_path: Path) -> None:
         {"meta": None},
         {"context": None},
         {"entities": None},
+        {"images": math.nan, "entities": math.nan, "context": math.nan},
+        {"images": ""},
+        {"images": [None, ""]},
+        {"images": [""]},
     ],
 )
 def test_nulls_and_indices_are_left_out(tmp_path: Path, more: dict[str, Any]) -> None:
     example = one(tmp_path, {**ROW, **more})
     assert (example.images, example.meta, example.entities) == ((), None, None)
+
+
+@pytest.mark.parametrize("images", ["a.png", ["a.png"], {"bytes": None, "path": "a.png"}, [{"path": "a.png"}]])
+def test_pictures_as_others_write_them(tmp_path: Path, images: Any) -> None:
+    assert one(tmp_path, {**ROW, "images": images}).images == ("a.png",)
+
+
+def test_a_whole_number_beside_nulls_is_no_float(tmp_path: Path) -> None:
+    assert one(tmp_path, {**ROW, "id": 7.0}).id == "7"
+    with pytest.raises(DataError, match="id: expected"):
+        one(tmp_path, {**ROW, "id": 7.5})
+
+
+def test_boxes_that_are_nan_are_not_annotated_and_scores_that_are_nan_are_wrong(tmp_path: Path) -> None:
+    row = {**ROW, "images": ["a.png"], "entities": [{**ENTITY, "text": "Anna", "boxes": math.nan}]}
+    assert one(tmp_path, row).gold[0].boxes is None
+    (tmp_path / "p.jsonl").write_text(json.dumps({**ROW, "entities": [{**ENTITY, "text": "Anna", "score": math.nan}]}))
+    with pytest.raises(DataError, match="score"):
+        read_predictions(tmp_path / "p.jsonl")
+
+
+def test_an_import_takes_nan_for_nothing(tmp_path: Path) -> None:
+    rows = [
+        {**ROW, "images": math.nan, "lang": math.nan, "label": math.nan},
+        {"id": "2", "text": "b", "images": "7.png"},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_file(str(tmp_path / "a.jsonl"), tmp_path / "out.jsonl", ImportOptions())
+    assert nan_as_null(rows[0])["images"] is None
+    first, second = load_split(str(tmp_path / "out.jsonl"), missing_image="keep").examples
+    assert (first.images, first.entities, second.images) == ((), None, ("7.png",))
 
 
 def test_one_picture_is_a_list_of_one(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from instruct_mner.data.importing.tools import (
     of_spacy,
     tell_layout,
 )
-from instruct_mner.data.lenient import RepeatedKeyError, loads
+from instruct_mner.data.lenient import RepeatedKeyError, loads, nan_as_null
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import Line, read_text, stream_lines
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
@@ -164,7 +164,7 @@ class Source:
             if others and note not in self.notes:
                 self.notes.append(note)
             for number, row in enumerate(rows, start=1):
-                yield f"{self.path}: item {number}", row
+                yield f"{self.path}: item {number}", nan_as_null(row)
 
 
 def is_json(path: Path) -> bool:
@@ -197,7 +197,7 @@ def _of_line(line: Line, path: Path) -> Iterator[Numbered]:
         yield where, Fault(where, line.problem.partition(": ")[2])
     elif line.text.strip():
         try:
-            yield where, loads(line.text)
+            yield where, nan_as_null(loads(line.text))
         except RepeatedKeyError as error:
             yield where, Fault(where, str(error))
         except (ValueError, RecursionError) as error:

@@ -1,0 +1,45 @@
+"""Pictures by their names: with any ending, in any case, whatever the form of their accents."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.data.dataset import find_picture
+
+ACCENT = "é.jpg"
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".JPEG", ".webp", ".gif", ".bmp", ".png", ".Png"])
+@pytest.mark.parametrize("folder", ["", "sub/"])
+def test_a_name_in_another_case(suffix: str, folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    path = tmp_path / folder / f"Seven{suffix}"
+    path.touch()
+    for name in (f"Seven{suffix}", f"seven{suffix.lower()}", f"SEVEN{suffix.upper()}"):
+        assert find_picture(tmp_path, folder + name) == path
+    assert find_picture(tmp_path, f"{folder}eight{suffix}") is None
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".WEBP", ".gif", ".bmp", ".png"])
+def test_an_id_is_tried_with_each_ending(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"7{suffix}").touch()
+    assert find_picture(tmp_path, "7") == tmp_path / f"7{suffix}"
+
+
+@pytest.mark.parametrize(("stored", "named"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_of_either_form(stored: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / unicodedata.normalize(stored, ACCENT)  # type: ignore[arg-type]
+    path.touch()
+    assert find_picture(tmp_path, unicodedata.normalize(named, ACCENT)) == path  # type: ignore[arg-type]
+
+
+def test_of_two_files_none_is_guessed_and_new_ones_are_seen(tmp_path: Path) -> None:
+    assert find_picture(tmp_path, "a.jpg") is None
+    (tmp_path / "A.jpg").touch()
+    assert find_picture(tmp_path, "a.jpg") == tmp_path / "A.jpg"
+    (tmp_path / "a.JPG").touch()
+    assert find_picture(tmp_path, "a.jpg") is None
+    assert find_picture(tmp_path / "nowhere", "a.jpg") is None
