@@ -7,7 +7,7 @@ LOCK := $(shell nvidia-smi -L >/dev/null 2>&1 && echo requirements-gpu.lock || e
 # Where byte code is not kept, each of the many processes compiles all of torch, transformers and vLLM again: 5 to 20 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test prove check fix bench lock
+.PHONY: setup demo test prove check fix bench docs lock
 
 setup: .venv/installed
 
@@ -41,6 +41,11 @@ check: setup
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	# The theme's notice is about a mkdocs that is not used here.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo site/index.html
 
 bench: setup
 	$(BIN)/python -m eval.benchmarks.bench_scorer

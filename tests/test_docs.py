@@ -17,6 +17,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
     "docs/GUIDE.md",
+    "docs/METHODS.md",
     "prompts/README.md",
     "adapters/README.md",
     "eval/README.md",

@@ -10,7 +10,12 @@ from instruct_mner.schema.record import Record
 
 
 class PixelLimits(Record):
-    """Least and most pixels of a picture after the processor's resize; ``None`` = the model's own default."""
+    """Limits on the pixels of a picture after the processor's resize; ``None`` = the model's own default.
+
+    Attributes:
+        min_pixels: Least number of pixels.
+        max_pixels: Largest number of pixels.
+    """
 
     min_pixels: int | None = None
     max_pixels: int | None = None

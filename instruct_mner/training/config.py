@@ -64,7 +64,15 @@ class DataSettings(Settings):
 
 
 class AnswerSettings(Settings):
-    """Form of the answers; see ``answers.AnswerSpec``."""
+    """Form of the answers; see ``answers.AnswerSpec``.
+
+    Attributes:
+        format: Format of the entities: a line each, the post written out with marks in it, or JSON.
+        grounded: True where each entity carries a box.
+        segmentation: Places where a mention may begin and end: ``words`` (and every character of scripts without
+            spaces) or ``characters`` (anywhere); by default as the data has it.
+        max_entities: Largest number of entities in an answer.
+    """
 
     format: FormatName = "lines"
     grounded: bool = False
@@ -73,7 +81,13 @@ class AnswerSettings(Settings):
 
 
 class LoraSettings(Settings):
-    """A LoRA of the decoder. vLLM loads ranks of 8, 16, 32, 64, 128, 256, 320 and 512."""
+    """A LoRA of the decoder.
+
+    Attributes:
+        rank: Rank; vLLM loads these.
+        alpha: Strength; twice the rank is usual.
+        dropout: Dropout of the adapter's inputs.
+    """
 
     rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
     alpha: int = Field(default=32, ge=1)
