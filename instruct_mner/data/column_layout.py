@@ -47,6 +47,7 @@ class Layout:
         token: Index of the column that holds the token.
         needs_header: False where a file without a single header is one of posts without ids.
         tabs: True where tabs separate columns, false where blanks do.
+        several_sentences: True where sentences without a header of their own belong to the one above.
     """
 
     header: str = "IMGID"
@@ -55,6 +56,7 @@ class Layout:
     token: int = 0
     needs_header: bool = True
     tabs: bool = True
+    several_sentences: bool = False
 
     def id_of(self, line: str) -> str | None:
         """Return the id, if the line is a header; a tag behind it is no part of it."""

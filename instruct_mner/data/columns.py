@@ -49,6 +49,7 @@ class TaggedPost:
         tags: Tags of the tokens.
         context: The tokens after ``<EOS>``.
         spoiled: True where a problem was found in it.
+        shares_id: True for a sentence that has no header and follows one that has; its id is made of that.
     """
 
     line: int
@@ -59,6 +60,7 @@ class TaggedPost:
     tags: list[str] = field(default_factory=list)
     context: tuple[str, ...] = ()
     spoiled: bool = False
+    shares_id: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,12 @@ def parse(content: bytes, path: Path, layout: Layout) -> Columns:
         reason = "its tags are those of phrases (NP, VP), which are no entities; name a file with tags of entities"
         return Columns([], [*problems, f"{path}: {reason}"])
     first = "".join(comments[:1])[:40]
-    notes = (f"{path}: {len(comments)} comment line(s), the first {first!r}, are no tokens",)
-    return Columns(right, problems, notes if comments else ())
+    notes = [f"{path}: {len(comments)} comment line(s), the first {first!r}, are no tokens"] if comments else []
+    sharing = [post for post in right if post.shares_id]
+    if sharing:
+        first_of_them = f"the first in line {sharing[0].line}; each is a post with that picture: {sharing[0].id!r} …"
+        notes.append(f"{path}: {len(sharing)} sentences stand under the id of another, {first_of_them}")
+    return Columns(right, problems, tuple(notes))
 
 
 def _check_post(post: TaggedPost, path: Path, layout: Layout, line_of_id: dict[str, int], problems: list[str]) -> None:
@@ -147,6 +153,8 @@ def _posts(
 ) -> Iterator[TaggedPost]:
     """Yield each post when the next one begins, so the last needs no blank line after it."""
     post: TaggedPost | None = None
+    header: TaggedPost | None = None  # of the sentences that follow it without one of their own
+    num_sentences = 0
     ended = False  # by a blank line after tokens; a blank line between an id and its tokens ends nothing
     for number, line in enumerate(lines, start=1):
         if is_blank(line) or is_document_start(line):
@@ -159,7 +167,13 @@ def _posts(
         if identifier is not None or post is None or ended:
             if post is not None:
                 yield post
-            post = _new_post(number, identifier, made_id)
+            if identifier is None and header is not None and layout.several_sentences:
+                num_sentences += 1
+                picture = header.picture or header.id
+                post = TaggedPost(number, f"{header.id}-{num_sentences}", picture=picture, shares_id=True)
+            else:
+                post = _new_post(number, identifier, made_id)
+                header, num_sentences = (post if post.has_header and post.id else None), 1
             ended = False
             if not post.id:
                 reason = f"a post begins without an '{layout.header}:<id>' line"

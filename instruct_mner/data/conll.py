@@ -43,7 +43,9 @@ from instruct_mner.schema.records import Example
 def read(path: Path, options: ReadOptions) -> Reading:
     """Read one file; see ``Reader``."""
     content = read_bytes(path)
-    columns = parse(content, path, chosen_layout(Layout(needs_header=False), options))
+    columns = parse(
+        content, path, chosen_layout(Layout(needs_header=False, several_sentences=options.several_sentences), options)
+    )
     joining = columns.joining()
     root = picture_folder(path.parent, options.images)
     examples = to_examples(columns.posts, root, options, joining.joiners)

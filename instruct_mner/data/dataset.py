@@ -135,6 +135,7 @@ class ReadOptions:
         columns: Names of columns by what they hold (``tags``, ``images``, ``meta`` …), where the user says so.
         offsets: Unit of the offsets of entities, where the user says so.
         supposed_suffix: True to name a picture that is not there by the id and ``.jpg``, false by the id alone.
+        several_sentences: True where sentences of columns without an id belong to the one above.
     """
 
     images: Path | None = None
@@ -144,6 +145,7 @@ class ReadOptions:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     offsets: Offsets | None = None
     supposed_suffix: bool = True
+    several_sentences: bool = False
 
 
 class Reader(Protocol):

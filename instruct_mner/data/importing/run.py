@@ -102,7 +102,12 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
     path = Path(source)
     columns = parse_columns(options.columns)
     read = ReadOptions(
-        images=options.images, decode=options.decode, columns=columns, offsets=options.offsets, supposed_suffix=False
+        images=options.images,
+        decode=options.decode,
+        columns=columns,
+        offsets=options.offsets,
+        supposed_suffix=False,
+        several_sentences=True,
     )
     if not path.exists():
         form, files = find_files(source)

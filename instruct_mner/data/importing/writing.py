@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import TextIO
 from pydantic import ValidationError
 
 from instruct_mner.data.checks import GoldCheck
-from instruct_mner.data.dataset import find_picture
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import Unit, text_of
+from instruct_mner.data.importing.picture_names import PictureNamer
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.regions import Regions
 from instruct_mner.data.importing.sources import Item
@@ -96,8 +95,8 @@ def write_posts(
     problems = ProblemGroups()
     check = GoldCheck(source)
     seen: set[int] = set()
-    counts, entity_notes = _Counts(), EntityNotes()
-    name = _namer(root, out, options.images, counts)
+    entity_notes = EntityNotes()
+    pictures = PictureNamer(options.images, root, out)
     begun, num_unannotated = total.num_posts, 0
     with _target(out) as file:
         for number, item in enumerate(posts, start=1):
@@ -119,7 +118,7 @@ def write_posts(
                     continue
             check.look_at(example, "words")
             if example.images:
-                example = example.model_copy(update={"images": tuple(map(name, example.images))})
+                example = example.model_copy(update={"images": tuple(map(pictures.name, example.images))})
             try:
                 line = example.model_dump_json(exclude_none=True)
             except ValueError:
@@ -138,7 +137,7 @@ def write_posts(
         problems.stop(source)
     if 0 < num_unannotated < total.num_posts - begun or (num_unannotated and source.endswith(".json")):
         total.notes.append(f"{source}: {num_unannotated} posts are not annotated")
-    total.notes += [*_notes(counts, entity_notes, source, options.images), *result.lines()]
+    total.notes += [*entity_notes.lines(source), *pictures.lines(source), *result.lines()]
     total.notes += () if options.boxes is None else options.boxes.lines()
 
 
@@ -154,36 +153,6 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         file.seek(0)
         shutil.copyfileobj(file, sys.stdout)
         sys.stdout.flush()
-
-
-def _notes(counts: _Counts, entity_notes: EntityNotes, source: str, images: Path | None) -> list[str]:
-    notes = entity_notes.lines(source)
-    if counts.num_missing and images is not None:
-        notes.append(f"{source}: {counts.num_missing} of {counts.num_named} pictures are not in {images}")
-    return notes
-
-
-@dataclass
-class _Counts:
-    num_named: int = 0
-    num_missing: int = 0
-
-
-def _namer(root: Path | None, out: Path | None, images: Path | None, counts: _Counts) -> Callable[[str], str]:
-    """Return the function that names a picture relative to the written file, where the picture is there."""
-    folder = (Path.cwd() if out is None else out.parent).resolve()
-
-    def name(picture: str) -> str:
-        counts.num_named += 1
-        path = find_picture(images or root, picture)
-        if path is None and images is not None:
-            path = find_picture(images, Path(picture).name)
-        if path is None:
-            counts.num_missing += 1
-            return picture
-        return Path(os.path.relpath(path.resolve(), folder)).as_posix()
-
-    return name
 
 
 def _where(item: Example | Item, source: str, number: int) -> str:

@@ -386,9 +386,9 @@ def test_pictures_are_found_and_named_from_the_written_file(tmp_path: Path) -> N
     (tmp_path / "a.jsonl").write_text(lines(*rows))
     out, notes = imported(tmp_path / "a.jsonl", tmp_path, images=tmp_path / "pics")
     assert [post.images for post in load_split(str(out), missing_image="keep").examples] == [
-        ("../pics/7.JPG",), ("8.webp",), ("9",),
+        ("../pics/7.JPG",), ("../pics/sub/8.webp",), ("9",),
     ]  # fmt: skip
-    assert any("2 of 3 pictures are not in" in note for note in notes)
+    assert any("1 of 3 pictures are not in" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -471,3 +471,20 @@ def test_round_trip(
     out, _ = imported(folder / "a.json", folder)
     [(text, spans)] = given_posts(out)
     assert (text, spans) == (" ".join(words), [(a, b, "X") for a, b in marks])
+
+
+def test_several_sentences_under_one_id(tmp_path: Path) -> None:
+    content = "IMGID:7\nAnna\tB-PER\n\nBob\tB-PER\n\nleft\tO\n\nIMGID:8.jpg\nEve\tB-PER\n\nstayed\tO\n"
+    (tmp_path / "a.txt").write_text(content)
+    out, notes = imported(tmp_path / "a.txt", tmp_path)
+    posts = load_split(str(out), missing_image="keep").examples
+    assert [(post.id, post.text, post.images) for post in posts] == [
+        ("7", "Anna", ("7",)),
+        ("7-2", "Bob", ("7",)),
+        ("7-3", "left", ("7",)),
+        ("8", "Eve", ("8.jpg",)),
+        ("8-2", "stayed", ("8.jpg",)),
+    ]
+    assert any("3 sentences stand under the id of another, the first in line 4" in note for note in notes)
+    with pytest.raises(Exception, match="a post begins without an 'IMGID:<id>' line"):  # nobody said so
+        load_split(str(tmp_path / "a.txt"), missing_image="keep")
