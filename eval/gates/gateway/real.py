@@ -4,7 +4,7 @@
     python -m eval.gates.gateway.real --run runs/grounded/run
 
 One start measures, in this order: the lines of the probes; the processor time of an idle vLLM, with and without a probe
-of ``/readyz`` every five seconds; requests that are abandoned; a queue that is full; SIGSTOP of the engine; the fuzzer.
+of ``/readyz`` every five seconds; a queue that is full; SIGSTOP of the engine; requests that are abandoned; the fuzzer.
 Then ``mner.json`` is spoiled, and ``serve`` and ``tag --engine ray`` must refuse the adapter with the numbers.
 """
 
@@ -126,17 +126,19 @@ def _measure(arguments: argparse.Namespace, log: Path) -> dict[str, Any]:
     os.environ["INSTRUCT_MNER_API_KEY"] = KEY
     with _serving(arguments.run, port, log) as process:
         ready = wait_for(lambda: process.poll() is not None or _get(url, "/livez") == 200, 1200)
+        if ready is None or process.poll() is not None:
+            return {"exit code": process.poll(), "said": log.read_text()[-3000:], "passed": False}
         lines = [line for line in log.read_text().splitlines() if re.match(r"(warning: )?(pictures|boxes) ", line)]
         print(ready, lines, file=sys.stderr, flush=True)
         server = psutil.Process(process.pid)
         family = [server, *server.children(recursive=True)]
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "share of a core": lambda: _idle(url, family, arguments.idle_seconds),
-            "abandoned": lambda: abandoned.prove(
-                argparse.Namespace(url=url, model=_NAME, requests=4, repeats=10, seconds=2.0)
-            ),
             "queue of 6, 24 requests at once": lambda: asyncio.run(_fill_queue(url, 24)),
             "SIGSTOP of the engine core": lambda: _stop(url, family),
+            "abandoned": lambda: abandoned.prove(
+                argparse.Namespace(url=url, model=_NAME, requests=4, repeats=arguments.repeats, seconds=2.0)
+            ),
             "fuzzer": lambda: asyncio.run(fuzz.at(url, _NAME, arguments.requests, 25, arguments.fuzz_seconds, 15_000)),
         }
         results: dict[str, Any] = {"ready after, s": ready, "lines of the probes": lines}
@@ -210,6 +212,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run folder of a grounded adapter")
     parser.add_argument("--requests", type=int, default=2_000, help="of the fuzzer")
     parser.add_argument("--fuzz-seconds", type=float, default=1200)
+    parser.add_argument("--repeats", type=int, default=10, help="of abandoned requests on each route")
     parser.add_argument("--idle-seconds", type=float, default=10.0)
     parser.add_argument("--refusals-only", action="store_true")
     report(parser, prove)
