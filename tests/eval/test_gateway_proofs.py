@@ -90,18 +90,24 @@ def test_bodies_of_every_route_are_changed(description: dict[str, Any]) -> None:
     assert with_body == {path for path, _ in BODIES.values()}
 
 
+def test_every_field_of_every_route_is_drawn(description: dict[str, Any]) -> None:
+    each_field = strategies.requests_with_each_field(description)
+    assert len(each_field) > 90
+    for name, strategy in each_field.items():
+        path, _, field = name.partition(": ")
+        [request, *_] = drawn(strategy, 1)
+        assert request.path == path
+        assert field in set(strategies.sent_fields(json.loads(request.content))), name
+
+
 def test_a_new_field_and_a_new_route_are_drawn(description: dict[str, Any]) -> None:
     changed = deepcopy(description)
     changed["components"]["schemas"]["ChatBody"]["properties"]["added"] = {"type": "integer"}
     changed["paths"]["/v1/added"] = {
         "post": {"requestBody": changed["paths"]["/v1/completions"]["post"]["requestBody"]}
     }
-    [chat_body, *_] = [each for each in strategies.operations(changed) if "chat" in each.path]
-    assert chat_body.body is not None
-    assert "added" in set(strategies.fields(changed, chat_body.body))
-    assert any(
-        "added" in set(strategies.sent_fields(each)) for each in drawn(strategies.bodies(changed, chat_body.body), 40)
-    )
+    assert "/v1/chat/completions: added" in strategies.requests_with_each_field(changed)
+    assert "/v1/added: prompt" in strategies.requests_with_each_field(changed)
     assert any(each.path == "/v1/added" for each in drawn(strategies.requests(changed), 25))
 
 
@@ -122,6 +128,7 @@ def test_fields_have_paths() -> None:
 def test_some_of_the_fuzzer(monkeypatch: pytest.MonkeyPatch) -> None:
     # vLLM's own models take seconds to import.
     monkeypatch.setattr(fuzz, "vllm_models", lambda: None)
+    monkeypatch.setattr(fuzz, "requests_with_each_field", lambda description: {})
     monkeypatch.setattr(fuzz, "every_field", lambda generator: itertools.islice(anything(generator), 40))
     report = fuzz.in_process(80, 5, 1e9)
     assert (report["wrong"], report["deaths of the engine"], report["smuggled"]) == (0, 0, 0), report

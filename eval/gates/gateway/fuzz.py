@@ -33,13 +33,22 @@ from eval.gates.common import seeded
 from eval.gates.gateway.assembly import KEY, PRIVATE_KEY, Assembly, assemble
 from eval.gates.gateway.hostile import HostileRequest, every_field
 from eval.gates.gateway.stand_in import MODEL, StandIn, known_fields, vllm_models
-from eval.gates.gateway.strategies import draw, fields, operations, requests, sent_fields
+from eval.gates.gateway.strategies import (
+    draw,
+    fields,
+    operations,
+    requests,
+    requests_with_each_field,
+    sent_fields,
+)
 from instruct_mner.serving.limits import Limits
 
 # A picture of 200 x 60 pixels is decoded, one of 300 x 400 is not.
 _PIXELS = 100_000
 _FAIL_EVERY = 997
 _MOST_TOKENS = 4
+# Requests drawn for each field of the description, beside those that have it by chance.
+_PER_FIELD = 20
 _URL = "http://engine"
 
 
@@ -153,7 +162,9 @@ def in_process(num: int, seed: int, most_seconds: float) -> dict[str, Any]:
         for request in itertools.islice(every_field(seeded(seed)), num // 2):
             use(request)
         num_systematic = done
-        draw(requests(built.app.openapi()), num - done, seed, use)
+        for each in requests_with_each_field(built.app.openapi()).values():
+            draw(each, _PER_FIELD, seed, use)
+        draw(requests(built.app.openapi()), max(0, num - done), seed, use)
     notes = engine.notes
     clean = not run.wrong and not notes.deaths and not notes.smuggled and not run.fields_left
     return {
@@ -244,6 +255,8 @@ def _drawn(description: dict[str, Any], num: int, seed: int) -> list[HostileRequ
     """Return requests of all sources, more than enough: some are not sent."""
     drawn: list[HostileRequest] = []
     draw(requests(description), num, seed, drawn.append)
+    for each in requests_with_each_field(description).values():
+        draw(each, 2, seed, drawn.append)
     every = list(every_field(seeded(seed)))
     generator = seeded(seed)
     generator.shuffle(every)

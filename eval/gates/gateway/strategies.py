@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,13 +83,31 @@ def sent_fields(body: Any, path: str = "") -> Iterator[str]:
             yield from sent_fields(value, f"{path}[]")
 
 
-def bodies(description: Schema, schema: Schema) -> st.SearchStrategy[Any]:
+def bodies(description: Schema, schema: Schema, wanted: str = "") -> st.SearchStrategy[Any]:
     """Return a strategy of values of a schema, of which some hold what it forbids.
+
+    Args:
+        description: Description of the gateway.
+        schema: Schema of the values.
+        wanted: Path of a field that all of them have, as :func:`fields` writes it.
 
     Raises:
         ValueError: The schema has parts that are not known here.
     """
-    return _mostly(_values(description, schema))
+    values = _values(description, schema, wanted)
+    return values if wanted else _mostly(values)
+
+
+def requests_with_each_field(description: Schema) -> dict[str, st.SearchStrategy[HostileRequest]]:
+    """Return a strategy of requests that have it, for each field of each operation."""
+    return {
+        f"{operation.path}: {field}": st.builds(
+            _request, st.just(operation), bodies(description, operation.body, field)
+        )
+        for operation in operations(description)
+        if operation.body is not None
+        for field in sorted(set(fields(description, operation.body)))
+    }
 
 
 def requests(description: Schema) -> st.SearchStrategy[HostileRequest]:
@@ -155,29 +174,37 @@ def _mostly(draw: st.DrawFn, valid: st.SearchStrategy[Any]) -> Any:
     return draw(_HOSTILE if draw(st.integers(0, 24)) == 0 else valid)
 
 
-def _values(description: Schema, schema: Schema) -> st.SearchStrategy[Any]:
+def _values(description: Schema, schema: Schema, wanted: str) -> st.SearchStrategy[Any]:
     schema = _resolved(description, schema)
     unknown = sorted(set(schema) - _KNOWN)
     if unknown:
         raise ValueError(f"nothing is drawn for {unknown} of the schema {schema.get('title', '')!r}")
     kinds = schema.get("anyOf") or schema.get("oneOf")
     if kinds:
-        return st.one_of([bodies(description, each) for each in kinds])
+        having = [each for each in kinds if not wanted or wanted in set(fields(description, each))]
+        return st.one_of([bodies(description, each, wanted) for each in having])
     choices = [schema["const"]] if "const" in schema else schema.get("enum")
     if choices:
         return st.sampled_from(choices)
-    return _OF_TYPE[schema.get("type")](description, schema)
+    return _OF_TYPE[schema.get("type")](description, schema, wanted)
 
 
-def _arrays(description: Schema, schema: Schema) -> st.SearchStrategy[list[Any]]:
-    least = schema.get("minItems", 0)
-    return st.lists(bodies(description, schema.get("items", {})), min_size=least, max_size=max(3, least))
+def _arrays(description: Schema, schema: Schema, wanted: str) -> st.SearchStrategy[list[Any]]:
+    least = max(schema.get("minItems", 0), bool(wanted))
+    items = bodies(description, schema.get("items", {}), wanted.removeprefix("[]").removeprefix("."))
+    return st.lists(items, min_size=least, max_size=max(3, least))
 
 
-def _objects(description: Schema, schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
-    properties = {name: bodies(description, each) for name, each in schema.get("properties", {}).items()}
+def _objects(description: Schema, schema: Schema, wanted: str) -> st.SearchStrategy[dict[str, Any]]:
+    head = re.split(r"[.\[]", wanted, maxsplit=1)[0]
+    rest = wanted.removeprefix(head).removeprefix(".")
+    properties = {
+        name: bodies(description, each, rest if name == head else "")
+        for name, each in schema.get("properties", {}).items()
+    }
     if properties:
-        return _records(properties, sorted(schema.get("required", ())))
+        required = set(schema.get("required", ())) | ({head} if head else set())
+        return _records(properties, sorted(required), is_whole=bool(wanted))
     further = schema.get("additionalProperties")
     if isinstance(further, Mapping):
         return st.dictionaries(st.sampled_from(_TEXTS), bodies(description, further), max_size=3)
@@ -185,30 +212,30 @@ def _objects(description: Schema, schema: Schema) -> st.SearchStrategy[dict[str,
 
 
 @st.composite
-def _records(draw: st.DrawFn, properties: Mapping[str, st.SearchStrategy[Any]], required: list[str]) -> dict[str, Any]:
+def _records(
+    draw: st.DrawFn, properties: Mapping[str, st.SearchStrategy[Any]], required: list[str], *, is_whole: bool
+) -> dict[str, Any]:
     """Draw an object with its required fields and some of the others; now and then one too many, or one too few."""
     optional = sorted(set(properties) - set(required))
-    names = (
-        [*required, *draw(st.lists(st.sampled_from(optional), max_size=_MOST_OPTIONAL, unique=True))]
-        if optional
-        else required
-    )
-    body = {name: draw(properties[name]) for name in names}
+    chosen = st.lists(st.sampled_from(optional), max_size=_MOST_OPTIONAL, unique=True) if optional else st.just([])
+    body = {name: draw(properties[name]) for name in [*required, *draw(chosen)]}
     change = draw(st.integers(0, 19))
     if change == 0:
         body[draw(st.sampled_from(FOREIGN))] = draw(_HOSTILE)
-    elif change == 1 and body:
+    elif change == 1 and body and not is_whole:
         del body[draw(st.sampled_from(sorted(body)))]
     return body
 
 
-_OF_TYPE: Mapping[str | None, Callable[[Schema, Schema], st.SearchStrategy[Any]]] = {
+_OF_TYPE: Mapping[str | None, Callable[[Schema, Schema, str], st.SearchStrategy[Any]]] = {
     "object": _objects,
     "array": _arrays,
-    "string": lambda _, schema: st.one_of(st.sampled_from(_TEXTS), st.text(max_size=20)),
-    "boolean": lambda _, schema: st.booleans(),
-    "null": lambda _, schema: st.none(),
-    "integer": lambda _, schema: st.integers(schema.get("minimum", -2), min(schema.get("maximum", 40), 2**40)),
-    "number": lambda _, schema: st.floats(schema.get("minimum", -2), schema.get("maximum", 40), allow_nan=False),
-    None: lambda _, schema: _HOSTILE,
+    "string": lambda _, schema, wanted: st.one_of(st.sampled_from(_TEXTS), st.text(max_size=20)),
+    "boolean": lambda _, schema, wanted: st.booleans(),
+    "null": lambda _, schema, wanted: st.none(),
+    "integer": lambda _, schema, wanted: st.integers(schema.get("minimum", -2), min(schema.get("maximum", 40), 2**40)),
+    "number": lambda _, schema, wanted: st.floats(
+        schema.get("minimum", -2), schema.get("maximum", 40), allow_nan=False
+    ),
+    None: lambda _, schema, wanted: _HOSTILE,
 }
