@@ -14,7 +14,7 @@ import yaml
 
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.scoring.calibration import fit_temperature, judge, measure
+from instruct_mner.scoring.calibration import fit_scaling, judge, measure
 from instruct_mner.scoring.spans import pair_posts
 
 # Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
@@ -196,16 +196,17 @@ def _bare(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path)
 
 
 def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
-    """One temperature, fitted on dev, measured on test."""
+    """Temperature and shift, fitted on dev, measured on test."""
     for each in runs:
         dev = output / each.set / f"{each.stem}.dev.jsonl"
         if dev.is_file():
-            fitted = fit_temperature(judge(pair_posts(_posts(_file(data, "valid", "dev")), _predictions(dev))))
+            fitted = fit_scaling(judge(pair_posts(_posts(_file(data, "valid", "dev")), _predictions(dev))))
             test = output / each.set / f"{each.stem}.test.jsonl"
             judged = judge(pair_posts(_posts(_file(data, "test")), _predictions(test)))
-            before, after = measure(judged), measure(judged.with_temperature(fitted))
+            before, after = measure(judged), measure(judged.with_scaling(fitted))
             yield ""
             yield (
-                f"Calibration of {each.stem}: temperature {fitted:.2f} from dev; ECE on test {before.ece.value:.3f} "
+                f"Calibration of {each.stem}: temperature {fitted.temperature:.2f}, shift {fitted.shift:+.2f} "
+                f"from dev; ECE on test {before.ece.value:.3f} "
                 f"before, {after.ece.value:.3f} after ({after.ece.interval.low:.3f} to {after.ece.interval.high:.3f})."
             )

@@ -44,7 +44,12 @@ def calibrated() -> Result:
         report = run_program_json("calibrate", str(model), str(dev), "--held-out", str(test), "--json", *fast)
         after = _f1(model, test, folder / "after.jsonl")
     ece = {name: round(report[name]["ece"]["value"], 4) for name in ("before", "after")}
-    value = {"temperature": report["temperature"], "ECE": ece, "F1": {"before": before, "after": after}}
+    value = {
+        "temperature": report["temperature"],
+        "shift": report["shift"],
+        "ECE": ece,
+        "F1": {"before": before, "after": after},
+    }
     passed = ece["after"] <= max(0.03, ece["before"] / 2) and before == after
     return Result(value=value, bound="ECE after at most the larger of 0.03 and half of before; F1 equal", passed=passed)
 

@@ -38,7 +38,7 @@ def run(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Number of resamples for the intervals.")] = 10_000,
 ) -> None:
-    """Fit one temperature for the confidences, so that four in five entities of confidence 0.8 are right.
+    """Fit temperature and shift of the confidences, so that four in five entities of confidence 0.8 are right.
 
     It is written into mner.json, and tagging applies it; which entities are found does not change.
     """

@@ -80,7 +80,8 @@ class Calibration(Record):
     """Calibration of confidences, and the posts on which it was fitted.
 
     Attributes:
-        temperature: Temperature of the logit of a score; see :func:`~instruct_mner.scoring.calibration.scaled`.
+        temperature: Divisor of the logit of a score; see :class:`~instruct_mner.scoring.calibration.Scaling`.
+        shift: What is then added to the logit.
         engine: Engine that gave the log-probabilities; those of a server may be of another kind.
         dataset: Folder and split of the posts.
         sha256: ``Dataset.sha256`` of these posts.
@@ -88,6 +89,7 @@ class Calibration(Record):
     """
 
     temperature: float = Field(gt=0, allow_inf_nan=False)
+    shift: float = Field(default=0.0, allow_inf_nan=False)
     engine: str = "transformers"
     dataset: str
     sha256: str

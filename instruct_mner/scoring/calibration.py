@@ -1,11 +1,10 @@
-"""Calibration of confidences: one temperature on the logit, ECE, Brier score.
+"""Calibration of confidences: temperature and shift of the logit, ECE, Brier score.
 
 A confidence is calibrated where, of the entities that bear 0.8, four in five are right.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,39 @@ NUM_BINS = 15
 _SMALLEST_SCORE = 1e-7
 _COLDEST, _HOTTEST = 1e-2, 1e2
 _MOST_STEPS = 100
+_SMALLEST_STEP = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Change of confidences: ``sigmoid(logit(score) / temperature + shift)``.
+
+    The order of scores stays, so that nothing that ranks by them changes.
+
+    Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999, with the logit as the output; with a shift
+    of 0, the temperature of Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:1706.04599).
+
+    Attributes:
+        temperature: Divisor of the logit, above 0; above 1 it makes confidences more modest.
+        shift: What is added to the logit; below 0 it makes all confidences lower.
+    """
+
+    temperature: float = 1.0
+    shift: float = 0.0
+
+    def apply(self, scores: FloatArray) -> FloatArray:
+        """Return the scaled scores; without a change the scores themselves, to the last bit.
+
+        Args:
+            scores: Confidences in 0..1, of any shape.
+        """
+        if self == Scaling():
+            return scores
+        return _sigmoid(_logits(scores) / self.temperature + self.shift)
+
+    def apply_to(self, score: float) -> float:
+        """Return :meth:`apply` of one score."""
+        return float(self.apply(np.array([score]))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +75,9 @@ class Judged:
     right: FloatArray
     num_posts: int
 
-    def with_temperature(self, temperature: float) -> Judged:
-        """Return the same entities with the confidences that a temperature gives."""
-        return Judged(self.post, scaled(self.scores, temperature), self.right, self.num_posts)
+    def with_scaling(self, scaling: Scaling) -> Judged:
+        """Return the same entities with other confidences."""
+        return Judged(self.post, scaling.apply(self.scores), self.right, self.num_posts)
 
 
 @dataclass(frozen=True)
@@ -113,28 +145,6 @@ def judge(pairs: Sequence[tuple[Example, Prediction]]) -> Judged:
     )
 
 
-def scaled(scores: FloatArray, temperature: float) -> FloatArray:
-    """Return ``sigmoid(logit(score) / temperature)``; at temperature 1 the scores themselves, to the last bit.
-
-    The order of scores stays, so that nothing that ranks by them changes.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:1706.04599), section 4.2, for the
-    two outcomes right and wrong.
-
-    Args:
-        scores: Confidences in 0..1, of any shape.
-        temperature: Above 0; above 1 it makes confidences more modest.
-    """
-    if temperature == 1.0:
-        return scores
-    return _sigmoid(_logits(scores) / temperature)
-
-
-def scaled_score(score: float, temperature: float) -> float:
-    """:func:`scaled` for one score."""
-    return float(scaled(np.array([score]), temperature)[0])
-
-
 def _sigmoid(values: FloatArray) -> FloatArray:
     chance: FloatArray = np.exp(-np.logaddexp(0, -values))
     return chance
@@ -146,44 +156,64 @@ def _logits(scores: FloatArray) -> FloatArray:
     return logits
 
 
-def fit_temperature(judged: Judged) -> float:
-    """Return the temperature of largest likelihood.
+def fit_scaling(judged: Judged) -> Scaling:
+    """Return the temperature and shift of largest likelihood.
 
-    The negative log-likelihood is convex in ``b = 1 / temperature``, with the slope ``sum z (sigmoid(b z) - right)``
-    over the logits ``z``; its root is found by Newton's method, kept inside a shrinking bracket.
+    Where entities that are right are no surer than others by these two, a temperature alone is fitted.
 
     Raises:
         DataError: There is nothing to fit: no entities, all of them right or all wrong, or confidences that say
-            nothing of being right.
+            nothing of being right, or all of it.
     """
     _check_fit(judged)
-    logits, right = _logits(judged.scores), judged.right
-
-    def slope(sharpness: float) -> tuple[float, float]:
-        chance = _sigmoid(sharpness * logits)
-        return float(logits @ (chance - right)), float((logits**2) @ (chance * (1 - chance)))
-
-    low, high = 1 / _HOTTEST, 1 / _COLDEST
-    if slope(low)[0] >= 0:
+    logits = _logits(judged.scores)
+    both = _fit(np.stack([logits, np.ones(len(logits))], axis=1), judged.right)
+    if 1 / _HOTTEST < both[0] < 1 / _COLDEST:
+        return Scaling(temperature=float(1 / both[0]), shift=float(both[1]))
+    sharpness = float(_fit(logits[:, None], judged.right)[0])
+    if sharpness <= 1 / _HOTTEST:
         raise DataError(
             "nothing to fit: confidences say nothing of being right here (no more often above one half than below), so "
             "that no temperature makes them true; train longer, or leave them as they are"
         )
-    if slope(high)[0] <= 0:
+    if sharpness >= 1 / _COLDEST:
         raise DataError(
             "nothing to fit: confidence tells all right entities from all wrong ones, so that no temperature is too "
             "low; give more annotated posts"
         )
-    sharpness = 1.0
+    return Scaling(temperature=1 / sharpness)
+
+
+def _fit(inputs: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the factors of a logistic regression, ``(inputs,)``.
+
+    The negative log-likelihood is convex; its minimum is found by Newton's method, whose steps are halved until they go
+    down. Where there is no minimum, the factor of the logit is large.
+
+    Args:
+        inputs: Inputs ``(entities, inputs)``; the first is the logit.
+        right: 1 for what is right, ``(entities,)``.
+    """
+    values = np.zeros(inputs.shape[1])
+    values[0] = 1.0
     for _ in range(_MOST_STEPS):
-        value, curvature = slope(sharpness)
-        low, high = (sharpness, high) if value < 0 else (low, sharpness)
-        step = sharpness - value / curvature if curvature > 0 else low
-        following = step if low < step < high else math.sqrt(low * high)
-        if abs(following - sharpness) <= 1e-12 * sharpness:
-            break
-        sharpness = following
-    return 1 / sharpness
+        chance = _sigmoid(inputs @ values)
+        slope = inputs.T @ (chance - right)
+        curvature = (inputs * (chance * (1 - chance))[:, None]).T @ inputs
+        step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
+        before = _loss(inputs @ values, right)
+        while _loss(inputs @ (values - step), right) > before and np.abs(step).max() > _SMALLEST_STEP:
+            step = step / 2
+        values = values - step
+        if np.abs(step).max() <= _SMALLEST_STEP or abs(values[0]) > 1 / _COLDEST:
+            return values
+    # What goes on growing has no minimum.
+    return values * np.inf
+
+
+def _loss(logits: FloatArray, right: FloatArray) -> float:
+    """Return the negative log-likelihood."""
+    return float((np.logaddexp(0, logits) - right * logits).sum())
 
 
 def _check_fit(judged: Judged) -> None:

@@ -53,6 +53,7 @@ CALIBRATION_TERMS = {
     "ECE": "expected calibration error: mean distance of confidence and share that is right, over bins of equal mass",
     "Brier score": "mean square of confidence less right (1) or wrong (0)",
     "temperature": "divisor of the logit of every confidence; above 1, the model was too sure",
+    "shift": "what is then added to the logit; below 0, it was too sure of all",
     "95 %": SCORE_TERMS["95 %"],
 }
 

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from instruct_mner.files import check_place
-from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability
+from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability, Scaling
 from instruct_mner.scoring.table import plain_table
 
 if TYPE_CHECKING:
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """Confidences before and after a temperature.
+    """Confidences before and after a calibration.
 
     Attributes:
-        temperature: Fitted temperature.
+        scaling: Fitted temperature and shift.
         fitted_on: Name of the posts that it was fitted on.
         measured_on: Name of the posts that the numbers are of.
         num_posts: Number of posts of the latter.
         num_entities: Predicted entities of the latter.
         num_right: Number of these that are right.
         before: Confidences as they were.
-        after: Measures with the temperature.
-        manifest: The file that holds the temperature now.
+        after: Confidences as they are scaled.
+        manifest: The file that holds the scaling now.
         plot: The picture of both.
     """
 
-    temperature: float
+    scaling: Scaling
     fitted_on: str
     measured_on: str
     num_posts: int
@@ -50,7 +50,8 @@ class CalibrationReport:
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
-            "temperature": self.temperature,
+            "temperature": self.scaling.temperature,
+            "shift": self.scaling.shift,
             "fitted_on": self.fitted_on,
             "measured_on": self.measured_on,
             "num_posts": self.num_posts,
@@ -73,7 +74,8 @@ def render(report: CalibrationReport) -> RenderableType:
     for name, reliability in (("before", report.before), ("after", report.after)):
         table.add_row(name, *_cells(reliability.ece), *_cells(reliability.brier))
     note = (
-        f"temperature {report.temperature:.4f}, written to {report.manifest}; {report.num_entities} predicted entities "
+        f"temperature {report.scaling.temperature:.4f}, shift {report.scaling.shift:+.4f}, written to "
+        f"{report.manifest}; {report.num_entities} predicted entities "
         f"of {report.num_posts} posts, {report.num_right} right; ECE over {NUM_BINS} bins; plot: {report.plot}"
     )
     return Group(table, Text(note))
@@ -94,7 +96,9 @@ def plot_reliability(report: CalibrationReport) -> None:
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _draw(left, report.before, "before")
-    _draw(right, report.after, f"after, temperature {report.temperature:.2f}")
+    _draw(
+        right, report.after, f"after, temperature {report.scaling.temperature:.2f}, shift {report.scaling.shift:+.2f}"
+    )
     left.set_ylabel("share that is right")
     figure.suptitle(f"{report.num_entities} predicted entities of {report.measured_on}")
     figure.savefig(report.plot, dpi=150, format="png")

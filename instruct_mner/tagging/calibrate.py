@@ -1,4 +1,4 @@
-"""Calibration of confidences: annotated posts are tagged, and a temperature is fitted and kept in ``mner.json``."""
+"""Calibration of confidences: annotated posts are tagged, and a scaling is fitted and kept in ``mner.json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from instruct_mner.models.manifest import FILE_NAME, Calibration, Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
-from instruct_mner.scoring.calibration import Judged, fit_temperature, judge, measure
+from instruct_mner.scoring.calibration import Judged, fit_scaling, judge, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
 from instruct_mner.scoring.spans import pair_posts
 from instruct_mner.tagging.settings import TaggingSettings
@@ -68,7 +68,7 @@ def calibrate(
     seed: int = 0,
     num_resamples: int = DEFAULT_NUM_RESAMPLES,
 ) -> CalibrationReport:
-    """Fit one temperature of the logit of the score, and write it into the manifest of a tuned model.
+    """Fit temperature and shift of the logit of the score, and write them into the manifest of a tuned model.
 
     Args:
         settings: Settings of tagging, with an adapter.
@@ -109,25 +109,26 @@ def _calibrate(
     with working(f"loading {local.endpoint or local.local_name}"):
         tagger = Tagger.of_settings(local, ()).without_calibration()
     judged = _judge(tagger, fitted_on)
-    temperature = fit_temperature(judged)
+    scaling = fit_scaling(judged)
     measured = judged if held_out is None else _judge(tagger, measured_on)
     if not len(measured.scores):
         raise DataError(f"{measured_on.path}: no entity was predicted, nothing can be measured; give more posts")
     report = CalibrationReport(
-        temperature=temperature,
+        scaling=scaling,
         fitted_on=shown_name(fitted_on),
         measured_on=shown_name(measured_on),
         num_posts=measured.num_posts,
         num_entities=len(measured.scores),
         num_right=int(measured.right.sum()),
         before=measure(measured, seed=seed, num_resamples=num_resamples),
-        after=measure(measured.with_temperature(temperature), seed=seed, num_resamples=num_resamples),
+        after=measure(measured.with_scaling(scaling), seed=seed, num_resamples=num_resamples),
         manifest=folder / FILE_NAME,
         plot=plot,
     )
     plot_reliability(report)
     calibration = Calibration(
-        temperature=temperature,
+        temperature=scaling.temperature,
+        shift=scaling.shift,
         engine=local.engine,
         dataset=report.fitted_on,
         sha256=fitted_on.sha256,

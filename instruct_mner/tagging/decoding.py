@@ -14,7 +14,7 @@ from instruct_mner.engines.engine import Completion
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.boxes import BoxConvention, to_pixels
 from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction
-from instruct_mner.scoring.calibration import scaled_score
+from instruct_mner.scoring.calibration import Scaling
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -92,11 +92,11 @@ def confidence(entity: AnswerEntity, completion: Completion) -> float:
 
 
 def _score(entity: AnswerEntity, decoding: DecodingInput) -> float:
-    """Return the confidence, scaled by the temperature of the manifest where the engine gives probabilities."""
+    """Return the confidence, scaled as the manifest says, where the engine gives probabilities."""
     score, calibration = confidence(entity, decoding.completion), decoding.manifest.calibration
     if calibration is None or not decoding.completion.tokens:
         return score
-    return scaled_score(score, calibration.temperature)
+    return Scaling(temperature=calibration.temperature, shift=calibration.shift).apply_to(score)
 
 
 def _pixel_boxes(entity: AnswerEntity, images: Sequence[Image], decoding: DecodingInput) -> tuple[Box, ...]:

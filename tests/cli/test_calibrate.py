@@ -20,7 +20,7 @@ from instruct_mner.errors import DataError, ModelError
 from instruct_mner.models.manifest import Calibration, Manifest
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
-from instruct_mner.scoring.calibration import scaled_score
+from instruct_mner.scoring.calibration import Scaling
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.run import _warn_of_calibration
 from instruct_mner.testing.posts import TEXTS
@@ -72,6 +72,7 @@ def test_from_fit_to_tagging(tuned: Path, tmp_path: Path) -> None:
     manifest, _ = Manifest.load(run_folder / "adapter")
     assert manifest.calibration is not None
     assert manifest.calibration.temperature == report["temperature"]
+    assert manifest.calibration.shift == report["shift"]
     assert (run_folder / "adapter" / "reliability.png").read_bytes().startswith(b"\x89PNG")
     before, after = read_predictions(tmp_path / "before.jsonl"), read_predictions(tmp_path / "after.jsonl")
     entities = [
@@ -82,7 +83,9 @@ def test_from_fit_to_tagging(tuned: Path, tmp_path: Path) -> None:
     assert len(entities) == report["num_entities"]
     for plain, warm in entities:
         assert (plain.start, plain.end, plain.label) == (warm.start, warm.end, warm.label)
-        assert warm.score == pytest.approx(scaled_score(plain.score, report["temperature"]), abs=1e-6)
+        assert warm.score == pytest.approx(
+            Scaling(temperature=report["temperature"], shift=report["shift"]).apply_to(plain.score), abs=1e-6
+        )
     gold = load_split(str(dev)).examples
     assert score_spans(gold, before).micro.score == score_spans(gold, after).micro.score
     assert report["after"]["brier"]["value"] != report["before"]["brier"]["value"]

@@ -1,8 +1,9 @@
-"""Temperature, ECE and Brier score against plain loops, and on made-up confidences whose temperature is known."""
+"""Temperature, shift, ECE and Brier score against plain loops, and on made-up confidences whose scaling is known."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction, Rejected
-from instruct_mner.scoring.calibration import Judged, bins_of, fit_temperature, judge, measure, scaled, scaled_score
+from instruct_mner.scoring.calibration import Judged, Scaling, bins_of, fit_scaling, judge, measure
 
 
-def made_up(temperature: float, *, num: int = 20_000, seed: int = 0) -> Judged:
-    """Entities that are right with the chance that the temperature gives their score."""
+def made_up(temperature: float, shift: float = 0.0, *, num: int = 20_000, seed: int = 0) -> Judged:
+    """Entities that are right with the chance that the scaling gives their score."""
     draw = np.random.default_rng(seed)
     scores = 1 / (1 + np.exp(-draw.normal(1.5, 1.5, num)))
-    chance = 1 / (1 + np.exp(-np.log(scores / (1 - scores)) / temperature))
+    chance = 1 / (1 + np.exp(-np.log(scores / (1 - scores)) / temperature - shift))
     right = (draw.random(num) < chance).astype(float)
     return Judged(np.arange(num) // 2, scores, right, num // 2 + 3)
 
@@ -53,35 +54,38 @@ def test_bins_have_equal_mass_and_do_not_part_equals() -> None:
     assert bins_of(np.array([0.9] * 40 + [0.1] * 20)).tolist() == [5] * 40 + [0] * 20
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_is_recovered(temperature: float) -> None:
-    judged = made_up(temperature)
-    fitted = fit_temperature(judged)
-    assert fitted == pytest.approx(temperature, rel=0.06)
-    before, after = measure(judged, num_resamples=200), measure(judged.with_temperature(fitted), num_resamples=200)
+@pytest.mark.parametrize(("temperature", "shift"), [(0.5, 0.0), (1.0, 0.0), (2.5, 0.0), (2.2, -0.5), (1.0, 0.7)])
+def test_the_scaling_is_recovered(temperature: float, shift: float) -> None:
+    judged = made_up(temperature, shift)
+    fitted = fit_scaling(judged)
+    assert fitted.temperature == pytest.approx(temperature, rel=0.1)
+    assert fitted.shift == pytest.approx(shift, abs=0.1)
+    before, after = measure(judged, num_resamples=200), measure(judged.with_scaling(fitted), num_resamples=200)
     assert after.ece.value < 0.02
     assert after.brier.value <= before.brier.value + 1e-4
-    if temperature != 1.0:
+    if (temperature, shift) != (1.0, 0.0):
         assert before.ece.value > 0.05
 
 
-def test_no_other_temperature_is_likelier() -> None:
-    judged = made_up(1.7, num=400)
+def test_no_other_scaling_is_likelier() -> None:
+    judged = made_up(1.7, -0.4, num=400)
 
-    def likelihood(temperature: float) -> float:
-        chance = scaled(judged.scores, temperature)
+    def likelihood(scaling: Scaling) -> float:
+        chance = scaling.apply(judged.scores)
         return sum(math.log(p if hit else 1 - p) for p, hit in zip(chance, judged.right, strict=True))
 
-    best = fit_temperature(judged)
-    assert all(likelihood(best) >= likelihood(best * (1 + step)) for step in (-0.5, -0.1, -1e-3, 1e-3, 0.1, 1.0))
+    best = fit_scaling(judged)
+    for step in (-0.5, -0.1, -1e-3, 1e-3, 0.1, 1.0):
+        assert likelihood(best) >= likelihood(replace(best, temperature=best.temperature * (1 + step)))
+        assert likelihood(best) >= likelihood(replace(best, shift=best.shift + step))
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.floats(0.05, 20))
-def test_order_and_range_stay(scores: list[float], temperature: float) -> None:
-    ordered = scaled(np.array(sorted(scores)), temperature)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.floats(0.05, 20), st.floats(-5, 5))
+def test_order_and_range_stay(scores: list[float], temperature: float, shift: float) -> None:
+    ordered = Scaling(temperature=temperature, shift=shift).apply(np.array(sorted(scores)))
     assert (np.diff(ordered) >= 0).all()
     assert ((ordered >= 0) & (ordered <= 1)).all()
-    assert scaled_score(scores[0], 1.0) == scores[0]
+    assert Scaling().apply_to(scores[0]) == scores[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_order_and_range_stay(scores: list[float], temperature: float) -> None:
 )
 def test_what_cannot_be_fitted(scores, right, message) -> None:
     with pytest.raises(DataError, match=message):
-        fit_temperature(Judged(np.zeros(len(scores), int), np.array(scores), np.array(right, float), 2))
+        fit_scaling(Judged(np.zeros(len(scores), int), np.array(scores), np.array(right, float), 2))
 
 
 def test_intervals_are_over_posts() -> None:

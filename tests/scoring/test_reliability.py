@@ -13,7 +13,7 @@ from rich.console import Console
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.scoring.bootstrap import Interval
-from instruct_mner.scoring.calibration import Estimate, Judged, Reliability, measure
+from instruct_mner.scoring.calibration import Estimate, Judged, Reliability, Scaling, measure
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability, render
 
 # Confidence 0.5: one of two is right, as it should be. Confidence 0.9: none is, 0.9 too sure.
@@ -30,7 +30,7 @@ def report_of(folder: Path) -> CalibrationReport:
         mass=measured.mass,
     )
     return CalibrationReport(
-        temperature=1.23456,
+        scaling=Scaling(temperature=1.23456, shift=-0.5),
         fitted_on="[red]set/dev",
         measured_on="[red]set/dev",
         num_posts=2,
@@ -72,7 +72,7 @@ def test_the_table_says_both_sides_and_where_they_were_measured(tmp_path: Path) 
     assert "0.4500" in before
     assert "0.0125" in after
     assert "0.0010 … 0.0200" in after
-    assert "temperature 1.2346, written to" in text
+    assert "temperature 1.2346, shift -0.5000, written to" in text
     assert "4 predicted entities of 2 posts, 1 right" in " ".join(text.split())
     other = printed(replace(report, measured_on="set/test"))
     assert "confidences on set/test, fitted on [red]set/dev" in other
