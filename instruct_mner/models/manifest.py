@@ -81,7 +81,7 @@ class Calibration(Record):
 
     Attributes:
         temperature: Divisor of the logit of a score; see :class:`~instruct_mner.scoring.calibration.Scaling`.
-        shift: What is then added to the logit.
+        shift: Number that is then added to the logit.
         engine: Engine that gave the log-probabilities; those of a server may be of another kind.
         dataset: Folder and split of the posts.
         sha256: ``Dataset.sha256`` of these posts.

@@ -38,7 +38,7 @@ class Scaling:
 
     Attributes:
         temperature: Divisor of the logit, above 0; above 1 it makes confidences more modest.
-        shift: What is added to the logit; below 0 it makes all confidences lower.
+        shift: Number that is added to the logit; below 0 it makes all confidences lower.
     """
 
     temperature: float = 1.0

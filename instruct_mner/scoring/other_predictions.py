@@ -98,7 +98,7 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
 
     Args:
         path: The file, for messages.
-        rows: Its rows.
+        rows: Rows of the file.
         posts: The gold.
 
     Raises:
