@@ -50,8 +50,8 @@ class RestOfLines:
         mentions, malformed = form.read(written, finished=True)
         surfaces = [mention.surface for mention in mentions]
         left = self.spec.capacity(self.text) - len(surfaces)
-        if malformed or not surfaces:
-            return None
+        if malformed or not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable:
+            return None  # Not of an answer that was counted.
         free = self.free(surfaces)
         if left < 1 or not nameable(free) or not self._has_more(surfaces):
             return _NOTHING

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from llguidance import LLMatcher
 
 from instruct_mner.answers.guide import Guide
 from instruct_mner.errors import ModelError
@@ -99,7 +98,7 @@ def _allowed(guide: Guide, size: int, end_tokens: list[int]) -> np.ndarray[Any, 
     """Return what may be written next, ``(vocabulary,)``."""
     row = np.zeros(size, dtype=bool)
     if not guide.matcher.is_stopped():
-        bits = np.frombuffer(guide.mask(LLMatcher.compute_bitmask), dtype=np.uint8)
+        bits = np.frombuffer(guide.mask(lambda matcher: matcher.compute_bitmask()), dtype=np.uint8)
         allowed = np.unpackbits(bits, bitorder="little")[:size]
         row[: len(allowed)] = allowed
     if guide.matcher.is_stopped():

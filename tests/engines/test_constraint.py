@@ -8,11 +8,12 @@ import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from instruct_mner.answers import codec
+from instruct_mner.answers.occurrences import RestOfLines
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.constraint import GrammarLogitsProcessor
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.fallback import generate_with_fallback
-from instruct_mner.engines.grammar_check import grammar_state
+from instruct_mner.engines.grammar_check import answer_state, grammar_state
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.vllm import checked
 from instruct_mner.models.manifest import Manifest, PromptStamp
@@ -41,13 +42,16 @@ class FailingMatcher:
     def is_error(self) -> bool:
         return self.masks > 1
 
+    def validate_tokens(self, tokens: list[int]) -> int:
+        return len(tokens)
+
     def consume_token(self, token: int) -> bool:
         return True
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, *matchers: object) -> GrammarLogitsProcessor:
     made = iter([matcher for matcher in matchers if matcher is not None])
-    monkeypatch.setattr("instruct_mner.engines.constraint.LLMatcher", lambda *args, **kwargs: next(made))
+    monkeypatch.setattr("instruct_mner.answers.guide.LLMatcher", lambda *args, **kwargs: next(made))
     answers = [PartialAnswer(Request([], grammar=None if matcher is None else "any")) for matcher in matchers]
     return GrammarLogitsProcessor(BYTES, answers, [END])
 
@@ -86,6 +90,17 @@ def test_a_real_budget_that_is_used_up_is_seen(monkeypatch: pytest.MonkeyPatch) 
 )  # fmt: skip
 def test_state_of_an_answer(answer: str, state: str) -> None:
     assert grammar_state(codec.grammar(SPEC, "Ann, Lagos"), answer) == state
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [("PER: Bo, Ann\nPER: Ann\n", "whole"), ("PER: Bo\n", "begun"), ("PER: Bo\nPER: Bo\n", "begun"), ("\n", "broken")],
+)
+def test_state_of_a_counted_answer_that_has_named_all_there_is(answer: str, state: str) -> None:
+    text = "Ann, Bo, Ann"
+    request = Request([], grammar=codec.grammar(SPEC, text), rest=RestOfLines(SPEC, text, 0))
+    assert answer_state(request, answer) == state
+    assert answer_state(Request([], grammar=request.grammar), answer) == ("begun" if answer[0] == "P" else "broken")
 
 
 def test_state_of_an_answer_whose_first_space_a_server_drops() -> None:
