@@ -18,7 +18,7 @@ from instruct_mner.schema.choices import MissingImage, TaggingImageSource
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tagging.output import fingerprint
-from instruct_mner.tagging.tagger import WINDOW
+from instruct_mner.tagging.texts import WINDOW
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ from instruct_mner.tagging.precheck import check_labels_are_known, takes_picture
 from instruct_mner.tagging.progress import report
 from instruct_mner.tagging.ray import RayJob, predict_on_ray
 from instruct_mner.tagging.settings import TaggingSettings
-from instruct_mner.tagging.tagger import WINDOW, Tagger
+from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.tagging.texts import WINDOW
 
 
 def tag(

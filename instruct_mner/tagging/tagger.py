@@ -26,6 +26,7 @@ from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples, 
 from instruct_mner.tagging.post_questions import post_questions
 from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
 from instruct_mner.tagging.settings import TaggingSettings, check_threshold
+from instruct_mner.tagging.texts import WINDOW, TextTagger
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,11 +36,8 @@ if TYPE_CHECKING:
 
 PicturePaths = Callable[[Example], Sequence[Path]]
 
-WINDOW = 64
-"""Number of posts that are batched together; a run that was killed goes on at the beginning of such a window."""
 
-
-class Tagger:
+class Tagger(TextTagger):
     """Finder of entities: questions as a manifest prescribes them, and an engine that answers them.
 
     Args:

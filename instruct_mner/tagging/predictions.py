@@ -1,0 +1,106 @@
+"""Predictions of several texts, for notebooks, pandas and spaCy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, overload
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.schema.records import Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("post", "start", "end", "text", "label", "score", "boxes")
+_COLOURS = ("#fde68a", "#bfdbfe", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7aa")
+
+
+class Predictions(Sequence[Prediction]):
+    """Predictions of several texts, in their order.
+
+    Args:
+        predictions: The predictions.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction]) -> None:
+        self._predictions = tuple(predictions)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+        """Return one of them, or several."""
+        if isinstance(index, slice):
+            return Predictions(self._predictions[index])
+        return self._predictions[index]
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self._predictions)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table with a row for each entity; ``post`` is the index of its text.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError("a table needs pandas: pip install pandas") from None
+        rows = [
+            {"post": post, **{name: value for name, value in entity.model_dump().items() if name in _COLUMNS}}
+            for post, prediction in enumerate(self)
+            for entity in prediction.entities
+        ]
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+    def to_spacy(self, nlp: Any = None) -> list[Any]:
+        """Return documents of spaCy, with the entities as ``doc.ents`` and their scores in ``doc.user_data``.
+
+        An entity that begins or ends inside of a token is widened to it.
+
+        Args:
+            nlp: Pipeline whose tokenizer makes the documents; by default a blank one of many languages.
+
+        Raises:
+            ConfigError: spaCy is not installed.
+        """
+        try:
+            import spacy
+            from spacy.util import filter_spans
+        except ImportError:
+            raise ConfigError("documents of spaCy need spaCy: pip install spacy") from None
+        pipeline = nlp or spacy.blank("xx")
+        documents = []
+        for prediction in self:
+            document = pipeline.make_doc(prediction.text)
+            spans = [
+                document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
+                for entity in prediction.entities
+            ]
+            document.set_ents(filter_spans([span for span in spans if span is not None]))
+            document.user_data["scores"] = [entity.score for entity in prediction.entities]
+            documents.append(document)
+        return documents
+
+    def _repr_html_(self) -> str:
+        """Return the texts with their entities marked, for notebooks."""
+        labels = sorted({entity.label for prediction in self for entity in prediction.entities})
+        colours = {label: _COLOURS[number % len(_COLOURS)] for number, label in enumerate(labels)}
+        return "".join(f"<p>{_marked(prediction, colours)}</p>" for prediction in self)
+
+
+def _marked(prediction: Prediction, colours: dict[str, str]) -> str:
+    pieces, position = [], 0
+    for entity in prediction.entities:
+        pieces.append(escape(prediction.text[position : entity.start]))
+        title = f"{entity.label} {entity.score:.2f}"
+        pieces.append(
+            f'<mark style="background:{colours[entity.label]}" title="{escape(title)}">{escape(entity.text)} '
+            f"<small>{escape(entity.label)}</small></mark>"
+        )
+        position = entity.end
+    return "".join([*pieces, escape(prediction.text[position:])])

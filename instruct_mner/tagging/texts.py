@@ -1,0 +1,168 @@
+"""The tagger from Python: one text or many, each with its pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import overload
+
+from PIL import Image
+
+from instruct_mner.console import tracked
+from instruct_mner.errors import ConfigError, MnerError
+from instruct_mner.images import as_image
+from instruct_mner.schema.record import HALF_CHARACTER, is_whole
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.examples import Post
+from instruct_mner.tagging.predictions import Predictions
+from instruct_mner.tagging.question import Labels
+from instruct_mner.tagging.settings import check_threshold
+
+Picture = str | Path | bytes | Image.Image
+"""A picture: the path of a file, its bytes, or an open picture."""
+
+Pictures = Picture | Sequence[Picture] | None
+"""Pictures of one text."""
+
+WINDOW = 64
+"""Number of posts that are batched together; a run that was killed goes on at the beginning of such a window."""
+
+
+class TextTagger(ABC):
+    """Tagger of texts, with whatever finds the entities of opened posts."""
+
+    @abstractmethod
+    def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
+        """Tag posts whose pictures are open already."""
+
+    @overload
+    def __call__(
+        self,
+        texts: str,
+        images: Pictures = None,
+        labels: Labels | None = None,
+        *,
+        threshold: float = 0.0,
+        batch_size: int = WINDOW,
+        progress: bool = True,
+    ) -> Prediction: ...
+    @overload
+    def __call__(
+        self,
+        texts: Iterable[str],
+        images: Iterable[Pictures] | None = None,
+        labels: Labels | None = None,
+        *,
+        threshold: float = 0.0,
+        batch_size: int = WINDOW,
+        progress: bool = True,
+    ) -> Predictions: ...
+    def __call__(
+        self,
+        texts: str | Iterable[str],
+        images: Pictures | Iterable[Pictures] = None,
+        labels: Labels | None = None,
+        *,
+        threshold: float = 0.0,
+        batch_size: int = WINDOW,
+        progress: bool = True,
+    ) -> Prediction | Predictions:
+        """Tag one text, or many.
+
+        Args:
+            texts: One text, or several.
+            images: Pictures of the text, one or several; of several texts a list as long as theirs, with ``None`` for
+                those without a picture.
+            labels: Names of labels, or names with definitions; needed for a model that was not tuned.
+            threshold: Confidence below which entities are left out.
+            batch_size: Number of texts that are given to the engine at once.
+            progress: Whether progress is shown where it takes longer.
+
+        Returns:
+            The prediction of the one text, or those of all.
+
+        Raises:
+            MnerError: An argument is none of these, there are no labels, or one of them or a picture cannot be used.
+        """
+        listed = checked_texts(texts)
+        pictures = checked_pictures(images, len(listed), single=isinstance(texts, str))
+        _check_numbers(threshold, batch_size)
+        posts = (_post(number, text, own) for number, (text, own) in enumerate(zip(listed, pictures, strict=True)))
+        predictions = self._in_batches(posts, labels, batch_size)
+        if progress and len(listed) > batch_size:
+            predictions = tracked(predictions, "tagging", len(listed))
+        result = Predictions(prediction.above(threshold) for prediction in predictions)
+        return result[0] if isinstance(texts, str) else result
+
+    def _in_batches(self, posts: Iterator[Post], labels: Labels | None, batch_size: int) -> Iterator[Prediction]:
+        while batch := list(islice(posts, batch_size)):
+            yield from self.predict_opened(batch, labels)
+
+
+def checked_texts(texts: object) -> list[str]:
+    """Return the texts of a call.
+
+    Raises:
+        ConfigError: It is neither a text nor several.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
+        raise ConfigError(f"texts are a string or a list of strings, not {type(texts).__name__}")
+    listed = list(texts)
+    for number, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise ConfigError(f"texts[{number}] is no string but {type(text).__name__}: {str(text)[:40]!r}")
+        if not is_whole(text):
+            raise ConfigError(f"texts[{number}] {HALF_CHARACTER}")
+    return listed
+
+
+def checked_pictures(images: object, num_texts: int, *, single: bool) -> list[tuple[Picture, ...]]:
+    """Return the pictures of each text of a call.
+
+    Raises:
+        ConfigError: They are no pictures, or not as many as texts.
+    """
+    if images is None:
+        return [()] * num_texts
+    if single:
+        return [_pictures(images, "images")]
+    if isinstance(images, Picture | dict) or not isinstance(images, Iterable):
+        raise ConfigError(
+            f"images of several texts are a list with one for each, None for none, not {type(images).__name__}"
+        )
+    listed = list(images)
+    if len(listed) != num_texts:
+        raise ConfigError(f"{num_texts} texts and {len(listed)} images; give one for each text, None for none")
+    return [_pictures(each, f"images[{number}]") for number, each in enumerate(listed)]
+
+
+def _pictures(value: object, where: str) -> tuple[Picture, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Picture):
+        return (value,)
+    if isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            if not isinstance(each, Picture):
+                raise ConfigError(f"{where}[{number}] is no path, bytes or picture but {type(each).__name__}")
+        return tuple(value)
+    raise ConfigError(f"{where} is no path, bytes or picture but {type(value).__name__}")
+
+
+def _check_numbers(threshold: object, batch_size: object) -> None:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise ConfigError(f"threshold is a number from 0 to 1, not {type(threshold).__name__}")
+    check_threshold(threshold)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ConfigError(f"batch_size is a whole number from 1 on, not {batch_size!r}")
+
+
+def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:
+    try:
+        return Example(id=str(number), text=text), tuple(map(as_image, pictures))
+    except MnerError as error:
+        raise type(error)(f"images[{number}]: {error}") from None
