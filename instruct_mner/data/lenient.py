@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
 
 # From here on neighbouring whole numbers are one float.
 _EXACT = 2**53
@@ -50,7 +52,7 @@ def loads(text: str) -> Any:
     return json.loads(text, object_pairs_hook=unique_object)
 
 
-def nan_as_null(row: Any) -> Any:
+def nan_as_null(row: Row) -> Row | dict[str, object]:
     """Return a row with null for every field that is ``NaN``, which pandas writes for nothing."""
     if not isinstance(row, dict) or not any(isinstance(value, float) and math.isnan(value) for value in row.values()):
         return row

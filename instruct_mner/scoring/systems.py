@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
 
 from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Example, Prediction
@@ -46,7 +45,7 @@ class Systems:
     reports: tuple[Report, ...]
     pairs: tuple[Pair, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As one JSON object; all shares are in 0..1."""
         first, *_ = described = [report.to_dict() for report in self.reports]
         shared = ("gold", "match", "bootstrap")

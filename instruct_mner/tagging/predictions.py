@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.records import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
+    from spacy.language import Language
+    from spacy.tokens import Doc
 
 _COLUMNS = ("post", "start", "end", "text", "label", "score", "boxes")
 _COLOURS = ("#fde68a", "#bfdbfe", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7aa")
@@ -57,7 +59,7 @@ class Predictions(Sequence[Prediction]):
         ]
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
-    def to_spacy(self, nlp: Any = None) -> list[Any]:
+    def to_spacy(self, nlp: Language | None = None) -> list[Doc]:
         """Return documents of spaCy, with the entities as ``doc.ents`` and their scores in ``doc.user_data``.
 
         An entity that begins or ends inside of a token is widened to it.

@@ -107,11 +107,9 @@ def checked_texts(texts: object) -> list[str]:
     Raises:
         ConfigError: It is neither a text nor several.
     """
-    if isinstance(texts, str):
-        return [texts]
     if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
         raise ConfigError(f"texts are a string or a list of strings, not {type(texts).__name__}")
-    listed = list(texts)
+    listed = [texts] if isinstance(texts, str) else list(texts)
     for number, text in enumerate(listed):
         if not isinstance(text, str):
             raise ConfigError(f"texts[{number}] is no string but {type(text).__name__}: {str(text)[:40]!r}")
