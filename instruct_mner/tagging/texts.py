@@ -38,7 +38,7 @@ class TextTagger(ABC):
         """Tag posts whose pictures are open already."""
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a string is an iterable of strings too
         self,
         texts: str,
         images: Pictures = None,
