@@ -117,11 +117,11 @@ def _labels(model: Served) -> list[str] | None:
 
 def _check_post(model: Served, tagger: Tagger) -> None:
     labels = _labels(model)
-    picture = Image.new("RGB", (64, 48), "navy") if model.manifest.max_images else None
+    pictures = (Image.new("RGB", (64, 48), "navy"),) if model.manifest.max_images else ()
+    # A grounded adapter may write a box, which must have a picture of the post.
+    post = Example(id="probe", text=_TEXT, images=("picture",) * len(pictures))
     try:
-        [prediction] = tagger.predict_opened(
-            [(Example(id="probe", text=_TEXT), () if picture is None else (picture,))], labels
-        )
+        [prediction] = tagger.predict_opened([(post, pictures)], labels)
     except MnerError as error:
         raise ServingError(f"the self-check of '{model.name}' failed: {error}") from None
     if prediction.rejected.hallucinated or (prediction.rejected.malformed > 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,10 +15,13 @@ from llguidance import LLMatcher, LLTokenizer
 from instruct_mner.answers.counted_grammar import counting_of
 from instruct_mner.answers.guide import Guide
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.errors import ServingError
+from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.serving.self_check import _check_adapter, _check_grammar, _counts
+from instruct_mner.serving.self_check import _check_adapter, _check_grammar, _check_post, _counts
+from instruct_mner.tagging.tagger import Tagger
 
 
 def client(answer: Callable[[dict[str, Any]], httpx.Response]) -> httpx.Client:
@@ -82,3 +85,34 @@ def test_an_adapter_must_change_some_log_probability() -> None:
     _check_adapter(client(logprobs(mine=[-1.0, -2.0], base=[-1.0, -2.5])), cast("Any", adapter), "base")
     with pytest.raises(ServingError, match=r"the adapter 'mine' changes nothing: .*largest difference 0\.01"):
         _check_adapter(client(logprobs(mine=[-1.0, -2.0], base=[-1.01, -2.0])), cast("Any", adapter), "base")
+
+
+class WritesABox:
+    """An engine that writes one entity with a box, whatever it is asked."""
+
+    context_size = None
+
+    def special_tokens(self) -> tuple[str, ...]:
+        return ()
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    def count_prompt(self, request: Request) -> int:
+        return 1
+
+    def resized(self, size: tuple[int, int]) -> None:
+        return None
+
+    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
+        [request] = requests
+        assert len(request.images) == 1
+        return [Completion("PER: Ada Lovelace [100, 200, 300, 400]")]
+
+
+def test_an_adapter_may_write_a_box_for_the_post_of_the_self_check() -> None:
+    manifest, _ = zero_shot("m")
+    spec = AnswerSpec(format="lines", labels=LabelSet.of(["PER"]), grounded=True)
+    manifest = manifest.model_copy(update={"answer": spec, "tuning": "lora", "max_images": 1})
+    tagger = Tagger(WritesABox(), manifest, find_prompt("zero-shot"))
+    _check_post(cast(Any, SimpleNamespace(name="mine", manifest=manifest)), tagger)
