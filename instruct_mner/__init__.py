@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from instruct_mner.tagging.client import Client
     from instruct_mner.tagging.tagger import Tagger
 
-__all__ = ["Tagger", "__version__"]
+__all__ = ["Client", "Tagger", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> object:
         from instruct_mner.tagging.tagger import Tagger
 
         return Tagger
+    if name == "Client":
+        from instruct_mner.tagging.client import Client
+
+        return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

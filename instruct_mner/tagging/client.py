@@ -1,0 +1,140 @@
+"""A client of ``instruct-mner serve``: called as a tagger is, with the model in another process."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from PIL import Image
+from pydantic import ValidationError
+
+from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.examples import Post
+from instruct_mner.tagging.question import Labels
+from instruct_mner.tagging.texts import TextTagger
+
+KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
+_MOST_PAUSE_SECONDS = 60.0
+_BUSY = (429, 503)
+
+
+class Client(TextTagger):
+    """Client of a server; called with one text or many, as :class:`~instruct_mner.tagging.tagger.Tagger` is.
+
+    Args:
+        url: Address of the server, such as ``http://127.0.0.1:8000``.
+        model: Name of the served model; without it, the first.
+        api_key: Key of the server; without it, that in the environment variable ``INSTRUCT_MNER_API_KEY``.
+        timeout_seconds: Timeout of one request, in seconds.
+        max_retries: Number of times that a request is sent again where the server is busy.
+
+    Raises:
+        ConfigError: The address is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: float = 120.0,
+        max_retries: int = 5,
+    ) -> None:
+        if not isinstance(url, str) or urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+            raise ConfigError(f"address {url!r} of the server is none; write http://HOST:PORT")
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.model = model
+        self._key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+        self._timeout, self._max_retries = timeout_seconds, max_retries
+
+    def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
+        """Tag posts whose pictures are open already, in one request.
+
+        Raises:
+            ServingError: The server cannot be reached, refuses the request, or has no answer to a post.
+        """
+        body: dict[str, object] = {"posts": [_described(example, images) for example, images in posts]}
+        if labels is not None:
+            body["labels"] = _named(labels)
+        if self.model is not None:
+            body["model"] = self.model
+        answer = self._post(body)
+        answers = answer.get("posts")
+        if not isinstance(answers, list) or len(answers) != len(posts):
+            raise ServingError(f"{self.url} answered {str(answer)[:80]!r}; is it 'instruct-mner serve'?")
+        return [self._prediction(example, each) for (example, _), each in zip(posts, answers, strict=True)]
+
+    def _prediction(self, example: Example, answer: Mapping[str, object]) -> Prediction:
+        if "error" in answer:
+            raise ServingError(f"{self.url} has no answer to texts[{example.id}]: {answer['error']}")
+        values = {name: answer[name] for name in ("entities", "rejected") if name in answer}
+        try:
+            return Prediction.model_validate(
+                {"id": example.id, "text": example.text, "images": _names(answer), **values}
+            )
+        except ValidationError as error:
+            raise ServingError(f"{self.url} answered what is no prediction of texts[{example.id}]: {error}") from None
+
+    def _post(self, body: Mapping[str, object]) -> dict[str, object]:
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        request = Request(f"{self.url}/v1/entities", json.dumps(body).encode(), headers)  # noqa: S310 (checked above)
+        for attempt in range(self._max_retries + 1):
+            try:
+                with urlopen(request, timeout=self._timeout) as response:  # noqa: S310
+                    answer = json.load(response)
+                    return answer if isinstance(answer, dict) else {"answer": answer}
+            except HTTPError as error:
+                text = error.read().decode(errors="replace")
+                if error.code not in _BUSY or attempt == self._max_retries:
+                    raise ServingError(
+                        f"{self.url} refused the request ({error.code}): {text[:300]}", status=error.code, response=text
+                    ) from None
+                time.sleep(_pause(error.headers.get("Retry-After"), attempt))
+            except (URLError, HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+                raise ServingError(f"{self.url} cannot be reached: {error}; is the server running?") from None
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _pause(retry_after: str | None, attempt: int) -> float:
+    wanted = float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.5 * 2**attempt
+    return min(wanted, _MOST_PAUSE_SECONDS)
+
+
+def _named(labels: Labels) -> object:
+    if isinstance(labels, LabelSet):
+        return {label.name: label.definition for label in labels.labels}
+    return dict(labels) if isinstance(labels, Mapping) else list(labels)
+
+
+def _names(answer: Mapping[str, object]) -> list[str]:
+    """Return as many names of pictures as boxes ask for: a prediction names the pictures that its boxes are on."""
+    entities = answer.get("entities")
+    listed = entities if isinstance(entities, list) else []
+    boxes = [box for each in listed if isinstance(each, dict) for box in each.get("boxes") or ()]
+    return [f"picture {number}" for number in range(1 + max((box["image"] for box in boxes), default=-1))]
+
+
+def _described(example: Example, images: Sequence[Image.Image]) -> dict[str, object]:
+    post: dict[str, object] = {"text": example.text}
+    if images:
+        post["images"] = [_encoded(image) for image in images]
+    return post
+
+
+def _encoded(image: Image.Image) -> str:
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
