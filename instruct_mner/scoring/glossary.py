@@ -54,7 +54,42 @@ CALIBRATION_TERMS = {
     "Brier score": "mean square of confidence less right (1) or wrong (0)",
     "temperature": "divisor of the logit of every confidence; above 1, the model was too sure",
     "shift": "what is then added to the logit; below 0, it was too sure of all",
+    "before": "with the confidences of the model itself",
+    "after": "with temperature and shift",
+    "right": SCORE_TERMS["right"].removesuffix(" by the rule of --match"),
+    "bins": "groups of equally many entities, by confidence",
     "95 %": SCORE_TERMS["95 %"],
+}
+SYNTHETIC_TERMS = {
+    "mentions": "kind of the mentions: posts with one mention or with several, and what links a mention to its object",
+    "count": "mentions of the kind",
+    "with the picture": "best strict F1 in percent of any tagger that sees the picture",
+    "text alone": "the same of any tagger that does not",
+    "all": "all mentions of the split",
+    "colour": "the text names the colour of the object",
+    "place": "the text says where in the picture it is",
+    "letters": "letters in the picture spell the mention",
+    "none": "nothing links them: one mention, one object, or a guess",
+    "unrelated picture": "the picture is that of another post",
+}
+DEMO_TERMS = {
+    "starter, zero-shot": "the starter before it is tuned, which has seen none of these types",
+    "fine-tuned": "the starter after it is tuned on posts of these types",
+    "best possible": "best F1 in percent that any tagger can reach on these posts",
+    "span and type": "start, end and type are right",
+    "span only": SCORE_TERMS["span only"],
+    "pictures shuffled": "each post is shown with the picture of another",
+}
+TRAINING_TERMS = {
+    "loss": "mean of the negative logarithm of the probability of each token of the answers in a batch",
+    "dev F1": "micro F1 of the posts of dev, in percent",
+    "left": "time that is left at the pace up to now",
+    "posts/s": "posts a second in this run, the loading of the model within it",
+    "median / most": "of the numbers of tokens of the posts that were looked at",
+    "image": "tokens of pictures in a prompt",
+    "answer": "tokens that carry the loss",
+    "peak": "largest memory in the steps that were tried; longer posts take more",
+    "weights": "numbers of the model that are trained, and all",
 }
 
 

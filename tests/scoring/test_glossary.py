@@ -7,13 +7,19 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from scoring_cases import GOLD, TEXT, as_perfect, gold_post, report_of
 
 from instruct_mner.data.validation import Counts, table
 from instruct_mner.scoring import glossary
+from instruct_mner.scoring.bootstrap import Interval
+from instruct_mner.scoring.calibration import Estimate, Reliability
+from instruct_mner.scoring.reliability import CalibrationReport
+from instruct_mner.scoring.reliability import render as render_calibration
 from instruct_mner.scoring.table import _difference_table, _score_table, plain_table, print_report, render
+from instruct_mner.synthetic.write import Written, bounds_table, slices
 
 LONG = "A_label_of_forty_characters_is_this_one_"
 README = Path(__file__).parents[2] / "README.md"
@@ -58,6 +64,31 @@ def test_every_number_of_data_has_its_meaning() -> None:
     _, head, *_ = table([counts], "tolerant")
     assert set(re.split(r"  +", head.strip())) <= set(glossary.DATA_TERMS)
     assert "not annotated" in "\n".join(table([counts], "tolerant"))
+
+
+def test_every_number_of_the_other_commands_has_its_meaning() -> None:
+    """Columns and rows of `calibrate`, `synth` and `demo`, words of `finetune`; the guide has the latter three."""
+    estimate, bins = Estimate(0.1, Interval(0.0, 0.2, 0.1)), np.ones(1)
+    reliability = Reliability(ece=estimate, brier=estimate, confidence=bins, accuracy=bins, mass=bins)
+    report = CalibrationReport(
+        temperature=1.0, fitted_on="x", measured_on="x", num_posts=1, num_entities=1, num_right=1,
+        before=reliability, after=reliability, manifest=Path("mner.json"), plot=Path("a.png"),
+    )  # fmt: skip
+    text = printed(render_calibration(report))
+    assert widest(text) <= glossary.WIDTH
+    numbers = {"ECE", "95 %", "Brier score", "temperature", "before", "after", "right", "bins"}
+    assert all(word in text for word in numbers)
+    assert numbers <= glossary.CALIBRATION_TERMS.keys()
+
+    table = bounds_table(Written(Path(LONG), tuple((name, 9, 1.0, 1.0) for name in ("all", *slices()))))
+    names = ("all", *slices())
+    words = {part for name in names for part in re.split("one mention, |several, ", name) if part}
+    assert {str(column.header) for column in table.columns} | words <= glossary.SYNTHETIC_TERMS.keys()
+    assert widest(printed(table)) <= glossary.WIDTH
+
+    guide = (README.parent / "docs" / "GUIDE.md").read_text(encoding="utf-8")
+    for terms in (glossary.SYNTHETIC_TERMS, glossary.DEMO_TERMS, glossary.TRAINING_TERMS):
+        assert all(f"**{term}**: {meaning}" in guide for term, meaning in terms.items())
 
 
 def _counts(name: str, by_label: dict[str, int]) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,31 @@ def test_the_run_folder_is_looked_at_first(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
         precheck(config)
     precheck(config, dry_run=True)
+
+
+def test_gold_that_no_answer_can_say_is_refused(tmp_path: Path) -> None:
+    """Posts in Chinese with all of their mentions, and posts whose mentions cut words in most places."""
+    data = tmp_path / "posts.jsonl"
+
+    def write(*posts: tuple[str, str]) -> None:
+        rows = []
+        for text, mention in posts:
+            start = text.index(mention)
+            entity = {"start": start, "end": start + len(mention), "text": mention, "label": "LOC"}
+            rows.append(json.dumps({"id": text, "text": text, "entities": [entity]}) + "\n")
+        data.write_text("".join(rows))
+
+    write(
+        ("中国国家主席访问美国", "中国"),
+        ("昨日東京タワーに行った", "東京タワー"),
+        ("สมชายไปเชียงใหม่", "เชียงใหม่"),
+        ("김민수는 서울에서", "서울"),
+    )
+    config = load_config(config_of(Path("starter"), tmp_path, data={"train": str(data)}))
+    assert precheck(config) is not None
+    write(("Annabel left", "Anna"))
+    with pytest.raises(DataError, match="1 of 1 gold mentions can be said by no answer"):
+        precheck(config)
 
 
 def test_of_a_model_that_is_not_here_the_data_wait_for_it(tmp_path: Path) -> None:
