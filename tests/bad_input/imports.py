@@ -458,4 +458,27 @@ FILES = (
     ),
 )
 
-KINDS = (*CSV, *COLUMNS, *ENTITIES, *TOOLS, *FILES)
+# Once read wrongly without a word; their variants are in tests/door_variants.
+DOORS = (
+    _import("csv-returns", "a.csv", "text\rAnn\rBob\r", r"a\.csv:1: its lines end", "save it with newlines"),
+    _import("csv-nan-text", "a.csv", "id,text\n1,nan\n", r"a\.csv:2: the text is 'nan'", "take the row out"),
+    _import("csv-nan-picture", "a.csv", "text,image\nAnn,nan\n", r"a\.csv:2: a picture is called 'nan'",
+         "leave it empty"),
+    _import("csv-rounded-id", "a.csv", "id,text\n9.12E+17,Ann\n", r"a\.csv:2: id 9\.12E\+17",
+         "save the column as text"),
+    _row("tags-and-entities", "--column meta=NAME", tokens=TOKENS, ner_tags=["O"] * 3, entities=[]),
+    _row("empty-token", "take it and its tag out", tokens=["Ann", ""], ner_tags=["O", "O"]),
+    _row("pieces", "join them to words", r"a\.jsonl: 1 of 2 tokens", tokens=["An", "##n"], ner_tags=["O", "O"]),
+    _row("unknown-offsets", "call them 'start'", id="1", text=TEXT, spans=[{"where": [0, 3], "text": "Ann",
+         "label": "PER"}]),
+    _row("type-not-visible", "take it out", text=TEXT, spans=[{"start": 0, "end": 3, "label": "PER\u200b"}]),
+    _row("type-o", "join the tokens", r"a\.jsonl: 1 mentions", text=TEXT, spans=[{"start": 0, "end": 3, "label": "O"}]),
+    _row("picture-elsewhere", "--column images=bild", r"a\.jsonl: column 'bild' looks like a picture",
+         text=TEXT, bild="7.jpg"),
+    _import("brackets", "a.txt", "Ann (PER*)\nleft *)\n", r"a\.txt:1: 'Ann \(PER\*\)'", "write a token and its tag"),
+    _import("several-tokens", "a.tsv", "1-2\tdu\tO\n1\tde\tO\n2\tle\tO\n", r"a\.tsv: row '1-2'", "take such rows out"),
+    _import("probability", "a.txt", "Ann\tB-PER:0.9\nleft\tO\n", r"a\.txt:1: tag 'B-PER:0\.9'", "take it out"),
+    _import("type-of-o", "a.txt", "Ann\tB-O\nleft\tO\n", r"a\.txt:1: tag 'B-O'", "has the tag O"),
+)  # fmt: skip
+
+KINDS = (*CSV, *COLUMNS, *ENTITIES, *TOOLS, *FILES, *DOORS)

@@ -69,7 +69,7 @@ def test_every_number_of_data_has_its_meaning() -> None:
 def test_every_number_of_the_other_commands_has_its_meaning() -> None:
     """Columns and rows of `calibrate`, `synth` and `demo`, words of `finetune`; the guide has the latter three."""
     estimate, bins = Estimate(0.1, Interval(0.0, 0.2, 0.1)), np.ones(1)
-    reliability = Reliability(ece=estimate, brier=estimate, confidence=bins, accuracy=bins, mass=bins)
+    reliability = Reliability(ece=estimate, brier=estimate, confidence=bins, accuracy=bins, mass=np.ones(1, np.int64))
     report = CalibrationReport(
         temperature=1.0, fitted_on="x", measured_on="x", num_posts=1, num_entities=1, num_right=1,
         before=reliability, after=reliability, manifest=Path("mner.json"), plot=Path("a.png"),
