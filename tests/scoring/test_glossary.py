@@ -15,7 +15,7 @@ from scoring_cases import GOLD, TEXT, as_perfect, gold_post, report_of
 from instruct_mner.data.validation import Counts, table
 from instruct_mner.scoring import glossary
 from instruct_mner.scoring.bootstrap import Interval
-from instruct_mner.scoring.calibration import Estimate, Reliability
+from instruct_mner.scoring.calibration import Estimate, Reliability, Scaling
 from instruct_mner.scoring.reliability import CalibrationReport
 from instruct_mner.scoring.reliability import render as render_calibration
 from instruct_mner.scoring.table import _difference_table, _score_table, plain_table, print_report, render
@@ -71,12 +71,13 @@ def test_every_number_of_the_other_commands_has_its_meaning() -> None:
     estimate, bins = Estimate(0.1, Interval(0.0, 0.2, 0.1)), np.ones(1)
     reliability = Reliability(ece=estimate, brier=estimate, confidence=bins, accuracy=bins, mass=np.ones(1, np.int64))
     report = CalibrationReport(
-        temperature=1.0, fitted_on="x", measured_on="x", num_posts=1, num_entities=1, num_right=1,
+        scaling=Scaling(temperature=1.0, shift=0.0), fitted_on="x", measured_on="x", num_posts=1, num_entities=1,
+        num_right=1,
         before=reliability, after=reliability, manifest=Path("mner.json"), plot=Path("a.png"),
     )  # fmt: skip
     text = printed(render_calibration(report))
     assert widest(text) <= glossary.WIDTH
-    numbers = {"ECE", "95 %", "Brier score", "temperature", "before", "after", "right", "bins"}
+    numbers = {"ECE", "95 %", "Brier score", "temperature", "shift", "before", "after", "right", "bins"}
     assert all(word in text for word in numbers)
     assert numbers <= glossary.CALIBRATION_TERMS.keys()
 
