@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from instruct_mner.alignment.settings import AlignmentSettings
@@ -21,16 +21,11 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
+from instruct_mner.training.optimizer_settings import EvaluationSettings, LoraSettings, OptimizerSettings, Settings
 
 Tuning = Literal["lora", "qlora", "full"]
 
 _INIT = "'instruct-mner init DIR' writes a config to start from"
-
-
-class Settings(BaseModel):
-    """Base of the config's sections: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -78,89 +73,6 @@ class AnswerSettings(Settings):
     grounded: bool = False
     segmentation: Segmentation | None = None
     max_entities: int = Field(default=24, ge=1)
-
-
-class LoraSettings(Settings):
-    """A LoRA of the decoder.
-
-    Attributes:
-        rank: Rank; vLLM loads these.
-        alpha: Strength; twice the rank is usual.
-        dropout: Dropout of the adapter's inputs.
-    """
-
-    rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
-    alpha: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-
-
-class OptimizerSettings(Settings):
-    """Settings of the optimizer and of the training loop.
-
-    Attributes:
-        epochs: Number of passes over the data.
-        max_steps: Number of steps after which training stops, whatever ``epochs`` says.
-        batch_size: Number of posts in one forward.
-        gradient_accumulation_steps: Number of forwards in one step.
-        learning_rate: Peak of the learning rate; by default 2e-4 for LoRA and 2e-5 for full tuning.
-        scheduler: Schedule of the learning rate.
-        warmup_steps: Number of steps until the peak.
-        weight_decay: Weight decay of AdamW.
-        max_grad_norm: Norm to which gradients are clipped.
-        gradient_checkpointing: Whether states are computed again in the backward pass: less memory for a third more
-            time.
-        group_by_length: Whether posts of similar length in tokens share a batch, so that less is spent on padding.
-        share_prompt_prefix: Whether the same is computed with less work, up to rounding: the common prefix of the
-            prompts of a batch once, a LoRA and its layer in one product, and on a CPU log-probabilities of answers
-            alone and attention that is kept for the backward pass. By default on a CPU, where it was measured, without
-            ``gradient_checkpointing``. With ``false``, and ``group_by_length: false``, losses are those of TRL to the
-            last bit.
-    """
-
-    epochs: float = Field(default=3, gt=0)
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=8, ge=1)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)
-    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    gradient_checkpointing: bool = False
-    group_by_length: bool = True
-    share_prompt_prefix: bool | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_name(cls, values: object) -> object:
-        """Read ``lean``, the name of ``share_prompt_prefix`` in older configs."""
-        if not isinstance(values, Mapping) or "lean" not in values:
-            return values
-        if "share_prompt_prefix" in values:
-            raise ValueError("lean is the old name of share_prompt_prefix; give the new one alone")
-        return {("share_prompt_prefix" if name == "lean" else name): value for name, value in values.items()}
-
-    @model_validator(mode="after")
-    def _check(self) -> OptimizerSettings:
-        if self.share_prompt_prefix and self.gradient_checkpointing:
-            raise ValueError(
-                "share_prompt_prefix keeps what gradient_checkpointing would compute again; choose one of them"
-            )
-        return self
-
-
-class EvaluationSettings(Settings):
-    """Settings of the comparison of checkpoints during training.
-
-    Attributes:
-        posts: Number of dev posts, the first ones, at every evaluation.
-        every_steps: Number of steps between evaluations; by default one evaluation in each epoch.
-        batch_size: Number of posts tagged at once.
-    """
-
-    posts: int = Field(default=200, ge=1)
-    every_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=16, ge=1)
 
 
 class FinetuneConfig(Settings):

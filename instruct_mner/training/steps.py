@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from instruct_mner.training.config import EvaluationSettings, OptimizerSettings
+from instruct_mner.training.optimizer_settings import EvaluationSettings, OptimizerSettings
 
 TRIAL_STEPS = 2
 """Number of steps that are tried: the first also allocates what the others find there."""

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from trl import SFTConfig
 
-from instruct_mner.training.config import FinetuneConfig, OptimizerSettings
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.optimizer_settings import OptimizerSettings
 
 
 def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.training.config import EvaluationSettings, OptimizerSettings
+from instruct_mner.training.optimizer_settings import EvaluationSettings, OptimizerSettings
 from instruct_mner.training.steps import Estimate, count_evaluations, count_steps, peak_bytes, steps_of_an_epoch
 
 
