@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from instruct_mner.alignment.settings import AlignmentSettings
