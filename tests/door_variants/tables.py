@@ -174,7 +174,7 @@ TABLES = (
     _refused("json", "a.json", "by-id", '{"1": {"text": "a"}, "2": {"text": "b"}}', "no column is known"),
     _refused("json", "a.json", "by-column", '{"text": ["a", "b"]}', "no column is known"),
     _refused("json", "a.json", "coco", '{"images": [{"id": 1}], "annotations": [{"bbox": [1, 2, 3, 4]}]}', "no column|looks"),
-    _refused("json", "a.json", "not-a-number", '[{"text": "a", "entities": NaN}]', "labels|entities"),
+    _read("json", "a.json", "not-a-number", '[{"text": "a", "entities": NaN}]', [("a", None)], "1 posts are not annotated"),
     _refused("json", "a.jsonl", "half-a-pair", '{"id": "1", "text": "a\\ud83d"}\n', "half of a surrogate pair"),
     _read("json", "a.json", "label-studio-choices", _task(_LABEL, {"type": "choices", "value": {}}), _PER, "type choices"),
     _read("json", "a.json", "label-studio-text", _task(_LABEL, {"type": "textarea", "value": {}}), _PER, "type textarea"),

@@ -133,7 +133,7 @@ HEADER_VARIANTS = (
 LINE_VARIANTS = (
     _lines("crlf", "\n", "\r\n"),
     _lines("returns", "\n", "\r", refused="carriage return alone"),
-    _lines("mark-inside", "IMGID:8", "\ufeffIMGID:8", refused="begins without an 'IMGID"),
+    _lines("mark-inside", "IMGID:8", "\ufeffIMGID:8", refused="expected TOKEN<TAB>TAG"),
     _lines("form-feed", "\n\n", "\n\f\n", refused="expected TOKEN<TAB>TAG"),
     _lines("no-break-space", "\n\n", "\n\u00a0\n", refused="expected TOKEN<TAB>TAG"),
     _lines("no-break-space-between", "\t", "\u00a0", refused="expected TOKEN<TAB>TAG"),
