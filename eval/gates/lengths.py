@@ -25,6 +25,7 @@ from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.quickstart.example_posts import dozen
+from instruct_mner.tagging.windows import most_characters
 
 WORDS = (20, 250, 1000, 5000)
 _COMPLETIONS = 10_000
@@ -140,6 +141,8 @@ def _rounds(vocabularies: Mapping[str, Vocabulary], generator: random.Random) ->
                 spec = random_spec(generator).model_copy(update={"segmentation": "words"})
                 if spec.format == "inline" and num_words > _MOST_INLINE_WORDS:
                     spec = spec.model_copy(update={"format": generator.choice(["lines", "json"])})
+                # As it is asked about: further words are in another window.
+                text = text[: most_characters(spec, text)].rstrip()
                 yield _Post(name, vocabulary, num_words, text, spec, generator.randint(0, 3))
 
 

@@ -53,7 +53,7 @@ def grammar_walks() -> Result:
         text = generator.choice(texts[: len(ADVERSARIAL)] if round_ % 2 else texts)
         spec, num_images = random_spec(generator), generator.randint(0, 3)
         # Longer texts are asked about in windows.
-        text = text[: most_characters(spec)].rstrip()
+        text = text[: most_characters(spec, text)].rstrip()
         vocabulary = vocabularies[round_ // 2 % 2]
         matcher = LLMatcher(vocabulary.tokenizer, codec.grammar(spec, text, num_images), log_level=0)
         for _ in range(_WALKS_A_POST):

@@ -84,7 +84,7 @@ def post_questions(
 
 def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     """Return the size of the windows of a text; ``None`` where it fits as a whole."""
-    text, most = question.text, most_characters(question.spec)
+    text, most = question.text, most_characters(question.spec, question.text)
     if len(text.encode()) <= _NEVER_CUT_BYTES:
         return None
     context = engine.context_size

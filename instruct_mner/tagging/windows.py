@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.offsets import chunks
@@ -17,6 +17,8 @@ _SENTENCE = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[”�
 _WORD = re.compile(r"\S+\s*")
 # A window begins with this share of the one before it, at least with its last piece; so does a piece fill no more.
 _OVERLAP = 4
+# Units of a text that an inline answer takes; with more, its grammar counts no brackets.
+_INLINE_UNITS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +38,27 @@ class WindowSize:
         return num_tokens <= self.num_tokens and num_characters <= self.num_characters
 
 
-def most_characters(spec: AnswerSpec) -> int:
-    """Return the length of the longest text that is asked about at once, whatever the model's context.
+def most_characters(spec: AnswerSpec, text: str) -> int:
+    """Return the length of the longest part of a text that is asked about at once, whatever the model's context.
 
     llguidance's budgets end not far behind it. An inline answer has rules for each unit of the text: a character, or a
     word, a space, a sign.
 
     Args:
         spec: Form of the answer.
+        text: Text of the post.
     """
     anywhere = spec.segmentation == "characters"
     if spec.format == "inline":
-        return 600 if anywhere else 1_200
+        # No part of so many characters has more units.
+        return _INLINE_UNITS if anywhere or _is_dense(text) else 2 * _INLINE_UNITS
     return 3_000 if anywhere else 30_000
+
+
+def _is_dense(text: str) -> bool:
+    """Return true where some part of a text has more units than an inline answer takes."""
+    ends = [0, *accumulate(map(len, chunks(text)))]
+    return any(later - earlier < 2 * _INLINE_UNITS for earlier, later in zip(ends, ends[_INLINE_UNITS:], strict=False))
 
 
 def cut(text: str, size: WindowSize, count_tokens: Callable[[str], int]) -> list[Span]:

@@ -10,6 +10,7 @@ from name_finder import NameFinder, tagger_of
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.schema.offsets import chunks
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.tagging.windows import WindowSize, cut, joined, most_characters, window_of
 
@@ -136,7 +137,7 @@ def test_posts_that_fit_are_asked_about_once_beside_one_that_does_not() -> None:
 @pytest.mark.parametrize("segmentation", ["words", "characters"])
 def test_a_text_is_cut_where_the_context_is_not_known_but_the_grammar_would_fail(segmentation: str) -> None:
     engine = NameFinder(context_size=None)
-    most = most_characters(AnswerSpec(labels=LabelSet.of(["PER"]), segmentation=segmentation))
+    most = most_characters(AnswerSpec(labels=LabelSet.of(["PER"]), segmentation=segmentation), "")
     text = document(most // 4, {most // 4 - 1: "Zed"})
     [tagged] = tagger_of(engine, segmentation=segmentation).predict([Example(id="1", text=text)])
     assert tagged.windows is not None
@@ -159,3 +160,12 @@ def test_an_inline_answer_has_room_for_the_text() -> None:
         num_text = len(request.messages[-1]["content"][-1]["text"].split())
         assert request.max_tokens >= 1.4 * (num_text - 5)
         assert around + request.max_tokens <= 1000
+
+
+@given(st.text(alphabet="ab .!日", max_size=1500), st.integers(0, 900))
+def test_inline_windows_have_no_more_units_than_their_grammar_takes(text: str, start: int) -> None:
+    spec = AnswerSpec(labels=LabelSet.of(["PER"]), format="inline")
+    part = text[start : start + most_characters(spec, text)]
+    assert len(chunks(part)) <= 601  # a unit that the beginning cuts counts as two
+    assert most_characters(spec, "word " * 1000) == 1200
+    assert most_characters(spec, "! " * 1000) == 600
