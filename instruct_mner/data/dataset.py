@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -210,9 +211,11 @@ def _same_name(path: Path) -> Path | None:
 
 @lru_cache(maxsize=64)
 def _names_in(folder: Path, _changed: int) -> dict[str, tuple[str, ...]]:
-    """Return the names of a folder by what they have in common; listed again where the folder has changed."""
+    """Return the files of a folder by what their names have in common; listed again where the folder has changed."""
     names: dict[str, tuple[str, ...]] = {}
-    for name in sorted(path.name for path in folder.iterdir()):
+    with os.scandir(folder) as entries:
+        files = sorted(entry.name for entry in entries if entry.is_file())
+    for name in files:
         names[_folded(name)] = (*names.get(_folded(name), ()), name)
     return names
 
