@@ -466,6 +466,8 @@ def test_round_trip(
     # Beyond ASCII the unit of offsets must be told by something: the same letter at another place tells nothing.
     letters = "".join(words)
     assume(letters.isascii() or len(set(letters)) == len(letters))
+    # Words that programs write for nothing are refused as a text; Hypothesis draws them from the code.
+    assume(len(words) > 1 or words[0] not in {"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
     folder = tmp_path_factory.mktemp("trip")
     (folder / "a.json").write_text(json.dumps([write(" ".join(words), marks)]))
     out, _ = imported(folder / "a.json", folder)
