@@ -15,6 +15,7 @@ import yaml
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
+from instruct_mner.scoring.seen import seen_recall
 from instruct_mner.scoring.spans import pair_posts
 
 # Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
@@ -169,15 +170,9 @@ def _file(data: Path, *names: str) -> Path:
 
 def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
     """Recall of mentions that stand in train with their type, and of the others."""
-    known = {(entity.text.casefold(), entity.label) for post in _posts(_file(data, "train")) for entity in post.gold}
-    found: dict[bool, list[bool]] = {True: [], False: []}
-    for post, prediction in pair_posts(_posts(_file(data, "test")), _predictions(predictions)):
-        spans = {(entity.start, entity.end, entity.label) for entity in prediction.entities}
-        for entity in post.gold:
-            stands_in_train = (entity.text.casefold(), entity.label) in known
-            found[stands_in_train].append((entity.start, entity.end, entity.label) in spans)
-    seen, unseen = (statistics.mean(found[each]) if found[each] else 0.0 for each in (True, False))
-    return seen, unseen
+    pairs = pair_posts(_posts(_file(data, "test")), _predictions(predictions))
+    recall = seen_recall(_posts(_file(data, "train")), pairs)
+    return recall.seen.share, recall.unseen.share
 
 
 def _predictions(path: Path) -> list[Prediction]:

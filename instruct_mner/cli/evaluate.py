@@ -64,19 +64,12 @@ def run(
 
     With a second PRED the difference of the two, its 95 % interval and p-value are printed; with more, all pairs.
     """
-    from functools import partial
+    from instruct_mner.scoring.files import GoldSource, evaluate_files
 
-    from instruct_mner.scoring.files import evaluate_files, evaluate_several_files
-
-    files = predicted or []
-    several = partial(evaluate_several_files, gold, files)
-    few = partial(evaluate_files, gold, files[0] if files else None, files[1] if len(files) > 1 else None)
-    report = (several if len(files) > 2 else few)(
-        decode=decode,
+    report = evaluate_files(
+        GoldSource(data=gold, decode=decode, images=images, label_column=label_column, xml=xml),
+        predicted or [],
         match=match,
-        images=images,
-        label_column=label_column,
-        xml=xml,
         runs=of_run or (),
         seed=seed,
         num_resamples=resamples,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.options import ImagesOption
+from instruct_mner.cli.options import DecodeOption, ImagesOption, LabelColumnOption, XmlOption
 from instruct_mner.cli.output import announce
 
 
@@ -25,6 +25,9 @@ def run(
         list[str] | None, typer.Option(metavar="NAME", help="Name of a prediction file on the page; once for each.")
     ] = None,
     images: ImagesOption = None,
+    decode: DecodeOption = "tolerant",
+    label_column: LabelColumnOption = "fine",
+    xml: XmlOption = None,
     train: Annotated[
         str | None,
         typer.Option(
@@ -45,14 +48,14 @@ def run(
     announce(f"report: reading {gold}")
     from instruct_mner.files import exclusive
     from instruct_mner.report.files import ReportOptions, report_files
+    from instruct_mner.scoring.files import GoldSource
 
     with exclusive(output):
         report_files(
             output,
-            gold,
+            GoldSource(data=gold, decode=decode, images=images, label_column=label_column, xml=xml),
             predicted,
             names=name or (),
-            images=images,
             train=train,
             title=title,
             options=ReportOptions(most_pictures=pictures, num_resamples=resamples, seed=seed),

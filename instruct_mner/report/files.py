@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.dataset import Dataset, find_picture
-from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError
 from instruct_mner.report.page import PageText, write_page
 from instruct_mner.report.posts import page_posts
-from instruct_mner.report.summary import RunSummary, summarize
+from instruct_mner.report.summary import summarize
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.scoring.bootstrap import Difference
-from instruct_mner.scoring.predictions import read_predictions
-from instruct_mner.scoring.report import Gold, Report, evaluate
+from instruct_mner.scoring.files import GoldSource, gold_of
+from instruct_mner.scoring.report import Gold, differences, measure_system
 from instruct_mner.scoring.spans import pair_posts
 
 DEFAULT_NUM_RESAMPLES = 1_000
@@ -40,11 +38,10 @@ class ReportOptions:
 
 def report_files(
     path: Path,
-    gold: str,
+    gold: GoldSource,
     predicted: Sequence[Path],
     *,
     names: Sequence[str] = (),
-    images: Path | None = None,
     train: str | None = None,
     title: str | None = None,
     options: ReportOptions | None = None,
@@ -53,10 +50,9 @@ def report_files(
 
     Args:
         path: HTML file.
-        gold: DATA, as ``load_split`` takes it.
+        gold: Gold.
         predicted: Prediction files, as ``read_predictions`` takes them.
         names: Names of the files on the page; by default their paths.
-        images: Folder of the pictures, where the reader asks for it.
         train: DATA of the training posts, for the recall of mentions that they hold.
         title: Title of the page; by default the name of the gold.
         options: Choices that do not change the scores.
@@ -67,19 +63,14 @@ def report_files(
     """
     if names and len(names) != len(predicted):
         raise ConfigError(f"{len(names)} --name for {len(predicted)} prediction file(s); name all of them or none")
-    dataset = load_split(gold, images=images, missing_image="keep")
-    by_name = dict(zip(names or map(str, predicted), map(read_predictions, predicted), strict=True))
-    if len(by_name) < len(predicted):
+    shown = list(names or map(str, predicted))
+    if len(set(shown)) < len(shown):
         raise ConfigError("two prediction files have the same name on the page; give each another --name")
-    seen = None if train is None else load_split(train, missing_image="keep").examples
-    write_report(
-        path,
-        PageText(title=title or f"Predictions of {dataset.name}"),
-        dataset,
-        by_name,
-        train=seen,
-        options=options,
-    )
+    dataset, stamp = gold.read()
+    by_name = {name: gold.predictions(file, dataset.examples) for name, file in zip(shown, predicted, strict=True)}
+    seen = None if train is None else GoldSource(data=train).read()[0].examples
+    text = PageText(title=title or f"Predictions of {dataset.name}")
+    write_report(path, text, dataset, by_name, stamp=stamp, train=seen, options=options)
 
 
 def write_report(
@@ -88,6 +79,7 @@ def write_report(
     dataset: Dataset,
     predictions: Mapping[str, Sequence[Prediction]],
     *,
+    stamp: Gold | None = None,
     train: Sequence[Example] | None = None,
     options: ReportOptions | None = None,
 ) -> None:
@@ -98,6 +90,7 @@ def write_report(
         text: Title and introduction.
         dataset: Annotated posts.
         predictions: Predictions of every post, by their name on the page; others are compared with the first.
+        stamp: Stamp of the gold; by default that of the data set.
         train: Annotated posts of the training data.
         options: Choices that do not change the scores.
 
@@ -105,31 +98,22 @@ def write_report(
         DataError: Gold and predictions are not of the same posts, or the page cannot be written.
     """
     options = options or ReportOptions()
-    reports, differences = _scores(dataset, predictions, options)
-    runs: list[RunSummary] = []
-    ordered = []
-    for (name, found), report in zip(predictions.items(), reports, strict=True):
-        pairs = pair_posts(dataset.examples, found)
-        ordered.append([prediction for _, prediction in pairs])
-        runs.append(summarize(name, report, pairs, train, seed=options.seed, num_resamples=options.num_resamples))
+    draws = {"seed": options.seed, "num_resamples": options.num_resamples}
+    stamp = stamp or gold_of(dataset)
+    systems = [
+        measure_system(stamp, dataset.examples, found, name, match="offset", labels=None, **draws)
+        for name, found in predictions.items()
+    ]
+    pairs = [pair_posts(dataset.examples, found) for found in predictions.values()]
+    runs = [
+        summarize(name, system.report, paired, train, **draws)
+        for name, system, paired in zip(predictions, systems, pairs, strict=True)
+    ]
+    ordered = [[prediction for _, prediction in paired] for paired in pairs]
+    compared = [differences(systems[0], other, **draws) for other in systems[1:]]
     paths = _pictures(dataset)
     posts = page_posts(dataset.examples, runs, ordered, paths, most_pictures=options.most_pictures)
-    write_page(path, text, runs, differences, posts)
-
-
-def _scores(
-    dataset: Dataset, predictions: Mapping[str, Sequence[Prediction]], options: ReportOptions
-) -> tuple[list[Report], list[dict[str, Difference]]]:
-    """Return the scores of each file, and the differences of further ones from the first."""
-    stamp = Gold(dataset.name, dataset.sha256, "tolerant", num_posts=len(dataset.examples), known=dataset.known)
-    first, *others = predictions.items()
-    alone: list[tuple[str, Sequence[Prediction]] | None] = [None]
-    results = [
-        evaluate(stamp, dataset.examples, first, other, seed=options.seed, num_resamples=options.num_resamples)
-        for other in (others or alone)
-    ]
-    compared = [each.comparison for each in results if each.comparison is not None]
-    return [results[0], *(each.report for each in compared)], [each.differences for each in compared]
+    write_page(path, text, runs, compared, posts)
 
 
 def _pictures(dataset: Dataset) -> dict[int, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from instruct_mner.data.dataset import Dataset
@@ -12,6 +12,7 @@ from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.choices import Decode, LabelColumn, Match
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
 from instruct_mner.scoring.predictions import read_predictions
@@ -19,118 +20,114 @@ from instruct_mner.scoring.report import Gold, Report, evaluate
 from instruct_mner.scoring.systems import Systems, evaluate_systems
 
 
-def evaluate_files(
-    gold: str,
-    predicted: Path | None,
-    compared: Path | None = None,
-    *,
-    decode: Decode = "tolerant",
-    match: Match = "offset",
-    images: Path | None = None,
-    label_column: LabelColumn = "fine",
-    xml: Path | None = None,
-    runs: Sequence[Path] = (),
-    seed: int = 0,
-    num_resamples: int = DEFAULT_NUM_RESAMPLES,
-) -> Report:
-    """Score a prediction file, or compare two; see :func:`~.report.evaluate`.
+@dataclass(frozen=True, kw_only=True)
+class GoldSource:
+    """Gold to score against, as the user names it.
 
-    Args:
-        gold: DATA, as ``load_split`` takes it. Pictures are not opened and may be missing.
-        predicted: Predictions, as ``read_predictions`` takes them; ``None`` where they stand in a column of the gold.
-        compared: Those of a second system.
+    Attributes:
+        data: DATA, as ``load_split`` takes it. Pictures are not opened and may be missing.
         decode: Decoding of the BIO tags of the gold to spans.
-        match: Condition under which an entity is right.
         images: Folder of the pictures, where the reader asks for it.
         label_column: Column of FMNERG that holds the labels.
         xml: Folder of the boxes of GMNER and FMNERG.
-        runs: Run folder or weights of the first system, then of the second: what they were trained on is stamped.
+    """
+
+    data: str
+    decode: Decode = "tolerant"
+    images: Path | None = None
+    label_column: LabelColumn = "fine"
+    xml: Path | None = None
+
+    def read(self) -> tuple[Dataset, Gold]:
+        """Read the gold, say what is odd in it, and stamp it.
+
+        Raises:
+            DataError: It cannot be read, or is not annotated.
+        """
+        if num_tag_columns(Path(self.data)) > 1:
+            dataset = read_column(Path(self.data), "gold", self.decode)
+        else:
+            # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
+            dataset = load_split(
+                self.data,
+                images=self.images,
+                decode=self.decode,
+                missing_image="keep",
+                label_column=self.label_column,
+                xml=self.xml,
+            )
+        unannotated = [example.id for example in dataset.examples if example.entities is None]
+        if unannotated:
+            raise DataError(
+                f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give "
+                "them 'entities' ([]: there is none), or take them out"
+            )
+        for note in dataset.notes:
+            print(note, file=sys.stderr)
+        return dataset, gold_of(dataset, self.decode)
+
+    def predictions(self, path: Path, posts: Sequence[Example]) -> list[Prediction]:
+        """Read predictions, and say so where they stand in the last of several columns of tags.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+        if num_tag_columns(path) > 1:
+            print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
+        return read_predictions(path, posts, self.decode)
+
+
+def gold_of(dataset: Dataset, decode: Decode = "tolerant") -> Gold:
+    """Return the stamp of a gold."""
+    return Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known)
+
+
+def evaluate_files(
+    gold: GoldSource,
+    predicted: Sequence[Path],
+    *,
+    match: Match = "offset",
+    runs: Sequence[Path] = (),
+    seed: int = 0,
+    num_resamples: int = DEFAULT_NUM_RESAMPLES,
+) -> Report | Systems:
+    """Score prediction files; two are compared, of more each with each.
+
+    Args:
+        gold: Gold.
+        predicted: Predictions, as ``read_predictions`` takes them; none where they stand in a column of the gold.
+        match: Condition under which an entity is right.
+        runs: Run folder or weights of each system, in their order: what they were trained on is stamped.
         seed: Seed of the bootstrap.
         num_resamples: Draws of posts.
+
+    Returns:
+        Report of one system, or of the first with its comparison with a second; of more, that of each and all pairs.
 
     Raises:
         ConfigError: There are more runs than prediction files.
         DataError: A file cannot be read, gold is not annotated, or the files are not of the same posts.
         ModelError: A run has no manifest.
     """
-    given = [Path(gold) if predicted is None else predicted, *([] if compared is None else [compared])]
-    dataset, stamp, origins = _gold(
-        gold, given, decode, images, label_column, xml, runs, both_in_gold=predicted is None
-    )
-    posts = dataset.examples
-    first, *others = ((str(path), read_predictions(path, posts, decode)) for path in given)
-    report = evaluate(
-        stamp,
-        posts,
-        first,
-        others[0] if others else None,
-        match=match,
-        seed=seed,
-        num_resamples=num_resamples,
-    )
-    return _stamped(report, origins)
-
-
-def evaluate_several_files(
-    gold: str,
-    predicted: Sequence[Path],
-    *,
-    decode: Decode = "tolerant",
-    match: Match = "offset",
-    images: Path | None = None,
-    label_column: LabelColumn = "fine",
-    xml: Path | None = None,
-    runs: Sequence[Path] = (),
-    seed: int = 0,
-    num_resamples: int = DEFAULT_NUM_RESAMPLES,
-) -> Systems:
-    """Score three prediction files or more, and compare each with each; arguments are those of `evaluate_files`."""
-    dataset, stamp, origins = _gold(gold, predicted, decode, images, label_column, xml, runs, both_in_gold=False)
-    systems = [(str(path), read_predictions(path, dataset.examples, decode)) for path in predicted]
-    result = evaluate_systems(stamp, dataset.examples, systems, match=match, seed=seed, num_resamples=num_resamples)
-    reports = [
-        replace(report, origin=origins[number] if number < len(origins) else None)
-        for number, report in enumerate(result.reports)
-    ]
-    return replace(result, reports=tuple(reports))
-
-
-def _gold(
-    gold: str,
-    predicted: Sequence[Path],
-    decode: Decode,
-    images: Path | None,
-    label_column: LabelColumn,
-    xml: Path | None,
-    runs: Sequence[Path],
-    *,
-    both_in_gold: bool,
-) -> tuple[Dataset, Gold, list[Origin]]:
-    """Read the gold, say what is odd in it, and where the systems come from."""
-    if len(runs) > len(predicted):
+    if len(runs) > max(1, len(predicted)):
         raise ConfigError(f"{len(runs)} runs are given for {len(predicted)} prediction file(s); name one for each")
-    if num_tag_columns(Path(gold)) > 1:
-        dataset = read_column(Path(gold), "gold", decode)
-    elif both_in_gold:
-        raise ConfigError(f"{gold}: name the predictions too; only columns of gold and prediction hold both")
-    else:
-        # "keep": scoring opens no picture, but needs the boxes of posts whose pictures are missing.
-        dataset = load_split(
-            gold, images=images, decode=decode, missing_image="keep", label_column=label_column, xml=xml
-        )
-    unannotated = [example.id for example in dataset.examples if example.entities is None]
-    if unannotated:
-        raise DataError(
-            f"{dataset.path}: {len(unannotated)} post(s) are not annotated, the first is {unannotated[0]!r}: give them "
-            "'entities' ([]: there is none), or take them out"
-        )
-    for path in predicted:
-        if num_tag_columns(path) > 1:
-            print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
-    for note in dataset.notes:
-        print(note, file=sys.stderr)
-    stamp = Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known)
-    return dataset, stamp, [read_origin(folder, dataset) for folder in runs]
+    if not predicted and num_tag_columns(Path(gold.data)) < 2:
+        raise ConfigError(f"{gold.data}: name the predictions too; only columns of gold and prediction hold both")
+    dataset, stamp = gold.read()
+    posts = dataset.examples
+    systems = [(str(path), gold.predictions(path, posts)) for path in predicted or [Path(gold.data)]]
+    origins = [read_origin(folder, dataset) for folder in runs]
+    if len(systems) > 2:
+        result = evaluate_systems(stamp, posts, systems, match=match, seed=seed, num_resamples=num_resamples)
+        reports = [
+            replace(report, origin=origins[number] if number < len(origins) else None)
+            for number, report in enumerate(result.reports)
+        ]
+        return replace(result, reports=tuple(reports))
+    first, *others = systems
+    second = others[0] if others else None
+    report = evaluate(stamp, posts, first, second, match=match, seed=seed, num_resamples=num_resamples)
+    return _stamped(report, origins)
 
 
 def _stamped(report: Report, origins: Sequence[Origin]) -> Report:

@@ -246,12 +246,24 @@ def evaluate(
     if compared is None:
         return first.report
     second = measure(*compared)
+    found = differences(first, second, seed=seed, num_resamples=num_resamples)
+    return replace(first.report, comparison=Comparison(second.report, found))
+
+
+def differences(first: System, second: System, *, seed: int, num_resamples: int) -> dict[str, Difference]:
+    """Return the F1 of a second system less that of the first, for each score that both have, by its name.
+
+    Args:
+        first: First system.
+        second: Second system, on the same posts.
+        seed: Seed of the bootstrap.
+        num_resamples: Draws of posts.
+    """
     shared = [key for key in first.tallies if key in second.tallies]
-    differences = compare(
+    found = compare(
         [first.tallies[key] for key in shared],
         [second.tallies[key] for key in shared],
         seed=seed,
         num_resamples=num_resamples,
     )
-    comparison = Comparison(second.report, dict(zip(shared, differences, strict=True)))
-    return replace(first.report, comparison=comparison)
+    return dict(zip(shared, found, strict=True))

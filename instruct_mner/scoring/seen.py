@@ -48,12 +48,12 @@ def seen_recall(train: Iterable[Example], pairs: Sequence[tuple[Example, Predict
         train: Annotated posts of the training data.
         pairs: Annotated posts with their predictions.
     """
-    known = {(each.text.lower(), each.label) for example in train for each in example.gold}
+    known = {(each.text.casefold(), each.label) for example in train for each in example.gold}
     counts = {True: [0, 0], False: [0, 0]}
     for example, prediction in pairs:
         places = {(each.start, each.end, each.label) for each in prediction.entities}
         for each in example.gold:
-            count = counts[(each.text.lower(), each.label) in known]
+            count = counts[(each.text.casefold(), each.label) in known]
             count[0] += (each.start, each.end, each.label) in places
             count[1] += 1
     seen, unseen = (Recall(found=found, gold=gold) for found, gold in (counts[True], counts[False]))

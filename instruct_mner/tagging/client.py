@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from http.client import HTTPException
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
+import httpx
 from PIL import Image
 from pydantic import ValidationError
 
+from instruct_mner.engines.retries import Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
@@ -24,8 +22,7 @@ from instruct_mner.tagging.question import Labels
 from instruct_mner.tagging.texts import TextTagger
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
-_MOST_PAUSE_SECONDS = 60.0
-_BUSY = (429, 503)
+_FIRST_PAUSE_SECONDS = 0.5
 
 
 class Client(TextTagger):
@@ -36,7 +33,7 @@ class Client(TextTagger):
         model: Name of the served model; without it, the first.
         api_key: Key of the server; without it, that in the environment variable ``INSTRUCT_MNER_API_KEY``.
         timeout_seconds: Timeout of one request, in seconds.
-        max_retries: Number of times that a request is sent again where the server is busy.
+        max_retries: Number of times that a request is sent again where the server is busy, or away for a moment.
 
     Raises:
         ConfigError: The address is none.
@@ -87,30 +84,29 @@ class Client(TextTagger):
             raise ServingError(f"{self.url} answered what is no prediction of texts[{example.id}]: {error}") from None
 
     def _post(self, body: Mapping[str, object]) -> dict[str, object]:
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        request = Request(f"{self.url}/v1/entities", json.dumps(body).encode(), headers)  # noqa: S310 (checked above)
-        for attempt in range(self._max_retries + 1):
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        address, pauses = f"{self.url}/v1/entities", Pauses(_FIRST_PAUSE_SECONDS)
+        for retries_left in reversed(range(self._max_retries + 1)):
             try:
-                with urlopen(request, timeout=self._timeout) as response:  # noqa: S310
-                    answer = json.load(response)
-                    return answer if isinstance(answer, dict) else {"answer": answer}
-            except HTTPError as error:
-                text = error.read().decode(errors="replace")
-                if error.code not in _BUSY or attempt == self._max_retries:
+                response = httpx.post(address, json=body, headers=headers, timeout=self._timeout)
+                response.raise_for_status()
+                answer = response.json()
+                return answer if isinstance(answer, dict) else {"answer": answer}
+            except httpx.HTTPStatusError as error:
+                status, text = error.response.status_code, error.response.text
+                if not (retries_left and may_pass(status)):
                     raise ServingError(
-                        f"{self.url} refused the request ({error.code}): {text[:300]}", status=error.code, response=text
+                        f"{self.url} refused the request ({status}): {text[:300]}", status=status, response=text
                     ) from None
-                time.sleep(_pause(error.headers.get("Retry-After"), attempt))
-            except (URLError, HTTPException, TimeoutError, ConnectionError, ValueError) as error:
-                raise ServingError(f"{self.url} cannot be reached: {error}; is the server running?") from None
+                pause = pauses.next(retry_after(error) or 0.0)
+            except httpx.TransportError as error:
+                if not retries_left:
+                    raise ServingError(f"{self.url} cannot be reached: {error}; is the server running?") from None
+                pause = pauses.next()
+            except ValueError:
+                raise ServingError(f"{self.url} answered what is no JSON; is it 'instruct-mner serve'?") from None
+            time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
-
-
-def _pause(retry_after: str | None, attempt: int) -> float:
-    wanted = float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.5 * 2**attempt
-    return min(wanted, _MOST_PAUSE_SECONDS)
 
 
 def _named(labels: Labels) -> object:

@@ -1,21 +1,17 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from command import exit_code
 
-from instruct_mner.cli import main
 from instruct_mner.data.loading import load
 
 SETS = ["twitter2015", "twitter2015_repaired", "twitter2017", "gmner", "fmnerg"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", "convert", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, "convert", *arguments)
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from browser import browser
+from command import exit_code
 
-from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.demo_folder import MARKER
 from instruct_mner.schema.records import Prediction
@@ -17,10 +16,7 @@ from instruct_mner.scoring import score_spans
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", "demo", "--output", str(folder)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, "demo", "--output", folder)
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +57,12 @@ def test_the_whole_way(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_browser_has_nothing_to_complain_about(folder: Path) -> None:
-    assert "CONSOLE" not in browse(folder / "index.html", "--dump-dom", "--enable-logging=stderr").stderr
-
-
-def browse(page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, *flags, page.as_uri()]
-    home = {**os.environ, "HOME": str(page.parent)}
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=home)
+def test_the_page_in_a_browser(folder: Path, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        tab.open((folder / "index.html").as_uri(), width=390)
+        assert tab.run("document.querySelectorAll('.picture img').length") > 0
+        assert tab.run("document.getElementById('count').textContent") == "24 of 24 posts"
+        assert tab.complaints == []
 
 
 @pytest.mark.parametrize("taken", ["file", "folder"])

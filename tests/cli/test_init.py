@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command import exit_code
 
-from instruct_mner.cli import main
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.example_posts import dozen
 from instruct_mner.training.config import FinetuneConfig, load_config
@@ -16,10 +16,7 @@ from instruct_mner.training.trainable import check_trainable
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, *arguments)
 
 
 @pytest.mark.parametrize("name", ["mine", "a folder: with 'quotes' # & <signs> é"])

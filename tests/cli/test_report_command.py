@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import browser
 from PIL import Image
 
 from instruct_mner.cli import main, report
 
-# Filters the posts as a user would, and writes into the page what the browser made of it.
-_USE = """
-<pre id="measured"></pre><script>
-{
+# Filters the posts as a user would, and returns what the browser made of it.
+_USE = """(() => {
 const field = name => document.querySelector(`[name=${name}]`);
 const change = (name, value) => { field(name).value = value; form.dispatchEvent(new Event("input")); };
 const cards = () => document.querySelectorAll("article").length;
@@ -41,9 +36,8 @@ const boxes = [...document.querySelectorAll(".box")].map(box => {
 const marks = [...document.querySelectorAll("mark")].map(mark => mark.textContent);
 const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
 const dark = getComputedStyle(document.body).backgroundColor;
-document.getElementById("measured").textContent = JSON.stringify(
-  {all, counts, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0});
-}</script></body>"""
+return {all, counts, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0};
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +65,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
-def browse(page: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, *flags, "--dump-dom", page.as_uri()]
-    home = {**os.environ, "HOME": str(page.parent)}
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=home)
-
-
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.html"
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", _USE), encoding="utf-8")
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    done = browse(copy, f"--window-size={width},900", scheme, "--enable-logging=stderr")
-    assert "CONSOLE" not in done.stderr
-    measured: dict[str, Any] = json.loads(unescape(done.stdout.split('<pre id="measured">')[1].split("</pre>")[0]))
+    with browser(tmp_path) as tab:
+        tab.open(page.as_uri(), width=width, dark=dark)
+        measured: dict[str, Any] = tab.run(_USE)
+        assert tab.nameless_controls() == []
+        assert tab.complaints == []
     assert (measured["all"], measured["counts"].pop("more")) == (25, 41)
     assert measured["counts"] == {
         "outcome4": "1 of 41 posts",  # missed

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import exit_code
 from PIL import Image
-
-from instruct_mner.cli import main
 
 
 @pytest.fixture
@@ -43,10 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", "validate", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, "validate", *arguments)
 
 
 def test_a_good_set(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import exit_code
 
-from instruct_mner.cli import main
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import guard
 from instruct_mner.data.loading import load_split
@@ -61,10 +60,7 @@ def test_a_copy_is_known_and_guarded(
         copies[change] = load(f"{form}:{path}")
     converted = tmp_path / "converted.jsonl"
     arguments = [f"{form}:{source}", str(converted), "--missing-image", "keep", "--label-column", column]
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", "convert", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
+    assert exit_code(monkeypatch, "convert", *arguments) == 0
     if len(changes) > 1:
         copies["convert"] = load(str(converted))
     converted.write_bytes(b"\xef\xbb\xbf" + converted.read_bytes().rstrip(b"\n").replace(b"\n", b"\r\n"))

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from instruct_mner.quickstart.demo import synthesis_of
 from instruct_mner.synthetic.posts import posts
@@ -96,24 +94,6 @@ def test_the_tables_are_what_the_runs_that_are_kept_give(tmp_path) -> None:
     rows = {line for line in made if line.startswith("| ")}
     assert len(rows) > 40
     assert rows <= set((EVAL.parent / "results" / "alignment.md").read_text().split("\n"))
-
-
-def test_holm_of_a_worked_example() -> None:
-    from eval.experiments.aligning.statistics import holm
-
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_between_the_value_and_bonferroni_and_keeps_the_order(values) -> None:
-    from eval.experiments.aligning.statistics import holm
-
-    adjusted = holm(values)
-    for value, found in zip(values, adjusted, strict=True):
-        assert value <= found + 1e-12
-        assert found <= min(1.0, len(values) * value) + 1e-12
-    order = sorted(range(len(values)), key=values.__getitem__)
-    assert [adjusted[i] for i in order] == sorted(adjusted)
 
 
 def arm(rng, num_seeds: int, num_posts: int, chance: float):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command import exit_code
 from PIL import Image
 
-from instruct_mner.cli import main
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
@@ -79,10 +78,7 @@ def test_nothing_is_left_of_data_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, *arguments)
 
 
 def test_init_takes_data(

@@ -13,6 +13,7 @@ from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.report.files import ReportOptions, report_files
 from instruct_mner.report.pictures import PagePicture, read_picture
 from instruct_mner.schema.records import Box
+from instruct_mner.scoring.files import GoldSource
 
 HOSTILE = "</script><script>alert(1)</script> Ann & <b>Bo</b>\u2028 in 𝒳 Rome"
 QUICK = ReportOptions(num_resamples=20)
@@ -41,7 +42,7 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path, Path]:
+def files(tmp_path: Path) -> tuple[GoldSource, Path, Path]:
     """Gold of three posts, one of them with a picture, and two prediction files."""
     Image.new("RGB", (200, 100), "white").save(tmp_path / "a.png")
     evil = '"><img src=x onerror=alert(1)>'
@@ -51,7 +52,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
         {"id": "2", "text": "Bo ran", "images": ["a.png"], "entities": [span("Bo ran", "Bo", "PER", boxes=[box])]},
         {"id": "3", "text": "nobody", "images": ["gone.png"], "entities": []},
     ]
-    gold = write(tmp_path / "gold.jsonl", *rows)
+    gold = GoldSource(data=str(write(tmp_path / "gold.jsonl", *rows)))
     empty = [{**row, "entities": []} for row in rows]
     found = [{**rows[0], "entities": [span(HOSTILE, "Rome", "LOC", score=0.999)]}, *rows[1:]]
     return gold, write(tmp_path / "first.jsonl", *empty), write(tmp_path / "second.jsonl", *found)
@@ -63,10 +64,10 @@ def embedded(page: str, name: str) -> Any:
     return json.loads(match[1])
 
 
-def test_whatever_comes_from_outside_is_escaped(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_whatever_comes_from_outside_is_escaped(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, second = files
     page_file = tmp_path / "page.html"
-    report_files(page_file, str(gold), [first, second], names=["<b>one", "two"], title="<i>", options=QUICK)
+    report_files(page_file, gold, [first, second], names=["<b>one", "two"], title="<i>", options=QUICK)
     page = page_file.read_text(encoding="utf-8")
     tags = Tags(page).found
     assert not {"b", "i"} & {tag for tag, _ in tags}
@@ -78,9 +79,9 @@ def test_whatever_comes_from_outside_is_escaped(files: tuple[Path, Path, Path], 
     assert "default-src 'none'" in page
 
 
-def test_the_posts_of_the_page(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_the_posts_of_the_page(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, second = files
-    report_files(tmp_path / "page.html", str(gold), [first, second], names=["one", "two"], options=QUICK)
+    report_files(tmp_path / "page.html", gold, [first, second], names=["one", "two"], options=QUICK)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     data = embedded(page, "data")
     assert data["runs"] == ["one", "two"]
@@ -97,20 +98,20 @@ def test_the_posts_of_the_page(files: tuple[Path, Path, Path], tmp_path: Path) -
     assert "1 of 1 pictures are in this page" in page
 
 
-def test_no_more_pictures_than_wanted(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_no_more_pictures_than_wanted(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, _ = files
     few = ReportOptions(num_resamples=20, most_pictures=0)
-    report_files(tmp_path / "page.html", str(gold), [first], options=few)
+    report_files(tmp_path / "page.html", gold, [first], options=few)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert embedded(page, "pictures") == {}
     assert embedded(page, "data")["posts"][1]["p"] == 0
     assert "0 of 1 pictures are in this page" in page
 
 
-def test_seen_mentions_and_differences(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_seen_mentions_and_differences(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, second = files
     page_file = tmp_path / "page.html"
-    report_files(page_file, str(gold), [first, second], names=["one", "two"], train=str(gold), options=QUICK)
+    report_files(page_file, gold, [first, second], names=["one", "two"], train=gold.data, options=QUICK)
     page = page_file.read_text(encoding="utf-8")
     assert "two less one" in page
     assert "recall of mentions seen in training" in page
@@ -119,18 +120,18 @@ def test_seen_mentions_and_differences(files: tuple[Path, Path, Path], tmp_path:
 
 
 @pytest.mark.parametrize(("names", "message"), [(["a"], "1 --name for 2"), (["a", "a"], "the same name")])
-def test_names(names: list[str], message: str, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_names(names: list[str], message: str, files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, second = files
     with pytest.raises(ConfigError, match=message):
-        report_files(tmp_path / "page.html", str(gold), [first, second], names=names, options=QUICK)
+        report_files(tmp_path / "page.html", gold, [first, second], names=names, options=QUICK)
     assert not (tmp_path / "page.html").exists()
 
 
-def test_other_posts_are_refused(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_other_posts_are_refused(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, _ = files
     other = write(tmp_path / "other.jsonl", {"id": "9", "text": "x", "entities": []})
     with pytest.raises(DataError, match="not of the same posts"):
-        report_files(tmp_path / "page.html", str(gold), [first, other], options=QUICK)
+        report_files(tmp_path / "page.html", gold, [first, other], options=QUICK)
     assert not (tmp_path / "page.html").exists()
 
 

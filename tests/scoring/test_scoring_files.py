@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.schema.choices import Decode
 from instruct_mner.scoring.counts import Score
-from instruct_mner.scoring.files import evaluate_files
+from instruct_mner.scoring.files import GoldSource, evaluate_files
 from instruct_mner.scoring.report import Report
 
 # Gold: Bob PER, Oslo LOC. Predicted: Bob PER, and Oslo as ORG; a third entity that is none.
@@ -42,6 +44,12 @@ def predicted(tmp_path: Path) -> Path:
     return rows(tmp_path / "predicted.jsonl", first, second)
 
 
+def scored(gold: Path, *predicted: Path, decode: Decode = "tolerant", **settings: Any) -> Report:
+    report = evaluate_files(GoldSource(data=str(gold), decode=decode), predicted, num_resamples=20, **settings)
+    assert isinstance(report, Report)
+    return report
+
+
 def scores(report: Report) -> tuple[Score, Score]:
     return report.micro.score, report.span_only.score
 
@@ -51,8 +59,8 @@ def test_columns_of_gold_and_prediction_score_as_two_files(
 ) -> None:
     columns = tmp_path / "both.txt"
     columns.write_text(COLUMNS)
-    apart = evaluate_files(str(gold), predicted, num_resamples=20)
-    together = evaluate_files(str(columns), None, num_resamples=20)
+    apart = scored(gold, predicted)
+    together = scored(columns)
     assert scores(apart) == scores(together) == (Score(1, 3, 2), Score(2, 3, 2))
     assert (together.predicted, apart.predicted) == (str(columns), str(predicted))
     # The choice of the column is reported.
@@ -60,7 +68,7 @@ def test_columns_of_gold_and_prediction_score_as_two_files(
 
 
 def test_a_second_system_is_compared(gold: Path, predicted: Path) -> None:
-    report = evaluate_files(str(gold), predicted, gold, num_resamples=20)
+    report = scored(gold, predicted, gold)
     assert report.comparison is not None
     assert report.comparison.report.micro.score == Score(2, 2, 2)
     # F1 of 1 less 2·1 / (3 + 2).
@@ -68,14 +76,14 @@ def test_a_second_system_is_compared(gold: Path, predicted: Path) -> None:
 
 
 def test_settings_are_handed_on(gold: Path, predicted: Path) -> None:
-    report = evaluate_files(str(gold), predicted, match="surface", decode="strict", seed=5, num_resamples=20)
+    report = scored(gold, predicted, decode="strict", match="surface", seed=5)
     assert (report.match, report.gold.decode, report.seed, report.num_resamples) == ("surface", "strict", 5, 20)
     assert (report.gold.num_posts, report.gold.known, report.origin) == (2, None, None)
 
 
 def test_gold_without_predictions_is_refused(gold: Path) -> None:
     with pytest.raises(ConfigError, match=r"gold\.jsonl: name the predictions too"):
-        evaluate_files(str(gold), None)
+        scored(gold)
 
 
 def test_posts_that_are_not_annotated_are_counted_and_the_first_is_named(tmp_path: Path, predicted: Path) -> None:
@@ -83,9 +91,9 @@ def test_posts_that_are_not_annotated_are_counted_and_the_first_is_named(tmp_pat
         tmp_path / "bare.jsonl", *({"id": key, "text": "a"} for key in "xy"), {"id": "z", "text": "a", "entities": []}
     )
     with pytest.raises(DataError, match=r"bare\.jsonl: 2 post\(s\) are not annotated, the first is 'x'"):
-        evaluate_files(str(bare), predicted)
+        scored(bare, predicted)
 
 
 def test_there_are_not_more_runs_than_systems(gold: Path, predicted: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"2 runs are given for 1 prediction file"):
-        evaluate_files(str(gold), predicted, runs=[tmp_path, tmp_path])
+        scored(gold, predicted, runs=[tmp_path, tmp_path])

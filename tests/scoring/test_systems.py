@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from command import exit_code
 from hypothesis import given
 from hypothesis import strategies as st
 from scoring_cases import GOLD, SAID, STAMP, as_perfect, report_of
 
-from instruct_mner.cli import main
 from instruct_mner.scoring.systems import evaluate_systems, holm
 
 
@@ -19,6 +18,17 @@ def test_holm_by_hand() -> None:
     # The smallest times 3, the next times 2, the largest times 1, and never less than the one before.
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_the_value_and_bonferroni_and_keeps_the_order(values) -> None:
+    adjusted = holm(values)
+    for value, found in zip(values, adjusted, strict=True):
+        assert value <= found + 1e-12
+        assert found <= min(1.0, len(values) * value) + 1e-12
+    order = sorted(range(len(values)), key=values.__getitem__)
+    assert [adjusted[i] for i in order] == sorted(adjusted)
     assert holm([]) == []
 
 
@@ -56,11 +66,9 @@ def test_three_files_on_the_command_line(
     for number, path in enumerate(files):
         path.write_text(json.dumps({**row, "entities": row["entities"] if number else []}) + "\n")
     arguments = ["evaluate", gold, *files, "--resamples", "50", *flags]
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    code = exit_code(monkeypatch, *arguments)
     said = capsys.readouterr()
-    assert not ended.value.code, said.err
+    assert not code, said.err
     if flags == ["--json"]:
         report = json.loads(said.out)
         assert [each["micro"]["f1"] for each in report["systems"]] == [0, 1, 1]

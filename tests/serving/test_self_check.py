@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,11 +11,12 @@ import httpx
 import numpy as np
 import pytest
 from llguidance import LLMatcher, LLTokenizer
+from name_finder import NameFinder
 
 from instruct_mner.answers.counted_grammar import counting_of
 from instruct_mner.answers.guide import Guide
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.engine import Completion
 from instruct_mner.errors import ServingError
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
@@ -87,24 +88,10 @@ def test_an_adapter_must_change_some_log_probability() -> None:
         _check_adapter(client(logprobs(mine=[-1.0, -2.0], base=[-1.01, -2.0])), cast("Any", adapter), "base")
 
 
-class WritesABox:
+class WritesABox(NameFinder):
     """An engine that writes one entity with a box, whatever it is asked."""
 
-    context_size = None
-
-    def special_tokens(self) -> tuple[str, ...]:
-        return ()
-
-    def count_tokens(self, text: str) -> int:
-        return len(text)
-
-    def count_prompt(self, request: Request) -> int:
-        return 1
-
-    def resized(self, size: tuple[int, int]) -> None:
-        return None
-
-    def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
+    def generate(self, requests, *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         [request] = requests
         assert len(request.images) == 1
         return [Completion("PER: Ada Lovelace [100, 200, 300, 400]")]

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from instruct_mner import Client
 from instruct_mner.errors import ConfigError, ServingError
-from instruct_mner.tagging import client as module
+from instruct_mner.tagging.client import Client
 
 
 class StandIn(HTTPServer):
@@ -97,22 +96,38 @@ def test_refusals_are_told(answer: tuple[int, Any], reason: str, server: StandIn
         Client(server.url)("Ann left")
 
 
-def test_a_busy_server_is_asked_a_few_times(server: StandIn) -> None:
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses that are not made."""
+    made: list[float] = []
+    monkeypatch.setattr("instruct_mner.tagging.client.time.sleep", made.append)
+    return made
+
+
+def test_a_busy_server_is_asked_a_few_times(server: StandIn, pauses: list[float]) -> None:
     server.answers = [(429, {})] * 3
     with pytest.raises(ServingError, match=r"\(429\)"):
         Client(server.url, max_retries=2)("a")
     assert len(server.requests) == 3
-    assert module._pause("7", 0) == 7
-    assert module._pause(None, 2) == 2
-    assert module._pause("999", 0) == 60
+    # As those of all requests: twice as long each, give or take a half.
+    first, second = pauses
+    assert 0.25 <= first <= 0.75
+    assert 0.5 <= second <= 1.5
 
 
-def test_a_server_that_is_not_there_is_told(server: StandIn) -> None:
+def test_a_server_that_is_away_for_a_moment_ends_nothing(server: StandIn, pauses: list[float]) -> None:
+    server.answers = [(502, {}), (200, {"model": "m", "posts": [NONE]})]
+    assert Client(server.url)("a").entities == ()
+    assert len(pauses) == 1
+
+
+def test_a_server_that_is_not_there_is_told(server: StandIn, pauses: list[float]) -> None:
     address = server.url
     server.shutdown()
     server.server_close()
     with pytest.raises(ServingError, match="cannot be reached"):
-        Client(address, max_retries=0)("a")
+        Client(address, max_retries=2)("a")
+    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "file:///etc", 3])

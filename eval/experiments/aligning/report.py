@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from eval.experiments.aligning.scores import SCORES, f1, read_scores
-from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, holm, masks, recalls, share
+from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, masks, recalls, share
+from instruct_mner.scoring.systems import holm
 from instruct_mner.synthetic.posts import SyntheticPost
 
 Runs = dict[str, dict[int, Any]]

@@ -92,15 +92,3 @@ def _resamples(num_seeds: int, num_posts: int, draws: int, seed: int) -> tuple[C
     posts = rng.multinomial(num_posts, np.full(num_posts, 1 / num_posts), size=draws)
     seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=draws)
     return posts.astype(float), seeds / num_seeds
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for all comparisons.
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", 1979, https://www.jstor.org/stable/4615733
-    """
-    adjusted, largest = [0.0] * len(values), 0.0
-    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
-        adjusted[index] = largest
-    return adjusted

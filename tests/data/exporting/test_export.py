@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import exit_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from instruct_mner.cli import main
 from instruct_mner.data.exporting.posts import ExportedPosts, as_gold, of_dataset, read_predicted
 from instruct_mner.data.exporting.readback import losses, read_back
 from instruct_mner.data.exporting.run import export, write_splits
@@ -138,10 +137,7 @@ def test_coco_holds_mentions_with_boxes(tmp_path_factory: pytest.TempPathFactory
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["instruct-mner", "convert", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+    return exit_code(monkeypatch, "convert", *arguments)
 
 
 @pytest.fixture
