@@ -56,3 +56,6 @@ Segmentation = Literal["words", "characters"]
 
 Restart = Literal["never", "on-failure"]
 """Whether an engine that has ended is started again."""
+
+Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+"""Tracker of experiments that is told the losses and scores of a run."""

@@ -16,7 +16,7 @@ from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import FormatName
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.files import read_yaml
-from instruct_mner.schema.choices import ImageSource, Segmentation
+from instruct_mner.schema.choices import ImageSource, Segmentation, Tracker
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
@@ -97,6 +97,7 @@ class FinetuneConfig(Settings):
         optimizer: Settings of the optimizer and of the training loop.
         evaluation: Comparison of checkpoints during training.
         seed: Seed of initialisation, data order and dropout.
+        report_to: Trackers that losses and scores go to, beside ``metrics.jsonl``; each must be installed.
         output: Run folder, which must not exist.
     """
 
@@ -117,6 +118,7 @@ class FinetuneConfig(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: int = Field(default=0, ge=0)
+    report_to: tuple[Tracker, ...] = ()
     output: Path
 
     @model_validator(mode="after")

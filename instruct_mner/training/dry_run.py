@@ -57,7 +57,8 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
 def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
     """Train some steps in a folder that is removed again, and return the trainer and the size of the whole run."""
     config = run.config
-    short = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"max_steps": TRIAL_STEPS})})
+    optimizer = config.optimizer.model_copy(update={"max_steps": TRIAL_STEPS})
+    short = config.model_copy(update={"optimizer": optimizer, "report_to": ()})
     clock = StepClock()
     with TemporaryDirectory() as folder:
         trainer = build_trainer(replace(run, config=short, dev=None), Path(folder) / "checkpoints", Console(quiet=True))

@@ -26,6 +26,7 @@ from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.setup import Run, heads_shape, prepare
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
+from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trainer import MnerTrainer
 from instruct_mner.training.trl_arguments import sft_config, shares_prompt_prefix
 
@@ -154,6 +155,8 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(EpochOfCollator(run.collator))
+    for tracker in tracker_callbacks(config.report_to, checkpoints.parent):
+        trainer.add_callback(tracker)
     if trainer.args.should_save:
         trainer.add_callback(RunProgress(checkpoints.parent / "metrics.jsonl", console))
     return trainer

@@ -14,11 +14,12 @@ from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.checkpoints import check_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources, load_sources
+from instruct_mner.training.trackers import check_trackers
 from instruct_mner.training.trainable import check_trainable, labels_of
 
 
 def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = False) -> Sources | None:
-    """Check run folder, template, data, pictures and labels.
+    """Check trackers, run folder, template, data, pictures and labels.
 
     Args:
         config: Config of the run.
@@ -31,6 +32,7 @@ def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = Fa
     Raises:
         MnerError: Something does not fit; the message says what and where.
     """
+    check_trackers(config.report_to)
     # Of several processes one has the folder.
     if not dry_run and os.environ.get("RANK", "0") == "0":
         with exclusive(config.output):

@@ -10,6 +10,7 @@ from trl import SFTConfig
 
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.optimizer_settings import OptimizerSettings
+from instruct_mner.training.trackers import PROJECT
 
 
 def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:
@@ -62,7 +63,11 @@ def sft_config(
         metric_for_best_model=chooses_by and f"eval_{chooses_by}",
         greater_is_better=True if chooses_by else None,
         disable_tqdm=True,
+        # Trackers are added as callbacks, TensorBoard's with a folder that stays.
         report_to="none",
+        run_name=config.output.name,
+        project=PROJECT,
+        trackio_static_space_id=False,
         # Frozen parameters are not waited for; of a whole model, a batch without pictures leaves the vision tower out.
         # With objectives, whose forwards come after the one that is searched, the trainer gives all a gradient.
         ddp_find_unused_parameters=config.tuning == "full" and not config.alignment.is_on,
