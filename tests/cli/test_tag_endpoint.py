@@ -15,7 +15,9 @@ from instruct_mner import Tagger
 from instruct_mner.cli import app
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
+from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.errors import ConfigError, MnerError
+from instruct_mner.schema.offsets import Segmentation
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.testing.posts import make_posts
 
@@ -162,3 +164,14 @@ def test_an_adapter_behind_an_endpoint(tiny_models, tmp_path) -> None:
     # Half of the 84 x 84 pixels to which 90 x 80 are resized.
     assert entity.boxes is not None
     assert entity.boxes[0].box == (0, 0, 45, 40)
+
+
+@pytest.mark.parametrize("segmentation", ["words", "characters"])
+def test_the_segmentation_of_the_command_reaches_the_grammar(segmentation: Segmentation) -> None:
+    with serving() as server:
+        run("--text", "Wrings", "--endpoint", server.url, "--model", "m", "--labels", "PER,LOC",
+            "--segmentation", segmentation)  # fmt: skip
+        [body] = server.bodies
+    grammar = body["structured_outputs"]["grammar"]
+    assert grammar_state(grammar, '[{"text":"Wrings","label":"PER"}]') == "whole"
+    assert (grammar_state(grammar, '[{"text":"ring","label":"PER"}]') == "whole") == (segmentation == "characters")
