@@ -41,6 +41,18 @@ def preload() -> None:
     import instruct_mner.training.finetune  # noqa: F401
 
 
+def start(log: Path, *arguments: str) -> int:
+    """Start a command in a fork that writes to a log, and return its process."""
+    child = os.fork()
+    if child == 0:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        sys.argv = ["instruct-mner", *arguments]
+        program()
+    return child
+
+
 def run(*arguments: str, kill_at: float | None = None) -> tuple[int, float]:
     """Run a command in a fork.
 
@@ -51,13 +63,7 @@ def run(*arguments: str, kill_at: float | None = None) -> tuple[int, float]:
     Returns:
         Its exit code, -9 where it was killed, and its processor time in seconds.
     """
-    child = os.fork()
-    if child == 0:
-        log = os.open(_LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        sys.argv = ["instruct-mner", *arguments]
-        program()
+    child = start(Path(_LOG), *arguments)
     process = psutil.Process(child)
     while kill_at is not None and process.status() != psutil.STATUS_ZOMBIE:
         used = process.cpu_times()

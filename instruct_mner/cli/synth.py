@@ -64,8 +64,8 @@ def run(
     from instruct_mner.synthetic.write import bounds_table, synth
 
     output = table_console()
-    for name in SPLITS if split == "all" else (split,):
-        synthesis = Synthesis(
+    chosen = [
+        Synthesis(
             domain=DOMAINS[domain],
             level=level,
             split=name,
@@ -74,5 +74,16 @@ def run(
             affixes=affixes,
             contexts=contexts,
         ).with_cues(cues)
-        written = synth(out, synthesis, num, seed)
-        output.print(bounds_table(written))
+        for name in (SPLITS if split == "all" else (split,))
+    ]
+    made: list[Path] = []
+    try:
+        for synthesis in chosen:
+            written = synth(out, synthesis, num, seed)
+            made.append(written.path)
+            output.print(bounds_table(written))
+    except BaseException:
+        # All or none: the same command can be run again.
+        for path in made:
+            path.unlink()
+        raise
