@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 from command import exit_code
+from published import published
 
 from instruct_mner.data.loading import load
 
-SETS = ["twitter2015", "twitter2015_repaired", "twitter2017", "gmner", "fmnerg"]
+SETS = [
+    "twitter2017",
+    "gmner",
+    *(pytest.param(name, marks=pytest.mark.prove) for name in ("twitter2015", "twitter2015_repaired", "fmnerg")),
+]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -73,7 +78,7 @@ def test_published_sets_come_back_equal(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     assert run(monkeypatch, shared_data / name, tmp_path / name, "--missing-image", "keep") == 0
-    before = load(str(shared_data / name), missing_image="keep")
+    before = published(shared_data / name)
     after = load(str(tmp_path / name), missing_image="keep")
     assert list(after) == list(before)
     for split, dataset in before.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from families import TRAINED
+from families import ONE_OF_EACH_KIND, TRAINED
 from typer.testing import CliRunner
 
 from instruct_mner import Tagger
@@ -50,8 +50,20 @@ def run(*arguments: object) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("tuning", ["lora", "full"])
-@pytest.mark.parametrize("family", TRAINED)
+def _with(family: Any, tuning: str) -> Any:
+    """Return the parameters of a test, with the marks of the family."""
+    if isinstance(family, str):
+        return pytest.param(family, tuning)
+    return pytest.param(*family.values, tuning, marks=family.marks)
+
+
+@pytest.mark.parametrize(
+    ("family", "tuning"),
+    [
+        *(_with(family, "lora") for family in TRAINED),
+        *(_with(family, "full") for family in ONE_OF_EACH_KIND),
+    ],
+)
 def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     config = config_of(tiny_models(family), tmp_path, tuning=tuning)
     run("finetune", config)
@@ -89,7 +101,7 @@ def test_finetune_tag_evaluate(family, tuning, tiny_models, tmp_path) -> None:
     assert report["triples"]["gmner"]["gold"] == 10
 
 
-@pytest.mark.parametrize("family", TRAINED)
+@pytest.mark.parametrize("family", ONE_OF_EACH_KIND)
 def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_path, monkeypatch) -> None:
     """Scores are made up so that the first evaluation wins; what is saved must answer as the model did then."""
     answers: list[list[Prediction]] = []

@@ -17,7 +17,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.errors import ConfigError, MnerError
-from instruct_mner.schema.offsets import Segmentation
+from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.testing.posts import make_posts
 

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from published import published
 
 from instruct_mner.data.bio import encode_tags
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.known import _KNOWN, known_name
-from instruct_mner.data.loading import load, load_split
+from instruct_mner.data.loading import load_split
 from instruct_mner.schema.choices import LabelColumn
 
 SETS = [
@@ -40,7 +41,7 @@ def test_the_content_comes_before_the_text() -> None:
 
 @pytest.mark.parametrize(("folder", "column", "name"), SETS)
 def test_published_sets_have_names(shared_data: Path, folder: str, column: LabelColumn, name: str) -> None:
-    splits = load(str(shared_data / folder), missing_image="keep", label_column=column)
+    splits = published(shared_data / folder, column)
     assert {split: dataset.known for split, dataset in splits.items()} == {
         split: f"{name}, {split}" for split in ("train", "dev", "test")
     }

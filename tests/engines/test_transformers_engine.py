@@ -71,12 +71,14 @@ def test_the_ids_are_those_of_training(loaded, conversations, tmp_path) -> None:
             assert torch.equal(tagged["pixel_values"], trained["pixel_values"])
 
 
-@pytest.mark.parametrize(("form", "temperature"), [("lines", 0.0), ("lines", 1.5), ("json", 1.5)])
+@pytest.mark.parametrize(
+    ("form", "temperature"), [pytest.param("lines", 0.0, marks=pytest.mark.prove), ("lines", 1.5), ("json", 1.5)]
+)
 def test_every_answer_is_legal(loaded, conversations, tmp_path, form: str, temperature: float) -> None:
     conversations = replace(conversations, spec=conversations.spec.model_copy(update={"format": form}))
     requests = made_requests(loaded, conversations, tmp_path)
-    completions = TransformersEngine(loaded, batch_size=4).generate(requests * 3, temperature=temperature, seed=3)
-    for request, completion in zip(requests * 3, completions, strict=True):
+    completions = TransformersEngine(loaded, batch_size=6).generate(requests * 2, temperature=temperature, seed=3)
+    for request, completion in zip(requests * 2, completions, strict=True):
         post = request.messages[0]["content"][-1]["text"].partition("Post: ")[2]
         answer = codec.parse(
             conversations.spec, post, completion.text, len(request.images), finished=completion.finished

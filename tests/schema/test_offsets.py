@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from published import published
 
-from instruct_mner.data.loading import load
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.tuned import with_segmentation, zero_shot
 from instruct_mner.schema.labels import LabelSet
@@ -81,7 +81,7 @@ def test_placed_spans_are_the_surfaces_and_do_not_overlap(text: str, surfaces: l
 
 @pytest.mark.parametrize(("name", "most"), [("twitter2015", 0), ("twitter2017", 0), ("gmner", 3)])
 def test_perfect_surfaces_in_any_order_on_real_posts(shared_data, name: str, most: int) -> None:
-    examples = load(str(shared_data / name), missing_image="keep")["test"].examples
+    examples = published(shared_data / name)["test"].examples
     for seed in range(2):
         shuffled = random.Random(seed)
         wrong = 0
@@ -127,7 +127,7 @@ def test_a_mention_that_cuts_a_word_cannot_be_said(text: str, mention: str) -> N
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_nearly_all_gold_of_chinese_posts_can_be_said(shared_data, split: str) -> None:
-    examples = load(str(shared_data / "cmner"), missing_image="keep")[split].examples
+    examples = published(shared_data / "cmner")[split].examples
     said = [can_say(post.text, entity.start, entity.end) for post in examples for entity in post.gold]
     assert sum(said) / len(said) >= 0.995
 

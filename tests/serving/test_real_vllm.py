@@ -40,7 +40,7 @@ from instruct_mner.vllm_runtime.process import free_port
 
 pytestmark = [
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make setup brings it)"),
-    # vLLM is started twice, each time half a minute where nothing else runs, and minutes where much does.
+    # vLLM is started, which takes half a minute where nothing else runs, and minutes where much does.
     pytest.mark.slow,
     pytest.mark.timeout(1200),
 ]
@@ -222,6 +222,7 @@ def _streams_and_refuses(url: str) -> None:
         assert "vllm:" in client.get("/metrics").text
 
 
+@pytest.mark.prove
 def test_vllm_in_this_process(run: Path, tmp_path: Path) -> None:
     posts, output = make_posts(tmp_path), tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "instruct_mner", "tag", posts, "--adapter", run, "-o", output]

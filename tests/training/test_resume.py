@@ -43,8 +43,8 @@ def whole(tiny_models, tmp_path_factory) -> Path:
     return folder
 
 
-# Ten places to be killed at; the other seven are for `make prove`.
-@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.prove) for seed in range(3, 10))])
+# Ten places to be killed at; the other nine are for `make prove`.
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.prove) for seed in range(1, 10))])
 def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(seed, whole, tiny_models, tmp_path, monkeypatch) -> None:
     config = load_config(config_of(tiny_models("idefics3"), tmp_path))
     step = random.Random(seed).randint(1, 12)
