@@ -15,8 +15,8 @@ import yaml
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
+from instruct_mner.scoring.pairing import pair_posts
 from instruct_mner.scoring.seen import seen_recall
-from instruct_mner.scoring.spans import pair_posts
 
 # Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
 PUBLISHED = {

@@ -13,6 +13,7 @@ from typing import Protocol
 from instruct_mner.data.known import known_name
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets, Segmentation
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -45,7 +46,7 @@ class Dataset:
     format: str
     path: Path
     sha256: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     image_root: Path | None = None
     missing_images: tuple[str, ...] = ()
     file_sha256: str | None = None
@@ -83,15 +84,12 @@ class Dataset:
         if how in {"error", "keep"} or not self.missing_images:
             return self
         missing = set(self.missing_images)
-        lacking = [not missing.isdisjoint(example.images) for example in self.examples]
-        if how == "skip":
-            kept = [example for example, lacks in zip(self.examples, lacking, strict=True) if not lacks]
-        else:
-            kept = [
-                example.without_images() if lacks else example
-                for example, lacks in zip(self.examples, lacking, strict=True)
-            ]
-        return replace(self, examples=tuple(kept))
+        kept = (
+            example if missing.isdisjoint(example.images) else example.without_images()
+            for example in self.examples
+            if how == "text" or missing.isdisjoint(example.images)
+        )
+        return replace(self, examples=pack(kept))
 
     def missing_report(self) -> str | None:
         """Return a message on the pictures that are missing, with their place and the remedy; ``None``: none is."""

@@ -14,6 +14,7 @@ from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.standard_input import is_spooled
 from instruct_mner.files import opened
 from instruct_mner.schema.choices import Segmentation
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
 
@@ -84,10 +85,29 @@ def no_post(path: Path, form: str) -> str:
 
 def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) -> Reading:
     """Read all rows of a file as a data set; see ``Reader``. Spans are stored as such: ``decode`` chooses nothing."""
-    examples: list[Example] = []
     problems: list[str] = []
-    line_of_id: dict[str, int] = {}
     ends = InclusiveEnds()
+    examples = pack(_usable(path, rows, problems, ends))
+    if not examples and not problems:
+        problems.append(no_post(path, form))
+    problems += ends.problems(path)
+    root = picture_root(path, options.images)
+    dataset = Dataset(
+        name=dataset_name(path.parent, path.stem),
+        format=form,
+        path=path,
+        sha256=file_sha256(path),
+        examples=examples,
+        image_root=root,
+        missing_images=missing_pictures(examples, root),
+        segmentation=_segmentation(examples),
+    )
+    return Reading(dataset, tuple(problems))
+
+
+def _usable(path: Path, rows: Iterator[Row], problems: list[str], ends: InclusiveEnds) -> Iterator[Example]:
+    """Iterate over the posts that can be used, and note what is wrong in the others."""
+    line_of_id: dict[str, int] = {}
     for row in rows:
         problems += row.problems
         if row.example is None:
@@ -98,26 +118,15 @@ def collect(form: str, path: Path, options: ReadOptions, rows: Iterator[Row]) ->
         if first != row.number:
             problems.append(repeated_id(path, row.number, first, row.example.id))
         else:
-            examples.append(row.example)
-    if not examples and not problems:
-        problems.append(no_post(path, form))
-    problems += ends.problems(path)
-    root = picture_root(path, options.images)
-    dataset = Dataset(
-        name=dataset_name(path.parent, path.stem),
-        format=form,
-        path=path,
-        sha256=file_sha256(path),
-        examples=tuple(examples),
-        image_root=root,
-        missing_images=missing_pictures(examples, root),
-        segmentation=_segmentation(examples),
-    )
-    return Reading(dataset, tuple(problems))
+            yield row.example
 
 
 def _segmentation(examples: Sequence[Example]) -> Segmentation:
     """Return ``characters`` where every text is its tokens joined with nothing, as in a converted CMNER set."""
-    tokenised = [example for example in examples if example.tokens is not None and len(example.tokens) > 1]
-    joined = all("".join(example.tokens or ()) == example.text for example in tokenised)
-    return "characters" if tokenised and joined else "words"
+    tokenised = False
+    for example in examples:
+        if example.tokens is not None and len(example.tokens) > 1:
+            tokenised = True
+            if "".join(example.tokens) != example.text:
+                return "words"
+    return "characters" if tokenised else "words"

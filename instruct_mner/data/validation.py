@@ -15,6 +15,7 @@ from instruct_mner.data.loading import read
 from instruct_mner.errors import DataError
 from instruct_mner.images import image_size
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 
 Track = Callable[[Sequence[Example]], Iterable[Example]]
@@ -122,10 +123,18 @@ def count(reading: Reading, checks: GoldChecks | None = None) -> Counts:
     """
     checks = check_gold(reading.dataset) if checks is None else checks
     dataset = reading.dataset
-    entities = [entity for example in dataset.examples for entity in example.entities or ()]
-    boxed = [entity for entity in entities if entity.boxes is not None]
     missing = set(dataset.missing_images)
-    by_label = Counter(entity.label for entity in entities)
+    by_label: Counter[str] = Counter()
+    num = Counter(dict.fromkeys(("entities", "boxed", "groundable", "unannotated", "with_pictures", "lacking"), 0))
+    for example in dataset.examples:
+        num["unannotated"] += example.entities is None
+        num["with_pictures"] += bool(example.images)
+        num["lacking"] += not missing.isdisjoint(example.images)
+        for entity in example.entities or ():
+            by_label[entity.label] += 1
+            num["boxed"] += entity.boxes is not None
+            num["groundable"] += bool(entity.boxes)
+    num["entities"] = by_label.total()
     return Counts(
         name=dataset.name,
         format=dataset.format,
@@ -133,13 +142,13 @@ def count(reading: Reading, checks: GoldChecks | None = None) -> Counts:
         sha256=dataset.sha256,
         known=dataset.known,
         num_posts=len(dataset.examples),
-        num_unannotated=sum(example.entities is None for example in dataset.examples),
-        num_entities={how: reading.num_entities.get(how, len(entities)) for how in ("tolerant", "strict")},
+        num_unannotated=num["unannotated"],
+        num_entities={how: reading.num_entities.get(how, num["entities"]) for how in ("tolerant", "strict")},
         num_by_label={label: by_label[label] for label in sorted(by_label)},
-        num_with_pictures=sum(bool(example.images) for example in dataset.examples),
+        num_with_pictures=num["with_pictures"],
         num_missing_pictures=len(missing),
-        num_posts_lacking=sum(not missing.isdisjoint(example.images) for example in dataset.examples),
-        num_groundable=sum(bool(entity.boxes) for entity in boxed) if boxed else None,
+        num_posts_lacking=num["lacking"],
+        num_groundable=num["groundable"] if num["boxed"] else None,
         num_unsayable=checks.num_unsayable,
         notes=(*dataset.notes, *checks.notes),
     )
@@ -189,7 +198,7 @@ def check_pictures(
     missing = set(dataset.missing_images)
     size_of: dict[Path, tuple[int, int] | None] = {}
     # Posts all of whose pictures are missing cost nothing and need no progress bar.
-    for example in track([example for example in dataset.examples if not missing.issuperset(example.images)]):
+    for example in track(pack(example for example in dataset.examples if not missing.issuperset(example.images))):
         for index, path in enumerate(dataset.picture_paths(example)):
             if example.images[index] in missing:
                 continue

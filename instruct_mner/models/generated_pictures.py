@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,20 +63,17 @@ def num_features(loaded: LoadedModel) -> int:
     return int(config.get_text_config().hidden_size) * (1 + loaded.family.num_deepstack(config))
 
 
-def encoder_outputs(loaded: LoadedModel, pictures: Tensor) -> dict[str, BaseModelOutputWithPooling]:
-    """Return generated pictures in the form of a vision tower's output: ``mm_encoder_outputs`` of a forward.
+def encoder_outputs(loaded: LoadedModel, pictures: Sequence[Tensor] | Tensor) -> dict[str, BaseModelOutputWithPooling]:
+    """Return pictures in the form of a vision tower's output: ``mm_encoder_outputs`` of a forward.
 
     Args:
         loaded: Model.
-        pictures: Features of the pictures, ``(pictures, cells, features)``.
+        pictures: Features of the pictures, ``(cells, features)`` each.
     """
     width = int(loaded.model.config.get_text_config().hidden_size)
-    parts = list(torch.split(pictures, width, dim=-1))
-    first: Any = tuple(parts[0]) if loaded.family.splits_pictures else parts[0]
-    if len(parts) == 1:
+    parts = [torch.split(picture, width, dim=-1) for picture in pictures]
+    embeddings, *deepstack = zip(*parts, strict=True)
+    first: Any = embeddings if loaded.family.splits_pictures else torch.stack(embeddings)
+    if not deepstack:
         return {"image": BaseModelOutputWithPooling(pooler_output=first)}
-    return {
-        "image": BaseModelOutputWithDeepstackFeatures(
-            pooler_output=first, deepstack_features=[tuple(part) for part in parts[1:]]
-        )
-    }
+    return {"image": BaseModelOutputWithDeepstackFeatures(pooler_output=first, deepstack_features=deepstack)}

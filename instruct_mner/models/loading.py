@@ -158,6 +158,8 @@ def load_model(
     dtype: Dtype = "auto",
     pixels: PixelLimits | None = None,
     quantized: bool = False,
+    attention: str | None = None,
+    device_map: str | None = None,
 ) -> LoadedModel:
     """Load a base model or a fully tuned one, with its processor.
 
@@ -167,6 +169,8 @@ def load_model(
         dtype: ``auto`` keeps the model's own, but never float16.
         pixels: Limits on the size of pictures.
         quantized: Hold the decoder's linear layers in 4 bits (NF4), for QLoRA.
+        attention: Name of the attention, as transformers has it; by default that of the model.
+        device_map: Distribution over several GPUs, as accelerate names it; by default one device.
 
     Raises:
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
@@ -183,6 +187,9 @@ def load_model(
         pinned = commit or revision
         fetch_model(source, pinned)
         processor = load_processor(family, source, pinned)
+        # transformers takes neither as None where a model has a default of its own.
+        wanted = {"attn_implementation": attention, "device_map": device_map}
+        further = {name: value for name, value in wanted.items() if value is not None}
         model_class = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
         try:
             model = model_class.from_pretrained(
@@ -191,6 +198,7 @@ def load_model(
                 dtype=_dtype(config, dtype),
                 use_safetensors=True,
                 quantization_config=_nf4(family) if quantized else None,
+                **further,
             )
         except RuntimeError as error:
             if "ignore_mismatched_sizes" not in str(error):
@@ -199,7 +207,7 @@ def load_model(
                 f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back "
                 "the files as they were published"
             ) from error
-    if not quantized:  # bitsandbytes has placed its layers already
+    if not quantized and device_map is None:  # bitsandbytes has placed its layers already
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
     loaded.limit_pixels(pixels or PixelLimits())

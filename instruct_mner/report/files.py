@@ -13,8 +13,8 @@ from instruct_mner.report.posts import page_posts
 from instruct_mner.report.summary import summarize
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.files import GoldSource, gold_of
+from instruct_mner.scoring.pairing import pair_posts
 from instruct_mner.scoring.report import Gold, differences, measure_system
-from instruct_mner.scoring.spans import pair_posts
 
 DEFAULT_NUM_RESAMPLES = 1_000
 """Resamples for the intervals of a page, which shows one decimal."""

@@ -23,7 +23,9 @@ DEFAULT_NUM_RESAMPLES = 10_000
 all scores of a test set together take about a second."""
 
 _LEVEL = 0.95
+# Largest number of resamples, and of drawn posts, that are held at once.
 _CHUNK = 256
+_MOST_DRAWN = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def draw_posts(num_posts: int, *, seed: int, num_resamples: int) -> Iterator[NDA
     if num_resamples < 1:
         raise ConfigError(f"the number of resamples is {num_resamples}; it must be at least 1")
     generator = np.random.default_rng(seed)
-    for first in range(0, num_resamples, _CHUNK):
-        yield generator.integers(num_posts, size=(min(_CHUNK, num_resamples - first), num_posts))
+    # The draws are one after another, however many are made at once.
+    chunk = max(1, min(_CHUNK, _MOST_DRAWN // max(1, num_posts)))
+    for first in range(0, num_resamples, chunk):
+        yield generator.integers(num_posts, size=(min(chunk, num_resamples - first), num_posts))
 
 
 def resample_f1(tallies: Sequence[Tally], *, seed: int, num_resamples: int) -> FloatArray:

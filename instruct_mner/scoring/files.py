@@ -66,7 +66,7 @@ class GoldSource:
             print(note, file=sys.stderr)
         return dataset, gold_of(dataset, self.decode)
 
-    def predictions(self, path: Path, posts: Sequence[Example]) -> list[Prediction]:
+    def predictions(self, path: Path, posts: Sequence[Example]) -> Sequence[Prediction]:
         """Read predictions, and say so where they stand in the last of several columns of tags.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from instruct_mner.data.problem_groups import group_problems
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
 from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
@@ -21,7 +22,7 @@ from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
 
 
-def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant") -> list[Prediction]:
+def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant") -> Sequence[Prediction]:
     """Read predictions as ``tag`` writes them, as columns of tags, or as other programs write them.
 
     Args:
@@ -33,29 +34,34 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
     if path.suffix == ".parquet":
-        return list(read_table(path))
+        return pack(read_table(path))
     if num_tag_columns(path):
         return _of_columns(path, posts, decode)
     others = rows_of_others(path)
     if others is not None:
         return read_others(path, others, posts)
-    predictions: list[Prediction] = []
     problems: list[str] = []
+    predictions = pack(_of_lines(path, problems))
+    if problems:
+        raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
+    return predictions
+
+
+def _of_lines(path: Path, problems: list[str]) -> Iterator[Prediction]:
+    """Iterate over the predictions of a file, and note what is wrong in its rows."""
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         try:
-            predictions.append(_of_line(line))
+            prediction = _of_line(line)
         except ValidationError as error:
             problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
         except RepeatedKeyError as error:
             problems.append(f"{path}:{number}: {error}")
         else:
-            if "entities" not in predictions[-1].model_fields_set:
+            yield prediction
+            if "entities" not in prediction.model_fields_set:
                 problems.append(f"{path}:{number}: {_NO_ENTITIES}")
-    if problems:
-        raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
-    return predictions
 
 
 def _of_line(line: str) -> Prediction:

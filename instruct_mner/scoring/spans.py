@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring.counts import (
@@ -23,6 +22,7 @@ from instruct_mner.scoring.counts import (
     count_matches,
     total,
 )
+from instruct_mner.scoring.pairing import pair_posts
 
 
 @dataclass(frozen=True)
@@ -98,69 +98,55 @@ class SpanScores:
         return average(self.type_scores, weighted=True)
 
 
-def _named(what: str, ids: Iterable[str], *, most: int = 5) -> list[str]:
-    names = list(ids)
-    if not names:
-        return []
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return [f"{len(names)} {what}: {', '.join(map(repr, names[:most]))}{more}"]
-
-
-def pair_posts(gold: Sequence[Example], predicted: Sequence[Prediction]) -> list[tuple[Example, Prediction]]:
-    """Find the prediction of each gold post by id; the order is that of the gold.
-
-    Raises:
-        DataError: Ids are missing, unknown or given twice, texts differ, or posts hold no gold; the message
-            counts each and names the first ones.
-    """
-    gold_ids = Counter(example.id for example in gold)
-    predicted_ids = Counter(prediction.id for prediction in predicted)
-    by_id = {prediction.id: prediction for prediction in predicted}
-    differ = [post.id for post in gold if post.id in by_id and by_id[post.id].text != post.text]
-    problems = [
-        *_named("gold post(s) whose id is given twice", (key for key, n in gold_ids.items() if n > 1)),
-        *_named("gold post(s) without 'entities'", (post.id for post in gold if post.entities is None)),
-        *_named("predicted post(s) whose id is given twice", (k for k, n in predicted_ids.items() if n > 1)),
-        *_named("gold post(s) without a prediction", (key for key in gold_ids if key not in by_id)),
-        *_named("predicted post(s) that gold does not have", (k for k in predicted_ids if k not in gold_ids)),
-        *_named("post(s) whose predicted text is not the gold text", differ),
-    ]
-    if problems:
-        raise DataError(
-            "gold and predictions are not of the same posts; predict every post of the gold file once, "
-            f"with its id and text unchanged:\n{listing(problems)}"
-        )
-    return [(example, by_id[example.id]) for example in gold]
-
-
 class _Numbering:
-    """Numbers posts' places and labels alike for gold and predictions."""
+    """Numbers of places and labels, alike for gold and predictions.
+
+    Args:
+        match: Condition under which an entity is right.
+        labels: Order of the labels; those that are not named follow, sorted.
+    """
 
     def __init__(self, match: Match, labels: Sequence[str]) -> None:
         self._match = match
-        self._keys: dict[tuple[int, str | tuple[int, int]], int] = {}
-        self._labels = {label: index for index, label in enumerate(labels)}
+        self._first = tuple(labels)
+        self._labels: dict[str, int] = {}
+        self._num_keys = self._num_posts = 0
+        # Post, key and label of each item.
+        self._gold, self._predicted = array("q"), array("q")
+
+    def add(self, post: Example, prediction: Prediction) -> None:
+        """Add the next post, with its prediction."""
+        keys: dict[str | tuple[int, int], int] = {}
+        sides: tuple[tuple[array[int], Sequence[Entity]], ...] = (
+            (self._gold, post.gold),
+            (self._predicted, prediction.entities),
+        )
+        for items, entities in sides:
+            for entity in entities:
+                key = self._num_keys + keys.setdefault(self._place(entity), len(keys))
+                items.extend((self._num_posts, key, self._labels.setdefault(entity.label, len(self._labels))))
+        self._num_keys += len(keys)
+        self._num_posts += 1
 
     def _place(self, entity: Entity) -> str | tuple[int, int]:
         if self._match == "offset":
             return entity.start, entity.end
         return entity.text if self._match == "surface" else entity.text.lower()
 
-    def items(self, posts: Iterable[Sequence[Entity]]) -> Items:
-        """Return the entities of all posts as items."""
-        rows = [
-            (post, self._keys.setdefault((post, self._place(entity)), len(self._keys)), entity.label)
-            for post, entities in enumerate(posts)
-            for entity in entities
-        ]
-        table = np.array([(post, key, self._labels[label]) for post, key, label in rows], dtype=np.int64).reshape(-1, 3)
-        return Items(table[:, 0], table[:, 1], table[:, 2])
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labels, in their order."""
+        return (*self._first, *sorted(set(self._labels).difference(self._first)))
 
-
-def _label_order(pairs: Sequence[tuple[Example, Prediction]], labels: Sequence[str] | None) -> tuple[str, ...]:
-    names = {entity.label for post, prediction in pairs for entity in (*post.gold, *prediction.entities)}
-    first = tuple(labels or ())
-    return (*first, *sorted(names.difference(first)))
+    def items(self) -> tuple[Items, Items]:
+        """Return the items of the gold and those of the predictions."""
+        names = self.names
+        order = np.array([names.index(label) for label in self._labels], dtype=np.int64)
+        tables = [np.array(rows, dtype=np.int64).reshape(-1, 3) for rows in (self._gold, self._predicted)]
+        gold, predicted = (
+            Items(table[:, 0], table[:, 1], order[table[:, 2]] if len(table) else table[:, 2]) for table in tables
+        )
+        return gold, predicted
 
 
 def span_scores(
@@ -223,18 +209,20 @@ def score_spans(
     Raises:
         DataError: Gold and predictions are not of the same posts.
     """
-    pairs = pair_posts(gold, predicted)
-    names = _label_order(pairs, labels)
-    numbering = _Numbering(match, names)
-    counts = [
-        (prediction.rejected.malformed, prediction.rejected.hallucinated, prediction.rejected.unplaceable)
-        for _, prediction in pairs
-    ]
+    numbering = _Numbering(match, labels or ())
+    ids: list[str] = []
+    rejected = array("q")
+    for post, prediction in pair_posts(gold, predicted):
+        numbering.add(post, prediction)
+        ids.append(post.id)
+        counts = prediction.rejected
+        rejected.extend((counts.malformed, counts.hallucinated, counts.unplaceable))
+    of_gold, of_predicted = numbering.items()
     return span_scores(
-        numbering.items([post.gold for post, _ in pairs]),
-        numbering.items([prediction.entities for _, prediction in pairs]),
-        ids=tuple(post.id for post, _ in pairs),
-        labels=names,
+        of_gold,
+        of_predicted,
+        ids=tuple(ids),
+        labels=numbering.names,
         match=match,
-        rejected=np.array(counts, dtype=np.int64).reshape(-1, 3),
+        rejected=np.array(rejected, dtype=np.int64).reshape(-1, 3),
     )

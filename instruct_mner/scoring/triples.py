@@ -12,6 +12,8 @@ Beware of the baseline: on the GMNER v2.0 test split 1049 of 2543 mentions have 
 
 from __future__ import annotations
 
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +22,7 @@ import numpy as np
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, Entity, Example, Prediction
 from instruct_mner.scoring.counts import Tally
-from instruct_mner.scoring.spans import pair_posts
+from instruct_mner.scoring.pairing import pair_posts
 
 IOU_THRESHOLD = 0.5
 """Least intersection over union of a right box; met when equal."""
@@ -84,14 +86,14 @@ _NAMES = ("gmner", "visible", "invisible", "mner", "eeg", "grounding")
 def why_not_grounded(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
     """Return the reason why triples cannot be scored (entities whose boxes are ``None``); ``None`` where they can."""
     sides = (
-        ("gold", [entity for post in gold for entity in post.gold]),
-        ("predicted", [entity for prediction in predicted for entity in prediction.entities]),
+        ("gold", (entity.boxes is None for post in gold for entity in post.gold)),
+        ("predicted", (entity.boxes is None for prediction in predicted for entity in prediction.entities)),
     )
     reasons = []
     for side, entities in sides:
-        lacking = sum(entity.boxes is None for entity in entities)
-        if lacking:
-            reasons.append(f"{lacking} of {len(entities)} {side} entities have no 'boxes'")
+        lacking = Counter(entities)
+        if lacking[True]:
+            reasons.append(f"{lacking[True]} of {lacking.total()} {side} entities have no 'boxes'")
     return " and ".join(reasons) or None
 
 
@@ -140,7 +142,9 @@ def score_triples(gold: Sequence[Example], predicted: Sequence[Prediction]) -> T
     pairs = pair_posts(gold, predicted)
     if reason := why_not_grounded(gold, predicted):
         raise DataError(f"triples cannot be scored: {reason}; [] is for what is not visible")
-    counts = np.array([_count_post(post, prediction) for post, prediction in pairs], dtype=np.int64)
-    counts = counts.reshape(-1, len(_NAMES), 3)
+    numbers = array("q")
+    for post, prediction in pairs:
+        numbers.extend(number for part in _count_post(post, prediction) for number in part)
+    counts = np.array(numbers, dtype=np.int64).reshape(-1, len(_NAMES), 3)
     columns = {name: counts[:, index].T for index, name in enumerate(_NAMES)}
     return TripleScores(**{name: Tally(*column) for name, column in columns.items()})

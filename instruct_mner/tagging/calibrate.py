@@ -17,8 +17,8 @@ from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_scaling, judge, measure
+from instruct_mner.scoring.pairing import pair_posts
 from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
-from instruct_mner.scoring.spans import pair_posts
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.tagging.tagger import Tagger
 

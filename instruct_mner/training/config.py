@@ -21,8 +21,15 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
-from instruct_mner.training.optimizer_settings import EvaluationSettings, LoraSettings, OptimizerSettings, Settings
+from instruct_mner.training.optimizer_settings import (
+    EvaluationSettings,
+    LoraSettings,
+    OptimizerSettings,
+    Settings,
+    VisionCacheSettings,
+)
 
+AttentionName = Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"]
 Tuning = Literal["lora", "qlora", "full"]
 
 _INIT = "'instruct-mner init DIR' writes a config to start from"
@@ -83,6 +90,9 @@ class FinetuneConfig(Settings):
         revision: Commit, branch or tag on the hub.
         dtype: Type of the base's weights; ``auto`` keeps its own. Where all weights are tuned they are float32, and
             ``bfloat16`` is the type of the forwards (``auto``: on a GPU).
+        attn_implementation: Attention of the model, as transformers names it; by default that of the model. Those of
+            ``flash_attention`` need a GPU, ``dtype: bfloat16`` and their package.
+        device_map: Distribution of one model over the GPUs of one process, layer by layer; by default none.
         data: Data of the run.
         labels: Names, or names with definitions; by default those of the training data, in alphabetical order.
         prompt: Prompt template; by default ``tag``, or ``tag-grounded`` for grounded answers.
@@ -95,6 +105,7 @@ class FinetuneConfig(Settings):
         tuning: ``lora``; ``qlora``, the same on a decoder in 4 bits; or ``full`` for all weights.
         lora: Shape of the LoRA.
         optimizer: Settings of the optimizer and of the training loop.
+        vision_cache: Features of pictures, kept from epoch to epoch.
         evaluation: Comparison of checkpoints during training.
         seed: Seed of initialisation, data order and dropout.
         report_to: Trackers that losses and scores go to, beside ``metrics.jsonl``; each must be installed.
@@ -104,6 +115,8 @@ class FinetuneConfig(Settings):
     model: str
     revision: str | None = None
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    attn_implementation: AttentionName | None = None
+    device_map: Literal["auto", "balanced", "sequential"] | None = None
     data: DataSettings
     labels: LabelSet | None = None
     prompt: str | None = None
@@ -116,6 +129,7 @@ class FinetuneConfig(Settings):
     tuning: Tuning = "lora"
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
+    vision_cache: VisionCacheSettings = VisionCacheSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     seed: int = Field(default=0, ge=0)
     report_to: tuple[Tracker, ...] = ()
@@ -125,6 +139,14 @@ class FinetuneConfig(Settings):
     def _check(self) -> FinetuneConfig:
         if self.answer.grounded and self.max_images == 0:
             raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
+        if self.optimizer.torch_compile and self.alignment.is_on:
+            raise ValueError("optimizer.torch_compile: objectives read states by hooks, which a compiled model lacks")
+        grounding = self.alignment.region_span_grounding
+        if self.attn_implementation == "eager" and grounding is not None and grounding.through == "attention":
+            raise ValueError(
+                "attn_implementation: eager is out of reach of alignment.region_span_grounding through: attention; "
+                "take sdpa"
+            )
         problems = self.alignment.without_use(
             shows_pictures=self.max_images > 0, shows_context=self.context, batch_size=self.optimizer.batch_size
         )

@@ -29,6 +29,7 @@ from instruct_mner.training.summary import say_what_is_trained, say_what_was_dec
 from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trainer import MnerTrainer
 from instruct_mner.training.trl_arguments import sft_config, shares_prompt_prefix
+from instruct_mner.training.vision_cache import keep_features_of_run
 
 _FLAG = "information_bottleneck/collapsed"
 
@@ -126,6 +127,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         # This column tells SFTTrainer that its processor has pictures to process; the collator opens them.
         columns["images"] = [[]] * len(run.train.examples)
     rows = Rows.from_dict(columns)
+    keep_features_of_run(config, loaded, checkpoints)
     lora = config.lora
     trainer = MnerTrainer(
         loaded=loaded,

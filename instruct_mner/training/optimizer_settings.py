@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+OptimizerName = Literal[
+    "adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor", "sgd"
+]
 
 
 class Settings(BaseModel):
@@ -49,6 +54,11 @@ class OptimizerSettings(Settings):
             alone and attention that is kept for the backward pass. By default on a CPU, where it was measured, without
             ``gradient_checkpointing``. With ``false``, and ``group_by_length: false``, losses are those of TRL to the
             last bit.
+        name: Name of the optimizer, as transformers has it. Those of 8 bits need bitsandbytes and a GPU.
+        loader_workers: Number of processes that open pictures and make batches beside the training; 0: the training
+            makes them itself.
+        liger: Whether layers are replaced by those of liger-kernel, which needs a GPU.
+        torch_compile: Whether the model is compiled, without objectives: the first steps are slow.
     """
 
     epochs: float = Field(default=3, gt=0)
@@ -63,6 +73,10 @@ class OptimizerSettings(Settings):
     gradient_checkpointing: bool = False
     group_by_length: bool = True
     share_prompt_prefix: bool | None = None
+    name: OptimizerName = "adamw_torch_fused"
+    loader_workers: int = Field(default=0, ge=0, le=64)
+    liger: bool = False
+    torch_compile: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +94,9 @@ class OptimizerSettings(Settings):
             raise ValueError(
                 "share_prompt_prefix keeps what gradient_checkpointing would compute again; choose one of them"
             )
+        for other in ("liger", "torch_compile"):
+            if self.share_prompt_prefix and getattr(self, other):
+                raise ValueError(f"share_prompt_prefix and {other} replace the same layers; choose one of them")
         return self
 
 
@@ -95,3 +112,18 @@ class EvaluationSettings(Settings):
     posts: int = Field(default=200, ge=1)
     every_steps: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=16, ge=1)
+
+
+class VisionCacheSettings(Settings):
+    """Settings of the features of pictures, which a frozen vision tower computes once.
+
+    Attributes:
+        enabled: Whether they are kept on disk. By default where ``optimizer.share_prompt_prefix`` is in force and
+            pictures are seen more than once: in several epochs, or of ``data.dev``.
+        gib: Largest size, in GiB; what finds no room is computed each time.
+        folder: Folder that several runs share, and that stays; by default one of the run, removed as it ends.
+    """
+
+    enabled: bool | None = None
+    gib: float = Field(default=20.0, gt=0)
+    folder: Path | None = None

@@ -10,6 +10,7 @@ from instruct_mner.alignment import build
 from instruct_mner.training.setup import Run, heads_shape
 from instruct_mner.training.steps import count_steps, steps_of_an_epoch
 from instruct_mner.training.trl_arguments import shares_prompt_prefix
+from instruct_mner.training.vision_cache import keeps_features
 
 
 def resolved_yaml(run: Run) -> str:
@@ -35,6 +36,8 @@ def _defaults(run: Run) -> dict[str, object]:
     root = run.train.image_root
     return {
         "revision": run.loaded.revision or "none (a folder)",
+        "attn_implementation": str(run.loaded.model.config._attn_implementation),
+        "device_map": "none (one device)",
         "data.dev": "none (the last checkpoint is kept)",
         "data.images": "none (no post names a picture)" if root is None else str(root),
         "data.xml": "that of the set, if any",
@@ -47,6 +50,8 @@ def _defaults(run: Run) -> dict[str, object]:
         "optimizer.share_prompt_prefix": shares_prompt_prefix(config.optimizer),
         "optimizer.max_steps": count_steps(config.optimizer, num_posts),
         "optimizer.learning_rate": config.learning_rate,
+        "vision_cache.enabled": keeps_features(config, run.loaded),
+        "vision_cache.folder": "that of the run, until it ends",
         "evaluation.every_steps": steps_of_an_epoch(config.optimizer, num_posts),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.models.attention_check import check_attention
+from instruct_mner.models.blank_processor import blank_processor
 from instruct_mner.models.description import family_of
 from instruct_mner.models.generated_pictures import num_features
-from instruct_mner.models.loading import Dtype, LoadedModel, Model, load_model
+from instruct_mner.models.loading import LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -28,15 +29,17 @@ from instruct_mner.training.augmentation import AugmentationSettings, all_names
 from instruct_mner.training.batch import Collate
 from instruct_mner.training.checks import check_end_of_answers, check_lengths
 from instruct_mner.training.collator import Collator
-from instruct_mner.training.config import AnswerSettings, FinetuneConfig, Tuning
+from instruct_mner.training.config import AnswerSettings, FinetuneConfig
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.dev_scores import score_dev
 from instruct_mner.training.lengths import token_lengths
+from instruct_mner.training.machine_checks import check_machine
 from instruct_mner.training.precheck import check_sources
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
 from instruct_mner.training.trainer import prompt_completion_collator
+from instruct_mner.training.trl_arguments import dtype_of_weights
 from instruct_mner.training.views import ViewCollator
 
 
@@ -80,6 +83,13 @@ class Run:
         with working("counting tokens"):
             return token_lengths(self.train.examples, self.picture_paths, self.conversations)
 
+    def pictures(self) -> Iterator[Path]:
+        """Iterate over the files of all pictures that are shown, of train and dev."""
+        most = self.config.max_images
+        yield from (path for each in self.train.examples for path in self.picture_paths(each)[:most])
+        if self.dev is not None:
+            yield from (path for each in self.dev.examples for path in self.dev.picture_paths(each)[:most])
+
     def score_dev(self, model: Model) -> dict[str, float]:
         """Tag the dev subset with a model as it stands, as ``tag`` would, and return its scores.
 
@@ -118,6 +128,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
     Raises:
         MnerError: They do not fit; the message says what and where.
     """
+    check_machine(config)
     if sources is None:
         sees = family_of(config.model, config.revision).sees and config.max_images > 0
         with working(f"reading {config.data.train}"):
@@ -129,9 +140,11 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         loaded = load_model(
             config.model,
             revision=config.revision,
-            dtype=_dtype(config.dtype, config.tuning),
+            dtype=dtype_of_weights(config),
             pixels=config.pixels,
             quantized=config.tuning == "qlora",
+            attention=config.attn_implementation,
+            device_map=config.device_map,
         )
     if not loaded.family.sees:
         config = _without_pictures(config, loaded.family.name)
@@ -266,6 +279,7 @@ def _views(
         conversations=conversations,
         annotator=SpanAnnotator(loaded, conversations, augmentation),
         collate=collate,
+        collate_blank=prompt_completion_collator(blank_processor(loaded.processor)),
         grid=1 if alignment.generative is None else alignment.generative.grid,
     )
 
@@ -281,8 +295,3 @@ def heads_shape(loaded: LoadedModel, spec: AnswerSpec) -> Shape:
         features=num_features(loaded),
         image_token_id=loaded.image_token_id,
     )
-
-
-def _dtype(dtype: Dtype, tuning: Tuning) -> Dtype:
-    """Return float32 where all weights are tuned: a bfloat16 weight loses steps smaller than a 256th of itself."""
-    return "float32" if tuning == "full" else dtype

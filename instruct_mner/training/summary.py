@@ -12,6 +12,7 @@ from torch import nn
 from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.setup import Run
 from instruct_mner.training.steps import count_steps
+from instruct_mner.training.vision_cache import describe_cache
 
 
 def say_what_was_decided(run: Run, console: Console) -> None:
@@ -47,6 +48,8 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     say(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
     for name, settings in config.alignment.each():
         say(f"alignment {name}: {describe(settings)}")
+    if run.loaded.family.sees:
+        say(f"features  {describe_cache(config, run.loaded, run.pictures())}")
     say(
         f"steps     {count_steps(optimizer, len(run.train.examples), PartialState().num_processes)}: "
         f"{optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from transformers import ProcessorMixin, TrainerControl, TrainerState
 from trl import SFTTrainer
-from trl.trainer import utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment.build import together
@@ -30,7 +29,7 @@ from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
-from instruct_mner.training.trl_arguments import keep_adapter_in_float32
+from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
 from instruct_mner.training.views import AlignmentViews
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         )
         if share_prompt_prefix:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
-            _score_answers_alone(self.accelerator.device)
+            score_answers_alone(self.accelerator.device)
 
     def _send_telemetry(self) -> None:
         """Send nothing; SFTTrainer's own reports every trainer to the hub."""
@@ -174,6 +173,13 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             return super()._get_train_sampler(train_dataset)
         batch_size = self.args.per_device_train_batch_size * self.accelerator.num_processes
         return LengthGroupedSampler(self._lengths, batch_size, self.args.data_seed or 0)
+
+    def get_train_dataloader(self) -> Any:
+        """Return the loader of the batches; its processes are forked as an epoch begins, with all that it has set."""
+        loader = super().get_train_dataloader()
+        if loader.num_workers:
+            loader.multiprocessing_context = "fork"
+        return loader
 
     def _weight(self, objective: Objective) -> float:
         """Return the weight of an objective in this step."""
@@ -277,16 +283,6 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if self.heads is not None:
                 save_checkpoint(folder / CHECKPOINT, self.heads)
             (folder / COMPLETE).touch()
-
-
-def _score_answers_alone(device: torch.device) -> None:
-    """Let TRL's fused head leave out what is no answer on a CPU too.
-
-    Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
-    compilers; can go when it asks for the compiler instead.
-    """
-    if device.type == "cpu":
-        utils._use_triton = lambda device: True
 
 
 def prompt_completion_collator(processor: ProcessorMixin) -> Collate:

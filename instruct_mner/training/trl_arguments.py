@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from trl import SFTConfig
+from trl.trainer import utils
 
+from instruct_mner.models.loading import Dtype
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.optimizer_settings import OptimizerSettings
 from instruct_mner.training.trackers import PROJECT
@@ -17,7 +19,13 @@ def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:
     """Return whether a run takes the shortcuts of ``models.prefix_sharing``; by default on a CPU alone."""
     if optimizer.share_prompt_prefix is not None:
         return optimizer.share_prompt_prefix
-    return not (optimizer.gradient_checkpointing or torch.accelerator.is_available())
+    replaced = optimizer.gradient_checkpointing or optimizer.liger or optimizer.torch_compile
+    return not (replaced or torch.accelerator.is_available())
+
+
+def dtype_of_weights(config: FinetuneConfig) -> Dtype:
+    """Return float32 where all weights are tuned: a bfloat16 weight loses steps smaller than a 256th of itself."""
+    return "float32" if config.tuning == "full" else config.dtype
 
 
 def sft_config(
@@ -42,6 +50,7 @@ def sft_config(
         learning_rate=config.learning_rate,
         lr_scheduler_type=optimizer.scheduler,
         warmup_steps=optimizer.warmup_steps,
+        optim=optimizer.name,
         weight_decay=optimizer.weight_decay,
         max_grad_norm=optimizer.max_grad_norm,
         gradient_checkpointing=optimizer.gradient_checkpointing,
@@ -76,6 +85,9 @@ def sft_config(
         max_length=None,
         completion_only_loss=True,
         dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_num_workers=optimizer.loader_workers,
+        use_liger_kernel=optimizer.liger,
+        torch_compile=optimizer.torch_compile,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
@@ -89,3 +101,13 @@ def keep_adapter_in_float32(model: nn.Module) -> None:
         for parameter in model.parameters():
             if parameter.requires_grad and parameter.is_floating_point():
                 parameter.data = parameter.data.float()
+
+
+def score_answers_alone(device: torch.device) -> None:
+    """Let TRL's fused head leave out what is no answer on a CPU too.
+
+    Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
+    compilers; can go when it asks for the compiler instead.
+    """
+    if device.type == "cpu":
+        utils._use_triton = lambda device: True

@@ -88,6 +88,7 @@ class ViewCollator:
         conversations: Writer of the prompts of the answer loss.
         annotator: Finder of mentions, words and regions in tokens.
         collate: TRL's collator.
+        collate_blank: TRL's collator of posts with a blank picture each; see ``models.blank_processor``.
         grid: Number of rows and of columns of generated pictures.
     """
 
@@ -99,6 +100,7 @@ class ViewCollator:
         conversations: Conversations,
         annotator: SpanAnnotator,
         collate: Collate,
+        collate_blank: Collate,
         grid: int,
     ) -> None:
         self._needs = needs
@@ -107,6 +109,7 @@ class ViewCollator:
         self._bare = replace(conversations, context=False)
         self._annotator = annotator
         self._collate = collate
+        self._collate_blank = collate_blank
         self._grid = grid
 
     def __call__(self, samples: Sequence[TrainingSample], batch: Batch) -> AlignmentViews:
@@ -159,5 +162,5 @@ class ViewCollator:
             return None
         posts = [bare[number] for number in rows]
         with_place = [self._bare.row_with_images(post.example, [blank_picture()], post.labels) for post in posts]
-        batch = with_grid(self._collate(with_place), self._loaded, self._grid, padding_side="right")
+        batch = with_grid(self._collate_blank(with_place), self._loaded, self._grid, padding_side="right")
         return GeneratedPosts(batch=batch, rows=rows)

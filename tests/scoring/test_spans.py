@@ -6,7 +6,8 @@ from scoring_cases import as_perfect, found, gold_post, said_post, systems
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.counts import Score
-from instruct_mner.scoring.spans import RejectedRates, pair_posts, score_spans
+from instruct_mner.scoring.pairing import pair_posts
+from instruct_mner.scoring.spans import RejectedRates, score_spans
 
 TEXT = "Bob met Ann in Paris and Bob left Rome"
 
@@ -116,7 +117,7 @@ def test_predictions_are_paired_by_id_in_the_order_of_the_gold():
     assert [(post.id, said.id, said.rejected.malformed) for post, said in pairs] == [
         ("b", "b", 1), ("a", "a", 0), ("c", "c", 2)
     ]  # fmt: skip
-    assert pair_posts([], []) == []
+    assert list(pair_posts([], [])) == []
 
 
 def test_rates_are_shares_of_all_that_was_predicted():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from instruct_mner.data.rows import picture_root
 from instruct_mner.errors import DataError
 from instruct_mner.files import stream_lines
 from instruct_mner.images import image_size
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, Prediction
 
 Post = Example | Prediction
@@ -36,7 +37,7 @@ class ExportedPosts:
     """
 
     name: str
-    posts: tuple[Post, ...]
+    posts: Sequence[Post]
     paths: Mapping[str, Path]
 
     def size(self, picture: str) -> tuple[int, int] | None:
@@ -54,21 +55,23 @@ def of_dataset(dataset: Dataset, folder: Path) -> ExportedPosts:
     return _named(dataset.name, dataset.examples, dataset.image_root, folder)
 
 
-def _named(name: str, posts: tuple[Post, ...], root: Path | None, folder: Path) -> ExportedPosts:
+def _named(name: str, posts: Sequence[Post], root: Path | None, folder: Path) -> ExportedPosts:
     if root is None:  # there is nothing to be relative to: bare names, for a later --images
         return ExportedPosts(name, posts, {})
     paths: dict[str, Path] = {}
-    renamed: list[Post] = []
-    for post in posts:
+    base, target = root.resolve(), folder.resolve()
+
+    def renamed(post: Post) -> Post:
         names = []
         for picture in post.images:
             path = find_picture(root, picture)
-            relative = Path(os.path.relpath(root.resolve() / picture, folder.resolve())).as_posix()
+            relative = Path(os.path.relpath(base / picture, target)).as_posix()
             names.append(relative)
             if path is not None:
                 paths[relative] = path
-        renamed.append(post.model_copy(update={"images": tuple(names)}) if names else post)
-    return ExportedPosts(name, tuple(renamed), paths)
+        return post.model_copy(update={"images": tuple(names)}) if names else post
+
+    return ExportedPosts(name, pack(map(renamed, posts)), paths)
 
 
 def read_predicted(data: str, images: Path | None, folder: Path) -> dict[str, ExportedPosts] | None:
@@ -88,7 +91,7 @@ def read_predicted(data: str, images: Path | None, folder: Path) -> dict[str, Ex
     [(split, path)] = files.items()
     if form == "parquet":
         from_table = _columns_of(path)
-        posts = tuple(read_table(path)) if "rejected" in from_table else None
+        posts = pack(read_table(path)) if "rejected" in from_table else None
     else:
         posts = _of_lines(path)
     return None if posts is None else {split: _named(split, posts, picture_root(path, images), folder)}
@@ -101,20 +104,23 @@ def _columns_of(path: Path) -> set[str]:
         return set()  # which its reader says
 
 
-def _of_lines(path: Path) -> tuple[Prediction, ...] | None:
-    predictions: list[Prediction] = []
+def _of_lines(path: Path) -> Sequence[Prediction] | None:
+    first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
+    if not _is_prediction(first):
+        return None
     problems = ProblemGroups()
-    for line in stream_lines(path):
-        if not line.text.strip():
-            continue
-        if not predictions and not problems and not _is_prediction(line.text):
-            return None
-        try:
-            predictions.append(Prediction.model_validate_json(line.text))
-        except ValueError as error:
-            problems.add(f"{path}:{line.number}: no prediction: {str(error).splitlines()[0]}")
+    predictions = pack(_predictions(path, problems))
     problems.stop(str(path))
-    return tuple(predictions) or None
+    return predictions or None
+
+
+def _predictions(path: Path, problems: ProblemGroups) -> Iterator[Prediction]:
+    for line in stream_lines(path):
+        if line.text.strip():
+            try:
+                yield Prediction.model_validate_json(line.text)
+            except ValueError as error:
+                problems.add(f"{path}:{line.number}: no prediction: {str(error).splitlines()[0]}")
 
 
 def _is_prediction(line: str) -> bool:

@@ -12,6 +12,7 @@ from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows
 from instruct_mner.errors import DataError
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Entity, Example
 
 _ORDER = (
@@ -21,7 +22,7 @@ _ORDER = (
 )  # fmt: skip
 
 
-def read_back(source: str, folder: Path, options: ImportOptions) -> list[Example]:
+def read_back(source: str, folder: Path, options: ImportOptions) -> Sequence[Example]:
     """Read the posts of a written file.
 
     Args:
@@ -35,7 +36,7 @@ def read_back(source: str, folder: Path, options: ImportOptions) -> list[Example
     out = folder / "read-back.jsonl"
     try:
         import_file(source, out, replace(options, images=None))
-        return [row.example for row in rows(out) if row.example is not None]
+        return pack(row.example for row in rows(out) if row.example is not None)
     finally:
         out.unlink(missing_ok=True)
 
@@ -53,13 +54,15 @@ def losses(posts: Sequence[Post], read: Sequence[Example], *, keeps_order: bool 
     """
     counts: Counter[str] = Counter()
     if keeps_order and len(posts) == len(read):
-        pairs = list(zip(posts, read, strict=True))
+        for post, other in zip(posts, read, strict=True):
+            _compare(as_gold(post), other, counts)
     else:
-        by_id = {post.id: post for post in read}
-        pairs = [(post, by_id[post.id]) for post in posts if post.id in by_id]
-        counts["posts"] += len(posts) - len(pairs)
-    for post, other in pairs:
-        _compare(as_gold(post), other, counts)
+        place_of = {post.id: number for number, post in enumerate(read)}
+        for post in posts:
+            if post.id in place_of:
+                _compare(as_gold(post), read[place_of[post.id]], counts)
+            else:
+                counts["posts"] += 1
     return [_phrase(kind, counts[kind]) for kind in _ORDER if counts[kind]]
 
 

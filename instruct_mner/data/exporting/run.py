@@ -18,6 +18,7 @@ from instruct_mner.data.exporting.targets import Target, is_file_name
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import check_place, exclusive, write_error
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 
 
@@ -114,8 +115,8 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
     """Read a written file back; predictions once more as gold, because no import takes predictions for it."""
     if target.read is None or target.write is None:
         return []
-    there = [post for post in posts.posts if isinstance(post, Prediction)]
-    gold = replace(posts, posts=tuple(map(as_gold, posts.posts))) if there else posts
+    there = any(isinstance(post, Prediction) for post in posts.posts)
+    gold = replace(posts, posts=pack(map(as_gold, posts.posts))) if there else posts
     checked = folder / "checked"
     checked.mkdir()
     written = checked / f"posts{out.suffix}"
@@ -127,12 +128,14 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
     check_added(gold.posts, read, out)
     notes = _lines(target, out, gold.posts, read)
     if there and not target.holds_scores:
-        notes.append(f"{out}: {target.title} holds no confidences; those of {_num_scored(there)} mentions are left out")
+        notes.append(
+            f"{out}: {target.title} holds no confidences; those of {_num_scored(posts.posts)} mentions are left out"
+        )
     return notes
 
 
-def _num_scored(predictions: Sequence[Prediction]) -> int:
-    return sum(isinstance(entity, PredictedEntity) for post in predictions for entity in post.entities)
+def _num_scored(predictions: Sequence[Post]) -> int:
+    return sum(isinstance(entity, PredictedEntity) for post in predictions for entity in post.entities or ())
 
 
 def _lines(target: Target, out: Path, posts: Sequence[Post], read: Sequence[Example]) -> list[str]:
