@@ -83,7 +83,7 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     examples = [data.draw(posts(number)) for number in range(data.draw(st.integers(1, 3)))]
     file, kept = HOLDS[name]
     read, notes = exported(tmp_path_factory.mktemp("trip"), examples, name, file)
-    assert read == [kept(post) for post in examples]
+    assert list(read) == [kept(post) for post in examples]
     assert ("it holds all" in notes[0]) == (read == examples)
 
 
