@@ -159,7 +159,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 @cache
-def _posts(path: Path) -> tuple[Example, ...]:
+def _posts(path: Path) -> Sequence[Example]:
     return load_split(str(path), missing_image="text").examples
 
 

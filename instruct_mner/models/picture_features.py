@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def keep_features(loaded: LoadedModel, store: FeatureStore) -> None:
         bound |= bound.pop("kwargs", {})
         units = _units(bound)
         if not units:
-            return whole(*arguments, **named)  # type: ignore[no-any-return]
+            return cast("ModelOutput", whole(*arguments, **named))
         with torch.no_grad():
             rows = _rows(units, store, lambda some: _computed(whole(**{**bound, **units.chosen(some)})))
         features = [row.to(bound["pixel_values"].device) for row in rows]
@@ -111,8 +111,8 @@ class _Units:
         return keys
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+def _bytes(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
 
 
 def _units(arguments: Mapping[str, Any]) -> _Units | None:

@@ -9,10 +9,11 @@ from families import FAMILY_NAMES
 from instruct_mner.models.blank_processor import blank_processor
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.generated_pictures import blank_picture
+from instruct_mner.training.sample import PromptCompletion
 from instruct_mner.training.trainer import prompt_completion_collator
 
 
-def row(number: int) -> dict[str, object]:
+def row(number: int) -> PromptCompletion:
     parts = [{"type": "image"}, {"type": "text", "text": "word " * number}]
     answer = [{"role": "assistant", "content": [{"type": "text", "text": "none"}]}]
     return {"prompt": [{"role": "user", "content": parts}], "completion": answer, "images": [blank_picture()]}

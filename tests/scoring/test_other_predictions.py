@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def written(folder: Path, rows: list[Any], name: str = "a.jsonl") -> Path:
     return path
 
 
-def spans(predictions: list[Prediction]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+def spans(predictions: Sequence[Prediction]) -> list[tuple[str, list[tuple[int, int, str]]]]:
     return [(each.id, [(e.start, e.end, e.label) for e in each.entities]) for each in predictions]
 
 

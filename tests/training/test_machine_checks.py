@@ -9,7 +9,6 @@ import torch
 from pydantic import ValidationError
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.training import machine_checks
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.machine_checks import check_machine
 
@@ -21,7 +20,7 @@ def config(**more: Any) -> FinetuneConfig:
 @pytest.fixture(autouse=True)
 def _bare_machine(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(machine_checks.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
 
 
 @pytest.mark.parametrize(
