@@ -61,7 +61,9 @@ def serve_one(family: str, folder: Path) -> dict[str, Any]:
     if not adapts:
         run = merge_adapter(run, folder / "merged")
     here = list(Tagger.from_pretrained(run).predict(dataset.examples, dataset.picture_paths))
-    tagger = Tagger.with_vllm(run, flags=("--max-model-len=2048", "--enforce-eager"))
+    # vLLM's linear attention on the CPU takes bfloat16 alone, as which checkpoints of the family are published.
+    dtype = ("--dtype=bfloat16",) if family == "qwen3_5" else ()
+    tagger = Tagger.with_vllm(run, flags=("--max-model-len=2048", "--enforce-eager", *dtype))
     there = list(tagger.predict(dataset.examples, dataset.picture_paths))
     engine = tagger.engine
     assert isinstance(engine, VllmEngine)

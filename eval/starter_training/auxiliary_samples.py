@@ -76,7 +76,7 @@ def describe(maker: SampleMaker, index: int) -> Sample:
 def repeat(maker: SampleMaker) -> Sample:
     """Return a sample of copying: words of random syllables, or random tokens."""
     rng, sample = maker.rng, Sample("repeat", ())
-    sample.add(maker.encode("<|im_start|>User: Post: "))
+    sample.add(maker.encode(f"{maker.opening}Post: "))
     if rng.random() < 0.5:
         words = [rng.choice((str.title, str.lower))(word(rng, "train")) for _ in range(rng.randint(4, 12))]
         ids = maker.encode(" " + " ".join(words))

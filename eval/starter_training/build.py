@@ -143,7 +143,8 @@ def _save(model: Any, processor: Any, folder: Path) -> None:
     ).save(folder, prompt)
 
 
-def _log(path: Path, stage: str, step: int, started: float, measured: Mapping[str, Sequence[float]]) -> None:
+def append_curve(path: Path, stage: str, step: int, started: float, measured: Mapping[str, Sequence[float]]) -> None:
+    """Append the means of what was measured since the last row, and print them."""
     row = {name: round(sum(values) / len(values), 4) for name, values in sorted(measured.items()) if values}
     minutes = round((time.monotonic() - started) / 60, 2)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +168,7 @@ def _train_vision(model: Any, processor: Any, stage: Stage, curves: Path, seed: 
         for name, share in right.items():
             log.setdefault(name, []).append(share)
         if step % _LOG_EVERY == 0:
-            _log(curves, stage.name, step, started, log)
+            append_curve(curves, stage.name, step, started, log)
             log.clear()
 
 
@@ -187,7 +188,7 @@ def _train_decoder(
         trainer.loss(batch).backward()
         optimizer.step(rate(step - 1, stage.steps))
         if step % _LOG_EVERY == 0:
-            _log(curves, stage.name, step, started, trainer.log)
+            append_curve(curves, stage.name, step, started, trainer.log)
             trainer.log.clear()
 
 

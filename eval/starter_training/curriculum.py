@@ -17,9 +17,9 @@ SHARES = {0: {COARSE: 1.0}, 1: {COARSE: 0.5, FINE: 0.25, HOME: 0.25}}
 """Share of each domain at each level."""
 
 
-def curriculum(maker: SampleMaker) -> dict[str, SampleBatchMaker]:
+def curriculum(maker: SampleMaker, batch: int | None = None) -> dict[str, SampleBatchMaker]:
     """Return, for each kind of sample, a function that makes some batches of it."""
-    rng, count = maker.rng, BATCH * AT_ONCE
+    rng, count = maker.rng, (batch or BATCH) * AT_ONCE
     shares = SHARES[maker.posts[0].synthesis.level]
 
     def domain() -> Domain:

@@ -44,6 +44,18 @@ def image_states_of_posts(model: Any, made: Sequence[SyntheticPost], at_once: in
     return torch.cat(parts)
 
 
+def image_features_of_posts(model: Any, made: Sequence[SyntheticPost]) -> Any:
+    """Return what the matrix of the connector is given for each picture, ``(posts, tokens, features)``."""
+    import torch
+
+    connector = model.model.connector
+    matrix, connector.modality_projection = connector.modality_projection, torch.nn.Identity()
+    try:
+        return image_states_of_posts(model, made)
+    finally:
+        connector.modality_projection = matrix
+
+
 def measure(model: Any, processor: Any) -> dict[str, float]:
     """Return the abilities as shares of right tokens on posts of split dev, with teacher forcing."""
     import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -23,6 +23,29 @@ class MasterAdamW:
         self._optimizer = torch.optim.AdamW(
             self._masters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as tensors by name: masters, moments, and the number of steps."""
+        named = {f"master.{index}": master.detach() for index, master in enumerate(self._masters)}
+        for index, values in self._optimizer.state_dict()["state"].items():
+            named |= {f"{key}.{index}": value for key, value in values.items()}
+        return named
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take a state of :meth:`state`; the weights become the rounded masters."""
+        import torch
+
+        moments: dict[int, dict[str, Any]] = {}
+        for name, value in state.items():
+            key, _, index = name.rpartition(".")
+            if key == "master":
+                with torch.no_grad():
+                    self._masters[int(index)].copy_(value)
+                    self._weights[int(index)].copy_(value)
+            else:
+                moments.setdefault(int(index), {})[key] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
     def step(self, scale: float, max_norm: float = 1.0) -> None:
         """Step with ``scale`` of the learning rate; gradients are clipped and cleared."""

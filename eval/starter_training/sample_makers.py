@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from eval.starter_training.architecture import tokens_per_side
@@ -29,12 +30,19 @@ class SampleMaker:
     """Maker of training samples.
 
     Args:
-        tokenizer: Tokenizer of the starter.
+        tokenizer: Tokenizer of the model.
         posts: Posts of one level that the samples are made from; ``picture`` of a sample is an index into these.
         seed: Seed of all random choices.
+        template: Chat template of the model; the starter's by default.
     """
 
-    def __init__(self, tokenizer: Any, posts: Sequence[SyntheticPost], seed: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        posts: Sequence[SyntheticPost],
+        seed: int,
+        template: str = idefics.VOCABULARY.chat_template,
+    ) -> None:
         self.posts = posts
         self.rng = random.Random(seed)
         self.tokenizer = tokenizer
@@ -43,11 +51,13 @@ class SampleMaker:
             ["<fake_token_around_image>", "<global-img>", "<image>"]
         )
         self.image = [around, tile, *[image] * tokens_per_side(posts[0].synthesis.level) ** 2, around]
-        self._opening, turn, end = _chat_frame(tokenizer)
-        self.start = self.encode(self._opening.rstrip())
-        self.turn = self.encode(turn)
-        self.end = self.encode(end)
-        self.next = self.encode("\nUser: ")
+        frame = _ChatFrame.of(tokenizer, template)
+        self.opening = frame.opening
+        self._lead = frame.lead
+        self.start = self.encode(frame.opening.rstrip(" "))
+        self.turn = self.encode(frame.turn)
+        self.end = self.encode(frame.end)
+        self.next = self.encode(frame.next)
         self._with_objects = [index for index, post in enumerate(posts) if post.objects]
         self._pools: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, post in enumerate(posts):
@@ -84,7 +94,7 @@ class SampleMaker:
         label_names = tuple(names or (each.name for each in domain.types))
         rows = {label_names[index]: domain.types[index].definition for index in order}
         spec = AnswerSpec(labels=LabelSet.of(rows if defined else list(rows)), grounded=grounded)
-        text = self._opening + instruction_text(user_messages(self._prompts[grounded], spec, "", 0))
+        text = self.opening + instruction_text(user_messages(self._prompts[grounded], spec, "", 0))
         encoded = self.tokenizer(text, add_special_tokens=False)
         definitions, targets = None, []
         if defined:
@@ -193,7 +203,7 @@ class SampleMaker:
             if prompt.definitions is not None:
                 sample.targets.append(Target("name", before, (prompt.definitions[link.mention.type],)))
             sample.decisive.append((len(sample.ids), f"renamed: {tag}" if prompt.renamed else tag))
-            line = ("" if number else " ") + f"{name}: {text[link.mention.start : link.mention.end]}"
+            line = ("" if number else self._lead) + f"{name}: {text[link.mention.start : link.mention.end]}"
             sample.add(self.encode(line), learned=True)
             if boxes is not None:
                 box = self.encode(boxes[number])
@@ -201,7 +211,7 @@ class SampleMaker:
                 sample.targets += _pointing(where, cue, [first_image + token for token in link.look_at if token >= 0])
                 sample.add(box, learned=True)
         if not links:
-            sample.add(self.encode(" none"), learned=True)
+            sample.add(self.encode(f"{self._lead}none"), learned=True)
         sample.add(self.end, learned=True)
         return sample
 
@@ -210,16 +220,35 @@ class SampleMaker:
         return self.rng.choice(self._pools[which, domain.name])
 
 
-def _chat_frame(tokenizer: Any) -> tuple[str, str, str]:
-    """Return what the chat template writes before a prompt, between prompt and answer, and after the answer."""
-    question, answer = "\ue000", "\ue001"
-    messages = [{"role": "user", "content": [{"type": "text", "text": question}]}, *answer_messages(answer)]
-    template = idefics.VOCABULARY.chat_template
-    written = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
-    opening, rest = written.split(question)
-    turn, end = rest.split(answer)
-    # A line of an answer brings its own space; the line break after the answer is not learned.
-    return opening, turn.rstrip(" "), end.rstrip("\n")
+@dataclass(frozen=True)
+class _ChatFrame:
+    """What a chat template writes around prompts and answers.
+
+    Attributes:
+        opening: Text before the first prompt.
+        turn: Text between a prompt and its answer.
+        lead: Space between the two, which belongs to the first token of the answer.
+        end: End of an answer, which is learned.
+        next: Text between the end of an answer and a further prompt.
+    """
+
+    opening: str
+    turn: str
+    lead: str
+    end: str
+    next: str
+
+    @classmethod
+    def of(cls, tokenizer: Any, template: str) -> _ChatFrame:
+        """Return the frame of a template."""
+        question, answer = "\ue000", "\ue001"
+        asked = {"role": "user", "content": [{"type": "text", "text": question}]}
+        messages = [asked, *answer_messages(answer), asked]
+        written = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
+        opening, between, _ = written.split(question)
+        turn, after = between.split(answer)
+        end = after.partition("\n")[0]
+        return cls(opening, turn.rstrip(" "), turn[len(turn.rstrip(" ")) :], end, after.removeprefix(end))
 
 
 def _pointing(where: Sequence[int], cue: int, look_at: Sequence[int]) -> list[Target]:

@@ -28,6 +28,10 @@ class DecoderTrainer:
         image_token: Id of an image token.
         padding: Id of the padding.
         attention: Weight of the attention losses.
+
+    Attributes:
+        project: Function of image states, such as the matrix of a connector that is trained with the decoder.
+        log: Measurements by name.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class DecoderTrainer:
         self._image_token = image_token
         self._padding = padding
         self._attention = attention
+        self.project: Callable[[Any], Any] = lambda states: states
         self.log: dict[str, list[float]] = defaultdict(list)
 
     def loss(self, batch: Sequence[Sample]) -> Any:
@@ -89,7 +94,9 @@ class DecoderTrainer:
         pictures = [each.picture for each in batch if each.picture is not None]
         if pictures:
             mask = (ids == self._image_token)[..., None]
-            embeddings = embeddings.masked_scatter(mask, self._image_states[pictures].to(embeddings.dtype))
+            embeddings = embeddings.masked_scatter(
+                mask, self.project(self._image_states[pictures]).to(embeddings.dtype)
+            )
         out = self.decoder(
             inputs_embeds=embeddings,
             past_key_values=cache,
@@ -148,7 +155,9 @@ def _mass(probabilities: Any, heads: Sequence[int], rows: Sequence[tuple[int, Ta
 SampleBatchMaker = Callable[[], list[Sample]]
 
 
-def schedule(makers: dict[str, tuple[float, SampleBatchMaker]], seed: int) -> Iterator[list[Sample]]:
+def schedule(
+    makers: dict[str, tuple[float, SampleBatchMaker]], seed: int, batch: int = BATCH
+) -> Iterator[list[Sample]]:
     """Yield batches without end, in proportion to the weight of each kind, of similar lengths to save padding."""
     rng = random.Random(seed)
     names = list(makers)
@@ -159,7 +168,7 @@ def schedule(makers: dict[str, tuple[float, SampleBatchMaker]], seed: int) -> It
         if not waiting[name]:
             made = makers[name][1]()
             made.sort(key=lambda each: len(each.ids))
-            waiting[name] = [made[at : at + BATCH] for at in range(0, len(made), BATCH)]
+            waiting[name] = [made[at : at + batch] for at in range(0, len(made), batch)]
             rng.shuffle(waiting[name])
         yield waiting[name].pop()
 

@@ -70,15 +70,22 @@ class WordIds:
     level: int
 
     @classmethod
-    def of(cls, tokenizer: Any, level: int = 0) -> WordIds:
+    def of(cls, tokenizer: Any, level: int = 0, *, whole_words: bool = True) -> WordIds:
         """Return the ids of all words.
+
+        Args:
+            tokenizer: Tokenizer of the model.
+            level: Level of the pictures.
+            whole_words: Whether each word must be one token. Otherwise the first token of a word stands for it.
 
         Raises:
             ValueError: A word is not a single token.
         """
 
         def one(text: str) -> int:
-            [token] = tokenizer.encode(text, add_special_tokens=False)
+            token, *rest = tokenizer.encode(text, add_special_tokens=False)
+            if rest and whole_words:
+                raise ValueError(f"{text!r} is {1 + len(rest)} tokens, not one")
             return int(token)
 
         definitions = {
@@ -209,7 +216,13 @@ class ProbeHeads:
 
 
 def vision_loss(
-    states: Any, seen: CellLabels, words: WordIds, table: Any, probes: ProbeHeads | None = None
+    states: Any,
+    seen: CellLabels,
+    words: WordIds,
+    table: Any,
+    probes: ProbeHeads | None = None,
+    *,
+    length: float = _LENGTH,
 ) -> tuple[Any, dict[str, float]]:
     """Return the cross-entropy of the words of each token, and the shares that are right.
 
@@ -219,13 +232,14 @@ def vision_loss(
         words: Ids of the words.
         table: Output of ``unit_words``.
         probes: Heads for invented drawings and boxes; without them these are left out.
+        length: Length that image tokens are kept near.
     """
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
     states = states.float()
-    length = states.norm(dim=-1, keepdim=True)
-    pointed = states / length * _SHARPNESS
+    lengths = states.norm(dim=-1, keepdim=True)
+    pointed = states / lengths * _SHARPNESS
     grid = GRIDS[words.level]
     cells = torch.tensor([cell_of(token, words.level) for token in range(states.shape[1])])
     classes = seen.classes[:, cells]
@@ -243,7 +257,8 @@ def vision_loss(
         expected["fine"] = (table[list(words.fine)], fine, 0.5)
     if probes is not None:
         expected["invented"] = (normalize(probes.invented.float(), dim=1), classes[..., 5], 1.0)
-    loss = 0.05 * (length - _LENGTH).square().mean()
+    # In units of the starter's length, so that its weight is the same for words of any length.
+    loss = 0.05 * ((lengths - length) * (_LENGTH / length)).square().mean()
     right: dict[str, float] = {}
     for name, (directions, answers, weight) in expected.items():
         known = answers >= 0

@@ -36,6 +36,12 @@ def take_vision(model: Any, folder: Path) -> None:
     model.load_state_dict(tensors, strict=False)
 
 
+def take_vision_tower(model: Any, folder: Path) -> None:
+    """Copy the vision tower of a model of the same level, and leave connector and decoder."""
+    tensors = {name: tensor for name, tensor in _weights(folder).items() if name.startswith(_VISION[0])}
+    model.load_state_dict(tensors, strict=False)
+
+
 def spread(positions: Tensor) -> Tensor:
     """Return the position embeddings for three by three cells, from those for two by two cells of the same size.
 

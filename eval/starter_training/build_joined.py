@@ -1,0 +1,232 @@
+"""The build of a model from a pretrained decoder: ``python -m eval.starter_training.build_joined OUT``.
+
+SmolLM2's decoder, the starter's vision tower and a connector (:mod:`eval.starter_training.pretrained_decoder`). The
+connector is aligned first, then it is trained with LoRA in the decoder, without any supervision of attention. It goes
+on in legs of some minutes: a leg that is finished lies in ``OUT`` and is not repeated, so that a build that was killed
+continues, and gives the same weights as one that was not. ``OUT/curves.jsonl`` holds the measurements on the way. Each
+stage ends with strict F1 on posts of split dev, with their own pictures and with those of others: its gate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.starter_training.build import append_curve
+from eval.starter_training.connector_alignment import align_connector
+from eval.starter_training.curriculum import curriculum
+from eval.starter_training.evaluate import image_features_of_posts, some_posts
+from eval.starter_training.optimizer import MasterAdamW
+from eval.starter_training.own_and_shuffled import f1_own_and_shuffled
+from eval.starter_training.pretrained_decoder import (
+    CHAT_TEMPLATE,
+    add_lora,
+    build_joined_model,
+    build_joined_processor,
+    load_parts,
+    save_merged,
+    save_parts,
+)
+from eval.starter_training.sample_makers import SampleMaker
+from eval.starter_training.stages import Stage
+from eval.starter_training.train import DecoderTrainer, rate, schedule
+from instruct_mner.errors import ModelError
+from instruct_mner.files import replacing
+
+BATCH = 8
+LEG = 250
+NUM_POSTS = 8_000
+_CONNECTOR_RATE = 0.2
+_GAIN = "F1, own less shuffled"
+
+STAGES = (
+    Stage(
+        "looking", 4_500, 1e-3,
+        {"questions": 0.35, "linked": 0.3, "tag": 0.25, "text": 0.05, "describe": 0.05},
+        gates={_GAIN: 15.0},
+    ),
+    Stage(
+        "tagging", 5_000, 7e-4,
+        {"tag": 0.42, "text": 0.08, "linked": 0.12, "grounded": 0.1, "retag": 0.1, "retext": 0.02, "relinked": 0.04,
+         "questions": 0.08, "describe": 0.04},
+        gates={_GAIN: 25.0},
+    ),
+)  # fmt: skip
+"""Stages of the build; steps are batches of eight."""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Part of a stage after which everything is saved.
+
+    Attributes:
+        stage: Stage.
+        number: Number of the leg in the build.
+        first: Number of its first batch in the stage.
+        steps: Number of its batches.
+    """
+
+    stage: Stage
+    number: int
+    first: int
+    steps: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the stage ends with it."""
+        return self.first + self.steps == self.stage.steps
+
+
+def legs(stages: tuple[Stage, ...] = STAGES, most: int = LEG) -> list[Leg]:
+    """Return the legs of a build."""
+    parts = [
+        (stage, first, min(most, stage.steps - first)) for stage in stages for first in range(0, stage.steps, most)
+    ]
+    return [Leg(stage, number, first, steps) for number, (stage, first, steps) in enumerate(parts)]
+
+
+def build(
+    folder: Path,
+    *,
+    stages: tuple[Stage, ...] = STAGES,
+    most: int = LEG,
+    num_posts: int = NUM_POSTS,
+    num_scored: int = 200,
+    alignment: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> Path:
+    """Build the model, or continue a build.
+
+    Args:
+        folder: Folder of the legs and curves.
+        stages: Stages to run.
+        most: Number of batches of a leg.
+        num_posts: Number of posts that samples are made of.
+        num_scored: Number of posts that each stage is scored on.
+        alignment: Other numbers of pictures, ``num``, and of steps, ``steps``, of the alignment.
+        seed: Seed of connector, LoRA, posts and samples.
+
+    Returns:
+        File of the trained parts.
+
+    Raises:
+        ModelError: A stage does not reach its gate.
+    """
+    processor = build_joined_processor()
+    model = build_joined_model(processor, seed=seed)
+    aligned = folder / "aligned.safetensors"
+    if not aligned.exists():
+        right = align_connector(model, processor.tokenizer, seed, **alignment or {})
+        _say(", ".join(f"{name} {share:.3f}" for name, share in right.items()))
+        save_parts(model, aligned)
+    load_parts(model, aligned)
+    lora = add_lora(model, seed)
+    connector = model.model.connector.modality_projection.proj.weight.requires_grad_(True)
+    posts = some_posts(0, "train", seed, num_posts)
+    features = image_features_of_posts(model, posts)
+    last = aligned
+    for leg in legs(stages, most):
+        done = folder / f"leg-{leg.number:03}"
+        if not (done / "parts.safetensors").exists():
+            optimizers = [
+                MasterAdamW(lora, leg.stage.learning_rate),
+                MasterAdamW([connector], _CONNECTOR_RATE * leg.stage.learning_rate),
+            ]
+            if leg.number:
+                load_parts(model, last)
+                # A new stage begins with fresh moments; the masters are exact in any case.
+                _load_optimizers(optimizers, last.with_name("optimizers.safetensors"), moments=leg.first > 0)
+            _train(model, processor, posts, features, leg, optimizers, folder / "curves.jsonl", seed)
+            done.mkdir(parents=True, exist_ok=True)
+            _save_optimizers(optimizers, done / "optimizers.safetensors")
+            save_parts(model, done / "parts.safetensors")
+        last = done / "parts.safetensors"
+        if leg.is_last:
+            load_parts(model, last)
+            _check(leg.stage, _scored(model, processor, folder / leg.stage.name, num_scored))
+    return last
+
+
+def _train(
+    model: Any,
+    processor: Any,
+    posts: Any,
+    features: Any,
+    leg: Leg,
+    optimizers: list[MasterAdamW],
+    curves: Path,
+    seed: int,
+) -> None:
+    """Train for one leg. Its samples follow from its number alone."""
+    own = 1_000 * seed + leg.number
+    maker = SampleMaker(processor.tokenizer, posts, own, CHAT_TEMPLATE)
+    trainer = DecoderTrainer(model, features, processor.image_token_id, processor.tokenizer.pad_token_id, 0.0)
+    trainer.project = model.model.connector.modality_projection
+    makers = curriculum(maker, BATCH)
+    chosen = {name: (weight, makers[name]) for name, weight in leg.stage.sample_weights.items()}
+    started = time.monotonic()
+    for step, batch in enumerate(itertools.islice(schedule(chosen, own, BATCH), leg.steps), start=leg.first):
+        trainer.loss(batch).backward()
+        for optimizer in optimizers:
+            optimizer.step(rate(step, leg.stage.steps))
+    append_curve(curves, leg.stage.name, leg.first + leg.steps, started, trainer.log)
+
+
+def _save_optimizers(optimizers: list[MasterAdamW], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({f"{n}.{name}": value for n, each in enumerate(optimizers) for name, value in each.state().items()}, path)
+
+
+def _load_optimizers(optimizers: list[MasterAdamW], path: Path, *, moments: bool) -> None:
+    from safetensors.torch import load_file
+
+    state = load_file(path)
+    for number, optimizer in enumerate(optimizers):
+        own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
+        optimizer.load({name: value for name, value in own.items() if moments or name.startswith("master.")})
+
+
+def _scored(model: Any, processor: Any, folder: Path, num: int) -> dict[str, float]:
+    """Return strict F1 of the stage, from its file where it was scored before."""
+    scores = folder / "scores.json"
+    if not scores.exists():
+        save_merged(model, processor, folder / "model")
+        own, shuffled = f1_own_and_shuffled(folder / "model", num)
+        with replacing(scores) as file:
+            json.dump({"F1, own": own, "F1, shuffled": shuffled, _GAIN: own - shuffled}, file)
+    return dict(json.loads(scores.read_text("utf-8")))
+
+
+def _check(stage: Stage, scores: dict[str, float]) -> None:
+    _say(f"{stage.name}: " + ", ".join(f"{name} {value:.1f}" for name, value in scores.items()))
+    for name, least in stage.gates.items():
+        if scores[name] < least:
+            raise ModelError(f"stage {stage.name}: {name} {scores[name]:.1f} < {least}; train it longer (STAGES)")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.starter_training.build_joined", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("out", type=Path, help="folder of the legs and of curves.jsonl")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, posts and samples; default 0")
+    given = parser.parse_args()
+    _say(f"done: {build(given.out, seed=given.seed)}")
+
+
+if __name__ == "__main__":
+    main()
