@@ -28,8 +28,8 @@ from eval.experiments.aligning.archive import ARCHIVE, pack_runs, unpack_runs
 from eval.experiments.aligning.report import table, tuning_table
 from eval.experiments.aligning.runs import Task, made_posts, make_data, run, tasks
 from eval.experiments.aligning.scores import f1
-from eval.experiments.experiment import merged
 from instruct_mner.console import quiet_libraries
+from instruct_mner.experiment.arms import merged
 from instruct_mner.files import replacing
 
 HERE = Path(__file__).parent

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,11 +22,11 @@ from typing import Any
 
 import yaml
 
-from eval.experiments.experiment import call, merged
 from eval.experiments.smollm2_table import PlannedRun, table
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
+from instruct_mner.experiment.arms import merged
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Context, Example
 
@@ -47,6 +49,12 @@ def main() -> None:
             run(settings, each, given.output, given.data)
     with replacing(given.output / "smollm2.md") as file:
         file.write(table(settings, runs, given.output, given.data))
+
+
+def call(*arguments: object) -> str:
+    """Run ``instruct-mner`` and return its standard output."""
+    command = [sys.executable, "-m", "instruct_mner", *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 def planned(settings: Mapping[str, Any]) -> Iterator[PlannedRun]:

@@ -25,11 +25,11 @@ from rich.console import Console
 from eval.experiments.aligning.report import cell
 from eval.experiments.aligning.scores import f1, loaded_and_merged, tagged
 from eval.experiments.aligning.statistics import compare, recalls
-from eval.experiments.experiment import merged
 from instruct_mner.console import quiet_libraries
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
+from instruct_mner.experiment.arms import merged
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.training.config import FinetuneConfig

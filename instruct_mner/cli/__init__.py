@@ -46,12 +46,14 @@ def _options(
 def _add_verbs() -> None:
     """Register each verb under the section of the help that it stands in."""
     from instruct_mner.cli import (
+        audit,
         calibrate,
         context,
         convert,
         demo,
         env,
         evaluate,
+        experiment,
         finetune,
         import_,
         init,
@@ -67,8 +69,8 @@ def _add_verbs() -> None:
     sections = {
         "Start here": (demo, init, env),
         "Data": (import_, validate, convert, context, synth),
-        "Training": (finetune, merge),
-        "Tagging and scoring": (tag, evaluate, report, calibrate),
+        "Training": (finetune, experiment, merge),
+        "Tagging and scoring": (tag, evaluate, report, calibrate, audit),
         "Serving": (serve, ui),
     }
     for section, verbs in sections.items():

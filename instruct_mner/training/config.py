@@ -196,8 +196,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
     if not isinstance(values, dict):
         kind = "empty" if values is None else f"a {type(values).__name__}"
         raise ConfigError(f"{path}: a config is a mapping of settings, this is {kind}; {_INIT}")
-    for override in overrides:
-        _override(values, override)
+    for each in overrides:
+        override(values, each)
     try:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
@@ -205,15 +205,24 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         raise ConfigError(f"{path}: {len(problems)} setting(s) to mend:\n{listing(problems)}") from None
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(values: dict[str, Any], setting: str) -> None:
+    """Put a setting into the values of a config.
+
+    Args:
+        values: Values by name, changed in place.
+        setting: Setting as ``key=value``, with dots into sections; the value is YAML.
+
+    Raises:
+        ConfigError: It is not written so.
+    """
+    key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {override}: write key=value, for example --set optimizer.epochs=5")
+        raise ConfigError(f"--set {setting}: write key=value, for example --set optimizer.epochs=5")
     *sections, name = key.split(".")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not YAML") from None
+        raise ConfigError(f"--set {setting}: the value is not YAML") from None
     # YAML 1.1 reads 2e-4 as a text; it is meant as a number.
     if isinstance(value, str):
         with suppress(ValueError):
@@ -221,7 +230,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"--set {override}: '{section}' is not a section")
+            raise ConfigError(f"--set {setting}: '{section}' is not a section")
     values[name] = value
 
 

@@ -16,6 +16,7 @@ from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.finetune import build_trainer
+from instruct_mner.training.precheck import precheck
 from instruct_mner.training.resolved_config import resolved_yaml
 from instruct_mner.training.setup import Run, prepare
 from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, count_evaluations, count_steps, peak_bytes
@@ -54,6 +55,18 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     console.print(estimate.describe(), markup=False)
 
 
+def estimate(config: FinetuneConfig) -> Estimate:
+    """Return time and memory of a run, from some of its steps, of which nothing is kept.
+
+    Args:
+        config: Config of the run.
+
+    Raises:
+        MnerError: The run itself would raise it.
+    """
+    return _tried(prepare(config, precheck(config, dry_run=True)))[1]
+
+
 def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
     """Train some steps in a folder that is removed again, and return the trainer and the size of the whole run."""
     config = run.config
@@ -72,6 +85,7 @@ def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
         num_evaluations=count_evaluations(config.optimizer, config.evaluation, num_posts) if run.dev else 0,
         dev_seconds=_dev_seconds(run, trainer),
         peak_bytes=peak_bytes(),
+        num_dev_posts=len(run.dev.examples) if run.dev else 0,
     )
 
 

@@ -14,7 +14,7 @@ _BESIDE = (
     "A score on a test set says little without these beside it: at least three seeds, mean ± standard deviation; the "
     "same recipe without pictures (`max_images: 0`); shuffled pictures (`tag --image-source shuffled`); for boxes, the "
     'baseline of "not visible" everywhere, which `evaluate` prints; what was rejected; and `evaluate --run`, which '
-    "stamps what was trained on. `eval/experiments/experiment.py` makes the whole table."
+    "stamps what was trained on. `instruct-mner experiment` makes the whole table."
 )
 
 

@@ -76,6 +76,7 @@ class Estimate:
         num_evaluations: Number of times that the dev subset is scored.
         dev_seconds: Estimated time of one of them, in seconds.
         peak_bytes: Largest memory of the steps that were tried, in bytes.
+        num_dev_posts: Number of posts of the dev subset.
     """
 
     num_steps: int
@@ -83,6 +84,16 @@ class Estimate:
     num_evaluations: int
     dev_seconds: float
     peak_bytes: int
+    num_dev_posts: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole run, in seconds."""
+        return self.num_steps * self.step_seconds[-1] + self.num_evaluations * self.dev_seconds
+
+    def tagging_seconds(self, num_posts: int) -> float | None:
+        """Return the time of tagging posts, in seconds; ``None`` without a dev set, by which it is measured."""
+        return self.dev_seconds / self.num_dev_posts * num_posts if self.num_dev_posts else None
 
     def describe(self) -> str:
         """Return steps, time and memory as lines for people."""

@@ -23,9 +23,9 @@ from eval.experiments.aligning.scores import (
     tagged,
     write_scores,
 )
-from eval.experiments.experiment import merged
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
+from instruct_mner.experiment.arms import merged
 from instruct_mner.files import replacing
 from instruct_mner.models.locations import locate
 from instruct_mner.quickstart.demo import synthesis_of

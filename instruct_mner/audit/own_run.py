@@ -1,0 +1,107 @@
+"""Audit of run folders of this program: ``mner.json``, ``metrics.jsonl``, ``config.yaml``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from instruct_mner.audit.findings import Audit, Finding
+from instruct_mner.files import read_text, read_yaml
+from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
+
+METRICS = "metrics.jsonl"
+_WEIGHTS = ("adapter", "model")
+
+
+def manifest_of(folder: Path) -> Manifest | None:
+    """Return the manifest of a run folder or of its weights; ``None`` where there is none."""
+    for place in (folder, *(folder / name for name in _WEIGHTS)):
+        if (place / FILE_NAME).is_file():
+            return Manifest.load(place)[0]
+    return None
+
+
+def audit_run(name: str, folder: Path) -> Audit:
+    """Return the findings on a run folder.
+
+    Args:
+        name: Name of the log.
+        folder: Folder with a manifest.
+
+    Raises:
+        ModelError: The manifest cannot be read.
+    """
+    manifest = manifest_of(folder)
+    assert manifest is not None
+    stamps = manifest.datasets
+    metrics = folder / METRICS
+    findings = [
+        *_choice(stamps, _scored(metrics) if metrics.is_file() else ()),
+        *(Finding(topic="choice", verdict="warning", text=f"LEAKED: {line}") for line in manifest.leaked),
+        *_labels(stamps),
+        *_decoding(folder / "config.yaml"),
+    ]
+    return Audit(log=name, layout="run of instruct-mner", findings=tuple(findings))
+
+
+def audit_metrics(name: str, path: Path) -> Audit:
+    """Return the findings on ``metrics.jsonl`` alone, which names no data."""
+    scored = _scored(path)
+    text = (
+        "dev chose the checkpoint; the file does not say which set that is" if scored else "no dev: the last checkpoint"
+    )
+    findings = [
+        Finding(topic="choice", verdict="unknown" if scored else "fine", text=f"{text}; name the run folder"),
+        *_best(scored),
+    ]
+    return Audit(log=name, layout="metrics.jsonl of instruct-mner", findings=tuple(findings))
+
+
+def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
+    dev = [each for each in stamps if each.role == "dev"]
+    tests = [each for each in stamps if each.role == "evaluation"]
+    if not dev:
+        yield Finding(topic="choice", verdict="fine", text="no dev set: the last checkpoint was kept")
+    for each in dev:
+        shown = f"{each.known or each.name}, {each.num_posts} posts, sha256 {each.sha256[:12]}"
+        same = [test for test in tests if test.is_of(each.sha256, each.content_sha256)]
+        looks_like_test = (each.known or "").endswith(("test", "test, strict"))
+        if same or looks_like_test:
+            text = f"the checkpoint was chosen on {shown}: a test set"
+            yield Finding(topic="choice", verdict="warning", text=text, evidence=f"{FILE_NAME}: role dev")
+        else:
+            yield Finding(topic="choice", verdict="fine", text=f"chosen on {shown}", evidence=f"{FILE_NAME}: role dev")
+    if not tests:
+        text = "leaks from a test set were not looked for: data.evaluate_on names none"
+        yield Finding(topic="choice", verdict="unknown", text=text)
+    yield from _best(scored)
+
+
+def _best(scored: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
+    if scored:
+        best = max(scored, key=lambda line: line.get("eval_gmner_f1", line["eval_f1"]))
+        text = (
+            f"F1 of dev {100 * best['eval_f1']:.2f} at step {best['step']:.0f} chose the checkpoint: not to be quoted"
+        )
+        yield Finding(topic="score", verdict="fine", text=text, evidence=METRICS)
+
+
+def _labels(stamps: Sequence[DatasetStamp]) -> Iterator[Finding]:
+    for each in stamps:
+        text = f"{each.role}: {each.known or each.name}, sha256 {each.sha256[:12]}"
+        yield Finding(topic="labels", verdict="fine" if each.known else "unknown", text=text, evidence=FILE_NAME)
+
+
+def _decoding(config: Path) -> Iterator[Finding]:
+    values = read_yaml(config) if config.is_file() else None
+    data = values.get("data") if isinstance(values, dict) else None
+    if isinstance(data, dict):
+        decode = data.get("decode", "tolerant")
+        text = f"{decode}, of train and dev; that of a score stands in the report of 'evaluate'"
+        yield Finding(topic="decoding", verdict="fine", text=text, evidence="config.yaml: data.decode")
+
+
+def _scored(path: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in read_text(path).splitlines() if line.endswith("}")]
+    return [line for line in lines if "eval_f1" in line]

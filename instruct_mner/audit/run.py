@@ -1,0 +1,51 @@
+"""Main program of ``audit``: recognises a log, and returns what it tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from instruct_mner.audit.findings import Audit
+from instruct_mner.audit.own_run import METRICS, audit_metrics, audit_run, manifest_of
+from instruct_mner.audit.text_log import audit_text
+from instruct_mner.audit.trainer_log import FILES, audit_trainer
+from instruct_mner.errors import DataError
+from instruct_mner.files import stream_lines
+
+
+def audit(path: Path, *, reported: float | None = None) -> Audit:
+    """Return the findings on a training log.
+
+    Args:
+        path: Text log, file of LLaMA-Factory or of transformers' Trainer, folder with these, or run folder.
+        reported: F1 that was reported for this run, in per cent, to be looked for in a text log.
+
+    Raises:
+        DataError: It is missing, or no log that is known.
+    """
+    if path.is_dir():
+        return _audit_folder(path)
+    if path.name == METRICS:
+        return audit_metrics(str(path), path)
+    if path.name in FILES:
+        # The other files of the run say what this one does not.
+        return audit_trainer(str(path), {**_beside(path.parent), path.name: path})
+    # Bars of progress return to the beginning of their line.
+    lines = [part for line in stream_lines(path) for part in line.text.split("\r")]
+    return audit_text(str(path), lines, reported)
+
+
+def _audit_folder(folder: Path) -> Audit:
+    if manifest_of(folder) is not None:
+        return audit_run(str(folder), folder)
+    files = _beside(folder)
+    if files:
+        return audit_trainer(str(folder), files)
+    if (folder / METRICS).is_file():
+        return audit_metrics(str(folder), folder / METRICS)
+    raise DataError(
+        f"{folder}: no log is known here; name a text log, or a folder with mner.json, {METRICS}, {', '.join(FILES)}"
+    )
+
+
+def _beside(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in FILES if (folder / name).is_file()}

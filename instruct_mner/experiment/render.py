@@ -1,0 +1,128 @@
+"""The table of an experiment as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from instruct_mner.experiment.published import PublishedScore
+from instruct_mner.experiment.table import ArmRow, ExperimentTable
+from instruct_mner.scoring.seeds import ArmScore
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "–": "--",
+    "−": r"$-$", "|": r"\textbar{}", "…": r"\ldots{}",
+}  # fmt: skip
+
+
+def markdown(table: ExperimentTable) -> str:
+    """Return the table as Markdown."""
+    head, *rows = _cells(table)
+    lines = [f"# {table.title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
+    lines += [f"- {note}" for note in table.notes]
+    if table.missing:
+        lines += ["", f"Not complete: {', '.join(table.missing)}. Run the same command again."]
+    return "\n".join(lines) + "\n"
+
+
+def latex(table: ExperimentTable) -> str:
+    """Return the table as a LaTeX table, for the package ``booktabs``."""
+    head, *rows = _cells(table)
+    own = len(table.rows) + (table.not_visible_baseline is not None)
+    body = [" & ".join(map(escape, row)) + r" \\" for row in rows]
+    lines = [
+        r"% \usepackage{booktabs}", r"\begin{table}", r"  \centering", f"  \\caption{{{escape(table.title)}. "
+        f"{escape(' '.join(note for note in table.notes if not note.startswith('Command:')))}}}",
+        f"  \\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"    \toprule",
+        f"    {' & '.join(map(escape, head))} \\\\", r"    \midrule", *(f"    {line}" for line in body[:own]),
+        *([r"    \midrule"] if body[own:] else []), *(f"    {line}" for line in body[own:]),
+        r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return a text with the signs of LaTeX escaped."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def comma_separated(table: ExperimentTable) -> str:
+    """Return the table as CSV: a line for each arm and score, and for each published score; shares in 0..1."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["system", "score", "runs", "mean", "deviation", "low", "high", "difference", "difference_low",
+         "difference_high", "p_value", "adjusted_p_value", "values", "labels", "source", "stamp"]
+    )  # fmt: skip
+    for row in table.rows:
+        for name in table.score_names:
+            writer.writerow([row.arm.name, name, len(row.seeds), *_numbers(row.scores[name]), "", "", "measured"])
+        writer.writerow([row.arm.name, "rejected", len(row.seeds), row.rejected, *[""] * 11, "measured"])
+    for each in table.published:
+        for name in table.score_names:
+            value = table.published_value(each, name)
+            if value is not None:
+                cells = [each.system, name, "", round(value / 100, 6), *[""] * 9]
+                writer.writerow([*cells, each.labels or "", each.link or "", each.stamp])
+    return file.getvalue()
+
+
+def _numbers(score: ArmScore) -> list[object]:
+    against = score.against_first
+    numbers: list[object] = [score.mean, "" if score.deviation is None else score.deviation, score.low, score.high]
+    numbers += (
+        [""] * 5
+        if against is None
+        else [against.difference, against.low, against.high, against.p_value, against.adjusted_p_value]
+    )
+    return [*numbers, " ".join(f"{value:.6f}" for value in score.values)]
+
+
+def _cells(table: ExperimentTable) -> Iterator[list[str]]:
+    main, *others = table.score_names
+    yield [
+        "", "runs", table.title_of(main), "95 %", f"less {table.first}", "p", *map(table.title_of, others), "rejected",
+    ]  # fmt: skip
+    for row in table.rows:
+        yield [row.arm.name, str(len(row.seeds)), *_main_cells(row.scores[main]), *_other_cells(row, others)]
+    if table.not_visible_baseline is not None:
+        yield [
+            'perfect text, all "not visible"', "", f"{100 * table.not_visible_baseline:.2f}", *[""] * 3,
+            *["100.00"] * len(others), "0.00",
+        ]  # fmt: skip
+    for each in table.published:
+        values = [table.published_value(each, name) for name in table.score_names]
+        first, *rest = ["" if value is None else f"{value:.2f}" for value in values]
+        yield [_name(each), "", first, "", "", "", *rest, ""]
+
+
+def _main_cells(score: ArmScore) -> list[str]:
+    against = score.against_first
+    return [
+        _spread(score),
+        f"{100 * score.low:.2f} – {100 * score.high:.2f}",
+        ""
+        if against is None
+        else f"{100 * against.difference:+.2f} ({100 * against.low:+.2f} – {100 * against.high:+.2f})",
+        "" if against is None else f"{against.adjusted_p_value:.4f}",
+    ]
+
+
+def _other_cells(row: ArmRow, names: Sequence[str]) -> list[str]:
+    return [*(_spread(row.scores[name]) for name in names), f"{100 * row.rejected:.2f}"]
+
+
+def _spread(score: ArmScore) -> str:
+    mean = f"{100 * score.mean:.2f}"
+    return mean if score.deviation is None else f"{mean} ± {100 * score.deviation:.2f}"
+
+
+def _name(row: PublishedScore) -> str:
+    labels = f", {row.labels} labels" if row.labels else ""
+    return f"{row.system}{labels} [{row.stamp}]" + (f" {row.link}" if row.link else "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,79 @@
+"""Tables of an experiment from predictions as its runs leave them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from made_experiment import plan_of, write_run
+
+from instruct_mner.experiment import published, table
+from instruct_mner.experiment.render import comma_separated, escape, latex, markdown
+from instruct_mner.experiment.scores import read_test, score_run, write_report
+from instruct_mner.experiment.table import ExperimentTable, make_table
+
+RIGHT = {"plain-0": 1, "plain-1": 2, "ita-0": 2, "ita-1": 2, "zero-shot-0": 0}
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExperimentTable:
+    plan = plan_of(tmp_path, ["plain", "ita", "zero-shot"], seeds=3)
+    test = read_test(plan)
+    scored = []
+    for run in plan.runs():
+        if run.name in RIGHT:
+            write_run(run, RIGHT[run.name])
+            scored.append(score_run(run, test))
+            write_report(scored[-1])
+    monkeypatch.setattr(table, "set_known_as", lambda known: "twitter2017")
+    return make_table(plan, scored, num_resamples=200)
+
+
+def test_every_arm_has_a_row_and_what_is_missing_is_named(made: ExperimentTable) -> None:
+    assert [(row.arm.name, row.seeds) for row in made.rows] == [("plain", (0, 1)), ("ita", (0, 1)), ("zero-shot", (0,))]
+    plain, ita, zero = (row.scores["micro"] for row in made.rows)
+    # 4 of 8 entities, then 7 of 8: F1 of 2 * 4 / 12 and 2 * 7 / 15.
+    assert plain.values == pytest.approx((8 / 12, 14 / 15))
+    assert plain.against_first is None
+    assert ita.against_first is not None
+    assert ita.against_first.difference == pytest.approx((14 / 15 - 8 / 12) / 2)
+    assert zero.against_first is not None
+    assert zero.against_first.difference < 0
+    assert made.missing == ("plain-2", "ita-2")
+    text = markdown(made)
+    assert "| plain | 2 | 80.00 ± 18.86 |" in text
+    assert "Not complete: plain-2, ita-2. Run the same command again." in text
+    assert "| ITA 2022 [summary] https://arxiv.org/abs/2112.06482 |  | 89.75 |" in text
+    assert "BGA-MNER 2023, no picture at inference [unchecked]" in text
+    assert "unchecked: could not be checked" in text
+    for beside in ("sha256", "decoding of BIO tags tolerant", "test chose nothing", "text-only", "Holm"):
+        assert beside in text
+
+
+def test_the_latex_can_be_parsed_and_every_row_has_all_columns(made: ExperimentTable) -> None:
+    text = latex(made)
+    walker = pytest.importorskip("pylatexenc.latexwalker", reason="pylatexenc is not installed")
+    nodes, _, _ = walker.LatexWalker(text, tolerant_parsing=False).get_latex_nodes()
+    [outer] = [node for node in nodes if node.isNodeType(walker.LatexEnvironmentNode)]
+    assert outer.environmentname == "table"
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + 3 + len(published.published_scores("twitter2017"))
+    columns = len(text.partition(r"\begin{tabular}{")[2].partition("}")[0])
+    assert {line.replace(r"\&", "").count("&") + 1 for line in rows} == {columns}
+
+
+def test_signs_of_latex_are_escaped() -> None:
+    assert escape(r"a_b & 5 % {x} \ ± #") == r"a\_b \& 5 \% \{x\} \textbackslash{} $\pm$ \#"
+
+
+def test_the_csv_holds_the_numbers_themselves(made: ExperimentTable) -> None:
+    rows = list(csv.DictReader(io.StringIO(comma_separated(made))))
+    [plain] = [row for row in rows if (row["system"], row["score"]) == ("plain", "micro")]
+    assert float(plain["mean"]) == pytest.approx(0.8)
+    assert (plain["runs"], plain["stamp"]) == ("2", "measured")
+    assert [float(value) for value in plain["values"].split()] == pytest.approx([8 / 12, 14 / 15], abs=1e-6)
+    [log] = [row for row in rows if row["stamp"] == "log" and row["score"] == "micro"]
+    assert (log["system"], log["mean"]) == ("UMT, its log", "0.8509")
