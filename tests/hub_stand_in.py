@@ -1,7 +1,8 @@
-"""A server on this machine that speaks the part of the hub's HTTP that loading a model needs."""
+"""A server on this machine that speaks the parts of the hub's HTTP that loading and uploading a model need."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _RESOLVE = re.compile(r"/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 _API = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(?:/(?P<what>revision|tree)/(?P<revision>[^/?]+))?(?P<rest>.*)")
+_UPLOAD = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/(?P<what>preupload|commit)/main")
+_LFS = re.compile(r"/(?P<name>[^/]+/[^/]+)\.git/info/lfs/(?P<what>objects/batch|verify)")
 
 
 @dataclass
@@ -29,6 +32,10 @@ class StandIn:
         missing: Names of files that it does not have although they are listed.
         cuts: Number of times that it breaks off the transfer of a file in its middle, by the name of the file.
         requests: Method, path and ``Range`` of each request.
+        uploads: Folder in which repositories are made; ``None`` refuses to make one.
+        may_write: Token that may write.
+        blobs: Contents of large files by their hash.
+        private_made: Visibility of each repository that was made.
     """
 
     models: dict[str, Path]
@@ -38,6 +45,10 @@ class StandIn:
     missing: set[str] = field(default_factory=set)
     cuts: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    uploads: Path | None = None
+    may_write: str = "hf_may_write"
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    private_made: dict[str, bool] = field(default_factory=dict)
 
     def ranges(self, file: str) -> list[str | None]:
         """Return ``Range`` of each request for the content of a file."""
@@ -61,6 +72,70 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(with_content=True)
+
+    def do_PUT(self) -> None:
+        self.hub.requests.append((self.command, self.path, None))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        digest = self.path.rpartition("/")[2]
+        if hashlib.sha256(content).hexdigest() != digest:
+            return self._error(400, "WrongContent", True)
+        self.hub.blobs[digest] = content
+        return self._json({})
+
+    def do_POST(self) -> None:
+        self.hub.requests.append((self.command, self.path, None))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") != self.hub.may_write:
+            return self._error(403, "Forbidden", True)
+        if self.path == "/api/repos/create":
+            return self._create(json.loads(body))
+        found = _UPLOAD.fullmatch(self.path) or _LFS.fullmatch(self.path)
+        if found is None or found["name"] not in self.hub.models:
+            return self._error(404, "RepoNotFound", True)
+        if found["what"] == "preupload":
+            modes = [
+                {"path": each["path"], "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular",
+                 "shouldIgnore": False}
+                for each in json.loads(body)["files"]
+            ]  # fmt: skip
+            return self._json({"files": modes})
+        if found["what"] == "objects/batch":
+            address = self.server.address
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{address}/blobs/{each['oid']}"},
+                                     "verify": {"href": f"{address}/{found['name']}.git/info/lfs/verify"}}}
+                for each in json.loads(body)["objects"]
+            ]  # fmt: skip
+            return self._json({"transfer": "basic", "objects": objects})
+        if found["what"] == "verify":
+            return self._json({}) if json.loads(body)["oid"] in self.hub.blobs else self._error(404, "NoBlob", True)
+        return self._commit(found["name"], [json.loads(line) for line in body.splitlines()])
+
+    def _create(self, asked: dict) -> None:
+        if self.hub.uploads is None:
+            return self._error(403, "Forbidden", True)
+        name = f"{asked['organization']}/{asked['name']}"
+        address = f"{self.server.address}/{name}"
+        if name in self.hub.models:
+            return self._send(409, json.dumps({"url": address}).encode(), {"Content-Type": "application/json"}, True)
+        self.hub.models[name] = self.hub.uploads / name.replace("/", "--")
+        self.hub.models[name].mkdir(parents=True)
+        self.hub.private_made[name] = asked.get("visibility") == "private"
+        return self._json({"url": address})
+
+    def _commit(self, name: str, lines: list[dict]) -> None:
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                (self.hub.models[name] / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif line["key"] == "lfsFile":
+                (self.hub.models[name] / value["path"]).write_bytes(self.hub.blobs[value["oid"]])
+        self._json({"success": True, "commitOid": COMMIT, "commitUrl": f"{self.server.address}/{name}/commit/{COMMIT}"})
+
+    def _json(self, value: dict) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"}, True)
 
     def _answer(self, *, with_content: bool) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range")))

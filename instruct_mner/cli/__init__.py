@@ -58,6 +58,7 @@ def _add_verbs() -> None:
         import_,
         init,
         merge,
+        push,
         report,
         serve,
         synth,
@@ -69,7 +70,7 @@ def _add_verbs() -> None:
     sections = {
         "Start here": (demo, init, env),
         "Data": (import_, validate, convert, context, synth),
-        "Training": (finetune, experiment, merge),
+        "Training": (finetune, experiment, merge, push),
         "Tagging and scoring": (tag, evaluate, report, calibrate, audit),
         "Serving": (serve, ui),
     }

@@ -1,0 +1,189 @@
+"""A run on the hub: its card, its files, and the upload, against a stand-in that speaks the hub's HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_stand_in import COMMIT, HubServer, StandIn, served
+from huggingface_hub import ModelCard, close_session, constants, hf_api
+from typer.testing import CliRunner
+
+from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.cli import app
+from instruct_mner.errors import ConfigError, ModelError, ServingError
+from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
+from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.publishing.card import read_score
+from instruct_mner.publishing.push import prepare_upload, push
+from instruct_mner.publishing.run_files import read_run
+from instruct_mner.schema.labels import LabelSet
+
+STAMPS = tuple(
+    DatasetStamp.model_validate(
+        {"role": role, "name": f"twitter2015/{split}", "format": "conll", "sha256": letter * 64, "num_posts": 9,
+         "known": f"Twitter-2015 (original labels), {split}"}
+    )
+    for role, split, letter in (("train", "train", "a"), ("dev", "dev", "b"), ("evaluation", "test", "c"))
+)  # fmt: skip
+
+
+def make_run(folder: Path, base: str = "some/base") -> Path:
+    """A run folder as ``finetune`` leaves it, with files that are not for others."""
+    prompt = find_prompt("tag")
+    adapter = folder / "adapter"
+    adapter.mkdir(parents=True)
+    manifest = Manifest(
+        base_model=base, family="idefics3", tuning="lora", prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
+        answer=AnswerSpec(labels=LabelSet.of(["LOC", "PER"])), datasets=STAMPS,
+    )  # fmt: skip
+    manifest.save(adapter, prompt)
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights" * 100)
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "r": 8}))
+    (adapter / "optimizer.pt").write_bytes(b"pickled")
+    (adapter / "secret.json").symlink_to("/etc/hostname")
+    (folder / "metrics.jsonl").write_text("{}\n")
+    (folder / "README.md").write_text(
+        f"# run\n\nA LoRA adapter on `{base}`.\n\n```\ninstruct-mner tag posts.jsonl --adapter {folder} -o "
+        "predictions.jsonl\n```\n"
+    )
+    return folder
+
+
+def report(path: Path, *stamps: DatasetStamp, leaked: tuple[str, ...] = ()) -> Path:
+    """A report of ``evaluate --json --run``."""
+    origin = {"datasets": [each.model_dump(mode="json") for each in stamps], "leaked": list(leaked)}
+    gold = {"name": "test", "known": "Twitter-2015 (original labels), test", "sha256": "c" * 64, "decode": "tolerant",
+            "num_posts": 9}  # fmt: skip
+    values = {"gold": gold, "match": "offset", "origin": origin if stamps else None, "micro": {"f1": 0.7345},
+              "span_only": {"f1": 0.8}, "triples": None}  # fmt: skip
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HubServer]:
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def hub(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    server.hub = StandIn(models={}, uploads=tmp_path / "hub")
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    monkeypatch.setattr(hf_api.api, "endpoint", server.address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # Xet has a protocol and a server of its own; without it, large files go by LFS.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", server.hub.may_write)
+    close_session()
+    yield server.hub
+    close_session()
+
+
+def test_the_files_and_the_card_arrive_in_one_commit(hub: StandIn, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    upload = prepare_upload(run, "ann/mner", reports=[report(tmp_path / "r.json", *STAMPS)], base=None, licence="mit")
+    assert upload.describe() == [
+        "ann/mner: README.md, adapter_config.json, adapter_model.safetensors, mner.json, prompt.jinja",
+        "left out: optimizer.pt, secret.json",
+    ]
+    assert push(upload, public=False).endswith(f"/ann/mner/commit/{COMMIT}")
+    published = hub.models["ann/mner"]
+    assert hub.private_made == {"ann/mner": True}
+    names = ["README.md", "adapter_config.json", "adapter_model.safetensors", "mner.json", "prompt.jinja"]
+    assert sorted(path.name for path in published.iterdir()) == names
+    for name in names[1:]:
+        assert (published / name).read_bytes() == (run / "adapter" / name).read_bytes()
+    assert sum(path.endswith("/commit/main") for _, path, _ in hub.requests) == 1
+    # Once more: the repository is there.
+    push(prepare_upload(run, "ann/mner", reports=[], base=None, licence=None), public=True)
+
+
+def test_the_card_has_base_data_scores_and_label_version(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    path = report(tmp_path / "r.json", *STAMPS, leaked=("train: 3 posts",))
+    card = ModelCard(prepare_upload(run, "ann/mner", reports=[path], base=None, licence="mit").card)
+    data = card.data.to_dict()
+    assert (data["base_model"], data["datasets"], data["license"]) == (
+        "some/base",
+        ["twitter-2015-original-labels"],
+        "mit",
+    )
+    assert data["label_version"] == [f"Twitter-2015 (original labels), train sha256 {'a' * 12}"]
+    assert (data["library_name"], data["pipeline_tag"]) == ("peft", "token-classification")
+    assert data["entity_types"] == ["LOC", "PER"]
+    [index] = data["model-index"]
+    assert index["name"] == "mner"
+    [result] = index["results"]
+    assert result["dataset"]["name"] == "Twitter-2015 (original labels), test"
+    assert result["dataset"]["args"] == {"sha256": "c" * 64, "decode": "tolerant", "posts": 9}
+    assert [(each["name"], each["value"]) for each in result["metrics"]] == [("micro F1", 0.7345), ("span F1", 0.8)]
+    assert "instruct-mner tag posts.jsonl --adapter ann/mner -o predictions.jsonl" in card.text
+    assert "**LEAKED**: train: 3 posts" in card.text
+    assert str(tmp_path) not in str(card)
+
+
+def test_a_base_that_is_a_folder_needs_its_name_on_the_hub(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    run = make_run(tmp_path / "run", str(base))
+    with pytest.raises(ConfigError, match="which nobody else has; name the base on the hub by --base-model"):
+        read_run(run, None)
+    upload = prepare_upload(run, "ann/mner", reports=[], base="some/base", licence=None)
+    contents = dict(upload.run.contents())
+    for name, key in (("mner.json", "base_model"), ("adapter_config.json", "base_model_name_or_path")):
+        content = contents[name]
+        assert isinstance(content, bytes)
+        assert json.loads(content)[key] == "some/base"
+    assert str(tmp_path) not in upload.card + str(contents["mner.json"])
+
+
+def test_the_starter_is_no_model_of_the_hub(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "starter")
+    card = ModelCard(prepare_upload(run, "ann/mner", reports=[], base=None, licence=None).card)
+    assert "base_model" not in card.data.to_dict()
+    assert "model-index" not in card.data.to_dict()
+
+
+def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with pytest.raises(ConfigError, match="named USER/NAME"):
+        prepare_upload(run, "mner", reports=[], base=None, licence=None)
+    with pytest.raises(ConfigError, match="does not say which run it is of"):
+        read_score(report(tmp_path / "none.json"), STAMPS)
+    with pytest.raises(ConfigError, match="is of a run on other data"):
+        read_score(report(tmp_path / "other.json", *STAMPS[:2]), STAMPS)
+    (tmp_path / "broken.json").write_text("[]")
+    with pytest.raises(ConfigError, match="not the report of one run"):
+        read_score(tmp_path / "broken.json", STAMPS)
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelError, match="no weights as safetensors"):
+        read_run(run, None)
+
+
+def test_the_token_is_that_of_the_environment(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = prepare_upload(make_run(tmp_path / "run"), "ann/mner", reports=[], base=None, licence=None)
+    monkeypatch.setenv("HF_TOKEN", "hf_may_read")
+    with pytest.raises(ServingError, match="give HF_TOKEN a token that may write to ann/mner"):
+        push(upload, public=False)
+    monkeypatch.delenv("HF_TOKEN")
+    # One that lies on the disk is not used.
+    (tmp_path / "token").write_text(hub.may_write)
+    with pytest.raises(ConfigError, match="HF_TOKEN is not set"):
+        push(upload, public=False)
+    monkeypatch.setenv("HF_TOKEN", hub.may_write)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match="HF_HUB_OFFLINE forbids"):
+        push(upload, public=False)
+    assert not hub.models
+
+
+def test_a_dry_run_prints_the_card_and_asks_nobody(hub: StandIn, tmp_path: Path) -> None:
+    printed = CliRunner().invoke(app, ["push", str(make_run(tmp_path / "run")), "ann/mner", "--dry-run"])
+    assert printed.exit_code == 0
+    assert "base_model: some/base" in printed.output
+    assert not hub.requests
