@@ -15,6 +15,7 @@ from instruct_mner.schema.choices import (
     MissingImageOption,
     Segmentation,
     TaggingImageSource,
+    TaggingOrder,
 )
 
 # Sections of the help.
@@ -46,6 +47,7 @@ def run(
     ] = "error",
     image_source: Annotated[
         TaggingImageSource,
+        TaggingOrder,
         typer.Option(
             help="Pictures of each post: its own, none, another post's (a baseline), or one generated from its text "
             "(models tuned with alignment.generative; not at endpoints).",
@@ -87,6 +89,13 @@ def run(
             min=0, max=1, help="Confidence below which entities are left out (see calibrate).", rich_help_panel=_OUTPUT
         ),
     ] = 0.0,
+    order: Annotated[
+        TaggingOrder,
+        typer.Option(
+            help="Order of the predictions: as the data, or the uncertain first, by the least score in each post.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = "data",
     attention: Annotated[
         Path | None,
         typer.Option(
@@ -196,4 +205,4 @@ def run(
         segmentation=segmentation,
         generated=image_source == "generated",
     )
-    tag(source, settings, output=output, labels=labels, workers=workers, attention=attention)
+    tag(source, settings, output=output, labels=labels, workers=workers, attention=attention, order=order)

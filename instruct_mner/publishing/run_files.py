@@ -9,9 +9,8 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import read_text
-from instruct_mner.models.locations import SMOLLM2, STARTER
+from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER
 from instruct_mner.models.manifest import FILE_NAME, Manifest
-from instruct_mner.models.smollm2 import HUB_NAME
 
 CARD = "README.md"
 _SUFFIXES = {".safetensors", ".json", ".jinja"}
@@ -19,7 +18,7 @@ _WEIGHTS = ("adapter", "model")
 _ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_BASE = "base_model_name_or_path"
 # Words that stand for a base and are names of no repository of the hub.
-_NAMES = {SMOLLM2: HUB_NAME}
+_NAMES = {SMOLLM2: SMOLLM2_ON_HUB}
 
 
 @dataclass(frozen=True, kw_only=True)

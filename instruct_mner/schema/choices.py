@@ -57,5 +57,8 @@ Segmentation = Literal["words", "characters"]
 Restart = Literal["never", "on-failure"]
 """Whether an engine that has ended is started again."""
 
+TaggingOrder = Literal["data", "uncertain"]
+"""Order of predictions: that of the data, or by rising certainty, for what to label next."""
+
 Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 """Tracker of experiments that is told the losses and scores of a run."""

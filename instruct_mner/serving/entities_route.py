@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -111,6 +111,19 @@ class EntityService:
             posts=[each if isinstance(each, EntitiesResponse) else _post_error(each, request_id) for each in results],
         )
 
+    @property
+    def first_model(self) -> str:
+        """Name of the model that answers where a request names none."""
+        return next(iter(self._taggers))
+
+    def takes_pictures(self, name: str) -> bool:
+        """Return whether a model is shown pictures."""
+        return self._taggers[name][0].manifest.max_images > 0
+
+    async def picture_sizes(self, sources: Sequence[str]) -> list[tuple[int, int]]:
+        """Return width and height of each picture of a request, in pixels; errors as of :meth:`answer`."""
+        return await self._pictures.sizes(sources)
+
     def labels_of(self, name: str) -> dict[str, str | None]:
         """Return the entity types of a model's tuning, with their definitions; none of an untuned model."""
         if name not in self._taggers:
@@ -121,7 +134,7 @@ class EntityService:
         )
 
     def _model(self, request: EntitiesSettings) -> str:
-        name = request.model if request.model is not None else next(iter(self._taggers))
+        name = request.model if request.model is not None else self.first_model
         if name not in self._taggers:
             raise RefusedError(404, f"there is no model {name!r:.80}; there are {', '.join(self._taggers)}")
         return name

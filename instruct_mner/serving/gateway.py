@@ -31,6 +31,7 @@ from instruct_mner.serving.entities_route import EntityService, status_and_messa
 from instruct_mner.serving.http_models import ErrorResponse, Health, Model, ModelList, error_of
 from instruct_mner.serving.json_body import JsonRoute, describe_problems
 from instruct_mner.serving.keys import Keys
+from instruct_mner.serving.label_studio import add_label_studio
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import BusyError, Limits, RefusedError
 from instruct_mner.serving.methods import Methods
@@ -121,6 +122,8 @@ def build_gateway(
             rates.charge(request.state.client, len(body.posts) - 1)
             return await service.answer_all(body, request_id(request.scope))
         return await service.answer(body)
+
+    add_label_studio(app, service, rates, errors=errors, locked=locked)
 
     @app.post("/v1/chat/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="chat")
     async def chat(body: ChatBody) -> Response:

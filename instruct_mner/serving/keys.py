@@ -5,6 +5,7 @@ A line of the file is the name of a client, its key, and, where it has a rate of
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -70,13 +71,18 @@ class Keys:
         return self._rates.get(client)
 
     def client_of(self, authorization: bytes) -> str | None:
-        """Return the name of the client that an ``Authorization`` header belongs to; ``None`` for a wrong key."""
+        """Return the name of the client that an ``Authorization`` header belongs to; ``None`` for a wrong key.
+
+        The key is a bearer token, or the password of basic authentication, the only one that Label Studio knows.
+        """
         self._look_again()
         scheme, _, key = authorization.partition(b" ")
+        if scheme.lower() == b"basic":
+            key = _password(key)
         digest = hashlib.sha256(key.strip()).digest()
         # All are compared, in constant time and with digests of one length: nothing of a key shows in the time.
         names = [name for name, own in self._digests.items() if hmac.compare_digest(digest, own)]
-        return names[0] if names and scheme.lower() == b"bearer" else None
+        return names[0] if names and scheme.lower() in {b"basic", b"bearer"} else None
 
     def _look_again(self) -> None:
         if self._file is None or self._clock() < self._next_look:
@@ -92,6 +98,14 @@ class Keys:
             _log.warning("the keys stay as they are: %s", error)
         else:
             self._digests, self._rates = _digests(clients), _rates(clients)
+
+
+def _password(credentials: bytes) -> bytes:
+    """Return the password of basic authentication; what is no such thing matches no key."""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def read_keys(file: Path) -> dict[str, Client]:

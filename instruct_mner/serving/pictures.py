@@ -89,6 +89,19 @@ class PictureReader:
         self._limits = limits
         self._budget = PixelBudget(max(limits.total_pixels, limits.picture_pixels))
 
+    async def sizes(self, sources: Sequence[str]) -> list[tuple[int, int]]:
+        """Return width and height of each picture, in pixels.
+
+        Args:
+            sources: Pictures as base64, bare or as data URLs.
+
+        Raises:
+            RefusedError: One is an address, or no picture that may be decoded.
+        """
+        contents = [read_base64(source, number) for number, source in enumerate(sources, start=1)]
+        measured = [await self._run("measure", each, number) for number, each in enumerate(contents, start=1)]
+        return [(head["size"][0], head["size"][1]) for head, _ in measured]
+
     @asynccontextmanager
     async def images(self, sources: Sequence[str]) -> AsyncIterator[tuple[Image.Image, ...]]:
         """Hold the pictures of a request, decoded.

@@ -23,6 +23,9 @@ Made = TypeVar("Made", bound=Record)
 Predict = Callable[[int], Iterator[Prediction]]
 """Function that tags the posts from a given one on, counted from 0, in their order."""
 
+Arrange = Callable[[Iterator[str]], Iterable[str]]
+"""Function that returns the lines of an output in another order."""
+
 
 def fingerprint(**settings: object) -> str:
     """Return a hash of the settings that decide the predictions."""
@@ -108,11 +111,12 @@ class PartialFile(Generic[Made]):
             file.write(self._header + "\n")
         return file
 
-    def finish(self, posts: Iterable[Example] | None = None) -> None:
+    def finish(self, posts: Iterable[Example] | None = None, arrange: Arrange | None = None) -> None:
         """Write the output, JSONL or Parquet by its suffix, and remove the partial file.
 
         Args:
             posts: Posts that the records must be of, in their order; ``None``: they are not compared.
+            arrange: Function that puts the lines into another order.
 
         Raises:
             DataError: A record is missing, is there twice, or is of another post; or the output cannot be written.
@@ -120,6 +124,8 @@ class PartialFile(Generic[Made]):
         lines = (line.text for line in stream_lines(self._path))
         next(lines)
         counted = lines if posts is None else self._compared(lines, posts)
+        if arrange is not None:
+            counted = iter(arrange(counted))
         if is_table(self._output):
             write_table((Prediction.model_validate_json(line) for line in counted), self._output)
         else:
@@ -168,9 +174,12 @@ def write_predictions(
     *,
     window: int = 1,
     posts: Callable[[], Iterable[Example]] | None = None,
+    arrange: Arrange | None = None,
 ) -> Iterator[Prediction | None]:
     """Tag posts into a file, Parquet where it is named so, else JSONL; see :func:`write_records`."""
-    return write_records(predict, num_posts, output, settings, record=Prediction, window=window, posts=posts)
+    return write_records(
+        predict, num_posts, output, settings, record=Prediction, window=window, posts=posts, arrange=arrange
+    )
 
 
 def write_records(
@@ -182,6 +191,7 @@ def write_records(
     record: type[Made],
     window: int = 1,
     posts: Callable[[], Iterable[Example]] | None = None,
+    arrange: Arrange | None = None,
 ) -> Iterator[Made | None]:
     """Write a record of each post to a file; a run that was killed goes on, every post exactly once.
 
@@ -196,6 +206,7 @@ def write_records(
         record: Type of the records.
         window: Number of posts that are batched together.
         posts: Function that reads the posts again, with which the records are compared in the end.
+        arrange: Function that puts the lines of the output into another order.
 
     Yields:
         ``None`` for each post that an earlier run had done, then the new records.
@@ -211,4 +222,4 @@ def write_records(
     if num_done < num_posts:
         again = num_done % window
         yield from partial.append(islice(make(num_done - again), again, None))
-    partial.finish(None if posts is None else posts())
+    partial.finish(None if posts is None else posts(), arrange)

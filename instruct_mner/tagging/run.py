@@ -18,11 +18,13 @@ from instruct_mner.files import exclusive, is_stream
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context, with_segmentation
 from instruct_mner.prompting.retrieval import Pool
+from instruct_mner.schema.choices import TaggingOrder
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of, reads_text_only
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
+from instruct_mner.tagging.order import least_certain_first, lines_by_certainty
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
 from instruct_mner.tagging.precheck import check_labels_are_known, takes_pictures, weights_of
 from instruct_mner.tagging.progress import report
@@ -40,6 +42,7 @@ def tag(
     labels: str | None,
     workers: int | None = None,
     attention: Path | None = None,
+    order: TaggingOrder = "data",
 ) -> None:
     """Tag posts and write the predictions, to standard output or resumably to a file.
 
@@ -50,12 +53,13 @@ def tag(
         labels: Labels in place of those of the tuning: names joined with commas, or a YAML file.
         workers: Number of workers of Ray.
         attention: Folder for drawings of the attention of each mention.
+        order: Order of the predictions.
 
     Raises:
         MnerError: Posts, labels or model cannot be used.
     """
     with nullcontext() if is_stream(output) else exclusive(Path(output)):
-        _tag(source, settings, output=output, labels=labels, workers=workers, attention=attention)
+        _tag(source, settings, output=output, labels=labels, workers=workers, attention=attention, order=order)
 
 
 def _tag(
@@ -66,6 +70,7 @@ def _tag(
     labels: str | None,
     workers: int | None,
     attention: Path | None,
+    order: TaggingOrder,
 ) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     local = settings.of_one_process()
@@ -101,11 +106,15 @@ def _tag(
     _say_what_is_hidden(manifest, posts, console)
     predict = _with_notice_of_windows(predict, console)
     if is_stream(output):
-        _print(predict(0), posts.num_posts, output)
+        made = predict(0)
+        _print(made if order == "data" else least_certain_first(made), posts.num_posts, output)
         return
     stamp = _fingerprint(source, settings, manifest, posts, label_set, examples)
+    arrange = None if order == "data" else lines_by_certainty
     report(
-        write_predictions(predict, posts.num_posts, Path(output), stamp, window=WINDOW, posts=posts.posts),
+        write_predictions(
+            predict, posts.num_posts, Path(output), stamp, window=WINDOW, posts=posts.posts, arrange=arrange
+        ),
         posts.num_posts,
         console,
         count_rejected=lambda prediction: prediction.rejected.total,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from instruct_mner.models.locations import SMOLLM2
+from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.smollm2 import HUB_NAME
 from instruct_mner.training.config import FinetuneConfig
 
 # Controls that belong beside a score.
@@ -62,7 +61,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
 def _licence(manifest: Manifest) -> list[str]:
     if manifest.base_model != SMOLLM2:
         return []
-    return [f"The base is [SmolLM2-135M-Instruct](https://huggingface.co/{HUB_NAME}), licence Apache-2.0.", ""]
+    return [f"The base is [SmolLM2-135M-Instruct](https://huggingface.co/{SMOLLM2_ON_HUB}), licence Apache-2.0.", ""]
 
 
 def _alignment(config: FinetuneConfig) -> list[str]:

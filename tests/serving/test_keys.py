@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
     assert keys.client_of(b"Bearer open-sesame") == "news"
     assert keys.client_of(b"bearer other-key") == "tweets"
     assert keys.client_of(b"Basic other-key") is None
+    # The password of basic authentication, whoever the user is.
+    assert keys.client_of(b"Basic " + base64.b64encode(b"anybody:other-key")) == "tweets"
+    for wrong in (b"anybody:", b"other-key", b":wrong", b"\xff:\xff"):
+        assert keys.client_of(b"Basic " + base64.b64encode(wrong)) is None
+    assert keys.client_of(b"Basic \xff") is None
     assert keys.client_of(b"Bearer ") is None
     file.write_text("news changed-key\n")
     assert keys.client_of(b"Bearer open-sesame") == "news"  # looked at once a second

@@ -20,11 +20,18 @@ from pydantic import BaseModel
 from eval.gates.gateway.assembly import KEY
 from eval.gates.gateway.stand_in import MODEL
 from instruct_mner.serving.entities_models import EntitiesRequest, PostsRequest
+from instruct_mner.serving.label_studio import PredictRequest, SetupRequest, WebhookRequest
 from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 
 CHAT, COMPLETIONS, ENTITIES = "/v1/chat/completions", "/v1/completions", "/v1/entities"
+SETUP, PREDICT, WEBHOOK = "/setup", "/predict", "/webhook"
+LABEL_CONFIG = (
+    '<View><Labels name="label" toName="text"><Label value="PER"/></Labels><Text name="text" value="$text"/>'
+    '<RectangleLabels name="box" toName="image"/><Image name="image" value="$image"/></View>'
+)
 PATHS = (
-    CHAT, COMPLETIONS, ENTITIES, "/v1/models", "/health", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json",
+    CHAT, COMPLETIONS, ENTITIES, SETUP, PREDICT, WEBHOOK,
+    "/v1/models", "/health", "/livez", "/readyz", "/metrics", "/docs", "/openapi.json",
     "/",
     "/v1/embeddings", "/tokenize", "/v1/../metrics", "/%2e%2e", "/v1/entities/", "//v1/models", "/\udc80", "*", "",
 )  # fmt: skip
@@ -123,6 +130,8 @@ VALUES: tuple[Any, ...] = (
     "video_url": {"url": "file:///a"}},
     {"type": "text", "text": "a", "image_url": {"url": "file:///a"}}, {"type": "image_embeds", "image_embeds": "eA=="},
     {"role": "system", "content": "a"}, {"role": "tool", "content": "a"}, {"role": "assistant", "content": None},
+    LABEL_CONFIG, "<View>" * 2_000, '<!DOCTYPE a [<!ENTITY b "c">]><View>&b;</View>', "<View><Labels/></View>",
+    {"data": {"text": "Ann is", "image": "http://localhost/"}}, {"data": {}},
     {"include_usage": True}, {"caption": "a", "tags": ["b"], "ocr": "c"}, {"text": "Bob"}, {"text": "Bob",
     "images": ["x"]},
 )  # fmt: skip
@@ -148,12 +157,28 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         ENTITIES,
         {"text": "Ann is here", "labels": ["PER", "LOC"], "images": [_picture()], "context": {"caption": "a"}},
     ),
+    "setup": (SETUP, {"project": "1.2", "schema": LABEL_CONFIG, "hostname": "http://a", "access_token": "b"}),
+    "tasks": (
+        PREDICT,
+        {
+            "tasks": [
+                {"id": 1, "data": {"text": "Ann is here", "image": _URL + _picture()}},
+                {"data": {"text": "Bob"}},
+            ],
+            "label_config": LABEL_CONFIG,
+            "params": {"context": None},
+        },
+    ),
+    "event": (WEBHOOK, {"action": "ANNOTATION_CREATED", "project": {"id": 1}}),
     "posts": (ENTITIES, {"posts": [{"text": "Ann is", "images": [_picture()]}, {"text": "Bob"}], "labels": ["PER"]}),
 }
 MODELS: dict[str, type[BaseModel]] = {
     "chat": ChatBody,
     "chat of text": ChatBody,
     "completion": CompletionBody,
+    "setup": SetupRequest,
+    "tasks": PredictRequest,
+    "event": WebhookRequest,
     "post": EntitiesRequest,
     "posts": PostsRequest,
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from instruct_mner.data.exporting.label_studio import results_of, score_of
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, json_line
-from instruct_mner.schema.records import Box, Entity, PredictedEntity, Prediction
+from instruct_mner.schema.records import Prediction
 
 Row = Mapping[str, object]
 
@@ -85,39 +86,12 @@ def label_studio(posts: ExportedPosts) -> Iterator[str]:
 def _task(post: Post, posts: ExportedPosts) -> Row:
     names = ["image", *(f"image_{number}" for number in range(2, len(post.images) + 1))]
     data = {"text": post.text, "post_id": post.id, **dict(zip(names, post.images, strict=False)), **(post.meta or {})}
-    results: list[Row] = []
-    for number, entity in enumerate(post.entities or ()):
-        results.append(_span(number, entity))
-        size = posts.size(post.images[0]) if len(post.images) == 1 else None
-        for index, box in enumerate(() if size is None else entity.boxes or ()):
-            results += _rectangle(f"e{number}b{index}", f"e{number}", entity, box, size or (1, 1))
+    size = posts.size(post.images[0]) if len(post.images) == 1 else None
+    results = results_of(post.entities or (), size)
     task: dict[str, object] = {"id": post.id, "data": data}
     if isinstance(post, Prediction):
-        scores = [entity.score for entity in post.entities]
-        score = sum(scores) / len(scores) if scores else 0.0
+        score = score_of(post.entities)
         task["predictions"] = [{"model_version": "instruct-mner", "score": score, "result": results}]
     else:
         task["annotations"] = [] if post.entities is None else [{"result": results}]
     return task
-
-
-def _span(number: int, entity: Entity) -> Row:
-    value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
-    span = {"id": f"e{number}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
-    return span | ({"score": entity.score} if isinstance(entity, PredictedEntity) else {})
-
-
-def _rectangle(key: str, owner: str, entity: Entity, box: Box, size: tuple[int, int]) -> list[Row]:
-    x0, y0, x1, y1 = box.box
-    width, height = size
-    value = {
-        "x": 100 * x0 / width,
-        "y": 100 * y0 / height,
-        "width": 100 * (x1 - x0) / width,
-        "height": 100 * (y1 - y0) / height,
-        "rotation": 0,
-        "rectanglelabels": [entity.label],
-    }
-    rectangle = {"id": key, "from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value,
-                 "original_width": width, "original_height": height, "image_rotation": 0}  # fmt: skip
-    return [rectangle, {"type": "relation", "from_id": owner, "to_id": key, "direction": "right"}]

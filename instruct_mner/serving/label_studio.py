@@ -1,0 +1,214 @@
+"""Routes of a Label Studio ML backend: spans and rectangles of a model as pre-annotations; nothing is trained here.
+
+Source: https://labelstud.io/guide/ml_create and https://github.com/HumanSignal/label-studio-ml-backend
+(``label_studio_ml/api.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+# Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, Field, StringConstraints
+
+from instruct_mner.data.exporting.label_studio import results_of, score_of
+from instruct_mner.serving.entities_models import EntitiesResponse, Post, PostError, PostsRequest
+from instruct_mner.serving.label_config import LabelConfig, read_label_config
+from instruct_mner.serving.limits import RefusedError
+from instruct_mner.serving.request_log import request_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from instruct_mner.serving.entities_route import EntityService
+    from instruct_mner.serving.places import Rates
+
+Interface = Annotated[str, StringConstraints(max_length=100_000)]
+
+
+class Task(BaseModel):
+    """A task; other fields than its data are not read.
+
+    Attributes:
+        data: Fields of the task.
+    """
+
+    data: dict[str, object]
+
+
+class SetupRequest(BaseModel):
+    """Project that a backend is connected to.
+
+    Attributes:
+        interface: Labelling interface of the project, as XML; ``schema`` in the body.
+    """
+
+    interface: Interface | None = Field(default=None, alias="schema")
+
+
+class SetupResponse(BaseModel):
+    """Version of the model: the name under which it is served."""
+
+    model_version: str
+
+
+class PredictRequest(BaseModel):
+    """Tasks that need pre-annotations.
+
+    Attributes:
+        tasks: Tasks of the project.
+        label_config: Labelling interface of the project, as XML.
+    """
+
+    tasks: Annotated[list[Task], Field(min_length=1, max_length=1024)]
+    label_config: Interface | None = None
+
+
+class TaskPrediction(BaseModel):
+    """Pre-annotation of a task.
+
+    Attributes:
+        result: Spans, rectangles in per cent of the sides of the picture, and relations between them.
+        score: Mean confidence of the entities, by which Label Studio sorts tasks.
+        model_version: Name of the model.
+        error: Reason why there is no result, or none on the picture.
+    """
+
+    result: list[dict[str, object]]
+    score: float
+    model_version: str
+    error: str | None = None
+
+
+class PredictResponse(BaseModel):
+    """Pre-annotations in the order of the tasks."""
+
+    results: list[TaskPrediction]
+    model_version: str
+
+
+class WebhookRequest(BaseModel):
+    """Event of a project; nothing is learned from it.
+
+    Attributes:
+        action: Name of the event, such as ``ANNOTATION_CREATED``.
+    """
+
+    action: Annotated[str, StringConstraints(max_length=200)]
+
+
+class WebhookResponse(BaseModel):
+    """What was done with an event."""
+
+    status: str
+
+
+def add_label_studio(
+    app: FastAPI,
+    service: EntityService,
+    rates: Rates,
+    *,
+    errors: dict[int | str, dict[str, object]],
+    locked: Sequence[object],
+) -> None:
+    """Add the routes of a Label Studio ML backend; ``/health`` is that of the gateway.
+
+    Args:
+        app: Application of the gateway.
+        service: Service that answers posts.
+        rates: Rates of clients.
+        errors: Errors of a route, for the description.
+        locked: Dependencies of a route that needs a key.
+    """
+    settings: Mapping[str, object] = {"responses": errors, "dependencies": locked}
+
+    @app.post("/setup", operation_id="label_studio_setup", **settings)  # type: ignore[arg-type]
+    async def setup(body: SetupRequest) -> SetupResponse:
+        """Connect a project of Label Studio; its interface must have labels for spans of a text."""
+        if body.interface is not None:
+            read_label_config(body.interface)
+        return SetupResponse(model_version=service.first_model)
+
+    @app.post(
+        "/predict",
+        operation_id="label_studio_predict",
+        response_model_exclude_none=True,
+        **settings,  # type: ignore[arg-type]
+    )
+    async def predict(body: PredictRequest, request: Request) -> PredictResponse:
+        """Pre-annotate tasks of Label Studio; a picture is read from a data URL, no address is followed."""
+        rates.charge(request.state.client, len(body.tasks) - 1)
+        return await predictions(service, body, request_id(request.scope))
+
+    @app.post("/webhook", status_code=201, operation_id="label_studio_webhook", **settings)  # type: ignore[arg-type]
+    async def webhook(body: WebhookRequest) -> WebhookResponse:
+        """Take an event of Label Studio; a model is trained by `finetune`, not by events."""
+        return WebhookResponse(status=f"{body.action}: nothing is trained here")
+
+
+async def predictions(service: EntityService, body: PredictRequest, request: str | None) -> PredictResponse:
+    """Return the pre-annotation of each task.
+
+    Args:
+        service: Service that answers posts.
+        body: Tasks and labelling interface.
+        request: Id of the request, for errors.
+
+    Raises:
+        RefusedError: The interface cannot be read, there are too many tasks, or none has a text.
+        BusyError: No task can be answered now.
+        ServingError: No task can be answered, because vLLM is not there.
+    """
+    config = read_label_config(body.label_config)
+    model = service.first_model
+    posts = [_post(task, config, takes_pictures=service.takes_pictures(model)) for task in body.tasks]
+    known = [post for post, _ in posts if post is not None]
+    if not known:
+        raise RefusedError(422, f"no task has a text in its field {config.text_field!r}")
+    labels = None if set(config.labels) <= set(service.labels_of(model)) else list(config.labels)
+    answers = iter((await service.answer_all(_request(known, labels, model), request)).posts)
+    results = []
+    for post, note in posts:
+        answer = None if post is None else next(answers)
+        if post is None or answer is None or isinstance(answer, PostError):
+            error = answer.error.message if isinstance(answer, PostError) else note
+            results.append(TaskPrediction(result=[], score=0.0, model_version=model, error=error))
+            continue
+        results.append(await _prediction(service, post, answer, config, note))
+    return PredictResponse(results=results, model_version=model)
+
+
+def _request(posts: list[Post], labels: list[str] | None, model: str) -> PostsRequest:
+    try:
+        return PostsRequest(posts=posts, labels=labels, model=model)
+    except ValueError:
+        raise RefusedError(422, "label_config has labels that are empty or longer than 200 characters") from None
+
+
+async def _prediction(
+    service: EntityService, post: Post, answer: EntitiesResponse, config: LabelConfig, note: str | None
+) -> TaskPrediction:
+    # Only the labels of the interface can be shown in it.
+    entities = [each for each in answer.entities if not config.labels or each.label in config.labels]
+    size = (await service.picture_sizes(post.images))[0] if post.images else None
+    return TaskPrediction(
+        result=[dict(each) for each in results_of(entities, size, config.tags)],
+        score=score_of(entities),
+        model_version=answer.model,
+        error=note,
+    )
+
+
+def _post(task: Task, config: LabelConfig, *, takes_pictures: bool) -> tuple[Post | None, str | None]:
+    """Return the post of a task, and what is to be said of it; ``None`` where the task has no text."""
+    text = task.data.get(config.text_field)
+    if not isinstance(text, str):
+        return None, f"the task has no text in its field {config.text_field!r}"
+    image = None if config.image_field is None else task.data.get(config.image_field)
+    if not isinstance(image, str) or not takes_pictures:
+        return Post(text=text), None
+    if image[:5].lower() != "data:":
+        return Post(text=text), "the picture is an address, which is not fetched: read as text; send it as a data URL"
+    return Post(text=text, images=[image]), None
