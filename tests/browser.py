@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,32 @@ class Tab:
             for each in nodes
             if not each.get("ignored") and each["role"]["value"] in roles and not each.get("name", {}).get("value")
         ]
+
+    def serious_findings(self) -> list[str]:
+        """Return the serious and critical findings of axe-core; the test is skipped where it is not installed."""
+        self.run(axe_core())
+        found = self.run("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{each['id']}: {each['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
+            for each in found["violations"]
+            if each["impact"] in {"serious", "critical"}
+            for node in each["nodes"]
+        ]
+
+
+VIEWS = [(390, False), (390, True), (1280, False), (1280, True)]
+"""Width and theme of all views: a phone and a screen, light and dark."""
+
+
+def axe_core() -> str:
+    """Return the script of axe-core, from one of the packages that carry it."""
+    for package in ("axe_playwright_python", "axe_core_python"):
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+            script = Path(folder) / "axe.min.js"
+            if script.is_file():
+                return script.read_text(encoding="utf-8") + "; 0"
+    pytest.skip("axe-core is not installed (pip install axe-core-python)")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_text
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.publishing.run_files import RunFiles
@@ -86,9 +86,6 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
         name: Name of the repository, as ``user/name``.
         scores: Scores on test sets.
         licence: Licence of the weights, by its name on the hub.
-
-    Raises:
-        DataError: The metadata are not what the hub takes.
     """
     manifest = run.manifest
     adapts = manifest.tuning in {"lora", "qlora"}
@@ -109,10 +106,7 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
     # The name of a folder of this machine says nothing to others.
     text = run.text.replace(manifest.base_model, run.base) if run.base and "/" in manifest.base_model else run.text
     text = _COMMAND.sub(rf"\1 {name} -o predictions.jsonl", text)
-    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}{_lines(scores)}")
-    if card.data.to_dict().get("model-index") is None and scores:
-        raise DataError("the scores do not fit the hub's model-index; leave --report out")
-    return str(card)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}{_lines(scores)}"))
 
 
 def _results(scores: Sequence[SetScore]) -> Iterator[EvalResult]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import browser
+from browser import VIEWS, browser
 from PIL import Image
 
 from instruct_mner.cli import main, report
@@ -89,6 +89,15 @@ def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Pa
     ]
     assert not measured["wide"]
     assert (measured["dark"] == "rgb(20, 21, 24)") is dark
+
+
+def test_axe_finds_nothing_serious(page: Path, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        for width, dark in VIEWS:
+            tab.open(page.as_uri(), width=width, dark=dark)
+            assert tab.serious_findings() == []
+        tab.run("document.documentElement.removeAttribute('lang'); 0")
+        assert [each.partition(":")[0] for each in tab.serious_findings()] == ["html-has-lang"]
 
 
 def test_the_page_is_named(page: Path, capsys: pytest.CaptureFixture[str]) -> None:

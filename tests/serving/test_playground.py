@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import Tab, browser
+from browser import VIEWS, Tab, browser
 from conftest import KEY, Gateway
 from PIL import Image
 
@@ -56,6 +56,15 @@ def test_ask(width: int, dark: bool, tab: Tab, gateway: Gateway) -> None:
     assert tab.nameless_controls() == []
     # Before the key is written, the models are refused.
     assert [each for each in tab.complaints if "v1/models" not in each] == []
+
+
+def test_axe_finds_nothing_serious(tab: Tab, gateway: Gateway) -> None:
+    for width, dark in VIEWS:
+        opened(tab, gateway, width=width, dark=dark)
+        assert tab.serious_findings() == []
+        tab.run("field('text').value = 'Zoë is here'; field('labels').value = 'PER'; 0")
+        assert "1 entity" in tab.run(_ASK)
+        assert tab.serious_findings() == []
 
 
 def test_errors_are_said(tab: Tab, gateway: Gateway) -> None:
