@@ -139,9 +139,13 @@ def make_arms(model: str, posts: Path, folder: Path, batch_size: int, names: Seq
         else:  # the memory of one base model is enough
             heads, trainer.model = trainer.heads, shared.model
             trainer.model_wrapped = shared.model
-            base, needs = shared.model.get_base_model(), trainer._forwards._needs
+            base, forwards = shared.model.get_base_model(), trainer._forwards
             trainer._forwards = Forwards(
-                base=base, loaded=run.loaded, needs=needs, autocast=trainer.accelerator.autocast
+                base=base,
+                loaded=run.loaded,
+                needs=forwards._needs,
+                autocast=trainer.accelerator.autocast,
+                share_prompt_prefix=forwards._share_prompt_prefix,
             )
             trainer.heads = heads
         trainer.current_gradient_accumulation_steps = 1

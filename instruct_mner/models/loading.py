@@ -160,6 +160,7 @@ def load_model(
     quantized: bool = False,
     attention: str | None = None,
     device_map: str | None = None,
+    moves: bool = True,
 ) -> LoadedModel:
     """Load a base model or a fully tuned one, with its processor.
 
@@ -171,6 +172,7 @@ def load_model(
         quantized: Hold the decoder's linear layers in 4 bits (NF4), for QLoRA.
         attention: Name of the attention, as transformers has it; by default that of the model.
         device_map: Distribution over several GPUs, as accelerate names it; by default one device.
+        moves: Whether the model is moved to the GPU; FSDP moves its parts itself.
 
     Raises:
         ModelError: It is not there, has no safetensors, or is of a family that is not supported.
@@ -207,7 +209,7 @@ def load_model(
                 f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back "
                 "the files as they were published"
             ) from error
-    if not quantized and device_map is None:  # bitsandbytes has placed its layers already
+    if moves and not quantized and device_map is None:  # bitsandbytes has placed its layers already
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
     loaded.limit_pixels(pixels or PixelLimits())

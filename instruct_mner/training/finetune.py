@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset as Rows
 from rich.console import Console
+from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, set_seed
 
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
@@ -25,6 +27,7 @@ from instruct_mner.training.inputs import check_inputs
 from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.setup import Run, heads_shape, prepare
+from instruct_mner.training.sharding import whole_weights
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trainer import MnerTrainer
@@ -87,18 +90,19 @@ def _train(run: Run, processes: PartialState, console: Console) -> None:
     if checkpoint is None or not trainer.take_up_finished(checkpoint):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
+    whole = whole_weights(trainer.model, trainer.accelerator)
     if processes.is_main_process:
         with working(f"writing {folder}"):
-            _finish(trainer, run, console)
+            _finish(trainer, run, console, whole)
     processes.wait_for_everyone()
 
 
-def _finish(trainer: MnerTrainer, run: Run, console: Console) -> None:
+def _finish(trainer: MnerTrainer, run: Run, console: Console, whole: Mapping[str, Tensor] | None) -> None:
     """Write weights, curve and card, and remove the checkpoints."""
     config = run.config
     folder = config.output
     weights = folder / ("adapter" if config.adapts else "model")
-    save_weights(trainer, run, weights)
+    save_weights(trainer, run, weights, whole)
     if trainer.heads is not None and uses_heads(config.alignment):
         save_heads(folder / FOLDER, trainer.heads, config.alignment, heads_shape(run.loaded, run.spec))
     metrics = read_metrics(folder / "metrics.jsonl")
@@ -164,14 +168,23 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     return trainer
 
 
-def save_weights(trainer: MnerTrainer, run: Run, folder: Path) -> None:
-    """Write adapter or model with its processor, ``mner.json`` and the prompt template."""
+def save_weights(trainer: MnerTrainer, run: Run, folder: Path, whole: Mapping[str, Tensor] | None = None) -> None:
+    """Write adapter or model with its processor, ``mner.json`` and the prompt template.
+
+    Args:
+        trainer: Trainer of the run.
+        run: Parts of the run.
+        folder: Folder of the weights.
+        whole: Weights, where those of the trainer are parts; see :func:`~.sharding.whole_weights`.
+    """
     if run.config.adapts:
         # The name, not where it was found: the starter lies elsewhere on the next machine.
         for lora in trainer.model.peft_config.values():
             lora.base_model_name_or_path = run.manifest.base_model
     # PEFT would ask the hub under that name whether embeddings were trained; they never are.
-    further = {"save_embedding_layers": False} if run.config.adapts else {}
+    further: dict[str, object] = {"save_embedding_layers": False} if run.config.adapts else {}
+    if whole is not None:
+        further["state_dict"] = dict(whole)
     with trainer.without_heads():
         trainer.model.save_pretrained(folder, **further)
     if not run.config.adapts:

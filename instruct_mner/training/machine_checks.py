@@ -12,6 +12,7 @@ from transformers.utils.import_utils import is_liger_kernel_available
 
 from instruct_mner.errors import ConfigError, listing
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.sharding import problems_of_sharding
 
 
 def check_machine(config: FinetuneConfig) -> None:
@@ -22,7 +23,7 @@ def check_machine(config: FinetuneConfig) -> None:
     """
     problems = list(_problems(config))
     if problems:
-        raise ConfigError(f"{len(problems)} setting(s) that this machine cannot fulfil:\n{listing(problems)}")
+        raise ConfigError(f"{len(problems)} setting(s) that cannot be fulfilled here:\n{listing(problems)}")
 
 
 def _problems(config: FinetuneConfig) -> Iterator[str]:
@@ -40,6 +41,7 @@ def _problems(config: FinetuneConfig) -> Iterator[str]:
         yield "optimizer.liger needs a GPU and liger-kernel (pip install liger-kernel)"
     if optimizer.torch_compile and not (num_gpus or shutil.which("g++") or shutil.which("clang++")):
         yield "optimizer.torch_compile needs a compiler for C++ (g++) on a CPU"
+    yield from problems_of_sharding(config)
     if config.device_map is not None and num_gpus < 2:
         yield f"device_map: {config.device_map} needs at least two GPUs, here are {num_gpus}; leave it out"
     if config.device_map is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:

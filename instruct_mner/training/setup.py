@@ -36,6 +36,7 @@ from instruct_mner.training.dev_scores import score_dev
 from instruct_mner.training.lengths import token_lengths
 from instruct_mner.training.machine_checks import check_machine
 from instruct_mner.training.precheck import check_sources
+from instruct_mner.training.sharding import is_sharded, reads_weights
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
 from instruct_mner.training.trainer import prompt_completion_collator
@@ -145,10 +146,11 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
             quantized=config.tuning == "qlora",
             attention=config.attn_implementation,
             device_map=config.device_map,
+            moves=not is_sharded(),
         )
     if not loaded.family.sees:
         config = _without_pictures(config, loaded.family.name)
-    if config.adapts:
+    if config.adapts and reads_weights():
         check_end_of_answers(loaded)
     spec = _spec(config.answer, config.labels or labels_of(train), train, loaded)
     checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)

@@ -29,6 +29,7 @@ from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
+from instruct_mner.training.sharding import is_sharded
 from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
 from instruct_mner.training.views import AlignmentViews
 
@@ -243,13 +244,14 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
     def take_up_finished(self, checkpoint: Path) -> bool:
         """Load the weights that a run ends with, if the checkpoint is that of its last step; else return false.
 
-        ``Trainer.train`` would make one more step from there, where that step is not the last of an epoch.
+        ``Trainer.train`` would make one more step from there, where that step is not the last of an epoch; with weights
+        in parts it does.
 
         Args:
             checkpoint: Folder of a complete checkpoint.
         """
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if state.global_step < state.max_steps:
+        if state.global_step < state.max_steps or is_sharded():
             return False
         self.state = state
         self._load_from_checkpoint(str(checkpoint))

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from accelerate.utils import parse_flag_from_env
-
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.images import image_size
 from instruct_mner.models.feature_store import FeatureStore
@@ -15,6 +13,7 @@ from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.picture_features import draws_random_numbers, keep_features, tower_hash
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.sharding import is_sharded
 from instruct_mner.training.trl_arguments import shares_prompt_prefix
 
 _GIB = 2**30
@@ -38,11 +37,6 @@ def reason_against(config: FinetuneConfig, loaded: LoadedModel) -> str | None:
     if config.optimizer.torch_compile:
         return "torch_compile compiles the vision tower"
     return None
-
-
-def is_sharded() -> bool:
-    """Return true under FSDP or DeepSpeed, where a forward of the tower is one of all processes together."""
-    return any(map(parse_flag_from_env, ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")))
 
 
 def keeps_features(config: FinetuneConfig, loaded: LoadedModel) -> bool:

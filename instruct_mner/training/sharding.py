@@ -1,0 +1,73 @@
+"""Runs whose weights lie in parts in several processes (FSDP, DeepSpeed): what works there, and what does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from accelerate import Accelerator, PartialState
+from accelerate.utils import parse_flag_from_env
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from instruct_mner.training.config import FinetuneConfig
+
+
+def is_sharded() -> bool:
+    """Return true under FSDP or DeepSpeed, where a forward is one of all processes together."""
+    return any(map(parse_flag_from_env, ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")))
+
+
+def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
+    """Iterate over the settings of a run that do not work on weights in parts, each with what to do.
+
+    Args:
+        config: Config of the run.
+    """
+    if not is_sharded():
+        return
+    if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
+        yield "FSDP: only version 2 is supported; set fsdp_config: {fsdp_version: 2} in the config of accelerate"
+    if config.alignment.is_on:
+        yield (
+            "alignment: objectives run parts of the model by themselves, which FSDP and DeepSpeed do not allow; launch "
+            "with --multi_gpu (a whole model in each process), or leave them out"
+        )
+    if config.data.dev is not None:
+        yield (
+            "data.dev: each process tags posts of its own, which it cannot do with a part of the weights; leave it "
+            "out, and evaluate the run afterwards"
+        )
+    if config.tuning == "qlora":
+        yield ("tuning: qlora holds the whole decoder in 4 bits in each process; launch with --multi_gpu, or take lora")
+    if config.optimizer.share_prompt_prefix:
+        yield "optimizer.share_prompt_prefix: layers are called as they are under FSDP and DeepSpeed; leave it out"
+    if config.vision_cache.enabled:
+        yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
+
+
+def reads_weights() -> bool:
+    """Return whether the weights are read in this process; of those in parts, accelerate may read them in the first."""
+    return not is_sharded() or PartialState().is_main_process
+
+
+def whole_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tensor] | None:
+    """Return all weights that are saved, where they lie in parts in several processes, which all must call this.
+
+    Args:
+        model: Model that is trained.
+        accelerator: Accelerator that has prepared it.
+
+    Returns:
+        Weights by name: those that are tuned, of an adapter, or all; ``None`` where each process has them whole.
+    """
+    if not is_sharded():
+        return None
+    if not hasattr(model, "peft_config"):
+        return dict(accelerator.get_state_dict(model))
+    return {name: _whole(each) for name, each in model.named_parameters() if each.requires_grad}
+
+
+def _whole(parameter: nn.Parameter) -> Tensor:
+    data = parameter.detach()
+    return (data.full_tensor() if isinstance(data, DTensor) else data).cpu()
