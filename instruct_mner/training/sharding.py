@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig
 
 
@@ -44,6 +47,40 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
         yield "optimizer.share_prompt_prefix: layers are called as they are under FSDP and DeepSpeed; leave it out"
     if config.vision_cache.enabled:
         yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
+
+
+def check_pictures(config: FinetuneConfig, train: Dataset) -> None:
+    """Refuse posts with and without pictures together, where the vision tower is tuned in parts in several processes.
+
+    A process whose batch shows no picture would not take part in the sum of its gradients.
+
+    Raises:
+        ConfigError: There are such.
+    """
+    if not is_sharded() or config.tuning != "full" or config.max_images == 0:
+        return
+    shown = {bool(example.images) for example in train.examples}
+    if len(shown) > 1 or (True in shown and config.augmentation.drop_picture):
+        raise ConfigError(
+            "tuning: full with FSDP or DeepSpeed needs a picture in every post, and posts are without one in "
+            f"{train.path}, or by augmentation.drop_picture; take lora, or max_images: 0"
+        )
+
+
+def part_layers_alone(accelerator: Accelerator, decoder: nn.Module) -> None:
+    """Let FSDP lay only the decoder's layers in parts of their own; the rest is one part, gathered by each forward.
+
+    By default the layers of the vision tower are parts too, for which a process without a picture in its batch would
+    let the others wait.
+
+    Args:
+        accelerator: Accelerator of the run.
+        decoder: Text decoder.
+    """
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is not None:
+        layers: Any = decoder.layers
+        plugin.transformer_cls_names_to_wrap = sorted({type(layer).__name__ for layer in layers})
 
 
 def reads_weights() -> bool:

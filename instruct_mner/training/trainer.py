@@ -29,7 +29,7 @@ from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
-from instruct_mner.training.sharding import is_sharded
+from instruct_mner.training.sharding import is_sharded, part_layers_alone
 from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
 from instruct_mner.training.views import AlignmentViews
 
@@ -98,6 +98,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             autocast=self.accelerator.autocast,
             share_prompt_prefix=share_prompt_prefix,
         )
+        part_layers_alone(self.accelerator, self._forwards.decoder)
         if share_prompt_prefix:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
             score_answers_alone(self.accelerator.device)

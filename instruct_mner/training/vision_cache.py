@@ -85,8 +85,10 @@ def describe_cache(config: FinetuneConfig, loaded: LoadedModel, pictures: Iterab
         loaded: Base model.
         pictures: Files of all pictures that the run shows.
     """
+    if config.vision_cache.enabled is False:
+        return "computed each time: vision_cache.enabled is false"
     if not keeps_features(config, loaded):
-        return f"not kept: {reason_against(config, loaded) or 'vision_cache.enabled: false, or its default'}"
+        return f"computed each time: {reason_against(config, loaded) or 'the default of vision_cache.enabled here'}"
     sizes = []
     for path in {os.path.realpath(path): path for path in pictures}.values():
         try:

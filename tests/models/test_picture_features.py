@@ -7,6 +7,8 @@ import torch
 from families import FAMILY_NAMES
 from runs import aligned_run, trainer_of
 
+from instruct_mner.engines.engine import Request
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.feature_store import FeatureStore
 from instruct_mner.models.picture_features import keep_features
 
@@ -57,3 +59,20 @@ def test_losses_are_the_same(family, tiny_models, tmp_path) -> None:
     assert len(losses[0]) == 4
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert len({round(loss, 3) for loss in losses[0]}) > 1
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm"])
+def test_answers_are_the_same(family, tiny_models, tmp_path) -> None:
+    """Scoring dev during training takes the features of training."""
+    run = aligned_run(tiny_models(family), tmp_path, {})
+    rows = [run.conversations.row(example, run.picture_paths(example)) for example in run.train.examples[:3]]
+    requests = [Request(messages=row["prompt"], images=tuple(row["images"]), max_tokens=6) for row in rows]
+    engine = TransformersEngine(run.loaded)
+    before = [completion.text for completion in engine.generate(requests)]
+    keep_features(run.loaded, FeatureStore(tmp_path / "store", 1 << 30))
+    with torch.no_grad():
+        run.loaded.model(**run.collator.inputs([{"index": index} for index in range(3)]))
+    calls: list[int] = []
+    count_calls(run.loaded.base.get_submodule(run.loaded.family.vision_paths[0]), calls)
+    assert [completion.text for completion in engine.generate(requests)] == before
+    assert not calls

@@ -21,7 +21,9 @@ SHAPE = SimpleNamespace(num_layers=6, num_heads=4, width=32, num_types=2, featur
 def run_of(labels: LabelSet, **values: Any) -> Run:
     config = FinetuneConfig.model_validate({"model": "m", "data": {"train": "t"}, "output": "o", **values})
     train = SimpleNamespace(examples=range(20), image_root=Path("pictures"))
-    loaded, prompt = SimpleNamespace(revision=None), SimpleNamespace(name="tag.v1")
+    model = SimpleNamespace(config=SimpleNamespace(_attn_implementation="sdpa"))
+    loaded = SimpleNamespace(revision=None, model=model, family=SimpleNamespace(sees=False))
+    prompt = SimpleNamespace(name="tag.v1")
     return cast(
         "Run", SimpleNamespace(config=config, train=train, loaded=loaded, prompt=prompt, spec=AnswerSpec(labels=labels))
     )

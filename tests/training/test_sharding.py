@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,13 +16,20 @@ import yaml
 from runs import QUIET, config_of
 from safetensors.torch import load_file
 
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.merging import merge_adapter
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
 from instruct_mner.training.machine_checks import check_machine
 from instruct_mner.training.progress import read_metrics
-from instruct_mner.training.sharding import is_sharded, problems_of_sharding, reads_weights, whole_weights
+from instruct_mner.training.sharding import (
+    check_pictures,
+    is_sharded,
+    problems_of_sharding,
+    reads_weights,
+    whole_weights,
+)
 from instruct_mner.training.trl_arguments import shares_prompt_prefix
 
 EXACT = {"share_prompt_prefix": False, "group_by_length": False}
@@ -76,6 +85,24 @@ def test_the_config_of_accelerate_is_of_version_2() -> None:
     assert settings["fsdp_config"]["fsdp_version"] == 2
 
 
+@pytest.mark.usefixtures("_in_parts")
+def test_a_tuned_tower_needs_a_picture_in_every_post() -> None:
+    both = SimpleNamespace(path="t", examples=[SimpleNamespace(images=("a.jpg",)), SimpleNamespace(images=())])
+    one = SimpleNamespace(path="t", examples=both.examples[:1])
+    check_pictures(config(tuning="full"), cast("Dataset", one))
+    check_pictures(config(), cast("Dataset", both))
+    check_pictures(config(tuning="full", max_images=0), cast("Dataset", both))
+    for settings, posts in (({}, both), ({"augmentation": {"drop_picture": 0.1}}, one)):
+        with pytest.raises(ConfigError, match="a picture in every post"):
+            check_pictures(config(tuning="full", **settings), cast("Dataset", posts))
+
+
+def keep_pictured(path: Path) -> None:
+    """Leaves the posts with a picture."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("".join(f"{line}\n" for line in lines if json.loads(line).get("images")), encoding="utf-8")
+
+
 def in_two_processes(path: Path, *more: str) -> None:
     driver = Path(__file__).with_name("sharded_driver.py")
     result = subprocess.run(
@@ -101,6 +128,8 @@ def test_two_processes_with_parts_have_the_loss_of_one(tuning, tiny_models, tmp_
         path = config_of(tiny_models("idefics3"), folder, optimizer={**settings, "batch_size": batch}, **changes)
         values = yaml.safe_load(path.read_text())
         del values["data"]["dev"]
+        if tuning == "full":
+            keep_pictured(Path(values["data"]["train"]))
         path.write_text(yaml.safe_dump(values))
         runs[name] = path
     finetune(load_config(runs["one"]), QUIET)

@@ -35,7 +35,9 @@ TRAIN = Dataset(name="[red]set/train", format="jsonl", path=Path("t"), sha256="0
 
 
 def run_of(*, sees: bool = True, dev: Dataset | None = None, train: Dataset = TRAIN, **config: Any) -> Run:
-    values = {"model": "m", "data": {"train": "t.jsonl"}, "output": "run", **config}
+    values = {
+        "model": "m", "data": {"train": "t.jsonl"}, "output": "run", "vision_cache": {"enabled": False}, **config
+    }  # fmt: skip
     run = SimpleNamespace(
         config=FinetuneConfig.model_validate(values),
         loaded=SimpleNamespace(
@@ -45,6 +47,7 @@ def run_of(*, sees: bool = True, dev: Dataset | None = None, train: Dataset = TR
         train=train,
         dev=dev,
         chooses_by="gmner_f1",
+        pictures=tuple,
         sources=SimpleNamespace(describe=lambda: ["leaks     [none]"]),
         spec=AnswerSpec(labels=LabelSet.of(["PER", "[x]"]), grounded=True),
         prompt=SimpleNamespace(name="tag"),
@@ -71,6 +74,7 @@ def test_what_was_decided_stands_line_by_line_with_brackets_as_they_are() -> Non
         "labels    PER, [x]",
         "mentions  1 in train cut a word or hold no letter or digit: decoding cannot repeat them",
         "prompt    tag, answers as lines, grounded: True",
+        "features  computed each time: vision_cache.enabled is false",
         "steps     3: 3 epochs, 8 posts x 1, learning rate 0.0002, seed 0",
     ]
 

@@ -66,7 +66,7 @@ def test_size_is_said(run) -> None:
     tight = changed(run, vision_cache={"gib": 1e-9})
     assert "the rest is computed each time" in describe_cache(tight, run.loaded, run.pictures())
     off = changed(run, vision_cache={"enabled": False})
-    assert describe_cache(off, run.loaded, run.pictures()).startswith("not kept: ")
+    assert describe_cache(off, run.loaded, run.pictures()).startswith("computed each time: ")
 
 
 def test_features_lie_in_the_folder_of_the_checkpoints(run) -> None:
