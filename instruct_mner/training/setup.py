@@ -39,8 +39,7 @@ from instruct_mner.training.precheck import check_sources
 from instruct_mner.training.sharding import check_pictures, is_sharded, reads_weights
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
-from instruct_mner.training.trainer import prompt_completion_collator
-from instruct_mner.training.trl_arguments import dtype_of_weights
+from instruct_mner.training.trl_arguments import dtype_of_weights, prompt_completion_collator
 from instruct_mner.training.views import ViewCollator
 
 

@@ -101,10 +101,15 @@ def whole_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tenso
     if not is_sharded():
         return None
     if not hasattr(model, "peft_config"):
-        return dict(accelerator.get_state_dict(model))
+        return {name: _plain(each) for name, each in accelerator.get_state_dict(model).items()}
     return {name: _whole(each) for name, each in model.named_parameters() if each.requires_grad}
 
 
 def _whole(parameter: nn.Parameter) -> Tensor:
     data = parameter.detach()
-    return (data.full_tensor() if isinstance(data, DTensor) else data).cpu()
+    return _plain(data.full_tensor() if isinstance(data, DTensor) else data)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a tensor on the CPU that has memory of its own: one that was gathered there may still be waited for."""
+    return tensor.cpu() if tensor.device.type != "cpu" else tensor.clone()

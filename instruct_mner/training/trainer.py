@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import ProcessorMixin, TrainerControl, TrainerState
+from transformers import TrainerControl, TrainerState
 from trl import SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -24,12 +23,12 @@ from instruct_mner.alignment.objective import AlignmentBatch, Objective
 from instruct_mner.console import working
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
-from instruct_mner.training.batch import VIEWS, Batch, Collate
+from instruct_mner.training.batch import VIEWS, Batch
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
-from instruct_mner.training.sharding import is_sharded, part_layers_alone
+from instruct_mner.training.sharding import is_sharded, part_layers_alone, whole_weights
 from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
 from instruct_mner.training.views import AlignmentViews
 
@@ -228,6 +227,14 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if attached is not None:
                 self.model._modules[_HEADS] = attached
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the weights; where they lie in parts in several processes, all must call this."""
+        weights = whole_weights(self.model, self.accelerator)
+        if weights is None:
+            super().save_model(output_dir, _internal_call)
+        elif self.args.should_save:
+            self._save(output_dir, weights)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         with self.without_heads():
             super()._save(output_dir, state_dict)
@@ -286,13 +293,3 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             if self.heads is not None:
                 save_checkpoint(folder / CHECKPOINT, self.heads)
             (folder / COMPLETE).touch()
-
-
-def prompt_completion_collator(processor: ProcessorMixin) -> Collate:
-    """Return TRL's collator of prompt/completion rows with pictures.
-
-    ``max_length=None``: its default of 1024 would cut through image tokens.
-    """
-    collate = DataCollatorForVisionLanguageModeling(processor=processor, max_length=None, completion_only_loss=True)
-    # TRL's collator writes into the rows that it is given.
-    return lambda rows: collate([dict(row) for row in rows])

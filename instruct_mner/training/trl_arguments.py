@@ -6,10 +6,13 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import ProcessorMixin
 from trl import SFTConfig
 from trl.trainer import utils
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.models.loading import Dtype
+from instruct_mner.training.batch import Collate
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.optimizer_settings import OptimizerSettings
 from instruct_mner.training.sharding import is_sharded
@@ -112,3 +115,13 @@ def score_answers_alone(device: torch.device) -> None:
     """
     if device.type == "cpu":
         utils._use_triton = lambda device: True
+
+
+def prompt_completion_collator(processor: ProcessorMixin) -> Collate:
+    """Return TRL's collator of prompt/completion rows with pictures.
+
+    ``max_length=None``: its default of 1024 would cut through image tokens.
+    """
+    collate = DataCollatorForVisionLanguageModeling(processor=processor, max_length=None, completion_only_loss=True)
+    # TRL's collator writes into the rows that it is given.
+    return lambda rows: collate([dict(row) for row in rows])

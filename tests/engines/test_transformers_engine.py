@@ -19,7 +19,7 @@ from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.conversation import Conversations
-from instruct_mner.training.trainer import prompt_completion_collator
+from instruct_mner.training.trl_arguments import prompt_completion_collator
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 

@@ -10,7 +10,7 @@ from instruct_mner.models.blank_processor import blank_processor
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.generated_pictures import blank_picture
 from instruct_mner.training.sample import PromptCompletion
-from instruct_mner.training.trainer import prompt_completion_collator
+from instruct_mner.training.trl_arguments import prompt_completion_collator
 
 
 def row(number: int) -> PromptCompletion:

@@ -24,7 +24,7 @@ from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.trainable import check_trainable
-from instruct_mner.training.trainer import prompt_completion_collator
+from instruct_mner.training.trl_arguments import prompt_completion_collator
 
 LABELS = LabelSet.of(["PER", "LOC", "ORG", "MISC"])
 
