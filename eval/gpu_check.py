@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Check:
         except Exception as error:  # each failure is one of the results
             result = {"failed": f"{type(error).__name__}: {error}"[-2000:]}
             self.failed.append(name)
-        self.report[name] = {"seconds": round(time.monotonic() - begin, 1), "result": result}
+        shown = str(result) if isinstance(result, Path) else result
+        self.report[name] = {"seconds": round(time.monotonic() - begin, 1), "result": shown}
         print(f"{name}: {json.dumps(self.report[name])[:300]}", file=sys.stderr, flush=True)
         return result
 
@@ -198,7 +200,7 @@ def check_machine(*, small: bool, seconds: float, folder: Path) -> Check:
     check.stage("wheels", wheels)
     check.stage("peers", peers)
     batch_size, steps, words = (2, 2, 8) if small else (8, 6, 48)
-    posts = check.stage("posts", lambda: str(write_posts(folder / "posts", 2 * batch_size, words)))
+    posts = check.stage("posts", partial(write_posts, folder / "posts", 2 * batch_size, words))
     plans: dict[str, list[str]] = {"3B": list(_ARMS), "7B": ["plain", "qlora"]}
     if small:
         plans = {"small": list(_ARMS)}
@@ -206,23 +208,17 @@ def check_machine(*, small: bool, seconds: float, folder: Path) -> Check:
     for size, arms in plans.items():
         model = folder / f"model-{size}"
         pixels = 112 * 112 if small else 1024 * 768
-        check.stage(f"{size}: model", lambda size=size, model=model, pixels=pixels: str(
-            write_model(SHAPES[size], model, pixels)))  # fmt: skip
+        check.stage(f"{size}: model", partial(write_model, SHAPES[size], model, pixels))
         for arm in arms:
             run = folder / f"{size}-{arm.replace(' ', '-')}"
-            check.stage(
-                f"{size}: fine-tuning, {arm}",
-                lambda arm=arm, run=run, model=model: tuned(check, model, Path(posts), arm, run, batch_size, steps),
-            )
+            work = partial(tuned, check, model, Path(posts), arm, run, batch_size, steps)
+            check.stage(f"{size}: fine-tuning, {arm}", work)
         if size == next(iter(plans)):
             run = folder / f"{size}-plain"
             for engine in ("transformers", "vllm"):
-                out = folder / f"{engine}.jsonl"
-                check.stage(
-                    f"{size}: tag, {engine}",
-                    lambda engine=engine, out=out, run=run: tagged(check, run, Path(posts), engine, out, vllm),
-                )
-            check.stage(f"{size}: serve", lambda run=run: served(check, run, vllm))
+                work = partial(tagged, check, run, Path(posts), engine, folder / f"{engine}.jsonl", vllm)
+                check.stage(f"{size}: tag, {engine}", work)
+            check.stage(f"{size}: serve", partial(served, check, run, vllm))
         shutil.rmtree(model, ignore_errors=True)
     return check
 

@@ -20,6 +20,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 
 from instruct_mner.data.bio import Joiner, decode_spans, join_tokens
 from instruct_mner.data.column_layout import Layout, id_in_comment, is_blank, is_document_start, tell_layout
@@ -214,7 +215,7 @@ def _add_row(post: TaggedPost, line: str, layout: Layout, where: str, problems: 
         problems.append(f"{where}: {reason}")
         post.spoiled = True
     post.tokens.append(token)
-    post.tags.append(tag)
+    post.tags.append(intern(tag))
 
 
 def _split_context(post: TaggedPost, path: Path, problems: list[str]) -> None:

@@ -37,6 +37,7 @@ from instruct_mner.data.dataset import (
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_bytes
 from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 
 
@@ -85,7 +86,7 @@ def to_examples(
     options: ReadOptions,
     joiners: Sequence[Joiner],
     decode: Decode | None = None,
-) -> tuple[Example, ...]:
+) -> Sequence[Example]:
     """Return posts as records, each with the picture that its id names.
 
     Args:
@@ -96,7 +97,7 @@ def to_examples(
         decode: Rule that turns tags into spans, where it is not that of the options.
     """
     how = decode or options.decode
-    return tuple(
+    return pack(
         to_example(post, picture_of(post, root, supposed_suffix=options.supposed_suffix), how, joiner)
         for post, joiner in zip(posts, joiners, strict=True)
     )

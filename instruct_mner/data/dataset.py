@@ -119,7 +119,7 @@ class Reading:
     dataset: Dataset
     problems: tuple[str, ...] = ()
     num_entities: dict[Decode, int] = field(default_factory=dict)
-    tolerant: tuple[Example, ...] | None = None
+    tolerant: Sequence[Example] | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_one_process_has_its_weights_whole() -> None:
     assert not is_sharded()
     assert reads_weights()
     assert not list(problems_of_sharding(config(alignment={"cross_view": {}})))
-    assert whole_weights(torch.nn.Linear(1, 1), None) is None  # type: ignore[arg-type]
+    assert whole_weights(torch.nn.Linear(1, 1), None) is None
 
 
 @pytest.mark.usefixtures("_in_parts")
