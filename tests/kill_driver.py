@@ -129,7 +129,7 @@ class Proof:
         """Change a file of a run that was killed half-way: it is refused, and goes on when the file is back."""
         arguments = self.begin
         while not self.half_done():
-            run(*arguments, kill_at=draw.uniform(0.6 * whole, whole))
+            run(*arguments, kill_at=draw.uniform(0.3 * whole, 0.95 * whole))
             if self.result() is not None:
                 self.clean()
             arguments = self.proceed if self.half_done() else self.begin
@@ -142,6 +142,7 @@ class Proof:
         path.write_bytes(content)
         code, _ = run(*self.proceed)
         self._expect(code == 0 and self.result() == expected, f"it does not go on after {path.name} was put back")
+        print(f"{path.name} changed, {len(self.faults)} faults", file=sys.stderr)
         self.clean()
         return path.name
 
