@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -50,3 +51,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow tests first: one of them at the end would keep one worker busy while the other has nothing to do."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there by now out of garbage collection, of which each training run asks for a whole one."""
+    gc.collect()
+    gc.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 from pathlib import Path
 
@@ -13,4 +14,7 @@ from instruct_mner.schema.choices import LabelColumn
 @cache
 def published(folder: Path, column: LabelColumn = "fine") -> dict[str, Dataset]:
     """Return the splits of a set; its pictures are not asked for."""
-    return load(str(folder), missing_image="keep", label_column=column)
+    splits = load(str(folder), missing_image="keep", label_column=column)
+    # They stay until the end: no later garbage collection is to go through all of their posts.
+    gc.freeze()
+    return splits

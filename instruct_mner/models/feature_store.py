@@ -38,6 +38,7 @@ class FeatureStore:
         self._read: dict[Path, int] = {}
         self._places: dict[bytes, tuple[Path, int, int, int, torch.dtype]] = {}
         self._files: dict[Path, int] = {}
+        self._num_bytes = 0
         self._refresh()
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class FeatureStore:
     @property
     def num_bytes(self) -> int:
         """Size of all features that are known, in bytes."""
-        return sum(rows * columns * dtype.itemsize for _, _, rows, columns, dtype in self._places.values())
+        return self._num_bytes
 
     def get(self, key: bytes) -> Tensor | None:
         """Return a matrix, or ``None`` where no process has kept it.
@@ -61,7 +62,10 @@ class FeatureStore:
             return None
         path, begin, rows, columns, dtype = self._places[key]
         if path not in self._files:
-            self._files[path] = os.open(path, os.O_RDONLY)
+            try:
+                self._files[path] = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:  # the folder is removed when its run ends, and the model may be used further
+                return None
         data = bytearray(rows * columns * dtype.itemsize)
         if not data:
             return torch.empty(rows, columns, dtype=dtype)
@@ -80,7 +84,7 @@ class FeatureStore:
             DataError: The disk is full, or cannot be written to.
         """
         data = features.detach().cpu().contiguous()
-        if data.dtype not in _DTYPES or self.num_bytes + data.nbytes > self._most_bytes:
+        if data.dtype not in _DTYPES or self._num_bytes + data.nbytes > self._most_bytes or not self._folder.is_dir():
             return
         path = self._own.with_suffix(".features")
         try:
@@ -95,13 +99,15 @@ class FeatureStore:
                 "vision_cache.enabled: false"
             ) from error
         self._places[key] = (path, begin, data.shape[0], data.shape[1], data.dtype)
+        self._num_bytes += data.nbytes
 
     def _refresh(self) -> None:
         for index in sorted(self._folder.glob("*.index")):
             if index.stem != self._own.name and index.stat().st_size // _RECORD.size > self._read.get(index, 0):
                 for key, begin, rows, columns, dtype in self._new_records(index):
-                    place = (index.with_suffix(".features"), begin, rows, columns, _DTYPES[dtype])
-                    self._places.setdefault(key, place)
+                    if key not in self._places:
+                        self._places[key] = (index.with_suffix(".features"), begin, rows, columns, _DTYPES[dtype])
+                        self._num_bytes += rows * columns * _DTYPES[dtype].itemsize
 
     def _new_records(self, index: Path) -> Iterator[tuple[bytes, int, int, int, int]]:
         known = self._read.get(index, 0)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -58,8 +63,22 @@ def test_a_record_that_was_cut_is_left_out(tmp_path) -> None:
     assert later.get(KEYS[1]) is None
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path) -> None:
-    store = FeatureStore(tmp_path / "gone", 1 << 20)
-    (tmp_path / "gone").rmdir()
-    with pytest.raises(DataError, match=r"vision_cache\.enabled: false"):
+def test_a_disk_that_is_full_is_said(tmp_path, monkeypatch) -> None:
+    def full(path: Path, *arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    store = FeatureStore(tmp_path, 1 << 20)
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DataError, match=r"No space left on device.*vision_cache\.enabled: false"):
         store.put(KEYS[0], torch.ones(2, 2))
+
+
+def test_a_model_goes_on_when_the_folder_of_its_run_is_gone(tmp_path) -> None:
+    own, other = FeatureStore(tmp_path / "run", 1 << 20), FeatureStore(tmp_path / "run", 1 << 20)
+    own.put(KEYS[0], torch.ones(2, 2))
+    assert other.get(KEYS[1]) is None
+    shutil.rmtree(tmp_path / "run")
+    assert other.get(KEYS[0]) is None
+    own.put(KEYS[1], torch.ones(2, 2))
+    assert own.get(KEYS[1]) is None
+    assert not (tmp_path / "run").exists()
