@@ -103,7 +103,8 @@ def test_bounds_are_those_of_the_other_routes(gateway: Gateway) -> None:
     assert predict(gateway.client, *[task("Ann")] * 65).status_code == 413
     assert predict(gateway.client, task("Ann"), config="<" * 100_001).status_code == 422
     assert gateway.client.post("/predict", json={"tasks": []}).status_code == 422
-    assert gateway.client.post("/predict", content=b"{").status_code == 400
+    broken = gateway.client.post("/predict", content=b"{", headers={"content-type": "application/json"})
+    assert broken.status_code == 400
 
 
 def test_the_key_is_needed_and_goes_as_a_password_too(gateway: Gateway) -> None:
