@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner
+import pytest
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.audit.own_run import audit_run
 from instruct_mner.audit.run import audit
-from instruct_mner.cli import app
+from instruct_mner.cli import audit as verb
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -60,10 +60,12 @@ def test_a_run_that_chose_on_test_or_leaks_says_so(tmp_path: Path) -> None:
     assert verdicts[:2] == [("choice", "warning"), ("choice", "unknown")]
 
 
-def test_the_command_prints_lines_or_json(tmp_path: Path) -> None:
+def test_the_command_prints_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = make_run(tmp_path / "run") / "metrics.jsonl"
-    printed = CliRunner().invoke(app, ["audit", str(path)]).output
+    verb.run(path)
+    printed = capsys.readouterr().out
     assert "choice    cannot be told: dev chose the checkpoint; the file does not say which set that is" in printed
-    as_json = json.loads(CliRunner().invoke(app, ["audit", str(path), "--json"]).output)
+    verb.run(path, as_json=True)
+    as_json = json.loads(capsys.readouterr().out)
     assert as_json["layout"] == "metrics.jsonl of instruct-mner"
     assert {each["topic"] for each in as_json["findings"]} == {"choice", "score"}

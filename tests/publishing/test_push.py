@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hub_stand_in import COMMIT, HubServer, StandIn, served
 from huggingface_hub import ModelCard, close_session, constants, hf_api
-from typer.testing import CliRunner
 
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.cli import app
+from instruct_mner.cli import push as verb
 from instruct_mner.errors import ConfigError, ModelError, ServingError
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
@@ -182,8 +181,13 @@ def test_the_token_is_that_of_the_environment(hub: StandIn, tmp_path: Path, monk
     assert not hub.models
 
 
-def test_a_dry_run_prints_the_card_and_asks_nobody(hub: StandIn, tmp_path: Path) -> None:
-    printed = CliRunner().invoke(app, ["push", str(make_run(tmp_path / "run")), "ann/mner", "--dry-run"])
-    assert printed.exit_code == 0
-    assert "base_model: some/base" in printed.output
+def test_a_dry_run_prints_the_card_and_asks_nobody(
+    hub: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run")
+    verb.run(run, "ann/mner", dry_run=True)
+    assert "base_model: some/base" in capsys.readouterr().out
     assert not hub.requests
+    verb.run(run, "ann/mner", public=True)
+    assert capsys.readouterr().out.endswith(f"/ann/mner/commit/{COMMIT}\n")
+    assert hub.private_made == {"ann/mner": False}
