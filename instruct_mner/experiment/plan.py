@@ -110,6 +110,11 @@ class Plan:
     base: Mapping[str, object]
     arms: tuple[Arm, ...]
 
+    @property
+    def asks_for_boxes(self) -> bool:
+        """True where an arm writes boxes, so that triples of span, type and region are scored."""
+        return any(self.config(arm, 0).answer.grounded for arm in self.arms)
+
     def runs(self) -> Iterator[PlannedRun]:
         """Yield all runs, seed by seed, so that a table has all arms soon; of an arm without training there is one."""
         output = self.settings.output

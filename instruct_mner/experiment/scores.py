@@ -39,17 +39,13 @@ class GoldPosts:
         source: Source of the posts.
         dataset: Posts.
         gold: Stamp of the posts.
+        is_grounded: True where boxes are asked for, and all entities have some or are annotated as not visible.
     """
 
     source: GoldSource
     dataset: Dataset
     gold: Gold
-
-    @property
-    def is_grounded(self) -> bool:
-        """True where entities have boxes, or are annotated as not visible."""
-        entities = [entity for post in self.dataset.examples for entity in post.gold]
-        return bool(entities) and all(entity.boxes is not None for entity in entities)
+    is_grounded: bool
 
 
 def read_test(plan: Plan) -> GoldPosts:
@@ -63,7 +59,9 @@ def read_test(plan: Plan) -> GoldPosts:
         data=plan.splits.test, decode=data.decode, images=data.images, label_column=data.label_column, xml=data.xml
     )
     dataset, gold = source.read()
-    return GoldPosts(source=source, dataset=dataset, gold=gold)
+    entities = [entity for post in dataset.examples for entity in post.gold]
+    annotated = bool(entities) and all(entity.boxes is not None for entity in entities)
+    return GoldPosts(source=source, dataset=dataset, gold=gold, is_grounded=plan.asks_for_boxes and annotated)
 
 
 def score_run(run: PlannedRun, test: GoldPosts) -> ScoredRun:

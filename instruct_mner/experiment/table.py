@@ -91,7 +91,7 @@ def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -
     config = plan.config(plan.arms[0], 0)
     done = [arm for arm in plan.arms if any(each.run.arm == arm for each in scored)]
     tallies = {arm.name: {each.run.seed: each.system.tallies for each in scored if each.run.arm == arm} for arm in done}
-    names = _score_names(scored)
+    names = _score_names(scored, with_boxes=plan.asks_for_boxes)
     scores = {
         name: compare_arms(
             {arm: {seed: of[name] for seed, of in by_seed.items()} for arm, by_seed in tallies.items()},
@@ -120,18 +120,26 @@ def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -
     )
 
 
-def _score_names(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
+def _score_names(scored: Sequence[ScoredRun], *, with_boxes: bool) -> tuple[str, ...]:
     """Return the scores that all runs have: triples, micro, types in the order of the gold, spans without types."""
     shared: dict[str, Tally] = dict(scored[0].system.tallies)
     for each in scored[1:]:
         shared = {name: tally for name, tally in shared.items() if name in each.system.tallies}
     types = [name for name, tally in shared.items() if name.startswith("per_type.") and tally.score.gold]
-    return tuple(name for name in (GMNER, MICRO, *types, SPAN_ONLY) if name in shared)
+    first = (GMNER, MICRO) if with_boxes else (MICRO,)
+    return tuple(name for name in (*first, *types, SPAN_ONLY) if name in shared)
 
 
 def _rejected(runs: Sequence[ScoredRun]) -> float:
     rates = [each.system.report.rejected for each in runs]
     return sum(rate.rate(rate.total) for rate in rates) / len(rates)
+
+
+def _dev_of(scored: Sequence[ScoredRun]) -> str:
+    """Return the name of the dev set, with its hash, as the runs have stamped it."""
+    origins = [each.system.report.origin for each in scored]
+    stamps = [stamp for origin in origins if origin is not None for stamp in origin.datasets if stamp.role == "dev"]
+    return f"{stamps[0].known or stamps[0].name} (sha256 {stamps[0].sha256[:12]})" if stamps else "dev"
 
 
 def _notes(
@@ -144,8 +152,7 @@ def _notes(
         f"decoding of BIO tags {gold.decode}, an entity is right by start, end and type."
     )
     yield (
-        f"Checkpoint: the best on the first {config.evaluation.posts} posts of dev ({config.data.dev}); test chose "
-        "nothing."
+        f"Checkpoint: the best on the first {config.evaluation.posts} posts of {_dev_of(scored)}; test chose nothing."
         if config.data.dev
         else "Checkpoint: the last one, as there is no dev; test chose nothing."
     )

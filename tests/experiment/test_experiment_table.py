@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
-from made_experiment import plan_of, write_run
+from made_experiment import SPLITS, plan_of, write_run
 
 from instruct_mner.experiment import published, table
 from instruct_mner.experiment.render import comma_separated, escape, latex, markdown
@@ -50,6 +51,31 @@ def test_every_arm_has_a_row_and_what_is_missing_is_named(made: ExperimentTable)
     assert "unchecked: could not be checked" in text
     for beside in ("sha256", "decoding of BIO tags tolerant", "test chose nothing", "text-only", "Holm"):
         assert beside in text
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_triples_are_scored_where_boxes_are_asked_for(boxes: bool, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        rows = []
+        for at, (person, place) in enumerate(SPLITS[split]):
+            text = f"{person} in {place}"
+            entity = {"start": 0, "end": len(person), "text": person, "label": "PER", "boxes": []}
+            rows.append(json.dumps({"id": f"{split}{at}", "text": text, "entities": [entity]}) + "\n")
+        (tmp_path / "data" / f"{split}.jsonl").write_text("".join(rows))
+    overrides = (f"answer.grounded={str(boxes).lower()}",)
+    plan = plan_of(tmp_path, ["plain", "text-only"], seeds=1, overrides=overrides)
+    scored = []
+    for run in plan.runs():
+        write_run(run, 1)
+        scored.append(score_run(run, read_test(plan)))
+    made = make_table(plan, scored, num_resamples=20)
+    assert made.score_names[0] == ("triples.gmner" if boxes else "micro")
+    assert ("triples.gmner" in made.score_names) is boxes
+    # Nothing is visible, and nobody wrote a box.
+    assert made.rows[1].scores[made.score_names[0]].mean == 1.0
+    assert ('all "not visible"' in markdown(made)) is boxes
+    assert "Checkpoint: the last one" in markdown(made)
 
 
 def test_the_latex_can_be_parsed_and_every_row_has_all_columns(made: ExperimentTable) -> None:
