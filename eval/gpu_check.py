@@ -193,7 +193,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def check_machine(*, small: bool, seconds: float, folder: Path) -> Check:
+def check_machine(*, small: bool, seconds: float, arms: Sequence[str], folder: Path) -> Check:
     """Run all stages and return them."""
     check = Check(seconds)
     check.stage("machine", machine)
@@ -205,11 +205,11 @@ def check_machine(*, small: bool, seconds: float, folder: Path) -> Check:
     if small:
         plans = {"small": list(_ARMS)}
     vllm = ["--max-model-len=4096", *(["--enforce-eager", "--dtype=float32"] if small else [])]
-    for size, arms in plans.items():
+    for size, wanted in plans.items():
         model = folder / f"model-{size}"
         pixels = 112 * 112 if small else 1024 * 768
         check.stage(f"{size}: model", partial(write_model, SHAPES[size], model, pixels))
-        for arm in arms:
+        for arm in (each for each in wanted if each in arms):
             run = folder / f"{size}-{arm.replace(' ', '-')}"
             work = partial(tuned, check, model, Path(posts), arm, run, batch_size, steps)
             check.stage(f"{size}: fine-tuning, {arm}", work)
@@ -228,10 +228,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="tiny models, for a CPU")
     parser.add_argument("--minutes", type=float, default=10.0, help="time of all stages; default 10")
+    parser.add_argument("--arms", nargs="+", choices=list(_ARMS), default=list(_ARMS), help="arms of fine-tuning; all")
     parser.add_argument("--output", type=Path, default=Path("gpu.json"), help="file of the report; default gpu.json")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        check = check_machine(small=chosen.small, seconds=60 * chosen.minutes, folder=Path(temporary))
+        seconds, folder = 60 * chosen.minutes, Path(temporary)
+        check = check_machine(small=chosen.small, seconds=seconds, arms=chosen.arms, folder=folder)
     report = {"small": chosen.small, "failed": check.failed, "stages": check.report}
     chosen.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"{chosen.output}: {len(check.report)} stages, {len(check.failed)} failed")

@@ -61,12 +61,12 @@ SHAPES: dict[str, Shape] = {
     "small": Shape(
         name="Qwen2.5-VL, tiny",
         text={
-            "vocab_size": 2048, "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 2,
+            "vocab_size": 2048, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 8192,
-            "rope_parameters": _rope([4, 4, 4]),
+            "rope_parameters": _rope([4, 6, 6]),
         },
         vision={
-            "depth": 2, "hidden_size": 64, "intermediate_size": 128, "out_hidden_size": 96, "num_heads": 4,
+            "depth": 2, "hidden_size": 64, "intermediate_size": 128, "out_hidden_size": 128, "num_heads": 4,
             "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 56,
             "fullatt_block_indexes": [1],
         },

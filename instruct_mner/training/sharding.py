@@ -31,6 +31,9 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
         return
     if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
         yield "FSDP: only version 2 is supported; set fsdp_config: {fsdp_version: 2} in the config of accelerate"
+    if os.environ.get("FSDP_STATE_DICT_TYPE") == "FULL_STATE_DICT":
+        # Source: accelerate 1.15 and torch 2.13: with gloo, the optimizer of such a checkpoint is never read.
+        yield "FSDP: a run with FULL_STATE_DICT is not resumed; set fsdp_state_dict_type: SHARDED_STATE_DICT"
     if config.alignment.is_on:
         yield (
             "alignment: objectives run parts of the model by themselves, which FSDP and DeepSpeed do not allow; launch "
