@@ -73,10 +73,10 @@ class Tab:
     def serious_findings(self) -> list[str]:
         """Return the serious and critical findings of axe-core; the test is skipped where it is not installed."""
         self.run(axe_core())
-        found = self.run("axe.run(document, {resultTypes: ['violations']})")
+        report = self.run("axe.run(document, {resultTypes: ['violations']})")
         return [
             f"{each['id']}: {each['help']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
-            for each in found["violations"]
+            for each in report["violations"]
             if each["impact"] in {"serious", "critical"}
             for node in each["nodes"]
         ]

@@ -64,14 +64,14 @@ def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[Mapping[str, float]
     if not dev:
         yield Finding(topic="choice", verdict="fine", text="no dev set: the last checkpoint was kept")
     for each in dev:
-        shown = f"{each.known or each.name}, {each.num_posts} posts, sha256 {each.sha256[:12]}"
+        name = f"{each.known or each.name}, {each.num_posts} posts, sha256 {each.sha256[:12]}"
         same = [test for test in tests if test.is_of(each.sha256, each.content_sha256)]
         looks_like_test = (each.known or "").endswith(("test", "test, strict"))
         if same or looks_like_test:
-            text = f"the checkpoint was chosen on {shown}: a test set"
+            text = f"the checkpoint was chosen on {name}: a test set"
             yield Finding(topic="choice", verdict="warning", text=text, evidence=f"{FILE_NAME}: role dev")
         else:
-            yield Finding(topic="choice", verdict="fine", text=f"chosen on {shown}", evidence=f"{FILE_NAME}: role dev")
+            yield Finding(topic="choice", verdict="fine", text=f"chosen on {name}", evidence=f"{FILE_NAME}: role dev")
     if not tests:
         text = "leaks from a test set were not looked for: data.evaluate_on names none"
         yield Finding(topic="choice", verdict="unknown", text=text)

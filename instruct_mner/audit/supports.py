@@ -63,7 +63,7 @@ def findings_on(num_entities: int, types: Mapping[str, int], evidence: str) -> l
             Finding(topic="decoding", verdict="unknown", text=text, evidence=evidence),
         ]
     other = {name: count for name, count in types.items() if support.types.get(name, count) != count}
-    found = [
+    findings = [
         Finding(topic="labels", verdict="fine", text=f"{support.name}: {num_entities} gold entities", evidence=evidence)
         if not other
         else Finding(
@@ -75,11 +75,11 @@ def findings_on(num_entities: int, types: Mapping[str, int], evidence: str) -> l
     ]
     if support.decode is None:
         text = f"on {support.name} both decodings give {num_entities} gold entities"
-        return [*found, Finding(topic="decoding", verdict="unknown", text=text, evidence=evidence)]
+        return [*findings, Finding(topic="decoding", verdict="unknown", text=text, evidence=evidence)]
     verdict = Finding(
         topic="decoding",
         verdict="fine" if support.decode == "tolerant" else "warning",
         text=_WORDS[support.decode],
         evidence=evidence,
     )
-    return [*found, verdict]
+    return [*findings, verdict]

@@ -98,9 +98,9 @@ def _reported(
 
 def _by_dev(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     """Return the test scores of the model that dev chose: as the log says, or of the epoch of the best dev score."""
-    said = [each for each in evaluations if each.split == "test" and each.of_best_dev]
-    if said:
-        return said[-1]
+    named = [each for each in evaluations if each.split == "test" and each.of_best_dev]
+    if named:
+        return named[-1]
     best = _best([each for each in evaluations if each.split == "dev"])
     if best is None or best.epoch is None:
         return None

@@ -77,8 +77,8 @@ def known_arms(further: Path | None = None) -> dict[str, Arm]:
         try:
             arms[name] = Arm.model_validate({"name": str(name), **(value or {})})
         except (ValidationError, TypeError) as error:
-            said = reasons(error, Arm) if isinstance(error, ValidationError) else ["expected a section"]
-            problems += [f"{name}: {reason}" for reason in said]
+            texts = reasons(error, Arm) if isinstance(error, ValidationError) else ["expected a section"]
+            problems += [f"{name}: {reason}" for reason in texts]
     if problems:
         raise ConfigError(f"{further}: {len(problems)} problem(s) in the arms:\n{listing(problems)}")
     return arms

@@ -100,7 +100,7 @@ class WebhookRequest(BaseModel):
 
 
 class WebhookResponse(BaseModel):
-    """What was done with an event."""
+    """Answer to an event: its name, and that nothing is trained."""
 
     status: str
 
