@@ -114,6 +114,8 @@ def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
         DataError: The errors of ``open_image``.
     """
     if isinstance(source, Image.Image):
+        if 0 in source.size:
+            raise DataError(f"the opened picture has {source.width} x {source.height} pixels; {_REMEDY}")
         try:
             return _with_margin(_turned(_as_rgb(source), _orientation(source)))
         except _BROKEN as error:
@@ -150,10 +152,17 @@ def _name(source: Path | bytes) -> str:
     return str(source) if isinstance(source, Path) else f"picture of {len(source)} bytes"
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the file system
+        return False
+
+
 def _content(source: Path | bytes, max_bytes: int) -> bytes:
     name = _name(source)
-    if isinstance(source, Path) and not source.is_file():
-        raise DataError(f"{name}: there is no such picture")
+    if isinstance(source, Path) and not _is_file(source):
+        raise DataError(f"{name:.200}: there is no such picture")
     num_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
     if num_bytes > max_bytes:
         raise DataError(f"{name}: {num_bytes} bytes, more than the {max_bytes} allowed; make it smaller")

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_readme import DOCUMENTS, shell_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,3 +105,27 @@ def test_a_post_is_tagged_from_the_installed_wheel(
     assert prediction["text"] == text
     for entity in prediction["entities"]:
         assert text[entity["start"] : entity["end"]] == entity["text"]
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+def test_the_readme_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    """The path of a newcomer: a fresh environment, the wheel, and the commands of the README."""
+    fresh, programs, work = tmp_path / "fresh", tmp_path / "programs", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    run(sys.executable, "-m", "venv", "--without-pip", fresh, folder=tmp_path)
+    python = fresh / "bin" / "python"
+    # The dependencies are those of this environment, behind the wheel: a .pth on the path is not read again, so that
+    # the editable install of the checkout stays out.
+    [site] = fresh.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index")
+    run(*pip, wheel, folder=work)
+    environment = {
+        "PATH": f"{fresh / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "", "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+    place = run(python, "-c", "import instruct_mner; print(instruct_mner.__file__)", folder=work, **environment)
+    assert Path(place.strip()).is_relative_to(site)
+    run("bash", "-c", shell_script(programs, DOCUMENTS[:1], ("run", "python")), folder=work, **environment)
+    assert (work / "first" / "report.html").is_file()

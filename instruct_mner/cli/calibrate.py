@@ -29,7 +29,7 @@ def run(
     endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="Server that serves the adapter, whose confidences are fitted.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 32,
     plot: Annotated[
         Path | None, typer.Option(help="PNG of the reliability plot; default: reliability.png beside mner.json.")
     ] = None,

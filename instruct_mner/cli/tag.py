@@ -62,7 +62,7 @@ def run(
         ),
     ] = None,
     adapter: Annotated[
-        Path | None, typer.Option(help="Folder of an adapter, or its run folder.", rich_help_panel=_MODEL)
+        Path | None, typer.Option(help="Folder of an adapter or run, or USER/NAME[@REVISION].", rich_help_panel=_MODEL)
     ] = None,
     endpoint: Annotated[
         str | None,
@@ -161,7 +161,7 @@ def run(
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Number of posts tagged at once.", rich_help_panel=_ENGINE)
-    ] = 8,
+    ] = 32,
     constrained: Annotated[
         bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.", rich_help_panel=_ENGINE)
     ] = True,
@@ -179,6 +179,7 @@ def run(
         raise ConfigError("--image is the picture of --text; posts of INPUT name their own, in the folder --images")
     answering = f"asking {model} at {endpoint}" if endpoint is not None else f"loading {adapter or model}"
     announce(f"tag: {answering}")
+    from instruct_mner.models.locations import adapter_place
     from instruct_mner.tagging.input import PostSource
     from instruct_mner.tagging.run import tag
     from instruct_mner.tagging.settings import TaggingSettings
@@ -188,7 +189,7 @@ def run(
     )
     settings = TaggingSettings(
         model=model,
-        adapter=adapter,
+        adapter=None if adapter is None else adapter_place(adapter),
         endpoint=endpoint,
         constraint=constraint,
         concurrency=concurrency,

@@ -27,6 +27,8 @@ from instruct_mner.errors import ModelError
 # Files of a model that are loaded; weights of other names and folders are other forms of the same model.
 _FILES = ["*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors"]
 _OTHER_FORMS = ["*/*"]
+# Those of an adapter, or of a run with its folder `adapter`.
+_ADAPTER_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
 _MEGABYTE = 1_000_000
 # Errors of the connection itself, of the HTTP library that the hub's client uses: httpx, and from 2.0 on httpx2.
 _CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -52,6 +54,20 @@ def fetch_model(name: str, revision: str | None) -> None:
             ignore_patterns=_OTHER_FORMS,
             tqdm_class=_bar_on(work),
         )
+
+
+def fetch_adapter(name: str, revision: str | None) -> Path:
+    """Return the folder of an adapter in the hub's cache, downloaded where it is not there: no file but data.
+
+    Args:
+        name: Hub name.
+        revision: Commit, branch or tag.
+
+    Raises:
+        ModelError: It cannot be downloaded.
+    """
+    with hub_errors(name, revision, "adapter_config.json and adapter_model.safetensors is needed"):
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_ADAPTER_FILES))
 
 
 def commit_of(name: str, revision: str | None) -> str | None:

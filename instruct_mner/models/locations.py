@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 STARTER = "starter"
@@ -26,3 +27,25 @@ def locate(name: str | Path) -> str:
 
         return str(smollm2.prepared_folder())
     return str(name)
+
+
+_HUB_NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+def adapter_place(name: str | Path, revision: str | None = None) -> Path:
+    """Return the folder of an adapter: a folder of this machine, or what the hub has under ``user/name[@revision]``.
+
+    Args:
+        name: Folder, or hub name; a folder that is there is never looked for on the hub.
+        revision: Commit, branch or tag on the hub.
+
+    Raises:
+        ModelError: The hub does not have it, or cannot be reached.
+    """
+    path, match = Path(name), _HUB_NAME.fullmatch(str(name))
+    if match is None or path.exists():
+        return path
+    # The client of the hub takes a while, and a folder does not need it.
+    from instruct_mner.models.hub import fetch_adapter
+
+    return fetch_adapter(match["name"], revision or match["revision"])

@@ -14,14 +14,21 @@ script that is written without spaces, and in Korean before the particles at the
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.scripts import is_hangul, is_particles, writes_no_spaces
+
+# Chunks of a text in ASCII: a word, or one character of another kind.
+_ASCII_CHUNK = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]")
+# Characters of the longest text whose chunks are kept.
+_MOST_KEPT = 4_096
 
 
 def is_word_character(character: str) -> bool:
@@ -53,8 +60,18 @@ def _rest_of_word(text: str, index: int) -> str:
 
 def chunks(text: str) -> list[str]:
     """Cut a text at every place where a mention may begin or end; see the head of this module."""
+    return list(_kept_chunks(text) if len(text) <= _MOST_KEPT else _cut(text))
+
+
+def _cut(text: str) -> tuple[str, ...]:
+    if text.isascii():
+        return tuple(_ASCII_CHUNK.findall(text))
     edges = [index for index in range(1, len(text)) if is_edge(text, index)]
-    return [text[start:end] for start, end in pairwise([0, *edges, len(text)]) if start < end]
+    return tuple(text[start:end] for start, end in pairwise([0, *edges, len(text)]) if start < end)
+
+
+# The grammars of one post ask for the chunks of the same text, whole and without its mentions, many times.
+_kept_chunks = lru_cache(maxsize=128)(_cut)
 
 
 def cuts_word(text: str, start: int, end: int) -> bool:

@@ -7,7 +7,6 @@ import io
 import os
 import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import httpx
 from PIL import Image
@@ -17,6 +16,7 @@ from instruct_mner.engines.retries import Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.question import Labels
 from instruct_mner.tagging.texts import TextTagger
@@ -39,6 +39,10 @@ class Client(TextTagger):
         ConfigError: The address is none.
     """
 
+    # The largest number that a server takes in one request by default.
+    texts_at_once = 64
+
+    @checked
     def __init__(
         self,
         url: str,
@@ -48,13 +52,16 @@ class Client(TextTagger):
         timeout_seconds: float = 120.0,
         max_retries: int = 5,
     ) -> None:
-        if not isinstance(url, str) or urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+        if not _is_address(url):
             raise ConfigError(f"address {url!r} of the server is none; write http://HOST:PORT")
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self._key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
+        if self._key and not (self._key.isascii() and self._key.isprintable()):
+            raise ConfigError("the key of the server holds characters that no HTTP header can hold; copy it again")
         self._timeout, self._max_retries = timeout_seconds, max_retries
 
+    @checked
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
         """Tag posts whose pictures are open already, in one request.
 
@@ -109,10 +116,19 @@ class Client(TextTagger):
         raise AssertionError("the last attempt returns or raises")
 
 
+def _is_address(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.host)
+
+
 def _named(labels: Labels) -> object:
-    if isinstance(labels, LabelSet):
-        return {label.name: label.definition for label in labels.labels}
-    return dict(labels) if isinstance(labels, Mapping) else list(labels)
+    chosen = labels if isinstance(labels, LabelSet) else LabelSet.of(labels)
+    return {label.name: label.definition for label in chosen.labels} if chosen.defined else list(chosen.names)
 
 
 def _names(answer: Mapping[str, object]) -> list[str]:

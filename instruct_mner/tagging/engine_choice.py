@@ -144,7 +144,7 @@ def transformers_backend(
     base_model: str | None = None,
     revision: str | None = None,
     dtype: Dtype = "auto",
-    batch_size: int = 8,
+    batch_size: int = 32,
     constrained: bool = True,
     examples: Examples = (),
     generated: bool = False,

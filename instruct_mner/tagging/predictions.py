@@ -68,31 +68,40 @@ class Predictions(Sequence[Prediction]):
             nlp: Pipeline whose tokenizer makes the documents; by default a blank one of many languages.
 
         Raises:
-            ConfigError: spaCy is not installed.
+            ConfigError: spaCy is not installed, or the pipeline is none.
         """
+        if nlp is not None and not callable(getattr(nlp, "make_doc", None)):
+            raise ConfigError(f"nlp must be a pipeline of spaCy, not {type(nlp).__name__}")
         try:
             import spacy
-            from spacy.util import filter_spans
         except ImportError:
             raise ConfigError("documents of spaCy need spaCy: pip install spacy") from None
         pipeline = nlp or spacy.blank("xx")
-        documents = []
-        for prediction in self:
-            document = pipeline.make_doc(prediction.text)
-            spans = [
-                document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
-                for entity in prediction.entities
-            ]
-            document.set_ents(filter_spans([span for span in spans if span is not None]))
-            document.user_data["scores"] = [entity.score for entity in prediction.entities]
-            documents.append(document)
-        return documents
+        return [with_entities(pipeline.make_doc(prediction.text), prediction) for prediction in self]
 
     def _repr_html_(self) -> str:
         """Return the texts with their entities marked, for notebooks."""
         labels = sorted({entity.label for prediction in self for entity in prediction.entities})
         colours = {label: _COLOURS[number % len(_COLOURS)] for number, label in enumerate(labels)}
         return "".join(f"<p>{_marked(prediction, colours)}</p>" for prediction in self)
+
+
+def with_entities(document: Doc, prediction: Prediction) -> Doc:
+    """Return a document of spaCy with the entities of its text; they take the place of those it has.
+
+    Args:
+        document: Document of the text of the prediction.
+        prediction: Prediction.
+    """
+    from spacy.util import filter_spans
+
+    spans = [
+        document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
+        for entity in prediction.entities
+    ]
+    document.set_ents(filter_spans([span for span in spans if span is not None]))
+    document.user_data["scores"] = [entity.score for entity in prediction.entities]
+    return document
 
 
 def _marked(prediction: Prediction, colours: dict[str, str]) -> str:

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import copy
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.data.dataset import own_pictures
-from instruct_mner.engines.engine import Engine
-from instruct_mner.engines.fallback import generate_with_fallback
-from instruct_mner.images import as_image, open_image
-from instruct_mner.models.manifest import Manifest
-from instruct_mner.models.tuned import with_context, with_segmentation
-from instruct_mner.prompting.templates import Prompt
-from instruct_mner.schema.choices import Segmentation
-from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.errors import ModelError
+from instruct_mner.models.locations import adapter_place
+from instruct_mner.models.tuned import tuned_folder, with_context
 from instruct_mner.tagging import engine_choice
+from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.engine_choice import Backend, Examples
-from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples, example_selector
-from instruct_mner.tagging.post_questions import post_questions
-from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
-from instruct_mner.tagging.settings import TaggingSettings, check_threshold
-from instruct_mner.tagging.texts import WINDOW, TextTagger
+from instruct_mner.tagging.examples import example_selector
+from instruct_mner.tagging.post_tagger import PostTagger
+from instruct_mner.tagging.settings import TaggingSettings
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from instruct_mner.engines.endpoint import Endpoint
     from instruct_mner.models.loading import Dtype
 
-PicturePaths = Callable[[Example], Sequence[Path]]
 
-
-class Tagger(TextTagger):
+class Tagger(PostTagger):
     """Finder of entities: questions as a manifest prescribes them, and an engine that answers them.
 
     Args:
@@ -49,23 +33,8 @@ class Tagger(TextTagger):
         selector: Selector of the few-shot examples; without it, prompts show none.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        manifest: Manifest,
-        prompt: Prompt,
-        *,
-        constrained: bool = True,
-        generated: bool = False,
-        selector: ExampleSelector | None = None,
-    ) -> None:
-        self.engine = engine
-        self.questions = QuestionBuilder(
-            engine=engine, manifest=manifest, prompt=prompt, constrained=constrained, generated=generated
-        )
-        self._selector = selector or SameExamples((), ())
-
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         name: str | Path,
@@ -73,7 +42,7 @@ class Tagger(TextTagger):
         base_model: str | None = None,
         revision: str | None = None,
         dtype: Dtype = "auto",
-        batch_size: int = 8,
+        batch_size: int = 32,
         constrained: bool = True,
         examples: Examples = (),
         context: bool | None = None,
@@ -110,6 +79,46 @@ class Tagger(TextTagger):
         return cls._of(backend, examples, context)
 
     @classmethod
+    @checked
+    def from_adapter(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        base_model: str | None = None,
+        dtype: Dtype = "auto",
+        batch_size: int = 32,
+        constrained: bool = True,
+        context: bool | None = None,
+    ) -> Tagger:
+        """Load an adapter of the hub, or of a folder, on its base; of the hub, only JSON, templates and safetensors.
+
+        Args:
+            name: Hub name of the adapter such as ``user/tweets``, with ``@revision`` behind it if wanted, or a folder.
+            revision: Commit, branch or tag of the adapter on the hub.
+            base_model: Hub name or folder of the base, if it is not where ``mner.json`` says.
+            dtype: Data type of the weights; ``auto`` keeps the model's own.
+            batch_size: Number of posts tagged at once.
+            constrained: Whether only answers that are legal on the post are allowed; leave it on.
+            context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
+
+        Raises:
+            ModelError: The adapter or its base cannot be loaded.
+        """
+        folder = tuned_folder(adapter_place(name, revision))
+        if folder is None:
+            raise ModelError(f"{name} holds no adapter; name one, or a base model in Tagger.from_pretrained")
+        return cls.from_pretrained(
+            folder,
+            base_model=base_model,
+            dtype=dtype,
+            batch_size=batch_size,
+            constrained=constrained,
+            context=context,
+        )
+
+    @classmethod
+    @checked
     def with_vllm(
         cls,
         name: str | Path,
@@ -139,6 +148,7 @@ class Tagger(TextTagger):
         return cls._of(backend, examples, context)
 
     @classmethod
+    @checked
     def connect(
         cls,
         endpoint: Endpoint | str,
@@ -167,6 +177,7 @@ class Tagger(TextTagger):
         return cls._of(backend, examples, context)
 
     @classmethod
+    @checked
     def of_settings(cls, settings: TaggingSettings, examples: Examples) -> Tagger:
         """Load the model, or connect to the server, that the flags of ``tag`` name, in a single process.
 
@@ -188,111 +199,3 @@ class Tagger(TextTagger):
             generated=backend.generated,
             selector=selector,
         )
-
-    @property
-    def manifest(self) -> Manifest:
-        """Settings of the tuning, or those of zero-shot tagging."""
-        return self.questions.manifest
-
-    @property
-    def labels(self) -> LabelSet | None:
-        """Label set that the model was tuned for; ``None`` for a base model."""
-        return self.questions.labels
-
-    def without_calibration(self) -> Tagger:
-        """Return the same tagger with the confidences of the model itself, as they are before ``calibrate``."""
-        return self._with_manifest(self.manifest.model_copy(update={"calibration": None}))
-
-    def with_segmentation(self, segmentation: Segmentation | None) -> Tagger:
-        """Return the same tagger with another ``AnswerSpec.segmentation``; ``None`` leaves it."""
-        return self._with_manifest(with_segmentation(self.manifest, segmentation))
-
-    def _with_manifest(self, manifest: Manifest) -> Tagger:
-        tagger = copy(self)
-        tagger.questions = replace(self.questions, manifest=manifest)
-        return tagger
-
-    def predict_entities(
-        self,
-        text: str,
-        labels: Labels | None = None,
-        image: str | Path | bytes | Image | None = None,
-        *,
-        threshold: float = 0.0,
-    ) -> list[dict[str, Any]]:
-        """Return the entities of one post in text order: start, end, text, label, score, and boxes if tuned for them.
-
-        Args:
-            text: Text of the post.
-            labels: Names of labels, or names with definitions; needed for a model that was not tuned.
-            image: Picture of the post: a file, its bytes, or an open picture.
-            threshold: Confidence below which entities are left out.
-
-        Raises:
-            MnerError: There are no labels, or one of them or the picture cannot be used.
-        """
-        check_threshold(threshold)
-        images = () if image is None else (as_image(image),)
-        [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
-        return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
-
-    def predict(
-        self,
-        examples: Iterable[Example],
-        picture_paths: PicturePaths = own_pictures,
-        labels: Labels | None = None,
-        *,
-        threshold: float = 0.0,
-    ) -> Iterator[Prediction]:
-        """Tag posts in their order, a window of them at a time.
-
-        Args:
-            examples: Posts; their gold entities, if any, are not used.
-            picture_paths: Function that gives the files of a post's pictures; by default ``images`` names them.
-            labels: Labels in place of those of the tuning.
-            threshold: Confidence below which entities are left out.
-
-        Raises:
-            MnerError: There are no labels, or one of them or a picture cannot be used.
-        """
-        check_threshold(threshold)
-        spec = self.answer_spec(labels)
-        remaining = iter(examples)
-        while window := list(islice(remaining, WINDOW)):
-            posts = [(example, self._pictures(picture_paths, example)) for example in window]
-            yield from (prediction.above(threshold) for prediction in self._predict(posts, spec))
-
-    def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
-        """Tag posts whose pictures are open already, all at once; errors are those of :meth:`predict`."""
-        most = self.manifest.max_images
-        return self._predict([(example, images[:most]) for example, images in posts], self.answer_spec(labels))
-
-    def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
-        """Return the form of answers with these labels, or with those of the tuning.
-
-        Raises:
-            ConfigError: There are no labels, one cannot be used, or the few-shot examples have others.
-        """
-        spec = self.questions.answer_spec(labels)
-        self._selector.check(spec)
-        return spec
-
-    def questions_about(self, posts: Sequence[Post], spec: AnswerSpec) -> tuple[list[Question], list[int]]:
-        """Return the question about each post, and the order in which they are best sent to the engine."""
-        examples, order = self._selector.select(posts, spec)
-        pairs = zip(posts, examples, strict=True)
-        return [self.questions.question(*post, spec, shots) for post, shots in pairs], order
-
-    def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
-        # Where none is shown, nobody is asked for pictures that may not be there.
-        if self.questions.generated or not self.manifest.max_images:
-            return ()
-        return tuple(map(open_image, paths(example)[: self.manifest.max_images]))
-
-    def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
-        examples, order = self._selector.select(posts, spec)
-        posted = [post_questions(self.questions, *post, spec, few) for post, few in zip(posts, examples, strict=True)]
-        requests = [question.request for number in order for question in posted[number].questions]
-        answers = iter(generate_with_fallback(self.engine, requests))
-        completions = {number: [next(answers) for _ in posted[number].questions] for number in order}
-        return [each.read(self.questions, completions[number]) for number, each in enumerate(posted)]

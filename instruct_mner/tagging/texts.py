@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import ClassVar, overload
 
 from PIL import Image
 
@@ -15,10 +15,11 @@ from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.argument_checks import items
+from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.predictions import Predictions
 from instruct_mner.tagging.question import Labels
-from instruct_mner.tagging.settings import check_threshold
 
 Picture = str | Path | bytes | Image.Image
 """A picture: the path of a file, its bytes, or an open picture."""
@@ -31,7 +32,14 @@ WINDOW = 64
 
 
 class TextTagger(ABC):
-    """Tagger of texts, with whatever finds the entities of opened posts."""
+    """Tagger of texts, with whatever finds the entities of opened posts.
+
+    Attributes:
+        texts_at_once: Number of texts without pictures that are given to the engine at once. The engine puts texts of
+            like length into a batch, which it does the better the more there are.
+    """
+
+    texts_at_once: ClassVar[int] = 512
 
     @abstractmethod
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
@@ -45,7 +53,7 @@ class TextTagger(ABC):
         labels: Labels | None = None,
         *,
         threshold: float = 0.0,
-        batch_size: int = WINDOW,
+        batch_size: int | None = None,
         progress: bool = True,
     ) -> Prediction: ...
     @overload
@@ -56,9 +64,10 @@ class TextTagger(ABC):
         labels: Labels | None = None,
         *,
         threshold: float = 0.0,
-        batch_size: int = WINDOW,
+        batch_size: int | None = None,
         progress: bool = True,
     ) -> Predictions: ...
+    @checked
     def __call__(
         self,
         texts: str | Iterable[str],
@@ -66,7 +75,7 @@ class TextTagger(ABC):
         labels: Labels | None = None,
         *,
         threshold: float = 0.0,
-        batch_size: int = WINDOW,
+        batch_size: int | None = None,
         progress: bool = True,
     ) -> Prediction | Predictions:
         """Tag one text, or many.
@@ -77,7 +86,8 @@ class TextTagger(ABC):
                 those without a picture.
             labels: Names of labels, or names with definitions; needed for a model that was not tuned.
             threshold: Confidence below which entities are left out.
-            batch_size: Number of texts that are given to the engine at once.
+            batch_size: Number of texts that are given to the engine at once; by default 64, as their pictures are in
+                memory together, and without pictures ``texts_at_once``.
             progress: Whether progress is shown where it takes longer.
 
         Returns:
@@ -88,10 +98,10 @@ class TextTagger(ABC):
         """
         listed = checked_texts(texts)
         pictures = checked_pictures(images, len(listed), single=isinstance(texts, str))
-        _check_numbers(threshold, batch_size)
+        at_once = batch_size or (WINDOW if any(pictures) else self.texts_at_once)
         posts = (_post(number, text, own) for number, (text, own) in enumerate(zip(listed, pictures, strict=True)))
-        predictions = self._in_batches(posts, labels, batch_size)
-        if progress and len(listed) > batch_size:
+        predictions = self._in_batches(posts, labels, at_once)
+        if progress and len(listed) > at_once:
             predictions = tracked(predictions, "tagging", len(listed))
         result = Predictions(prediction.above(threshold) for prediction in predictions)
         return result[0] if isinstance(texts, str) else result
@@ -107,15 +117,15 @@ def checked_texts(texts: object) -> list[str]:
     Raises:
         ConfigError: It is neither a text nor several.
     """
-    if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
+    listed = [texts] if isinstance(texts, str) else items(texts)
+    if listed is None:
         raise ConfigError(f"texts are a string or a list of strings, not {type(texts).__name__}")
-    listed = [texts] if isinstance(texts, str) else list(texts)
     for number, text in enumerate(listed):
         if not isinstance(text, str):
-            raise ConfigError(f"texts[{number}] is no string but {type(text).__name__}: {str(text)[:40]!r}")
+            raise ConfigError(f"texts[{number}] is no string but {type(text).__name__}")
         if not is_whole(text):
             raise ConfigError(f"texts[{number}] {HALF_CHARACTER}")
-    return listed
+    return [text for text in listed if isinstance(text, str)]
 
 
 def checked_pictures(images: object, num_texts: int, *, single: bool) -> list[tuple[Picture, ...]]:
@@ -128,11 +138,11 @@ def checked_pictures(images: object, num_texts: int, *, single: bool) -> list[tu
         return [()] * num_texts
     if single:
         return [_pictures(images, "images")]
-    if isinstance(images, Picture | dict) or not isinstance(images, Iterable):
+    listed = None if isinstance(images, Picture) else items(images)
+    if listed is None:
         raise ConfigError(
             f"images of several texts are a list with one for each, None for none, not {type(images).__name__}"
         )
-    listed = list(images)
     if len(listed) != num_texts:
         raise ConfigError(f"{num_texts} texts and {len(listed)} images; give one for each text, None for none")
     return [_pictures(each, f"images[{number}]") for number, each in enumerate(listed)]
@@ -149,14 +159,6 @@ def _pictures(value: object, where: str) -> tuple[Picture, ...]:
                 raise ConfigError(f"{where}[{number}] is no path, bytes or picture but {type(each).__name__}")
         return tuple(value)
     raise ConfigError(f"{where} is no path, bytes or picture but {type(value).__name__}")
-
-
-def _check_numbers(threshold: object, batch_size: object) -> None:
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise ConfigError(f"threshold is a number from 0 to 1, not {type(threshold).__name__}")
-    check_threshold(threshold)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(f"batch_size is a whole number from 1 on, not {batch_size!r}")
 
 
 def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:

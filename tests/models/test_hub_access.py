@@ -19,6 +19,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models import hub as hub_module
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.loading import load_model
+from instruct_mner.models.locations import adapter_place
 
 NAME = "someone/tiny"
 
@@ -178,3 +179,28 @@ def test_a_hub_that_is_not_there(hub, monkeypatch) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9 (cannot be reached|failed)"):
         describe_model(NAME)
+
+
+def test_an_adapter_is_downloaded_by_its_name_without_programs(hub: StandIn, tmp_path: Path) -> None:
+    folder = tmp_path / "pushed"
+    folder.mkdir()
+    for file in ("adapter_config.json", "adapter_model.safetensors", "mner.json", "prompt.jinja", "run.py", "rank.bin"):
+        (folder / file).write_text("{}", encoding="utf-8")
+    hub.models["someone/tweets"] = folder
+    place = adapter_place("someone/tweets@main")
+    assert sorted(file.name for file in place.iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors", "mner.json", "prompt.jinja",
+    ]  # fmt: skip
+    assert adapter_place("someone/tweets", COMMIT) == place
+    with pytest.raises(ModelError, match="has no revision 'nowhere'"):
+        adapter_place("someone/tweets", "nowhere")
+    with pytest.raises(ModelError, match="no such model on the hub"):
+        adapter_place("someone/else")
+
+
+def test_a_folder_is_never_looked_for_on_the_hub(hub: StandIn, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("someone/tweets").mkdir(parents=True)
+    assert adapter_place("someone/tweets") == Path("someone/tweets")
+    assert adapter_place(tmp_path / "not here") == tmp_path / "not here"
+    assert not hub.requests

@@ -12,7 +12,7 @@ from published import published
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.tuned import with_segmentation, zero_shot
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.offsets import can_say, chunks, is_word_character, place
+from instruct_mner.schema.offsets import can_say, chunks, is_edge, is_word_character, place
 from instruct_mner.schema.scripts import is_particles, writes_no_spaces
 
 WORDS = st.text(alphabet="ab#'é日 ", max_size=24)
@@ -31,6 +31,12 @@ def test_chunks_join_to_the_text_and_cut_no_word(text: str) -> None:
             assert spaceless or is_particles(syllables[0])
     for part in parts:
         assert len(part) == 1 or all(is_word_character(character) for character in part)
+
+
+@given(st.one_of(st.text(max_size=60), st.text(alphabet=[chr(code) for code in range(128)], max_size=60)))
+def test_chunks_are_cut_at_all_edges(text: str) -> None:
+    cuts = [0, *(index for index in range(1, len(text)) if is_edge(text, index)), len(text)]
+    assert chunks(text) == [text[start:end] for start, end in pairwise(cuts) if start < end]
 
 
 @pytest.mark.parametrize(

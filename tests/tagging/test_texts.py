@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from PIL import Image
 
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
+from instruct_mner.synthetic.posts import posts
+from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.tagging.predictions import Predictions
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.tagging.texts import TextTagger, checked_pictures, checked_texts
 
 
@@ -73,10 +77,10 @@ def test_a_threshold_leaves_entities_out() -> None:
         ({"texts": ["a"], "images": [3]}, r"images\[0\] is no path, bytes or picture but int"),
         ({"texts": ["a"], "images": [["x.png", 3]]}, r"images\[0\]\[1\] is no path"),
         ({"texts": ["a"], "images": ["nowhere.png"]}, r"images\[0\]: nowhere\.png: there is no such"),
-        ({"texts": "a", "threshold": "0.5"}, "threshold is a number from 0 to 1, not str"),
+        ({"texts": "a", "threshold": "0.5"}, "threshold must be a number from 0 to 1, not '0.5'"),
         ({"texts": "a", "threshold": 2}, "is no confidence from 0 to 1"),
-        ({"texts": "a", "batch_size": 0}, "batch_size is a whole number from 1 on, not 0"),
-        ({"texts": "a", "batch_size": True}, "batch_size is a whole number from 1 on, not True"),
+        ({"texts": "a", "batch_size": 0}, "batch_size must be a whole number from 1 on, not 0"),
+        ({"texts": "a", "batch_size": True}, "batch_size must be a whole number from 1 on, not True"),
         ({"texts": "\ud800"}, r"texts\[0\] holds half of a surrogate pair"),
     ],
 )
@@ -107,6 +111,25 @@ def test_every_type_is_understood_or_refused_in_a_message(
     expected = [texts] if isinstance(texts, str) else list(texts)
     results = [result] if isinstance(result, Prediction) else list(result)
     assert [each.text for each in results] == expected
+
+
+def test_many_texts_at_once_have_the_entities_of_single_calls() -> None:
+    tagger = Tagger.from_pretrained("starter", dtype="float32", batch_size=8)
+    texts = [post.text for post in islice(posts(Synthesis(split="test"), 5), 10)]
+    labels = ("PER", "LOC", "ORG", "OTHER")
+    together = tagger(texts, labels=labels, progress=False)
+    single = [tagger(text, labels=labels, progress=False) for text in texts]
+    assert sum(len(each.entities) for each in single) > 10
+    assert [[(each.start, each.end, each.label) for each in one.entities] for one in together] == [
+        [(each.start, each.end, each.label) for each in one.entities] for one in single
+    ]
+
+
+def test_texts_without_pictures_are_given_to_the_engine_together() -> None:
+    tagger = Capitals()
+    tagger(["a"] * 100)
+    tagger(["a"] * 100, images=[Image.new("RGB", (9, 9)), *[None] * 99], progress=False)
+    assert [len(batch) for batch in tagger.batches] == [100, 64, 36]
 
 
 def test_pieces() -> None:
