@@ -58,7 +58,8 @@ COMMANDS: dict[str, Command] = {
     "merge": ("merge", "run", "merged"),
     "context": ("context", "pictures/posts.jsonl", "described.jsonl", "--captions", "starter"),
     "demo": ("demo", "--output", "demo", "--posts", "40", "--test-posts", "16", "--no-serve"),
-    "serve": ("serve", "run", "--port", "0"),
+    "report": ("report", "posts.jsonl", "posts.jsonl", "-o", "page.html"),
+    "serve": ("serve", "run", "--port", "18437"),
 }  # fmt: skip
 """Commands by name, in the order in which they run: some go on with what others made."""
 _READY = b"ready"
