@@ -9,6 +9,7 @@ from multiprocessing import get_context
 
 from rich.console import Console
 
+from instruct_mner.console import working
 from instruct_mner.experiment.plan import ExperimentSettings, Plan, make_plan, read_sources
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
@@ -40,7 +41,8 @@ def describe_experiment(settings: ExperimentSettings, console: Console) -> None:
     for arm in plan.arms:
         if not arm.trains:
             continue
-        tried = _tried(plan.config(arm, 0))
+        with working(f"trying some steps of {arm.name}"):
+            tried = _tried(plan.config(arm, 0))
         tagging = tried.tagging_seconds(num_test)
         others = 1 + sum(other.of == arm.name for other in plan.arms)
         console.print(

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from instruct_mner.console import stop_display
 from instruct_mner.experiment.children import call, wait_for_lock
 from instruct_mner.experiment.plan import ExperimentSettings as Settings
 from instruct_mner.experiment.plan import Plan, PlannedRun, make_plan, read_sources, write_plan
@@ -46,6 +47,8 @@ def experiment(settings: Settings, console: Console, *, num_resamples: int = DEF
         test = read_test(plan)
         labels = plan.config(plan.arms[0], 0).labels or labels_of(sources.train)
         runs = list(plan.runs())
+        # The verbs show what they do themselves.
+        stop_display()
         scored: list[ScoredRun] = []
         for number, run in enumerate(runs, start=1):
             if not run.is_complete:
