@@ -65,6 +65,10 @@ def _choices(evaluations: Sequence[Evaluation], summaries: dict[str, tuple[float
         yield Finding(topic="choice", verdict="fine", text=text, evidence=f"line {chosen.line}")
     if "test" in summaries:
         value, evidence = summaries["test"]
+        if chosen is not None and chosen.f1 is not None and _same(value, 100 * chosen.f1):
+            text = f"the best score on test, {value:.2f}, is that of the epoch of dev"
+            yield Finding(topic="choice", verdict="fine", text=text, evidence=evidence)
+            return
         gain = "" if chosen is None or chosen.f1 is None else f", {value - 100 * chosen.f1:+.2f} above that of dev"
         text = f"the log sums up the best score on test, {value:.2f}{gain}: quoting it is choosing the epoch on test"
         yield Finding(topic="choice", verdict="warning", text=text, evidence=evidence)

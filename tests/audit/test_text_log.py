@@ -64,6 +64,12 @@ def test_the_best_test_score_is_told_from_that_of_the_epoch_of_dev() -> None:
     assert decoding.startswith("tolerant")
 
 
+def test_a_best_test_score_that_dev_chose_too_is_no_warning() -> None:
+    result = audit_text("log", umt([(0.70, 0.71), (0.74, 0.735)], final=0.735), None)
+    assert texts(result, "choice", "warning") == []
+    assert "the best score on test, 73.50, is that of the epoch of dev" in texts(result, "choice", "fine")
+
+
 def test_epochs_are_not_the_percentages_of_progress_bars() -> None:
     evaluations = read_evaluations(umt([(0.7, 0.71), (0.74, 0.72)]))
     assert [(each.split, each.epoch, each.f1) for each in evaluations] == [
@@ -129,7 +135,7 @@ def test_a_log_that_scores_test_alone_chooses_on_it() -> None:
 
 def test_a_file_with_bars_and_bytes_of_any_kind(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
-    path.write_bytes(b"\xff 10%|#\r" + "\n".join(umt([(0.7, 0.71)])).encode())
+    path.write_bytes(b"\xff 10%|#\r" + "\n".join(umt([(0.7, 0.71), (0.6, 0.72)])).encode())
     assert audit(path).layout.startswith("log of a training loop")
     assert any(line.startswith("choice") and "WARNING" in line for line in audit(path).lines())
     path.write_text("nothing of the kind\n")
