@@ -103,7 +103,7 @@ def test_a_tuned_tower_needs_a_picture_in_every_post() -> None:
 
 def keep_pictured(path: Path) -> None:
     """Leaves the posts with a picture."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     path.write_text("".join(f"{line}\n" for line in lines if json.loads(line).get("images")), encoding="utf-8")
 
 
