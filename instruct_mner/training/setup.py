@@ -36,7 +36,7 @@ from instruct_mner.training.dev_scores import score_dev
 from instruct_mner.training.lengths import token_lengths
 from instruct_mner.training.machine_checks import check_machine
 from instruct_mner.training.precheck import check_sources
-from instruct_mner.training.sharding import check_pictures, is_sharded, reads_weights
+from instruct_mner.training.sharding import is_sharded, reads_weights
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
 from instruct_mner.training.trl_arguments import dtype_of_weights, prompt_completion_collator
@@ -135,7 +135,6 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
             sources = load_sources(config.data, shows_pictures=sees)
         check_sources(config, sources)
     train, dev = sources.train, sources.dev
-    check_pictures(config, train)
     prompt = find_prompt(config.prompt_name)
     with working(f"loading {config.model}"):
         loaded = load_model(

@@ -11,8 +11,6 @@ from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from instruct_mner.data.dataset import Dataset
-from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig
 
 
@@ -29,6 +27,8 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
     """
     if not is_sharded():
         return
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        yield "DeepSpeed: weights are not saved from its parts; take FSDP 2 (deploy/accelerate/fsdp2.yaml)"
     if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
         yield "FSDP: only version 2 is supported; set fsdp_config: {fsdp_version: 2} in the config of accelerate"
     if os.environ.get("FSDP_STATE_DICT_TYPE") == "FULL_STATE_DICT":
@@ -45,29 +45,13 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
             "out, and evaluate the run afterwards"
         )
     if config.tuning == "qlora":
-        yield ("tuning: qlora holds the whole decoder in 4 bits in each process; launch with --multi_gpu, or take lora")
+        yield "tuning: qlora holds the whole decoder in 4 bits in each process; launch with --multi_gpu, or take lora"
+    if config.tuning == "full":
+        yield "tuning: full is not saved from parts; launch with --multi_gpu (a whole model each), or take lora"
     if config.optimizer.share_prompt_prefix:
         yield "optimizer.share_prompt_prefix: layers are called as they are under FSDP and DeepSpeed; leave it out"
     if config.vision_cache.enabled:
         yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
-
-
-def check_pictures(config: FinetuneConfig, train: Dataset) -> None:
-    """Refuse posts with and without pictures together, where the vision tower is tuned in parts in several processes.
-
-    A process whose batch shows no picture would not take part in the sum of its gradients.
-
-    Raises:
-        ConfigError: There are such.
-    """
-    if not is_sharded() or config.tuning != "full" or config.max_images == 0:
-        return
-    shown = {bool(example.images) for example in train.examples}
-    if len(shown) > 1 or (True in shown and config.augmentation.drop_picture):
-        raise ConfigError(
-            "tuning: full with FSDP or DeepSpeed needs a picture in every post, and posts are without one in "
-            f"{train.path}, or by augmentation.drop_picture; take lora, or max_images: 0"
-        )
 
 
 def part_layers_alone(accelerator: Accelerator, decoder: nn.Module) -> None:
@@ -91,20 +75,17 @@ def reads_weights() -> bool:
     return not is_sharded() or PartialState().is_main_process
 
 
-def whole_weights(model: nn.Module, accelerator: Accelerator) -> dict[str, Tensor] | None:
-    """Return all weights that are saved, where they lie in parts in several processes, which all must call this.
+def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
+    """Return the weights of the adapter, where they lie in parts in several processes, which all must call this.
 
     Args:
         model: Model that is trained.
-        accelerator: Accelerator that has prepared it.
 
     Returns:
-        Weights by name: those that are tuned, of an adapter, or all; ``None`` where each process has them whole.
+        Weights that are tuned, by name; ``None`` where each process has them whole.
     """
     if not is_sharded():
         return None
-    if not hasattr(model, "peft_config"):
-        return {name: _plain(each) for name, each in accelerator.get_state_dict(model).items()}
     return {name: _whole(each) for name, each in model.named_parameters() if each.requires_grad}
 
 

@@ -229,7 +229,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the weights; where they lie in parts in several processes, all must call this."""
-        weights = whole_weights(self.model, self.accelerator)
+        weights = whole_weights(self.model)
         if weights is None:
             super().save_model(output_dir, _internal_call)
         elif self.args.should_save:
