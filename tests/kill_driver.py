@@ -133,7 +133,7 @@ class Proof:
             if self.result() is not None:
                 self.clean()
             arguments = self.proceed if self.half_done() else self.begin
-            if arguments is self.begin:
+            if not self.half_done():
                 self.clean()
         content = path.read_bytes()
         path.write_bytes(changed(path, content))
