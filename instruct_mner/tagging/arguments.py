@@ -56,6 +56,7 @@ CHECKS: Mapping[str, Check] = {
     "batch_size": checks.or_none(checks.whole_number(1)),
     "constrained": checks.flag,
     "context": checks.or_none(checks.flag),
+    "device": checks.or_none(checks.name),
     "dtype": checks.one_of("auto", "bfloat16", "float32"),
     "endpoint": checks.endpoint,
     "engine": checks.with_methods("an engine, such as that of Tagger.from_pretrained", "generate", "special_tokens"),

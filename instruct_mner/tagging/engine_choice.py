@@ -148,17 +148,21 @@ def transformers_backend(
     constrained: bool = True,
     examples: Examples = (),
     generated: bool = False,
+    device: str | None = None,
 ) -> Backend:
     """Load a model into this process; arguments and errors are those of ``Tagger.from_pretrained``."""
     from instruct_mner.engines.transformers import TransformersEngine
+    from instruct_mner.models.devices import ALL_GPUS, checked_device
     from instruct_mner.models.loading import load_adapter, load_model
     from instruct_mner.tagging.model_embedder import ModelEmbedder
 
+    wanted = checked_device(device)
+    device_map = "auto" if device == ALL_GPUS else None
     folder = tuned_folder(name)
     if folder is None:
         if base_model is not None:
             raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
-        loaded = load_model(str(name), revision=revision, dtype=dtype)
+        loaded = load_model(str(name), revision=revision, dtype=dtype, device_map=device_map, moves=wanted is None)
         manifest, prompt = untuned(loaded, with_examples=has_examples(examples))
     else:
         manifest, prompt = tuned(folder, examples)
@@ -168,10 +172,14 @@ def transformers_backend(
             revision=None if whole or base_model else manifest.base_revision,
             dtype=dtype,
             pixels=manifest.pixels,
+            device_map=device_map,
+            moves=wanted is None,
         )
         if not whole:
             manifest.check_base(loaded.family.name, loaded.name)
             loaded = load_adapter(loaded, folder)
+    if wanted is not None:
+        loaded.base.to(wanted)
     if generated:
         from instruct_mner.engines.generated import GeneratedPictureEngine
 

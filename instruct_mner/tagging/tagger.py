@@ -47,6 +47,7 @@ class Tagger(PostTagger):
         examples: Examples = (),
         context: bool | None = None,
         generated: bool = False,
+        device: str | None = None,
     ) -> Tagger:
         """Load a model into this process.
 
@@ -61,10 +62,12 @@ class Tagger(PostTagger):
             examples: Few-shot examples for a base model: annotated posts, or a pool whose nearest each post takes.
             context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
             generated: Whether pictures are generated from the texts; needs a run with ``alignment.generative``.
+            device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, which spreads the layers over all GPUs; by
+                default the GPU where PyTorch finds one of NVIDIA or AMD, else the CPU.
 
         Raises:
             ModelError: The model or the adapter cannot be loaded, or has no generator.
-            ConfigError: Examples are given for a model that was tuned.
+            ConfigError: Examples are given for a model that was tuned, or there is no such device.
         """
         backend = engine_choice.transformers_backend(
             name,
@@ -75,6 +78,7 @@ class Tagger(PostTagger):
             constrained=constrained,
             examples=examples,
             generated=generated,
+            device=device,
         )
         return cls._of(backend, examples, context)
 
@@ -90,6 +94,7 @@ class Tagger(PostTagger):
         batch_size: int = 32,
         constrained: bool = True,
         context: bool | None = None,
+        device: str | None = None,
     ) -> Tagger:
         """Load an adapter of the hub, or of a folder, on its base; of the hub, only JSON, templates and safetensors.
 
@@ -101,6 +106,7 @@ class Tagger(PostTagger):
             batch_size: Number of posts tagged at once.
             constrained: Whether only answers that are legal on the post are allowed; leave it on.
             context: Whether captions, tags and OCR of the pictures are in the prompt; by default as in the tuning.
+            device: Device as of :meth:`from_pretrained`.
 
         Raises:
             ModelError: The adapter or its base cannot be loaded.
@@ -115,6 +121,7 @@ class Tagger(PostTagger):
             batch_size=batch_size,
             constrained=constrained,
             context=context,
+            device=device,
         )
 
     @classmethod

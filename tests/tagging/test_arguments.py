@@ -107,7 +107,7 @@ def is_text(value: Any) -> bool:
 MEANT: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["constrained", "generated", "progress"], lambda value: isinstance(value, bool)),
     **dict.fromkeys(["batch_size", "max_retries"], lambda value: number(value) and value == int(value)),
-    **dict.fromkeys(["base_model", "model", "revision", "url"], some_name),
+    **dict.fromkeys(["base_model", "device", "model", "revision", "url"], some_name),
     **dict.fromkeys(["name", "adapter", "endpoint"], lambda value: some_name(value) or isinstance(value, Path)),
     "api_key": is_text,
     "context": lambda value: isinstance(value, bool),
@@ -125,8 +125,8 @@ MEANT: dict[str, Callable[[Any], bool]] = {
     "timeout_seconds": lambda value: number(value) and value > 0,
 }
 OPTIONAL = {
-    "adapter", "api_key", "base_model", "batch_size", "context", "image", "images", "labels", "model", "revision",
-    "segmentation", "selector",
+    "adapter", "api_key", "base_model", "batch_size", "context", "device", "image", "images", "labels", "model",
+    "revision", "segmentation", "selector",
 }  # fmt: skip
 
 SCALAR = st.one_of(
