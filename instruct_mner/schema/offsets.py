@@ -41,6 +41,8 @@ def is_edge(text: str, index: int) -> bool:
     if not 0 < index < len(text):
         return True
     before, after = text[index - 1], text[index]
+    if before < "\x80" and after < "\x80":
+        return not (before.isalnum() and after.isalnum())
     if not (is_word_character(before) and is_word_character(after)):
         return True
     if unicodedata.category(after).startswith("M"):

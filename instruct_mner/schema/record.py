@@ -22,9 +22,15 @@ class Record(BaseModel):
 
     @model_validator(mode="after")
     def _check_characters(self) -> Self:
+        # Plain loops: this runs for every record, a fifth of the time of an import when written as one expression.
         for name, value in self.__dict__.items():
-            texts = (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ()
-            if not all(is_whole(text) for text in texts if isinstance(text, str)):
+            if isinstance(value, str):
+                whole = value.isascii() or is_whole(value)
+            elif value and isinstance(value, tuple) and isinstance(value[0], str):
+                whole = all(map(is_whole, value))
+            else:
+                continue
+            if not whole:
                 raise ValueError(f"{name} {HALF_CHARACTER}")
         return self
 
