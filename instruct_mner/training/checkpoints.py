@@ -8,6 +8,7 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError, MnerError, listing
 from instruct_mner.files import check_place, replacing
+from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.training.config import FinetuneConfig, load_config
 
 # File that is written last into a checkpoint: a run may be killed while transformers writes the others.
@@ -40,7 +41,9 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
             "run in it (--resume)"
         )
     if used:
-        _check_same_settings(folder, config)
+        # Of a model that reads text only, the config that a run keeps says that no picture is shown.
+        shown = 0 if takes_pictures(config.model, config.revision) is False else config.max_images
+        _check_same_settings(folder, config.model_copy(update={"max_images": shown}))
 
 
 def open_run_folder(config: FinetuneConfig) -> Path | None:

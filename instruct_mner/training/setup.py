@@ -280,7 +280,7 @@ def _views(
         conversations=conversations,
         annotator=SpanAnnotator(loaded, conversations, augmentation),
         collate=collate,
-        collate_blank=prompt_completion_collator(blank_processor(loaded.processor)),
+        collate_blank=prompt_completion_collator(blank_processor(loaded.processor)) if loaded.family.sees else collate,
         grid=1 if alignment.generative is None else alignment.generative.grid,
     )
 

@@ -24,7 +24,7 @@ FOUND = [
 def test_they_come_back_as_they_were(tmp_path) -> None:
     write_table(FOUND, tmp_path / "new" / "a.parquet")
     assert list(read_table(tmp_path / "new" / "a.parquet")) == FOUND
-    assert read_predictions(tmp_path / "new" / "a.parquet") == FOUND
+    assert list(read_predictions(tmp_path / "new" / "a.parquet")) == FOUND
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.parquet"]
 
 

@@ -1,0 +1,31 @@
+"""Folders in which a run may be, and go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from instruct_mner.errors import ConfigError
+from instruct_mner.training.checkpoints import check_run_folder
+from instruct_mner.training.config import FinetuneConfig
+
+
+def config_of(folder: Path, model: str, **changes: object) -> FinetuneConfig:
+    values = {"model": model, "data": {"train": "posts.jsonl"}, "output": str(folder), **changes}
+    return FinetuneConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(("model", "goes_on"), [("smollm2", True), ("starter", False)])
+def test_a_run_of_a_model_that_reads_text_only_goes_on_under_the_config_that_began_it(
+    tmp_path: Path, model: str, goes_on: bool
+) -> None:
+    """The config in its folder says that no picture is shown."""
+    (tmp_path / "config.yaml").write_text(config_of(tmp_path, model, max_images=0).to_yaml())
+    if goes_on:
+        check_run_folder(config_of(tmp_path, model), resume=True)
+    else:
+        with pytest.raises(ConfigError, match=r"(?s)settings are not those.*\+max_images: 1"):
+            check_run_folder(config_of(tmp_path, model), resume=True)
+    with pytest.raises(ConfigError, match=r"(?s)settings are not those.*\+seed: 3"):
+        check_run_folder(config_of(tmp_path, model, max_images=0, seed=3), resume=True)
