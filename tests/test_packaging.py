@@ -1,32 +1,19 @@
-"""The wheel: what is in it, and that a post can be tagged from it with no checkout around."""
+"""The wheel: what is in it, and that README and notebooks run from it with no checkout around."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from test_readme import DOCUMENTS, shell_script
 
 ROOT = Path(__file__).resolve().parents[1]
-
-_TAG_FROM_WHEEL = """
-import sys
-from pathlib import Path
-import instruct_mner
-installed = Path(sys.argv.pop(1))
-found = Path(instruct_mner.__file__)
-assert found.is_relative_to(installed), f"{found} was imported, not the wheel's copy in {installed}"
-from instruct_mner.cli import main
-main()
-"""
 
 
 def run(*command: str | Path, folder: Path, **variables: str) -> str:
@@ -87,45 +74,49 @@ def test_the_package_imports_nothing_that_stays_in_the_checkout() -> None:
     assert not [path for path in files if imports.search(path.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.slow
-def test_a_post_is_tagged_from_the_installed_wheel(
-    wheel: Path, tmp_path: Path, tiny_models: Callable[[str], Path]
-) -> None:
-    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target")
-    run(*pip, installed, wheel, folder=elsewhere)
-    text = "Jordan dunks in Chicago"
-    output = run(
-        sys.executable, "-c", _TAG_FROM_WHEEL, installed, "tag", "--text", text,
-        "--model", tiny_models("idefics3"), "--labels", "PER,LOC",
-        folder=elsewhere, PYTHONPATH=str(installed), OMP_NUM_THREADS="1",
-    )  # fmt: skip
-    prediction = json.loads(output)
-    assert prediction["text"] == text
-    for entity in prediction["entities"]:
-        assert text[entity["start"] : entity["end"]] == entity["text"]
-
-
-@pytest.mark.prove
-@pytest.mark.timeout(1800)
-def test_the_readme_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    """The path of a newcomer: a fresh environment, the wheel, and the commands of the README."""
-    fresh, programs, work = tmp_path / "fresh", tmp_path / "programs", tmp_path / "work"
-    programs.mkdir()
-    work.mkdir()
-    run(sys.executable, "-m", "venv", "--without-pip", fresh, folder=tmp_path)
-    python = fresh / "bin" / "python"
+@pytest.fixture(scope="module")
+def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs of a fresh environment with the wheel, as a newcomer has it."""
+    folder = tmp_path_factory.mktemp("fresh")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, folder=folder)
     # The dependencies are those of this environment, behind the wheel: a .pth on the path is not read again, so that
     # the editable install of the checkout stays out.
-    [site] = fresh.glob("lib/python*/site-packages")
+    [site] = folder.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index")
-    run(*pip, wheel, folder=work)
-    environment = {
-        "PATH": f"{fresh / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "", "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
-    place = run(python, "-c", "import instruct_mner; print(instruct_mner.__file__)", folder=work, **environment)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet")
+    run(*pip, "--no-deps", "--no-index", wheel, folder=folder)
+    place = run(
+        folder / "bin" / "python", "-c", "import instruct_mner; print(instruct_mner.__file__)",
+        folder=folder, **_environment(folder / "bin"),
+    )  # fmt: skip
     assert Path(place.strip()).is_relative_to(site)
-    run("bash", "-c", shell_script(programs, DOCUMENTS[:1], ("run", "python")), folder=work, **environment)
+    return folder / "bin"
+
+
+def _environment(programs: Path) -> dict[str, str]:
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_readme_runs_from_the_wheel_in_an_empty_folder(fresh: Path, tmp_path: Path) -> None:
+    """The path of a newcomer: the commands and programs of the README, in order."""
+    programs, work = tmp_path / "programs", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    script = shell_script(programs, DOCUMENTS[:1], ("run", "python"))
+    run("bash", "-c", script, folder=work, **_environment(fresh))
     assert (work / "first" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["tag.ipynb", "train.ipynb"])
+def test_a_notebook_runs_from_the_wheel_in_an_empty_folder(name: str, fresh: Path, tmp_path: Path) -> None:
+    driver, notebook = ROOT / "tests" / "run_notebook.py", ROOT / "docs" / "notebooks" / name
+    last = run(fresh / "python", driver, notebook, folder=tmp_path, **_environment(fresh))
+    if name == "train.ipynb":
+        assert len(list((tmp_path / "own" / "run").iterdir())) > 3
+    else:
+        assert "<mark" in last

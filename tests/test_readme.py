@@ -68,14 +68,10 @@ def test_every_mark_belongs_to_a_block(document: str):
     assert len(found) == len(_MARK.findall(text)), f"{document} has a mark that no code block follows"
 
 
-@pytest.mark.slow
+# Those of the README alone run from the wheel: `test_packaging.py`.
+@pytest.mark.prove
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("documents", "kinds"),
-    [(DOCUMENTS[:1], ("run", "python")), pytest.param(DOCUMENTS, tuple(_LANGUAGES), marks=pytest.mark.prove)],
-    ids=["readme", "guide"],
-)
-def test_the_blocks_run(documents: Sequence[str], kinds: Sequence[str], tmp_path: Path):
+def test_the_blocks_run(tmp_path: Path):
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
@@ -85,7 +81,7 @@ def test_the_blocks_run(documents: Sequence[str], kinds: Sequence[str], tmp_path
         "HF_HUB_OFFLINE": "1",
     }
     finished = subprocess.run(
-        ["bash", "-c", shell_script(programs, documents, kinds)],
+        ["bash", "-c", shell_script(programs, DOCUMENTS, tuple(_LANGUAGES))],
         cwd=work,
         env=environment,
         capture_output=True,
