@@ -92,7 +92,7 @@ def build(
                 take_vision(model, Path(locate(vision)))
             else:
                 _train_vision(model, processor, stage, curves, seed + number)
-            _save(model.to(torch.bfloat16), processor, done)
+            save_model(model.to(torch.bfloat16), processor, done, base="starter", prefix=" ")
             measured = measure(model, processor)
             (done / "gates.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
         missed = _missed(stage, json.loads((done / "gates.json").read_text(encoding="utf-8")))
@@ -129,17 +129,25 @@ def _load(folder: Path | None, level: int, seed: int, device: str, dtype: str) -
     return model.to(device), AutoProcessor.from_pretrained(folder)
 
 
-def _save(model: Any, processor: Any, folder: Path) -> None:
-    """Write weights, processor and manifest, so that every stage can tag posts."""
+def save_model(model: Any, processor: Any, folder: Path, *, base: str, prefix: str) -> None:
+    """Write weights, processor and manifest, so that every stage can tag posts.
+
+    Args:
+        model: Model.
+        processor: Its processor.
+        folder: Folder, which is made.
+        base: Name of the model.
+        prefix: What its chat template writes between the generation prompt and an answer.
+    """
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     prompt = find_prompt("tag")
     Manifest(
-        base_model="starter",
+        base_model=base,
         family="idefics3",
         tuning="full",
         prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
-        answer=AnswerSpec(labels=COARSE.label_set(), prefix=" ", max_entities=8),
+        answer=AnswerSpec(labels=COARSE.label_set(), prefix=prefix, max_entities=8),
     ).save(folder, prompt)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.starter_training.build import append_curve
+from eval.starter_training.build import append_curve, save_model
 from eval.starter_training.connector_alignment import align_connector
 from eval.starter_training.curriculum import curriculum
 from eval.starter_training.evaluate import image_features_of_posts, some_posts
@@ -30,7 +30,7 @@ from eval.starter_training.pretrained_decoder import (
     build_joined_model,
     build_joined_processor,
     load_parts,
-    save_merged,
+    plain_model,
     save_parts,
 )
 from eval.starter_training.sample_makers import SampleMaker
@@ -197,7 +197,7 @@ def _scored(model: Any, processor: Any, folder: Path, num: int) -> dict[str, flo
     """Return strict F1 of the stage, from its file where it was scored before."""
     scores = folder / "scores.json"
     if not scores.exists():
-        save_merged(model, processor, folder / "model")
+        save_model(plain_model(model), processor, folder / "model", base="starter-135m", prefix="")
         own, shuffled = f1_own_and_shuffled(folder / "model", num)
         with replacing(scores) as file:
             json.dump({"F1, own": own, "F1, shuffled": shuffled, _GAIN: own - shuffled}, file)

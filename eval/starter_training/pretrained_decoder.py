@@ -13,11 +13,7 @@ from typing import Any
 
 from eval.starter_training.architecture import PATCH_SIZE, SCALE_FACTOR, build_processor, tokens_per_side
 from eval.starter_training.weight_transfer import take_vision_tower
-from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.models.locations import STARTER_FOLDER, locate
-from instruct_mner.models.manifest import Manifest, PromptStamp
-from instruct_mner.prompting.templates import find_prompt
-from instruct_mner.synthetic.label_sets import COARSE
 from instruct_mner.synthetic.scene import SIZES
 
 # SmolLM2's own template without its system prompt, with places for pictures.
@@ -137,25 +133,15 @@ def load_parts(model: Any, path: Path) -> None:
         raise ValueError(f"{path} holds weights that the model has no place for: {', '.join(unexpected[:3])}")
 
 
-def save_merged(model: Any, processor: Any, folder: Path) -> None:
-    """Write the model with LoRA added to its weights, its processor and its manifest."""
+def plain_model(model: Any) -> Any:
+    """Return a model without LoRA, whose weights are those of :func:`merged`."""
     import torch
     from transformers import Idefics3ForConditionalGeneration
 
     plain = Idefics3ForConditionalGeneration(model.config).to(torch.bfloat16)
-    plain.load_state_dict(merged(model), strict=False)
-    plain.tie_weights()
+    plain.load_state_dict(merged(model))
     plain.generation_config = model.generation_config
-    plain.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    prompt = find_prompt("tag")
-    Manifest(
-        base_model="starter-135m",
-        family="idefics3",
-        tuning="full",
-        prompt=PromptStamp(name=prompt.name, sha256=prompt.sha256),
-        answer=AnswerSpec(labels=COARSE.label_set(), max_entities=8),
-    ).save(folder, prompt)
+    return plain
 
 
 def merged(model: Any) -> dict[str, Any]:

@@ -22,16 +22,7 @@ if TYPE_CHECKING:
 
 
 class Tagger(PostTagger):
-    """Finder of entities: questions as a manifest prescribes them, and an engine that answers them.
-
-    Args:
-        engine: Engine that answers.
-        manifest: Settings of the tuning: answer format, labels, number of pictures, calibration.
-        prompt: Template that the manifest names.
-        constrained: Whether only answers that are legal on the post are allowed.
-        generated: Whether posts are asked about without their pictures, of an engine that generates others.
-        selector: Selector of the few-shot examples; without it, prompts show none.
-    """
+    """Finder of entities that is made from the name of a model, an adapter or a server; else a :class:`PostTagger`."""
 
     @classmethod
     @checked
