@@ -6,7 +6,7 @@ A gate takes no argument and returns a ``Result``. Where its input is not on thi
 
 from __future__ import annotations
 
-from eval.gates import answers, commands, fuzz, lengths, scoring, serving, starter, training, walks
+from eval.gates import answers, commands, fuzz, latex, lengths, scoring, serving, starter, training, walks
 from eval.gates.common import Gate
 
 GATES: dict[str, Gate] = {
@@ -15,6 +15,7 @@ GATES: dict[str, Gate] = {
     "seqeval": scoring.seqeval,
     "scorer-speed": scoring.scorer_speed,
     "not-visible-baseline": scoring.not_visible_baseline,
+    "latex-tables": latex.latex_tables,
     "parse-fuzz": fuzz.parse_fuzz,
     "render-parse-identity": answers.render_parse_identity,
     "grammar-walks": walks.grammar_walks,

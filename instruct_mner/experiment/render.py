@@ -1,4 +1,4 @@
-"""The table of an experiment as Markdown, LaTeX and CSV."""
+"""The table of an experiment as Markdown and CSV; its cells, for LaTeX too."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from instruct_mner.experiment.latex import latex as latex_table
 from instruct_mner.experiment.published import PublishedScore
 from instruct_mner.experiment.table import ArmRow, ExperimentTable
 from instruct_mner.scoring.seeds import ArmScore
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "–": "--",
-    "−": r"$-$", "|": r"\textbar{}", "…": r"\ldots{}",
-}  # fmt: skip
 
 
 def markdown(table: ExperimentTable) -> str:
@@ -28,24 +23,8 @@ def markdown(table: ExperimentTable) -> str:
 
 
 def latex(table: ExperimentTable) -> str:
-    """Return the table as a LaTeX table, for the package ``booktabs``."""
-    head, *rows = _cells(table)
-    own = len(table.rows) + (table.not_visible_baseline is not None)
-    body = [" & ".join(map(escape, row)) + r" \\" for row in rows]
-    lines = [
-        r"% \usepackage{booktabs}", r"\begin{table}", r"  \centering", f"  \\caption{{{escape(table.title)}. "
-        f"{escape(' '.join(note for note in table.notes if not note.startswith('Command:')))}}}",
-        f"  \\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"    \toprule",
-        f"    {' & '.join(map(escape, head))} \\\\", r"    \midrule", *(f"    {line}" for line in body[:own]),
-        *([r"    \midrule"] if body[own:] else []), *(f"    {line}" for line in body[own:]),
-        r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return a text with the signs of LaTeX escaped."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Return the table as a LaTeX table, with links below it."""
+    return latex_table(table, list(_cells(table, with_links=False)))
 
 
 def comma_separated(table: ExperimentTable) -> str:
@@ -80,8 +59,8 @@ def _numbers(score: ArmScore) -> list[object]:
     return [*numbers, " ".join(f"{value:.6f}" for value in score.values)]
 
 
-def _cells(table: ExperimentTable) -> Iterator[list[str]]:
-    main, *others = table.score_names
+def _cells(table: ExperimentTable, *, with_links: bool = True) -> Iterator[list[str]]:
+    main, *others = table.columns
     yield [
         "", "runs", table.title_of(main), "95 %", f"less {table.first}", "p", *map(table.title_of, others), "rejected",
     ]  # fmt: skip
@@ -93,9 +72,9 @@ def _cells(table: ExperimentTable) -> Iterator[list[str]]:
             *["100.00"] * len(others), "0.00",
         ]  # fmt: skip
     for each in table.published:
-        values = [table.published_value(each, name) for name in table.score_names]
+        values = [table.published_value(each, name) for name in (main, *others)]
         first, *rest = ["" if value is None else f"{value:.2f}" for value in values]
-        yield [_name(each), "", first, "", "", "", *rest, ""]
+        yield [_name(each, with_link=with_links), "", first, "", "", "", *rest, ""]
 
 
 def _main_cells(score: ArmScore) -> list[str]:
@@ -119,9 +98,9 @@ def _spread(score: ArmScore) -> str:
     return mean if score.deviation is None else f"{mean} ± {100 * score.deviation:.2f}"
 
 
-def _name(row: PublishedScore) -> str:
+def _name(row: PublishedScore, *, with_link: bool) -> str:
     labels = f", {row.labels} labels" if row.labels else ""
-    return f"{row.system}{labels} [{row.stamp}]" + (f" {row.link}" if row.link else "")
+    return f"{row.system}{labels} [{row.stamp}]" + (f" {row.link}" if row.link and with_link else "")
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -16,6 +16,9 @@ from instruct_mner.scoring.seeds import ArmScore, compare_arms
 from instruct_mner.training.config import FinetuneConfig
 
 GMNER, MICRO, SPAN_ONLY = "triples.gmner", "micro", "span_only"
+_TYPE = "per_type."
+# More types than these are in the CSV alone.
+_MOST_TYPES = 8
 _TITLES = {GMNER: "GMNER F1", MICRO: "micro F1", SPAN_ONLY: "span only"}
 # Controls that belong beside a score with pictures.
 _CONTROLS = {
@@ -69,15 +72,21 @@ class ExperimentTable:
         """Name of the arm that the others are compared with."""
         return self.rows[0].arm.name
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the scores that are columns: all, or of many types none."""
+        types = _types_of(self.score_names)
+        return tuple(name for name in self.score_names if name not in types or len(types) <= _MOST_TYPES)
+
     def title_of(self, score: str) -> str:
         """Return the heading of a score."""
-        return _TITLES.get(score) or score.removeprefix("per_type.")
+        return _TITLES.get(score) or score.removeprefix(_TYPE)
 
     def published_value(self, row: PublishedScore, score: str) -> float | None:
         """Return a published score in per cent; ``None`` where it is not known."""
         if score in {GMNER, MICRO}:
             return row.gmner if score == GMNER else row.micro
-        return row.types.get(score.removeprefix("per_type."))
+        return row.types.get(score.removeprefix(_TYPE))
 
 
 def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -> ExperimentTable:
@@ -115,7 +124,7 @@ def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -
         ),
         not_visible_baseline=scored[0].system.report.not_visible_baseline if names[0] == GMNER else None,
         published=published_scores(name),
-        notes=tuple(_notes(plan, config, gold, scored, num_resamples)),
+        notes=(*_many_types(names), *_notes(plan, config, gold, scored, num_resamples)),
         missing=tuple(run.name for run in plan.runs() if not run.is_complete),
     )
 
@@ -125,9 +134,19 @@ def _score_names(scored: Sequence[ScoredRun], *, with_boxes: bool) -> tuple[str,
     shared: dict[str, Tally] = dict(scored[0].system.tallies)
     for each in scored[1:]:
         shared = {name: tally for name, tally in shared.items() if name in each.system.tallies}
-    types = [name for name, tally in shared.items() if name.startswith("per_type.") and tally.score.gold]
+    types = [name for name, tally in shared.items() if name.startswith(_TYPE) and tally.score.gold]
     first = (GMNER, MICRO) if with_boxes else (MICRO,)
     return tuple(name for name in (*first, *types, SPAN_ONLY) if name in shared)
+
+
+def _types_of(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith(_TYPE)]
+
+
+def _many_types(names: Sequence[str]) -> Iterator[str]:
+    types = _types_of(names)
+    if len(types) > _MOST_TYPES:
+        yield f"F1 of each of the {len(types)} types: table.csv."
 
 
 def _rejected(runs: Sequence[ScoredRun]) -> float:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_experiment import SPLITS, plan_of, write_run
 
+from eval.gates.latex import BrokenTableError, check_latex
 from instruct_mner.experiment import published, table
-from instruct_mner.experiment.render import comma_separated, escape, latex, markdown
+from instruct_mner.experiment.latex import escape, row_of
+from instruct_mner.experiment.render import comma_separated, latex, markdown
 from instruct_mner.experiment.scores import read_test, score_run, write_report
 from instruct_mner.experiment.table import ExperimentTable, make_table
 
@@ -78,21 +82,54 @@ def test_triples_are_scored_where_boxes_are_asked_for(boxes: bool, tmp_path: Pat
     assert "Checkpoint: the last one" in markdown(made)
 
 
-def test_the_latex_can_be_parsed_and_every_row_has_all_columns(made: ExperimentTable) -> None:
+def test_latex_has_all_columns_in_every_row_and_its_sources_below(made: ExperimentTable) -> None:
     text = latex(made)
-    walker = pytest.importorskip("pylatexenc.latexwalker", reason="pylatexenc is not installed")
-    nodes, _, _ = walker.LatexWalker(text, tolerant_parsing=False).get_latex_nodes()
-    [outer] = [node for node in nodes if node.isNodeType(walker.LatexEnvironmentNode)]
-    assert outer.environmentname == "table"
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 1 + 3 + len(published.published_scores("twitter2017"))
     columns = len(text.partition(r"\begin{tabular}{")[2].partition("}")[0])
     assert {line.replace(r"\&", "").count("&") + 1 for line in rows} == {columns}
+    assert "http" not in body
+    assert r"ITA: \url{https://arxiv.org/abs/2112.06482}; UMT: \url{" in text
+    assert "$-$" in next(row for row in rows if row.startswith("    zero"))
 
 
-def test_signs_of_latex_are_escaped() -> None:
-    assert escape(r"a_b & 5 % {x} \ ± #") == r"a\_b \& 5 \% \{x\} \textbackslash{} $\pm$ \#"
+def test_a_real_latex_sets_the_table_and_refuses_a_broken_one(made: ExperimentTable) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("there is no pdflatex on this machine")
+    check_latex(latex(made))
+    with pytest.raises(BrokenTableError, match="Extra alignment tab"):
+        check_latex(latex(made).replace("BERT, text only", "BERT & text only"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"a_b & 5 % {x} \ ± #", r"a\_b \& 5 \% \{x\} \textbackslash{} $\pm$ \#"),
+        ("GPT-4: -1.5 (-2 – +3)", "GPT-4: $-$1.5 ($-$2 -- +3)"),
+        ("a -- b", "a -{}- b"),
+        ("e\u0301\u200b\n\nx", "é x"),
+        ("", ""),
+    ],
+)
+def test_signs_of_latex_are_escaped(text: str, expected: str) -> None:
+    assert escape(text) == expected
+
+
+def test_a_row_never_gives_the_row_before_an_argument() -> None:
+    assert row_of(["[x]", "*", ""]) == r"{[x]} & * &  \\"
+
+
+def test_signs_that_need_another_latex_are_named(made: ExperimentTable) -> None:
+    assert "xelatex" not in latex(made)
+    assert "with a font that holds 人 名" in latex(replace(made, title="人名"))
+
+
+def test_of_many_types_the_csv_alone_has_the_scores(made: ExperimentTable) -> None:
+    many = tuple(f"per_type.t{number}" for number in range(9))
+    assert replace(made, score_names=("micro", *many, "span_only")).columns == ("micro", "span_only")
+    assert made.columns == made.score_names
+    assert list(table._many_types(many)) == ["F1 of each of the 9 types: table.csv."]
 
 
 def test_the_csv_holds_the_numbers_themselves(made: ExperimentTable) -> None:
