@@ -56,7 +56,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --split.")] = 0,
 ) -> None:
-    """Turn an export of another tool into JSONL: tables, JSON, CoNLL, Label Studio, doccano, Prodigy, spaCy, brat.
+    """Turn an export of another tool into JSONL: tables, JSON, CoNLL, Label Studio, Argilla, doccano, spaCy, brat.
 
     Nothing is guessed: a column or offset that can be read in two ways is asked about. Problems are grouped by cause,
     and with any problem nothing is written.

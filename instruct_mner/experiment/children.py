@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.experiment.launcher import launch_arguments, launch_environment
 from instruct_mner.files import exclusive
 from instruct_mner.vllm_runtime import process_guard
 from instruct_mner.vllm_runtime.process import describe_status
@@ -25,16 +26,13 @@ def call(verb: str, *arguments: object, num_processes: int = 1) -> None:
     Args:
         verb: Name of the verb.
         *arguments: Arguments of the verb.
-        num_processes: Number of processes, by ``accelerate launch``.
+        num_processes: Number of processes, by ``accelerate launch`` where there are several.
 
     Raises:
         ConfigError: It failed; its own message stands on standard error.
     """
-    module = ["-m", "instruct_mner"]
-    if num_processes > 1:
-        module = ["-m", "accelerate.commands.launch", "--num_processes", str(num_processes), *module]
-    command = [sys.executable, *module, verb, *map(str, arguments)]
-    status = _guarded(command)
+    command = [sys.executable, *launch_arguments(num_processes), "instruct_mner", verb, *map(str, arguments)]
+    status = _guarded(command, launch_environment(num_processes))
     if status:
         words = " ".join(command[command.index("instruct_mner") :]).replace("instruct_mner", "instruct-mner", 1)
         raise ConfigError(
@@ -43,7 +41,7 @@ def call(verb: str, *arguments: object, num_processes: int = 1) -> None:
         )
 
 
-def _guarded(command: Sequence[str]) -> int:
+def _guarded(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Return the exit status of a command, negative for a signal.
 
     The guard ends it, with all of its processes, when this process is gone, ``kill -9`` included.
@@ -56,6 +54,7 @@ def _guarded(command: Sequence[str]) -> int:
                 stdin=theirs.fileno(),
                 stdout=sys.stderr.fileno(),
                 start_new_session=True,
+                env=environment,
             )
         try:
             guard.wait()

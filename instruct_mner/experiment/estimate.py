@@ -52,6 +52,12 @@ def describe_experiment(settings: ExperimentSettings, console: Console) -> None:
         )
         seconds += settings.num_seeds * (tried.seconds + others * (tagging or 0.0))
         most_bytes = max(most_bytes, tried.peak_bytes)
+    if settings.num_processes > 1:
+        console.print(
+            f"tried in one process; {settings.num_processes} train on {settings.num_processes} times the posts in a "
+            "step, in as many fewer steps, and each needs this memory",
+            markup=False,
+        )
     num_runs = len(list(plan.runs()))
     console.print(
         f"{num_runs} runs over {settings.num_seeds} seed(s): about {seconds / 3600:.1f} hours one after the other on "

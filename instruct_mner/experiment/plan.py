@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from instruct_mner.errors import ConfigError, listing
 from instruct_mner.experiment.arms import Arm, choose_arms, merged
 from instruct_mner.experiment.data import Splits, find_splits, published_sets
+from instruct_mner.experiment.launcher import check_processes
 from instruct_mner.files import check_place, read_text, read_yaml, replacing
 from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.models.manifest import DatasetStamp
@@ -151,6 +152,7 @@ def make_plan(settings: ExperimentSettings) -> Plan:
         MnerError: Data, settings or arms cannot be used.
     """
     check_place(settings.output)
+    check_processes(settings.num_processes)
     arms = choose_arms(settings.arms, settings.arms_file)
     splits = find_splits(settings.data, settings.folder)
     plan = Plan(settings=settings, splits=splits, base=_base(settings, splits), arms=arms)

@@ -183,6 +183,10 @@ def _notes(
         "Mean ± standard deviation over seeds, in per cent; 95 % intervals and two-sided p-values from "
         f"{num_resamples} draws of seeds and posts, paired with the first arm, p after Holm."
     )
+    num_processes = plan.settings.num_processes
+    if num_processes > 1:
+        posts = num_processes * config.optimizer.batch_size * config.optimizer.gradient_accumulation_steps
+        yield f"Trained in {num_processes} processes: {posts} posts a step."
     if plan.settings.num_seeds < _FEWEST_SEEDS:
         yield f"Fewer than {_FEWEST_SEEDS} seeds: differences of a point or so say nothing."
     named = {arm.name for arm in plan.arms}

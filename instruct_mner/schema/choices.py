@@ -43,11 +43,11 @@ Match = Literal["offset", "surface", "surface-lower-set"]
 Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive"]
 """Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself."""
 
-ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat", "coco"]
+ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat", "coco", "argilla"]
 """Layout of the rows of a JSON file that is imported; ``columns``: objects with the post's fields under any name."""
 
 ExportFormat = Literal[
-    "jsonl", "conll", "csv", "parquet", "label-studio", "doccano", "spacy", "coco", "sharegpt", "voc"
+    "jsonl", "conll", "csv", "parquet", "label-studio", "argilla", "doccano", "spacy", "coco", "sharegpt", "voc"
 ]
 """Format that posts are converted to."""
 

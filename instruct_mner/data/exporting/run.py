@@ -73,7 +73,8 @@ def export(posts: ExportedPosts, out: Path, target: Target) -> list[str]:
         target.write(posts, made)
         notes = _notes(posts, folder, target, out)
         made.replace(out)
-    return notes
+    further = target.note(posts)
+    return notes if further is None else [*notes, further]
 
 
 def export_voc(splits: Mapping[str, ExportedPosts], out: Path, target: Target) -> list[str]:

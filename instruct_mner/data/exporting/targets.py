@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from instruct_mner.data.exporting import columns, pictures, tables, tool_rows
+from instruct_mner.data.exporting import argilla, columns, pictures, tables, tool_rows
 from instruct_mner.data.exporting.posts import ExportedPosts
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.errors import ConfigError
@@ -29,6 +29,7 @@ class Target:
         write: Writer of one file; ``None`` for what is a folder.
         read: Options with which ``import`` reads it back; ``None`` where nothing can be lost.
         holds_scores: True where confidences of predictions are kept.
+        note: Line for the user on posts that the tool shows otherwise; ``None`` where there are none.
     """
 
     name: ExportFormat
@@ -37,6 +38,7 @@ class Target:
     write: Write | None = None
     read: ImportOptions | None = _CHARACTERS
     holds_scores: bool = False
+    note: Callable[[ExportedPosts], str | None] = lambda _: None
 
 
 def _text(pieces: Callable[[ExportedPosts], Iterable[str]], posts: ExportedPosts, path: Path) -> None:
@@ -63,6 +65,8 @@ TARGETS: Sequence[Target] = (
     Target(name="parquet", title="Parquet", suffixes=(".parquet",), write=tables.write_parquet, holds_scores=True),
     Target(name="label-studio", title="Label Studio", suffixes=(".json",), write=_texts(tool_rows.label_studio),
            holds_scores=True),
+    Target(name="argilla", title="Argilla", suffixes=(".json",), write=_texts(argilla.write), holds_scores=True,
+           note=argilla.shifted_note),
     Target(name="doccano", title="doccano", suffixes=(".jsonl",), write=_texts(tool_rows.doccano)),
     Target(name="spacy", title="spaCy", suffixes=(".json",), write=_texts(tool_rows.spacy)),
     Target(name="coco", title="COCO", suffixes=(".json",), write=_texts(pictures.coco), holds_scores=True),

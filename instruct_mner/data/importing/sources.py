@@ -15,6 +15,7 @@ from typing import Any
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.formats import COLUMN_SUFFIXES
 from instruct_mner.data.importing import brat, coco
+from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
 from instruct_mner.data.importing.generic import to_post
 from instruct_mner.data.importing.label_studio import of_task
@@ -131,10 +132,8 @@ class Source:
             return coco.of_content(row, where)
         if not isinstance(row, dict):
             raise ValueError(f"expected an object, found {str(row)[:40]!r}")
-        if layout == "label-studio":
-            return [of_task(row, where, left_out)]
-        if layout == "prodigy":
-            post = of_prodigy(row, where, left_out)
+        if layout in {"label-studio", "argilla", "prodigy"}:
+            post = _of_tool(layout, row, where, left_out)
             return [] if post is None else [post]
         if layout == "chat":
             return [of_chat(row, where, self.text_after)]
@@ -165,6 +164,12 @@ class Source:
                 self.notes.append(note)
             for number, row in enumerate(rows, start=1):
                 yield f"{self.path}: item {number}", nan_as_null(row)
+
+
+def _of_tool(layout: ImportLayout, row: Mapping[str, Any], where: str, left_out: Counter[str]) -> RawPost | None:
+    if layout == "label-studio":
+        return of_task(row, where, left_out)
+    return of_record(row, where, left_out) if layout == "argilla" else of_prodigy(row, where, left_out)
 
 
 def is_json(path: Path) -> bool:

@@ -4,6 +4,8 @@ A row of each (shortened)::
 
     Label Studio   {"data": {"text": "Anna left", "image": "/data/upload/7.png"}, "annotations": [{"result": [
                     {"type": "labels", "value": {"start": 0, "end": 4, "text": "Anna", "labels": ["PER"]}}]}]}
+    Argilla        {"fields": {"text": "Anna left"}, "responses": {"entities": [{"value": [
+                    {"start": 0, "end": 4, "label": "PER"}]}]}, "status": "completed"}
     Prodigy        {"text": "Anna left", "spans": [{"start": 0, "end": 4, "label": "PER"}], "answer": "accept"}
     spaCy          ["Anna left", {"entities": [[0, 4, "PER"]]}]
     InstructUIE    {"Instance": {"sentence": "Anna left", "entities": [{"name": "Anna", "type": "PER", "pos": [0, 4]}]}}
@@ -32,6 +34,8 @@ def tell_layout(row: Any) -> ImportLayout:  # noqa: PLR0911 (a return for each l
         return "columns"
     if isinstance(row.get("data"), dict) and row.keys() & {"annotations", "completions", "predictions"}:
         return "label-studio"
+    if isinstance(row.get("fields"), dict) and row.keys() & {"responses", "suggestions"}:
+        return "argilla"
     if row.get("answer") in _ANSWERS or row.keys() & {"_input_hash", "_task_hash"}:
         return "prodigy"
     if "Instance" in row:
@@ -51,7 +55,7 @@ def convention_of(layout: ImportLayout, row: Any) -> Offsets | None:
     Source: https://labelstud.io/guide/export, https://prodi.gy/docs/api-interfaces#spans, https://spacy.io/api/data-formats,
     https://github.com/doccano/doccano, https://github.com/lavis-nlp/spert, https://github.com/urchade/GLiNER.
     """
-    if layout in {"label-studio", "prodigy", "spacy"}:
+    if layout in {"label-studio", "argilla", "prodigy", "spacy"}:
         return "characters"
     if not isinstance(row, dict):
         return None

@@ -72,6 +72,7 @@ HOLDS: dict[str, tuple[str, Callable[[Example], Example]]] = {
     "csv": ("a.csv", lambda post: post),
     "parquet": ("a.parquet", lambda post: post),
     "doccano": ("a.jsonl", without_boxes),
+    "argilla": ("a.json", lambda post: without_boxes(post).model_copy(update={"context": None})),
     "label-studio": ("a.json", lambda post: post.model_copy(update={"context": None})),
 }
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from instruct_mner.data.exporting import columns, pictures, tables, tool_rows
+from instruct_mner.data.exporting import argilla, columns, pictures, tables, tool_rows
 from instruct_mner.data.exporting.posts import ExportedPosts
 from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Box, Entity, Example
+from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction
 
 ANNA = Example(
     id="17",
@@ -71,6 +71,22 @@ def test_rows_of_tools(posts: ExportedPosts) -> None:
     [rectangle] = [each for each in task["annotations"][0]["result"] if each["type"] == "rectanglelabels"]
     assert [rectangle["value"][side] for side in ("x", "y", "width", "height")] == [5, 20, 25, 60]
     assert json.loads("".join(tool_rows.write_list(iter(())))) == []
+
+
+def test_records_of_argilla(posts: ExportedPosts) -> None:
+    scored = PredictedEntity(start=2, end=6, text="Anna", label="PER", score=0.9)
+    predicted = Prediction(id="18", text="\U0001f680 Anna", entities=(scored,))
+    several = ExportedPosts("a", (ANNA, predicted, Example(id="19", text="b")), {})
+    gold, model, plain = json.loads("".join(argilla.write(several)))
+    assert gold["fields"] == {"text": "Anna met Eve", "image": "pics/7.png"}
+    assert gold["metadata"] == {"lang": "en", "images": ["pics/7.png"]}
+    assert gold["suggestions"]["entities"]["value"][1] == {"label": "PER", "start": 9, "end": 12}
+    assert "score" not in gold["suggestions"]["entities"]
+    # A list of the same length, which Argilla asks of questions with several values.
+    assert model["suggestions"]["entities"]["score"] == [0.9]
+    assert plain["suggestions"] == {}
+    assert "a: 1 mention(s) stand after an emoji" in (argilla.shifted_note(several) or "")
+    assert argilla.shifted_note(posts) is None
 
 
 def test_coco_and_voc(posts: ExportedPosts, tmp_path: Path) -> None:
