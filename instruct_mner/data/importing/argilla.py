@@ -7,8 +7,8 @@ A record (shortened)::
      "responses": {"entities": [{"value": [{"label": "PER", "start": 0, "end": 4}], "user_id": "…"}]},
      "status": "completed"}
 
-The page of Argilla counts UTF-16 units, its SDK characters. Spans of a suggestion, accepted ones too, come from the SDK;
-behind an emoji the unit of any other is told by the words that it would cut, or the record is refused.
+The page of Argilla counts UTF-16 units, its SDK characters. Spans of a suggestion, accepted ones too, come from the
+SDK; behind an emoji the unit of any other is told by the words that it would cut, or the record is refused.
 
 Source: https://docs.argilla.io/latest/how_to_guides/import_export and
 https://github.com/argilla-io/argilla/issues/5729 (offsets).
@@ -26,12 +26,13 @@ from instruct_mner.data.importing.offsets import Unit, span_of
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.schema.offsets import can_say
 
-Spans = Sequence[Mapping[str, Any]]
+Object = Mapping[str, Any]
+Spans = Sequence[Object]
 _UNITS: tuple[Unit, Unit] = ("characters", "utf-16")
 _COMPLETED = "completed"
 
 
-def of_record(record: Mapping[str, Any], where: str, left_out: Counter[str]) -> RawPost:
+def of_record(record: Object, where: str, left_out: Counter[str]) -> RawPost:
     """Read a record.
 
     Args:
@@ -69,7 +70,7 @@ def _is_picture(name: str, value: Any) -> bool:
     return isinstance(value, str) and (name.startswith("image") or value.startswith("data:image/"))
 
 
-def _text_name(fields: Mapping[str, Any], pictures: Sequence[str]) -> str:
+def _text_name(fields: Object, pictures: Sequence[str]) -> str:
     texts = [name for name, value in fields.items() if isinstance(value, str) and name not in pictures]
     if "text" in texts:
         return "text"
@@ -78,7 +79,7 @@ def _text_name(fields: Mapping[str, Any], pictures: Sequence[str]) -> str:
     return texts[0]
 
 
-def _spans(record: Mapping[str, Any], left_out: Counter[str]) -> Spans | None:
+def _spans(record: Object, left_out: Counter[str]) -> Spans | None:
     """Return the spans of the submitted response, or of suggestions that are annotations; ``None`` without any."""
     responses = {name: values for name, values in (record.get("responses") or {}).items() if values}
     suggestions = record.get("suggestions") or {}
@@ -119,12 +120,12 @@ def _only_one(values: Sequence[Spans]) -> Spans:
     return values[0]
 
 
-def _suggested(record: Mapping[str, Any]) -> set[tuple[int, int]]:
+def _suggested(record: Object) -> set[tuple[int, int]]:
     values = [each.get("value") for each in (record.get("suggestions") or {}).values()]
     return {(span["start"], span["end"]) for value in values if _are_spans(value) for span in value}
 
 
-def _mark(span: Mapping[str, Any], text: str, suggested: set[tuple[int, int]]) -> Mark:
+def _mark(span: Object, text: str, suggested: set[tuple[int, int]]) -> Mark:
     raw = Mark(start=span["start"], end=span["end"], surface=None, label=span["label"])
     if (raw.start, raw.end) in suggested:
         return raw
