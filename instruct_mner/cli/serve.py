@@ -97,6 +97,14 @@ def run(
         Path | None,
         typer.Option(help="File to which each request appends a line of JSON. None by default.", dir_okay=False),
     ] = None,
+    label_studio: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of the Label Studio whose tasks' pictures are fetched, with the token in "
+            "LABEL_STUDIO_API_KEY. None by default: their texts alone are read.",
+        ),
+    ] = None,
     restart: Annotated[
         Restart,
         typer.Option(
@@ -139,6 +147,7 @@ def run(
         access_log=access_log,
         max_queued=max_queued,
         max_queued_tokens=max_queued_tokens,
+        label_studio=label_studio,
         restart=restart,
         engine_log=engine_log,
         limits=Limits(

@@ -73,6 +73,15 @@ class EntityService:
         self._places = asyncio.Semaphore(max(1, limits.concurrency))
         self._building = asyncio.Semaphore(_BUILT_AT_ONCE)
 
+    def check_number(self, num_posts: int) -> None:
+        """Refuse a request with too many posts.
+
+        Raises:
+            RefusedError: There are too many.
+        """
+        if num_posts > self._limits.num_posts:
+            raise RefusedError(413, f"{num_posts} posts, more than the {self._limits.num_posts} allowed")
+
     async def answer_all(self, request: PostsRequest, request_id: str | None) -> PostsResponse:
         """Return the answer to each post, or its error.
 
@@ -85,8 +94,7 @@ class EntityService:
             BusyError: No post can be answered now, because too much is under way.
             ServingError: No post can be answered, because vLLM is not there.
         """
-        if len(request.posts) > self._limits.num_posts:
-            raise RefusedError(413, f"{len(request.posts)} posts, more than the {self._limits.num_posts} allowed")
+        self.check_number(len(request.posts))
         name = self._model(request)
         settings = {field: getattr(request, field) for field in EntitiesSettings.model_fields}
         # They are checked already; a copy would check their texts again.

@@ -42,6 +42,7 @@ from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.places import Places, Rates
 from instruct_mner.serving.playground import playground
 from instruct_mner.serving.request_log import HEADER, RefusalSummary, RequestLog, access_log, request_id
+from instruct_mner.serving.task_pictures import TaskPictures
 
 _DESCRIPTIONS = {
     400: "The body is not JSON, or vLLM refuses the request",
@@ -62,10 +63,12 @@ class Door:
     Attributes:
         origins: Origins of pages whose scripts may ask (CORS); ``*`` for all.
         access_log: File of the access log; without it there is none.
+        task_pictures: Reader of the pictures of Label Studio's tasks; without it no address is followed.
     """
 
     origins: tuple[str, ...] = ()
     access_log: Path | None = None
+    task_pictures: TaskPictures | None = None
 
 
 def build_gateway(
@@ -123,7 +126,8 @@ def build_gateway(
             return await service.answer_all(body, request_id(request.scope))
         return await service.answer(body)
 
-    add_label_studio(app, service, rates, errors=errors, locked=locked)
+    pictures = None if door is None else door.task_pictures
+    add_label_studio(app, service, rates, pictures, errors=errors, locked=locked)
 
     @app.post("/v1/chat/completions", responses={**_ANYTHING, **errors}, dependencies=locked, operation_id="chat")
     async def chat(body: ChatBody) -> Response:

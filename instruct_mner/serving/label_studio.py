@@ -6,7 +6,9 @@ Source: https://labelstud.io/guide/ml_create and https://github.com/HumanSignal/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 # Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
@@ -18,12 +20,15 @@ from instruct_mner.serving.entities_models import EntitiesResponse, Post, PostEr
 from instruct_mner.serving.label_config import LabelConfig, read_label_config
 from instruct_mner.serving.limits import RefusedError
 from instruct_mner.serving.request_log import request_id
+from instruct_mner.serving.task_pictures import TaskPicture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from instruct_mner.serving.entities_route import EntityService
     from instruct_mner.serving.places import Rates
+    from instruct_mner.serving.task_pictures import TaskPictures
+
+_log = logging.getLogger(__name__)
+_NO_ADDRESS = "it is an address, which is not fetched; send a data URL, or start serve with --label-studio URL"
 
 Interface = Annotated[str, StringConstraints(max_length=100_000)]
 
@@ -109,6 +114,7 @@ def add_label_studio(
     app: FastAPI,
     service: EntityService,
     rates: Rates,
+    pictures: TaskPictures | None,
     *,
     errors: dict[int | str, dict[str, object]],
     locked: Sequence[object],
@@ -119,6 +125,7 @@ def add_label_studio(
         app: Application of the gateway.
         service: Service that answers posts.
         rates: Rates of clients.
+        pictures: Reader of the pictures of tasks; ``None``: no address is followed.
         errors: Errors of a route, for the description.
         locked: Dependencies of a route that needs a key.
     """
@@ -138,9 +145,9 @@ def add_label_studio(
         **settings,  # type: ignore[arg-type]
     )
     async def predict(body: PredictRequest, request: Request) -> PredictResponse:
-        """Pre-annotate tasks of Label Studio; a picture is read from a data URL, no address is followed."""
+        """Pre-annotate tasks of Label Studio; pictures are data URLs, or files of the one Label Studio it is set to."""
         rates.charge(request.state.client, len(body.tasks) - 1)
-        return await predictions(service, body, request_id(request.scope))
+        return await predictions(service, body, request_id(request.scope), pictures)
 
     @app.post("/webhook", status_code=201, operation_id="label_studio_webhook", **settings)  # type: ignore[arg-type]
     async def webhook(body: WebhookRequest) -> WebhookResponse:
@@ -148,13 +155,16 @@ def add_label_studio(
         return WebhookResponse(status=f"{body.action}: nothing is trained here")
 
 
-async def predictions(service: EntityService, body: PredictRequest, request: str | None) -> PredictResponse:
+async def predictions(
+    service: EntityService, body: PredictRequest, request: str | None, pictures: TaskPictures | None = None
+) -> PredictResponse:
     """Return the pre-annotation of each task.
 
     Args:
         service: Service that answers posts.
         body: Tasks and labelling interface.
         request: Id of the request, for errors.
+        pictures: Reader of the pictures of tasks; ``None``: no address is followed.
 
     Raises:
         RefusedError: The interface cannot be read, there are too many tasks, or none has a text.
@@ -163,21 +173,22 @@ async def predictions(service: EntityService, body: PredictRequest, request: str
     """
     config = read_label_config(body.label_config)
     model = service.first_model
-    posts = [_post(task, config, takes_pictures=service.takes_pictures(model)) for task in body.tasks]
-    known = [post for post, _ in posts if post is not None]
-    if not known:
-        raise RefusedError(422, f"no task has a text in its field {config.text_field!r}")
-    labels = None if set(config.labels) <= set(service.labels_of(model)) else list(config.labels)
-    answers = iter((await service.answer_all(_request(known, labels, model), request)).posts)
-    results = []
-    for post, note in posts:
-        answer = None if post is None else next(answers)
-        if post is None or answer is None or isinstance(answer, PostError):
-            error = answer.error.message if isinstance(answer, PostError) else note
-            results.append(TaskPrediction(result=[], score=0.0, model_version=model, error=error))
-            continue
-        results.append(await _prediction(service, post, answer, config, note))
-    return PredictResponse(results=results, model_version=model)
+    service.check_number(len(body.tasks))
+    async with _posts(body.tasks, config, pictures, takes_pictures=service.takes_pictures(model)) as posts:
+        known = [post for post, _ in posts if post is not None]
+        if not known:
+            raise RefusedError(422, f"no task has a text in its field {config.text_field!r}")
+        labels = None if set(config.labels) <= set(service.labels_of(model)) else list(config.labels)
+        answers = iter((await service.answer_all(_request(known, labels, model), request)).posts)
+        results = []
+        for post, note in posts:
+            answer = None if post is None else next(answers)
+            if post is None or answer is None or isinstance(answer, PostError):
+                error = answer.error.message if isinstance(answer, PostError) else note
+                results.append(TaskPrediction(result=[], score=0.0, model_version=model, error=error))
+                continue
+            results.append(await _prediction(service, post, answer, config, note))
+        return PredictResponse(results=results, model_version=model)
 
 
 def _request(posts: list[Post], labels: list[str] | None, model: str) -> PostsRequest:
@@ -201,14 +212,43 @@ async def _prediction(
     )
 
 
-def _post(task: Task, config: LabelConfig, *, takes_pictures: bool) -> tuple[Post | None, str | None]:
-    """Return the post of a task, and what is to be said of it; ``None`` where the task has no text."""
-    text = task.data.get(config.text_field)
-    if not isinstance(text, str):
-        return None, f"the task has no text in its field {config.text_field!r}"
+@asynccontextmanager
+async def _posts(
+    tasks: Sequence[Task], config: LabelConfig, pictures: TaskPictures | None, *, takes_pictures: bool
+) -> AsyncIterator[list[tuple[Post | None, str | None]]]:
+    """Hold the post of each task, and what is to be said of it; ``None`` where the task has no text."""
+    sources = [_picture(task, config) if takes_pictures else None for task in tasks]
+    addresses = list(dict.fromkeys(each for each in sources if each is not None and not _is_data(each)))
+    if not addresses or pictures is None:
+        unread = TaskPicture(reason=_NO_ADDRESS)
+        yield _with_pictures(tasks, sources, config, dict.fromkeys(addresses, unread))
+        return
+    async with pictures.held(addresses) as read:
+        yield _with_pictures(tasks, sources, config, dict(zip(addresses, read, strict=True)))
+
+
+def _with_pictures(
+    tasks: Sequence[Task], sources: Sequence[str | None], config: LabelConfig, read: Mapping[str, TaskPicture]
+) -> list[tuple[Post | None, str | None]]:
+    reasons = [each.reason for each in read.values() if each.reason is not None]
+    if reasons:
+        _log.warning("/predict: %d picture(s) of tasks were not seen: %s", len(reasons), reasons[0])
+    posts: list[tuple[Post | None, str | None]] = []
+    for task, source in zip(tasks, sources, strict=True):
+        text = task.data.get(config.text_field)
+        if not isinstance(text, str):
+            posts.append((None, f"the task has no text in its field {config.text_field!r}"))
+            continue
+        picture = TaskPicture() if source is None else read.get(source, TaskPicture(content=source))
+        note = None if picture.reason is None else f"the picture was not seen, the text alone is read: {picture.reason}"
+        posts.append((Post(text=text, images=[] if picture.content is None else [picture.content]), note))
+    return posts
+
+
+def _picture(task: Task, config: LabelConfig) -> str | None:
     image = None if config.image_field is None else task.data.get(config.image_field)
-    if not isinstance(image, str) or not takes_pictures:
-        return Post(text=text), None
-    if image[:5].lower() != "data:":
-        return Post(text=text), "the picture is an address, which is not fetched: read as text; send it as a data URL"
-    return Post(text=text, images=[image]), None
+    return image if isinstance(image, str) and image else None
+
+
+def _is_data(source: str) -> bool:
+    return source[:5].lower() == "data:"

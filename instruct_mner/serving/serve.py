@@ -58,6 +58,7 @@ class ServeSettings:
     max_queued_tokens: int | None = None
     restart: Restart = "never"
     engine_log: Path | None = None
+    label_studio: str | None = None
     limits: Limits = field(default_factory=Limits)
     vllm: tuple[str, ...] = ()
 
@@ -97,7 +98,13 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.restarts import RestartPolicy
     from instruct_mner.serving.running import listen, open_gateway, run, wait
+    from instruct_mner.serving.task_pictures import KEY_VARIABLE as LABEL_STUDIO_KEY
+    from instruct_mner.serving.task_pictures import TaskPictures
 
+    task_pictures = None
+    if settings.label_studio is not None:
+        label_studio_key = os.environ.get(LABEL_STUDIO_KEY) or None
+        task_pictures = TaskPictures(settings.label_studio, label_studio_key, most_bytes=settings.limits.body_bytes)
     with listen(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
         names = ", ".join(model.name for model in plan.models)
@@ -124,7 +131,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             limits = settings.limits
             connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
             lifecycle = Lifecycle()
-            door = Door(origins=settings.origins, access_log=settings.access_log)
+            door = Door(origins=settings.origins, access_log=settings.access_log, task_pictures=task_pictures)
             lifecycle.note_token()
             gateway = make_gateway(
                 plan,

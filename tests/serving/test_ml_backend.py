@@ -13,8 +13,10 @@ from gateway_bodies import encoded, png
 from test_label_config import FULL
 
 from instruct_mner.data.importing.label_studio import of_task
-from instruct_mner.schema.records import Box
+from instruct_mner.schema.records import Box, Rejected
+from instruct_mner.serving.gateway import Door
 from instruct_mner.serving.label_studio import SetupRequest
+from instruct_mner.serving.task_pictures import TaskPicture, TaskPictures
 
 PICTURE = "data:image/png;base64," + encoded(png(40, 20))
 
@@ -57,7 +59,7 @@ def test_spans_are_pre_annotations_under_the_names_of_the_interface(gateway: Gat
 
 
 def test_rectangles_are_per_cent_and_come_back_as_boxes(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instruct_mner.schema.records import PredictedEntity, Rejected
+    from instruct_mner.schema.records import PredictedEntity
     from instruct_mner.serving.entities_models import EntitiesResponse, Post
     from instruct_mner.serving.entities_route import EntityService
 
@@ -85,8 +87,37 @@ def test_rectangles_are_per_cent_and_come_back_as_boxes(gateway: Gateway, monkey
 
 def test_an_address_is_not_fetched_and_said(gateway: Gateway) -> None:
     [found] = predict(gateway.client, task("Ann is", photo="http://127.0.0.1:1/a.png")).json()["results"]
-    assert found["error"].startswith("the picture is an address, which is not fetched: read as text")
+    assert found["error"].startswith("the picture was not seen, the text alone is read: it is an address")
+    assert "--label-studio URL" in found["error"]
     assert len(found["result"]) == 1
+
+
+def test_pictures_of_the_one_label_studio_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from instruct_mner.serving.entities_models import EntitiesResponse, Post
+    from instruct_mner.serving.entities_route import EntityService
+
+    seen: list[list[str]] = []
+
+    async def answer(self: EntityService, post: Post) -> EntitiesResponse:
+        seen.append(post.images)
+        return EntitiesResponse(model="m", entities=[], rejected=Rejected())
+
+    monkeypatch.setattr(EntityService, "answer", answer)
+    pictures = TaskPictures("http://label-studio.example", None, most_bytes=1000)
+
+    async def read(addresses: list[str]) -> list[TaskPicture]:
+        return [
+            TaskPicture(content=PICTURE) if "b.png" not in each else TaskPicture(reason="gone") for each in addresses
+        ]
+
+    monkeypatch.setattr(pictures, "read", read)
+    with running_gateway(door=Door(task_pictures=pictures)) as gateway:
+        tasks = [task("Ann is", photo=f"/data/upload/1/{name}.png") for name in "aba"]
+        results = predict(gateway.client, *tasks).json()["results"]
+    assert sorted(seen) == [[], [PICTURE], [PICTURE]]
+    assert [each.get("error") for each in results] == [
+        None, "the picture was not seen, the text alone is read: gone", None,
+    ]  # fmt: skip
 
 
 def test_a_task_without_a_text_has_a_reason_and_the_others_their_answers(gateway: Gateway) -> None:
