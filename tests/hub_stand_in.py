@@ -128,10 +128,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _commit(self, name: str, lines: list[dict]) -> None:
         for line in lines:
             value = line["value"]
-            if line["key"] == "file":
-                (self.hub.models[name] / value["path"]).write_bytes(base64.b64decode(value["content"]))
-            elif line["key"] == "lfsFile":
-                (self.hub.models[name] / value["path"]).write_bytes(self.hub.blobs[value["oid"]])
+            if line["key"] not in {"file", "lfsFile"}:
+                continue
+            path = self.hub.models[name] / value["path"]
+            path.parent.mkdir(exist_ok=True)
+            is_large = line["key"] == "lfsFile"
+            path.write_bytes(self.hub.blobs[value["oid"]] if is_large else base64.b64decode(value["content"]))
         self._json({"success": True, "commitOid": COMMIT, "commitUrl": f"{self.server.address}/{name}/commit/{COMMIT}"})
 
     def _json(self, value: dict) -> None:
@@ -157,11 +159,12 @@ class _Handler(BaseHTTPRequestHandler):
         return self._about(name, found["what"], found["rest"], with_content)
 
     def _about(self, name: str, what: str | None, rest: str, with_content: bool) -> None:
-        files = sorted(path.name for path in self.hub.models[name].iterdir())
+        folder = self.hub.models[name]
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         if what == "tree":
             if rest.partition("?")[0].strip("/"):
                 return self._error(404, "EntryNotFound", with_content)
-            sizes = {file: (self.hub.models[name] / file).stat().st_size for file in files}
+            sizes = {file: (folder / file).stat().st_size for file in files}
             listed = [{"type": "file", "path": file, "size": sizes[file], "oid": file} for file in files]
             return self._send(200, json.dumps(listed).encode(), {"Content-Type": "application/json"}, with_content)
         about = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files], "tags": []}

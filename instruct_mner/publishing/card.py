@@ -106,7 +106,7 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
     # The name of a folder of this machine says nothing to others.
     text = run.text.replace(manifest.base_model, run.base) if run.base and "/" in manifest.base_model else run.text
     text = _COMMAND.sub(rf"\1 {name} -o predictions.jsonl", text)
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}{_lines(scores)}"))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}{_heads(run)}{_lines(scores)}"))
 
 
 def _results(scores: Sequence[SetScore]) -> Iterator[EvalResult]:
@@ -124,6 +124,15 @@ def _results(scores: Sequence[SetScore]) -> Iterator[EvalResult]:
                 metric_value=round(value, 4),
                 metric_args={"match": each.match},
             )
+
+
+def _heads(run: RunFiles) -> str:
+    if run.heads is None:
+        return ""
+    return (
+        f"\n`{run.heads.name}/` holds the heads of the objectives of training: `tag --image-source generated` and "
+        "`--attention` can use them, `serve` and plain tagging do not need them.\n"
+    )
 
 
 def _lines(scores: Sequence[SetScore]) -> str:

@@ -1,4 +1,4 @@
-"""Files of a run that go to the hub: weights as safetensors, settings, prompt; nothing else."""
+"""Files of a run that go to the hub: weights and heads as safetensors, settings, prompt; nothing else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import read_text
 from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER
 from instruct_mner.models.manifest import FILE_NAME, Manifest
+from instruct_mner.models.tuned import heads_folder
 
 CARD = "README.md"
 _SUFFIXES = {".safetensors", ".json", ".jinja"}
@@ -28,18 +29,27 @@ class RunFiles:
     Attributes:
         folder: Folder of the weights.
         manifest: Manifest beside the weights.
+        heads: Folder of the heads that tagging can use: for generated pictures and attention maps; ``None`` without.
         text: Model card that ``finetune`` wrote; empty where there is none.
         base: Hub name of the base; ``None`` for the starter, which is part of the package.
     """
 
     folder: Path
     manifest: Manifest
+    heads: Path | None
     text: str
     base: str | None
 
     def left_out(self) -> tuple[str, ...]:
         """Return the names of files that are not published."""
-        return tuple(sorted(path.name for path in self.folder.iterdir() if not _goes(path) and path.name != CARD))
+        own = [
+            path.name for path in self.folder.iterdir() if not _goes(path) and path.name != CARD and path != self.heads
+        ]
+        heads = [f"{path.parent.name}/{path.name}" for path in self._heads() if not _goes(path)]
+        return tuple(sorted([*own, *heads]))
+
+    def _heads(self) -> list[Path]:
+        return [] if self.heads is None else sorted(self.heads.iterdir())
 
     def contents(self) -> Iterator[tuple[str, Path | bytes]]:
         """Yield name and content of each file; where the base has another name on the hub, files name that one."""
@@ -54,6 +64,8 @@ class RunFiles:
             values = json.loads(read_text(path))
             values[key] = base
             yield path.name, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+        # `tag` looks for them in this folder beside the weights.
+        yield from ((f"{path.parent.name}/{path.name}", path) for path in self._heads() if _goes(path))
 
 
 def read_run(run: Path, base: str | None) -> RunFiles:
@@ -78,9 +90,11 @@ def read_run(run: Path, base: str | None) -> RunFiles:
             f"{run}: its base is the folder {name}, which nobody else has; name the base on the hub by --base-model"
         )
     card = run / CARD
+    heads = heads_folder(folder)
     return RunFiles(
         folder=folder,
         manifest=manifest,
+        heads=heads if heads.is_dir() else None,
         text=read_text(card) if card.is_file() else "",
         base=None if name == STARTER else name,
     )

@@ -13,7 +13,9 @@ from huggingface_hub import ModelCard, close_session, constants, hf_api
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.cli import push as verb
 from instruct_mner.errors import ConfigError, ModelError, ServingError
+from instruct_mner.models.hub import fetch_adapter
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
+from instruct_mner.models.tuned import heads_folder
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.publishing.card import read_score
 from instruct_mner.publishing.push import prepare_upload, push
@@ -72,6 +74,8 @@ def server() -> Iterator[HubServer]:
 def hub(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     server.hub = StandIn(models={}, uploads=tmp_path / "hub")
     monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(hf_api.api, "endpoint", server.address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     # Xet has a protocol and a server of its own; without it, large files go by LFS.
@@ -100,6 +104,29 @@ def test_the_files_and_the_card_arrive_in_one_commit(hub: StandIn, tmp_path: Pat
     assert sum(path.endswith("/commit/main") for _, path, _ in hub.requests) == 1
     # Once more: the repository is there.
     push(prepare_upload(run, "ann/mner", reports=[], base=None, licence=None), public=True)
+
+
+def test_heads_that_tagging_can_use_go_along_and_are_found_again(
+    hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run")
+    heads = run / "alignment"
+    heads.mkdir()
+    (heads / "heads.safetensors").write_bytes(b"heads")
+    (heads / "alignment.json").write_text("{}")
+    (heads / "other.pt").write_bytes(b"pickled")
+    upload = prepare_upload(run, "ann/mner", reports=[], base=None, licence=None)
+    assert "prompt.jinja, alignment/alignment.json, alignment/heads.safetensors" in upload.describe()[0]
+    assert upload.describe()[1] == "left out: alignment/other.pt, optimizer.pt, secret.json"
+    assert "`alignment/` holds the heads of the objectives" in upload.card
+    push(upload, public=True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    fetched = fetch_adapter("ann/mner", None)
+    assert (heads_folder(fetched) / "heads.safetensors").read_bytes() == b"heads"
+    assert (heads_folder(fetched) / "alignment.json").is_file()
+    assert (
+        "alignment/" not in prepare_upload(make_run(tmp_path / "no"), "a/b", reports=[], base=None, licence=None).card
+    )
 
 
 def test_the_card_has_base_data_scores_and_label_version(tmp_path: Path) -> None:
