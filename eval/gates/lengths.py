@@ -137,13 +137,18 @@ def _rounds(vocabularies: Mapping[str, Vocabulary], generator: random.Random) ->
     while True:
         for num_words in WORDS:
             for name, vocabulary in vocabularies.items():
-                text = long_text(generator, num_words)
-                spec = random_spec(generator).model_copy(update={"segmentation": "words"})
-                if spec.format == "inline" and num_words > _MOST_INLINE_WORDS:
-                    spec = spec.model_copy(update={"format": generator.choice(["lines", "json"])})
-                # As it is asked about: further words are in another window.
-                text = text[: most_characters(spec, text)].rstrip()
+                text, spec = long_question(generator, num_words)
                 yield _Post(name, vocabulary, num_words, text, spec, generator.randint(0, 3))
+
+
+def long_question(generator: random.Random, num_words: int) -> tuple[str, AnswerSpec]:
+    """Return a text of so many words, cut as a model is asked about it, and the form of the answer."""
+    text = long_text(generator, num_words)
+    spec = random_spec(generator).model_copy(update={"segmentation": "words"})
+    if spec.format == "inline" and num_words > _MOST_INLINE_WORDS:
+        spec = spec.model_copy(update={"format": generator.choice(["lines", "json"])})
+    # Further words are in another window.
+    return text[: most_characters(spec, text)].rstrip(), spec
 
 
 def long_text(generator: random.Random, num_words: int) -> str:
