@@ -1,11 +1,13 @@
 """Fine-tuning against LLaMA-Factory, ms-swift and TRL alone: posts per second of processor time, on one core.
 
     python -m eval.benchmarks.peers ENVIRONMENTS --output eval/results/peers.json
+    python -m eval.benchmarks.peers ENVIRONMENTS --shape smolvlm_256m --batch 2 --posts 8 --few 2 --peers ours trl
 
 Each peer gets an environment of its own below ENVIRONMENTS, which is made where it is absent (some gigabytes), with the
 versions that stand in ``PEERS``. All train the same LoRA on the same posts with pictures, the same chats and the same
-weights: Qwen2.5-VL's architecture at a small size, random. What a program sets by itself is left as it is; each peer
-runs a second time without recomputed activations, which both set by default, and the faster of its two counts.
+weights, which are random: Qwen2.5-VL's architecture at a small size, or SmolVLM-256M's whole shape. What a program sets
+by itself is left as it is; each peer runs a second time without recomputed activations, which both set by default, and
+the faster of its two counts.
 
 Programs are timed by the clock of the processor, with all their children. Each runs over few posts and over all, for
 as many epochs; posts and seconds are subtracted, so that imports and loading do not count.
@@ -27,13 +29,13 @@ from typing import Any
 
 import yaml
 
+from eval.benchmarks.bench_alignment import smolvlm_256m
 from eval.gates.bare_trl import bare_losses
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.description import describe_model
-from instruct_mner.models.families import FAMILIES
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.settings import Synthesis
@@ -41,7 +43,7 @@ from instruct_mner.synthetic.write import synth
 from instruct_mner.training.conversation import Conversations
 
 _FAMILY, _PROMPT, _LABELS = "qwen2_5_vl", "tag", ("PER", "LOC", "ORG", "MISC")
-_RANK, _ALPHA, _DROPOUT, _BATCH, _RATE = 16, 32, 0.05, 8, 2e-4
+_RANK, _ALPHA, _DROPOUT, _RATE = 16, 32, 0.05, 2e-4
 _TORCH = ("torch==2.13.0", "torchvision==0.28.0", "torchaudio==2.11.0")
 
 
@@ -54,6 +56,7 @@ class Job:
         folder: Folder with ``posts.jsonl`` and what the peers read.
         num_posts: Number of posts.
         epochs: Number of epochs.
+        batch_size: Number of posts in a step.
         recompute: True where a peer recomputes activations, as it does by default.
     """
 
@@ -61,6 +64,7 @@ class Job:
     folder: Path
     num_posts: int
     epochs: int
+    batch_size: int
     recompute: bool = True
 
 
@@ -69,14 +73,14 @@ class Peer:
     """Program that fine-tunes.
 
     Attributes:
-        name: Name of its environment's folder.
+        title: Name and version.
         requirements: Packages of its environment; none for the environment of this program.
         command: Function that writes what the program reads, and returns its command without the environment's folder.
         environment: Environment variables.
         recomputes: True where it recomputes activations by default.
     """
 
-    name: str
+    title: str
     requirements: Sequence[str]
     command: Callable[[Job], list[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +96,7 @@ def ours(job: Job) -> list[str]:
         "labels": list(_LABELS),
         "answer": {"grounded": False},
         "lora": {"rank": _RANK, "alpha": _ALPHA, "dropout": _DROPOUT},
-        "optimizer": {"epochs": job.epochs, "batch_size": _BATCH, "learning_rate": _RATE},
+        "optimizer": {"epochs": job.epochs, "batch_size": job.batch_size, "learning_rate": _RATE},
         "output": str(job.folder / "ours"),
     }
     shutil.rmtree(job.folder / "ours", ignore_errors=True)
@@ -102,7 +106,8 @@ def ours(job: Job) -> list[str]:
 
 def bare_trl(job: Job) -> list[str]:
     """Return the command of TRL's trainer alone, without recomputed activations."""
-    return [sys.executable, "-m", "eval.benchmarks.peers", str(job.folder), "--bare", str(job.model), str(job.epochs)]
+    numbers = (str(job.epochs), str(job.batch_size))
+    return [sys.executable, "-m", "eval.benchmarks.peers", str(job.folder), "--bare", str(job.model), *numbers]
 
 
 def llama_factory(job: Job) -> list[str]:
@@ -116,7 +121,7 @@ def llama_factory(job: Job) -> list[str]:
         "default_system": "", "finetuning_type": "lora", "lora_target": "all", "lora_rank": _RANK,
         "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "dataset": "posts", "dataset_dir": str(job.folder),
         "cutoff_len": 4096, "output_dir": str(job.folder / "factory"), "overwrite_output_dir": True,
-        "per_device_train_batch_size": _BATCH, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
+        "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
         "num_train_epochs": job.epochs, "lr_scheduler_type": "cosine", "save_strategy": "no", "report_to": "none",
         "overwrite_cache": True, "disable_gradient_checkpointing": not job.recompute,
     }  # fmt: skip
@@ -127,10 +132,11 @@ def llama_factory(job: Job) -> list[str]:
 def ms_swift(job: Job) -> list[str]:
     """Return the command of ms-swift."""
     options = {
-        "model": job.model, "model_type": _FAMILY, "tuner_type": "lora", "dataset": job.folder / "chats.jsonl",
+        "model": job.model, "model_type": _FAMILY, "template": _FAMILY, "tuner_type": "lora",
+        "dataset": job.folder / "chats.jsonl",
         "torch_dtype": "float32", "system": "", "target_modules": "all-linear", "lora_rank": _RANK,
         "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "num_train_epochs": job.epochs, "split_dataset_ratio": 0,
-        "per_device_train_batch_size": _BATCH, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
+        "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
         "save_strategy": "no", "output_dir": job.folder / "swift", "report_to": "none", "max_length": 4096,
         "gradient_checkpointing": str(job.recompute).lower(),
     }  # fmt: skip
@@ -138,12 +144,12 @@ def ms_swift(job: Job) -> list[str]:
 
 
 PEERS = {
-    "instruct-mner": Peer("ours", (), ours, recomputes=False),
-    "TRL alone": Peer("trl", (), bare_trl, recomputes=False),
-    "LLaMA-Factory 0.9.5": Peer("factory", ("llamafactory==0.9.5", *_TORCH), llama_factory),
+    "ours": Peer("instruct-mner", (), ours, recomputes=False),
+    "trl": Peer("TRL alone", (), bare_trl, recomputes=False),
+    "factory": Peer("LLaMA-Factory 0.9.5", ("llamafactory==0.9.5", *_TORCH), llama_factory),
     # `qwen-vl-utils` opens pictures for ms-swift, within these bounds.
-    "ms-swift 4.6.0": Peer(
-        "swift", ("ms-swift==4.6.0", "qwen-vl-utils", *_TORCH[:2]), ms_swift, {"MAX_PIXELS": "262144"}
+    "swift": Peer(
+        "ms-swift 4.6.0", ("ms-swift==4.6.0", "qwen-vl-utils", *_TORCH[:2]), ms_swift, {"MAX_PIXELS": "262144"}
     ),
 }
 
@@ -159,7 +165,7 @@ def make_environment(peer: Peer, folder: Path) -> Path:
     return folder
 
 
-def build_model(folder: Path, texts: Sequence[str]) -> Path:
+def build_qwen(folder: Path, texts: Sequence[str]) -> Path:
     """Make a model of Qwen2.5-VL's architecture with random weights, 26 million of them.
 
     Args:
@@ -193,6 +199,14 @@ def conversations(model: Path) -> Conversations:
     )
 
 
+def build_smolvlm(folder: Path, texts: Sequence[str]) -> Path:
+    """Make a model of SmolVLM-256M's shape with random weights; a picture has 13 tiles, 832 tokens."""
+    return Path(smolvlm_256m(folder, 12))
+
+
+SHAPES = {"qwen2_5_vl": build_qwen, "smolvlm_256m": build_smolvlm}
+
+
 def write_data(dataset: Dataset, model: Path, folder: Path, num_posts: int) -> None:
     """Write posts for this program, and their chats for the others."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -217,13 +231,14 @@ def _flat(content: Any) -> str:
     return "".join("<image>" if part["type"] == "image" else part["text"] for part in content)
 
 
-def run_bare(folder: Path, model: Path, epochs: int) -> None:
+def run_bare(folder: Path, model: Path, epochs: int, batch_size: int) -> None:
     """Train by TRL's trainer alone on the posts of a folder."""
     dataset, writer = load_split(str(folder / "posts.jsonl")), conversations(model)
+    pattern = writer.description.family.lora_pattern
     rows = [dict(writer.row(each, dataset.picture_paths(each))) for each in dataset.examples]
     bare_losses(
-        model, rows, target_modules=FAMILIES[_FAMILY].lora_pattern, batch_size=_BATCH, rank=_RANK, alpha=_ALPHA,
-        dropout=_DROPOUT, learning_rate=_RATE, num_steps=epochs * -(-len(rows) // _BATCH),
+        model, rows, target_modules=pattern, batch_size=batch_size, rank=_RANK, alpha=_ALPHA,
+        dropout=_DROPOUT, learning_rate=_RATE, num_steps=epochs * -(-len(rows) // batch_size),
     )  # fmt: skip
 
 
@@ -242,7 +257,7 @@ def seconds_of(command: Sequence[str], variables: Mapping[str, str], log: Path) 
 def measure(name: str, environments: Path, jobs: tuple[Job, Job]) -> dict[str, float]:
     """Return a peer's posts per second of the processor, and its seconds before the first step, by way of running."""
     peer = PEERS[name]
-    environment = make_environment(peer, environments / peer.name)
+    environment = make_environment(peer, environments / name)
     speeds: dict[str, float] = {}
     for recompute in (True, False) if peer.recomputes else (False,):
         few, many = (Job(**{**vars(job), "recompute": recompute}) for job in jobs)
@@ -250,12 +265,12 @@ def measure(name: str, environments: Path, jobs: tuple[Job, Job]) -> dict[str, f
         for job in (few, many):
             command = peer.command(job)
             program = [str(environment / command[0]) if peer.requirements else command[0], *command[1:]]
-            seconds.append(seconds_of(program, peer.environment, job.folder / f"{peer.name}.log"))
+            seconds.append(seconds_of(program, peer.environment, job.folder / f"{name}.log"))
         posts = many.epochs * (many.num_posts - few.num_posts)
         speeds["as it is" if recompute == peer.recomputes else "without recomputed activations"] = round(
             posts / (seconds[1] - seconds[0]), 2
         )
-        print(f"{name}: {seconds[0]:.0f} s and {seconds[1]:.0f} s, {speeds}", file=sys.stderr, flush=True)
+        print(f"{peer.title}: {seconds[0]:.0f} s and {seconds[1]:.0f} s, {speeds}", file=sys.stderr, flush=True)
     return speeds
 
 
@@ -263,15 +278,17 @@ def main() -> int:
     """Measure all peers, and print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environments", type=Path, help="folder of the environments, models and posts")
+    parser.add_argument("--shape", default="qwen2_5_vl", choices=list(SHAPES), help="model; default qwen2_5_vl")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), help="peers; default all")
     parser.add_argument("--posts", type=int, default=96, help="posts of the long run; default 96")
     parser.add_argument("--few", type=int, default=16, help="posts of the short run; default 16")
+    parser.add_argument("--batch", type=int, default=8, help="posts in a step; default 8")
     parser.add_argument("--epochs", type=int, default=3, help="epochs; default 3")
     parser.add_argument("--output", type=Path, help="file of the report")
-    parser.add_argument("--bare", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--bare", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.bare:
-        run_bare(chosen.environments, Path(chosen.bare[0]), int(chosen.bare[1]))
+        run_bare(chosen.environments, Path(chosen.bare[0]), *map(int, chosen.bare[1:]))
         return 0
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     root: Path = chosen.environments.resolve()
@@ -279,17 +296,26 @@ def main() -> int:
     if not posts.exists():
         synth(posts.parent, Synthesis(split="train"), chosen.posts, 0)
     dataset = load_split(str(posts))
-    model = build_model(root / "model", [find_prompt(_PROMPT).source, *(each.text for each in dataset.examples)])
-    jobs = tuple(Job(model, root / f"{num}", num, chosen.epochs) for num in (chosen.few, chosen.posts))
+    model = SHAPES[chosen.shape](
+        root / chosen.shape, [find_prompt(_PROMPT).source, *(each.text for each in dataset.examples)]
+    )
+    jobs = tuple(
+        Job(model, root / f"{chosen.shape}-{num}", num, chosen.epochs, chosen.batch)
+        for num in (chosen.few, chosen.posts)
+    )
     for job in jobs:
         write_data(dataset, model, job.folder, job.num_posts)
     speeds = {name: measure(name, root, (jobs[0], jobs[1])) for name in chosen.peers}
-    own = max(speeds["instruct-mner"].values())
+    own = max(speeds.get("ours", {"": float("nan")}).values())
     report = {
-        "posts per second of the processor": speeds,
-        "ratio": {name: round(own / max(each.values()), 2) for name, each in speeds.items()},
+        "shape": chosen.shape,
+        "posts per second of the processor": {PEERS[name].title: each for name, each in speeds.items()},
+        "instruct-mner over it": {
+            PEERS[name].title: round(own / max(each.values()), 2) for name, each in speeds.items()
+        },
         "posts": chosen.posts,
         "epochs": chosen.epochs,
+        "posts in a step": chosen.batch,
     }
     text = json.dumps(report, indent=2)
     print(text)

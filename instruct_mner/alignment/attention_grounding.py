@@ -47,7 +47,7 @@ class AttentionGrounding(nn.Module):
         self.warmup_steps = settings.warmup_steps
         self.needs = Needs(rows=True, attention_layers=(layer - 1, layer))
         self._first, self._second = layer - 1, layer
-        self._heads = settings.heads
+        self._heads = settings.head_numbers
         self._neighbours = settings.around == "neighbours"
         self._image_token_id = image_token_id
 

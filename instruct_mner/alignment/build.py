@@ -102,6 +102,8 @@ def resolved(settings: AlignmentSettings, shape: Shape) -> AlignmentSettings:
     for name, own in settings.each():
         if name in {"information_bottleneck", "region_span_grounding"} and own.layer is None:  # type: ignore[attr-defined]
             changes[name] = own.model_copy(update={"layer": middle})
+        if name == "region_span_grounding":
+            changes[name] = changes.get(name, own).model_copy(update={"heads": own.head_numbers})  # type: ignore[attr-defined]
         if name == "generative" and own.layers is None:  # type: ignore[attr-defined]
             changes[name] = own.model_copy(update={"layers": thirds})
     settings = settings.model_copy(update=changes)
@@ -120,7 +122,7 @@ def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
     if grounding is not None:
         attends = grounding.through == "attention"
         named.append(("region_span_grounding.layer", grounding.layer, shape.num_layers - attends))
-        wrong = [head for head in grounding.heads if not 0 <= head < shape.num_heads]
+        wrong = [head for head in grounding.head_numbers if not 0 <= head < shape.num_heads]
         if attends and wrong:
             problems.append(
                 f"alignment.region_span_grounding.heads: {', '.join(map(str, wrong))}; the model has heads 0 to "

@@ -64,7 +64,7 @@ class AttentionMapDrawer:
         if grounding is None or grounding.layer is None:
             return
         if grounding.through == "attention":
-            self._layer, self._heads = grounding.layer - 1, grounding.heads
+            self._layer, self._heads = grounding.layer - 1, grounding.head_numbers
             return
         head = modules["region_span_grounding"]
         assert isinstance(head, HeadGrounding)

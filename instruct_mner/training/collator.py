@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,15 +63,22 @@ class Collator:
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Tensor | AlignmentViews]:
         """Return a batch: ``input_ids``, ``attention_mask``, ``labels``, the picture tensors, and any other views."""
-        samples, batch = self._collated(rows)
+        samples, batch = self.collated(rows)
         views = {} if self._views is None else {VIEWS: self._views(samples, batch)}
         return {**batch, **views}
 
     def inputs(self, rows: Sequence[Mapping[str, int]]) -> Batch:
         """Return a batch without other views."""
-        return self._collated(rows)[1]
+        return self.collated(rows)[1]
 
-    def _collated(self, rows: Sequence[Mapping[str, int]]) -> tuple[list[TrainingSample], Batch]:
+    def with_boxes(self, most: int) -> Iterator[int]:
+        """Yield the places of posts with a box, among the first ``most`` posts."""
+        for index, example in enumerate(islice(self._examples, most)):
+            if any(entity.boxes for entity in example.gold) and self._picture_paths(example):
+                yield index
+
+    def collated(self, rows: Sequence[Mapping[str, int]]) -> tuple[list[TrainingSample], Batch]:
+        """Return the samples of rows, and their batch without other views."""
         samples = [self._sample(self._examples[row["index"]]) for row in rows]
         posts = ", ".join(repr(sample.example.id) for sample in samples)
         with named_processor_errors([image for each in samples for image in each.row["images"]], f" of posts {posts}"):

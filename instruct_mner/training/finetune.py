@@ -25,8 +25,9 @@ from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.inputs import check_inputs
 from instruct_mner.training.model_card import model_card
+from instruct_mner.training.objectives import heads_shape
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
-from instruct_mner.training.setup import Run, heads_shape, prepare
+from instruct_mner.training.setup import Run, prepare
 from instruct_mner.training.sharding import whole_weights
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.trackers import tracker_callbacks
@@ -104,7 +105,7 @@ def _finish(trainer: MnerTrainer, run: Run, console: Console, whole: Mapping[str
     weights = folder / ("adapter" if config.adapts else "model")
     save_weights(trainer, run, weights, whole)
     if trainer.heads is not None and uses_heads(config.alignment):
-        save_heads(folder / FOLDER, trainer.heads, config.alignment, heads_shape(run.loaded, run.spec))
+        save_heads(folder / FOLDER, trainer.heads, run.alignment, heads_shape(run.loaded, run.spec))
     metrics = read_metrics(folder / "metrics.jsonl")
     plot_metrics(metrics, folder / "loss.png")
     with replacing(folder / "README.md") as file:

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from instruct_mner.alignment import build
-from instruct_mner.training.setup import Run, heads_shape
+from instruct_mner.training.objectives import heads_shape
+from instruct_mner.training.setup import Run
 from instruct_mner.training.steps import count_steps, steps_of_an_epoch
 from instruct_mner.training.trl_arguments import shares_prompt_prefix
 from instruct_mner.training.vision_cache import keeps_features
@@ -21,7 +22,7 @@ def resolved_yaml(run: Run) -> str:
     """
     config = run.config
     if config.alignment.is_on:
-        settings = build.resolved(config.alignment, heads_shape(run.loaded, run.spec))
+        settings = build.resolved(run.alignment, heads_shape(run.loaded, run.spec))
         config = config.model_copy(update={"alignment": settings})
     values = config.model_dump(mode="json")
     values["labels"] = {label.name: label.definition for label in run.spec.labels.each()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from instruct_mner.alignment.build import Shape, build_objectives, together
+from instruct_mner.alignment.build import together
 from instruct_mner.alignment.objective import Objective
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import AnswerSpec
@@ -15,9 +16,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.models.attention_check import check_attention
-from instruct_mner.models.blank_processor import blank_processor
 from instruct_mner.models.description import family_of
-from instruct_mner.models.generated_pictures import num_features
 from instruct_mner.models.loading import LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
@@ -25,22 +24,22 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.triples import why_not_grounded
 from instruct_mner.tagging.question import checked_labels
-from instruct_mner.training.augmentation import AugmentationSettings, all_names
-from instruct_mner.training.batch import Collate
+from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.checks import check_end_of_answers, check_lengths
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.config import AnswerSettings, FinetuneConfig
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.dev_scores import score_dev
+from instruct_mner.training.grounding_heads import with_chosen_heads
 from instruct_mner.training.lengths import token_lengths
 from instruct_mner.training.machine_checks import check_machine
+from instruct_mner.training.objectives import make_objectives, make_views
 from instruct_mner.training.precheck import check_sources
 from instruct_mner.training.sharding import is_sharded, reads_weights
 from instruct_mner.training.span_alignment import SpanAnnotator
 from instruct_mner.training.trainable import labels_of
 from instruct_mner.training.trl_arguments import dtype_of_weights, prompt_completion_collator
-from instruct_mner.training.views import ViewCollator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +58,8 @@ class Run:
         conversations: Writer of the prompts and gold answers.
         picture_paths: Function that gives the files of a post's pictures.
         objectives: Losses beside the answer loss.
+        alignment: Settings of these losses, with the heads that were chosen for ``heads: auto``.
+        notes: Lines on how they were chosen.
     """
 
     config: FinetuneConfig
@@ -72,6 +73,8 @@ class Run:
     conversations: Conversations
     picture_paths: Callable[[Example], Sequence[Path]]
     objectives: tuple[Objective, ...] = ()
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    notes: tuple[str, ...] = ()
 
     @property
     def spec(self) -> AnswerSpec:
@@ -162,8 +165,9 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
     with working("counting tokens"):
         _check_lengths(train, pictures, conversations, loaded)
     collate = prompt_completion_collator(loaded.processor)
-    objectives = _objectives(config.alignment, loaded, spec, config.seed)
-    collator = Collator(
+    annotator = SpanAnnotator(loaded, conversations, config.augmentation)
+    make_collator = partial(
+        Collator,
         examples=train.examples,
         picture_paths=pictures,
         conversations=conversations,
@@ -171,8 +175,10 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         image_token_id=loaded.image_token_id,
         augmentation=config.augmentation,
         seed=config.seed,
-        views=_views(objectives, config.alignment, config.augmentation, loaded, conversations, collate),
     )
+    alignment, notes = with_chosen_heads(config.alignment, loaded, make_collator(), annotator)
+    objectives = make_objectives(alignment, loaded, spec, config.seed)
+    collator = make_collator(views=make_views(objectives, alignment, loaded, conversations, annotator, collate))
     attention_layers = together(objectives).attention_layers
     if attention_layers:
         with_picture = next((at for at, each in enumerate(train.examples) if pictures(each)), 0)
@@ -189,6 +195,8 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         conversations=conversations,
         picture_paths=pictures,
         objectives=objectives,
+        alignment=alignment,
+        notes=notes,
     )
 
 
@@ -256,43 +264,3 @@ def _check_lengths(
         check_lengths(train.examples, picture_paths, conversations, loaded.context_size)
     except DataError as error:
         raise DataError(f"{train.path}: {error}") from None
-
-
-def _objectives(
-    alignment: AlignmentSettings, loaded: LoadedModel, spec: AnswerSpec, seed: int
-) -> tuple[Objective, ...]:
-    return tuple(build_objectives(alignment, heads_shape(loaded, spec), seed)) if alignment.is_on else ()
-
-
-def _views(
-    objectives: Sequence[Objective],
-    alignment: AlignmentSettings,
-    augmentation: AugmentationSettings,
-    loaded: LoadedModel,
-    conversations: Conversations,
-    collate: Collate,
-) -> ViewCollator | None:
-    if not objectives:
-        return None
-    return ViewCollator(
-        needs=together(objectives),
-        loaded=loaded,
-        conversations=conversations,
-        annotator=SpanAnnotator(loaded, conversations, augmentation),
-        collate=collate,
-        collate_blank=prompt_completion_collator(blank_processor(loaded.processor)) if loaded.family.sees else collate,
-        grid=1 if alignment.generative is None else alignment.generative.grid,
-    )
-
-
-def heads_shape(loaded: LoadedModel, spec: AnswerSpec) -> Shape:
-    """Return the numbers of a model and a label set that shape the heads of objectives."""
-    text = loaded.model.config.get_text_config()
-    return Shape(
-        width=text.hidden_size,
-        num_layers=text.num_hidden_layers,
-        num_heads=text.num_attention_heads,
-        num_types=len(spec.labels),
-        features=num_features(loaded),
-        image_token_id=loaded.image_token_id,
-    )

@@ -46,8 +46,10 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     if unsaid:
         say(f"mentions  {unsaid} in train cut a word or hold no letter or digit: decoding cannot repeat them")
     say(f"prompt    {run.prompt.name}, answers as {run.spec.format}, grounded: {run.spec.grounded}")
-    for name, settings in config.alignment.each():
+    for name, settings in run.alignment.each():
         say(f"alignment {name}: {describe(settings)}")
+    for line in run.notes:
+        say(f"heads     {line}")
     if run.loaded.family.sees:
         say(f"features  {describe_cache(config, run.loaded, run.pictures())}")
     say(

@@ -24,7 +24,7 @@ from instruct_mner.tagging.attention_maps import AttentionMapDrawer
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.finetune import save_weights
-from instruct_mner.training.setup import heads_shape
+from instruct_mner.training.objectives import heads_shape
 
 
 class Gradients(TrainerCallback):
@@ -69,7 +69,7 @@ def test_gradient_reaches_the_lora_and_nothing_gets_into_the_adapter(family, tin
     assert {"cross_view/kl", "information_bottleneck/mi", "region_span_grounding/region_attention"} <= logged
     assert {"generative/text2image_loss", "generative/generated_answer_loss"} <= logged
 
-    save_heads(folder / FOLDER, trainer.heads, run.config.alignment, heads_shape(run.loaded, run.spec))
+    save_heads(folder / FOLDER, trainer.heads, run.alignment, heads_shape(run.loaded, run.spec))
     check_tagging(trainer, run, folder)
 
 

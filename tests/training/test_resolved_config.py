@@ -24,9 +24,11 @@ def run_of(labels: LabelSet, **values: Any) -> Run:
     model = SimpleNamespace(config=SimpleNamespace(_attn_implementation="sdpa"))
     loaded = SimpleNamespace(revision=None, model=model, family=SimpleNamespace(sees=False))
     prompt = SimpleNamespace(name="tag.v1")
-    return cast(
-        "Run", SimpleNamespace(config=config, train=train, loaded=loaded, prompt=prompt, spec=AnswerSpec(labels=labels))
+    spec = AnswerSpec(labels=labels)
+    run = SimpleNamespace(
+        config=config, train=train, loaded=loaded, prompt=prompt, spec=spec, alignment=config.alignment
     )
+    return cast("Run", run)
 
 
 @pytest.mark.parametrize("alignment", [{}, EVERYTHING], ids=["plain", "alignment"])

@@ -38,8 +38,11 @@ def run_of(*, sees: bool = True, dev: Dataset | None = None, train: Dataset = TR
     values = {
         "model": "m", "data": {"train": "t.jsonl"}, "output": "run", "vision_cache": {"enabled": False}, **config
     }  # fmt: skip
+    checked = FinetuneConfig.model_validate(values)
     run = SimpleNamespace(
-        config=FinetuneConfig.model_validate(values),
+        config=checked,
+        alignment=checked.alignment,
+        notes=("auto: layer [3]",),
         loaded=SimpleNamespace(
             name="models/[v2]",
             family=SimpleNamespace(name="qwen3_vl", sees=sees, decoder_path="decoder", vision_paths=("eyes",)),
@@ -74,6 +77,7 @@ def test_what_was_decided_stands_line_by_line_with_brackets_as_they_are() -> Non
         "labels    PER, [x]",
         "mentions  1 in train cut a word or hold no letter or digit: decoding cannot repeat them",
         "prompt    tag, answers as lines, grounded: True",
+        "heads     auto: layer [3]",
         "features  computed each time: vision_cache.enabled is false",
         "steps     3: 3 epochs, 8 posts x 1, learning rate 0.0002, seed 0",
     ]
