@@ -15,7 +15,7 @@ from instruct_mner.synthetic.write import synth
 from instruct_mner.training import grounding_heads
 from instruct_mner.training.span_alignment import SpanAnnotator
 
-AUTO = {"region_span_grounding": {}}
+AUTO: dict[str, Any] = {"region_span_grounding": {}}
 
 
 def found_in(run: Any, **more: Any) -> grounding_heads.GroundingHeads | None:
@@ -32,6 +32,7 @@ def test_the_starters_heads_are_those_that_it_was_taught_to_look_with(tmp_path) 
     [line] = run.notes
     assert line.startswith("auto: layer 3, heads 2, 3: ")
     found = found_in(run)
+    assert found is not None
     assert found.on_boxes > 1.5 * found.by_chance
     assert run.config.alignment.region_span_grounding.heads == "auto", "as it is written, for --resume"
 
@@ -68,7 +69,7 @@ def test_without_boxes_the_first_heads_are_taken_and_a_line_says_so(tiny_models,
     bare.write_text('{"id": "1", "text": "Ann in Paris", "entities": [{"start": 0, "end": 3, "label": "PER"}]}\n')
     run = aligned_run(tiny_models("qwen3_vl"), tmp_path, AUTO, data={"train": str(bare)}, answer={"grounded": False})
     assert run.notes == ("auto: no mention of the first posts has a box to choose by; heads 0 and 1 are taken",)
-    assert run.objectives[0]._heads == (0, 1)  # type: ignore[attr-defined]
+    assert run.objectives[0]._heads == (0, 1)
 
 
 @pytest.mark.parametrize("alignment", [{"through": "head"}, {"heads": [1]}])
