@@ -64,28 +64,25 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     """Return the least difference, in float32, of the logarithms of the two likeliest legal tokens of an answer."""
     import torch
 
-    from instruct_mner.engines.constraint import GrammarLogitsProcessor
-    from instruct_mner.engines.transformers import TransformersEngine
+    from instruct_mner.engines import transformers
     from instruct_mner.images import open_image
 
     gaps: list[float] = []
+    constrained = transformers.constrained
 
-    class Watching(GrammarLogitsProcessor):
-        def __call__(self, input_ids: Any, scores: Any) -> Any:
-            masked = super().__call__(input_ids, scores)
-            best = torch.topk(masked.float(), 2, dim=-1).values[0]
-            gaps.append(float(best[0] - best[1]))
-            return masked
+    def watching(*arguments: Any) -> Any:
+        masked = constrained(*arguments)
+        best = torch.topk(masked.float(), 2, dim=-1).values[0]
+        gaps.append(float(best[0] - best[1]))
+        return masked
 
     tagger = _float32(adapter)
     example = dataset.examples[number]
     question = tagger.questions.question(
         example, tuple(map(open_image, dataset.picture_paths(example))), tagger.answer_spec()
     )
-    engine = tagger.engine
-    assert isinstance(engine, TransformersEngine)
-    with mock.patch("instruct_mner.engines.transformers.GrammarLogitsProcessor", Watching):
-        engine.generate([question.request])
+    with mock.patch("instruct_mner.engines.transformers.constrained", watching):
+        tagger.engine.generate([question.request])
     return min(gaps)
 
 

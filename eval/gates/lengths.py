@@ -19,7 +19,7 @@ from eval.gates.vocabularies import REAL
 from eval.gates.walks import Vocabulary, examine, walk
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.constraint import GrammarLogitsProcessor
+from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.partial_answers import PartialAnswer
@@ -198,22 +198,21 @@ def _batch(posts: Sequence[_Post], numbers: np.random.Generator, counts: Counter
     vocabulary = posts[0].vocabulary
     end = int(vocabulary.tokenizer.eos_token)
     grammars = [codec.grammar(post.spec, post.text, post.num_images) for post in posts]
-    answers = [PartialAnswer(Request([], grammar=grammar, max_tokens=4000)) for grammar in grammars]
-    constraint = GrammarLogitsProcessor(vocabulary.tokenizer, answers, [end])
-    sequences = torch.zeros((len(posts), 1), dtype=torch.long)
+    requests = [Request([], grammar=grammar, max_tokens=4000) for grammar in grammars]
+    answers = [PartialAnswer(request=each, guide=guide_of(vocabulary.tokenizer, each)) for each in requests]
     closing = torch.from_numpy(vocabulary.closing)
-    ended = torch.zeros(len(posts), dtype=torch.bool)
-    while not ended.all() and sequences.shape[1] < 4000:
-        scores = torch.from_numpy(numbers.random((len(posts), len(closing)), dtype=np.float32))
-        hurried = sequences.shape[1] > _LONGEST or numbers.random() < _ENDING
-        drawn = constraint(sequences, scores + (closing if hurried else 0)).argmax(dim=-1)
-        sequences = torch.cat([sequences, torch.where(ended, end, drawn)[:, None]], dim=1)
-        ended |= sequences[:, -1] == end
+    num_steps = 0
+    while going_on := [answer for answer in answers if not answer.finished]:
+        num_steps += 1
+        scores = torch.from_numpy(numbers.random((len(going_on), len(closing)), dtype=np.float32))
+        hurried = num_steps > _LONGEST or numbers.random() < _ENDING
+        masked = constrained(scores + (closing if hurried else 0), [answer.guide for answer in going_on], [end])
+        for answer, token in zip(going_on, masked.argmax(dim=-1).tolist(), strict=True):
+            answer.write(token, 0.0, [end])
     wrong = []
-    for post, grammar, row, failed in zip(posts, grammars, sequences[:, 1:].tolist(), constraint.failed, strict=True):
-        tokens = row[: row.index(end)] if end in row else row
-        completion = vocabulary.tokenizer.decode_bytes(tokens).decode("utf-8", errors="replace")
-        problem = "the grammar failed" if failed else None if end in row else "no end"
+    for post, grammar, answer in zip(posts, grammars, answers, strict=True):
+        completion = vocabulary.tokenizer.decode_bytes(answer.tokens).decode("utf-8", errors="replace")
+        problem = "the grammar failed" if answer.failed else None if answer.ended else "no end"
         if problem is None and grammar_state(grammar, completion) != "whole":
             problem = "ended before its end"
         wrong += _judge(post, completion, problem, counts)

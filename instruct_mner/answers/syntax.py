@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.offsets import chunks
@@ -88,11 +89,25 @@ def mention_rules(text: str, segmentation: Segmentation, spell: Callable[[str], 
     """
     pieces = list(text) if segmentation == "characters" else chunks(text)
     short = [piece[start : start + LONGEST_PIECE] for piece in pieces for start in range(0, len(piece), LONGEST_PIECE)]
-    substring = {"substring_chunks": [spell(piece) for piece in short]}
+    spelled = [spell(piece) for piece in short]
+    substring = {"substring_chunks": spelled}
     return [
-        r"MENTION: SUBSTRING & ~/\s(?s:.*)|(?s:.*)\s|[^\p{L}\p{N}]*|(?s:.*)\n(?s:.*)/",
+        rf"MENTION: SUBSTRING & ~/\s(?s:.*)|(?s:.*)\s|{_nothing_nameable(spelled)}|(?s:.*)\n(?s:.*)/",
         f"SUBSTRING: %regex {json.dumps(substring)}",
     ]
+
+
+def _nothing_nameable(pieces: Sequence[str]) -> str:
+    """Return the regular expression of strings of characters of the text, none of which is a letter or a digit.
+
+    The class of all such characters takes half of the time in which a grammar is made.
+    """
+    kinds = {character: category(character)[0] for piece in pieces for character in piece}
+    if any(category(character) == "Cn" for character in kinds):  # a letter, maybe, of a later version of Unicode
+        return r"[^\p{L}\p{N}]*"
+    others = {" "} | {character for character, kind in kinds.items() if kind not in "LN"}
+    escaped = "".join(rf"\x{{{ord(character):x}}}" for character in sorted(others))
+    return f"[{escaped}]*"
 
 
 def number_rules(limit: int, num_images: int) -> list[str]:

@@ -12,7 +12,13 @@ from instruct_mner.cli.output import announce, print_json, table_console
 
 
 def run(
-    adapter: Annotated[Path, typer.Argument(help="Adapter or fully tuned model, or its run folder.")],
+    adapter: Annotated[
+        str,
+        typer.Argument(
+            help="Adapter or fully tuned model, its run folder, or an adapter's hub name, user/name[@revision]: of "
+            "that one the copy on this machine is calibrated."
+        ),
+    ],
     dev: Annotated[str, typer.Argument(metavar="DEV", help="Annotated posts that it was not trained on.")],
     *,
     held_out: Annotated[
@@ -29,7 +35,7 @@ def run(
     endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="Server that serves the adapter, whose confidences are fitted.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of posts tagged at once.")] = 64,
     plot: Annotated[
         Path | None, typer.Option(help="PNG of the reliability plot; default: reliability.png beside mner.json.")
     ] = None,
@@ -43,6 +49,7 @@ def run(
     It is written into mner.json, and tagging applies it; which entities are found does not change.
     """
     announce(f"calibrate: loading {adapter}")
+    from instruct_mner.models.locations import adapter_place
     from instruct_mner.tagging.calibrate import CalibrationPosts, calibrate
     from instruct_mner.tagging.settings import TaggingSettings
 
@@ -50,7 +57,7 @@ def run(
         return CalibrationPosts(data=data, images=images, text_where_missing=missing_image)
 
     report = calibrate(
-        TaggingSettings(model=model, adapter=adapter, endpoint=endpoint, batch_size=batch_size),
+        TaggingSettings(model=model, adapter=adapter_place(adapter), endpoint=endpoint, batch_size=batch_size),
         posts(dev),
         held_out=None if held_out is None else posts(held_out),
         plot=plot,

@@ -15,7 +15,9 @@ def run(
     adapters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME=]ADAPTER", help="Run folders of 'finetune': adapters on one base, or one whole model."
+            metavar="[NAME=]ADAPTER",
+            help="Run folders of 'finetune', or hub names, user/name[@revision]: adapters on one base, or one whole "
+            "model.",
         ),
     ] = None,
     vllm: Annotated[

@@ -161,7 +161,7 @@ def run(
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Number of posts tagged at once.", rich_help_panel=_ENGINE)
-    ] = 32,
+    ] = 64,
     constrained: Annotated[
         bool, typer.Option(help="Allow only answers that are legal on the post; leave it on.", rich_help_panel=_ENGINE)
     ] = True,

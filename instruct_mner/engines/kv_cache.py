@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -13,40 +15,88 @@ _ROOM = 64
 
 
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer, in tensors with room for more tokens."""
+    """Keys and values of one layer, in tensors with room for more tokens and more rows.
+
+    Attributes:
+        room: Tensors that hold keys and values, ``(rows, heads, tokens, width)``, larger than what is in use.
+        begin: First token of them that is in use.
+    """
 
     room: tuple[Tensor, Tensor] | None = None
+    begin = 0
     keys: Any
     values: Any
 
     def update(self, key_states: Tensor, value_states: Tensor, *arguments: Any, **named: Any) -> Any:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        length = self.get_seq_length()
-        new = length + key_states.shape[-2]
-        if not self._has_room(key_states, new):
-            self.room = self._more_room(key_states, length, new), self._more_room(value_states, length, new)
-            if length:
-                for room, old in zip(self.room, (self.keys, self.values), strict=True):
-                    room[..., :length, :] = old
+        rows, length, new = len(key_states), self.get_seq_length(), key_states.shape[-2]
+        if not self._has_room(rows, length + new):
+            self._make_room(rows, (key_states, value_states), length, length + new)
         assert self.room is not None
+        end = self.begin + length
         for room, states in zip(self.room, (key_states, value_states), strict=True):
-            room[..., length:new, :] = states
-        self.keys, self.values = (room[..., :new, :] for room in self.room)
+            room[:rows, :, end : end + new] = states
+        self._use(rows, self.begin, end + new)
         return self.keys, self.values
 
-    def _has_room(self, states: Tensor, new: int) -> bool:
+    def drop_tokens(self, num_tokens: int) -> None:
+        """Drop the first tokens."""
+        self.keys, self.values = (states[..., num_tokens:, :] for states in (self.keys, self.values))
+        self.begin += num_tokens
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep some rows, in any order; only rows that change their place are copied."""
+        moved = [(place, row) for place, row in enumerate(rows) if place != row]
+        if moved:
+            places, sources = (torch.tensor(each, device=self.keys.device) for each in zip(*moved, strict=True))
+            for states in (self.keys, self.values):
+                states[places] = states[sources]
+        self.keys, self.values = self.keys[: len(rows)], self.values[: len(rows)]
+
+    def join(self, other: _RoomyLayer, num_rows: int) -> None:
+        """Add the rows of another layer; the shorter ones begin with zeros.
+
+        Args:
+            other: Layer of the rows.
+            num_rows: Number of rows for which there should be room.
+        """
+        own, rows = len(self.keys), len(self.keys) + len(other.keys)
+        length = max(self.get_seq_length(), other.get_seq_length())
+        padding = length - self.get_seq_length()
+        if padding > self.begin or not self._has_room(rows, length - padding):
+            self._make_room(max(rows, num_rows), (self.keys, self.values), self.get_seq_length(), length, padding)
+        else:
+            self.begin -= padding
+        assert self.room is not None
+        end = self.begin + length
+        for room, states in zip(self.room, (other.keys, other.values), strict=True):
+            room[:own, :, self.begin : self.begin + padding] = 0
+            room[own:rows, :, self.begin : end - states.shape[-2]] = 0
+            room[own:rows, :, end - states.shape[-2] : end] = states
+        self._use(rows, self.begin, end)
+
+    def _use(self, rows: int, begin: int, end: int) -> None:
+        assert self.room is not None
+        self.keys, self.values = (room[:rows, :, begin:end] for room in self.room)
+
+    def _has_room(self, rows: int, length: int) -> bool:
         # Whoever picks or repeats rows puts other tensors in the place of views into the room.
         return (
             self.room is not None
-            and self.keys.data_ptr() == self.room[0].data_ptr()
-            and len(states) == len(self.room[0])
-            and new <= self.room[0].shape[-2]
+            and self.keys.data_ptr() == self.room[0][..., self.begin :, :].data_ptr()
+            and rows <= len(self.room[0])
+            and self.begin + length <= self.room[0].shape[-2]
         )
 
-    @staticmethod
-    def _more_room(states: Tensor, length: int, new: int) -> Tensor:
-        return states.new_empty(*states.shape[:-2], new + max(_ROOM, length // 4), states.shape[-1])
+    def _make_room(self, rows: int, like: tuple[Tensor, Tensor], old: int, length: int, padding: int = 0) -> None:
+        """Make room for more rows and tokens, and put what is there into it, behind some padding."""
+        size = length + max(_ROOM, length // 4)
+        made = [states.new_empty(rows, states.shape[1], size, states.shape[-1]) for states in like]
+        if old:
+            for room, states in zip(made, (self.keys, self.values), strict=True):
+                room[: len(states), :, padding : padding + old] = states
+        self.room, self.begin = (made[0], made[1]), 0
 
 
 def roomy_cache(config: Any) -> Any:
@@ -62,3 +112,39 @@ def roomy_cache(config: Any) -> Any:
     cache = DynamicCache(config=config)
     cache.layers = [_RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def keep_rows(cache: Any, rows: Sequence[int], device: torch.device) -> None:
+    """Keep some rows of a cache.
+
+    Args:
+        cache: Cache of :func:`roomy_cache`, after a forward.
+        rows: Numbers of the rows, in their new order.
+        device: Device of the model.
+    """
+    chosen = torch.tensor(rows, dtype=torch.long, device=device)
+    for layer in cache.layers:
+        if isinstance(layer, _RoomyLayer):
+            layer.keep(rows)
+        else:
+            layer.reorder_cache(chosen)
+
+
+def is_joinable(cache: Any) -> bool:
+    """Return whether rows can be added to a cache: all of its layers hold keys and values of all tokens."""
+    return bool(cache.layers) and all(isinstance(layer, _RoomyLayer) for layer in cache.layers)
+
+
+def join_rows(cache: Any, other: Any, *, num_rows: int, unused: tuple[int, int]) -> None:
+    """Add the rows of another cache to a cache, both of which end with the same token.
+
+    Args:
+        cache: Cache for which :func:`is_joinable` is true; changed.
+        other: Cache of the same model.
+        num_rows: Number of rows for which there should be room.
+        unused: Number of tokens at the beginning of each of both that no row attends to; they are dropped.
+    """
+    for layer, further in zip(cache.layers, other.layers, strict=True):
+        layer.drop_tokens(unused[0])
+        further.drop_tokens(unused[1])
+        layer.join(further, num_rows)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from llguidance.hf import from_tokenizer
-from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from instruct_mner.console import tracked
-from instruct_mner.engines.constraint import GrammarLogitsProcessor
+from instruct_mner.engines.answer_batch import AnswerBatch
+from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Completion, Request
-from instruct_mner.engines.kv_cache import roomy_cache
-from instruct_mner.engines.partial_answers import FewUnfinished, PartialAnswer, continued
+from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.models.processor_errors import named_processor_errors
 
-# One in so many answers of a batch may be put off; each of them costs a second reading of its question.
-_PUT_OFF = 8
+# A batch is filled in so many parts; each has prompts of like length, and what it computes stays small.
+_PARTS = 4
 
 
 class TransformersEngine:
@@ -65,32 +65,51 @@ class TransformersEngine:
     def generate(self, requests: Sequence[Request], *, temperature: float = 0.0, seed: int = 0) -> list[Completion]:
         """Answer requests, in their order.
 
-        Requests of like length share a batch, so that little is spent on padding. The few whose answers are much longer
-        than those of their batch are put off, and finished together, so that no batch is held up by them.
-
         Raises:
             ModelError: A grammar is not accepted by llguidance.
         """
-        answers = [PartialAnswer(request) for request in requests]
+        answers = [PartialAnswer(request=request) for request in requests]
         was_training = self._loaded.model.training
         self._loaded.model.eval()
         # What is drawn here must not move the random numbers of a training that this interrupts.
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                batches = self._batches(answers)
-                for batch in tracked(batches, "answering", len(batches), "batches"):
-                    self._write(batch, temperature, put_off=len(batch) // _PUT_OFF if len(batches) > 1 else 0)
-                late = self._batches([answer for answer in answers if not answer.finished])
-                for batch in tracked(late, "finishing long answers", len(late), "batches"):
-                    self._write(batch, temperature, put_off=0)
+                for _ in tracked(self._written(answers, temperature), "answering", len(answers), "answers"):
+                    pass
         finally:
             self._loaded.model.train(was_training)
         return [self._completion(answer) for answer in answers]
 
-    def _batches(self, answers: Sequence[PartialAnswer]) -> list[list[PartialAnswer]]:
-        order = sorted(answers, key=PartialAnswer.length)
-        return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+    def _written(self, answers: Sequence[PartialAnswer], temperature: float) -> Iterator[PartialAnswer]:
+        """Write answers, and yield each when it is finished.
+
+        Answers that are finished leave the batch, and others take their places. Prompts of like length are read
+        together, so that little is spent on padding.
+        """
+        yield from (each for each in answers if each.finished)
+        waiting = deque(sorted((each for each in answers if not each.finished), key=PartialAnswer.length))
+        part = self._num_read_together()
+        batch: AnswerBatch | None = None
+        while waiting or batch:
+            has_room = part <= self._batch_size - len(batch or ())
+            if batch and not (waiting and has_room):
+                batch.step()
+                self._write(batch, temperature)
+                yield from batch.drop_finished()
+                continue
+            begun = self._read([waiting.popleft() for _ in range(min(part, len(waiting)))])
+            self._write(begun, temperature)
+            yield from begun.drop_finished()
+            if batch and begun:
+                batch.join(begun, num_rows=self._batch_size)
+            else:
+                batch = batch or begun
+
+    def _num_read_together(self) -> int:
+        """Return the number of prompts that are read at once: all of a batch where no others could join it."""
+        is_joinable = AnswerBatch.is_joinable(self._loaded.model)
+        return -(-self._batch_size // _PARTS) if is_joinable else self._batch_size
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Return the output of the processor for requests: the ids that training would see, padded on the left."""
@@ -123,39 +142,30 @@ class TransformersEngine:
     def _end_tokens(self) -> list[int]:
         return self._loaded.end_tokens
 
-    def _write(self, batch: Sequence[PartialAnswer], temperature: float, *, put_off: int) -> None:
-        """Continue answers, until at most ``put_off`` of them are unfinished."""
-        model, tokenizer = self._loaded.model, self._loaded.processor.tokenizer
-        inputs = continued(self.inputs([answer.request for answer in batch]), batch, tokenizer.pad_token_id)
-        shared = 0
-        if not self._loaded.family.recurrent:
-            shared = padded_after_beginning(inputs, self._loaded.image_token_id, tokenizer.pad_token_id)
-        inputs = inputs.to(model.device)
-        constraint = GrammarLogitsProcessor(self._guide, batch, self._end_tokens)
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-        # Every field that a model's own generation config may set otherwise is said here.
-        config = GenerationConfig(
-            **(sampling if temperature > 0 else {"do_sample": False}),
-            max_new_tokens=max(answer.remaining for answer in batch),
-            repetition_penalty=1.0,
-            num_beams=1,
-            eos_token_id=self._end_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            use_cache=True,
-        )
-        with torch.no_grad(), shared_beginning(self._loaded.decoder, shared):
-            sequences = model.generate(
-                **inputs,
-                past_key_values=roomy_cache(model.config),
-                generation_config=config,
-                logits_processor=LogitsProcessorList([constraint]),
-                stopping_criteria=StoppingCriteriaList([FewUnfinished(batch, self._end_tokens, put_off)]),
-            )
-        written = sequences[:, inputs["input_ids"].shape[1] :].tolist()
-        steps = zip(batch, written, constraint.finish(sequences), constraint.failed, strict=True)
-        for answer, tokens, logprobs, failed in steps:
-            answer.write(tokens, logprobs, self._end_tokens)
-            answer.failed = failed
+    def _read(self, answers: Sequence[PartialAnswer]) -> AnswerBatch:
+        """Return the batch of answers that begin, after a forward of their prompts."""
+        loaded, pad = self._loaded, self._loaded.processor.tokenizer.pad_token_id
+        for answer in answers:
+            answer.guide = guide_of(self._guide, answer.request)
+        inputs = self.inputs([answer.request for answer in answers])
+        shared = 0 if loaded.family.recurrent else padded_after_beginning(inputs, loaded.image_token_id, pad)
+        with shared_beginning(loaded.decoder, shared):
+            return AnswerBatch.read(loaded.model, inputs.to(loaded.model.device), answers, pad)
+
+    def _write(self, batch: AnswerBatch, temperature: float) -> None:
+        """Write a token more of each answer, and the log-probabilities that the grammars leave.
+
+        vLLM gives these log-probabilities too. Those of forbidden tokens would say nothing of an answer that cannot
+        hold them.
+        """
+        scores = constrained(batch.logits, [answer.guide for answer in batch.answers], self._end_tokens)
+        if temperature > 0:
+            tokens = torch.multinomial(torch.softmax(scores / temperature, dim=-1), num_samples=1)
+        else:
+            tokens = scores.argmax(dim=-1, keepdim=True)
+        logprobs = scores.gather(1, tokens) - scores.logsumexp(dim=-1, keepdim=True)
+        for answer, token, logprob in zip(batch.answers, tokens[:, 0].tolist(), logprobs[:, 0].tolist(), strict=True):
+            answer.write(token, logprob, self._end_tokens)
 
     def _completion(self, answer: PartialAnswer) -> Completion:
         """Return text and pieces of one answer; a character of several tokens belongs to each of them."""

@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 import torch
 
 from instruct_mner.errors import ConfigError
 
 ALL_GPUS = "auto"
 """Name of the choice that spreads the layers of a model over all GPUs, by accelerate."""
+
+DeviceMap = str | Mapping[str, int | str]
+"""Distribution of a model over devices: ``auto``, ``balanced`` or ``sequential``, or a device for each of its parts."""
+
+_DISTRIBUTIONS = ("auto", "balanced", "balanced_low_0", "sequential")
+
+
+def checked_device_map(device_map: DeviceMap | None, device: str | None = None) -> DeviceMap | None:
+    """Return a distribution over devices, all of which are here; ``auto`` where the device is ``auto``.
+
+    Args:
+        device_map: Distribution: a name, or a device for each part of the model; ``""`` is the whole model.
+        device: Name of the device, as of :func:`checked_device`.
+
+    Raises:
+        ConfigError: It is none, this machine does not have one of the devices, or a device is named beside it.
+    """
+    if device_map is None:
+        return ALL_GPUS if device == ALL_GPUS else None
+    if device is not None:
+        raise ConfigError(f"device {device!r} beside device_map: give one of the two")
+    if isinstance(device_map, str):
+        if device_map not in _DISTRIBUTIONS:
+            names = ", ".join(_DISTRIBUTIONS)
+            raise ConfigError(
+                f"device_map {device_map!r} is none; write {names}, or a device for each part of the model"
+            )
+        return device_map
+    for part, place in device_map.items():
+        if checked_device(f"cuda:{place}" if isinstance(place, int) else place) is None:
+            raise ConfigError(f"device_map[{part!r}] is {place!r}; write cpu, cuda:1, or the number of a GPU")
+    return dict(device_map)
+
+
+@contextmanager
+def device_map_errors(device_map: DeviceMap | None) -> Iterator[None]:
+    """Raise one message where a model that is loaded in the block has parts without a device.
+
+    Args:
+        device_map: Distribution over devices.
+
+    Raises:
+        ConfigError: The distribution leaves out parts of the model.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not isinstance(device_map, Mapping) or "device" not in str(error):
+            raise
+        raise ConfigError(f"device_map does not name a device for each part of the model: {error}") from error
 
 
 def checked_device(name: str | None) -> torch.device | None:

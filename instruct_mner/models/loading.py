@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
 
+    from instruct_mner.models.devices import DeviceMap
+
 Dtype = Literal["auto", "bfloat16", "float32"]
 NO_IMAGE_TOKEN = -1
 
@@ -159,7 +161,7 @@ def load_model(
     pixels: PixelLimits | None = None,
     quantized: bool = False,
     attention: str | None = None,
-    device_map: str | None = None,
+    device_map: DeviceMap | None = None,
     moves: bool = True,
 ) -> LoadedModel:
     """Load a base model or a fully tuned one, with its processor.
@@ -171,7 +173,7 @@ def load_model(
         pixels: Limits on the size of pictures.
         quantized: Hold the decoder's linear layers in 4 bits (NF4), for QLoRA.
         attention: Name of the attention, as transformers has it; by default that of the model.
-        device_map: Distribution over several GPUs, as accelerate names it; by default one device.
+        device_map: Distribution over several devices, as accelerate takes it; by default one device.
         moves: Whether the model is moved to the GPU; FSDP moves its parts itself.
 
     Raises:

@@ -236,11 +236,39 @@ def endpoint(value: object) -> object:
     return value
 
 
+def records_or_place(kind: type, what: str) -> Check:
+    """Return a check of a list of records, or of the name of the file that holds them."""
+    check = list_of(instance(kind, f"one of the {what}"), what)
+
+    def of(value: object) -> object:
+        if isinstance(value, str | Path):
+            return place(value)
+        if items(value) is None:
+            raise RefusedError(f"a list of {what}, or the path of a file of them")
+        return check(value)
+
+    return of
+
+
 def function(value: object) -> object:
     """Return a function."""
     if not callable(value):
         raise RefusedError("a function from a post to the paths of its pictures")
     return value
+
+
+def device_map(value: object) -> object:
+    """Return the name of a distribution over devices, or a device for each part of a model."""
+    if isinstance(value, Mapping):
+        right = all(
+            isinstance(part, str) and isinstance(place, str | int) and not isinstance(place, bool)
+            for part, place in value.items()
+        )
+        if right and value:
+            return dict(value)
+    elif isinstance(value, str) and value.strip():
+        return value
+    raise RefusedError('"auto", or a device for each part of the model, such as {"": "cpu"}')
 
 
 def one_of(*values: str) -> Check:

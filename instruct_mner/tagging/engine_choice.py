@@ -25,6 +25,7 @@ from instruct_mner.tagging.word_embedder import WordEmbedder
 
 if TYPE_CHECKING:
     from instruct_mner.engines.endpoint import Endpoint
+    from instruct_mner.models.devices import DeviceMap
     from instruct_mner.models.loading import Dtype
     from instruct_mner.schema.labels import LabelSet
     from instruct_mner.tagging.attention_maps import AttentionMapDrawer
@@ -144,40 +145,42 @@ def transformers_backend(
     base_model: str | None = None,
     revision: str | None = None,
     dtype: Dtype = "auto",
-    batch_size: int = 32,
+    batch_size: int = 64,
     constrained: bool = True,
     examples: Examples = (),
     generated: bool = False,
     device: str | None = None,
+    device_map: DeviceMap | None = None,
 ) -> Backend:
     """Load a model into this process; arguments and errors are those of ``Tagger.from_pretrained``."""
     from instruct_mner.engines.transformers import TransformersEngine
-    from instruct_mner.models.devices import ALL_GPUS, checked_device
+    from instruct_mner.models.devices import checked_device, checked_device_map, device_map_errors
     from instruct_mner.models.loading import load_adapter, load_model
     from instruct_mner.tagging.model_embedder import ModelEmbedder
 
     wanted = checked_device(device)
-    device_map = "auto" if device == ALL_GPUS else None
+    device_map = checked_device_map(device_map, device)
     folder = tuned_folder(name)
-    if folder is None:
-        if base_model is not None:
-            raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
-        loaded = load_model(str(name), revision=revision, dtype=dtype, device_map=device_map, moves=wanted is None)
-        manifest, prompt = untuned(loaded, with_examples=has_examples(examples))
-    else:
-        manifest, prompt = tuned(folder, examples)
-        whole = manifest.tuning == "full"
-        loaded = load_model(
-            str(folder) if whole else base_model or manifest.base_model,
-            revision=None if whole or base_model else manifest.base_revision,
-            dtype=dtype,
-            pixels=manifest.pixels,
-            device_map=device_map,
-            moves=wanted is None,
-        )
-        if not whole:
-            manifest.check_base(loaded.family.name, loaded.name)
-            loaded = load_adapter(loaded, folder)
+    with device_map_errors(device_map):
+        if folder is None:
+            if base_model is not None:
+                raise ModelError(f"{name} is no adapter, so a base model beside it has no meaning")
+            loaded = load_model(str(name), revision=revision, dtype=dtype, device_map=device_map, moves=wanted is None)
+            manifest, prompt = untuned(loaded, with_examples=has_examples(examples))
+        else:
+            manifest, prompt = tuned(folder, examples)
+            whole = manifest.tuning == "full"
+            loaded = load_model(
+                str(folder) if whole else base_model or manifest.base_model,
+                revision=None if whole or base_model else manifest.base_revision,
+                dtype=dtype,
+                pixels=manifest.pixels,
+                device_map=device_map,
+                moves=wanted is None,
+            )
+            if not whole:
+                manifest.check_base(loaded.family.name, loaded.name)
+                loaded = load_adapter(loaded, folder)
     if wanted is not None:
         loaded.base.to(wanted)
     if generated:

@@ -64,7 +64,7 @@ class TaggingSettings:
     num_examples: int = 4
     choose: ExampleChoice = "first"
     context: bool | None = None
-    batch_size: int = 32
+    batch_size: int = 64
     constrained: bool = True
     threshold: float = 0.0
     engine: str = "transformers"

@@ -18,6 +18,7 @@ from instruct_mner.tagging.settings import TaggingSettings
 
 if TYPE_CHECKING:
     from instruct_mner.engines.endpoint import Endpoint
+    from instruct_mner.models.devices import DeviceMap
     from instruct_mner.models.loading import Dtype
 
 
@@ -33,12 +34,13 @@ class Tagger(PostTagger):
         base_model: str | None = None,
         revision: str | None = None,
         dtype: Dtype = "auto",
-        batch_size: int = 32,
+        batch_size: int = 64,
         constrained: bool = True,
         examples: Examples = (),
         context: bool | None = None,
         generated: bool = False,
         device: str | None = None,
+        device_map: DeviceMap | None = None,
     ) -> Tagger:
         """Load a model into this process.
 
@@ -55,6 +57,8 @@ class Tagger(PostTagger):
             generated: Whether pictures are generated from the texts; needs a run with ``alignment.generative``.
             device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``, which spreads the layers over all GPUs; by
                 default the GPU where PyTorch finds one of NVIDIA or AMD, else the CPU.
+            device_map: Distribution over several devices in place of one, as accelerate takes it: ``auto``,
+                ``balanced``, ``sequential``, or a device for each part of the model, such as ``{"": "cuda:1"}``.
 
         Raises:
             ModelError: The model or the adapter cannot be loaded, or has no generator.
@@ -70,6 +74,7 @@ class Tagger(PostTagger):
             examples=examples,
             generated=generated,
             device=device,
+            device_map=device_map,
         )
         return cls._of(backend, examples, context)
 
@@ -82,7 +87,7 @@ class Tagger(PostTagger):
         revision: str | None = None,
         base_model: str | None = None,
         dtype: Dtype = "auto",
-        batch_size: int = 32,
+        batch_size: int = 64,
         constrained: bool = True,
         context: bool | None = None,
         device: str | None = None,

@@ -35,8 +35,8 @@ class TextTagger(ABC):
     """Tagger of texts, with whatever finds the entities of opened posts.
 
     Attributes:
-        texts_at_once: Number of texts without pictures that are given to the engine at once. The engine puts texts of
-            like length into a batch, which it does the better the more there are.
+        texts_at_once: Number of texts without pictures, or with open ones, that are given to the engine at once. The
+            engine puts texts of like length into a batch, which it does the better the more there are.
     """
 
     texts_at_once: ClassVar[int] = 512
@@ -87,7 +87,7 @@ class TextTagger(ABC):
             labels: Names of labels, or names with definitions; needed for a model that was not tuned.
             threshold: Confidence below which entities are left out.
             batch_size: Number of texts that are given to the engine at once; by default 64, as their pictures are in
-                memory together, and without pictures ``texts_at_once``.
+                memory together, and ``texts_at_once`` without pictures or where all of them are open already.
             progress: Whether progress is shown where it takes longer.
 
         Returns:
@@ -98,7 +98,8 @@ class TextTagger(ABC):
         """
         listed = checked_texts(texts)
         pictures = checked_pictures(images, len(listed), single=isinstance(texts, str))
-        at_once = batch_size or (WINDOW if any(pictures) else self.texts_at_once)
+        in_memory = all(isinstance(picture, Image.Image) for own in pictures for picture in own)
+        at_once = batch_size or (self.texts_at_once if in_memory else WINDOW)
         posts = (_post(number, text, own) for number, (text, own) in enumerate(zip(listed, pictures, strict=True)))
         predictions = self._in_batches(posts, labels, at_once)
         if progress and len(listed) > at_once:

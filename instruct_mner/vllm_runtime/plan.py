@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
 from instruct_mner.models.loading import own_dtype
-from instruct_mner.models.locations import locate
+from instruct_mner.models.locations import adapter_place, locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor, leaves_thoughts_out
@@ -106,7 +106,7 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
     """Read and checks what is to be served.
 
     Args:
-        named: Adapters or one fully tuned model, each a folder or ``NAME=FOLDER``.
+        named: Adapters or one fully tuned model, each a folder or ``NAME=FOLDER``; of adapters the hub name too.
         model: A base model to serve as it is; beside adapters, where their base lies now.
         dtype: Type of the weights; ``auto`` keeps the model's own, but never float16.
 
@@ -139,17 +139,20 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
 
 
 def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
-    """Name, folder, manifest and prompt of ``FOLDER`` or ``NAME=FOLDER``."""
+    """Name, folder, manifest and prompt of ``FOLDER``, ``NAME=FOLDER``, or a hub name in place of the folder."""
     before, separator, after = named.partition("=")
     given = bool(separator) and not Path(named).exists()
     path = after if given else named
-    folder = tuned_folder(path)
+    place = adapter_place(path)
+    folder = tuned_folder(path if place == Path(path) else place)
     if folder is None:
         why = "holds no adapter" if Path(path).is_dir() else "there is no such folder"
         raise ModelError(f"{path}: {why}; name the run folder that 'finetune' made (a base model: --model)")
     # "adapter" and "model" are what a run folder calls what it holds.
     absolute = folder.resolve()
     own = absolute.parent.name if absolute.name in {"adapter", "model"} else absolute.name
+    if place != Path(path):  # of the hub, where the folder's name is a commit
+        own = path.partition("@")[0].rpartition("/")[2]
     name = before if given else re.sub(r"[^\w.-]+", "-", own)
     if not _NAME.fullmatch(name) or name in _RESERVED:
         why = "vLLM takes it for a kind of input" if name in _RESERVED else "use letters, digits, '.', '_' and '-'"

@@ -10,7 +10,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from instruct_mner.answers import codec
 from instruct_mner.answers.occurrences import RestOfLines
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.constraint import GrammarLogitsProcessor
+from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.fallback import generate_with_fallback
 from instruct_mner.engines.grammar_check import answer_state, grammar_state
@@ -49,24 +49,34 @@ class FailingMatcher:
         return True
 
 
-def processor(monkeypatch: pytest.MonkeyPatch, *matchers: object) -> GrammarLogitsProcessor:
+def begun_answers(monkeypatch: pytest.MonkeyPatch, *matchers: object) -> list[PartialAnswer]:
     made = iter([matcher for matcher in matchers if matcher is not None])
     monkeypatch.setattr("instruct_mner.answers.guide.LLMatcher", lambda *args, **kwargs: next(made))
-    answers = [PartialAnswer(Request([], grammar=None if matcher is None else "any")) for matcher in matchers]
-    return GrammarLogitsProcessor(BYTES, answers, [END])
+    requests = [Request([], grammar=None if matcher is None else "any") for matcher in matchers]
+    return [PartialAnswer(request=each, guide=guide_of(BYTES, each)) for each in requests]
+
+
+def scores_of(answers: list[PartialAnswer]) -> torch.Tensor:
+    scores = torch.zeros(len(answers), BYTES.vocab_size)
+    return constrained(scores, [answer.guide for answer in answers], [END])
+
+
+def write(answers: list[PartialAnswer], letters: str) -> None:
+    for answer, letter in zip(answers, letters, strict=True):
+        answer.write(ord(letter), 0.0, [END])
 
 
 def test_the_turn_ends_where_the_grammar_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LLMatcher(BYTES, codec.grammar(SPEC, "Ann"))
-    constraint = processor(monkeypatch, FailingMatcher(), whole, None)
-    scores = torch.zeros(3, BYTES.vocab_size)
-    ids = torch.tensor([[1], [1], [1]])
-    assert constraint(ids, scores).isfinite()[0].sum() > 200
-    assert constraint.failed == [False, False, False]
-    masked = constraint(torch.cat([ids, torch.tensor([[65], [ord("P")], [65]])], dim=1), scores)
+    answers = begun_answers(monkeypatch, FailingMatcher(), whole, None)
+    assert scores_of(answers).isfinite()[0].sum() > 200
+    assert [answer.failed for answer in answers] == [False, False, False]
+    write(answers, "APA")
+    masked = scores_of(answers)
     assert masked.isfinite()[0].nonzero().flatten().tolist() == [END]
     assert masked.isfinite()[1].nonzero().flatten().tolist() == [ord("E")]
-    assert constraint.failed == [True, False, False]
+    assert masked.isfinite()[2].all()
+    assert [answer.failed for answer in answers] == [True, False, False]
 
 
 def test_a_real_budget_that_is_used_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,13 +84,12 @@ def test_a_real_budget_that_is_used_up_is_seen(monkeypatch: pytest.MonkeyPatch) 
     limits = LLParserLimits(step_lexer_fuel=50)
     matcher = LLMatcher(BYTES, grammar, log_level=0, limits=limits)
     assert not matcher.is_error()
-    constraint = processor(monkeypatch, matcher)
-    ids = torch.tensor([[1]])
-    for letter in b"abcabc":
-        masked = constraint(ids, torch.zeros(1, BYTES.vocab_size))
-        ids = torch.cat([ids, torch.tensor([[letter]])], dim=1)
+    answers = begun_answers(monkeypatch, matcher)
+    for letter in "abcabc":
+        masked = scores_of(answers)
+        write(answers, letter)
     assert masked.isfinite()[0].nonzero().flatten().tolist() == [END]
-    assert constraint.failed == [True]
+    assert answers[0].failed
 
 
 @pytest.mark.parametrize(

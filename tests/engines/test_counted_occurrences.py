@@ -1,17 +1,16 @@
-"""The transformers engine counts occurrences while it writes, also where an answer is put off and continued."""
+"""The transformers engine counts occurrences while it writes, and what comes behind a line has other probabilities."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.occurrences import RestOfLines
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.constraint import GrammarLogitsProcessor
+from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Completion, Request
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.transformers import TransformersEngine
@@ -50,27 +49,21 @@ def too_many(spec: AnswerSpec, completion: Completion) -> int:
 
 def test_behind_a_line_probabilities_are_those_under_its_narrower_grammar(engine) -> None:
     asked = request(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])))
-    constraint = GrammarLogitsProcessor(engine._guide, [PartialAnswer(asked)], engine.loaded.end_tokens)
-    size = engine.loaded.model.get_input_embeddings().weight.shape[0]
+    answer = PartialAnswer(request=asked, guide=guide_of(engine._guide, asked))
     tokens = engine.loaded.tokenizer("PER: Bo\nLOC: Ann\nPER: Ann", add_special_tokens=False)["input_ids"]
-    sequence = torch.zeros(1, 1, dtype=torch.long)
-    expected = []
-    for token in [*tokens, engine.loaded.end_tokens[0]]:
-        masked = constraint(sequence, torch.zeros(1, size))
-        assert masked[0, token].isfinite()
-        expected.append(-np.log(masked.isfinite().sum().item()))
-        sequence = torch.cat([sequence, torch.tensor([[token]])], dim=1)
-    assert constraint.finish(sequence)[0] == pytest.approx(expected)
-    assert constraint.failed == [False]
-
-
-def test_an_answer_that_is_continued_has_the_grammar_of_its_last_line(engine) -> None:
-    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
-    tokenizer, begun = engine.loaded.tokenizer, "PER: Bo\nLOC: Ann\nPER: "
-    tokens = tokenizer(begun, add_special_tokens=False)["input_ids"]
-    answer = PartialAnswer(request(spec), tokens=list(tokens))
-    [guide] = GrammarLogitsProcessor(engine._guide, [answer], engine.loaded.end_tokens)._guides
-    assert guide is not None
-    for mention, legal in (("Ann", True), ("Bo", False)):
-        ids = tokenizer(mention, add_special_tokens=False)["input_ids"]
-        assert (guide.matcher.validate_tokens(ids) == len(ids)) is legal
+    tokens.append(engine.loaded.end_tokens[0])
+    num_allowed, num_allowed_without = [], []
+    free = guide_of(engine._guide, replace(asked, rest=None))
+    for token in tokens:
+        scores = torch.zeros(2, engine.loaded.vocabulary_size)
+        masked = constrained(scores, [answer.guide, free], engine.loaded.end_tokens).isfinite()
+        assert masked[:, token].all()
+        num_allowed.append(int(masked[0].sum()))
+        num_allowed_without.append(int(masked[1].sum()))
+        answer.write(token, 0.0, engine.loaded.end_tokens)
+        free.write(token)
+    first = answer.tokens.index(engine.loaded.tokenizer("\n", add_special_tokens=False)["input_ids"][0])
+    assert num_allowed[: first + 1] == num_allowed_without[: first + 1]
+    assert sum(num_allowed) < sum(num_allowed_without)
+    assert answer.ended
+    assert not answer.failed

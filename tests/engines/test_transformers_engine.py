@@ -11,6 +11,7 @@ from llguidance import LLMatcher
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
+from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.errors import ModelError
@@ -95,27 +96,28 @@ def test_batches_do_not_change_answers(loaded, requests) -> None:
         assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
 
 
-def test_long_answers_are_put_off_and_stay_the_same(loaded, requests, monkeypatch) -> None:
-    """Of each batch of eight one answer is far longer; all those are written on in a batch of their own."""
+def test_answers_that_are_finished_make_room_for_others(loaded, requests, monkeypatch) -> None:
+    """Short, long and cut answers in a batch of four: every answer is what it is alone, and few rows are idle."""
     short = [replace(each, grammar=r"start: /[a-z]{1,3}/", max_tokens=20) for each in requests]
-    long = [replace(each, grammar=r"start: /[a-z]{60}/", max_tokens=100) for each in requests]
-    cut = replace(requests[0], grammar=r"start: /[a-z]{60}/", max_tokens=5)
-    asked = [*(short * 8)[:13], long[0], long[-1], cut]
-    generate, widths = loaded.model.generate, []
+    long = [replace(each, grammar=r"start: /[a-z]{30}/", max_tokens=60) for each in requests]
+    cut = replace(requests[0], grammar=r"start: /[a-z]{30}/", max_tokens=5)
+    nothing = replace(requests[0], max_tokens=0)
+    asked = [*(short * 4)[:9], long[0], nothing, long[-1], cut]
+    rows = []
+    step = AnswerBatch.step
 
-    def noted(**arguments):
-        found = generate(**arguments)
-        widths.append((len(found), found.shape[1] - arguments["input_ids"].shape[1]))
-        return found
+    def noted(batch):
+        rows.append(len(batch))
+        assert not any(answer.finished for answer in batch.answers)
+        step(batch)
 
-    monkeypatch.setattr(loaded.model, "generate", noted)
-    together = TransformersEngine(loaded, batch_size=8).generate(asked)
-    assert len(widths) == 3
-    assert [rows for rows, _ in widths] == [8, 8, 2]
-    assert widths[2][1] > max(steps for _, steps in widths[:2])
+    monkeypatch.setattr(AnswerBatch, "step", noted)
+    together = TransformersEngine(loaded, batch_size=4).generate(asked)
+    assert max(rows) <= 4
+    assert sum(rows) == sum(max(len(each.tokens) - (not each.finished), 0) for each in together)
     alone = TransformersEngine(loaded, batch_size=1).generate(asked)
     assert [each.text for each in together] == [each.text for each in alone]
-    assert [each.finished for each in together] == [True] * 15 + [False]
+    assert [each.finished for each in together] == [True] * 10 + [False, True, False]
     assert len(together[-1].tokens) == 5
     for one, other in zip(together, alone, strict=True):
         assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
@@ -125,17 +127,14 @@ def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatc
     engine = TransformersEngine(loaded, batch_size=1)
     # An answer of some tokens, whatever the random weights prefer.
     request = replace(requests[0], grammar=r"start: /(PER|LOC): [a-z]{6,9}/", max_tokens=40)
-    generate, sequences = loaded.model.generate, []
-
-    def noted(**arguments):
-        sequences.append(generate(**arguments))
-        return sequences[-1]
-
-    monkeypatch.setattr(loaded.model, "generate", noted)
+    answers = []
+    completed = engine._completion
+    monkeypatch.setattr(engine, "_completion", lambda answer: answers.append(answer) or completed(answer))
     [completion] = engine.generate([request])
     inputs = engine.inputs([request])
-    length = inputs.pop("input_ids").shape[1]
-    ids = sequences[0][:, : length + len(completion.tokens)]  # without the end of the turn
+    prompt = inputs.pop("input_ids")
+    length = prompt.shape[1]
+    ids = torch.cat([prompt, torch.tensor([answers[0].tokens])], dim=1)
     written = ids[0, length:]
     assert len(written) > 3
     inputs["attention_mask"] = torch.ones_like(ids)

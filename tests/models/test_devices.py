@@ -33,6 +33,33 @@ def test_a_device_that_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no GPU of Apple"):
         checked_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert checked_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize(
+    ("device_map", "device", "message"),
+    [
+        ("everywhere", None, "write auto, balanced"),
+        ("auto", "cpu", "give one of the two"),
+        ({"": "gpu"}, None, "write cpu, cuda"),
+        ({"": "auto"}, None, "the number of a GPU"),
+        ({"": 7}, None, "PyTorch sees 0 GPU"),
+        ({"lm_head": "cpu"}, None, "does not name a device for each part"),
+        ({}, None, "device_map must be"),
+    ],
+)
+def test_a_distribution_that_cannot_be_is_refused(device_map, device: str | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Tagger.from_pretrained("starter", device_map=device_map, device=device)
+
+
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}, {"model": "cpu", "lm_head": "cpu"}])
+def test_a_distributed_model_tags(device_map) -> None:
+    tagger = Tagger.from_pretrained("starter", device_map=device_map)
+    plain = Tagger.from_pretrained("starter", device="cpu")
+    text = "Kevin Durant visited Chicago"
+    assert tagger(text, progress=False).entities == plain(text, progress=False).entities
 
 
 def test_a_model_is_put_where_it_is_wanted() -> None:

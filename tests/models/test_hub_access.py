@@ -14,12 +14,16 @@ from huggingface_hub import close_session, constants, hf_api
 from safetensors.torch import load_file
 from transformers.utils import hub as transformers_hub
 
+from instruct_mner.cli import calibrate, merge
 from instruct_mner.console import Work
 from instruct_mner.errors import ModelError
 from instruct_mner.models import hub as hub_module
+from instruct_mner.models import merging
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.loading import load_model
 from instruct_mner.models.locations import adapter_place
+from instruct_mner.tagging import calibrate as calibration
+from instruct_mner.vllm_runtime.plan import make_plan
 
 NAME = "someone/tiny"
 
@@ -196,6 +200,23 @@ def test_an_adapter_is_downloaded_by_its_name_without_programs(hub: StandIn, tmp
         adapter_place("someone/tweets", "nowhere")
     with pytest.raises(ModelError, match="no such model on the hub"):
         adapter_place("someone/else")
+
+
+def test_calibrate_merge_and_serve_take_an_adapter_of_the_hub(hub: StandIn, tmp_path: Path, monkeypatch) -> None:
+    hub.models["someone/tweets"] = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
+    folders: list[Path] = []
+    monkeypatch.setattr(merging, "merge_adapter", lambda adapter, output, base_model: folders.append(adapter))
+    merge.run("someone/tweets", tmp_path / "merged")
+    plan = make_plan(("someone/tweets@main",))
+    assert [model.name for model in plan.models] == ["tweets", "starter"]
+    assert [model.name for model in make_plan((f"mine=someone/tweets@{COMMIT}",)).models] == ["mine", "starter"]
+    folders += [plan.adapters[0].folder]
+    monkeypatch.setattr(calibration, "calibrate", lambda settings, *_, **__: folders.append(settings.adapter) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        calibrate.run("someone/tweets", "dev.jsonl")
+    assert [folder.resolve() for folder in folders] == [adapter_place("someone/tweets").resolve()] * 3
+    with pytest.raises(ModelError, match="no such model on the hub"):
+        make_plan(("someone/else",))
 
 
 def test_a_folder_is_never_looked_for_on_the_hub(hub: StandIn, tmp_path: Path, monkeypatch) -> None:

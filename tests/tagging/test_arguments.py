@@ -25,7 +25,7 @@ from instruct_mner import Client
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.models.locations import STARTER_FOLDER
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.tagging import client as client_module
 from instruct_mner.tagging import engine_choice
 from instruct_mner.tagging.argument_checks import check_value, text
@@ -35,6 +35,7 @@ from instruct_mner.tagging.settings import TaggingSettings
 
 TAGGER = tagger_of(NameFinder())
 POST = Example(id="7", text="Zoe left")
+GOLD = POST.model_copy(update={"entities": (Entity(start=0, end=3, text="Zoe", label="PER"),)})
 URL = "http://127.0.0.1:9"
 
 # Right arguments of each public function; an argument that is left out has its default.
@@ -58,6 +59,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "Tagger.with_segmentation": {"segmentation": "words"},
     "Tagger.with_vllm": {"name": "starter"},
     "Tagger.without_calibration": {},
+    "evaluate": {"gold": [GOLD], "predictions": [Prediction(id="7", text="Zoe left", entities=())], "num_resamples": 9},
 }  # fmt: skip
 
 
@@ -106,18 +108,25 @@ def is_text(value: Any) -> bool:
 # Whether a value that was taken is one that the function means, told without the code that is tested.
 MEANT: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["constrained", "generated", "progress"], lambda value: isinstance(value, bool)),
-    **dict.fromkeys(["batch_size", "max_retries"], lambda value: number(value) and value == int(value)),
+    **dict.fromkeys(
+        ["batch_size", "max_retries", "num_resamples", "seed"], lambda value: number(value) and value == int(value)
+    ),
     **dict.fromkeys(["base_model", "device", "model", "revision", "url"], some_name),
     **dict.fromkeys(["name", "adapter", "endpoint"], lambda value: some_name(value) or isinstance(value, Path)),
     "api_key": is_text,
     "context": lambda value: isinstance(value, bool),
+    "device_map": lambda value: some_name(value) or all(isinstance(each, str | int) for each in value.values()),
     "dtype": lambda value: value in {"auto", "bfloat16", "float32"},
     "examples": lambda values: not list(values),
     "flags": each(is_text),
+    "gold": lambda values: list(values) == [POST],
     "image": picture,
     "images": lambda value: picture(value) or not value or all(map(picture, filter(None, value))),
     "labels": lambda value: isinstance(value, dict) or each(is_text)(value),
+    "match": lambda value: value in {"offset", "surface", "surface-lower-set"},
+    "path": lambda value: Path(value).exists(),
     "posts": lambda values: not list(values),
+    "predictions": lambda values: False,
     "segmentation": lambda value: value in {"words", "characters"},
     "text": is_text,
     "texts": lambda value: is_text(value) or each(is_text)(value),
@@ -125,8 +134,8 @@ MEANT: dict[str, Callable[[Any], bool]] = {
     "timeout_seconds": lambda value: number(value) and value > 0,
 }
 OPTIONAL = {
-    "adapter", "api_key", "base_model", "batch_size", "context", "device", "image", "images", "labels", "model",
-    "revision", "segmentation", "selector",
+    "adapter", "api_key", "base_model", "batch_size", "context", "device", "device_map", "image", "images", "labels",
+    "model", "revision", "segmentation", "selector",
 }  # fmt: skip
 
 SCALAR = st.one_of(
@@ -144,8 +153,10 @@ ANY = st.recursive(
 
 
 @pytest.fixture(autouse=True)
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that are not loaded, and a server that finds nothing."""
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Models that are not loaded, a server that finds nothing, and a file of posts."""
+    (tmp_path / "posts.txt").write_text("Zoe left\n")
+    monkeypatch.setitem(RIGHT, "load", {"path": tmp_path / "posts.txt"})
 
     def backend(name: object = None, *_: object, **named: object) -> Backend:
         assert named.get("base_model") is None or isinstance(named["base_model"], str)
@@ -171,7 +182,9 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(name: str, arguments: dict[str, Any]) -> Any:
     function = public_functions()[name]
-    kind, method = name.split(".")
+    kind, _, method = name.partition(".")
+    if not method:
+        return function(**arguments)
     if method == "__init__":
         return getattr(instruct_mner, kind)(**arguments)
     if inspect.ismethod(function):

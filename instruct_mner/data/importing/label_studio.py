@@ -135,6 +135,8 @@ def _box(rectangle: Result, num_images: int) -> Box:
         raise ValueError("a rectangle has no original_width and original_height, so that its pixels are not known")
     if value.get("rotation"):
         raise ValueError("a rectangle is rotated; draw it upright")
+    if rectangle.get("image_rotation"):
+        raise ValueError("a rectangle was drawn on a picture that was turned; turn it back, and draw it again")
     if num_images != 1:
         raise ValueError(f"a rectangle in a task with {num_images} pictures; which one it is on nobody can tell")
     x0, y0 = value["x"] * width / 100, value["y"] * height / 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
 
 _MOST_FILES = 1_000_000
+# Label Studio puts eight digits before the names of files that are uploaded.
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 
 
 class PictureNamer:
@@ -32,6 +35,8 @@ class PictureNamer:
         path = find_picture(self._images or self._root, picture)
         if path is None and self._images is not None:
             path = find_picture(self._images, Path(picture).name) or self._in_subfolder(Path(picture).name)
+        if path is None and self._images is not None:
+            path = find_picture(self._images, _UPLOADED.sub("", Path(picture).name))
         if path is None:
             self.num_missing += 1
             return picture

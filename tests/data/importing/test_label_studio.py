@@ -64,6 +64,7 @@ def test_of_two_mentions_a_relation_tells_whose_the_rectangle_is() -> None:
     ("results", "reason"),
     [
         ([rectangle("PER", original_width=None)], "has no original_width and original_height"),
+        ([rectangle("PER", image_rotation=90)], "a picture that was turned"),
         ([{"type": "brush", "value": {}}], "results of the type brush cannot be read"),
         ([{"type": "labels", "value": {"text": "x", "labels": ["A", "B"]}}], "the span 'x' has 2 labels"),
     ],

@@ -24,3 +24,11 @@ def test_without_a_folder_of_the_user_no_subfolder_is_looked_through(tmp_path: P
     (tmp_path / "sub" / "7.jpg").touch()
     pictures = PictureNamer(None, tmp_path, tmp_path / "out.jsonl")
     assert (pictures.name("7.jpg"), pictures.lines("a.csv")) == ("7.jpg", [])
+
+
+def test_the_digits_that_label_studio_puts_before_a_name_are_left_out_where_no_file_has_them(tmp_path: Path) -> None:
+    for name in ("7.jpg", "1a2b3c4d-8.jpg", "8.jpg"):
+        (tmp_path / name).touch()
+    pictures = PictureNamer(tmp_path, None, tmp_path / "out.jsonl")
+    names = [pictures.name(f"/data/upload/1/1a2b3c4d-{name}") for name in ("7.jpg", "8.jpg", "9.jpg")]
+    assert names == ["7.jpg", "1a2b3c4d-8.jpg", "/data/upload/1/1a2b3c4d-9.jpg"]

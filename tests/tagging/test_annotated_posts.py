@@ -1,0 +1,70 @@
+"""Posts are read in Python from files of any kind, and predictions are scored as the command scores them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from name_finder import NameFinder, tagger_of
+from PIL import Image
+
+from instruct_mner import evaluate, load
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.scoring.files import GoldSource, evaluate_files
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "pics").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "pics" / "a.png")
+    path = tmp_path / "posts.csv"
+    path.write_text("id,text,image,likes\n7,Zoe left,a.png,3\n8,rain,b.png,4\n")
+    return path
+
+
+def annotated(*entities: tuple[int, int, str]) -> list[Example]:
+    marks = [
+        {"start": start, "end": end, "text": "Zoe left"[start:end], "label": label} for start, end, label in entities
+    ]
+    return [
+        Example.model_validate({"id": "7", "text": "Zoe left", "entities": marks}),
+        Example(id="8", text="rain", entities=()),
+    ]
+
+
+def test_a_table_is_read_with_the_paths_of_its_pictures(table: Path, capsys) -> None:
+    posts = load(table, images=table.parent / "pics")
+    assert [(post.id, post.text, post.meta) for post in posts] == [
+        ("7", "Zoe left", {"likes": "3"}), ("8", "rain", {"likes": "4"}),
+    ]  # fmt: skip
+    assert [post.images for post in posts] == [(str(table.parent / "pics" / "a.png"),), ("b.png",)]
+    assert "1 of 2 pictures are not in" in capsys.readouterr().err
+
+
+def test_posts_that_are_read_can_be_tagged_and_scored(table: Path) -> None:
+    posts = [post.without_images() for post in load(str(table))]
+    predictions = tagger_of(NameFinder())([post.text for post in posts], progress=False)
+    report = evaluate(annotated((0, 3, "PER")), predictions)
+    assert (report.micro.score.f1, report.micro.score.gold) == (1.0, 1)
+
+
+def test_scores_are_those_of_the_command(tmp_path: Path) -> None:
+    gold, predicted = tmp_path / "gold.jsonl", tmp_path / "predicted.jsonl"
+    gold.write_text("".join(post.model_dump_json(exclude_none=True) + "\n" for post in annotated((0, 3, "PER"))))
+    row = {"id": "7", "text": "Zoe left", "entities": [{"start": 0, "end": 8, "text": "Zoe left", "label": "PER"}]}
+    predicted.write_text(json.dumps(row) + "\n" + '{"id": "8", "text": "rain", "entities": []}\n')
+    here = evaluate(gold, predicted, num_resamples=50).to_dict()
+    there = evaluate_files(GoldSource(data=str(gold)), [predicted], num_resamples=50).to_dict()
+    for stamp in (here.pop("gold"), there.pop("gold")):
+        assert stamp["num_posts"] == 2
+    assert here == there
+
+
+def test_predictions_of_other_posts_are_refused() -> None:
+    with pytest.raises(DataError, match="not of the same posts"):
+        evaluate(annotated(), [Prediction(id="7", text="Zoe left", entities=())])
+    unannotated = [Example(id="7", text="Zoe left")]
+    with pytest.raises(DataError, match="without 'entities'"):
+        evaluate(unannotated, [Prediction(id="0", text="Zoe left", entities=())])
