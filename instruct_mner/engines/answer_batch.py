@@ -15,6 +15,8 @@ from instruct_mner.engines.partial_answers import PartialAnswer
 
 # Inputs of a model with one value for each token of the text so far, beside ids and mask.
 _OF_TOKENS = ("position_ids", "token_type_ids", "mm_token_type_ids")
+# Arguments that ``generate`` of transformers hands to the way of decoding, not to the model.
+_OF_GENERATE = ("logits_processor", "stopping_criteria", "generation_config")
 
 
 @dataclass(kw_only=True)
@@ -119,9 +121,9 @@ class AnswerBatch:
             other: Batch of the same model.
             num_rows: Number of rows for which there should be room.
         """
-        unused = tuple(int(batch.mask.any(dim=0).int().argmax()) for batch in (self, other))
+        unused = self._num_unused(), other._num_unused()
         kv_cache.join_rows(self.cache, other.cache, num_rows=num_rows, unused=unused)
-        masks = [batch.mask[:, start:] for batch, start in zip((self, other), unused, strict=True)]
+        masks = self.mask[:, unused[0] :], other.mask[:, unused[1] :]
         width = max(mask.shape[1] for mask in masks)
         self.mask = torch.cat([torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for mask in masks])
         self.of_tokens = {
@@ -129,6 +131,6 @@ class AnswerBatch:
         }
         self.answers += other.answers
 
-
-# Arguments that ``generate`` of transformers hands to the way of decoding, not to the model.
-_OF_GENERATE = ("logits_processor", "stopping_criteria", "generation_config")
+    def _num_unused(self) -> int:
+        """Return the number of tokens at the beginning that no row attends to."""
+        return int(self.mask.any(dim=0).int().argmax())
