@@ -64,11 +64,11 @@ def smallest_gap(adapter: str, dataset: Dataset, number: int) -> float:
     """Return the least difference, in float32, of the logarithms of the two likeliest legal tokens of an answer."""
     import torch
 
-    from instruct_mner.engines import transformers
+    from instruct_mner.engines import constraint
     from instruct_mner.images import open_image
 
     gaps: list[float] = []
-    constrained = transformers.constrained
+    constrained = constraint.constrained
 
     def watching(*arguments: Any) -> Any:
         masked = constrained(*arguments)

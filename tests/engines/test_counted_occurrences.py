@@ -54,6 +54,7 @@ def test_behind_a_line_probabilities_are_those_under_its_narrower_grammar(engine
     tokens.append(engine.loaded.end_tokens[0])
     num_allowed, num_allowed_without = [], []
     free = guide_of(engine._guide, replace(asked, rest=None))
+    assert free is not None
     for token in tokens:
         scores = torch.zeros(2, engine.loaded.vocabulary_size)
         masked = constrained(scores, [answer.guide, free], engine.loaded.end_tokens).isfinite()

@@ -129,7 +129,12 @@ def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatc
     request = replace(requests[0], grammar=r"start: /(PER|LOC): [a-z]{6,9}/", max_tokens=40)
     answers = []
     completed = engine._completion
-    monkeypatch.setattr(engine, "_completion", lambda answer: answers.append(answer) or completed(answer))
+
+    def noted(answer):
+        answers.append(answer)
+        return completed(answer)
+
+    monkeypatch.setattr(engine, "_completion", noted)
     [completion] = engine.generate([request])
     inputs = engine.inputs([request])
     prompt = inputs.pop("input_ids")

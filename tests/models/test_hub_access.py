@@ -23,6 +23,7 @@ from instruct_mner.models.description import describe_model
 from instruct_mner.models.loading import load_model
 from instruct_mner.models.locations import adapter_place
 from instruct_mner.tagging import calibrate as calibration
+from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.vllm_runtime.plan import make_plan
 
 NAME = "someone/tiny"
@@ -210,9 +211,15 @@ def test_calibrate_merge_and_serve_take_an_adapter_of_the_hub(hub: StandIn, tmp_
     plan = make_plan(("someone/tweets@main",))
     assert [model.name for model in plan.models] == ["tweets", "starter"]
     assert [model.name for model in make_plan((f"mine=someone/tweets@{COMMIT}",)).models] == ["mine", "starter"]
-    folders += [plan.adapters[0].folder]
-    monkeypatch.setattr(calibration, "calibrate", lambda settings, *_, **__: folders.append(settings.adapter) or 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    folders += [model.folder for model in plan.adapters if model.folder is not None]
+
+    def noted(settings: TaggingSettings, *_: object, **__: object) -> None:
+        assert isinstance(settings.adapter, Path)
+        folders.append(settings.adapter)
+        raise ModelError("nothing is calibrated here")
+
+    monkeypatch.setattr(calibration, "calibrate", noted)
+    with pytest.raises(ModelError, match="nothing is calibrated here"):
         calibrate.run("someone/tweets", "dev.jsonl")
     assert [folder.resolve() for folder in folders] == [adapter_place("someone/tweets").resolve()] * 3
     with pytest.raises(ModelError, match="no such model on the hub"):
