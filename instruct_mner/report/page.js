@@ -7,6 +7,12 @@ let found = [], shown = 0;
 
 const notVisible = entity => entity[3] === NOT_VISIBLE ? ", not in the picture" : "";
 
+// The text may run from right to left, and its heading does not.
+function line(who, text, marks) {
+  const words = element("span", { className: "text", dir: "auto" }, ...pieces(text, marks));
+  return element("p", { className: "line" }, element("span", { className: "who" }, who), words);
+}
+
 function goldLine(post) {
   const missedBy = index => data.runs.filter((_, run) => post.r[run][1][index] === MISSED);
   const marks = post.g.map((entity, index) => {
@@ -15,7 +21,7 @@ function goldLine(post) {
     if (missed.length) words += data.runs.length > 1 ? " · missed by " + missed.join(", ") : " · missed";
     return [entity, [words], missed.length ? "missed" : ""];
   });
-  return element("p", { className: "line" }, element("span", { className: "who" }, "gold"), ...pieces(post.t, marks));
+  return line("gold" + (marks.length ? "" : " · no entity"), post.t, marks);
 }
 
 function runLine(post, run) {
@@ -26,8 +32,9 @@ function runLine(post, run) {
       + (right ? "" : " · " + data.outcomes[outcome]);
     return [entity, [words], right ? "" : "wrong"];
   });
-  const who = data.runs[run] + (rejected ? ` · ${rejected} item(s) of the answer rejected` : "");
-  return element("p", { className: "line" }, element("span", { className: "who" }, who), ...pieces(post.t, marks));
+  const who = data.runs[run] + (marks.length ? "" : " · no entity")
+    + (rejected ? ` · ${rejected} item(s) of the answer rejected` : "");
+  return line(who, post.t, marks);
 }
 
 function boxes(post, characters) {
@@ -88,7 +95,7 @@ function select() {
   };
   found = data.posts.map((_, index) => index).filter(index => matches(data.posts[index], wanted));
   count.textContent = `${found.length} of ${data.posts.length} posts`;
-  list.replaceChildren();
+  list.replaceChildren(...(found.length ? [] : [element("p", { className: "soft" }, "No post has all of these.")]));
   shown = 0;
   showMore();
 }

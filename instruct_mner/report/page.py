@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,6 +19,8 @@ from instruct_mner.scoring.glossary import CALIBRATION_TERMS, SCORE_TERMS, TRIPL
 from instruct_mner.scoring.table import TRIPLE_NAMES
 
 _TEMPLATES = Path(__file__).parent
+# More than these, and nobody finds a cell.
+_MOST_TYPES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def write_page(
         runs=runs,
         scores=_score_rows(runs, differences),
         outcomes=[each.value for each in OUTCOMES],
-        confusions=[_confusion(run) for run in runs],
+        confusions=_confusions(runs),
         nothing=NOTHING,
         points=_points,
         posts=posts,
@@ -143,12 +145,38 @@ def _name(key: str) -> str:
     return TRIPLE_NAMES[rest] if group == "triples" else rest or group.replace("_", " ")
 
 
-def _confusion(run: RunSummary) -> dict[str, Any]:
-    """Return types and counts; the last row and column are those of entities without a counterpart."""
-    types = sorted({each for pair in run.confusion for each in pair} - {NOTHING})
-    names = [*types, NOTHING]
-    counts = [[run.confusion[row, column] for column in names] for row in names]
-    return {"names": names, "counts": counts, "largest": max(map(max, counts), default=0) or 1}
+@dataclass(frozen=True, kw_only=True)
+class _Confusion:
+    """Types and counts of a run; the last row and column are those of entities without a counterpart."""
+
+    names: Sequence[str]
+    counts: Sequence[Sequence[int]]
+    largest: int
+    others: str
+    num_others: int
+
+
+def _confusions(runs: Sequence[RunSummary]) -> list[_Confusion]:
+    """Return the confusion of each run, of the same types; those with the fewest errors are one row together."""
+    errors: Counter[str] = Counter()
+    for run in runs:
+        for pair, number in run.confusion.items():
+            errors.update({name: number if len(set(pair)) > 1 else 0 for name in pair if name != NOTHING})
+    most = len(errors) if len(errors) <= _MOST_TYPES else _MOST_TYPES - 1
+    own = sorted(name for name, _ in errors.most_common(most))
+    others = f"{len(errors) - most} other types"
+    names = [*own, *([others] if len(errors) > most else []), NOTHING]
+    place = {name: names.index(name) for name in own} | {NOTHING: len(names) - 1}
+    made = []
+    for run in runs:
+        counts = [[0] * len(names) for _ in names]
+        for (gold, predicted), number in run.confusion.items():
+            counts[place.get(gold, len(own))][place.get(predicted, len(own))] += number
+        largest = max(map(max, counts)) or 1
+        made.append(
+            _Confusion(names=names, counts=counts, largest=largest, others=others, num_others=len(errors) - most)
+        )
+    return made
 
 
 def _points(run: RunSummary) -> list[tuple[float, float]]:

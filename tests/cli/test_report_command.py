@@ -26,6 +26,10 @@ for (const [name, value] of [["outcome", "4"], ["outcome", "0"], ["type", "1"], 
   counts[name + value] = document.getElementById("count").textContent;
   change(name, "");
 }
+change("text", "nobody knows");
+const none = document.getElementById("list").textContent;
+change("text", "nobody 39");
+const without = [...document.querySelectorAll(".who")].map(who => who.textContent);
 change("text", "first");
 const image = document.querySelector("img").getBoundingClientRect();
 const boxes = [...document.querySelectorAll(".box")].map(box => {
@@ -36,7 +40,7 @@ const boxes = [...document.querySelectorAll(".box")].map(box => {
 const marks = [...document.querySelectorAll("mark")].map(mark => mark.textContent);
 const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
 const dark = getComputedStyle(document.body).backgroundColor;
-return {all, counts, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0};
+return {all, counts, none, without, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0};
 })()"""
 
 
@@ -80,6 +84,8 @@ def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Pa
         "high50": "1 of 41 posts",
         "textNOBODY 7": "1 of 41 posts",
     }
+    assert measured["none"] == "No post has all of these."
+    assert measured["without"] == ["gold · no entity", "found · no entity"]
     assert measured["shown"]
     assert measured["boxes"] == [pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.02)]
     assert measured["marks"] == [

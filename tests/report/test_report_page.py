@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.report.files import ReportOptions, write_report
 from instruct_mner.report.page import PageTable, PageText
 from instruct_mner.report.posts import OUTCOMES, page_posts
-from instruct_mner.schema.records import Prediction
+from instruct_mner.schema.records import PredictedEntity, Prediction
 from instruct_mner.scoring.outcomes import Outcome
 
 TEXT = PageText(
@@ -32,7 +34,38 @@ def test_words_and_tables_of_the_caller(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for part in ("<h1>Title &amp; more</h1>", "<p>first &lt;p&gt;</p>", "Beside", "&lt;best&gt;", "92.4", "a note"):
         assert part in page
+
+
+def test_of_many_types_those_with_the_most_errors_have_a_row(tmp_path: Path) -> None:
+    labels = [f"t{number:02}" for number in range(30)]
+    gold = tmp_path / "gold.jsonl"
+    with gold.open("w", encoding="utf-8") as file:
+        for label in labels:
+            entity = {"start": 0, "end": 3, "text": "Ann", "label": label}
+            file.write(json.dumps({"id": label, "text": "Ann", "entities": [entity]}) + "\n")
+    dataset = load_split(str(gold))
+    right, wrong = labels[:12], labels[12:]
+    found = [
+        Prediction(
+            id=label, text="Ann", entities=(PredictedEntity(start=0, end=3, text="Ann", label=label, score=1.0),)
+        )
+        if label in right
+        else Prediction(id=label, text="Ann")
+        for label in labels
+    ]
+    write_report(tmp_path / "page.html", TEXT, dataset, {"one": found}, options=ReportOptions(num_resamples=5))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    table = page.partition('aria-label="Types, one"')[2].partition("</table>")[0]
+    names = re.findall(r'<th scope="row"><span class="name">(.*?)</span>', table)
+    assert names == [labels[0], *wrong, "11 other types", "nothing"]
+    assert "The 19 types with the most errors have a row of their own; 11 other types are all the rest." in page
     assert "all confidences are equal" in page
+
+
+def test_a_run_without_entities_says_so(tmp_path: Path) -> None:
+    dataset = load_split(str(posts(tmp_path)))
+    write_report(tmp_path / "page.html", TEXT, dataset, {"one": [Prediction(id="1", text="Ann")]})
+    assert "no entity was predicted: nothing to draw" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
