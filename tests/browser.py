@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+# Nothing takes so long but on a machine with much else to do.
+_SECONDS = 120
+
 
 class Tab:
     """An open page.
@@ -36,7 +39,7 @@ class Tab:
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._connection.recv(timeout=30))
+            message = json.loads(self._connection.recv(timeout=_SECONDS))
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 return message["result"]
@@ -110,12 +113,12 @@ def browser(home: Path) -> Iterator[Tab]:
     try:
         assert process.stderr is not None
         address = next(match[1] for line in process.stderr if (match := re.search(r"(ws://\S+)", line)))
-        with connect(address, max_size=2**26) as whole:
+        with connect(address, max_size=2**26, open_timeout=_SECONDS) as whole:
             whole.send(json.dumps({"id": 1, "method": "Target.getTargets", "params": {}}))
-            targets = json.loads(whole.recv(timeout=30))["result"]["targetInfos"]
+            targets = json.loads(whole.recv(timeout=_SECONDS))["result"]["targetInfos"]
             target = next(each["targetId"] for each in targets if each["type"] == "page")
         page = re.sub(r"/devtools/browser/.*", f"/devtools/page/{target}", address)
-        with connect(page, max_size=2**26) as connection:
+        with connect(page, max_size=2**26, open_timeout=_SECONDS) as connection:
             yield Tab(connection)
     finally:
         process.kill()

@@ -85,7 +85,7 @@ def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Pa
         "textNOBODY 7": "1 of 41 posts",
     }
     assert measured["none"] == "No post has all of these."
-    assert measured["without"] == ["gold · no entity", "found · no entity"]
+    assert [each.rpartition("/")[2] for each in measured["without"]] == ["gold · no entity", "found.jsonl · no entity"]
     assert measured["shown"]
     assert measured["boxes"] == [pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.02)]
     assert measured["marks"] == [
