@@ -36,6 +36,14 @@ _LINES_LOOKED_AT = 2000
 _CONTEXT = frozenset({"X", "B-X", "I-X", "S-X"})
 
 
+GROUP_NAMES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence", "post_id", "doc_id", "id")
+"""Names of the column of posts in a table of one token a row."""
+TOKEN_NAMES = ("word", "token", "words", "tokens")
+"""Names of its column of tokens."""
+TAG_NAMES = ("tag", "ner_tag", "ner", "label", "tags", "labels", "ner_tags", "bio")
+"""Names of its column of tags."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The properties in which files with columns differ.
@@ -81,12 +89,9 @@ class Layout:
             line: The line.
             begins: True where no token of the post stands before it; between tokens, only ``# …`` is a comment.
         """
-        if (
-            not line.startswith("#")
-            or self.id_of(line) is not None
-            or (self.tabs and "\t" in line)
-            or not _COMMENT.fullmatch(line)
-        ):
+        if not line.startswith("#") or self.id_of(line) is not None or not _COMMENT.fullmatch(line):
+            return False
+        if self.tabs and "\t" in line and not _is_remark(line):
             return False
         if not begins and not line.startswith("# "):
             return False
@@ -97,6 +102,19 @@ class Layout:
     def row(self) -> str:
         """The columns of a row, for messages."""
         return ("<TAB>" if self.tabs else " ").join(self.columns or ("TOKEN", "TAG"))
+
+
+def _is_remark(line: str) -> bool:
+    """Return true for a comment that holds tabs itself, as ``# id 5239d808<TAB>domain=en`` of MultiCoNER."""
+    first, *others = line.split("\t")
+    return len(first) > len("# ") and first.startswith("# ") and not any(map(looks_like_tag, others))
+
+
+def header_names(line: str) -> tuple[str, ...]:
+    """Return the names of the columns in small letters, if the line is such a header; ``()`` for any other line."""
+    names = tuple(cell.strip().lower() for cell in re.split(r"\t|,|;| +", line.strip()))
+    whole = {*names, line.split("\t", maxsplit=1)[0].strip().lower()}
+    return names if whole & set(TOKEN_NAMES) and set(names[1:]) & set(TAG_NAMES) else ()
 
 
 def id_in_comment(line: str) -> str | None:
@@ -155,7 +173,7 @@ def _rows(lines: Sequence[str], layout: Layout) -> Iterator[str]:
             continue
         if (
             line.startswith("#")
-            and "\t" not in line
+            and ("\t" not in line or _is_remark(line))
             and _COMMENT.fullmatch(line)
             and not looks_like_tag(line.split()[-1])
         ):
@@ -238,6 +256,8 @@ def is_columns(path: Path) -> bool:
     widths: set[int] = set()
     for line in islice(stream_lines(path), _LINES_LOOKED_AT):
         text = line.text.strip(" \t")
+        if not rows and set(header_names(text)) & set(GROUP_NAMES) and path.suffix.lower() == ".tsv":
+            return False
         if not text or text.startswith(("#", "IMGID:", "WID:")) or is_document_start(text):
             continue
         cells = text.split("\t") if "\t" in text else text.split(" ")

@@ -23,7 +23,15 @@ from pathlib import Path
 from sys import intern
 
 from instruct_mner.data.bio import Joiner, decode_spans, join_tokens
-from instruct_mner.data.column_layout import Layout, id_in_comment, is_blank, is_document_start, tell_layout
+from instruct_mner.data.column_layout import (
+    GROUP_NAMES,
+    Layout,
+    header_names,
+    id_in_comment,
+    is_blank,
+    is_document_start,
+    tell_layout,
+)
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.joining import Joining, choose_joiners
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
@@ -91,6 +99,15 @@ class Columns:
 def parse(content: bytes, path: Path, layout: Layout) -> Columns:
     """Cut a file into posts."""
     lines, problems = decode_lines(content, path)
+    header = next((number for number, line in enumerate(lines) if not is_blank(line)), None)
+    names = () if header is None else header_names(lines[header])
+    if header is not None and names:
+        if set(names) & set(GROUP_NAMES):
+            reason = (
+                f"{', '.join(names)} are the columns of a table, in which one tells the posts; name it .tsv or .csv"
+            )
+            return Columns([], [*problems, f"{path}:{header + 1}: {reason}"])
+        lines = [*lines[:header], "", *lines[header + 1 :]]
     try:
         layout = tell_layout(lines, path, layout)
     except DataError as error:
@@ -114,6 +131,7 @@ def parse(content: bytes, path: Path, layout: Layout) -> Columns:
         return Columns([], [*problems, f"{path}: {reason}"])
     first = "".join(comments[:1])[:40]
     notes = [f"{path}: {len(comments)} comment line(s), the first {first!r}, are no tokens"] if comments else []
+    notes += [f"{path}: its first line names the columns ({', '.join(names)}) and is no token"] if names else []
     sharing = [post for post in right if post.shares_id]
     if sharing:
         first_of_them = f"the first in line {sharing[0].line}; each is a post with that picture: {sharing[0].id!r} …"

@@ -155,7 +155,7 @@ TABLES = (
           [("Anna Bell", [(0, 9, "PER")])]),
     _refused("tables", "a.csv", "numpy-numbers", table(["tokens", "ner_tags"], ["['Anna' 'Bell']", "[1 2]"]), "labels"),
     _refused("tables", "a.csv", "string-tokens", table(["tokens", "ner_tags"], [ANNA, " ".join(TAGS)]), "holds a string"),
-    _refused("tables", "a.csv", "string-tags", table(["text", "labels"], [ANNA, " ".join(TAGS)]), "looks like labels"),
+    _read("tables", "a.csv", "string-tags", table(["text", "labels"], [ANNA, " ".join(TAGS)]), _GOLD),
     _refused("tables", "a.jsonl", "empty-token", rows({"tokens": ["Anna", ""], "ner_tags": ["O", "O"]}), "token 2 is empty"),
     _refused("tables", "a.jsonl", "null-token", rows({"tokens": ["Anna", None], "ner_tags": ["O", "O"]}), "no list of strings"),
     _refused("tables", "a.jsonl", "nested-tokens", rows({"tokens": [["Anna"]], "ner_tags": [["O"]]}), "holds a string|list"),
@@ -274,4 +274,29 @@ BRAT = (
     _brat("second-file", "Anna", "T1\tPER 0 4\tAnna\n", [(0, 4, "PER")], note="1.a2", **{"1.a2": "T2\tX 0 4\tAnna\n"}),
 )
 
-VARIANTS = (*COLUMNS, *CELLS, *TABLES, *SPLITS, *BOXES, *BRAT)
+_TWO: Gold = [("Anna Bell", [(0, 9, "PER")]), ("Oslo", [(0, 4, "LOC")])]
+_ROWS = "Anna\tB-PER\nBell\tI-PER\n\nOslo\tB-LOC\n"
+_ITEM = [ANNA, {"entities": [list(each) for each in ENTITIES]}]
+HEADERS = (
+    _read("headers and comments", "a.tsv", "tsv", f"word\ttag\n{_ROWS}", _TWO, "names the columns"),
+    _read("headers and comments", "a.conll", "conll", f"\nToken\tLabel\n{_ROWS}", _TWO, "names the columns"),
+    _read("headers and comments", "a.txt", "blanks", "word ner\nAnna B-PER\nBell I-PER\n\nOslo B-LOC\n", _TWO, "names"),
+    _read("headers and comments", "a.tsv", "with-posts", "sentence_id\tword\ttag\n1\tAnna\tB-PER\n1\tBell\tI-PER\n2\tOslo\tB-LOC\n",
+          _TWO),
+    _refused("headers and comments", "a.conll", "conll-with-posts", "sentence_id\tword\ttag\n1\tAnna\tB-PER\n2\tOslo\tB-LOC\n",
+             "name it .tsv"),
+    _read("headers and comments", "a.tsv", "a-token-called-word", f"word\tO\n{_ROWS}",
+          [("word Anna Bell", [(5, 14, "PER")]), _TWO[1]]),
+    _read("headers and comments", "a.conll", "multiconer", "# id 52-a\tdomain=en\nAnna _ _ B-PER\nBell _ _ I-PER\n\n# id 52-b\tdomain=en\n"
+          "Oslo _ _ B-LOC\n", _TWO, "2 comment line"),
+    _read("headers and comments", "a.conll", "tabs", f"# id 52-a\tdomain=en\n{_ROWS}", _TWO, "1 comment line"),
+    _read("headers and comments", "a.conll", "a-hash", "#\tO\nAnna\tB-PER\n", [("# Anna", [(2, 6, "PER")])]),
+    _read("tables", "a.json", "spacy", json.dumps([_ITEM, None]), _GOLD, "1 empty item"),
+    _read("tables", "a.json", "annotations", json.dumps({"classes": [], "annotations": [None, _ITEM]}), _GOLD, "1 empty"),
+    _read("headers and comments", "a.txt", "text", "[Anna] left\n{so} she\n", [("[Anna] left", None), ("{so} she", None)], "one post a line"),
+    _read("tables", "a.csv", "string", table(["text", "tags"], ["Anna Bell", "B-PER I-PER"]), _TWO[:1]),
+    _read("tables", "a.csv", "list", table(["Sentence", "Tag"], ["Anna Bell", "['B-PER', 'I-PER']"]), _TWO[:1], "Tag"),
+    _refused("tables", "a.csv", "too-few", table(["text", "tags"], ["Anna Bell left", "B-PER I-PER"]), "3 tokens and 2 tags"),
+)  # fmt: skip
+
+VARIANTS = (*HEADERS, *COLUMNS, *CELLS, *TABLES, *SPLITS, *BOXES, *BRAT)

@@ -54,8 +54,10 @@ def to_post(
         raise ValueError(f"the text is no string but {str(text)[:60]!r}")
     if str(text) in _NO_TEXT and text is not None:
         raise ValueError(f"the text is {text!r}, which programs write for nothing; write the text, or take the row out")
-    joiner = choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " "
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
+    if tags is not None and tokens is None:
+        tokens = str(text).split()
+    joiner = choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " "
     marks: tuple[Mark, ...] | None = None
     if tags is not None and entities is not None:
         raise ValueError(
@@ -136,8 +138,9 @@ def _name(value: Any, names: Sequence[str]) -> Any:
 
 def _of_tags(tokens: Any, tags: Any, decode: Decode, names: Sequence[str]) -> tuple[Mark, ...]:
     """Return the entities of tags, with offsets of tokens."""
-    if not isinstance(tags, list) or tokens is None:
-        raise ValueError("the tags are no list, or there are no tokens beside them")
+    tags = tags.split() if isinstance(tags, str) else tags
+    if not isinstance(tags, list):
+        raise ValueError(f"the tags are no list but {str(tags)[:60]!r}")
     named = [_name(tag, names) for tag in tags]
     if any(not isinstance(tag, str) for tag in named):
         number = next(tag for tag in named if not isinstance(tag, str))
@@ -145,7 +148,7 @@ def _of_tags(tokens: Any, tags: Any, decode: Decode, names: Sequence[str]) -> tu
             f"tag {number!r} is a number without a name; name them in their order: --label-names O,B-PER,…"
         )
     if len(named) != len(tokens):
-        raise ValueError(f"the row has {len(tokens)} tokens and {len(named)} tags")
+        raise ValueError(f"the row has {len(tokens)} tokens and {len(named)} tags; tokens of a text are cut at blanks")
     wrong = [tag for tag in named if not is_tag(tag)]
     if wrong:
         raise ValueError(why_no_tag(wrong[0]))

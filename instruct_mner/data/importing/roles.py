@@ -12,6 +12,7 @@ from typing import Any
 
 from instruct_mner.data.importing.looks import is_known_to_hold_none, looks_like
 from instruct_mner.data.lenient import INDEX_COLUMNS
+from instruct_mner.data.tag_schemes import is_tag, types_of
 from instruct_mner.errors import ConfigError, DataError, suggest
 
 ROLES = ("id", "text", "tokens", "tags", "entities", "images", "context", "meta")
@@ -28,6 +29,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "context": ("context",),
 }  # fmt: skip
+TEXT_NAMES = _NAMES["text"]
+"""Names of a column of texts."""
 _VALUES_LOOKED_AT = 20
 _ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
 
@@ -106,9 +109,6 @@ def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequenc
             f"{source}: no column is known to hold the text or its tokens; found: {', '.join(names)}; say which with "
             "--column text=NAME or --column tokens=NAME"
         )
-    if "tags" in taken and "tokens" not in taken:
-        raise DataError(f"{source}: column {taken['tags']!r} holds tags, but no column holds their tokens; "
-                        f"say which with --column tokens=NAME, or --column meta={taken['tags']}")  # fmt: skip
     dropped = tuple(name for name in names if name in INDEX_COLUMNS)
     carried = dict.fromkeys([*names, *chosen.get("meta", ())])
     meta = tuple(name for name in carried if name not in {*taken.values(), *dropped})
@@ -137,13 +137,18 @@ def _fits(role: str, values: Sequence[Any]) -> bool:
     fits = {
         "tokens": is_list and (item is None or isinstance(item, str)),
         "text": isinstance(first, str | int | float),
-        "tags": is_list and isinstance(item, str | int) and not isinstance(item, bool),
+        "tags": (is_list and isinstance(item, str | int) and not isinstance(item, bool)) or are_tags(first),
         "entities": isinstance(first, dict) or (is_list and (item is None or isinstance(item, list | dict))),
         "images": isinstance(first, str | int | list | dict),
         "id": isinstance(first, str | int) or (isinstance(first, float) and first.is_integer()),
         "context": isinstance(first, dict),
     }
     return fits[role]
+
+
+def are_tags(value: Any) -> bool:
+    """Return true for the tags of a post in one string, ``B-PER I-PER O``."""
+    return isinstance(value, str) and bool(types_of(tags := value.split())) and all(map(is_tag, tags))
 
 
 def _refuse_strings_as_tokens(

@@ -48,6 +48,9 @@ _BINARY = {
 }
 # Headers of posts, and the brackets of CoNLL-2005: read as text, a token would be a post.
 _OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w+\*\)?|\*\))$", re.IGNORECASE)
+# In a text file `[Anna` begins a text. A list goes on in the next line, or with a value.
+_BEGINS_JSON = re.compile(r"\{\s*($|[\"}])|\[\s*($|[\[{\"\]]|(-?\d|true|false|null)[^\]]*,)")
+_OF_TEXTS = frozenset({".txt", ".text", ".conll", ".bio", ".iob", ".iob2", ""})
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
@@ -91,6 +94,9 @@ class Source:
         if isinstance(row, Fault):
             yield row
             return
+        if row is None:
+            left_out["empty item(s) (null)"] += 1
+            return
         try:
             yield from self._posts(row, where, left_out)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -100,7 +106,7 @@ class Source:
     @cached_property
     def head(self) -> list[Any]:
         """Rows from the beginning, as objects."""
-        rows = islice((row for _, row in self._rows() if not isinstance(row, Fault)), ROWS_LOOKED_AT)
+        rows = islice((row for _, row in self._rows() if not isinstance(row, Fault | None)), ROWS_LOOKED_AT)
         return list(rows)
 
     @cached_property
@@ -153,7 +159,7 @@ class Source:
         if self.path.suffix.lower() in _BINARY:
             raise DataError(f"{self.path}: cannot be read; {_BINARY[self.path.suffix.lower()]}")
         if self.path.suffix.lower() in _TABLES or (self.path.suffix.lower() == ".tsv" and not is_columns(self.path)):
-            for number, row in read_table(self.path):
+            for number, row in read_table(self.path, self.notes):
                 yield f"{self.path}:{number}", row
         elif is_json_lines(self.path):
             yield from _json_lines(self.path)
@@ -173,9 +179,9 @@ def _of_tool(layout: ImportLayout, row: Mapping[str, Any], where: str, left_out:
 
 
 def is_json(path: Path) -> bool:
-    """Return true for a file whose first character opens an object or a list."""
-    first = next((line.text.lstrip()[:1] for line in stream_lines(path) if line.text.strip()), "")
-    return first in {"{", "["}
+    """Return true for a file that begins as an object or a list of JSON; texts may begin with a bracket too."""
+    first = next((line.text.strip() for line in stream_lines(path) if line.text.strip()), "")
+    return _BEGINS_JSON.match(first) is not None if path.suffix.lower() in _OF_TEXTS else first[:1] in {"{", "["}
 
 
 def is_json_lines(path: Path) -> bool:
@@ -217,7 +223,9 @@ def _json_list(path: Path) -> tuple[list[Any], list[str]]:
         raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
     if isinstance(value, dict):
         lists = [
-            name for name, each in value.items() if isinstance(each, list) and each and isinstance(each[0], dict | list)
+            name
+            for name, each in value.items()
+            if isinstance(each, list) and isinstance(next((one for one in each if one is not None), None), dict | list)
         ]
         whole = len(lists) == 1 and lists[0] in _WRAPPERS and not value.keys() & {"text", "tokens", "images"}
         return (list(value[lists[0]]), [name for name in value if name != lists[0]]) if whole else ([value], [])

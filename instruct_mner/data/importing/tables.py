@@ -1,10 +1,10 @@
-r"""Tables: CSV and TSV with a header, and Excel; one post a row, or one token a row.
+r"""Tables: CSV and TSV with a header, and Excel; one post a row, one token a row, or one mention a row.
 
 ::
 
-    id,text,image,entities                                       Sentence #,Word,Tag
-    1,Anna left,7.png,"[{""start"": 0, ""end"": 4, …}]"          Sentence: 1,Anna,B-PER
-                                                                 ,left,O
+    id,text,image,entities                                  Sentence #,Word,Tag          id,text,start,end,label
+    1,Anna left,7.png,"[{""start"": 0, ""end"": 4, …}]"     Sentence: 1,Anna,B-PER       1,Anna met Bo,0,4,PER
+                                                            ,left,O                      1,Anna met Bo,9,11,PER
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.data.column_layout import GROUP_NAMES, TAG_NAMES, TOKEN_NAMES
 from instruct_mner.data.importing.generic import parse_cell
+from instruct_mner.data.importing.mention_rows import gathered_mentions, mention_columns
 from instruct_mner.data.tag_schemes import is_tag
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_text, stream_lines
@@ -24,23 +26,32 @@ from instruct_mner.files import read_text, stream_lines
 Numbered = tuple[int, dict[str, Any]]
 
 _DELIMITERS = ",;\t|"
-_GROUPS = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence", "post_id", "doc_id", "id")
-_WORDS = ("word", "token", "words", "tokens")
-_TAGS = ("tag", "ner_tag", "ner", "label", "tags", "labels", "ner_tags", "bio")
 _ROWS_LOOKED_AT = 200
 
 
-def read_table(path: Path) -> Iterator[Numbered]:
-    """Read the rows of a table as objects, each with its number; tokens of a row each are gathered to posts.
+def read_table(path: Path, notes: list[str] | None = None) -> Iterator[Numbered]:
+    """Read the rows of a table as objects, each with its number; of one token or mention a row, those of a post as one.
+
+    Args:
+        path: The table.
+        notes: Lines for the user, to which one is added where a row is a mention.
 
     Raises:
         DataError: It cannot be read, or has no header.
     """
     rows = _of_excel(path) if path.suffix.lower() in {".xlsx", ".xlsm"} else _of_text(path)
     head = list(islice(rows, _ROWS_LOOKED_AT))
-    columns = _token_columns([row for _, row in head])
+    looked_at = [row for _, row in head]
+    columns = _token_columns(looked_at)
     everything = (row for part in (head, rows) for row in part)
-    return everything if columns is None else _gathered(everything, *columns, path)
+    if columns is not None:
+        return _gathered(everything, *columns, path)
+    mentions = mention_columns(looked_at)
+    if mentions is None:
+        return everything
+    if notes is not None and mentions.note(path) not in notes:
+        notes.append(mentions.note(path))
+    return gathered_mentions(everything, mentions, path)
 
 
 def _of_text(path: Path) -> Iterator[Numbered]:
@@ -117,8 +128,8 @@ def _cell(cell: Any) -> Any:
 def _token_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
     """Return the columns of token and tag of a table of one token a row."""
     names = {name.strip().lower(): name for row in rows for name in row}
-    word = next((names[name] for name in _WORDS if name in names), None)
-    tag = next((names[name] for name in _TAGS if name in names), None)
+    word = next((names[name] for name in TOKEN_NAMES if name in names), None)
+    tag = next((names[name] for name in TAG_NAMES if name in names), None)
     if word is None or tag is None:
         return None
     tags = [row[tag] for row in rows if row.get(tag) is not None]
@@ -133,7 +144,7 @@ def _gathered(rows: Iterable[Numbered], word: str, tag: str, path: Path) -> Iter
     for number, row in rows:
         if group is None:
             lowered = {name.strip().lower(): name for name in row}
-            group = next((lowered[name] for name in _GROUPS if name in lowered), None)
+            group = next((lowered[name] for name in GROUP_NAMES if name in lowered), None)
             if group is None:
                 raise DataError(f"{path}: one token a row, and no column says which post it is of; add a column "
                                 "sentence_id")  # fmt: skip

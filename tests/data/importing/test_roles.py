@@ -40,7 +40,6 @@ def test_the_user_says_more() -> None:
         ({"text": "a"}, {"text": ["txt"]}, "--column text=txt: there is no such column.*did you mean 'text'"),
         ({"text": "a", "b": "c"}, {"text": ["text", "b"]}, "--column text is given twice"),
         ({"tokens": "a b"}, {}, "column 'tokens' holds a string, not a list of tokens"),
-        ({"text": "a", "ner_tags": ["O"]}, {}, "column 'ner_tags' holds tags, but no column holds their tokens"),
     ],
 )
 def test_questions(row: dict[str, Any], chosen: dict[str, list[str]], reason: str) -> None:

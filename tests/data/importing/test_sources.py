@@ -25,6 +25,10 @@ def written(folder: Path, name: str, content: str) -> Path:
         ("a.txt", "\n Anna left\n", False, False, True),
         ("a.txt", "Anna\tB-PER\nleft\tO\n", False, False, False),
         ("a.jsonl", "no JSON\n", False, True, False),
+        ("a.txt", "[Anna] left\n{so} she said\n", False, False, True),
+        ("a.txt", "[the end] [1] Bo\n", False, False, True),
+        ("a.txt", '[\n{"text": "a"}]\n', True, False, False),
+        ("a.txt", '[["a", {"entities": []}]]\n', True, False, False),
     ],
 )
 def test_the_form_is_told_by_the_content(
