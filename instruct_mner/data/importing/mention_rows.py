@@ -54,7 +54,7 @@ class MentionColumns:
         return frozenset(name for name in (self.label, self.start, self.end, self.surface) if name is not None)
 
 
-def mention_columns(rows: Sequence[Mapping[str, Any]]) -> MentionColumns | None:
+def mention_columns(rows: Sequence[Mapping[str, object]]) -> MentionColumns | None:
     """Return the columns of a table of one mention a row; ``None`` for any other table.
 
     Args:
@@ -108,7 +108,7 @@ def _mention(numbered: Numbered, columns: MentionColumns, path: Path) -> list[di
     return [mention]
 
 
-def _fits(row: Mapping[str, Any], columns: MentionColumns, text: str) -> bool:
+def _fits(row: Mapping[str, object], columns: MentionColumns, text: str) -> bool:
     """Return true where what the columns hold is a mention of the text."""
     whole = row.get(text)
     if not isinstance(whole, str) or not isinstance(row[columns.label], str):
@@ -120,5 +120,5 @@ def _fits(row: Mapping[str, Any], columns: MentionColumns, text: str) -> bool:
     return isinstance(surface, str) and surface in whole
 
 
-def _is_place(value: Any) -> bool:
+def _is_place(value: object) -> bool:
     return type(value) is int or (isinstance(value, float) and value.is_integer()) or str(value).isdecimal()

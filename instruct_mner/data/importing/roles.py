@@ -146,7 +146,7 @@ def _fits(role: str, values: Sequence[Any]) -> bool:
     return fits[role]
 
 
-def are_tags(value: Any) -> bool:
+def are_tags(value: object) -> bool:
     """Return true for the tags of a post in one string, ``B-PER I-PER O``."""
     return isinstance(value, str) and bool(types_of(tags := value.split())) and all(map(is_tag, tags))
 
