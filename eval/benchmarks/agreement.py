@@ -44,12 +44,14 @@ def by_transformers(adapter: str, dataset: Dataset, dtype: Any, batch_size: int)
     return list(tagger.predict(dataset.examples, dataset.picture_paths))
 
 
-def by_vllm(adapter: str, dataset: Dataset, dtype: str) -> list[Prediction]:
+def by_vllm(adapter: str, dataset: Dataset, dtype: str, missing_image: str = "error") -> list[Prediction]:
     """Return the predictions of vLLM in a process of its own, because vLLM starts once in each process."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.jsonl"
         flags = ["--vllm=--max-model-len=2048", *([] if dtype == "auto" else [f"--vllm=--dtype={dtype}"])]
-        command = [sys.executable, "-m", "instruct_mner", "tag", str(dataset.path), "--adapter", adapter]
+        posts = f"{dataset.format}:{dataset.path}"
+        command = [sys.executable, "-m", "instruct_mner", "tag", posts, "--adapter", adapter]
+        command += ["--missing-image", missing_image]
         subprocess.run([*command, "--engine", "vllm", "-o", str(output), *flags], check=True)  # noqa: S603
         return [Prediction.model_validate_json(line) for line in output.open(encoding="utf-8")]
 
@@ -129,25 +131,36 @@ def main() -> int:
     parser.add_argument(
         "--tie", type=float, default=0.1, help="largest difference of two logarithms that counts as a tie; default 0.1"
     )
+    parser.add_argument("--missing-image", default="error", help="as in tag; default error")
+    parser.add_argument("--float32", action="store_true", help="in float32 alone, as for models that read text only")
     parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
-    dataset = load_split(chosen.posts)
+    dataset = load_split(chosen.posts, missing_image=chosen.missing_image)
+    exact = {
+        "transformers, float32": by_transformers(chosen.adapter, dataset, "float32", 32),
+        "vllm, float32": by_vllm(chosen.adapter, dataset, "float32", chosen.missing_image),
+    }
+    pairs = [("transformers, float32", "vllm, float32")]
+    if chosen.float32:
+        return _report(compare(dataset, chosen.adapter, exact, pairs, chosen.tie), chosen.output)
     sides = {
         "transformers": by_transformers(chosen.adapter, dataset, "auto", 32),
         "transformers, one by one": by_transformers(chosen.adapter, dataset, "auto", 1),
-        "transformers, float32": by_transformers(chosen.adapter, dataset, "float32", 32),
-        "vllm": by_vllm(chosen.adapter, dataset, "auto"),
-        "vllm, float32": by_vllm(chosen.adapter, dataset, "float32"),
+        "vllm": by_vllm(chosen.adapter, dataset, "auto", chosen.missing_image),
+        **exact,
     }
-    pairs = [("transformers", "vllm"), ("transformers, float32", "vllm, float32")]
+    pairs.insert(0, ("transformers", "vllm"))
     if chosen.endpoint:
         sides["endpoint"] = by_server(chosen.endpoint, chosen.name, chosen.adapter, dataset)
         pairs.append(("transformers", "endpoint"))
-    report = compare(dataset, chosen.adapter, sides, pairs, chosen.tie)
+    return _report(compare(dataset, chosen.adapter, sides, pairs, chosen.tie), chosen.output)
+
+
+def _report(report: dict[str, Any], output: Path | None) -> int:
     text = json.dumps(report, indent=2, ensure_ascii=False)
     print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    if output is not None:
+        output.write_text(text + "\n")
     exact = report["vllm, float32 against transformers, float32"]
     return int(abs(exact["difference of F1"]) > 0.5 or bool(exact["differ; not explained"]))
 
