@@ -5,6 +5,8 @@ A row of each (shortened)::
     LLaMA-Factory   {"prompt": "… Anna left", "predict": "[{\"text\": \"Anna\", \"label\": \"PER\"}]", "label": "…"}
     ms-swift        {"response": "PER: Anna", "labels": "…", "messages": [{"role": "user", "content": "… Anna left"}]}
     plain           {"text": "Anna left", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.9}]}
+    by id           {"id": "7", "entities": [{"start": 0, "end": 4, "label": "PER"}]}
+    others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools
 
 They are matched with the gold by their ids, else by their order where each holds the text of its post, else by their
 texts; an answer is JSON or a line ``TYPE: mention`` for each entity, and what is neither counts as rejected.
@@ -18,7 +20,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,9 +31,12 @@ from instruct_mner.answers.codec import parse
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.problem_groups import ProblemGroups
-from instruct_mner.errors import DataError
+from instruct_mner.errors import DataError, MnerError
 from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.labels import LabelSet, why_no_label
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
@@ -47,8 +54,10 @@ def rows_of_others(path: Path) -> list[Row] | None:
     """Read the rows of a file of another program; ``None`` where its rows have ids, as those of ``tag``.
 
     Raises:
-        DataError: It is not JSON, or no list of objects.
+        DataError: It is not JSON, or no list of objects; or a table that cannot be imported.
     """
+    if path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}:
+        return _imported(path)
     if path.suffix.lower() == ".json":
         return _of_list(path)
     first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
@@ -56,8 +65,13 @@ def rows_of_others(path: Path) -> list[Row] | None:
         row = loads(first)
     except (ValueError, RecursionError):
         return None  # which is told with its line
-    if not isinstance(row, dict) or ("id" in row and not _is_answer(row)) or not _is_of_others(row):
-        return None
+    if isinstance(row, dict) and not row.keys() & {"entities", *_ANSWERS}:
+        with suppress(MnerError):
+            return _imported(path)
+    return _all_rows(path) if isinstance(row, dict) and _is_of_others(row) else None
+
+
+def _all_rows(path: Path) -> list[Row]:
     rows: list[Row] = []
     problems = ProblemGroups()
     for line in stream_lines(path):
@@ -90,7 +104,28 @@ def _is_answer(row: Row) -> bool:
 
 
 def _is_of_others(row: Row) -> bool:
-    return _is_answer(row) or ("id" not in row and "entities" in row)
+    return _is_answer(row) or ("entities" in row and not {"id", "text"} <= row.keys())
+
+
+def _imported(path: Path) -> list[Row]:
+    """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "posts.jsonl"
+        import_file(str(path), out, ImportOptions())
+        examples = [row.example for row in posts_of(out) if row.example is not None]
+    unannotated = sum(example.entities is None for example in examples)
+    if unannotated:
+        raise DataError(
+            f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
+        )
+    return [
+        {
+            "id": example.id,
+            "text": example.text,
+            "entities": [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold],
+        }
+        for example in examples
+    ]
 
 
 def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:

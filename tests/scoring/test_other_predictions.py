@@ -127,3 +127,39 @@ def test_files_of_tag_are_none_of_others(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text(json.dumps(factory("[]", ANNA)) + "\n{\n")
     with pytest.raises(DataError, match=r"c\.jsonl:2: not a JSON object"):
         rows_of_others(tmp_path / "c.jsonl")
+
+
+def test_rows_of_ids_and_entities_alone_take_the_text_of_the_gold(tmp_path: Path) -> None:
+    rows = [{"id": "b", "entities": []}, {"id": "a", "entities": [{"start": 0, "end": 4, "label": "PER"}]}]
+    read = read_predictions(written(tmp_path, rows), POSTS)
+    assert spans(read) == [("b", []), ("a", [(0, 4, "PER")])]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,start,end,label\nnothing to see,,,\nAnna flew to Oslo,0,4,PER\nAnna flew to Oslo,13,17,LOC\n"),
+        ("a.csv", 'text,entities\nAnna flew to Oslo,"[[0, 4, ""PER""], [13, 17, ""LOC""]]"\nnothing to see,[]\n'),
+        (
+            "a.jsonl",
+            '{"tokens": ["Anna", "flew", "to", "Oslo"], "ner_tags": ["B-PER", "O", "O", "B-LOC"]}\n'
+            '{"tokens": ["nothing", "to", "see"], "ner_tags": ["O", "O", "O"]}\n',
+        ),
+        (
+            "a.jsonl",
+            '{"text": "Anna flew to Oslo", "label": [[0, 4, "PER"], [13, 17, "LOC"]]}\n'
+            '{"text": "nothing to see", "label": []}\n',
+        ),
+    ],
+)
+def test_what_import_reads_is_scored(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    read = read_predictions(tmp_path / name, POSTS)
+    assert sorted(spans(read)) == GOLD
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+def test_a_table_without_predictions_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\nAnna flew to Oslo\nnothing to see\n")
+    with pytest.raises(DataError, match="2 of 2 posts hold no prediction, not even that there is none"):
+        read_predictions(tmp_path / "a.csv", POSTS)
