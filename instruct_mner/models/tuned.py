@@ -105,10 +105,11 @@ def tuned_folder(name: str | Path) -> Path | None:
     """Return the folder of an adapter or a fully tuned model; ``None`` for a model that was not tuned.
 
     Args:
-        name: Folder of the adapter or model, its run folder, a hub name, or ``starter``.
+        name: Folder of the adapter or model, its run folder, the folder of ``finetune --data … -o`` in which that is
+            ``run``, a hub name, or ``starter``.
     """
     path = Path(locate(name))
-    for folder in (path, path / "adapter", path / "model"):
+    for folder in (path, path / "adapter", path / "model", path / "run" / "adapter", path / "run" / "model"):
         if (folder / "mner.json").is_file() or (folder / "adapter_config.json").is_file():
             return folder
     return None

@@ -59,6 +59,15 @@ def test_a_path_is_a_folder_and_no_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert tuned_folder(Path("starter")) is None
 
 
+def test_the_folder_of_finetune_with_data_holds_its_run(tmp_path: Path) -> None:
+    """`finetune --data posts.csv -o DIR` writes config, posts and DIR/run."""
+    weights = tmp_path / "run" / "adapter"
+    weights.mkdir(parents=True)
+    assert tuned_folder(tmp_path) is None
+    (weights / "adapter_config.json").write_text("{}")
+    assert tuned_folder(tmp_path) == tuned_folder(tmp_path / "run") == weights
+
+
 def test_a_template_that_was_told_to_leave_thoughts_out_is_served(tiny_models) -> None:
     """Qwen3.5's own would open a thought in each prompt, which training did not."""
     plan = make_plan([], str(tiny_models("qwen3_5")))
