@@ -20,8 +20,9 @@ from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.models.processor_errors import named_processor_errors
 
-# A batch is filled in so many parts; each has prompts of like length, and what it computes stays small.
-_PARTS = 4
+# A batch is filled in so many parts; each has prompts of like length, and what it computes stays small. Parts of fewer
+# prompts than these would read the beginning that they share too often.
+_PARTS, _LEAST_PART = 4, 4
 
 
 class TransformersEngine:
@@ -108,8 +109,9 @@ class TransformersEngine:
 
     def _num_read_together(self) -> int:
         """Return the number of prompts that are read at once: all of a batch where no others could join it."""
-        is_joinable = AnswerBatch.is_joinable(self._loaded.model)
-        return -(-self._batch_size // _PARTS) if is_joinable else self._batch_size
+        if not AnswerBatch.is_joinable(self._loaded.model):
+            return self._batch_size
+        return max(-(-self._batch_size // _PARTS), min(self._batch_size, _LEAST_PART))
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Return the output of the processor for requests: the ids that training would see, padded on the left."""

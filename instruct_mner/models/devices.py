@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -61,6 +61,21 @@ def device_map_errors(device_map: DeviceMap | None) -> Iterator[None]:
         if not isinstance(device_map, Mapping) or "device" not in str(error):
             raise
         raise ConfigError(f"device_map does not name a device for each part of the model: {error}") from error
+
+
+def check_parts(device_map: DeviceMap | None, parts: Iterable[str]) -> None:
+    """Refuse a distribution that names parts which a model does not have; accelerate would not say so.
+
+    Args:
+        device_map: Distribution over devices.
+        parts: Names of all parts of the model.
+
+    Raises:
+        ConfigError: A part is none of the model.
+    """
+    unknown = sorted(set(device_map) - set(parts)) if isinstance(device_map, Mapping) else []
+    if unknown:
+        raise ConfigError(f"device_map[{unknown[0]!r}] is no part of the model; '' is the whole of it")
 
 
 def checked_device(name: str | None) -> torch.device | None:

@@ -154,7 +154,7 @@ def transformers_backend(
 ) -> Backend:
     """Load a model into this process; arguments and errors are those of ``Tagger.from_pretrained``."""
     from instruct_mner.engines.transformers import TransformersEngine
-    from instruct_mner.models.devices import checked_device, checked_device_map, device_map_errors
+    from instruct_mner.models.devices import check_parts, checked_device, checked_device_map, device_map_errors
     from instruct_mner.models.loading import load_adapter, load_model
     from instruct_mner.tagging.model_embedder import ModelEmbedder
 
@@ -181,6 +181,7 @@ def transformers_backend(
             if not whole:
                 manifest.check_base(loaded.family.name, loaded.name)
                 loaded = load_adapter(loaded, folder)
+    check_parts(device_map, (part for part, _ in loaded.base.named_modules()))
     if wanted is not None:
         loaded.base.to(wanted)
     if generated:

@@ -97,7 +97,7 @@ def test_batches_do_not_change_answers(loaded, requests) -> None:
 
 
 def test_answers_that_are_finished_make_room_for_others(loaded, requests, monkeypatch) -> None:
-    """Short, long and cut answers in a batch of four: every answer is what it is alone, and few rows are idle."""
+    """Short, long and cut answers in a batch of eight: every answer is what it is alone, and few rows are idle."""
     short = [replace(each, grammar=r"start: /[a-z]{1,3}/", max_tokens=20) for each in requests]
     long = [replace(each, grammar=r"start: /[a-z]{30}/", max_tokens=60) for each in requests]
     cut = replace(requests[0], grammar=r"start: /[a-z]{30}/", max_tokens=5)
@@ -112,8 +112,8 @@ def test_answers_that_are_finished_make_room_for_others(loaded, requests, monkey
         step(batch)
 
     monkeypatch.setattr(AnswerBatch, "step", noted)
-    together = TransformersEngine(loaded, batch_size=4).generate(asked)
-    assert max(rows) <= 4
+    together = TransformersEngine(loaded, batch_size=8).generate(asked)
+    assert max(rows) <= 8
     assert sum(rows) == sum(max(len(each.tokens) - (not each.finished), 0) for each in together)
     alone = TransformersEngine(loaded, batch_size=1).generate(asked)
     assert [each.text for each in together] == [each.text for each in alone]

@@ -45,7 +45,7 @@ def test_a_device_that_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         ({"": "gpu"}, None, "write cpu, cuda"),
         ({"": "auto"}, None, "the number of a GPU"),
         ({"": 7}, None, "PyTorch sees 0 GPU"),
-        ({"lm_head": "cpu"}, None, "does not name a device for each part"),
+        ({"nowhere": "cpu"}, None, "is no part of the model"),
         ({}, None, "device_map must be"),
     ],
 )
