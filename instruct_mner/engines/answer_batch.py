@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import DynamicCache, GenerationConfig
 
 from instruct_mner.engines import kv_cache
 from instruct_mner.engines.partial_answers import PartialAnswer
@@ -34,7 +34,7 @@ class AnswerBatch:
 
     model: Any
     answers: list[PartialAnswer]
-    cache: Any
+    cache: DynamicCache
     mask: Tensor
     of_tokens: dict[str, Tensor]
     logits: Tensor

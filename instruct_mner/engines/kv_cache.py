@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
 
 # Tokens for which there is room beyond those that came.
@@ -99,7 +99,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.room, self.begin = (made[0], made[1]), 0
 
 
-def roomy_cache(config: Any) -> Any:
+def roomy_cache(config: PretrainedConfig) -> DynamicCache:
     """Return an empty cache whose full-attention layers write new tokens in place.
 
     transformers' own copies all earlier tokens for each new one: a quarter of the time of tagging with a small model.
@@ -114,7 +114,7 @@ def roomy_cache(config: Any) -> Any:
     return cache
 
 
-def keep_rows(cache: Any, rows: Sequence[int], device: torch.device) -> None:
+def keep_rows(cache: DynamicCache, rows: Sequence[int], device: torch.device) -> None:
     """Keep some rows of a cache.
 
     Args:
@@ -130,12 +130,12 @@ def keep_rows(cache: Any, rows: Sequence[int], device: torch.device) -> None:
             layer.reorder_cache(chosen)
 
 
-def is_joinable(cache: Any) -> bool:
+def is_joinable(cache: DynamicCache) -> bool:
     """Return whether rows can be added to a cache: all of its layers hold keys and values of all tokens."""
     return bool(cache.layers) and all(isinstance(layer, _RoomyLayer) for layer in cache.layers)
 
 
-def join_rows(cache: Any, other: Any, *, num_rows: int, unused: tuple[int, int]) -> None:
+def join_rows(cache: DynamicCache, other: DynamicCache, *, num_rows: int, unused: tuple[int, int]) -> None:
     """Add the rows of another cache to a cache, both of which end with the same token.
 
     Args:
@@ -145,6 +145,8 @@ def join_rows(cache: Any, other: Any, *, num_rows: int, unused: tuple[int, int])
         unused: Number of tokens at the beginning of each of both that no row attends to; they are dropped.
     """
     for layer, further in zip(cache.layers, other.layers, strict=True):
+        assert isinstance(layer, _RoomyLayer)
+        assert isinstance(further, _RoomyLayer)
         layer.drop_tokens(unused[0])
         further.drop_tokens(unused[1])
         layer.join(further, num_rows)

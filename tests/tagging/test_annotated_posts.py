@@ -10,11 +10,12 @@ import pytest
 from name_finder import NameFinder, tagger_of
 from PIL import Image
 
-from instruct_mner import evaluate, load
+import instruct_mner
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.files import GoldSource, evaluate_files
 from instruct_mner.scoring.report import Report
+from instruct_mner.tagging.annotated_posts import evaluate, load
 
 
 @pytest.fixture
@@ -70,3 +71,7 @@ def test_predictions_of_other_posts_are_refused() -> None:
     unannotated = [Example(id="7", text="Zoe left")]
     with pytest.raises(DataError, match="without 'entities'"):
         evaluate(unannotated, [Prediction(id="0", text="Zoe left", entities=())])
+
+
+def test_the_package_has_both_by_name() -> None:
+    assert (instruct_mner.evaluate, instruct_mner.load) == (evaluate, load)

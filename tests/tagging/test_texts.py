@@ -125,11 +125,14 @@ def test_many_texts_at_once_have_the_entities_of_single_calls() -> None:
     ]
 
 
-def test_texts_without_pictures_are_given_to_the_engine_together() -> None:
+def test_texts_are_given_to_the_engine_together_unless_their_pictures_are_still_to_be_opened(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (9, 9))
+    picture.save(tmp_path / "a.png")
     tagger = Capitals()
     tagger(["a"] * 100)
-    tagger(["a"] * 100, images=[Image.new("RGB", (9, 9)), *[None] * 99], progress=False)
-    assert [len(batch) for batch in tagger.batches] == [100, 64, 36]
+    tagger(["a"] * 100, images=[picture, *[None] * 99], progress=False)
+    tagger(["a"] * 100, images=[tmp_path / "a.png", *[None] * 99], progress=False)
+    assert [len(batch) for batch in tagger.batches] == [100, 100, 64, 36]
 
 
 def test_pieces() -> None:
