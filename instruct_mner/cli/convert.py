@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -29,7 +29,11 @@ def run(
     ],
     *,
     to: Annotated[
-        ExportFormat | None, typer.Option(help="Format to write, where the suffix of OUT does not tell it.")
+        ExportFormat | None,
+        typer.Option(
+            metavar="FORMAT",
+            help=f"Format to write, where the suffix of OUT does not tell it: {', '.join(get_args(ExportFormat))}.",
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split to convert: train, dev or test; default: all.")] = None,
     images: ImagesOption = None,
