@@ -95,7 +95,13 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _environment(programs: Path) -> dict[str, str]:
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return {
+        "PATH": path,
+        "PYTHONPATH": "",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+    }
 
 
 @pytest.mark.slow
@@ -105,7 +111,7 @@ def test_the_readme_runs_from_the_wheel_in_an_empty_folder(fresh: Path, tmp_path
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
-    script = shell_script(programs, DOCUMENTS[:1], ("run", "python"))
+    script = shell_script(programs, DOCUMENTS[:1], ("run", "python", "serve"))
     run("bash", "-c", script, folder=work, **_environment(fresh))
     assert (work / "first" / "report.html").is_file()
 

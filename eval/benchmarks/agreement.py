@@ -16,7 +16,6 @@ explained.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Prediction
@@ -157,10 +157,7 @@ def main() -> int:
 
 
 def _report(report: dict[str, Any], output: Path | None) -> int:
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    print(text)
-    if output is not None:
-        output.write_text(text + "\n")
+    print_report(report, output)
     exact = report["vllm, float32 against transformers, float32"]
     return int(abs(exact["difference of F1"]) > 0.5 or bool(exact["differ; not explained"]))
 

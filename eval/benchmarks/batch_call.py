@@ -11,7 +11,6 @@ Prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner import Tagger
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.posts import posts
@@ -96,10 +96,7 @@ def main() -> None:
     report["texts"] = measure(tagger, chosen.posts, chosen.rounds, pictures=False)
     if not chosen.texts_only:
         report["texts with pictures"] = measure(tagger, chosen.posts, chosen.rounds, pictures=True)
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n", encoding="utf-8")
+    print_report(report, chosen.output)
 
 
 if __name__ == "__main__":

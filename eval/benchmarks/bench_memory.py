@@ -10,7 +10,6 @@ The exit code is 1 where one takes more than ``--most`` MiB, or fails.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction
 
 _COMMANDS = ("validate", "convert to JSONL", "convert to CoNLL", "evaluate")
@@ -105,10 +105,7 @@ def main() -> int:
         }
         results = {name: peak(command) for name, command in commands.items() if name in chosen.commands}
     report["commands"] = results
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n", encoding="utf-8")
+    print_report(report, chosen.output)
     return int(any(each["MiB"] > chosen.most or each["exit code"] for each in results.values()))
 
 

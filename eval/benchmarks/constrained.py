@@ -26,6 +26,7 @@ from typing import Any
 
 from PIL import Image
 
+from eval.benchmarks.report_file import print_report
 from eval.gates.common import seeded
 from eval.gates.posts import ADVERSARIAL, random_spec, shown_texts, what_is_wrong
 from instruct_mner.answers import codec
@@ -74,10 +75,7 @@ def main() -> int:
         "first wrong": wrong[:3],
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    text = json.dumps(report, ensure_ascii=False, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
     return int(bool(wrong) or counts["completions"] < chosen.num)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.benchmarks.report_file import print_report
 from eval.gates.common import seeded
 from eval.gates.lengths import long_text
 from eval.gates.vocabularies import REAL
@@ -126,10 +127,7 @@ def main() -> int:
             key = f"{name}, {num_words} words"
             report[key] = measure(vocabulary, num_words, chosen.posts, num_answers, chosen.seed)
             print(key, json.dumps(report[key]), file=sys.stderr, flush=True)
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
     wrong = ("failed", "malformed", "hallucinated", "unplaceable")
     return int(any(each["counted"].get(name) for each in report.values() for name in wrong))
 

@@ -33,6 +33,7 @@ from typing import Any
 
 import psutil
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.schema.records import Prediction
 from instruct_mner.synthetic.label_sets import COARSE
@@ -209,10 +210,7 @@ def main() -> int:
             begin = time.monotonic()
             report[name] = {**cases[name](), "seconds": round(time.monotonic() - begin)}
             print(name, json.dumps(report[name]), file=sys.stderr, flush=True)
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
     return int(
         not all(report[name]["each once"] and not report[name]["posts with other entities"] for name in chosen.cases)
     )

@@ -18,12 +18,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from eval.benchmarks.report_file import print_report
 from eval.gates.common import seeded
 from eval.gates.lengths import WORDS, long_question
+from eval.gates.vocabularies import tekken_file
 from eval.gates.walks import examine
 from instruct_mner.answers import codec
 from instruct_mner.engines.engine import Completion, Engine, Request
@@ -53,10 +54,7 @@ def build(vocabulary: str, folder: Path) -> Path:
     if vocabulary == "tekken":
         from transformers.integrations.mistral import convert_tekken_tokenizer
 
-        package = find_spec("mistral_common")
-        assert package is not None
-        assert package.origin is not None
-        tokenizer = convert_tekken_tokenizer(str(Path(package.origin).parent / "data" / "tekken_240911.json"))
+        tokenizer = convert_tekken_tokenizer(str(tekken_file()))
     else:
         tokenizer = AutoTokenizer.from_pretrained(locate(SMOLLM2))
     model = MistralForCausalLM(
@@ -162,10 +160,7 @@ def main() -> int:
             command = [sys.executable, "-m", "eval.benchmarks.long_posts_vllm", name, "--num", str(chosen.num)]
             subprocess.run([*command, "--one", str(result)], check=True)  # noqa: S603  # noqa: S603
             reports[name] = json.loads(result.read_text())
-    text = json.dumps(reports, ensure_ascii=False, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(reports, chosen.output)
     return int(any(report["wrong"] for report in reports.values()))
 
 

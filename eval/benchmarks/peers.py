@@ -30,6 +30,7 @@ from typing import Any
 import yaml
 
 from eval.benchmarks.bench_alignment import smolvlm_256m
+from eval.benchmarks.report_file import print_report
 from eval.gates.bare_trl import bare_losses
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
@@ -317,10 +318,7 @@ def main() -> int:
         "epochs": chosen.epochs,
         "posts in a step": chosen.batch,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
     return 0
 
 

@@ -20,6 +20,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner.data.loading import load_split
 from instruct_mner.models.families import FAMILIES
 
@@ -155,9 +156,7 @@ def main() -> int:
     for family in chosen.families or (*FAMILIES, *_OTHER_DECODERS):
         reports[family] = _in_a_process(family, chosen.seconds, chosen.logs)
         print(family, json.dumps(reports[family]), file=sys.stderr, flush=True)
-        if chosen.output is not None:
-            chosen.output.write_text(json.dumps(reports, indent=2) + "\n")
-    print(json.dumps(reports, indent=2))
+    print_report(reports, chosen.output)
     return int(not all(each["passed"] for each in reports.values()))
 
 

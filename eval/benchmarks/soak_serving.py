@@ -32,6 +32,7 @@ import httpx
 import psutil
 from PIL import Image
 
+from eval.benchmarks.report_file import print_report
 from eval.gates.common import seeded
 from instruct_mner.data.loading import load_split
 
@@ -268,10 +269,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="file of the report")
     chosen = parser.parse_args()
     report = asyncio.run(soak(chosen))
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
     right = not report["wrong"] and report["health at the end"] == 200
     return int(not (right and report.get("same processes", True) and report.get("memory is flat", True)))
 

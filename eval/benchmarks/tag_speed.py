@@ -30,6 +30,7 @@ import xgrammar
 from transformers import LogitsProcessorList
 from xgrammar.contrib.hf import LogitsProcessor
 
+from eval.benchmarks.report_file import print_report
 from instruct_mner import Tagger
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
@@ -154,10 +155,7 @@ def main() -> None:
             requests(as_json), sides.tag, sides.generate_json, chosen.rounds
         ),
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n", encoding="utf-8")
+    print_report(report, chosen.output)
 
 
 if __name__ == "__main__":

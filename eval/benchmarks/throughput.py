@@ -18,7 +18,6 @@ Prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import statistics
@@ -36,6 +35,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from eval.benchmarks.report_file import print_report
 from eval.gates.common import seeded
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
@@ -314,10 +314,7 @@ def main() -> None:
         url, key = _serving(plan, flags, stack) if chosen.server else ("http://127.0.0.1:1", "")
         sides = Sides(name, plan, url, key, flags, chosen.batch_size)
         report = {"model": chosen.model, "posts of a turn": chosen.posts, **measure(chosen, sides)}
-    text = json.dumps(report, indent=2)
-    print(text)
-    if chosen.output is not None:
-        chosen.output.write_text(text + "\n")
+    print_report(report, chosen.output)
 
 
 if __name__ == "__main__":

@@ -11,22 +11,31 @@ from eval.gates.common import SkippedGateError
 from instruct_mner.errors import ModelError
 
 
-def tekken() -> Any:
-    """Return Mistral's Tekken with 131,072 tokens, which the package ``mistral-common`` holds.
+def tekken_file() -> Path:
+    """Return the file of Mistral's Tekken with 131,072 tokens, which the package ``mistral-common`` holds.
 
     Raises:
         SkippedGateError: The package is not installed.
     """
-    from llguidance import LLTokenizer
-    from llguidance._tokenizer import TokenizerWrapper
-
     package = find_spec("mistral_common")
     if package is None or package.origin is None:
         raise SkippedGateError("mistral-common, whose vocabulary of 131,072 tokens is needed, is not installed")
+    return Path(package.origin).parent / "data" / "tekken_240911.json"
+
+
+def tekken() -> Any:
+    """Return Tekken's tokens.
+
+    Raises:
+        SkippedGateError: Its file is not installed.
+    """
+    from llguidance import LLTokenizer
+    from llguidance._tokenizer import TokenizerWrapper
+
+    file = tekken_file()
     from mistral_common.guidance.tokenizer import MistralLLGTokenizer
     from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
-    file = Path(package.origin).parent / "data" / "tekken_240911.json"
     return LLTokenizer(TokenizerWrapper(MistralLLGTokenizer(Tekkenizer.from_file(file))))
 
 

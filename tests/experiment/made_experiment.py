@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from instruct_mner.answers.spec import AnswerSpec
@@ -11,6 +15,8 @@ from instruct_mner.experiment.plan import ExperimentSettings, Plan, PlannedRun, 
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.synthetic.settings import Synthesis
+from instruct_mner.synthetic.write import synth
 
 ROW = "{0}\tB-PER\nin\tO\n{1}\tB-LOC\n\n"
 SPLITS = {
@@ -61,3 +67,26 @@ def write_run(run: PlannedRun, num_right: int) -> None:
     )
     (run.folder / "adapter").mkdir(parents=True, exist_ok=True)
     manifest.save(run.folder / "adapter", prompt)
+
+
+@contextmanager
+def killed_at_checkpoint(run: str, command: Sequence[str], folder: Path, *, num_test: int) -> Iterator[Path]:
+    """Start an experiment on synthetic posts, wait for a checkpoint of a run, and kill it after the block.
+
+    Args:
+        run: Name of the run in whose middle the block begins.
+        command: Command of the experiment, on ``data`` and with the output ``out`` of the folder.
+        folder: Folder of both.
+        num_test: Number of posts in test.
+    """
+    for split, num in (("train", 16), ("dev", 4), ("test", num_test)):
+        synth(folder / "data", Synthesis(split=split), num, seed=0)  # type: ignore[arg-type]
+    out = folder / "out"
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        while not list(out.glob(f"{run}/checkpoints/checkpoint-*/complete")):
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield out
+        process.send_signal(signal.SIGKILL)
+        process.wait()

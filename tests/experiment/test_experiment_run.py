@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from made_experiment import plan_of, write_run
+from made_experiment import killed_at_checkpoint, plan_of, write_run
 from runs import QUIET
 
 from eval.gates.latex import check_latex
@@ -22,8 +20,6 @@ from instruct_mner.experiment.children import call, wait_for_lock
 from instruct_mner.experiment.plan import Plan
 from instruct_mner.experiment.run import experiment
 from instruct_mner.files import exclusive
-from instruct_mner.synthetic.settings import Synthesis
-from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import load_config
 
 ARMS, SEEDS = ("plain", "smner", "zero-shot"), 2
@@ -42,17 +38,9 @@ def command(folder: Path) -> list[str]:
 @pytest.mark.prove
 @pytest.mark.timeout(3600)
 def test_an_experiment_that_was_killed_is_completed_by_the_same_command(tmp_path: Path) -> None:
-    for split, num in (("train", 16), ("dev", 4), ("test", 8)):
-        synth(tmp_path / "data", Synthesis(split=split), num, seed=0)  # type: ignore[arg-type]
-    out = tmp_path / "out"
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command(tmp_path), stdout=log, stderr=log)
-        # In the middle of the second training: a checkpoint is there, and the run is not complete.
-        while not list(out.glob("smner-0/checkpoints/checkpoint-*/complete")):
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    # In the middle of the second training: a checkpoint is there, and the run is not complete.
+    with killed_at_checkpoint("smner-0", command(tmp_path), tmp_path, num_test=8) as out:
+        pass
     complete = {path: path.stat().st_mtime_ns for path in out.glob("plain-0*") if path.is_file()}
     assert out / "plain-0.test.json" in complete
     assert not (out / "smner-0.test.json").exists()

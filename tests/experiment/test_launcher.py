@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 from accelerate.commands.launch import launch_command_parser
-from made_experiment import plan_of
+from made_experiment import killed_at_checkpoint, plan_of
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.experiment import children
 from instruct_mner.experiment.launcher import check_processes, launch_arguments, launch_environment
-from instruct_mner.synthetic.settings import Synthesis
-from instruct_mner.synthetic.write import synth
 
 
 def test_the_launcher_of_accelerate_takes_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,18 +87,9 @@ def _words(process: psutil.Process) -> list[str]:
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 def test_two_processes_train_each_run_and_end_with_an_experiment_that_is_killed(tmp_path: Path) -> None:
-    for split, num in (("train", 16), ("dev", 4), ("test", 4)):
-        synth(tmp_path / "data", Synthesis(split=split), num, seed=0)  # type: ignore[arg-type]
-    out = tmp_path / "out"
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command(tmp_path), stdout=log, stderr=log)
-        while not list(out.glob("plain-1/checkpoints/checkpoint-*/complete")):
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
+    with killed_at_checkpoint("plain-1", command(tmp_path), tmp_path, num_test=4) as out:
         # Guard, launcher, and a process of each rank.
         assert len(trainings(tmp_path)) == 4
-        process.send_signal(signal.SIGKILL)
-        process.wait()
     _, left = psutil.wait_procs(trainings(tmp_path), timeout=60)
     assert not left
     again = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
