@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_server import chat, serving, token
+from fake_server import chat, post_of, serving, token
 from rich.console import Console
 from runs import QUIET, config_of
 from typer.testing import CliRunner
@@ -106,23 +106,28 @@ def test_a_servers_confidences_are_of_another_kind(tuned: Path, tmp_path: Path) 
     """Fitted through the server, they are used for it, and whoever uses them elsewhere is told."""
     run_folder = Path(shutil.copytree(tuned, tmp_path / "run"))
     sure, unsure = (Entity(start=0, end=3, text="Ann", label=label) for label in ("PER", "LOC"))
+    # Four of five are right of what is said with 0.95, three of five of what is said with 0.74.
     examples = [
-        Example(id=f"{number}", text=f"Ann {number}", entities=(sure if number % 3 else unsure,))
+        Example(
+            id=f"{number}", text=f"Ann {number}", entities=(sure if number % 5 < (4 if number < 15 else 3) else unsure,)
+        )
         for number in range(30)
     ]
     write_jsonl(tmp_path / "dev.jsonl", examples)
     answer = " PER: Ann"
 
     def reply(body, number):
-        return 200, chat(answer, logprobs=[token(answer, -0.05 - 0.01 * (number % 7))])
+        # By the post, not by the order in which requests arrive.
+        post = int(post_of(body).split()[1])
+        return 200, chat(answer, logprobs=[token(answer, -0.05 if post < 15 else -0.3)])
 
     with serving(reply) as server:
         flags = ["--endpoint", server.url, "--model", "m"]
         report = json.loads(run("calibrate", run_folder, tmp_path / "dev.jsonl", *flags, "--json", "--resamples", 50))
         [line] = run("tag", "--text", "Ann 1", "--adapter", run_folder, *flags).split("\n")[:-1]
-    assert report["temperature"] > 1  # two thirds are right, where nearly all were said to be
+    assert report["temperature"] == pytest.approx(1.96, abs=0.02)
     assert report["after"]["brier"]["value"] < report["before"]["brier"]["value"]
-    assert json.loads(line)["entities"][0]["score"] == pytest.approx(2 / 3, abs=0.05)
+    assert json.loads(line)["entities"][0]["score"] == pytest.approx(0.8, abs=0.01)
     result = CliRunner().invoke(app, ["tag", "--text", "Ann", "--adapter", str(run_folder)])
     assert "calibrated with the engine endpoint" in result.stderr
 

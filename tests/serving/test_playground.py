@@ -8,22 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from asked_page import asked, complaints, opened
 from browser import VIEWS, Tab, browser
 from conftest import KEY, Gateway
 from PIL import Image
 
 from instruct_mner.report import assets
 from instruct_mner.serving.playground import playground
-
-_ASK = """new Promise(done => {
-  const look = () => status.textContent.includes("asking") || done(status.textContent);
-  new MutationObserver(look).observe(status, {childList: true});
-  form.requestSubmit();
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +26,13 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         yield tab
 
 
-def opened(tab: Tab, gateway: Gateway, **view: Any) -> Tab:
-    tab.complaints.clear()
-    tab.open(gateway.url + "/", **view)
-    tab.run(f"field('key').value = '{KEY}'; loadModels()")
-    return tab
-
-
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_ask(width: int, dark: bool, tab: Tab, gateway: Gateway) -> None:
-    opened(tab, gateway, width=width, dark=dark)
+    opened(tab, gateway.url, KEY, width=width, dark=dark)
     assert tab.run("[...field('model').options].map(each => each.value)") == ["m"]
     text = "Zoë 😀 <b>meets</b> $HOME `Bo`"
-    tab.run(f"field('text').value = {json.dumps(text)}; field('labels').value = 'PER: people\\nLOC'; 0")
-    assert tab.run(_ASK).startswith("1 entity by m in ")
+    tab.run("field('labels').value = 'PER: people\\nLOC'; 0")
+    assert asked(tab, text).startswith("1 entity by m in ")
     assert tab.run("shownText.textContent").startswith("ZoëPER 100 %")
     assert tab.run("shownText.textContent").endswith(text[3:])
     assert tab.run("shownText.querySelectorAll('b').length") == 0
@@ -54,34 +41,33 @@ def test_ask(width: int, dark: bool, tab: Tab, gateway: Gateway) -> None:
         "rgb(20, 21, 24)" if dark else "rgb(246, 246, 244)"
     )
     assert tab.nameless_controls() == []
-    # Before the key is written, the models are refused.
-    assert [each for each in tab.complaints if "v1/models" not in each] == []
+    assert complaints(tab) == []
 
 
 def test_axe_finds_nothing_serious(tab: Tab, gateway: Gateway) -> None:
     for width, dark in VIEWS:
-        opened(tab, gateway, width=width, dark=dark)
+        opened(tab, gateway.url, KEY, width=width, dark=dark)
         assert tab.serious_findings() == []
         tab.run("field('text').value = 'Zoë is here'; field('labels').value = 'PER'; 0")
-        assert "1 entity" in tab.run(_ASK)
+        assert "1 entity" in asked(tab)
         assert tab.serious_findings() == []
 
 
 def test_errors_are_said(tab: Tab, gateway: Gateway) -> None:
-    opened(tab, gateway)
+    opened(tab, gateway.url, KEY)
     tab.run("field('labels').value = 'A\\nB\\nC\\nD\\nE\\nF'; 0")
-    assert "labels" in tab.run(_ASK)
+    assert "labels" in asked(tab)
     assert tab.run("status.className") == "wrong-words"
 
 
 def test_the_code_on_the_page_runs(tab: Tab, gateway: Gateway, tmp_path: Path) -> None:
-    opened(tab, gateway)
+    opened(tab, gateway.url, KEY)
     Image.new("RGB", (60, 40), "red").save(tmp_path / "it's a picture.png")
     content = list((tmp_path / "it's a picture.png").read_bytes())
     script = f"usePicture(new File([new Uint8Array({content})], \"it's a picture.png\", {{type: 'image/png'}}))"
     tab.run(f"new Promise(done => {{ new MutationObserver(done).observe(preview, {{childList: true}}); {script}; }})")
     tab.run("field('text').value = 'Zoë pays $5 for `x` \\\\ \\'y\\''; field('labels').value = 'PER'; 0")
-    assert "1 entity" in tab.run(_ASK)
+    assert "1 entity" in asked(tab)
     answer = json.loads(tab.run("field('json').textContent"))
     environment = {"INSTRUCT_MNER_API_KEY": KEY, "PATH": "/usr/bin:/bin"}
     curl = subprocess.run(

@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from asked_page import asked, complaints, opened
+from browser import VIEWS, browser
 from runs import QUIET, config_of
 
 from instruct_mner import Tagger
@@ -117,6 +119,20 @@ def test_real_vllm(run: Path, said: tuple[str, list[str]], tmp_path: Path, monke
     for constraint in ("grammar", "schema"):
         _answers_labels_never_seen(url, dataset, constraint)
     _streams_and_refuses(url)
+    _a_browser_asks(url, dataset, loaded, tmp_path)
+
+
+def _a_browser_asks(url: str, dataset: Dataset, loaded: list[Prediction], folder: Path) -> None:
+    """The page at ``/`` with the model behind it, at both widths and in both themes."""
+    example, prediction = dataset.examples[0], loaded[0]
+    with browser(folder / "browser") as tab:
+        for width, dark in VIEWS:
+            opened(tab, url, KEY, width=width, dark=dark)
+            said = asked(tab, example.text, dataset.picture_paths(example)[0])
+            assert re.match(rf"{len(prediction.entities)} entit(y|ies) by swapped in ", said), said
+            marked = tab.run("[...shownText.querySelectorAll('mark')].map(each => each.firstChild.textContent)")
+            assert marked == [entity.text for entity in prediction.entities]
+            assert complaints(tab) == []
 
 
 def _agree(loaded: list[Prediction], served: list[Prediction]) -> None:
