@@ -56,12 +56,18 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 
 def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
     """Return all lines of a file in memory, without their ends, and the problems; see :func:`stream_lines`."""
-    lines = list(_decoded(io.BytesIO(content), path))
-    unreadable = [line.problem for line in lines if line.problem is not None]
-    return [line.text for line in lines if not line.fatal], unreadable
+    texts: list[str] = []
+    problems: list[str] = []
+    # Line by line: of a large file the records alone would take more room than its text.
+    for line in _decoded(io.BytesIO(content), path):
+        if line.problem is not None:
+            problems.append(line.problem)
+        if not line.fatal:
+            texts.append(line.text)
+    return texts, problems
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of a file.
 

@@ -111,7 +111,7 @@ def test_the_readme_runs_from_the_wheel_in_an_empty_folder(fresh: Path, tmp_path
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
-    script = shell_script(programs, DOCUMENTS[:1], ("run", "python", "serve"))
+    script = shell_script(programs, DOCUMENTS[:1], ("run", "python"))
     run("bash", "-c", script, folder=work, **_environment(fresh))
     assert (work / "first" / "report.html").is_file()
 

@@ -232,7 +232,8 @@ def _add_row(post: TaggedPost, line: str, layout: Layout, where: str, problems: 
     if reason:
         problems.append(f"{where}: {reason}")
         post.spoiled = True
-    post.tokens.append(token)
+    # Of a token that stands in a file a thousand times, one object.
+    post.tokens.append(intern(token))
     post.tags.append(intern(tag))
 
 

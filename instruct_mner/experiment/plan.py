@@ -116,6 +116,11 @@ class Plan:
         """True where an arm writes boxes, so that triples of span, type and region are scored."""
         return any(self.config(arm, 0).answer.grounded for arm in self.arms)
 
+    @property
+    def vision_folder(self) -> Path:
+        """Folder of the features of pictures, which all arms and seeds share until the experiment ends."""
+        return self.settings.output / "vision"
+
     def runs(self) -> Iterator[PlannedRun]:
         """Yield all runs, seed by seed, so that a table has all arms soon; of an arm without training there is one."""
         output = self.settings.output
@@ -137,8 +142,10 @@ class Plan:
         Raises:
             ConfigError: Settings are wrong; the message lists all of them.
         """
-        changed = merged(self.base, arm.change)
-        values = merged(changed, {"seed": seed, "output": str(self.settings.output / f"{arm.name}-{seed}")})
+        own = {"seed": seed, "output": str(self.settings.output / f"{arm.name}-{seed}")}
+        # A folder of the user's own comes after, and takes its place.
+        shared = {"vision_cache": {"folder": str(self.vision_folder)}}
+        values = merged(merged(shared, merged(self.base, arm.change)), own)
         try:
             return FinetuneConfig.model_validate(values)
         except ValidationError as error:

@@ -61,6 +61,8 @@ def experiment(settings: Settings, console: Console, *, num_resamples: int = DEF
                 console.print(f"{run.name}: micro F1 {100 * f1:.2f}", markup=False)
                 _write_tables(plan, _complete(runs, scored, test), num_resamples)
         _write_tables(plan, scored, num_resamples)
+        # Of one that failed it stays, for the same command.
+        shutil.rmtree(plan.vision_folder, ignore_errors=True)
     return settings.output / "table.md"
 
 

@@ -32,6 +32,9 @@ def test_every_arm_is_a_config_over_one_base(tmp_path: Path) -> None:
     ]
     assert [name for name, _ in configs["ita"].alignment.each()] == ["cross_view"]
     assert configs["plain"].data.evaluate_on == (f"conll:{tmp_path / 'data' / 'test.txt'}",)
+    assert configs["ita"].vision_cache.folder == tmp_path / "out" / "vision"
+    own = plan_of(tmp_path, ALL, overrides=(f"vision_cache.folder={tmp_path}",))
+    assert own.config(own.arms[0], 0).vision_cache.folder == tmp_path
     changed = {"alignment", "max_images", "data", "answer", "output"}
     plain = configs["plain"].model_dump(exclude=changed)
     assert all(config.model_dump(exclude=changed) == plain for config in configs.values())

@@ -44,6 +44,8 @@ def test_an_experiment_that_was_killed_is_completed_by_the_same_command(tmp_path
     complete = {path: path.stat().st_mtime_ns for path in out.glob("plain-0*") if path.is_file()}
     assert out / "plain-0.test.json" in complete
     assert not (out / "smner-0.test.json").exists()
+    # What the tower computed of the pictures in the first run, the second one takes.
+    assert len([*out.glob("vision/*/*.features")]) == 1
     again = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "resuming  from checkpoint-" in again.stderr
@@ -52,6 +54,7 @@ def test_an_experiment_that_was_killed_is_completed_by_the_same_command(tmp_path
     text = (out / "table.md").read_text()
     assert text.strip() == again.stdout.strip()
     assert "Not complete" not in text
+    assert not (out / "vision").exists()
     assert re.search(r"^\| smner \| 2 \| \d+\.\d\d ± \d+\.\d\d \|", text, re.MULTILINE)
     if shutil.which("pdflatex"):
         check_latex((out / "table.tex").read_text())
@@ -84,7 +87,9 @@ class Verbs:
             self.fails_at = None
             raise ConfigError("killed")
         if verb == "finetune":
-            load_config(path)
+            folder = load_config(path).vision_cache.folder
+            assert folder is not None
+            folder.mkdir(exist_ok=True)
             self.runs[name].folder.mkdir()
             (self.runs[name].folder / "README.md").touch()
         else:
@@ -99,10 +104,12 @@ def test_a_run_that_failed_is_made_again_and_no_other(tmp_path: Path, monkeypatc
         experiment(plan.settings, QUIET, num_resamples=20)
     first = [("finetune", "plain-0"), ("tag", "plain-0"), ("tag", "left-out-0"), ("tag", "zero-shot-0")]
     assert verbs.calls == [*first, ("finetune", "plain-1"), ("tag", "plain-1")]
+    assert (tmp_path / "out" / "vision").is_dir()
     assert "Not complete: plain-1, left-out-1" in (tmp_path / "out" / "table.md").read_text()
     verbs.calls.clear()
     table = experiment(plan.settings, QUIET, num_resamples=20)
     assert verbs.calls == [("tag", "plain-1"), ("tag", "left-out-1")]
+    assert not (tmp_path / "out" / "vision").exists()
     assert "| left-out | 2 |" in table.read_text()
     assert "Not complete" not in table.read_text()
     assert verbs.flags["left-out-1"][-4:-2] == ["--image-source", "none"]
