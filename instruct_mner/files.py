@@ -20,7 +20,6 @@ from instruct_mner.errors import ConfigError, DataError, listing
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_HEAD_BYTES = 4
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Source: safetensors 0.8 (Rust's io::Error), torch 2.13 (caffe2/serialize/inline_container.cc), pyarrow 23.
@@ -56,14 +55,10 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 
 def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
     """Return all lines of a file in memory, without their ends, and the problems; see :func:`stream_lines`."""
-    texts: list[str] = []
-    problems: list[str] = []
-    # Line by line: of a large file the records alone would take more room than its text.
-    for line in _decoded(io.BytesIO(content), path):
-        if line.problem is not None:
-            problems.append(line.problem)
-        if not line.fatal:
-            texts.append(line.text)
+    texts, problems = list[str](), list[str]()
+    for line in _decoded(io.BytesIO(content), path):  # all records at once would take more room than the text
+        problems += [] if line.problem is None else [line.problem]
+        texts += [] if line.fatal else [line.text]
     return texts, problems
 
 
@@ -107,7 +102,7 @@ def stream_lines(path: Path, offset: int = 0) -> Iterator[Line]:
 def _why_no_lines(first: bytes) -> str | None:
     if first.startswith(_UTF16_BOMS):
         return "the file is UTF-16; save it as UTF-8"
-    if b"\0" in first[:_HEAD_BYTES]:
+    if b"\0" in first[:4]:
         return "the file is UTF-16 or no text (it begins with zero bytes); save it as UTF-8"
     only_returns = b"\n" not in first and first.count(b"\r") > 1
     return "its lines end with a carriage return alone; save it with newlines" if only_returns else None
@@ -119,8 +114,7 @@ def _decoded(file: BinaryIO, path: Path, offset: int = 0) -> Iterator[Line]:
         if begins and (reason := _why_no_lines(raw)) is not None:
             yield Line(1, 0, "", f"{path}:1: {reason}", fatal=True)
             return
-        line = raw.removeprefix(_UTF8_BOM) if begins else raw
-        line = line.removesuffix(b"\n")
+        line = (raw.removeprefix(_UTF8_BOM) if begins else raw).removesuffix(b"\n")
         problem = None
         try:
             text = line.decode("utf-8")

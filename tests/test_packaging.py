@@ -118,7 +118,7 @@ def test_the_readme_runs_from_the_wheel_in_an_empty_folder(fresh: Path, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["tag.ipynb", "train.ipynb"])
+@pytest.mark.parametrize("name", ["tag.ipynb", pytest.param("train.ipynb", marks=pytest.mark.prove)])
 def test_a_notebook_runs_from_the_wheel_in_an_empty_folder(name: str, fresh: Path, tmp_path: Path) -> None:
     driver, notebook = ROOT / "tests" / "run_notebook.py", ROOT / "docs" / "notebooks" / name
     last = run(fresh / "python", driver, notebook, folder=tmp_path, **_environment(fresh))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from instruct_mner.cli.output import announce, console
-from instruct_mner.schema.choices import Restart
+from instruct_mner.schema.choices import Restart, ServedMissingImage
 
 
 def run(
@@ -38,6 +38,14 @@ def run(
         ),
     ] = None,
     dtype: Annotated[str, typer.Option(help="Data type of the weights: auto, bfloat16, float32.")] = "auto",
+    missing_image: Annotated[
+        ServedMissingImage,
+        typer.Option(
+            help="Posts without a picture at /v1/entities: read as text, or answered from a picture generated from "
+            "their text (generate), for one model tuned with alignment.generative, which is loaded a second time, on "
+            "the CPU."
+        ),
+    ] = "text",
     allow_remote_pictures: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,6 +151,7 @@ def run(
         host=host,
         port=port,
         dtype=dtype,
+        missing_image=missing_image,
         remote_domains=tuple(allow_remote_pictures or ()),
         keys=keys,
         origins=tuple(cors or ()),

@@ -48,6 +48,7 @@ class Family:
         hub_names: Parts of weight names as transformers saves them, with those of the checkpoints on the hub.
         hub_experts: Whether the weights of experts on the hub have rows for inputs, not for outputs.
         takes_adapters: Whether vLLM 0.32 can serve adapters on its models; merged ones it can.
+        takes_features: Whether vLLM 0.32 was seen to answer from features in the place of a picture as transformers do.
         recurrent: Whether layers hand a state from token to token, which padding inside a row would change.
     """
 
@@ -64,6 +65,7 @@ class Family:
     hub_names: Mapping[str, str] = field(default_factory=dict)
     hub_experts: bool = False
     takes_adapters: bool = True
+    takes_features: bool = False
     recurrent: bool = False
 
     @property
@@ -90,6 +92,7 @@ _QWEN2_VL = Family(
     grid_inputs=image_token_boxes.qwen_grid_inputs,
     splits_pictures=True,
     pixel_settings=pixel_settings.number_of_pixels,
+    takes_features=True,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -101,6 +104,7 @@ FAMILIES: dict[str, Family] = {
             vision_paths=("model.vision_model", "model.connector"),
             token_boxes=image_token_boxes.idefics_boxes,
             pixel_settings=pixel_settings.longest_edge,
+            takes_features=True,
         ),
         Family(  # SmolVLM2-256M/500M/2.2B-Instruct
             name="smolvlm",
@@ -108,6 +112,7 @@ FAMILIES: dict[str, Family] = {
             vision_paths=("model.vision_model", "model.connector"),
             token_boxes=image_token_boxes.idefics_boxes,
             pixel_settings=pixel_settings.longest_edge,
+            takes_features=True,
         ),
         _QWEN2_VL,
         replace(
@@ -125,12 +130,14 @@ FAMILIES: dict[str, Family] = {
         replace(  # Qwen3-VL-30B-A3B and -235B-A22B-Instruct: a mixture of experts
             _QWEN2_VL,
             name="qwen3_vl_moe",
+            takes_features=False,
             num_deepstack=image_token_boxes.qwen3_deepstack,
             hub_experts=True,
         ),
         replace(  # Qwen3.5 from 0.8B to 27B: three layers of four have linear attention
             _QWEN2_VL,
             name="qwen3_5",
+            takes_features=False,
             recurrent=True,
         ),
         Family(
@@ -152,6 +159,7 @@ FAMILIES: dict[str, Family] = {
         replace(  # GLM-4.6V-Flash
             _QWEN2_VL,
             name="glm46v",
+            takes_features=False,
             pixel_settings=pixel_settings.number_of_pixels_of_frames,
         ),
         Family(  # InternVL3-*-hf, InternVL3.5-*-HF

@@ -13,6 +13,9 @@ LabelColumn = Literal["coarse", "fine"]
 MissingImageOption = Literal["error", "text", "skip"]
 """Treatment of posts whose picture is missing: an error, read as text, or left out."""
 
+ServedMissingImage = Literal["text", "generate"]
+"""Treatment of posts without a picture by a server: read as text, or answered from one generated from their text."""
+
 MissingImage = Literal[MissingImageOption, "keep"]
 """The same, with ``keep``: the post stays as it is, naming a picture that is not there."""
 

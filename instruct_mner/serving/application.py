@@ -43,6 +43,7 @@ def make_taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers
 def make_gateway(
     plan: Plan,
     taggers: Taggers,
+    pictureless: Taggers,
     vllm: VllmProcess,
     private_key: str,
     keys: Keys | None,
@@ -57,6 +58,7 @@ def make_gateway(
     Args:
         plan: Plan of what is served.
         taggers: Tagger and engine of each model.
+        pictureless: Those of models that answer posts without a picture in another way.
         vllm: Process of vLLM.
         private_key: Key of vLLM.
         keys: Keys of clients; ``None`` = anybody may ask.
@@ -95,7 +97,7 @@ def make_gateway(
         on_token=lifecycle.note_token,
     )
     engine = taggers[plan.whole.name][1]
-    service = EntityService(taggers, engine.client(), limits, counters, pictures, lifecycle.note_token)
+    service = EntityService(taggers, engine.client(), limits, counters, pictures, lifecycle.note_token, pictureless)
 
     async def close() -> None:
         await decoders.close()

@@ -52,6 +52,7 @@ class EntityService:
         counters: Counters of entities.
         pictures: Decoder of pictures.
         on_token: Function that is called when vLLM has answered.
+        pictureless: Tagger and engine of models that answer posts without a picture in another way.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class EntityService:
         counters: Counters,
         pictures: PictureReader,
         on_token: Callable[[], None] = lambda: None,
+        pictureless: Mapping[str, tuple[Tagger, EndpointEngine]] | None = None,
     ) -> None:
         self._taggers = dict(taggers)
+        self._pictureless = self._taggers | dict(pictureless or {})
         self._client = client
         self._limits = limits
         self._counters = counters
@@ -156,7 +159,7 @@ class EntityService:
             ServingError: vLLM cannot answer.
         """
         name = self._model(post)
-        tagger, engine = self._taggers[name]
+        tagger, engine = (self._taggers if post.images else self._pictureless)[name]
         self._check(post, tagger)
         async with self._places, self._pictures.images(post.images) as images:
             async with self._building:

@@ -54,7 +54,7 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
     for model in plan.models:
         lines += check_probes(taggers[model.name], model.name, _labels(model))
     for model in plan.models:
-        _check_post(model, taggers[model.name])
+        check_post(model.name, taggers[model.name], _labels(model))
     return lines
 
 
@@ -115,14 +115,24 @@ def _labels(model: Served) -> list[str] | None:
     return ["PER", "ORG", "LOC"] if model.manifest.tuning == "none" else None
 
 
-def _check_post(model: Served, tagger: Tagger) -> None:
-    labels = _labels(model)
-    pictures = (Image.new("RGB", (64, 48), "navy"),) if model.manifest.max_images else ()
+def check_post(name: str, tagger: Tagger, labels: list[str] | None = None) -> None:
+    """Check that a post is answered, and as it must be.
+
+    Args:
+        name: Name of the model.
+        tagger: Tagger on it.
+        labels: Labels for a model that was not tuned.
+
+    Raises:
+        ServingError: It is not.
+    """
+    sees = tagger.manifest.max_images and not tagger.questions.generated
+    pictures = (Image.new("RGB", (64, 48), "navy"),) if sees else ()
     # A grounded adapter may write a box, which must have a picture of the post.
     post = Example(id="probe", text=_TEXT, images=("picture",) * len(pictures))
     try:
         [prediction] = tagger.predict_opened([(post, pictures)], labels)
     except MnerError as error:
-        raise ServingError(f"the self-check of '{model.name}' failed: {error}") from None
+        raise ServingError(f"the self-check of '{name}' failed: {error}") from None
     if prediction.rejected.hallucinated or (prediction.rejected.malformed > 1):
-        raise ServingError(f"the self-check of '{model.name}' failed: its answer is not constrained: {prediction}")
+        raise ServingError(f"the self-check of '{name}' failed: its answer is not constrained: {prediction}")

@@ -9,6 +9,7 @@ import signal
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,10 @@ from rich.console import Console
 
 from instruct_mner.console import name_work, stop_display
 from instruct_mner.errors import ConfigError
-from instruct_mner.schema.choices import Restart
+from instruct_mner.schema.choices import Restart, ServedMissingImage
 from instruct_mner.serving.keys import Client, Keys, check_key
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.self_check import check_server
+from instruct_mner.serving.self_check import check_post, check_server
 from instruct_mner.serving.usage import usage
 from instruct_mner.vllm_runtime.command import (
     server_arguments,
@@ -33,7 +34,9 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from instruct_mner.serving.application import Taggers
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
@@ -50,6 +53,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     dtype: str = "auto"
+    missing_image: ServedMissingImage = "text"
     remote_domains: tuple[str, ...] = ()
     keys: Path | None = None
     origins: tuple[str, ...] = ()
@@ -109,16 +113,22 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
         names = ", ".join(model.name for model in plan.models)
         console.print(f"serving {names} ({plan.base}, {plan.dtype})")
+        pictureless_of = _generation(plan, settings, console)
         port, private_key = free_port(), secrets.token_urlsafe(32)
         url = f"http://127.0.0.1:{port}"
         command = vllm_command(_arguments(plan, settings), "127.0.0.1", port)
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
         with VllmProcess(command, url, environment, settings.engine_log) as vllm:
             wait(vllm, lambda phase: name_work(f"serve: vLLM: {phase.rpartition(' (')[0]}"))
-            taggers = make_taggers(plan, url, private_key, context_window(url, private_key))
+            window = context_window(url, private_key)
+            taggers = make_taggers(plan, url, private_key, window)
+            pictureless = pictureless_of(url, private_key, window)
 
             def check() -> list[str]:
-                return check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
+                lines = check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
+                for name, (tagger, _) in pictureless.items():
+                    check_post(name, tagger)
+                return lines
 
             def wait_again() -> None:
                 wait(vllm)
@@ -136,6 +146,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
             gateway = make_gateway(
                 plan,
                 taggers,
+                pictureless,
                 vllm,
                 private_key,
                 keys,
@@ -160,6 +171,16 @@ def _serve(settings: ServeSettings, console: Console) -> None:
                     wait_again,
                 )
             )
+
+
+def _generation(plan: Plan, settings: ServeSettings, console: Console) -> Callable[[str, str, int], Taggers]:
+    """Return what makes the taggers of posts without a picture, where these have others, of vLLM's address and key."""
+    if settings.missing_image == "text":
+        return lambda url, key, window: {}
+    from instruct_mner.serving.generated_pictures import load_generator, make_generating
+
+    console.print("loading the model a second time: it generates the pictures of posts that have none")
+    return partial(make_generating, plan, load_generator(plan))
 
 
 def _keys(settings: ServeSettings) -> Keys | None:
@@ -215,4 +236,5 @@ def _check_installed() -> None:
 def _arguments(plan: Plan, settings: ServeSettings) -> list[str]:
     bounds = (("--max-num-queued-reqs", settings.max_queued), ("--max-num-queued-tokens", settings.max_queued_tokens))
     queue = [word for flag, most in bounds if most is not None for word in (flag, str(most))]
-    return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*queue, *settings.vllm))
+    embeds = ["--enable-mm-embeds"] if settings.missing_image == "generate" else []
+    return server_arguments(plan, remote_domains=settings.remote_domains, extra=(*embeds, *queue, *settings.vllm))

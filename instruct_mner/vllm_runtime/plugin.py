@@ -1,4 +1,4 @@
-"""Plugin of vLLM: where a grammar carries what is needed to count occurrences, they are counted.
+"""Plugin of vLLM: occurrences are counted where a grammar carries what that needs; see ``embedded_pictures`` too.
 
 vLLM finds :func:`install` (``vllm.general_plugins`` in ``pyproject.toml``) and calls it in each of its processes,
 whoever starts them, where this package is installed beside vLLM. Grammars without the comment of
@@ -21,6 +21,7 @@ from vllm.v1.structured_output.backend_types import StructuredOutputGrammar, Str
 
 from instruct_mner.answers.counted_grammar import counting_of
 from instruct_mner.answers.guide import Guide, Rest
+from instruct_mner.vllm_runtime import embedded_pictures
 from instruct_mner.vllm_runtime.counting import CountingGrammar
 
 _MOST_THREADS = 8
@@ -30,6 +31,7 @@ _compile_uncounted = GuidanceBackend.compile_grammar
 
 def install() -> None:
     """Let vLLM's guidance backend count, in this process; a second call changes nothing."""
+    embedded_pictures.install()
     GuidanceBackend.compile_grammar = _compile_grammar  # type: ignore[assignment,method-assign]
 
 

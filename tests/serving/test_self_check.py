@@ -21,7 +21,7 @@ from instruct_mner.errors import ServingError
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.serving.self_check import _check_adapter, _check_grammar, _check_post, _counts
+from instruct_mner.serving.self_check import _check_adapter, _check_grammar, _counts, check_post
 from instruct_mner.tagging.tagger import Tagger
 
 
@@ -102,4 +102,4 @@ def test_an_adapter_may_write_a_box_for_the_post_of_the_self_check() -> None:
     spec = AnswerSpec(format="lines", labels=LabelSet.of(["PER"]), grounded=True)
     manifest = manifest.model_copy(update={"answer": spec, "tuning": "lora", "max_images": 1})
     tagger = Tagger(WritesABox(), manifest, find_prompt("zero-shot"))
-    _check_post(cast(Any, SimpleNamespace(name="mine", manifest=manifest)), tagger)
+    check_post("mine", tagger)
