@@ -95,8 +95,10 @@ class PictureGenerator:
         block = post_text(request.messages)
         place = self._tokens.find(ids, positions, block)
         span = None if place is None else place.tokens(form.begin, form.end)
+        text = block[form.begin : form.end]
+        if span is None and not text.strip():  # nothing to be seen, and nothing to be found: any picture will do
+            return positions[0], positions[-1] + 1
         if span is None:
-            text = block[form.begin : form.end]
             raise ModelError(f"no picture can be generated from {text!r}: its question does not show it")
         return span
 

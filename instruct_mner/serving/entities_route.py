@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from instruct_mner.engines.fallback import after_failure, unconstrained
-from instruct_mner.errors import MnerError, ServingError
+from instruct_mner.errors import MnerError, ModelError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.serving.entities_models import (
@@ -166,6 +166,8 @@ class EntityService:
                 questions = await asyncio.to_thread(_questions, tagger, post, images)
             try:
                 completions = [await self._complete(engine, question.request) for question in questions.questions]
+            except ModelError as error:  # no picture can be generated from this text
+                raise RefusedError(422, str(error)) from None
             except ServingError as error:
                 if error.status is not None and 400 <= error.status < 500:
                     raise RefusedError(422, f"the model cannot take this post: {error.response}") from None

@@ -39,9 +39,11 @@ def tuned(tiny_models, tmp_path_factory) -> Path:
 def test_generated_pictures_stand_in_for_none(given: str, tuned, tmp_path) -> None:
     data = make_posts(tmp_path / "posts")
     (tmp_path / "posts" / "0.png").unlink()  # whether a post has pictures makes no difference
+    with data.open("a") as file:  # without anything to be seen
+        file.write('{"id": "blank", "text": " \\n\\u0007 "}\n')
     folder = tuned if given == "run" else tuned / "adapter"
     tag(data, "--adapter", folder, "--image-source", "generated", "-o", tmp_path / "out.jsonl")
-    assert (tmp_path / "out.jsonl").read_text().count("\n") == 6
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 7
 
 
 def test_where_there_is_no_generator_it_says_so(tuned, tiny_models, tmp_path) -> None:
