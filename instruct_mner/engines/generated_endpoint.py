@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from instruct_mner.engines.generated import PictureGenerator, pictured_form
 from instruct_mner.models.generated_pictures import blank_picture
 
 if TYPE_CHECKING:
+    from openai import AsyncOpenAI
     from torch import Tensor
 
-    from instruct_mner.engines.engine import Request
+    from instruct_mner.engines.engine import Completion, Request
     from instruct_mner.models.description import ModelDescription
 
 
@@ -40,23 +42,34 @@ class GeneratedPictureEndpoint(EndpointEngine):
         super().__init__(endpoint, description, key)
         self._family, self._processor = description.family, description.processor
         self._generator = generator
-        # One at a time, whose threads are those of torch.
-        self._free = Lock()
+        # One post at a time, whose threads are those of torch; who waits keeps no thread of the event loop's.
+        self._queue = ThreadPoolExecutor(1, thread_name_prefix="instruct-mner-pictures")
 
     def count_prompt(self, request: Request) -> int:
         """Return the number of tokens of a prompt, at most: with those of a blank picture and of a generated one."""
         blank = replace(request, messages=pictured_form(request).messages, images=(blank_picture(),))
         return super().count_prompt(blank) + self._generator.grid**2
 
-    def _body(self, request: Request, temperature: float, seed: int) -> dict[str, Any]:
-        with self._free:
-            [features] = self._generator.pictures([request])
+    async def answer(
+        self, client: AsyncOpenAI, request: Request, *, temperature: float = 0.0, seed: int = 0
+    ) -> Completion:
+        """Answer one request.
+
+        Raises:
+            ModelError: No picture can be generated from its text.
+            ServingError: The errors of :meth:`EndpointEngine.generate`.
+        """
+        pictured = await asyncio.get_running_loop().run_in_executor(self._queue, self._pictured, request)
+        return await super().answer(client, pictured, temperature=temperature, seed=seed)
+
+    def _pictured(self, request: Request) -> Request:
+        [features] = self._generator.pictures([request])
         part = {"type": "image_embeds", "image_embeds": self._embeddings(features)}
         messages = [
             {**message, "content": [part if each["type"] == "image" else each for each in message["content"]]}
             for message in pictured_form(request).messages
         ]
-        return super()._body(replace(request, messages=messages), temperature, seed)
+        return replace(request, messages=messages)
 
     def _embeddings(self, features: Tensor) -> str | dict[str, str]:
         """Return the features as vLLM takes them, with what else the family says of a picture."""
