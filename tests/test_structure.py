@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -60,6 +61,12 @@ def test_every_module_is_imported_by_a_test() -> None:
     imported = {name for path in TESTS.rglob("*.py") for name in imported_names(path)}
     untested = {name for name in modules() if name not in imported}
     assert untested == UNTESTED, "write a test that imports the new module, or take the line out of UNTESTED"
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Two of one name are one module for pytest, which then runs neither of the second's tests."""
+    named = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, number in named.items() if number > 1] == []
 
 
 def test_files_are_short() -> None:
