@@ -7,7 +7,7 @@ LOCK := $(shell nvidia-smi -L >/dev/null 2>&1 && echo requirements-gpu.lock || e
 # Where byte code is not kept, each of the many processes compiles all of torch, transformers and vLLM again: 5 to 20 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test prove check fix bench docs lock
+.PHONY: setup demo test newcomer prove check fix bench docs lock
 
 setup: .venv/installed
 
@@ -27,6 +27,10 @@ demo: setup
 test: setup
 	# One thread a process: two processes of two threads each are several times slower on two cores.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# The code of the README and the notebooks, from the wheel in an empty folder, and the page in a browser before the starter.
+newcomer: setup
+	$(BIN)/python -m pytest -m newcomer
 
 prove: setup
 	$(BIN)/python -m pytest -m prove

@@ -104,21 +104,21 @@ def _environment(programs: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.newcomer
 @pytest.mark.timeout(900)
 def test_the_readme_runs_from_the_wheel_in_an_empty_folder(fresh: Path, tmp_path: Path) -> None:
     """The path of a newcomer: the commands and programs of the README, in order."""
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
-    script = shell_script(programs, DOCUMENTS[:1], ("run", "python"))
+    script = shell_script(programs, DOCUMENTS[:1], ("run", "python", "serve"))
     run("bash", "-c", script, folder=work, **_environment(fresh))
     assert (work / "first" / "report.html").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.newcomer
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["tag.ipynb", pytest.param("train.ipynb", marks=pytest.mark.prove)])
+@pytest.mark.parametrize("name", ["tag.ipynb", "train.ipynb"])
 def test_a_notebook_runs_from_the_wheel_in_an_empty_folder(name: str, fresh: Path, tmp_path: Path) -> None:
     driver, notebook = ROOT / "tests" / "run_notebook.py", ROOT / "docs" / "notebooks" / name
     last = run(fresh / "python", driver, notebook, folder=tmp_path, **_environment(fresh))

@@ -3,7 +3,7 @@
 They run in order, those of the README first, in one shell and one temporary folder, so that a block finds what an
 earlier one wrote. The first command that fails ends the test. Kinds: ``run``, for a shell; ``python``, a program of its
 own; ``serve``, whose server runs in the background while the block goes on; ``prove``, which takes minutes. `make
-prove` runs all of them; `make test` runs the first two kinds of the README, from the wheel.
+newcomer` runs those of the README from the wheel, `make prove` those of the guide after them.
 
 Commands of blocks without a mark need what is not here (a model of the hub, a published set): their arguments are
 parsed.
@@ -114,7 +114,7 @@ def test_commands_that_are_not_run_have_arguments_that_are_known(tmp_path: Path,
             assert context.params
 
 
-# Those of the README that are quick run from the wheel: `test_packaging.py`.
+# Those of the README alone run from the wheel: `test_packaging.py`.
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 def test_the_blocks_run(tmp_path: Path):

@@ -39,9 +39,9 @@ TEXT = "Ann is here"
 def tuned(tiny_models: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A function that tunes a tiny model of a family with a generator."""
 
-    def tune(family: str, **alignment: object) -> Path:
+    def tune(family: str, more: dict[str, object] | None = None, **alignment: object) -> Path:
         folder = tmp_path_factory.mktemp(family)
-        changes = {"alignment": alignment, "optimizer": {"max_steps": 2}}
+        changes = {"alignment": alignment, "optimizer": {"max_steps": 2}, **(more or {})}
         return finetune(load_config(config_of(tiny_models(family), folder, **changes), ["data.dev=null"]), QUIET)
 
     return tune
@@ -104,6 +104,11 @@ def test_features_are_sent_where_there_is_no_picture(family: str, tuned: Callabl
     engine = pictureless["tuned"][1]
     assert isinstance(engine, GeneratedPictureEndpoint)
     assert ids.shape[1] <= engine.count_prompt(question.request) <= ids.shape[1] + 300
+
+
+def test_a_model_that_was_tuned_in_full_generates(tuned: Callable[..., Path]) -> None:
+    run = tuned("idefics3", {"tuning": "full"}, generative={"width": 16, "grid": 2, "generated_share": 1.0})
+    assert load_generator(make_plan((f"tuned={run}",))).grid == 2
 
 
 def test_who_cannot_generate_is_told(tuned: Callable[..., Path], tiny_models: Callable[[str], Path]) -> None:

@@ -22,7 +22,7 @@ ADAPTER = Path(__file__).resolve().parents[2] / "eval" / "results" / "starter-de
 KEY = "open-sesame"
 
 
-@pytest.mark.prove
+@pytest.mark.newcomer
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make setup brings it)")
 @pytest.mark.timeout(600)
 def test_the_first_entity_in_all_views(tmp_path: Path) -> None:
