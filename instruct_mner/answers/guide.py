@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -108,6 +109,14 @@ class Guide:
     def reset(self) -> None:
         """Go back to the beginning of the answer."""
         self.rollback(len(self._tokens) + self._num_behind_end)
+
+    def begun_again(self) -> Guide:
+        """Return a guide of the same grammar at the beginning of an answer; no grammar is compiled again."""
+        guide = copy(self)
+        first = self._stages[0].matcher.deep_copy()
+        first.reset()
+        guide._stages, guide._tokens, guide._num_behind_end, guide._further = [_Stage(first)], [], 0, None
+        return guide
 
     def mask(self, compute: Callable[[LLMatcher], _Mask]) -> _Mask:
         """Return what may be written next.

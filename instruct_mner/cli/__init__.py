@@ -59,6 +59,7 @@ def _add_verbs() -> None:
         init,
         merge,
         push,
+        reinforce,
         report,
         serve,
         synth,
@@ -70,7 +71,7 @@ def _add_verbs() -> None:
     sections = {
         "Start here": (demo, init, env),
         "Data": (import_, validate, convert, context, synth),
-        "Training": (finetune, experiment, merge, push),
+        "Training": (finetune, reinforce, experiment, merge, push),
         "Tagging and scoring": (tag, evaluate, report, calibrate, audit),
         "Serving": (serve, ui),
     }

@@ -109,6 +109,23 @@ class AnswerBatch:
         self.mask = self.mask[chosen]
         self.of_tokens = {name: values.index_select(-2, chosen) for name, values in self.of_tokens.items()}
 
+    def repeated(self, times: int) -> AnswerBatch:
+        """Return a batch in which each row of this one, whose answer is empty, begins so many answers.
+
+        Args:
+            times: Number of answers to each request; those to one request are neighbours.
+        """
+        rows = torch.arange(len(self), device=self.mask.device).repeat_interleave(times)
+        self.cache.batch_repeat_interleave(times)
+        return AnswerBatch(
+            model=self.model,
+            answers=[answer.begun_again() for answer in self.answers for _ in range(times)],
+            cache=self.cache,
+            mask=self.mask[rows],
+            of_tokens={name: values.index_select(-2, rows) for name, values in self.of_tokens.items()},
+            logits=self.logits[rows],
+        )
+
     @staticmethod
     def is_joinable(model: Any) -> bool:
         """Return whether the rows of another batch can be added to one of a model."""

@@ -18,14 +18,19 @@ class PartialAnswer:
         guide: Guide of its grammar; ``None`` where anything is allowed.
         tokens: Ids of its tokens, without the one that ends the turn.
         logprobs: Log-probability of each token.
-        ended: Whether the turn was ended.
+        end_token: Token that ended the turn; ``None`` where it goes on, or was cut.
     """
 
     request: Request
     guide: Guide | None = None
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    ended: bool = False
+    end_token: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True where the turn was ended."""
+        return self.end_token is not None
 
     @property
     def finished(self) -> bool:
@@ -36,6 +41,10 @@ class PartialAnswer:
     def failed(self) -> bool:
         """True where its grammar has failed, so that it is no whole answer although the turn was ended."""
         return self.guide is not None and self.guide.failed
+
+    def begun_again(self) -> PartialAnswer:
+        """Return an empty answer to the same request, with a guide of its own."""
+        return PartialAnswer(request=self.request, guide=None if self.guide is None else self.guide.begun_again())
 
     def length(self) -> tuple[int, int]:
         """Return the numbers of pictures and of characters; questions of similar length are read together."""
@@ -51,7 +60,7 @@ class PartialAnswer:
             end_tokens: Tokens that end the turn.
         """
         if token in end_tokens:
-            self.ended = True
+            self.end_token = token
             return
         self.tokens.append(token)
         self.logprobs.append(logprob)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,19 @@ from instruct_mner.models.processor_errors import named_processor_errors
 # A batch is filled in so many parts; each has prompts of like length, and what it computes stays small. Parts of fewer
 # prompts than these would read the beginning that they share too often.
 _PARTS, _LEAST_PART = 4, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Answer that was drawn.
+
+    Attributes:
+        completion: Its text.
+        tokens: Ids of its tokens, with the one that ends the turn.
+    """
+
+    completion: Completion
+    tokens: tuple[int, ...]
 
 
 class TransformersEngine:
@@ -70,36 +84,66 @@ class TransformersEngine:
             ModelError: A grammar is not accepted by llguidance.
         """
         answers = [PartialAnswer(request=request) for request in requests]
+        for _ in self._answered(answers, temperature, seed):
+            pass
+        return [self._completion(answer) for answer in answers]
+
+    def sample(
+        self, requests: Sequence[Request], num_answers: int, *, temperature: float = 1.0, seed: int = 0
+    ) -> list[list[Sample]]:
+        """Draw several answers to each request, whose prompt is read once.
+
+        Args:
+            requests: Requests; each is an object of its own.
+            num_answers: Number of answers to each.
+            temperature: Temperature at which tokens are drawn.
+            seed: Seed of the random numbers.
+
+        Raises:
+            ModelError: A grammar is not accepted by llguidance.
+        """
+        drawn: dict[int, list[Sample]] = {id(request): [] for request in requests}
+        prompts = [PartialAnswer(request=request) for request in requests]
+        for answer in self._answered(prompts, temperature, seed, num_answers):
+            ends = () if answer.end_token is None else (answer.end_token,)
+            sample = Sample(completion=self._completion(answer), tokens=(*answer.tokens, *ends))
+            drawn[id(answer.request)].append(sample)
+        return [drawn[id(request)] for request in requests]
+
+    def _answered(
+        self, answers: Sequence[PartialAnswer], temperature: float, seed: int, times: int = 1
+    ) -> Iterator[PartialAnswer]:
+        """Write answers, and show how many are finished."""
         was_training = self._loaded.model.training
         self._loaded.model.eval()
         # What is drawn here must not move the random numbers of a training that this interrupts.
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                for _ in tracked(self._written(answers, temperature), "answering", len(answers), "answers"):
-                    pass
+                written = self._written(answers, temperature, times)
+                yield from tracked(written, "answering", times * len(answers), "answers")
         finally:
             self._loaded.model.train(was_training)
-        return [self._completion(answer) for answer in answers]
 
-    def _written(self, answers: Sequence[PartialAnswer], temperature: float) -> Iterator[PartialAnswer]:
-        """Write answers, and yield each when it is finished.
+    def _written(self, answers: Sequence[PartialAnswer], temperature: float, times: int = 1) -> Iterator[PartialAnswer]:
+        """Write answers, so many to each request, and yield each when it is finished.
 
         Answers that are finished leave the batch, and others take their places. Prompts of like length are read
         together, so that little is spent on padding.
         """
         yield from (each for each in answers if each.finished)
         waiting = deque(sorted((each for each in answers if not each.finished), key=PartialAnswer.length))
-        part = self._num_read_together()
+        part = max(1, self._num_read_together() // times)
         batch: AnswerBatch | None = None
         while waiting or batch:
-            has_room = part <= self._batch_size - len(batch or ())
+            has_room = part * times <= self._batch_size - len(batch or ())
             if batch and not (waiting and has_room):
                 batch.step()
                 self._write(batch, temperature)
                 yield from batch.drop_finished()
                 continue
             begun = self._read([waiting.popleft() for _ in range(min(part, len(waiting)))])
+            begun = begun.repeated(times) if times > 1 else begun
             self._write(begun, temperature)
             yield from begun.drop_finished()
             if batch and begun:
@@ -132,7 +176,8 @@ class TransformersEngine:
             )
 
     @cached_property
-    def _guide(self) -> Any:
+    def grammar_tokenizer(self) -> Any:
+        """Tokenizer of llguidance."""
         tokenizer = self._loaded.processor.tokenizer
         return from_tokenizer(tokenizer, n_vocab=self._vocabulary, eos_token=self._end_tokens)
 
@@ -148,7 +193,7 @@ class TransformersEngine:
         """Return the batch of answers that begin, after a forward of their prompts."""
         loaded, pad = self._loaded, self._loaded.processor.tokenizer.pad_token_id
         for answer in answers:
-            answer.guide = guide_of(self._guide, answer.request)
+            answer.guide = guide_of(self.grammar_tokenizer, answer.request)
         inputs = self.inputs([answer.request for answer in answers])
         shared = 0 if loaded.family.recurrent else padded_after_beginning(inputs, loaded.image_token_id, pad)
         with shared_beginning(loaded.decoder, shared):
@@ -172,5 +217,5 @@ class TransformersEngine:
     def _completion(self, answer: PartialAnswer) -> Completion:
         """Return text and pieces of one answer; a character of several tokens belongs to each of them."""
         special = set(self._loaded.processor.tokenizer.all_special_ids)
-        pieces = [b"" if token in special else self._guide.decode_bytes([token]) for token in answer.tokens]
+        pieces = [b"" if token in special else self.grammar_tokenizer.decode_bytes([token]) for token in answer.tokens]
         return Completion.of(pieces, answer.logprobs, finished=answer.ended, failed=answer.failed)

@@ -115,6 +115,7 @@ class Manifest(Record):
         seed: Seed of the run.
         datasets: Data sets of training, choice of the checkpoint, and declared evaluation.
         leaked: Leaks from evaluation sets into the training data, a line for each pair of sets.
+        reinforced_from: Hash of the weights of the adapter that ``reinforce`` went on from; ``None`` without it.
     """
 
     format_version: Literal[1] = 1
@@ -133,6 +134,7 @@ class Manifest(Record):
     seed: int | None = None
     datasets: tuple[DatasetStamp, ...] = ()
     leaked: tuple[str, ...] = ()
+    reinforced_from: str | None = None
 
     def save(self, folder: Path, prompt: Prompt) -> None:
         """Write ``mner.json`` and ``prompt.jinja`` into a folder."""

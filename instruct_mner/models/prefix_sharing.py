@@ -101,9 +101,13 @@ def _in_two(whole: Any, decoder: Any, named: dict[str, Any], num_tokens: int) ->
     if positions is not None:  # (batch, tokens), with a dimension before it where positions have several axes
         first["position_ids"] = positions[..., :1, :num_tokens]
         rest["position_ids"] = positions[..., num_tokens:]
-    if named.get("visual_pos_masks") is not None:  # DeepStack; no picture stands in the beginning
-        first |= {"visual_pos_masks": None, "deepstack_visual_embeds": None}
-        rest["visual_pos_masks"] = named["visual_pos_masks"][:, num_tokens:]
+    pictures = named.get("visual_pos_masks")
+    if pictures is not None:  # DeepStack; all pictures stand in the beginning, of which a row is read, or none does
+        own, inside = named["deepstack_visual_embeds"], int(pictures[0, :num_tokens].sum())
+        taken = {"visual_pos_masks": pictures[:1, :num_tokens], "deepstack_visual_embeds": [x[:inside] for x in own]}
+        none = {"visual_pos_masks": None, "deepstack_visual_embeds": None}
+        first |= taken if inside else none
+        rest |= none if inside else {"visual_pos_masks": pictures[:, num_tokens:]}
     beginning = whole(**{**first, "past_key_values": cache, "use_cache": True}).last_hidden_state
     for layer in cache.layers:
         if layer.is_initialized:

@@ -78,7 +78,7 @@ def post_questions(
         return PostQuestions(example=example, spans=(), questions=(question,))
     spans = cut(example.text, size, builder.engine.count_tokens)
     windows = [builder.question(window_of(example, span), images, spec, examples) for span in spans]
-    fitting = tuple(_with_fitting_answer(builder.engine, window) for window in windows)
+    fitting = tuple(with_fitting_answer(builder.engine, window) for window in windows)
     return PostQuestions(example=example, spans=tuple(spans), questions=fitting)
 
 
@@ -106,7 +106,7 @@ def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     return WindowSize(num_tokens=room, num_characters=most)
 
 
-def _with_fitting_answer(engine: Engine, question: Question) -> Question:
+def with_fitting_answer(engine: Engine, question: Question) -> Question:
     """Return a question whose answer ends where the context does."""
     if engine.context_size is None:
         return question

@@ -28,6 +28,7 @@ from instruct_mner.training.optimizer_settings import (
     Settings,
     VisionCacheSettings,
 )
+from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 
 AttentionName = Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"]
 Tuning = Literal["lora", "qlora", "full"]
@@ -107,6 +108,8 @@ class FinetuneConfig(Settings):
         optimizer: Settings of the optimizer and of the training loop.
         vision_cache: Features of pictures, kept from epoch to epoch.
         evaluation: Comparison of checkpoints during training.
+        reinforcement: Settings of ``reinforce``, which goes on from the adapter of this run; ``finetune`` does not use
+            them.
         seed: Seed of initialisation, data order and dropout.
         report_to: Trackers that losses and scores go to, beside ``metrics.jsonl``; each must be installed.
         output: Run folder, which must not exist.
@@ -131,6 +134,7 @@ class FinetuneConfig(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     vision_cache: VisionCacheSettings = VisionCacheSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    reinforcement: ReinforcementSettings | None = None
     seed: int = Field(default=0, ge=0)
     report_to: tuple[Tracker, ...] = ()
     output: Path

@@ -27,6 +27,7 @@ from instruct_mner.training.inputs import check_inputs
 from instruct_mner.training.model_card import model_card
 from instruct_mner.training.objectives import heads_shape
 from instruct_mner.training.progress import COLLAPSED, EpochOfCollator, RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.scored_trainer import ScoredTrainer
 from instruct_mner.training.setup import Run, prepare
 from instruct_mner.training.sharding import whole_weights
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
@@ -146,7 +147,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
             config,
             checkpoints,
             chooses_by=None if run.dev is None else run.chooses_by,
-            mixed_precision=_mixed_precision(config, loaded.model),
+            mixed_precision=mixed_precision(config, loaded.model),
         ),
         train_dataset=rows,
         eval_dataset=None if run.dev is None else rows.select([0]),
@@ -169,7 +170,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
     return trainer
 
 
-def save_weights(trainer: MnerTrainer, run: Run, folder: Path, whole: Mapping[str, Tensor] | None = None) -> None:
+def save_weights(trainer: ScoredTrainer, run: Run, folder: Path, whole: Mapping[str, Tensor] | None = None) -> None:
     """Write adapter or model with its processor, ``mner.json`` and the prompt template.
 
     Args:
@@ -183,7 +184,10 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path, whole: Mapping[st
         for lora in trainer.model.peft_config.values():
             lora.base_model_name_or_path = run.manifest.base_model
     # PEFT would ask the hub under that name whether embeddings were trained; they never are.
-    further: dict[str, object] = {"save_embedding_layers": False} if run.config.adapts else {}
+    # Reinforcement has a second adapter, that which it began with.
+    further: dict[str, object] = (
+        {"save_embedding_layers": False, "selected_adapters": ["default"]} if run.config.adapts else {}
+    )
     if whole is not None:
         further["state_dict"] = dict(whole)
     with trainer.without_heads():
@@ -196,7 +200,7 @@ def save_weights(trainer: MnerTrainer, run: Run, folder: Path, whole: Mapping[st
     run.manifest.save(folder, run.prompt)
 
 
-def _mixed_precision(config: FinetuneConfig, model: Model) -> bool:
+def mixed_precision(config: FinetuneConfig, model: Model) -> bool:
     """Return true for bfloat16 forwards: with bfloat16 weights; of float32 weights that are all tuned, if wanted."""
     wanted = config.dtype == "bfloat16" or (config.dtype == "auto" and torch.cuda.is_available())
     return bool(model.dtype == torch.bfloat16 or (config.tuning == "full" and wanted))

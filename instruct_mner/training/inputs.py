@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError, listing
@@ -32,17 +33,18 @@ def inputs_of(run: Run) -> dict[str, str | None]:
     return inputs
 
 
-def check_inputs(run: Run, checkpoints: Path) -> None:
+def check_inputs(run: Run, checkpoints: Path, further: Mapping[str, str] | None = None) -> None:
     """Refuse to go on with a run whose data or base have changed, and note them for the next time.
 
     Args:
         run: Parts of the run.
         checkpoints: Folder of the checkpoints.
+        further: Hash of each further input, by its name.
 
     Raises:
         ConfigError: Something has changed; the message names it.
     """
-    path, now = checkpoints / FILE_NAME, inputs_of(run)
+    path, now = checkpoints / FILE_NAME, {**inputs_of(run), **(further or {})}
     if path.is_file():
         before = json.loads(read_text(path))
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]

@@ -77,6 +77,8 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
             file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
         if "loss" in logs:
             self._loss = f"loss {logs['loss']:.3f}"
+        if "reward" in logs:
+            self._loss = f"reward {logs['reward']:.3f}"
         if "eval_f1" in logs:
             self._f1 = f"dev F1 {100 * logs['eval_f1']:.2f}"
             self._console.print(", ".join(filter(None, (f"step {state.global_step}", self._loss, self._f1))))
@@ -137,18 +139,22 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def plot_metrics(metrics: list[dict[str, float]], path: Path) -> None:
+def plot_metrics(
+    metrics: list[dict[str, float]], path: Path, name: str = "loss", label: str = "loss of the answer"
+) -> None:
     """Draw the loss over the steps and, where there is one, the F1 on dev.
 
     Args:
         metrics: Lines of ``metrics.jsonl``.
         path: Picture file to write.
+        name: Name of another value in these lines, to draw in place of the loss.
+        label: Description of the value.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    losses = [(line["step"], line.get("answer_loss", line["loss"])) for line in metrics if "loss" in line]
+    losses = [(line["step"], line.get("answer_loss", line[name])) for line in metrics if name in line]
     axes.plot(*zip(*losses, strict=True), color="tab:blue", linewidth=1)
-    axes.set(xlabel="step", ylabel="loss of the answer")
+    axes.set(xlabel="step", ylabel=label)
     axes.yaxis.label.set_color("tab:blue")
     scores = [(line["step"], 100 * line["eval_f1"]) for line in metrics if "eval_f1" in line]
     if scores:

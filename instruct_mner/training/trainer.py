@@ -6,7 +6,7 @@ answer loss is divided by the answer tokens of the whole step here as it is in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,35 +14,30 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerControl, TrainerState
 from trl import SFTTrainer
 
 from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from instruct_mner.alignment.objective import AlignmentBatch, Objective
-from instruct_mner.console import working
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
 from instruct_mner.training.batch import VIEWS, Batch
-from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
-from instruct_mner.training.sharding import is_sharded, part_layers_alone, whole_weights
+from instruct_mner.training.scored_trainer import DevEvaluation, ScoredTrainer
+from instruct_mner.training.sharding import part_layers_alone, whole_weights
 from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
 from instruct_mner.training.views import AlignmentViews
 
 if TYPE_CHECKING:
-    from datasets import Dataset as Rows
     from transformers.utils import ModelOutput
-
-DevEvaluation = Callable[[], dict[str, float]]
 
 # Name of the module in the model that holds the heads of the objectives.
 _HEADS = "alignment_heads"
 
 
-class MnerTrainer(SFTTrainer):  # type: ignore[misc]
+class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer with auxiliary losses on the decoder's states.
 
     Args:
@@ -77,7 +72,7 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             # Source: TRL 1.16 turns this on for models with experts, and asks each forward of training for it as well.
             # Generation needs no load-balancing loss, and cannot compute it where a prefix is shared.
             text_config.output_router_logits = False
-        self._dev_evaluation = dev_evaluation
+        self.dev_evaluation = dev_evaluation
         self._objectives = tuple(objectives)
         self._head_learning_rate = head_learning_rate
         self._lengths = lengths
@@ -101,9 +96,6 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
         if share_prompt_prefix:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
             score_answers_alone(self.accelerator.device)
-
-    def _send_telemetry(self) -> None:
-        """Send nothing; SFTTrainer's own reports every trainer to the hub."""
 
     def compute_loss(
         self,
@@ -249,47 +241,13 @@ class MnerTrainer(SFTTrainer):  # type: ignore[misc]
             super()._load_best_model()
         self._load_heads(self.state.best_model_checkpoint)
 
-    def take_up_finished(self, checkpoint: Path) -> bool:
-        """Load the weights that a run ends with, if the checkpoint is that of its last step; else return false.
-
-        ``Trainer.train`` would make one more step from there, where that step is not the last of an epoch; with weights
-        in parts it does.
-
-        Args:
-            checkpoint: Folder of a complete checkpoint.
-        """
-        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if state.global_step < state.max_steps or is_sharded():
-            return False
-        self.state = state
-        self._load_from_checkpoint(str(checkpoint))
-        if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            self._load_best_model()
-        return True
-
     def _load_heads(self, checkpoint: str) -> None:
         if self.heads is not None:
             load_checkpoint(Path(checkpoint) / CHECKPOINT, self.heads)
 
-    def evaluate(
-        self, eval_dataset: Rows | None = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Tag the dev subset; its scores are logged and choose the checkpoint."""
-        if self._dev_evaluation is None:
-            return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return]
-        # In evaluation mode `log` leaves the running averages of training alone.
-        self.model.eval()
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._dev_evaluation().items()}
-        self.log(dict(metrics))
-        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # SFTTrainer's own would write TRL's model card beside every checkpoint; the run folder has one of ours.
-        with working("writing a checkpoint"):
-            super(SFTTrainer, self)._save_checkpoint(model, trial)
-        if self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            if self.heads is not None:
-                save_checkpoint(folder / CHECKPOINT, self.heads)
-            (folder / COMPLETE).touch()
+        self.save_complete_checkpoint(
+            lambda: super(SFTTrainer, self)._save_checkpoint(model, trial),
+            lambda folder: None if self.heads is None else save_checkpoint(folder / CHECKPOINT, self.heads),
+        )

@@ -49,11 +49,11 @@ def too_many(spec: AnswerSpec, completion: Completion) -> int:
 
 def test_behind_a_line_probabilities_are_those_under_its_narrower_grammar(engine) -> None:
     asked = request(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])))
-    answer = PartialAnswer(request=asked, guide=guide_of(engine._guide, asked))
+    answer = PartialAnswer(request=asked, guide=guide_of(engine.grammar_tokenizer, asked))
     tokens = engine.loaded.tokenizer("PER: Bo\nLOC: Ann\nPER: Ann", add_special_tokens=False)["input_ids"]
     tokens.append(engine.loaded.end_tokens[0])
     num_allowed, num_allowed_without = [], []
-    free = guide_of(engine._guide, replace(asked, rest=None))
+    free = guide_of(engine.grammar_tokenizer, replace(asked, rest=None))
     assert free is not None
     for token in tokens:
         scores = torch.zeros(2, engine.loaded.vocabulary_size)

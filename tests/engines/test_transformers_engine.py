@@ -149,7 +149,7 @@ def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatc
             inputs[name] = torch.cat([inputs[name], padding], dim=1)
     with torch.no_grad():
         logits = loaded.model(input_ids=ids, **inputs).logits[0]
-    matcher, expected = LLMatcher(engine._guide, request.grammar), []
+    matcher, expected = LLMatcher(engine.grammar_tokenizer, request.grammar), []
     for token, row in zip(written.tolist(), logits[length - 1 : -1], strict=True):
         bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
         allowed = [index for index in range(len(row)) if bits[index]]

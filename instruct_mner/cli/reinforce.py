@@ -1,0 +1,60 @@
+"""``instruct-mner reinforce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instruct_mner.cli.output import announce, console
+from instruct_mner.schema.choices import LeakPolicy
+
+
+def run(
+    config: Annotated[
+        Path, typer.Argument(help="Config of the adapter's own run, as a rule; its section 'reinforcement' is used.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Setting that replaces one of the config, as key=value: reinforcement.adapter=runs/first; repeatable.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was killed; the result is that of an unbroken run.")
+    ] = False,
+    leaks: Annotated[
+        LeakPolicy | None,
+        typer.Option(
+            help="Training posts that are also in a split of data.evaluate_on: refuse to train, drop them, or allow "
+            "them and mark all that comes of the run as LEAKED. Overrides data.leaks.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Reinforce a fine-tuned adapter: answers that score better than others become more likely; makes a run folder.
+
+    Several answers to each post are drawn under its grammar and scored against the gold, exactly as 'evaluate' would.
+    """
+    announce(f"reinforce: reading {config}")
+    from instruct_mner.reinforcement.config import find_start, left_out, reinforced_config
+    from instruct_mner.training.checkpoints import is_finished
+    from instruct_mner.training.config import load_config
+    from instruct_mner.training.precheck import precheck
+
+    # Before the libraries: a mistake in config, data or adapter is an error at once.
+    given = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
+    settings = reinforced_config(given)
+    if resume and is_finished(settings.output):
+        typer.echo(f"{settings.output} is finished already", err=True)
+        return
+    for line in left_out(given):
+        typer.echo(line, err=True)
+    find_start(settings)
+    sources = precheck(settings, resume=resume)
+    announce(f"reinforce: loading the libraries and {settings.model}")
+    from instruct_mner.reinforcement.reinforce import reinforce
+
+    reinforce(settings, console(), resume=resume, sources=sources)

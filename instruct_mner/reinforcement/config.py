@@ -1,0 +1,124 @@
+"""Config of a run of reinforcement, from that of the run that it goes on from; needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from instruct_mner.alignment.settings import AlignmentSettings
+from instruct_mner.errors import ConfigError, listing
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import tuned_folder
+from instruct_mner.models.weights_hash import weights_hash
+from instruct_mner.training.augmentation import AugmentationSettings
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.reinforcement_settings import ReinforcementSettings
+
+# Parts of a manifest that say how posts are shown and answered.
+_SAME = ("base_model", "family", "tuning", "answer", "pixels", "max_images", "context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Adapter that a run of reinforcement begins with.
+
+    Attributes:
+        folder: Folder of the adapter.
+        manifest: Its manifest.
+        sha256: Hash of its weights.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+
+
+def reinforced_config(config: FinetuneConfig) -> FinetuneConfig:
+    """Return the config of the run: another run folder, plain posts, and the answer as only objective.
+
+    Args:
+        config: Config of the adapter's own run, as a rule.
+
+    Raises:
+        ConfigError: The run would tune all weights.
+    """
+    if not config.adapts:
+        raise ConfigError("tuning: full: reinforce goes on from an adapter; fine-tune with tuning: lora or qlora first")
+    settings = config.reinforcement or ReinforcementSettings()
+    own = {
+        "adapter": settings.adapter or config.output,
+        "output": settings.output or config.output.with_name(f"{config.output.name}-reinforced"),
+    }
+    return config.model_copy(
+        update={
+            "reinforcement": settings.model_copy(update=own),
+            "output": own["output"],
+            "alignment": AlignmentSettings(),
+            "augmentation": AugmentationSettings(),
+        }
+    )
+
+
+def left_out(config: FinetuneConfig) -> Iterator[str]:
+    """Iterate over the remarks on settings of fine-tuning that reinforcement does not use, a line each."""
+    if config.alignment.is_on:
+        yield "alignment: its objectives are of fine-tuning; answers are drawn and scored without them"
+    if config.augmentation != AugmentationSettings():
+        yield "augmentation: answers are drawn to the posts as they are"
+
+
+def find_start(config: FinetuneConfig) -> Start:
+    """Find the adapter that a run begins with.
+
+    Raises:
+        ConfigError: There is none.
+        ModelError: Its manifest cannot be used.
+    """
+    assert config.reinforcement is not None
+    adapter = config.reinforcement.adapter
+    folder = None if adapter is None else tuned_folder(adapter)
+    if folder is None:
+        raise ConfigError(
+            f"reinforcement.adapter: there is no adapter in {adapter}; make it first by 'instruct-mner finetune', or "
+            "name another (--set reinforcement.adapter=…)"
+        )
+    manifest, _ = Manifest.load(folder)
+    return Start(folder=folder, manifest=manifest, sha256=weights_hash(folder) or "")
+
+
+def check_same(start: Manifest, own: Manifest) -> None:
+    """Refuse a config that shows posts, or has them answered, in another way than the adapter was tuned with.
+
+    Args:
+        start: Manifest of the adapter.
+        own: Manifest that the config makes.
+
+    Raises:
+        ConfigError: They differ; the message says in what.
+    """
+    problems = [
+        f"{name}: {getattr(start, name)!r} in the adapter, {getattr(own, name)!r} by the config"
+        for name in _SAME
+        if getattr(start, name) != getattr(own, name)
+    ]
+    if start.prompt != own.prompt:
+        problems.append(f"prompt: {start.prompt.name} in the adapter, {own.prompt.name} by the config")
+    if problems:
+        raise ConfigError(
+            "reinforcement goes on with the prompt, the pictures and the answers of its adapter; the config has "
+            f"others:\n{listing(problems)}"
+        )
+
+
+def continued(own: Manifest, start: Start) -> Manifest:
+    """Return the manifest of the reinforced adapter, which has seen the data of both runs.
+
+    Args:
+        own: Manifest of the run.
+        start: Adapter that it began with.
+    """
+    stamps = tuple(dict.fromkeys([*own.datasets, *start.manifest.datasets]))
+    leaked = tuple(dict.fromkeys([*own.leaked, *start.manifest.leaked]))
+    update = {"datasets": stamps, "leaked": leaked, "reinforced_from": start.sha256}
+    return own.model_copy(update=update)

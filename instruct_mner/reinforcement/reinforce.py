@@ -1,0 +1,255 @@
+"""Main program of reinforcement, from config and adapter to run folder."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from datasets import Dataset as Rows
+from peft import load_peft_weights, set_peft_model_state_dict
+from rich.console import Console
+from transformers import PrinterCallback, ProgressCallback, set_seed
+from trl import GRPOConfig
+
+from instruct_mner.console import displayed, stop_display, working
+from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.errors import ConfigError
+from instruct_mner.files import exclusive, replacing
+from instruct_mner.models.loading import LoadedModel, load_adapter
+from instruct_mner.reinforcement.config import Start, check_same, continued, find_start
+from instruct_mner.reinforcement.rollouts import AnswerSampler
+from instruct_mner.reinforcement.stop import StopWhenExploited
+from instruct_mner.reinforcement.trainer import ReinforceTrainer
+from instruct_mner.tagging.question import QuestionBuilder
+from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.datasets import Sources
+from instruct_mner.training.finetune import mixed_precision, save_weights
+from instruct_mner.training.inputs import check_inputs
+from instruct_mner.training.model_card import model_card
+from instruct_mner.training.progress import RunProgress, plot_metrics, read_metrics
+from instruct_mner.training.reinforcement_settings import ReinforcementSettings
+from instruct_mner.training.setup import Run, prepare
+from instruct_mner.training.summary import say_what_is_trained
+from instruct_mner.training.trackers import tracker_callbacks
+from instruct_mner.training.trl_arguments import shares_prompt_prefix
+from instruct_mner.training.vision_cache import keep_features_of_run
+
+
+def reinforce(config: FinetuneConfig, console: Console, *, resume: bool = False, sources: Sources | None = None) -> Path:
+    """Go on with an adapter by GRPO; under ``accelerate launch``, in all of its processes.
+
+    Args:
+        config: Config of the run, of :func:`~.config.reinforced_config`.
+        console: Console of the progress.
+        resume: Whether to go on with a run that was killed.
+        sources: Data of the run, where :func:`~instruct_mner.training.precheck.precheck` has read them.
+
+    Returns:
+        The run folder: ``adapter/``, ``config.yaml``, ``metrics.jsonl``, ``loss.png`` (of the reward), ``README.md``.
+
+    Raises:
+        MnerError: Settings, data, model or adapter do not fit.
+    """
+    processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    if not processes.is_main_process:
+        console.quiet = True
+        stop_display()
+    folder = config.output
+    with (
+        displayed("reinforce", quiet=console.quiet),
+        exclusive(folder) if processes.is_main_process else nullcontext(),
+    ):
+        if resume and is_finished(folder):
+            console.print(f"{folder} is finished already", markup=False)
+            return folder
+        if processes.is_main_process:
+            check_run_folder(config, resume=resume)
+        start = find_start(config)
+        set_seed(config.seed)
+        run = prepare(config, sources)
+        check_same(start.manifest, run.manifest)
+        _check_posts(run, _settings(config), processes.num_processes)
+        _reinforce(replace(run, manifest=continued(run.manifest, start)), start, processes, console)
+    return folder
+
+
+def _reinforce(run: Run, start: Start, processes: PartialState, console: Console) -> None:
+    config, settings = run.config, _settings(run.config)
+    folder = config.output
+    checkpoints: list[Path | None] = [None]
+    if processes.is_main_process:
+        checkpoints = [open_run_folder(config)]
+        check_inputs(run, folder / "checkpoints", {f"adapter {start.folder}": start.sha256})
+    [checkpoint] = broadcast_object_list(checkpoints)
+    console.print(f"start     {start.folder}, sha256 {start.sha256[:12]}", markup=False)
+    console.print(
+        f"train     {run.train.name}, {len(run.train.examples)} posts: {settings.posts_per_step} posts x "
+        f"{settings.num_answers} answers a step, learning rate {settings.learning_rate:g}, seed {config.seed}",
+        markup=False,
+    )
+    with working("preparing the trainer"):
+        trainer = build_trainer(run, start, folder / "checkpoints", console)
+    console.print(f"rewards   {', '.join(trainer.reward_func_names)}")
+    say_what_is_trained(trainer.model, run, console)
+    if checkpoint is not None:
+        console.print(f"resuming  from {checkpoint.name}")
+    elif run.dev is not None:
+        # The score to beat; a callback compares with it, and so does the end.
+        trainer.evaluate()
+    if checkpoint is None or not trainer.take_up_finished(checkpoint):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if processes.is_main_process:
+        with working(f"writing {folder}"):
+            _finish(trainer, run, start, console)
+    processes.wait_for_everyone()
+
+
+def _finish(trainer: ReinforceTrainer, run: Run, start: Start, console: Console) -> None:
+    """Write weights, curve and card, and remove the checkpoints."""
+    config = run.config
+    folder = config.output
+    metrics = read_metrics(folder / "metrics.jsonl")
+    score = f"eval_{run.chooses_by}"
+    scored = [line for line in metrics if score in line]
+    best = max(scored, key=lambda line: line[score], default=None)
+    if best is not None and not best["step"]:
+        set_peft_model_state_dict(trainer.model, load_peft_weights(str(start.folder), device="cpu"))
+        console.print(
+            f"no step was better on dev than the adapter that the run began with ({100 * best[score]:.2f} "
+            f"{run.chooses_by}): its weights are kept"
+        )
+    save_weights(trainer, run, folder / "adapter")
+    plot_metrics(metrics, folder / "loss.png", "reward", "mean reward")
+    with replacing(folder / "README.md") as file:
+        file.write(model_card(run.manifest, config, metrics))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    said = "" if best is None else f", best dev {run.chooses_by} {100 * best[score]:.2f} at step {best['step']:.0f}"
+    console.print(f"saved {folder / 'adapter'}{said}", markup=False)
+
+
+def build_trainer(run: Run, start: Start, checkpoints: Path, console: Console) -> ReinforceTrainer:
+    """Return the trainer of a run; its callbacks write ``metrics.jsonl`` beside the checkpoints.
+
+    Args:
+        run: Parts of the run.
+        start: Adapter that it begins with.
+        checkpoints: Folder of the checkpoints.
+        console: Console of the progress.
+    """
+    config, settings = run.config, _settings(run.config)
+    metrics = checkpoints.parent / "metrics.jsonl"
+    keep_features_of_run(config, run.loaded, checkpoints)
+    loaded = _trainable(load_adapter(run.loaded, start.folder))
+    sampler = AnswerSampler(
+        engine=(engine := TransformersEngine(loaded, settings.num_answers * settings.posts_per_step)),
+        builder=QuestionBuilder(engine=engine, manifest=run.manifest, prompt=run.prompt),
+        picture_paths=run.picture_paths,
+        weights=settings.rewards.model_dump(),
+        num_answers=settings.num_answers,
+        temperature=settings.temperature,
+    )
+    trainer = ReinforceTrainer(
+        loaded=loaded,
+        sampler=sampler,
+        posts=run.train.examples,
+        shares_prompt=shares_prompt_prefix(config.optimizer),
+        dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
+        model=loaded.model,
+        args=grpo_config(config, checkpoints, run, loaded),
+        train_dataset=Rows.from_dict({"index": list(range(len(run.train.examples)))}),
+        eval_dataset=None if run.dev is None else Rows.from_dict({"index": [0]}),
+        processing_class=loaded.processor if loaded.family.sees else loaded.tokenizer,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    for tracker in tracker_callbacks(config.report_to, checkpoints.parent):
+        trainer.add_callback(tracker)
+    if trainer.args.should_save:
+        trainer.add_callback(RunProgress(metrics, console))
+    if run.dev is not None:
+        trainer.add_callback(StopWhenExploited(metrics, f"eval_{run.chooses_by}", settings.patience, console))
+    return trainer
+
+
+def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: LoadedModel) -> GRPOConfig:
+    """Return TRL's arguments for a run.
+
+    Args:
+        config: Config of the run.
+        checkpoints: Folder of its checkpoints.
+        run: Parts of the run.
+        loaded: Model with the adapter.
+    """
+    settings, optimizer = _settings(config), config.optimizer
+    has_dev = run.dev is not None
+    mixed = mixed_precision(config, loaded.model)
+    return GRPOConfig(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        # A forward holds the answers to one post.
+        per_device_train_batch_size=settings.num_answers,
+        num_generations=settings.num_answers,
+        gradient_accumulation_steps=settings.posts_per_step,
+        temperature=settings.temperature,
+        beta=settings.divergence,
+        scale_rewards=settings.scale_rewards,
+        # Each token of a step counts the same, whatever the length of its answer. The policy that draws is the one that
+        # is trained, so that nothing is clipped; with dropout it would not be.
+        loss_type="dapo",
+        disable_dropout=True,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.scheduler,
+        warmup_steps=settings.warmup_steps,
+        optim=optimizer.name,
+        weight_decay=optimizer.weight_decay,
+        max_grad_norm=optimizer.max_grad_norm,
+        gradient_checkpointing=optimizer.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if optimizer.gradient_checkpointing else None,
+        seed=config.seed,
+        data_seed=config.seed,
+        bf16=mixed,
+        use_cpu=mixed and loaded.model.device.type == "cpu",
+        logging_steps=1,
+        logging_first_step=True,
+        eval_strategy="steps" if has_dev else "no",
+        eval_steps=settings.evaluate_every,
+        save_strategy="steps",
+        save_steps=settings.evaluate_every,
+        save_total_limit=2,
+        load_best_model_at_end=has_dev,
+        metric_for_best_model=f"eval_{run.chooses_by}" if has_dev else None,
+        greater_is_better=True if has_dev else None,
+        disable_tqdm=True,
+        report_to="none",
+        run_name=config.output.name,
+        ddp_find_unused_parameters=False,
+        remove_unused_columns=False,
+    )
+
+
+def _settings(config: FinetuneConfig) -> ReinforcementSettings:
+    assert config.reinforcement is not None
+    return config.reinforcement
+
+
+def _check_posts(run: Run, settings: ReinforcementSettings, num_processes: int) -> None:
+    least = settings.posts_per_step * num_processes
+    if len(run.train.examples) < least:
+        raise ConfigError(
+            f"reinforcement.posts_per_step: a step has {least} posts, and {run.train.path} has "
+            f"{len(run.train.examples)}; take fewer a step"
+        )
+
+
+def _trainable(loaded: LoadedModel) -> LoadedModel:
+    """Return a model with the weights of its adapter, and no others, to be trained."""
+    for name, parameter in loaded.model.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+    loaded.model.peft_config["default"].inference_mode = False  # type: ignore[attr-defined]
+    return loaded

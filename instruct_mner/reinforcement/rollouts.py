@@ -1,0 +1,158 @@
+"""Answers that a policy draws to posts under their grammars, with what each is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from instruct_mner.engines.constraint import allowed_tokens, guide_of
+from instruct_mner.engines.transformers import Sample, TransformersEngine
+from instruct_mner.images import open_image
+from instruct_mner.reinforcement.rewards.weighted import REWARDS, weighted
+from instruct_mner.schema.records import Example
+from instruct_mner.tagging.post_questions import with_fitting_answer
+from instruct_mner.tagging.question import Question, QuestionBuilder
+
+# Rewards that say something of answers without boxes.
+_WITHOUT_BOXES = ("spans", "types")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Answers to one post.
+
+    Attributes:
+        prompt: Output of the processor for the prompt, a single row.
+        tokens: Ids of the answers' tokens, ``(answers, tokens)``, padded on the right.
+        mask: 1 at tokens, 0 at padding, ``(answers, tokens)``.
+        allowed: Tokens that the grammar allowed at each token, a bit each, ``(answers, tokens, bytes)``; all of them at
+            padding.
+        rewards: Each reward of each answer, by name.
+        totals: Weighted mean of an answer's rewards, ``(answers,)``.
+        num_illegal: Number of answers with a token that the grammar did not allow.
+        num_cut: Number of answers that did not come to their end.
+    """
+
+    prompt: Mapping[str, Tensor]
+    tokens: Tensor
+    mask: Tensor
+    allowed: Tensor
+    rewards: Mapping[str, tuple[float, ...]]
+    totals: Tensor
+    num_illegal: int
+    num_cut: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSampler:
+    """Sampler of answers to annotated posts.
+
+    Attributes:
+        engine: Engine on the policy.
+        builder: Builder of the questions, and reader of the answers.
+        picture_paths: Function that gives the files of a post's pictures.
+        weights: Weight of each reward.
+        num_answers: Number of answers to each post.
+        temperature: Temperature at which answers are drawn.
+    """
+
+    engine: TransformersEngine
+    builder: QuestionBuilder
+    picture_paths: Callable[[Example], Sequence[Path]]
+    weights: Mapping[str, float]
+    num_answers: int
+    temperature: float
+
+    @property
+    def reward_names(self) -> tuple[str, ...]:
+        """Names of the rewards that answers of this form can have."""
+        return tuple(REWARDS) if self.builder.manifest.answer.grounded else _WITHOUT_BOXES
+
+    def draw(self, posts: Sequence[Example], seed: int) -> list[Answers]:
+        """Return answers to posts.
+
+        Args:
+            posts: Annotated posts.
+            seed: Seed of the draws.
+        """
+        questions = [self._question(post) for post in posts]
+        requests = [question.request for question in questions]
+        samples = self.engine.sample(requests, self.num_answers, temperature=self.temperature, seed=seed)
+        return [self._answers(*each) for each in zip(questions, samples, strict=True)]
+
+    def _question(self, post: Example) -> Question:
+        most = self.builder.manifest.max_images
+        images = tuple(open_image(path) for path in self.picture_paths(post)[:most]) if most else ()
+        question = self.builder.question(post, images, self.builder.answer_spec())
+        # A request is an object of its own, also of a post that stands twice in a step.
+        return with_fitting_answer(self.engine, replace(question, request=replace(question.request)))
+
+    def _answers(self, question: Question, samples: Sequence[Sample]) -> Answers:
+        rewards = [self._rewards(question, sample) for sample in samples]
+        longest = max(len(sample.tokens) for sample in samples)
+        size = self.engine.loaded.vocabulary_size
+        tokens = torch.full((len(samples), longest), self.engine.loaded.tokenizer.pad_token_id)
+        mask = torch.zeros(len(samples), longest, dtype=torch.long)
+        allowed = np.full((len(samples), longest, -(-size // 8)), 255, dtype=np.uint8)
+        illegal = 0
+        first = guide_of(self.engine.grammar_tokenizer, question.request)
+        for row, sample in enumerate(samples):
+            length = len(sample.tokens)
+            tokens[row, :length] = torch.tensor(sample.tokens)
+            mask[row, :length] = 1
+            if first is not None:
+                bits = allowed_tokens(first.begun_again(), sample.tokens, size, self.engine.loaded.end_tokens)
+                allowed[row, :length] = bits
+                illegal += any(not bits[at, token // 8] >> token % 8 & 1 for at, token in enumerate(sample.tokens))
+        return Answers(
+            prompt=dict(self.engine.inputs([question.request])),
+            tokens=tokens,
+            mask=mask,
+            allowed=torch.from_numpy(allowed),
+            rewards={name: tuple(each[name] for each in rewards) for name in self.reward_names},
+            totals=torch.tensor([weighted(each, self.weights) for each in rewards]),
+            num_illegal=illegal,
+            num_cut=sum(not sample.completion.finished for sample in samples),
+        )
+
+    def _rewards(self, question: Question, sample: Sample) -> dict[str, float]:
+        prediction = self.builder.read(question, sample.completion)
+        return {name: REWARDS[name](question.example, prediction) for name in self.reward_names}
+
+
+def with_answers(answers: Answers) -> dict[str, Any]:
+    """Return the arguments of a forward of all answers, each behind the prompt.
+
+    Processors put the samples of a batch one after the other in each of their tensors. So a batch of the same prompt
+    is each tensor, so many times.
+
+    Args:
+        answers: Answers to one post.
+    """
+    rows = len(answers.tokens)
+    inputs: dict[str, Any] = {name: torch.cat([value] * rows) for name, value in answers.prompt.items()}
+    prompt = inputs["input_ids"]
+    inputs["input_ids"] = torch.cat([prompt, answers.tokens], dim=1)
+    inputs["attention_mask"] = torch.cat([inputs["attention_mask"], answers.mask], dim=1)
+    for name in ("token_type_ids", "mm_token_type_ids"):
+        if name in inputs:
+            inputs[name] = torch.cat([inputs[name], torch.zeros_like(answers.tokens)], dim=1)
+    return inputs
+
+
+def legal_scores(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Return scores with ``-inf`` for the tokens that a grammar forbids.
+
+    Args:
+        logits: Scores, ``(answers, tokens, vocabulary)``.
+        allowed: Allowed tokens, a bit each, ``(answers, tokens, bytes)``.
+    """
+    shifts = torch.arange(8, dtype=torch.uint8, device=allowed.device)
+    bits = (allowed.unsqueeze(-1) >> shifts & 1).flatten(-2)[..., : logits.shape[-1]]
+    return logits.masked_fill(bits == 0, float("-inf"))

@@ -1,0 +1,87 @@
+"""Part of the trainers of TRL that all runs here share: scores on dev, complete checkpoints, and no telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerState
+
+from instruct_mner.console import working
+from instruct_mner.training.checkpoints import COMPLETE
+from instruct_mner.training.sharding import is_sharded
+
+if TYPE_CHECKING:
+    from datasets import Dataset as Rows
+    from transformers import TrainerControl
+
+DevEvaluation = Callable[[], dict[str, float]]
+
+
+class ScoredTrainer:
+    """Mixin for trainers of TRL; it stands before them among the bases."""
+
+    dev_evaluation: DevEvaluation | None = None
+    control: TrainerControl
+    model: Any
+    args: Any
+    state: Any
+    callback_handler: Any
+    log: Any
+    _load_from_checkpoint: Any
+    _load_best_model: Any
+
+    def _send_telemetry(self) -> None:
+        """Send nothing; TRL's own reports every trainer to the hub."""
+
+    def evaluate(
+        self, eval_dataset: Rows | None = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Tag the dev subset; its scores are logged and choose the checkpoint."""
+        if self.dev_evaluation is None:
+            return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return,misc]
+        # In evaluation mode `log` leaves the running averages of training alone.
+        self.model.eval()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.dev_evaluation().items()}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def without_heads(self) -> AbstractContextManager[None]:
+        """Take what is not served out of the model in the block: nothing, where a trainer adds nothing."""
+        return nullcontext()
+
+    def save_complete_checkpoint(self, save: Callable[[], None], beside: Callable[[Path], None] | None = None) -> None:
+        """Write a checkpoint, and mark it as complete.
+
+        Args:
+            save: Function that writes the checkpoint of transformers, without TRL's model card.
+            beside: Function that writes more into the folder.
+        """
+        with working("writing a checkpoint"):
+            save()
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            if beside is not None:
+                beside(folder)
+            (folder / COMPLETE).touch()
+
+    def take_up_finished(self, checkpoint: Path) -> bool:
+        """Load the weights that a run ends with, if the checkpoint is that of its last step; else return false.
+
+        ``Trainer.train`` would make one more step from there, where that step is not the last of an epoch; with weights
+        in parts it does.
+
+        Args:
+            checkpoint: Folder of a complete checkpoint.
+        """
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if state.global_step < state.max_steps or is_sharded():
+            return False
+        self.state = state
+        self._load_from_checkpoint(str(checkpoint))
+        if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._load_best_model()
+        return True
