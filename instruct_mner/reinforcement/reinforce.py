@@ -40,7 +40,9 @@ from instruct_mner.training.trl_arguments import shares_prompt_prefix
 from instruct_mner.training.vision_cache import keep_features_of_run
 
 
-def reinforce(config: FinetuneConfig, console: Console, *, resume: bool = False, sources: Sources | None = None) -> Path:
+def reinforce(
+    config: FinetuneConfig, console: Console, *, resume: bool = False, sources: Sources | None = None
+) -> Path:
     """Go on with an adapter by GRPO; under ``accelerate launch``, in all of its processes.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,37 @@ def with_answers(answers: Answers) -> dict[str, Any]:
         if name in inputs:
             inputs[name] = torch.cat([inputs[name], torch.zeros_like(answers.tokens)], dim=1)
     return inputs
+
+
+def score_answers(
+    model: Any,
+    answers: Answers,
+    device: torch.device,
+    *,
+    temperature: float,
+    shared: Callable[[int], AbstractContextManager[None]] = lambda num_tokens: nullcontext(),
+) -> tuple[Tensor, Tensor]:
+    """Return log-probability and entropy of each token of answers after their grammar, ``(answers, tokens)`` each.
+
+    Args:
+        model: Policy.
+        answers: Answers to one post.
+        device: Device of the policy.
+        temperature: Temperature at which answers are drawn.
+        shared: Context in which the first tokens, so many of them, are those of all rows.
+    """
+    inputs = {
+        name: value.to(device) if isinstance(value, Tensor) else value for name, value in with_answers(answers).items()
+    }
+    length = answers.tokens.shape[1]
+    with shared(inputs["input_ids"].shape[1] - length):
+        outputs = model(**inputs, logits_to_keep=length + 1, use_cache=False)
+    logits = outputs.logits[:, :-1].float() / temperature
+    legal = legal_scores(logits, answers.allowed.to(device)).log_softmax(dim=-1)
+    logprobs = legal.gather(-1, answers.tokens.to(device).unsqueeze(-1)).squeeze(-1)
+    with torch.no_grad():
+        entropy = torch.special.entr(legal.exp()).sum(dim=-1)
+    return logprobs, entropy
 
 
 def legal_scores(logits: Tensor, allowed: Tensor) -> Tensor:

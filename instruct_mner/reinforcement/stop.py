@@ -38,9 +38,10 @@ def exploited(lines: Sequence[Line], score: str, patience: int) -> str | None:
         earlier = _mean_reward(lines, best[0], after[0][0])
     if earlier is None or now is None or now <= earlier:
         return None
+    name = score.removeprefix("eval_")
     return (
-        f"stopped at step {last[0]:.0f}: the reward rose from {earlier:.3f} to {now:.3f} while {score.removeprefix('eval_')} "
-        f"on dev fell from {100 * best[1]:.2f} (step {best[0]:.0f}) to {100 * last[1]:.2f}; the weights of the best "
+        f"stopped at step {last[0]:.0f}: the reward rose from {earlier:.3f} to {now:.3f} while {name} on dev "
+        f"fell from {100 * best[1]:.2f} (step {best[0]:.0f}) to {100 * last[1]:.2f}; the weights of the best "
         "step are kept"
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from trl.trainer.utils import use_adapter
 
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention, shared_beginning
-from instruct_mner.reinforcement.rollouts import Answers, AnswerSampler, legal_scores, with_answers
+from instruct_mner.reinforcement.rollouts import Answers, AnswerSampler, score_answers
 from instruct_mner.schema.records import Example
 from instruct_mner.training.scored_trainer import DevEvaluation, ScoredTrainer
 from instruct_mner.training.trl_arguments import keep_adapter_in_float32
@@ -69,7 +68,8 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         if number == 0 or not self._drawn:
             posts = [self._posts[row["index"]] for row in generation_batch[:: self.num_generations]]
             self._drawn = self._draw(posts)
-        return self._drawn[number]
+        inputs = self._drawn[number]
+        return inputs
 
     def _draw(self, posts: Sequence[Example]) -> list[dict[str, Any]]:
         # The seed is of the step, so that a run that is resumed draws what it would have drawn.
@@ -125,19 +125,8 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
 
     def _scores(self, model: nn.Module, answers: Answers) -> tuple[Tensor, Tensor]:
         device = self.accelerator.device
-        inputs = {
-            name: value.to(device) if isinstance(value, Tensor) else value
-            for name, value in with_answers(answers).items()
-        }
-        length = answers.tokens.shape[1]
-        with self.accelerator.autocast(), self._shared_prompt(inputs["input_ids"].shape[1] - length):
-            outputs = model(**inputs, logits_to_keep=length + 1, use_cache=False)
-        logits = outputs.logits[:, :-1].float() / self.temperature
-        legal = legal_scores(logits, answers.allowed.to(device)).log_softmax(dim=-1)
-        logprobs = legal.gather(-1, answers.tokens.to(device).unsqueeze(-1)).squeeze(-1)
-        with torch.no_grad():
-            entropy = torch.special.entr(legal.detach().exp()).sum(dim=-1)
-        return logprobs, entropy
+        with self.accelerator.autocast():
+            return score_answers(model, answers, device, temperature=self.temperature, shared=self._shared_prompt)
 
     def _shared_prompt(self, num_tokens: int) -> AbstractContextManager[None]:
         return shared_beginning(self._loaded.decoder, num_tokens) if self._shares_prompt else nullcontext()
