@@ -1,0 +1,1 @@
+"""Reinforcement of a fine-tuned adapter by exact rewards; knows training, engines and tagging."""
