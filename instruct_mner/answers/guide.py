@@ -8,8 +8,10 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from llguidance import LLMatcher
 
+Allowed = np.ndarray[Any, np.dtype[np.uint8]]
 Rest = Callable[[str], str | None]
 _Mask = TypeVar("_Mask")
 
@@ -35,6 +37,9 @@ class Guide:
         rest: Function from the answer so far, up to the end of a line, to the grammar of what may follow; ``None``
             keeps the grammar.
         executor: Threads in which narrower grammars are made while others go on; without it they are made at once.
+
+    Attributes:
+        kept: Tokens that could be written at each place so far, a bit each, where a training needs them.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Guide:
         self._stages = [_Stage(LLMatcher(tokenizer, grammar, log_level=0))]
         self._tokens: list[int] = []
         self._num_behind_end = 0
+        self.kept: list[Allowed] | None = None
         self._further: Future[LLMatcher | None] | None = None
 
     @property
@@ -111,11 +117,15 @@ class Guide:
         self.rollback(len(self._tokens) + self._num_behind_end)
 
     def begun_again(self) -> Guide:
-        """Return a guide of the same grammar at the beginning of an answer; no grammar is compiled again."""
+        """Return a guide of the same grammar at the beginning of an answer, which keeps what can be written.
+
+        No grammar is compiled again.
+        """
         guide = copy(self)
         first = self._stages[0].matcher.deep_copy()
         first.reset()
         guide._stages, guide._tokens, guide._num_behind_end, guide._further = [_Stage(first)], [], 0, None
+        guide.kept = []
         return guide
 
     def mask(self, compute: Callable[[LLMatcher], _Mask]) -> _Mask:

@@ -54,25 +54,6 @@ def constrained(scores: Tensor, guides: Sequence[Guide | None], end_tokens: Sequ
     return scores.masked_fill(torch.from_numpy(forbidden).to(scores.device), float("-inf"))
 
 
-def allowed_tokens(
-    guide: Guide, tokens: Sequence[int], size: int, end_tokens: Sequence[int]
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the tokens that a grammar allowed at each token of an answer, ``(tokens, bytes)``, a bit each.
-
-    Args:
-        guide: Guide at the beginning of the answer; it is moved to its end.
-        tokens: Tokens of the answer, with the one that ends the turn.
-        size: Size of the vocabulary.
-        end_tokens: Ids of the tokens that end a turn.
-    """
-    rows = []
-    for token in tokens:
-        rows.append(_allowed(guide, size, end_tokens))
-        if token not in end_tokens:
-            guide.write(token)
-    return np.stack(rows) if rows else np.zeros((0, -(-size // 8)), dtype=np.uint8)
-
-
 def _allowed(guide: Guide | None, size: int, end_tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return the tokens that may be written next, a bit each in bytes."""
     num_bytes = -(-size // 8)
@@ -87,4 +68,6 @@ def _allowed(guide: Guide | None, size: int, end_tokens: Sequence[int]) -> np.nd
         row[:] = 0
         for token in end_tokens:
             row[token // 8] |= 1 << token % 8
+    if guide.kept is not None:
+        guide.kept.append(row)
     return row

@@ -43,7 +43,7 @@ class PartialAnswer:
         return self.guide is not None and self.guide.failed
 
     def begun_again(self) -> PartialAnswer:
-        """Return an empty answer to the same request, with a guide of its own."""
+        """Return an empty answer to the same request, whose guide keeps what can be written."""
         return PartialAnswer(request=self.request, guide=None if self.guide is None else self.guide.begun_again())
 
     def length(self) -> tuple[int, int]:

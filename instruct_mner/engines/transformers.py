@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from llguidance.hf import from_tokenizer
 
+from instruct_mner.answers.guide import Allowed
 from instruct_mner.console import tracked
 from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.constraint import constrained, guide_of
@@ -33,10 +35,13 @@ class Sample:
     Attributes:
         completion: Its text.
         tokens: Ids of its tokens, with the one that ends the turn.
+        allowed: Tokens that the grammar allowed at each of them, ``(tokens, bytes)``, a bit each; ``None`` where
+            anything was.
     """
 
     completion: Completion
     tokens: tuple[int, ...]
+    allowed: Allowed | None = None
 
 
 class TransformersEngine:
@@ -106,12 +111,16 @@ class TransformersEngine:
         prompts = [PartialAnswer(request=request) for request in requests]
         for answer in self._answered(prompts, temperature, seed, num_answers):
             ends = () if answer.end_token is None else (answer.end_token,)
-            sample = Sample(completion=self._completion(answer), tokens=(*answer.tokens, *ends))
+            sample = Sample(
+                completion=self._completion(answer),
+                tokens=(*answer.tokens, *ends),
+                allowed=np.stack(answer.guide.kept) if answer.guide is not None and answer.guide.kept else None,
+            )
             drawn[id(answer.request)].append(sample)
         return [drawn[id(request)] for request in requests]
 
     def _answered(
-        self, answers: Sequence[PartialAnswer], temperature: float, seed: int, times: int = 1
+        self, answers: Sequence[PartialAnswer], temperature: float, seed: int, times: int | None = None
     ) -> Iterator[PartialAnswer]:
         """Write answers, and show how many are finished."""
         was_training = self._loaded.model.training
@@ -121,11 +130,11 @@ class TransformersEngine:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 written = self._written(answers, temperature, times)
-                yield from tracked(written, "answering", times * len(answers), "answers")
+                yield from tracked(written, "answering", (times or 1) * len(answers), "answers")
         finally:
             self._loaded.model.train(was_training)
 
-    def _written(self, answers: Sequence[PartialAnswer], temperature: float, times: int = 1) -> Iterator[PartialAnswer]:
+    def _written(self, answers: Sequence[PartialAnswer], temperature: float, times: int | None = None) -> Iterator[PartialAnswer]:
         """Write answers, so many to each request, and yield each when it is finished.
 
         Answers that are finished leave the batch, and others take their places. Prompts of like length are read
@@ -133,17 +142,18 @@ class TransformersEngine:
         """
         yield from (each for each in answers if each.finished)
         waiting = deque(sorted((each for each in answers if not each.finished), key=PartialAnswer.length))
-        part = max(1, self._num_read_together() // times)
+        rows = times or 1
+        part = max(1, self._num_read_together() // rows)
         batch: AnswerBatch | None = None
         while waiting or batch:
-            has_room = part * times <= self._batch_size - len(batch or ())
+            has_room = part * rows <= self._batch_size - len(batch or ())
             if batch and not (waiting and has_room):
                 batch.step()
                 self._write(batch, temperature)
                 yield from batch.drop_finished()
                 continue
             begun = self._read([waiting.popleft() for _ in range(min(part, len(waiting)))])
-            begun = begun.repeated(times) if times > 1 else begun
+            begun = begun if times is None else begun.repeated(times)
             self._write(begun, temperature)
             yield from begun.drop_finished()
             if batch and begun:

@@ -13,7 +13,6 @@ from datasets import Dataset as Rows
 from peft import load_peft_weights, set_peft_model_state_dict
 from rich.console import Console
 from transformers import PrinterCallback, ProgressCallback, set_seed
-from trl import GRPOConfig
 
 from instruct_mner.console import displayed, stop_display, working
 from instruct_mner.engines.transformers import TransformersEngine
@@ -21,6 +20,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.files import exclusive, replacing
 from instruct_mner.models.loading import LoadedModel, load_adapter
 from instruct_mner.reinforcement.config import Start, check_same, continued, find_start
+from instruct_mner.reinforcement.grpo import GRPOConfig
 from instruct_mner.reinforcement.rollouts import AnswerSampler
 from instruct_mner.reinforcement.stop import StopWhenExploited
 from instruct_mner.reinforcement.trainer import ReinforceTrainer

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instruct_mner.engines.constraint import allowed_tokens, guide_of
 from instruct_mner.engines.transformers import Sample, TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.reinforcement.rewards.weighted import REWARDS, weighted
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.post_questions import with_fitting_answer
 from instruct_mner.tagging.question import Question, QuestionBuilder
 
@@ -36,7 +35,7 @@ class Answers:
             padding.
         rewards: Each reward of each answer, by name.
         totals: Weighted mean of an answer's rewards, ``(answers,)``.
-        num_illegal: Number of answers with a token that the grammar did not allow.
+        num_illegal: Number of answers that came to their end and hold something that is no entity of the post.
         num_cut: Number of answers that did not come to their end.
     """
 
@@ -95,22 +94,19 @@ class AnswerSampler:
         return with_fitting_answer(self.engine, replace(question, request=replace(question.request)))
 
     def _answers(self, question: Question, samples: Sequence[Sample]) -> Answers:
-        rewards = [self._rewards(question, sample) for sample in samples]
+        predictions = [self.builder.read(question, sample.completion) for sample in samples]
+        rewards = [self._rewards(question.example, prediction) for prediction in predictions]
         longest = max(len(sample.tokens) for sample in samples)
         size = self.engine.loaded.vocabulary_size
         tokens = torch.full((len(samples), longest), self.engine.loaded.tokenizer.pad_token_id)
         mask = torch.zeros(len(samples), longest, dtype=torch.long)
         allowed = np.full((len(samples), longest, -(-size // 8)), 255, dtype=np.uint8)
-        illegal = 0
-        first = guide_of(self.engine.grammar_tokenizer, question.request)
         for row, sample in enumerate(samples):
             length = len(sample.tokens)
             tokens[row, :length] = torch.tensor(sample.tokens)
             mask[row, :length] = 1
-            if first is not None:
-                bits = allowed_tokens(first.begun_again(), sample.tokens, size, self.engine.loaded.end_tokens)
-                allowed[row, :length] = bits
-                illegal += any(not bits[at, token // 8] >> token % 8 & 1 for at, token in enumerate(sample.tokens))
+            if sample.allowed is not None:
+                allowed[row, :length] = sample.allowed
         return Answers(
             prompt=dict(self.engine.inputs([question.request])),
             tokens=tokens,
@@ -118,13 +114,15 @@ class AnswerSampler:
             allowed=torch.from_numpy(allowed),
             rewards={name: tuple(each[name] for each in rewards) for name in self.reward_names},
             totals=torch.tensor([weighted(each, self.weights) for each in rewards]),
-            num_illegal=illegal,
+            num_illegal=sum(
+                sample.completion.finished and prediction.rejected.total > 0
+                for sample, prediction in zip(samples, predictions, strict=True)
+            ),
             num_cut=sum(not sample.completion.finished for sample in samples),
         )
 
-    def _rewards(self, question: Question, sample: Sample) -> dict[str, float]:
-        prediction = self.builder.read(question, sample.completion)
-        return {name: REWARDS[name](question.example, prediction) for name in self.reward_names}
+    def _rewards(self, post: Example, prediction: Prediction) -> dict[str, float]:
+        return {name: REWARDS[name](post, prediction) for name in self.reward_names}
 
 
 def with_answers(answers: Answers) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import use_adapter
 
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention, shared_beginning
+from instruct_mner.reinforcement.grpo import GRPOTrainer
 from instruct_mner.reinforcement.rollouts import Answers, AnswerSampler, score_answers
 from instruct_mner.schema.records import Example
 from instruct_mner.training.scored_trainer import DevEvaluation, ScoredTrainer
@@ -68,7 +68,7 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         if number == 0 or not self._drawn:
             posts = [self._posts[row["index"]] for row in generation_batch[:: self.num_generations]]
             self._drawn = self._draw(posts)
-        inputs = self._drawn[number]
+        inputs: dict[str, Any] = self._drawn[number]
         return inputs
 
     def _draw(self, posts: Sequence[Example]) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # GRPOTrainer's own would write TRL's model card beside every checkpoint.
-        self.save_complete_checkpoint(lambda: super(GRPOTrainer, self)._save_checkpoint(model, trial))
+        self.save_complete_checkpoint(lambda: super(GRPOTrainer, self)._save_checkpoint(model, trial))  # type: ignore[arg-type]
 
 
 def _named(name: str) -> Any:
