@@ -33,7 +33,7 @@ class Sample:
     """Answer that was drawn.
 
     Attributes:
-        completion: Its text.
+        completion: Text of the answer.
         tokens: Ids of its tokens, with the one that ends the turn.
         allowed: Tokens that the grammar allowed at each of them, ``(tokens, bytes)``, a bit each; ``None`` where
             anything was.
@@ -134,7 +134,9 @@ class TransformersEngine:
         finally:
             self._loaded.model.train(was_training)
 
-    def _written(self, answers: Sequence[PartialAnswer], temperature: float, times: int | None = None) -> Iterator[PartialAnswer]:
+    def _written(
+        self, answers: Sequence[PartialAnswer], temperature: float, times: int | None = None
+    ) -> Iterator[PartialAnswer]:
         """Write answers, so many to each request, and yield each when it is finished.
 
         Answers that are finished leave the batch, and others take their places. Prompts of like length are read

@@ -25,8 +25,8 @@ class Start:
 
     Attributes:
         folder: Folder of the adapter.
-        manifest: Its manifest.
-        sha256: Hash of its weights.
+        manifest: Manifest of the adapter.
+        sha256: Hash of the adapter's weights.
     """
 
     folder: Path

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset as Rows
@@ -232,6 +233,7 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         run_name=config.output.name,
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 

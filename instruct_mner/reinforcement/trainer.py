@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -148,6 +149,16 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         for column, name in enumerate(values):
             numbers = gathered[:, column]
             self._metrics["train"][name].append(float(numbers.sum() if name in sums else numbers.mean()))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        # Source: transformers 5.19 reads, where adapters lie in folders of their own, none but those: of a checkpoint
+        # with that which the run began with, it would not read the one that is trained.
+        save = self.model.save_pretrained
+        self.model.save_pretrained = partial(save, selected_adapters=["default"])
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            del self.model.save_pretrained
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         # GRPOTrainer's own would write TRL's model card beside every checkpoint.

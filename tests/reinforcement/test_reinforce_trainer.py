@@ -73,9 +73,9 @@ def test_loss_and_gradient_are_those_of_a_plain_loop(divergence, scale, tiny_mod
     totals = [[float(value) for value in answers.totals] for answers in drawn]
     everything = torch.tensor(totals).flatten()
     num_tokens = sum(int(answers.mask.sum()) for answers in drawn)
-    for answers, rewards, loss in zip(drawn, totals, losses, strict=True):
+    for answers, rewards, value in zip(drawn, totals, losses, strict=True):
         mean = sum(rewards) / 3
-        spread = {"group": float(torch.tensor(rewards).std()), "batch": float(everything.std()), "none": 1.0 - 1e-4}
+        spread = {"group": torch.tensor(rewards).std().item(), "batch": everything.std().item(), "none": 1.0 - 1e-4}
         logprobs, _ = score_answers(trainer.model, answers, CPU, temperature=1.0)
         with torch.no_grad():
             trainer.model.set_adapter("ref" if divergence else "default")
@@ -91,7 +91,7 @@ def test_loss_and_gradient_are_those_of_a_plain_loop(divergence, scale, tiny_mod
                 ratio = torch.exp(logprobs[row, at] - logprobs[row, at].detach())
                 expected = expected - ratio * advantage + divergence * (torch.exp(apart) - apart - 1)
         expected = expected / num_tokens
-        assert loss == pytest.approx(expected.item(), abs=1e-5)
+        assert value == pytest.approx(expected.item(), abs=1e-5)
         if expected.requires_grad:
             expected.backward()
     expected_gradients = gradients(trainer)

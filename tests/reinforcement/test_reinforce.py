@@ -1,0 +1,186 @@
+"""Reinforcement from config and adapter to run folder, killed and continued, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from runs import QUIET
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from instruct_mner.cli import app
+from instruct_mner.errors import ConfigError
+from instruct_mner.models.manifest import Manifest
+from instruct_mner.reinforcement.config import find_start, left_out, reinforced_config
+from instruct_mner.reinforcement.reinforce import reinforce
+from instruct_mner.testing.posts import make_posts
+from instruct_mner.training.config import FinetuneConfig, load_config
+from instruct_mner.training.finetune import finetune
+from instruct_mner.training.progress import RunProgress
+
+RUNS = CliRunner()
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+def config_of(model: Path, folder: Path, **changes: Any) -> Path:
+    """A config of two steps of LoRA and four of reinforcement, with boxes."""
+    posts = str(make_posts(folder / "posts"))
+    values = {
+        "model": str(model),
+        "data": {"train": posts, "dev": posts, "missing_image": "text"},
+        "answer": {"grounded": True, "max_entities": 3},
+        "lora": {"rank": 8, "dropout": 0.1},
+        "optimizer": {"max_steps": 2, "batch_size": 2, "learning_rate": 0.01},
+        "evaluation": {"posts": 2},
+        "output": str(folder / "run"),
+        "reinforcement": {
+            "num_answers": 2,
+            "posts_per_step": 2,
+            "max_steps": 4,
+            "evaluate_every": 2,
+            "learning_rate": 0.01,
+            "divergence": 0.01,
+        },
+        **changes,
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    # What tells of time is not the same twice.
+    return [
+        {name: value for name, value in line.items() if "time" not in name and "per_second" not in name}
+        for line in lines
+        if "train_loss" not in line  # the mean over the steps since the last start
+    ]
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_models, tmp_path_factory) -> Path:
+    """A folder with a config and the adapter that it made."""
+    folder = tmp_path_factory.mktemp("tuned")
+    finetune(load_config(config_of(tiny_models("idefics3"), folder)), QUIET)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tuned) -> Path:
+    """The run folder of a reinforcement that was never killed."""
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml")])
+    assert done.exit_code == 0, done.output
+    return tuned / "run-reinforced"
+
+
+def test_it_makes_a_run_folder_like_finetune(tuned, whole) -> None:
+    assert {path.name for path in whole.iterdir()} == {path.name for path in (tuned / "run").iterdir()}
+    lines = metrics(whole)
+    assert [line["step"] for line in lines if "eval_f1" in line] == [0, 2, 4]
+    rewarded = [line for line in lines if "reward" in line]
+    assert [line["step"] for line in rewarded] == [1, 2, 3, 4]
+    for name in ("spans", "types", "boxes", "not_visible"):
+        assert all(0 <= line[f"rewards/{name}"] <= 1 for line in rewarded)
+    assert all(line["answers/illegal"] == 0 for line in rewarded)
+    assert all(line["kl"] >= 0 for line in rewarded)
+
+
+def test_the_manifest_names_the_adapter_that_it_began_with(tuned, whole) -> None:
+    manifest, prompt = Manifest.load(whole / "adapter")
+    before, before_prompt = Manifest.load(tuned / "run" / "adapter")
+    assert manifest.reinforced_from == find_start(reinforced_config(load_config(tuned / "config.yaml"))).sha256
+    assert before.reinforced_from is None
+    assert (manifest.answer, prompt.sha256) == (before.answer, before_prompt.sha256)
+
+
+def test_the_weights_are_those_of_one_adapter_and_have_changed_or_are_the_first(tuned, whole) -> None:
+    before, after = weights(tuned / "run"), weights(whole)
+    assert before.keys() == after.keys()
+    best = max((line for line in metrics(whole) if "eval_f1" in line), key=lambda line: line["eval_gmner_f1"])
+    same = all(torch.equal(before[name], after[name]) for name in before)
+    assert same is (best["step"] == 0)
+    assert not (whole / "adapter" / "ref").exists()
+
+
+def test_it_is_tagged_with_as_any_other(tuned, whole, tmp_path) -> None:
+    output = tmp_path / "found.jsonl"
+    done = RUNS.invoke(app, ["tag", str(tuned / "posts" / "posts.jsonl"), "--adapter", str(whole), "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    assert output.read_text().count("\n") == 6
+
+
+@pytest.mark.parametrize(
+    "step", [3, pytest.param(1, marks=pytest.mark.prove), pytest.param(4, marks=pytest.mark.prove)]
+)
+def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(step, tuned, whole, tmp_path, monkeypatch) -> None:
+    again = tmp_path / "again"
+    config = reinforced_config(load_config(tuned / "config.yaml", [f"reinforcement.output={again}"]))
+    original = RunProgress.on_step_end
+
+    def dies(self, args, state, control, **kwargs) -> None:
+        if state.global_step == step:
+            raise Killed
+        original(self, args, state, control, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunProgress, "on_step_end", dies)
+        with pytest.raises(Killed):
+            reinforce(config, QUIET)
+    reinforce(config, QUIET, resume=True)
+    expected, found = weights(whole), weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert metrics(again) == metrics(whole)
+
+
+def test_a_finished_run_is_left_alone(tuned, whole) -> None:
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--resume"])
+    assert done.exit_code == 0
+    assert "finished already" in done.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param(["tuning=full"], "reinforce goes on from an adapter", id="full"),
+        pytest.param(["reinforcement.adapter=nowhere"], "there is no adapter in nowhere", id="no adapter"),
+        pytest.param(["answer.format=json"], "answer: ", id="another form of answers"),
+        pytest.param(["prompt=tag-twice"], "prompt: tag-grounded", id="another prompt"),
+        pytest.param(["reinforcement.posts_per_step=7"], "a step has 7 posts", id="too few posts"),
+        pytest.param(["reinforcement.rewards={spans: 0, types: 0}"], "spans and types are both 0", id="no reward"),
+        pytest.param(["reinforcement.num_answers=1"], "reinforcement.num_answers", id="one answer"),
+        pytest.param(["reinforcement.patiense=2"], "did you mean 'patience'", id="unknown"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_message(changes, message, tuned) -> None:
+    flags = [part for each in [*changes, "reinforcement.output=other"] for part in ("--set", each)]
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), *flags])
+    assert done.exit_code != 0
+    assert message in f"{done.output} {done.exception}"
+
+
+def test_settings_of_fine_tuning_that_are_not_used_are_named(tuned) -> None:
+    config = FinetuneConfig.model_validate(
+        {
+            **yaml.safe_load((tuned / "config.yaml").read_text()),
+            "alignment": {"region_span_grounding": {"through": "head"}},
+            "augmentation": {"drop_picture": 0.1},
+        }
+    )
+    assert [line.partition(":")[0] for line in left_out(config)] == ["alignment", "augmentation"]
+    own = reinforced_config(config)
+    assert not own.alignment.is_on
+    with pytest.raises(ConfigError):
+        reinforced_config(config.model_copy(update={"tuning": "full"}))
