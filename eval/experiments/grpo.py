@@ -210,8 +210,8 @@ def _row(
         against = f"{100 * apart.difference:+.1f} ({low:+.1f} to {high:+.1f}), p {apart.adjusted_p_value:.3f}"
     grounded = f"{100 * sum(triples) / len(triples):.1f}" if triples else ""
     return (
-        f"| {name} | {len(seeds)} | {100 * score.mean:.1f}{spread} | {score.mean / best:.2f} | {against} | {grounded} | "
-        f"{sum(before) / len(before):.3f} | {sum(after) / len(after):.3f} |"
+        f"| {name} | {len(seeds)} | {100 * score.mean:.1f}{spread} | {score.mean / best:.2f} | {against} | {grounded} "
+        f"| {sum(before) / len(before):.3f} | {sum(after) / len(after):.3f} |"
     )
 
 

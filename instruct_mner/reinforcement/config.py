@@ -13,7 +13,6 @@ from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 
 # Parts of a manifest that say how posts are shown and answered.
 _SAME = ("base_model", "family", "tuning", "answer", "pixels", "max_images", "context")
@@ -45,7 +44,7 @@ def reinforced_config(config: FinetuneConfig) -> FinetuneConfig:
     """
     if not config.adapts:
         raise ConfigError("tuning: full: reinforce goes on from an adapter; fine-tune with tuning: lora or qlora first")
-    settings = config.reinforcement or ReinforcementSettings()
+    settings = config.reinforcement
     own = {
         "adapter": settings.adapter or config.output,
         "output": settings.output or config.output.with_name(f"{config.output.name}-reinforced"),
@@ -75,7 +74,6 @@ def find_start(config: FinetuneConfig) -> Start:
         ConfigError: There is none.
         ModelError: Its manifest cannot be used.
     """
-    assert config.reinforcement is not None
     adapter = config.reinforcement.adapter
     folder = None if adapter is None else tuned_folder(adapter)
     if folder is None:

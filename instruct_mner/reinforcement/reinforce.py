@@ -76,13 +76,13 @@ def reinforce(
         set_seed(config.seed)
         run = prepare(config, sources)
         check_same(start.manifest, run.manifest)
-        _check_posts(run, _settings(config), processes.num_processes)
+        _check_posts(run, config.reinforcement, processes.num_processes)
         _reinforce(replace(run, manifest=continued(run.manifest, start)), start, processes, console)
     return folder
 
 
 def _reinforce(run: Run, start: Start, processes: PartialState, console: Console) -> None:
-    config, settings = run.config, _settings(run.config)
+    config, settings = run.config, run.config.reinforcement
     folder = config.output
     checkpoints: list[Path | None] = [None]
     if processes.is_main_process:
@@ -144,7 +144,7 @@ def build_trainer(run: Run, start: Start, checkpoints: Path, console: Console) -
         checkpoints: Folder of the checkpoints.
         console: Console of the progress.
     """
-    config, settings = run.config, _settings(run.config)
+    config, settings = run.config, run.config.reinforcement
     metrics = checkpoints.parent / "metrics.jsonl"
     keep_features_of_run(config, run.loaded, checkpoints)
     loaded = _trainable(load_adapter(run.loaded, start.folder))
@@ -188,7 +188,7 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         run: Parts of the run.
         loaded: Model with the adapter.
     """
-    settings, optimizer = _settings(config), config.optimizer
+    settings, optimizer = config.reinforcement, config.optimizer
     has_dev = run.dev is not None
     mixed = mixed_precision(config, loaded.model)
     return GRPOConfig(
@@ -235,11 +235,6 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-
-
-def _settings(config: FinetuneConfig) -> ReinforcementSettings:
-    assert config.reinforcement is not None
-    return config.reinforcement
 
 
 def _check_posts(run: Run, settings: ReinforcementSettings, num_processes: int) -> None:

@@ -134,7 +134,7 @@ class FinetuneConfig(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     vision_cache: VisionCacheSettings = VisionCacheSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
-    reinforcement: ReinforcementSettings | None = None
+    reinforcement: ReinforcementSettings = ReinforcementSettings()
     seed: int = Field(default=0, ge=0)
     report_to: tuple[Tracker, ...] = ()
     output: Path

@@ -13,7 +13,7 @@ from instruct_mner.training.reinforcement_settings import ReinforcementSettings,
 
 def test_the_section_is_optional_and_stands_in_the_whole_config() -> None:
     values = {"model": "starter", "data": {"train": "posts.jsonl"}, "output": "run"}
-    assert FinetuneConfig.model_validate(values).reinforcement is None
+    assert FinetuneConfig.model_validate(values).reinforcement == ReinforcementSettings()
     config = FinetuneConfig.model_validate({**values, "reinforcement": {"num_answers": 4}})
     assert config.reinforcement == ReinforcementSettings(num_answers=4)
     assert config.output == Path("run")
