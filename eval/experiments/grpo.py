@@ -61,10 +61,11 @@ def main() -> None:
 
 
 def planned(settings: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield arm and seed of every run, seed by seed."""
-    for seed, (arm, own) in itertools.product(settings["seeds"], settings["arms"].items()):
-        if seed in own.get("seeds", settings["seeds"]):
-            yield arm, seed
+    """Yield arm and seed of every run, seed by seed; last the arms with seeds of their own."""
+    for ours in (False, True):
+        for seed, (arm, own) in itertools.product(settings["seeds"], settings["arms"].items()):
+            if ("seeds" in own) is ours and seed in own.get("seeds", settings["seeds"]):
+                yield arm, seed
 
 
 def make_data(settings: Mapping[str, Any], folder: Path) -> None:

@@ -35,6 +35,7 @@ from instruct_mner.training.model_card import model_card
 from instruct_mner.training.progress import RunProgress, plot_metrics, read_metrics
 from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 from instruct_mner.training.setup import Run, prepare
+from instruct_mner.training.sharding import is_sharded
 from instruct_mner.training.summary import say_what_is_trained
 from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trl_arguments import shares_prompt_prefix
@@ -72,6 +73,10 @@ def reinforce(
             return folder
         if processes.is_main_process:
             check_run_folder(config, resume=resume)
+        if is_sharded():
+            raise ConfigError(
+                "reinforce draws answers with the whole model, which FSDP2 and ZeRO-3 part; launch it without them"
+            )
         start = find_start(config)
         set_seed(config.seed)
         run = prepare(config, sources)

@@ -112,7 +112,8 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
 
     def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._answers: Answers = inputs[_ANSWERS]
-        if not self.beta and not inputs["advantages"].any():
+        alone = self.accelerator.num_processes == 1  # others would wait for the gradients of this forward
+        if alone and not self.beta and not inputs["advantages"].any():
             # All answers are worth the same: no forward is needed to know that the gradient is 0.
             tuned = (parameter for parameter in model.parameters() if parameter.requires_grad)
             return sum((parameter.sum() * 0 for parameter in tuned), torch.zeros((), device=self.accelerator.device))
