@@ -105,9 +105,13 @@ def train(settings: Mapping[str, Any], run: PlannedRun, folder: Path, data: Path
     """Train, and return the flags of the model."""
     config = config_of(settings, run.set, run.arm, run.seed, folder, data)
     path = folder / f"{run.stem}.yaml"
+    origin = settings["arms"][run.arm].get("reinforces")
+    if origin is not None:
+        config["output"] = str(folder / f"{origin}-{run.seed}")
+        config = merged(config, {"reinforcement": {"output": str(folder / run.stem)}})
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    call("finetune", path, "--resume")
-    return ["--model" if config.get("tuning") == "full" else "--adapter", config["output"]]
+    call("finetune" if origin is None else "reinforce", path, "--resume")
+    return ["--model" if config.get("tuning") == "full" else "--adapter", folder / run.stem]
 
 
 def untrained(settings: Mapping[str, Any], run: PlannedRun, folder: Path, data: Path) -> list[object]:

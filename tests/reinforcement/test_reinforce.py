@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +187,25 @@ def test_settings_of_fine_tuning_that_are_not_used_are_named(tuned) -> None:
     assert not own.alignment.is_on
     with pytest.raises(ConfigError):
         reinforced_config(config.model_copy(update={"tuning": "full"}))
+
+
+@pytest.mark.prove
+def test_two_processes_draw_answers_to_posts_of_their_own_and_end_with_one_adapter(tuned, tmp_path) -> None:
+    output = tmp_path / "two"
+    # `--cpu` alone starts one process (accelerate 1.15): the several of `--multi_gpu` are told to use the CPU.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+              "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+              "-m", "instruct_mner", "reinforce", str(tuned / "config.yaml"),
+              "--set", f"reinforcement.output={output}", "--set", "reinforcement.max_steps=2"]  # fmt: skip
+    result = subprocess.run(
+        launch,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    lines = metrics(output)
+    assert [line["step"] for line in lines if "reward" in line] == [1, 2]
+    assert [line["step"] for line in lines if "eval_f1" in line] == [0, 2]
+    assert weights(output).keys() == weights(tuned / "run").keys()
