@@ -116,7 +116,7 @@ class AnswerBatch:
             times: Number of answers to each request; those to one request are neighbours.
         """
         rows = torch.arange(len(self), device=self.mask.device).repeat_interleave(times)
-        self.cache.batch_repeat_interleave(times)
+        kv_cache.repeat_rows(self.cache, times, len(self), self.mask.device)
         return AnswerBatch(
             model=self.model,
             answers=[answer.begun_again() for answer in self.answers for _ in range(times)],

@@ -130,6 +130,23 @@ def keep_rows(cache: DynamicCache, rows: Sequence[int], device: torch.device) ->
             layer.reorder_cache(chosen)
 
 
+def repeat_rows(cache: DynamicCache, times: int, num_rows: int, device: torch.device) -> None:
+    """Repeat each row of a cache so many times, as neighbours.
+
+    Args:
+        cache: Cache of :func:`roomy_cache`, after a forward.
+        times: Number of rows that each becomes.
+        num_rows: Number of its rows.
+        device: Device of the model.
+    """
+    repeated = torch.arange(num_rows, device=device).repeat_interleave(times)
+    for layer in cache.layers:
+        if isinstance(layer, _RoomyLayer):
+            layer.batch_repeat_interleave(times)
+        else:
+            layer.reorder_cache(repeated)
+
+
 def is_joinable(cache: DynamicCache) -> bool:
     """Return whether rows can be added to a cache: all of its layers hold keys and values of all tokens."""
     return bool(cache.layers) and all(isinstance(layer, _RoomyLayer) for layer in cache.layers)

@@ -35,7 +35,8 @@ class Answers:
             padding.
         rewards: Each reward of each answer, by name.
         totals: Weighted mean of an answer's rewards, ``(answers,)``.
-        num_illegal: Number of answers that came to their end and hold something that is no entity of the post.
+        num_illegal: Number of answers that came to their end and are malformed, or name what is not in the post.
+        num_unplaceable: Number of mentions that were named more often than they are in the post, which JSON allows.
         num_cut: Number of answers that did not come to their end.
     """
 
@@ -46,6 +47,7 @@ class Answers:
     rewards: Mapping[str, tuple[float, ...]]
     totals: Tensor
     num_illegal: int
+    num_unplaceable: int
     num_cut: int
 
 
@@ -115,9 +117,10 @@ class AnswerSampler:
             rewards={name: tuple(each[name] for each in rewards) for name in self.reward_names},
             totals=torch.tensor([weighted(each, self.weights) for each in rewards]),
             num_illegal=sum(
-                sample.completion.finished and prediction.rejected.total > 0
+                sample.completion.finished and prediction.rejected.malformed + prediction.rejected.hallucinated > 0
                 for sample, prediction in zip(samples, predictions, strict=True)
             ),
+            num_unplaceable=sum(prediction.rejected.unplaceable for prediction in predictions),
             num_cut=sum(not sample.completion.finished for sample in samples),
         )
 

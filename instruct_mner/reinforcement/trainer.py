@@ -143,9 +143,10 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
             "posts_without_spread": float((totals.std(dim=1) < _SMALL).float().mean()),
             "answers/tokens": _mean([answers.mask.sum(dim=1).tolist() for answers in drawn]),
             "answers/illegal": float(sum(answers.num_illegal for answers in drawn)),
+            "answers/unplaceable": float(sum(answers.num_unplaceable for answers in drawn)),
             "answers/cut": float(sum(answers.num_cut for answers in drawn)),
         }
-        sums = {"answers/illegal", "answers/cut"}
+        sums = {"answers/illegal", "answers/unplaceable", "answers/cut"}
         gathered = self.accelerator.gather(torch.tensor([list(values.values())], device=self.accelerator.device))
         for column, name in enumerate(values):
             numbers = gathered[:, column]

@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with alignment objectives and an evaluation that tags; with ``reinforcement.trainer`` what knows TRL's inside.
+"""TRL's SFTTrainer with alignment objectives and an evaluation that tags; it knows the inside of TRL.
 
 Without objectives it is SFTTrainer itself, to the last bit of the loss; but for accumulation in some families, whose
 answer loss is divided by the answer tokens of the whole step here as it is in the others.

@@ -73,6 +73,22 @@ def test_each_answer_has_the_probability_of_a_plain_forward_under_its_grammar(fa
     assert answers.num_illegal == 0
 
 
+@pytest.mark.parametrize("form", ["json", "inline"])
+def test_answers_of_other_forms_are_drawn_as_well(form, tiny_models, tmp_path) -> None:
+    answer = {"format": form, "grounded": form == "json", "max_entities": 3}
+    run = prepared(tiny_models("idefics3"), tmp_path, grounded=form == "json", answer=answer)
+    run.loaded.model.eval()
+    sampler = sampler_of(run)
+    post = run.train.examples[2]
+    [answers] = sampler.draw([post], seed=1)
+    assert answers.num_illegal == 0
+    logprobs, _ = score_answers(run.loaded.model, answers, torch.device("cpu"), temperature=1.0)
+    tokens = answers.tokens[0, : int(answers.mask[0].sum())].tolist()
+    assert logprobs[0, : len(tokens)].tolist() == pytest.approx(
+        plain_logprobs(run, sampler, post, tokens, 1.0), abs=2e-4
+    )
+
+
 def test_the_temperature_divides_the_scores(tiny_models, tmp_path) -> None:
     run, sampler = policy(tiny_models, "idefics3", tmp_path)
     post = run.train.examples[2]
