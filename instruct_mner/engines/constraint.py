@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from instruct_mner.answers.guide import Guide
+from instruct_mner.answers.guide import Allowed, Guide
 from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
@@ -54,7 +54,24 @@ def constrained(scores: Tensor, guides: Sequence[Guide | None], end_tokens: Sequ
     return scores.masked_fill(torch.from_numpy(forbidden).to(scores.device), float("-inf"))
 
 
-def _allowed(guide: Guide | None, size: int, end_tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def allowed_tokens(guide: Guide, tokens: Sequence[int], size: int, end_tokens: Sequence[int]) -> Allowed:
+    """Return the tokens that a grammar allowed at each token of an answer, ``(tokens, bytes)``, a bit each.
+
+    Args:
+        guide: Guide at the beginning of the answer, which is moved to its end.
+        tokens: Tokens of the answer, with the one that ends the turn.
+        size: Size of the vocabulary.
+        end_tokens: Ids of the tokens that end a turn.
+    """
+    rows = []
+    for token in tokens:
+        rows.append(_allowed(guide, size, end_tokens))
+        if token not in end_tokens:
+            guide.write(token)
+    return np.stack(rows)
+
+
+def _allowed(guide: Guide | None, size: int, end_tokens: Sequence[int]) -> Allowed:
     """Return the tokens that may be written next, a bit each in bytes."""
     num_bytes = -(-size // 8)
     if guide is None:

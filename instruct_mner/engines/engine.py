@@ -12,6 +12,8 @@ from instruct_mner.answers.occurrences import RestOfLines
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from instruct_mner.answers.guide import Allowed
+
 
 @dataclass(frozen=True)
 class FromText:
@@ -108,6 +110,33 @@ class Completion:
             end = len(whole[:position].decode("utf-8", errors="replace"))
             tokens.append(Token(start, end, logprob))
         return cls(whole.decode("utf-8", errors="replace"), tuple(tokens), finished and not failed, failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Answer that was drawn.
+
+    Attributes:
+        completion: Text of the answer.
+        tokens: Ids of its tokens, with the one that ends the turn.
+        allowed: Tokens that the grammar allowed at each of them, ``(tokens, bytes)``, a bit each; ``None`` where
+            anything was, or where the engine does not say.
+        logprobs: Log-probability of each of them as it was drawn, where the engine is not the model that is trained.
+    """
+
+    completion: Completion
+    tokens: tuple[int, ...]
+    allowed: Allowed | None = None
+    logprobs: tuple[float, ...] | None = None
+
+
+class Sampler(Protocol):
+    """Engine that draws several answers to a request."""
+
+    def sample(
+        self, requests: Sequence[Request], num_answers: int, *, temperature: float = 1.0, seed: int = 0
+    ) -> list[list[Sample]]:
+        """Draw so many answers to each request."""
 
 
 class Engine(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +11,10 @@ import numpy as np
 import torch
 from llguidance.hf import from_tokenizer
 
-from instruct_mner.answers.guide import Allowed
 from instruct_mner.console import tracked
 from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.constraint import constrained, guide_of
-from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.engine import Completion, Request, Sample
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
@@ -26,22 +24,6 @@ from instruct_mner.models.processor_errors import named_processor_errors
 # A batch is filled in so many parts; each has prompts of like length, and what it computes stays small. Parts of fewer
 # prompts than these would read the beginning that they share too often.
 _PARTS, _LEAST_PART = 4, 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Answer that was drawn.
-
-    Attributes:
-        completion: Text of the answer.
-        tokens: Ids of its tokens, with the one that ends the turn.
-        allowed: Tokens that the grammar allowed at each of them, ``(tokens, bytes)``, a bit each; ``None`` where
-            anything was.
-    """
-
-    completion: Completion
-    tokens: tuple[int, ...]
-    allowed: Allowed | None = None
 
 
 class TransformersEngine:

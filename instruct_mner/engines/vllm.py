@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llguidance.hf import from_tokenizer
 
-from instruct_mner.engines.engine import Completion, Request
+from instruct_mner.engines.engine import Completion, Request, Sample
 from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.models.tuned import tuned_folder
@@ -22,6 +22,7 @@ from instruct_mner.vllm_runtime.plan import Plan, make_plan
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput, SamplingParams
     from vllm.lora.request import LoRARequest
+    from vllm.outputs import CompletionOutput
 
 
 class VllmEngine:
@@ -40,6 +41,8 @@ class VllmEngine:
         self._plan = plan
         self._description = plan.models[0].description
         self._llm = _start(engine_arguments(plan, flags))
+        self._folder = plan.models[0].folder
+        self._number = 1
 
     @classmethod
     def plan(cls, name: str | Path, base_model: str | None = None, dtype: str = "auto") -> Plan:
@@ -83,13 +86,56 @@ class VllmEngine:
         prompts = [self._prompt(request) for request in requests]
         settings = [self._sampling(request, temperature, seed) for request in requests]
         outputs = self._run(prompts, settings)
-        written = [_written(output) for output in outputs]
+        written = [_written(output.outputs[0]) for output in outputs]
         logprobs = [[step[token].logprob for token, step in zip(ids, logs, strict=False)] for ids, logs, _ in written]
         completions = [
             Completion.of([self._piece(token) for token in ids], scores, finished=finished)
             for (ids, _, finished), scores in zip(written, logprobs, strict=True)
         ]
         return [checked(request, completion) for request, completion in zip(requests, completions, strict=True)]
+
+    def sample(
+        self, requests: Sequence[Request], num_answers: int, *, temperature: float = 1.0, seed: int = 0
+    ) -> list[list[Sample]]:
+        """Draw several answers to each request.
+
+        Without a GPU vLLM takes no seeds, and draws others each time.
+
+        Args:
+            requests: Requests.
+            num_answers: Number of answers to each.
+            temperature: Temperature at which tokens are drawn.
+            seed: Seed of the random numbers.
+
+        Raises:
+            ServingError: vLLM refuses one.
+        """
+        prompts = [self._prompt(request) for request in requests]
+        settings = [
+            self._sampling(request, temperature, seed + place * num_answers, num_answers)
+            for place, request in enumerate(requests)
+        ]
+        outputs = self._run(prompts, settings)
+        return [
+            [self._sample(request, answer) for answer in output.outputs]
+            for request, output in zip(requests, outputs, strict=True)
+        ]
+
+    def _sample(self, request: Request, answer: CompletionOutput) -> Sample:
+        ids, logs, finished = _written(answer)
+        tokens = tuple(answer.token_ids)
+        scores = tuple(step[token].logprob for token, step in zip(tokens, logs, strict=True))
+        completion = Completion.of([self._piece(token) for token in ids], scores[: len(ids)], finished=finished)
+        return Sample(completion=checked(request, completion), tokens=tokens, logprobs=scores)
+
+    def take_adapter(self, folder: Path) -> None:
+        """Answer with another adapter from now on; its rank is that of the first.
+
+        Args:
+            folder: Folder of the adapter.
+        """
+        self._folder = folder
+        self._number += 1
 
     def _prompt(self, request: Request) -> dict[str, Any]:
         """Return the ids that training saw, with one placeholder a picture, as vLLM expands them itself."""
@@ -100,12 +146,13 @@ class VllmEngine:
             prompt["multi_modal_data"] = {"image": list(request.images)}
         return prompt
 
-    def _sampling(self, request: Request, temperature: float, seed: int) -> SamplingParams:
+    def _sampling(self, request: Request, temperature: float, seed: int, num_answers: int = 1) -> SamplingParams:
         from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 
         grammar = request.counted_grammar
         constraint = None if grammar is None else StructuredOutputsParams(grammar=grammar)
         return SamplingParams(
+            n=num_answers,
             temperature=temperature,
             seed=None if temperature == 0 or seeds_are_fatal() else seed,
             max_tokens=request.max_tokens,
@@ -129,12 +176,14 @@ class VllmEngine:
     def _tokenizer(self) -> Any:
         return self._description.tokenizer
 
-    @cached_property
+    @property
     def _adapter(self) -> LoRARequest | None:
         from vllm.lora.request import LoRARequest
 
-        adapter = self._plan.models[0]
-        return None if adapter.folder is None else LoRARequest(adapter.name, 1, str(adapter.folder))
+        if self._folder is None:
+            return None
+        # What vLLM keeps of a prompt goes by the name of the adapter.
+        return LoRARequest(f"{self._plan.models[0].name}-{self._number}", self._number, str(self._folder))
 
     @cached_property
     def _guide(self) -> Any:
@@ -176,9 +225,8 @@ def checked(request: Request, completion: Completion) -> Completion:
     return replace(completion, finished=False, failed=True)
 
 
-def _written(output: RequestOutput) -> tuple[list[int], Any, bool]:
+def _written(answer: CompletionOutput) -> tuple[list[int], Any, bool]:
     """Return the ids of an answer without the end of its turn, their log-probabilities, and whether it is complete."""
-    answer = output.outputs[0]
     finished = answer.finish_reason == "stop"
     ids = list(answer.token_ids)
     return (ids[:-1] if finished else ids), answer.logprobs or [], finished

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 
 from instruct_mner.console import displayed, stop_display, working
 from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import exclusive, replacing
 from instruct_mner.models.loading import LoadedModel, load_adapter
@@ -77,6 +79,8 @@ def reinforce(
             raise ConfigError(
                 "reinforce draws answers with the whole model, which FSDP2 and ZeRO-3 part; launch it without them"
             )
+        if config.reinforcement.engine == "vllm" and processes.num_processes > 1:
+            raise ConfigError("reinforcement.engine: vllm runs in one process; take transformers in several")
         start = find_start(config)
         set_seed(config.seed)
         run = prepare(config, sources)
@@ -153,8 +157,11 @@ def build_trainer(run: Run, start: Start, checkpoints: Path, console: Console) -
     metrics = checkpoints.parent / "metrics.jsonl"
     keep_features_of_run(config, run.loaded, checkpoints)
     loaded = _trainable(load_adapter(run.loaded, start.folder))
+    engine = TransformersEngine(loaded, settings.num_answers * settings.posts_per_step)
+    other = _vllm(run, start) if settings.engine == "vllm" else None
     sampler = AnswerSampler(
-        engine=(engine := TransformersEngine(loaded, settings.num_answers * settings.posts_per_step)),
+        engine=engine,
+        sampler=other or engine,
         builder=QuestionBuilder(engine=engine, manifest=run.manifest, prompt=run.prompt),
         picture_paths=run.picture_paths,
         weights=settings.rewards.model_dump(),
@@ -167,6 +174,7 @@ def build_trainer(run: Run, start: Start, checkpoints: Path, console: Console) -
         posts=run.train.examples,
         shares_prompt=shares_prompt_prefix(config.optimizer),
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
+        before_draws=None if other is None else partial(_give_adapter, other, loaded, checkpoints),
         model=loaded.model,
         args=grpo_config(config, checkpoints, run, loaded),
         train_dataset=Rows.from_dict({"index": list(range(len(run.train.examples)))}),
@@ -182,6 +190,20 @@ def build_trainer(run: Run, start: Start, checkpoints: Path, console: Console) -
     if run.dev is not None:
         trainer.add_callback(StopWhenExploited(metrics, f"eval_{run.chooses_by}", settings.patience, console))
     return trainer
+
+
+def _vllm(run: Run, start: Start) -> VllmEngine:
+    """Return vLLM in this process, with the adapter that the run begins with."""
+    plan = VllmEngine.plan(start.folder, run.loaded.name, run.config.dtype)
+    return VllmEngine(plan, ("--logprobs-mode=processed_logprobs", *run.config.reinforcement.vllm))
+
+
+def _give_adapter(engine: VllmEngine, loaded: LoadedModel, checkpoints: Path, step: int) -> None:
+    """Let vLLM answer with the adapter as it stands."""
+    folder = checkpoints / "vllm"
+    shutil.rmtree(folder, ignore_errors=True)
+    loaded.model.save_pretrained(folder / str(step), selected_adapters=["default"])  # type: ignore[call-arg]
+    engine.take_adapter(folder / str(step))
 
 
 def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: LoadedModel) -> GRPOConfig:

@@ -12,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instruct_mner.engines.transformers import Sample, TransformersEngine
+from instruct_mner.answers.guide import Allowed
+from instruct_mner.engines.constraint import allowed_tokens, guide_of
+from instruct_mner.engines.engine import Sample, Sampler
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.reinforcement.rewards.weighted import REWARDS, weighted
 from instruct_mner.schema.records import Example, Prediction
@@ -33,9 +36,12 @@ class Answers:
         mask: 1 at tokens, 0 at padding, ``(answers, tokens)``.
         allowed: Tokens that the grammar allowed at each token, a bit each, ``(answers, tokens, bytes)``; all of them at
             padding.
+        drawn: Log-probability of each token as it was drawn, where that was not by the model that is trained; 0 at
+            padding, ``(answers, tokens)``.
         rewards: Each reward of each answer, by name.
         totals: Weighted mean of an answer's rewards, ``(answers,)``.
-        num_illegal: Number of answers that came to their end and are malformed, or name what is not in the post.
+        num_illegal: Number of answers that came to their end and are malformed, or name what is not in the post, and of
+            those with a token that the grammar does not allow; nothing is learned from the latter.
         num_unplaceable: Number of mentions that were named more often than they are in the post, which JSON allows.
         num_cut: Number of answers that did not come to their end.
     """
@@ -44,6 +50,7 @@ class Answers:
     tokens: Tensor
     mask: Tensor
     allowed: Tensor
+    drawn: Tensor | None
     rewards: Mapping[str, tuple[float, ...]]
     totals: Tensor
     num_illegal: int
@@ -56,7 +63,8 @@ class AnswerSampler:
     """Sampler of answers to annotated posts.
 
     Attributes:
-        engine: Engine on the policy.
+        engine: Engine on the policy; it makes the prompts.
+        sampler: Engine that draws the answers.
         builder: Builder of the questions, and reader of the answers.
         picture_paths: Function that gives the files of a post's pictures.
         weights: Weight of each reward.
@@ -65,6 +73,7 @@ class AnswerSampler:
     """
 
     engine: TransformersEngine
+    sampler: Sampler
     builder: QuestionBuilder
     picture_paths: Callable[[Example], Sequence[Path]]
     weights: Mapping[str, float]
@@ -85,7 +94,7 @@ class AnswerSampler:
         """
         questions = [self._question(post) for post in posts]
         requests = [question.request for question in questions]
-        samples = self.engine.sample(requests, self.num_answers, temperature=self.temperature, seed=seed)
+        samples = self.sampler.sample(requests, self.num_answers, temperature=self.temperature, seed=seed)
         return [self._answers(*each) for each in zip(questions, samples, strict=True)]
 
     def _question(self, post: Example) -> Question:
@@ -103,12 +112,20 @@ class AnswerSampler:
         tokens = torch.full((len(samples), longest), self.engine.loaded.tokenizer.pad_token_id)
         mask = torch.zeros(len(samples), longest, dtype=torch.long)
         allowed = np.full((len(samples), longest, -(-size // 8)), 255, dtype=np.uint8)
+        drawn = None if samples[0].logprobs is None else torch.zeros(len(samples), longest)
+        num_illegal = 0
         for row, sample in enumerate(samples):
             length = len(sample.tokens)
+            bits = self._allowed(question, sample)
             tokens[row, :length] = torch.tensor(sample.tokens)
+            if bits is not None:
+                if not all(bits[at, token // 8] >> token % 8 & 1 for at, token in enumerate(sample.tokens)):
+                    num_illegal += 1  # It has no probability under the grammar, so that nothing is learned from it.
+                    continue
+                allowed[row, :length] = bits
             mask[row, :length] = 1
-            if sample.allowed is not None:
-                allowed[row, :length] = sample.allowed
+            if drawn is not None:
+                drawn[row, :length] = torch.tensor(sample.logprobs)
         return Answers(
             prompt=dict(self.engine.inputs([question.request])),
             tokens=tokens,
@@ -116,13 +133,25 @@ class AnswerSampler:
             allowed=torch.from_numpy(allowed),
             rewards={name: tuple(each[name] for each in rewards) for name in self.reward_names},
             totals=torch.tensor([weighted(each, self.weights) for each in rewards]),
-            num_illegal=sum(
+            drawn=drawn,
+            num_illegal=num_illegal
+            + sum(
                 sample.completion.finished and prediction.rejected.malformed + prediction.rejected.hallucinated > 0
                 for sample, prediction in zip(samples, predictions, strict=True)
             ),
             num_unplaceable=sum(prediction.rejected.unplaceable for prediction in predictions),
             num_cut=sum(not sample.completion.finished for sample in samples),
         )
+
+    def _allowed(self, question: Question, sample: Sample) -> Allowed | None:
+        """Return what the grammar allowed at each token; where the engine does not say it, by the grammar once more."""
+        if sample.allowed is not None:
+            return sample.allowed
+        guide = guide_of(self.engine.grammar_tokenizer, question.request)
+        if guide is None:
+            return None
+        loaded = self.engine.loaded
+        return allowed_tokens(guide, sample.tokens, loaded.vocabulary_size, loaded.end_tokens)
 
     def _rewards(self, post: Example, prediction: Prediction) -> dict[str, float]:
         return {name: REWARDS[name](post, prediction) for name in self.reward_names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -23,6 +23,8 @@ from instruct_mner.training.trl_arguments import keep_adapter_in_float32
 # Key of the inputs of a loss that TRL does not know.
 _ANSWERS = "answers"
 _SMALL = 1e-4
+# Weight of a token that another engine finds less likely, at most.
+_MOST_WEIGHT = 2.0
 
 
 class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
@@ -37,6 +39,7 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         posts: Annotated posts; the rows of ``train_dataset`` hold their numbers as ``index``.
         shares_prompt: Whether the prompt of a forward's answers is computed once.
         dev_evaluation: Function that tags the dev subset and returns scores by name.
+        before_draws: Function that is called before answers are drawn, for an engine that has weights of its own.
         **arguments: Arguments of GRPOTrainer.
     """
 
@@ -48,12 +51,13 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         posts: Sequence[Example],
         shares_prompt: bool,
         dev_evaluation: DevEvaluation | None,
+        before_draws: Callable[[int], None] | None = None,
         **arguments: object,
     ) -> None:
         # TRL computes rewards from texts; here they are computed from the entities that answers are read as.
         names = sampler.reward_names
         super().__init__(reward_funcs=[_named(name) for name in names], **arguments)
-        self.dev_evaluation = dev_evaluation
+        self.dev_evaluation, self._before_draws = dev_evaluation, before_draws
         self._loaded, self._sampler, self._posts = loaded, sampler, posts
         self._drawn: list[dict[str, Any]] = []
         unwrapped = self.accelerator.unwrap_model(self.model)
@@ -73,6 +77,8 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         return inputs
 
     def _draw(self, posts: Sequence[Example]) -> list[dict[str, Any]]:
+        if self._before_draws is not None:
+            self._before_draws(self.state.global_step)
         # The seed is of the step, so that a run that is resumed draws what it would have drawn.
         place = self.state.global_step * self.accelerator.num_processes + self.accelerator.process_index
         drawn = self._sampler.draw(posts, seed=self.args.seed * 1_000_003 + place)
@@ -104,6 +110,13 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
             "num_items_in_batch": num_tokens,
             _ANSWERS: answers,
         }
+        if answers.drawn is not None:
+            # What another engine draws, it draws by slightly other probabilities.
+            # Source: truncated importance sampling of each token, as TRL's `token_truncate` does it.
+            now, _ = self._scores(self.model, answers)
+            apart = (now - answers.drawn.to(device)) * answers.mask.to(device)
+            inputs["advantages"] = inputs["advantages"].unsqueeze(1) * apart.exp().clamp(max=_MOST_WEIGHT)
+            self._metrics["train"]["answers/engines_apart"].append(float(apart.abs().sum() / answers.mask.sum()))
         if self.beta:
             model = self.accelerator.unwrap_model(self.model)
             with use_adapter(model, adapter_name="ref"):

@@ -42,6 +42,9 @@ class ReinforcementSettings(Settings):
         adapter: Adapter to begin with, or its run folder; by default that of ``output``.
         output: Run folder, which must not exist; by default the name of ``output`` with ``-reinforced``.
         rewards: Weights of the rewards.
+        engine: Engine that draws the answers: ``transformers``, the model that is trained; or ``vllm``, in this process
+            too, which is given the adapter anew in each step.
+        vllm: Flags of vLLM itself, such as ``--gpu-memory-utilization=0.4``, which leaves room for the training.
         num_answers: Number of answers to each post of a step.
         posts_per_step: Number of posts of a step.
         temperature: Temperature at which answers are drawn.
@@ -61,6 +64,8 @@ class ReinforcementSettings(Settings):
     adapter: Path | None = None
     output: Path | None = None
     rewards: RewardWeights = RewardWeights()
+    engine: Literal["transformers", "vllm"] = "transformers"
+    vllm: tuple[str, ...] = ()
     num_answers: int = Field(default=8, ge=2)
     posts_per_step: int = Field(default=16, ge=1)
     temperature: float = Field(default=1.0, gt=0, le=2)

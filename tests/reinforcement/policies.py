@@ -43,6 +43,7 @@ def sampler_of(run: Run, *, num_answers: int = 3, temperature: float = 1.0, batc
     engine = TransformersEngine(run.loaded, batch_size)
     return AnswerSampler(
         engine=engine,
+        sampler=engine,
         builder=QuestionBuilder(engine=engine, manifest=run.manifest, prompt=run.prompt),
         picture_paths=run.picture_paths,
         weights=WEIGHTS,
