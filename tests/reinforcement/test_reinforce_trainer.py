@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,18 @@ def test_a_step_draws_each_post_as_often_as_asked_and_logs_every_reward(tiny_mod
         expected = [*first["answers"].rewards[name], *second["answers"].rewards[name]]
         assert logged[f"rewards/{name}"] == [pytest.approx(sum(expected) / 6)]
     assert logged["answers/illegal"] == [0.0]
+
+
+def test_tokens_that_another_engine_draws_are_weighted_by_how_likely_they_are_here(tiny_models, tmp_path) -> None:
+    run, trainer = trainer_of(tiny_models, tmp_path)
+    drawn = next(each for each in trainer._draw(run.train.examples) if each["advantages"].any())
+    answers, advantages = drawn["answers"], drawn["advantages"]
+    with torch.no_grad():
+        here, _ = score_answers(trainer.model, answers, CPU, temperature=1.0)
+    for apart in (0.0, 0.1, -0.3, -1.0):
+        there = replace(answers, drawn=(here + apart) * answers.mask)
+        with torch.no_grad():
+            found = trainer._inputs(there, advantages, torch.tensor(1.0))["advantages"]
+        expected = min(2.0, math.exp(-apart))
+        mask = answers.mask.bool()
+        assert torch.allclose(found[mask], (advantages.unsqueeze(1) * expected).expand_as(found)[mask], atol=1e-4)

@@ -12,6 +12,8 @@ from policies import prepared, sampler_of
 
 from instruct_mner.answers import codec
 from instruct_mner.engines.constraint import guide_of
+from instruct_mner.engines.engine import Sample
+from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.reinforcement.rollouts import AnswerSampler, legal_scores, score_answers
 from instruct_mner.testing.posts import TEXTS
@@ -98,6 +100,42 @@ def test_the_temperature_divides_the_scores(tiny_models, tmp_path) -> None:
     assert logprobs[0, : len(tokens)].tolist() == pytest.approx(
         plain_logprobs(run, sampler, post, tokens, 2.0), abs=2e-4
     )
+
+
+class OfAnotherEngine:
+    """Draws as the policy does, and does not say what the grammar allowed, as vLLM."""
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self.engine = engine
+
+    def sample(self, requests, num_answers, *, temperature=1.0, seed=0) -> list[list[Sample]]:
+        drawn = self.engine.sample(requests, num_answers, temperature=temperature, seed=seed)
+        return [
+            [replace(each, allowed=None, logprobs=tuple(-0.5 for _ in each.tokens)) for each in samples]
+            for samples in drawn
+        ]
+
+
+def test_what_another_engine_does_not_say_of_the_grammar_is_found_again(tiny_models, tmp_path) -> None:
+    run, sampler = policy(tiny_models, "idefics3", tmp_path)
+    posts = run.train.examples[2:5]
+    own, other = sampler.draw(posts, 1), replace(sampler, sampler=OfAnotherEngine(sampler.engine)).draw(posts, 1)
+    for one, two in zip(own, other, strict=True):
+        assert torch.equal(one.allowed, two.allowed)
+        assert one.drawn is None
+        assert two.drawn is not None
+        assert torch.equal(two.drawn, -0.5 * two.mask)
+
+
+def test_nothing_is_learned_from_a_token_that_the_grammar_forbids(tiny_models, tmp_path) -> None:
+    run, sampler = policy(tiny_models, "idefics3", tmp_path)
+    question = sampler._question(run.train.examples[0])
+    [[good, sample]] = sampler.engine.sample([question.request], 2, seed=1)
+    wrong = replace(sample, tokens=(5, *sample.tokens[1:]))
+    answers = sampler._answers(question, [good, wrong])
+    assert answers.num_illegal == 1
+    assert answers.mask[0].any()
+    assert not answers.mask[1].any()
 
 
 def test_a_seed_names_the_answers_and_another_gives_others(tiny_models, tmp_path) -> None:
