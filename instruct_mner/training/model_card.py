@@ -37,6 +37,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "",
         *_licence(manifest),
         *_alignment(config),
+        *_reinforcement(manifest, config),
         *_leaks(manifest),
         "| data | set | published as | posts | sha256 |",
         "|---|---|---|---|---|",
@@ -72,6 +73,19 @@ def _alignment(config: FinetuneConfig) -> list[str]:
     )
     text = (trained + pictures[config.data.image_source]).strip()
     return [text, ""] if text else []
+
+
+def _reinforcement(manifest: Manifest, config: FinetuneConfig) -> list[str]:
+    if manifest.reinforced_from is None:
+        return []
+    settings = config.reinforcement
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in settings.rewards.model_dump().items())
+    return [
+        f"Reinforced by GRPO from an adapter of sha256 `{manifest.reinforced_from}`: {settings.num_answers} answers to "
+        f"each of {settings.posts_per_step} posts a step, weights of the rewards {weights}. Its confidences are to be "
+        "calibrated again.",
+        "",
+    ]
 
 
 def _dev_scores(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> list[str]:

@@ -113,3 +113,10 @@ def test_objectives_and_other_pictures_are_said() -> None:
 def test_the_licence_of_smollm2_is_named() -> None:
     assert "licence" not in card()
     assert "licence Apache-2.0" in card(base_model=SMOLLM2)
+
+
+def test_it_says_that_an_adapter_was_reinforced_and_how() -> None:
+    assert "GRPO" not in card()
+    text = card(reinforced_from="c" * 64, settings={"reinforcement": {"num_answers": 4, "rewards": {"boxes": 0.5}}})
+    assert f"Reinforced by GRPO from an adapter of sha256 `{'c' * 64}`: 4 answers to each of 16 posts a step" in text
+    assert "spans 1, types 1, boxes 0.5, not_visible 1" in text
