@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.options import BaseModelOption, ColumnOption, DevShareOption, ImagesOption
+from instruct_mner.cli.options import (
+    BaseModelOption,
+    ColumnOption,
+    DevShareOption,
+    ImagesOption,
+    LeaksOption,
+    ResumeOption,
+)
 from instruct_mner.cli.output import announce, console
-from instruct_mner.schema.choices import LeakPolicy
 
 
 def run(
@@ -25,17 +31,8 @@ def run(
             "--set", help="Setting that replaces one of the config, as key=value: optimizer.epochs=5; repeatable."
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was killed; the result is that of an unbroken run.")
-    ] = False,
-    leaks: Annotated[
-        LeakPolicy | None,
-        typer.Option(
-            help="Training posts that are also in a split of data.evaluate_on: refuse to train, drop them, or allow "
-            "them and mark all that comes of the run as LEAKED. Overrides data.leaks.",
-            show_default=False,
-        ),
-    ] = None,
+    resume: ResumeOption = False,
+    leaks: LeaksOption = None,
     dry_run: Annotated[
         bool,
         typer.Option(

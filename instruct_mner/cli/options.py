@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.schema.choices import Decode, LabelColumn
+from instruct_mner.schema.choices import Decode, LabelColumn, LeakPolicy
 
 ImagesOption = Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")]
 DecodeOption = Annotated[Decode, typer.Option(help="Rule that turns BIO tags into entities.")]
@@ -34,6 +34,19 @@ BaseModelOption = Annotated[
         "--model",
         metavar="MODEL",
         help="Base model: hub name or folder. Default: HuggingFaceTB/SmolVLM-256M-Instruct.",
+        show_default=False,
+    ),
+]
+
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was killed; the result is that of an unbroken run.")
+]
+
+LeaksOption = Annotated[
+    LeakPolicy | None,
+    typer.Option(
+        help="Training posts that are also in a split of data.evaluate_on: refuse to train, drop them, or allow "
+        "them and mark all that comes of the run as LEAKED. Overrides data.leaks.",
         show_default=False,
     ),
 ]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.options import LeaksOption, ResumeOption
 from instruct_mner.cli.output import announce, console
-from instruct_mner.schema.choices import LeakPolicy
 
 
 def run(
@@ -22,17 +22,8 @@ def run(
             help="Setting that replaces one of the config, as key=value: reinforcement.adapter=runs/first; repeatable.",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was killed; the result is that of an unbroken run.")
-    ] = False,
-    leaks: Annotated[
-        LeakPolicy | None,
-        typer.Option(
-            help="Training posts that are also in a split of data.evaluate_on: refuse to train, drop them, or allow "
-            "them and mark all that comes of the run as LEAKED. Overrides data.leaks.",
-            show_default=False,
-        ),
-    ] = None,
+    resume: ResumeOption = False,
+    leaks: LeaksOption = None,
 ) -> None:
     """Reinforce a fine-tuned adapter: answers that score better than others become more likely; makes a run folder.
 

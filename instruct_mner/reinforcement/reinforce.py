@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset as Rows
@@ -40,7 +39,7 @@ from instruct_mner.training.setup import Run, prepare
 from instruct_mner.training.sharding import is_sharded
 from instruct_mner.training.summary import say_what_is_trained
 from instruct_mner.training.trackers import tracker_callbacks
-from instruct_mner.training.trl_arguments import shares_prompt_prefix
+from instruct_mner.training.trl_arguments import common_arguments, shares_prompt_prefix
 from instruct_mner.training.vision_cache import keep_features_of_run
 
 
@@ -215,11 +214,11 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         run: Parts of the run.
         loaded: Model with the adapter.
     """
-    settings, optimizer = config.reinforcement, config.optimizer
-    has_dev = run.dev is not None
+    settings = config.reinforcement
+    chooses_by = None if run.dev is None else run.chooses_by
     mixed = mixed_precision(config, loaded.model)
     return GRPOConfig(
-        output_dir=str(checkpoints),
+        **common_arguments(config, checkpoints, chooses_by=chooses_by, mixed_precision=mixed),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         # A forward holds the answers to one post.
@@ -236,31 +235,11 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
         warmup_steps=settings.warmup_steps,
-        optim=optimizer.name,
-        weight_decay=optimizer.weight_decay,
-        max_grad_norm=optimizer.max_grad_norm,
-        gradient_checkpointing=optimizer.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if optimizer.gradient_checkpointing else None,
-        seed=config.seed,
-        data_seed=config.seed,
-        bf16=mixed,
-        use_cpu=mixed and loaded.model.device.type == "cpu",
-        logging_steps=1,
-        logging_first_step=True,
-        eval_strategy="steps" if has_dev else "no",
+        eval_strategy="steps" if chooses_by else "no",
         eval_steps=settings.evaluate_every,
         save_strategy="steps",
         save_steps=settings.evaluate_every,
-        save_total_limit=2,
-        load_best_model_at_end=has_dev,
-        metric_for_best_model=f"eval_{run.chooses_by}" if has_dev else None,
-        greater_is_better=True if has_dev else None,
-        disable_tqdm=True,
-        report_to="none",
-        run_name=config.output.name,
         ddp_find_unused_parameters=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def sft_config(
     optimizer, every = config.optimizer, config.evaluation.every_steps
     strategy = "steps" if every else "epoch"
     return SFTConfig(
-        output_dir=str(checkpoints),
+        **common_arguments(config, checkpoints, chooses_by=chooses_by, mixed_precision=mixed_precision),
         num_train_epochs=optimizer.epochs,
         max_steps=optimizer.max_steps or -1,
         per_device_train_batch_size=optimizer.batch_size,
@@ -54,46 +55,63 @@ def sft_config(
         learning_rate=config.learning_rate,
         lr_scheduler_type=optimizer.scheduler,
         warmup_steps=optimizer.warmup_steps,
-        optim=optimizer.name,
-        weight_decay=optimizer.weight_decay,
-        max_grad_norm=optimizer.max_grad_norm,
-        gradient_checkpointing=optimizer.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if optimizer.gradient_checkpointing else None,
-        seed=config.seed,
-        data_seed=config.seed,
-        bf16=mixed_precision,
-        # Without a GPU, transformers refuses mixed precision unless the CPU is asked for.
-        use_cpu=mixed_precision and not torch.cuda.is_available(),
-        logging_steps=1,
-        logging_first_step=True,
         eval_strategy=strategy if chooses_by else "no",
         eval_steps=every,
         save_strategy=strategy,
         save_steps=every or 500,
-        # The one before is kept until the newest is complete.
-        save_total_limit=2,
-        load_best_model_at_end=chooses_by is not None,
-        metric_for_best_model=chooses_by and f"eval_{chooses_by}",
-        greater_is_better=True if chooses_by else None,
-        disable_tqdm=True,
-        # Trackers are added as callbacks, TensorBoard's with a folder that stays.
-        report_to="none",
-        run_name=config.output.name,
-        project=PROJECT,
-        trackio_static_space_id=False,
         # Frozen parameters are not waited for; of a whole model, a batch without pictures leaves the vision tower out.
         # With objectives, whose forwards come after the one that is searched, the trainer gives all a gradient.
         ddp_find_unused_parameters=config.tuning == "full" and not config.alignment.is_on,
-        # Our rows are indices: the columns that TRL knows are made by the collator.
-        remove_unused_columns=False,
         max_length=None,
         completion_only_loss=True,
         dataset_kwargs={"skip_prepare_dataset": True},
         dataloader_num_workers=optimizer.loader_workers,
         use_liger_kernel=optimizer.liger,
         torch_compile=optimizer.torch_compile,
-        dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+def common_arguments(
+    config: FinetuneConfig, checkpoints: Path, *, chooses_by: str | None, mixed_precision: bool
+) -> dict[str, Any]:
+    """Return the arguments that all trainers of TRL are given, but for steps and their size.
+
+    Args:
+        config: Config of the run.
+        checkpoints: Folder of its checkpoints.
+        chooses_by: Name of the dev score that chooses the checkpoint; ``None`` without a dev subset.
+        mixed_precision: Whether forwards run in bfloat16.
+    """
+    optimizer = config.optimizer
+    return {
+        "output_dir": str(checkpoints),
+        "optim": optimizer.name,
+        "weight_decay": optimizer.weight_decay,
+        "max_grad_norm": optimizer.max_grad_norm,
+        "gradient_checkpointing": optimizer.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if optimizer.gradient_checkpointing else None,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "bf16": mixed_precision,
+        # Without a GPU, transformers refuses mixed precision unless the CPU is asked for.
+        "use_cpu": mixed_precision and not torch.cuda.is_available(),
+        "logging_steps": 1,
+        "logging_first_step": True,
+        # The one before is kept until the newest is complete.
+        "save_total_limit": 2,
+        "load_best_model_at_end": chooses_by is not None,
+        "metric_for_best_model": chooses_by and f"eval_{chooses_by}",
+        "greater_is_better": True if chooses_by else None,
+        "disable_tqdm": True,
+        # Trackers are added as callbacks, TensorBoard's with a folder that stays.
+        "report_to": "none",
+        "run_name": config.output.name,
+        "project": PROJECT,
+        "trackio_static_space_id": False,
+        # Our rows are indices: the columns that TRL knows are made by us.
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
 
 
 def keep_adapter_in_float32(model: nn.Module) -> None:
