@@ -1,7 +1,7 @@
 """Reinforcement of the starter's adapters, as ``grpo.yaml`` says.
 
     python -m eval.experiments.grpo --output DIR              all runs; a stopped one goes on
-    python -m eval.experiments.grpo --output DIR --tune       learning rates on dev, with a seed of their own
+    python -m eval.experiments.grpo --output DIR --attempts   other settings, on dev, from the adapter of one seed
     python -m eval.experiments.grpo --output DIR --table      the table of what is there
 
 Each run leaves ``DIR/ARM-SEED/`` (the run folder) and its predictions of dev and test beside it.
@@ -45,13 +45,13 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tune", action="store_true", help="compare learning rates on dev")
+    parser.add_argument("--attempts", action="store_true", help="compare settings on dev")
     parser.add_argument("--table", action="store_true", help="only write the table")
     given = parser.parse_args()
     settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
     make_data(settings, given.output / "data")
-    if given.tune:
-        tune(settings, given.output)
+    if given.attempts:
+        attempts(settings, given.output)
         return
     if not given.table:
         for arm, seed in planned(settings):
@@ -115,31 +115,27 @@ def tag(output: Path, stem: str, splits: Sequence[str]) -> None:
             call("tag", data, "--adapter", output / stem, "--batch-size", 64, "-o", found)
 
 
-def tune(settings: Mapping[str, Any], output: Path) -> None:
-    """Print the F1 on dev after some steps with each learning rate, beside that of the beginning."""
-    own, folder = settings["tuning"], output / "tuning"
+def attempts(settings: Mapping[str, Any], output: Path) -> None:
+    """Print the F1 on dev with each of the other settings, beside those of the arms."""
+    own, folder = settings["attempts"], output / "attempts"
     folder.mkdir(exist_ok=True)
-    config = {**config_of(settings, "grpo", own["seed"], output), "output": str(folder / "start")}
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    call("finetune", path, "--resume")
-    stems = {"start": folder / "start"}
-    for rate in own["learning_rates"]:
-        name = f"rate-{rate:g}"
-        sets = {"output": folder / name, "learning_rate": rate, "max_steps": own["steps"]}
-        call("reinforce", path, "--resume", *_flags(sets))
-        stems[name] = folder / name
-    for name in stems:
-        found = folder / f"{name}.jsonl"
+    seed = own["seed"]
+    for arm in ("sft", "sft_more", "grpo"):
+        run(settings, arm, seed, output)
+        print(f"{arm}: {_on_dev(output, output / f'{arm}-{seed}.dev.jsonl')}", flush=True)
+    for name, changes in own["settings"].items():
+        flags = [f"reinforcement.{each}={value}" for each, value in {"output": folder / name, **changes}.items()]
+        sets = [part for flag in flags for part in ("--set", flag)]
+        call("reinforce", output / f"grpo-{seed}.yaml", "--resume", *sets)
+        found = folder / f"{name}.dev.jsonl"
         if not found.is_file():
             call("tag", output / "data" / "dev.jsonl", "--adapter", folder / name, "--batch-size", 64, "-o", found)
-        gold = load_split(str(output / "data" / "dev.jsonl")).examples
-        f1 = score_spans(gold, read_predictions(found)).micro.score.f1
-        print(f"{name}: {100 * f1:.2f}", flush=True)
+        print(f"{name}: {_on_dev(output, found)}", flush=True)
 
 
-def _flags(values: Mapping[str, object]) -> list[str]:
-    return [part for name, value in values.items() for part in ("--set", f"reinforcement.{name}={value}")]
+def _on_dev(output: Path, found: Path) -> str:
+    gold = load_split(str(output / "data" / "dev.jsonl")).examples
+    return f"{100 * score_spans(gold, read_predictions(found)).micro.score.f1:.2f}"
 
 
 def table(settings: Mapping[str, Any], output: Path) -> str:
