@@ -43,6 +43,7 @@ DOCUMENTS = {
     "eval/results/alignment-tuning.md": "results/alignment-tuning.md",
     "eval/results/serving.md": "results/serving.md",
     "eval/results/smollm2.md": "results/smollm2.md",
+    "eval/results/grpo.md": "results/grpo.md",
     "eval/results/starter.md": "results/starter.md",
     "eval/results/twitter-context.md": "results/twitter-context.md",
 }
