@@ -75,7 +75,7 @@ def test_each_answer_has_the_probability_of_a_plain_forward_under_its_grammar(fa
     assert answers.num_illegal == 0
 
 
-@pytest.mark.parametrize("form", ["json", "inline"])
+@pytest.mark.parametrize("form", ["json", pytest.param("inline", marks=pytest.mark.prove)])
 def test_answers_of_other_forms_are_drawn_as_well(form, tiny_models, tmp_path) -> None:
     answer = {"format": form, "grounded": form == "json", "max_entities": 3}
     run = prepared(tiny_models("idefics3"), tmp_path, grounded=form == "json", answer=answer)
@@ -158,7 +158,7 @@ def test_the_random_numbers_of_training_are_left_alone(tiny_models, tmp_path) ->
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("batch_size", [2, 5, 64])
+@pytest.mark.parametrize("batch_size", [5, *(pytest.param(each, marks=pytest.mark.prove) for each in (2, 64))])
 def test_cold_draws_are_the_greedy_answer_as_often_as_asked(batch_size, tiny_models, tmp_path) -> None:
     """At a low temperature every draw is the most likely answer, whatever stands together in a batch."""
     run, _ = policy(tiny_models, "idefics3", tmp_path)
