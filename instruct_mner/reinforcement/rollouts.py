@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from instruct_mner.answers.guide import Allowed
 from instruct_mner.engines.constraint import allowed_tokens, guide_of
 from instruct_mner.engines.engine import Sample, Sampler
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
+from instruct_mner.models.loading import Model
 from instruct_mner.reinforcement.rewards.weighted import REWARDS, weighted
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.post_questions import with_fitting_answer
@@ -157,7 +157,7 @@ class AnswerSampler:
         return {name: REWARDS[name](post, prediction) for name in self.reward_names}
 
 
-def with_answers(answers: Answers) -> dict[str, Any]:
+def with_answers(answers: Answers) -> dict[str, Tensor]:
     """Return the arguments of a forward of all answers, each behind the prompt.
 
     Processors put the samples of a batch one after the other in each of their tensors. So a batch of the same prompt
@@ -167,7 +167,7 @@ def with_answers(answers: Answers) -> dict[str, Any]:
         answers: Answers to one post.
     """
     rows = len(answers.tokens)
-    inputs: dict[str, Any] = {name: torch.cat([value] * rows) for name, value in answers.prompt.items()}
+    inputs = {name: torch.cat([value] * rows) for name, value in answers.prompt.items()}
     prompt = inputs["input_ids"]
     inputs["input_ids"] = torch.cat([prompt, answers.tokens], dim=1)
     inputs["attention_mask"] = torch.cat([inputs["attention_mask"], answers.mask], dim=1)
@@ -178,7 +178,7 @@ def with_answers(answers: Answers) -> dict[str, Any]:
 
 
 def score_answers(
-    model: Any,
+    model: Model | nn.Module,
     answers: Answers,
     device: torch.device,
     *,
@@ -194,9 +194,7 @@ def score_answers(
         temperature: Temperature at which answers are drawn.
         shared: Context in which the first tokens, so many of them, are those of all rows.
     """
-    inputs = {
-        name: value.to(device) if isinstance(value, Tensor) else value for name, value in with_answers(answers).items()
-    }
+    inputs = {name: value.to(device) for name, value in with_answers(answers).items()}
     length = answers.tokens.shape[1]
     with shared(inputs["input_ids"].shape[1] - length):
         outputs = model(**inputs, logits_to_keep=length + 1, use_cache=False)

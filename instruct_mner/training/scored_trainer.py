@@ -15,7 +15,8 @@ from instruct_mner.training.sharding import is_sharded
 
 if TYPE_CHECKING:
     from datasets import Dataset as Rows
-    from transformers import TrainerControl
+    from transformers import PreTrainedModel, TrainerControl, TrainingArguments
+    from transformers.trainer_callback import CallbackHandler
 
 DevEvaluation = Callable[[], dict[str, float]]
 
@@ -25,11 +26,11 @@ class ScoredTrainer:
 
     dev_evaluation: DevEvaluation | None = None
     control: TrainerControl
-    model: Any
-    args: Any
-    state: Any
-    callback_handler: Any
-    log: Any
+    model: PreTrainedModel
+    args: TrainingArguments
+    state: TrainerState
+    callback_handler: CallbackHandler
+    log: Callable[[dict[str, float]], None]
     _load_from_checkpoint: Any
     _load_best_model: Any
 

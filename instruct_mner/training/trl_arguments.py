@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -73,7 +72,7 @@ def sft_config(
 
 def common_arguments(
     config: FinetuneConfig, checkpoints: Path, *, chooses_by: str | None, mixed_precision: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the arguments that all trainers of TRL are given, but for steps and their size.
 
     Args:
