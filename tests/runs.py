@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from rich.console import Console
 
@@ -47,6 +50,27 @@ def config_of(base: Path, folder: Path, **changes: object) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+@contextmanager
+def killed_at(step: int) -> Iterator[None]:
+    """Expects that a run in the block is killed at the end of a step."""
+    from instruct_mner.training.progress import RunProgress
+
+    original = RunProgress.on_step_end
+
+    def dies(self, args, state, control, **kwargs) -> None:
+        if state.global_step == step:
+            raise Killed
+        original(self, args, state, control, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RunProgress, "on_step_end", dies)
+        yield
 
 
 def aligned_run(model: Path, folder: Path, alignment: dict[str, Any], **more: Any) -> Run:

@@ -113,14 +113,18 @@ class AnswerSampler:
         mask = torch.zeros(len(samples), longest, dtype=torch.long)
         allowed = np.full((len(samples), longest, -(-size // 8)), 255, dtype=np.uint8)
         drawn = None if samples[0].logprobs is None else torch.zeros(len(samples), longest)
-        num_illegal = 0
+        illegal = {
+            row
+            for row, (sample, prediction) in enumerate(zip(samples, predictions, strict=True))
+            if sample.completion.finished and prediction.rejected.malformed + prediction.rejected.hallucinated
+        }
         for row, sample in enumerate(samples):
             length = len(sample.tokens)
             bits = self._allowed(question, sample)
             tokens[row, :length] = torch.tensor(sample.tokens)
             if bits is not None:
                 if not all(bits[at, token // 8] >> token % 8 & 1 for at, token in enumerate(sample.tokens)):
-                    num_illegal += 1  # It has no probability under the grammar, so that nothing is learned from it.
+                    illegal.add(row)  # It has no probability under the grammar, so that nothing is learned from it.
                     continue
                 allowed[row, :length] = bits
             mask[row, :length] = 1
@@ -134,11 +138,7 @@ class AnswerSampler:
             rewards={name: tuple(each[name] for each in rewards) for name in self.reward_names},
             totals=torch.tensor([weighted(each, self.weights) for each in rewards]),
             drawn=drawn,
-            num_illegal=num_illegal
-            + sum(
-                sample.completion.finished and prediction.rejected.malformed + prediction.rejected.hallucinated > 0
-                for sample, prediction in zip(samples, predictions, strict=True)
-            ),
+            num_illegal=len(illegal),
             num_unplaceable=sum(prediction.rejected.unplaceable for prediction in predictions),
             num_cut=sum(not sample.completion.finished for sample in samples),
         )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from runs import QUIET
+from runs import QUIET, killed_at
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -24,13 +24,8 @@ from instruct_mner.reinforcement.reinforce import reinforce
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
-from instruct_mner.training.progress import RunProgress
 
 RUNS = CliRunner()
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
 
 
 def config_of(model: Path, folder: Path, **changes: Any) -> Path:
@@ -128,20 +123,11 @@ def test_it_is_tagged_with_as_any_other(tuned, whole, tmp_path) -> None:
 @pytest.mark.parametrize(
     "step", [3, pytest.param(1, marks=pytest.mark.prove), pytest.param(4, marks=pytest.mark.prove)]
 )
-def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(step, tuned, whole, tmp_path, monkeypatch) -> None:
+def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(step, tuned, whole, tmp_path) -> None:
     again = tmp_path / "again"
     config = reinforced_config(load_config(tuned / "config.yaml", [f"reinforcement.output={again}"]))
-    original = RunProgress.on_step_end
-
-    def dies(self, args, state, control, **kwargs) -> None:
-        if state.global_step == step:
-            raise Killed
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunProgress, "on_step_end", dies)
-        with pytest.raises(Killed):
-            reinforce(config, QUIET)
+    with killed_at(step):
+        reinforce(config, QUIET)
     reinforce(config, QUIET, resume=True)
     expected, found = weights(whole), weights(again)
     assert all(torch.equal(expected[name], found[name]) for name in expected)

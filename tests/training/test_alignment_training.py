@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from families import BOTH_KINDS
-from runs import EVERYTHING, QUIET, aligned_run, config_of, trainer_of
+from runs import EVERYTHING, QUIET, aligned_run, config_of, killed_at, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -24,7 +24,7 @@ from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
-from instruct_mner.training.progress import COLLAPSED, RunProgress, read_metrics
+from instruct_mner.training.progress import COLLAPSED, read_metrics
 
 HEAD = {"region_span_grounding": {"through": "head", "width": 16}}
 GENERATIVE = {"generative": {**EVERYTHING["generative"], "generation": 0.5, "cycle": 0.5}}
@@ -125,16 +125,12 @@ def test_accumulation_does_not_change_what_objectives_add(family, tiny_models, t
             torch.testing.assert_close(other[name], share, rtol=1e-3, atol=2e-5)
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
 def saved(folder: Path) -> dict[str, torch.Tensor]:
     adapter = load_file(folder / "run" / "adapter" / "adapter_model.safetensors")
     return {**adapter, **load_file(folder / "run" / "alignment" / "heads.safetensors")}
 
 
-def test_a_killed_run_ends_with_the_same_heads_bit_for_bit(tiny_models, tmp_path, monkeypatch) -> None:
+def test_a_killed_run_ends_with_the_same_heads_bit_for_bit(tiny_models, tmp_path) -> None:
     """With AdamW's state of the heads too: without it the steps after the kill would differ."""
     changes = {
         "alignment": {**EVERYTHING, "head_learning_rate": 0.02},
@@ -145,17 +141,8 @@ def test_a_killed_run_ends_with_the_same_heads_bit_for_bit(tiny_models, tmp_path
     (tmp_path / "killed").mkdir()
     finetune(load_config(config_of(tiny_models("idefics3"), tmp_path / "whole", **changes)), QUIET)
     config = load_config(config_of(tiny_models("idefics3"), tmp_path / "killed", **changes))
-    original = RunProgress.on_step_end
-
-    def dies(self, args, state, control, **kwargs) -> None:
-        if state.global_step == 5:
-            raise Killed
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunProgress, "on_step_end", dies)
-        with pytest.raises(Killed):
-            finetune(config, QUIET)
+    with killed_at(5):
+        finetune(config, QUIET)
     finetune(config, QUIET, resume=True)
     expected, found = saved(tmp_path / "whole"), saved(tmp_path / "killed")
     assert set(expected) == set(found)

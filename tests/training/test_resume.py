@@ -12,18 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from peft import get_peft_model
-from runs import QUIET, config_of
+from runs import QUIET, Killed, config_of, killed_at
 from safetensors.torch import load_file
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.loading import count_adapted_modules, load_model, lora_config
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
-from instruct_mner.training.progress import RunProgress
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -45,20 +40,11 @@ def whole(tiny_models, tmp_path_factory) -> Path:
 
 # Ten places to be killed at; the other nine are for `make prove`.
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.prove) for seed in range(1, 10))])
-def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(seed, whole, tiny_models, tmp_path, monkeypatch) -> None:
+def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(seed, whole, tiny_models, tmp_path) -> None:
     config = load_config(config_of(tiny_models("idefics3"), tmp_path))
     step = random.Random(seed).randint(1, 12)
-    original = RunProgress.on_step_end
-
-    def dies(self, args, state, control, **kwargs) -> None:
-        if state.global_step == step:
-            raise Killed
-        original(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunProgress, "on_step_end", dies)
-        with pytest.raises(Killed):
-            finetune(config, QUIET)
+    with killed_at(step):
+        finetune(config, QUIET)
     assert not (tmp_path / "run" / "adapter").exists()
     finetune(config, QUIET, resume=True)
     expected, found = weights(whole), weights(tmp_path)
