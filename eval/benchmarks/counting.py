@@ -16,7 +16,7 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from eval.gates.lengths import long_text
 from eval.gates.vocabularies import REAL
 from eval.gates.walks import Vocabulary, walk
 from instruct_mner.answers import codec
-from instruct_mner.answers.guide import Guide
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.guide import Further, Guide, Rest
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.labels import LabelSet
 
@@ -64,14 +64,22 @@ class _Walked:
         return mask
 
 
-def _timed(make: Callable[[str], str | None], times: list[float]) -> Callable[[str], str | None]:
-    def timed(written: str) -> str | None:
-        begin = time.process_time()
-        grammar = make(written)
-        times.append(time.process_time() - begin)
-        return grammar
+@dataclass(frozen=True)
+class _Timed:
+    """Maker of grammars with a clock."""
 
-    return timed
+    rest: Rest
+    times: list[float]
+
+    @property
+    def mark(self) -> bytes:
+        return self.rest.mark
+
+    def __call__(self, written: str) -> Further | None:
+        begin = time.process_time()
+        further = self.rest(written)
+        self.times.append(time.process_time() - begin)
+        return further
 
 
 def measure(vocabulary: Vocabulary, num_words: int, num_posts: int, num_answers: int, seed: int) -> dict[str, Any]:
@@ -81,14 +89,14 @@ def measure(vocabulary: Vocabulary, num_words: int, num_posts: int, num_answers:
     counts: dict[str, Counter[str]] = {"whole": Counter(), "counted": Counter()}
     for _ in range(num_posts):
         text = long_text(generator, num_words)
-        rest = RestOfLines(_SPEC, text, 0)
+        rest = RestOfAnswer(_SPEC, text, 0)
         # Answers that name nothing show nothing.
         grammar = codec.grammar(_SPEC, text, 0).replace('start: "none" | ', "start: ")
         for number in range(2 * num_answers):
             name = "counted" if number % 2 else "whole"
             begin = time.process_time()
             guide = Guide(
-                vocabulary.tokenizer, grammar, _timed(rest, times["text of a grammar"]) if number % 2 else None
+                vocabulary.tokenizer, grammar, _Timed(rest, times["text of a grammar"]) if number % 2 else None
             )
             times["grammar"].append(time.process_time() - begin)
             begin, before = time.process_time(), sum(times[f"mask, {name}"])

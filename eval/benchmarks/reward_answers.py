@@ -12,7 +12,7 @@ from PIL import Image
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion
 from instruct_mner.models.manifest import Manifest, PromptStamp
@@ -152,7 +152,7 @@ def legal_answers(post: Post) -> list[str] | None:
 
 def legal_surfaces(text: str, surfaces: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the rows of surfaces that the lines of an answer may hold, under the grammar that counts occurrences."""
-    guide = Guide(_BYTES, codec.grammar(SPEC, text), RestOfLines(SPEC, text, 1))
+    guide = Guide(_BYTES, codec.grammar(SPEC, text), RestOfAnswer(SPEC, text, 1))
     yield from _further(guide, surfaces, ())
 
 

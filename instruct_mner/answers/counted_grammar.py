@@ -15,13 +15,13 @@ import re
 
 from pydantic import Field, ValidationError
 
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer, rest_of_answer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.record import Record
 
 MOST_CHARACTERS = 8_000
-"""Longer texts are not counted: the grammar behind each line takes a server a tenth of a second and more."""
+"""Longer texts are not counted: the grammar behind each entity takes a server a tenth of a second and more."""
 
 # Strangers can send such comments too.
 _MOST_LABELS, _LARGEST_COORDINATE, _MOST_IMAGES = 1_000, 99_999, 1_000
@@ -37,7 +37,7 @@ class _Counted(Record):
     spec: AnswerSpec
 
 
-def with_counting(grammar: str, rest: RestOfLines | None) -> str:
+def with_counting(grammar: str, rest: RestOfAnswer | None) -> str:
     """Return a grammar that carries what is needed to count, where that is known and the text is not too long."""
     if rest is None or len(rest.text) > MOST_CHARACTERS:
         return grammar
@@ -48,8 +48,8 @@ def with_counting(grammar: str, rest: RestOfLines | None) -> str:
     return f"{head}\n{_COMMENT}{json.dumps(carried)}\n{rules}"
 
 
-def counting_of(grammar: str) -> RestOfLines | None:
-    """Return what makes the grammars behind the lines of an answer; ``None`` where a grammar carries nothing of it.
+def counting_of(grammar: str) -> RestOfAnswer | None:
+    """Return what makes the grammars behind the entities of an answer; ``None`` where a grammar carries nothing of it.
 
     A comment that cannot be read, of another version or by a stranger, is none: the grammar is one without it.
     """
@@ -61,6 +61,6 @@ def counting_of(grammar: str) -> RestOfLines | None:
     except ValidationError:
         return None
     spec = carried.spec
-    if spec.format != "lines" or len(spec.labels.names) > _MOST_LABELS or spec.box_limit > _LARGEST_COORDINATE:
+    if len(spec.labels.names) > _MOST_LABELS or spec.box_limit > _LARGEST_COORDINATE:
         return None
-    return RestOfLines(spec, carried.text, carried.num_images)
+    return rest_of_answer(spec, carried.text, carried.num_images)

@@ -1,4 +1,4 @@
-"""Guide of an answer while it is written: what may come next, with the grammar behind each line made anew."""
+"""Guide of an answer while it is written: what may come next, with the grammar behind each entity made anew."""
 
 from __future__ import annotations
 
@@ -6,14 +6,40 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from llguidance import LLMatcher
 
 Allowed = np.ndarray[Any, np.dtype[np.uint8]]
-Rest = Callable[[str], str | None]
 _Mask = TypeVar("_Mask")
+
+
+class Further(NamedTuple):
+    """Grammar of what may follow a part of an answer.
+
+    Attributes:
+        grammar: Lark grammar.
+        behind: What is written behind that part already: a token may go on past it.
+    """
+
+    grammar: str
+    behind: str
+
+
+class Rest(Protocol):
+    """Maker of the grammars behind the parts of an answer."""
+
+    @property
+    def mark(self) -> bytes:
+        """A byte that every token has with which a part ends."""
+
+    def __call__(self, written: str) -> Further | None:
+        """Return the grammar of what may follow; ``None`` keeps the one there is.
+
+        Args:
+            written: The answer so far.
+        """
 
 
 @dataclass
@@ -25,7 +51,7 @@ class _Stage:
 
 
 class Guide:
-    """Grammar of one answer, which may be narrower behind a line than the grammar of the whole answer.
+    """Grammar of one answer, which may be narrower behind an entity than the grammar of the whole answer.
 
     Where a narrower grammar fails (llguidance has used up its budget), that of the whole answer goes on from there:
     mentions are not counted any more, and the parser drops what is written too often. Where that one fails too,
@@ -34,8 +60,7 @@ class Guide:
     Args:
         tokenizer: Tokenizer of llguidance.
         grammar: Grammar of the whole answer.
-        rest: Function from the answer so far, up to the end of a line, to the grammar of what may follow; ``None``
-            keeps the grammar.
+        rest: Maker of the narrower grammars; ``None`` makes none.
         executor: Threads in which narrower grammars are made while others go on; without it they are made at once.
 
     Attributes:
@@ -82,17 +107,17 @@ class Guide:
         self._stages[-1].num_tokens += 1
         if self.matcher.is_error():
             self._recovers()
-        elif self._rest is not None and self.ends_line(token):
+        elif self.may_end_entity(token):
             written = self._tokenizer.decode_bytes(self._tokens).decode(errors="replace")
             self._further = self._submit(written)
         return True
 
-    def ends_line(self, token: int) -> bool:
-        """Return whether a line ends with a token."""
-        return bool(self._tokenizer.decode_bytes([token]).endswith(b"\n"))
+    def may_end_entity(self, token: int) -> bool:
+        """Return whether the grammar may change behind a token."""
+        return self._rest is not None and self._rest.mark in self._tokenizer.decode_bytes([token])
 
     def rollback(self, num_tokens: int) -> None:
-        """Take back the last tokens, over the ends of lines too.
+        """Take back the last tokens, over the ends of entities too.
 
         Args:
             num_tokens: Number of tokens, those behind the end of the answer among them.
@@ -150,8 +175,13 @@ class Guide:
         return further
 
     def _make(self, written: str) -> LLMatcher | None:
-        grammar = None if self._rest is None else self._rest(written)
-        return None if grammar is None else LLMatcher(self._tokenizer, grammar, log_level=0)
+        further = None if self._rest is None else self._rest(written)
+        if further is None:
+            return None
+        matcher = LLMatcher(self._tokenizer, further.grammar, log_level=0)
+        # Where the narrower grammar does not admit it, the matcher has an error, and the one there is goes on.
+        matcher.consume_tokens(self._tokenizer.tokenize_bytes(further.behind.encode()))
+        return matcher
 
     def _recovers(self) -> bool:
         """Put the grammar of the whole answer in the place of one that has failed; tell whether that was done."""

@@ -69,6 +69,35 @@ class Json:
         box = {"box": [self.spec.box_limit] * 5} if self.spec.grounded else {}
         return json.dumps({"text": "", "label": label, **box}, separators=(",", ":"), ensure_ascii=False) + ","
 
+    @property
+    def mark(self) -> bytes:
+        """The byte with which an object ends."""
+        return b"}"
+
+    def begun(self, written: str) -> tuple[list[Mention], str] | None:
+        """Return the whole objects of an answer so far, and what is written behind them.
+
+        ``None`` where one is no entity, and behind the end of the array.
+        """
+        opening = _OPENING.search(written)
+        mentions: list[Mention | None] = []
+        position = end = 0 if opening is None else opening.end()
+        while end and not written.startswith("]", position):
+            try:
+                fields, end = _read_item(written, position)
+            except (ValueError, RecursionError):
+                break
+            mentions.append(self._mention(fields))
+            position = _next(written, end)
+        whole = [each for each in mentions if each is not None]
+        goes_on = len(whole) == len(mentions) and not written.startswith("]", position)
+        return (whole, written[end:]) if goes_on else None
+
+    def further(self, most: int) -> str:
+        """Return what may follow whole objects, with at most so many more, as the right side of a rule."""
+        more = f'("," entity){{0,{most}}} ' if most else ""
+        return f'{more}"]"'
+
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """Return the entities of a completion, and the number of items that are none.
 
@@ -132,12 +161,11 @@ class Json:
         none = f'{prefix}"[]"'
         if not nameable(text):
             return f"%llguidance {{}}\nstart: {none}\n"
-        more = self.spec.capacity(text) - 1
-        further = f' ("," entity){{0,{more}}}' if more else ""
+        further = self.further(self.spec.capacity(text) - 1)
         before, between, after = (quoted(each) for each in ('{"text":"', '","label":', "}"))
         rules = [
             "%llguidance {}",
-            f'start: {prefix}"[" ("]" | entity{further} "]")',
+            f'start: {prefix}"[" ("]" | entity {further})',
             f"entity: {before} MENTION {between} LABEL {self._box_rule()}{after}",
             f"LABEL: {' | '.join(quoted(quoted(name)) for name in self.spec.labels.names)}",
             *mention_rules(text, self.spec.segmentation, self.spelled),

@@ -42,6 +42,22 @@ class Lines:
         """Return an entity of this type without its mention, with the longest box."""
         return f"{label}: {f' {[self.spec.box_limit] * 5}' if self.spec.grounded else ''}\n"
 
+    @property
+    def mark(self) -> bytes:
+        """The byte with which a line ends."""
+        return b"\n"
+
+    def begun(self, written: str) -> tuple[list[Mention], str] | None:
+        """Return the whole lines of an answer so far, and what is written behind them; ``None`` where one is none."""
+        whole, _, behind = written.rpartition("\n")
+        mentions, malformed = self.read(whole, finished=True)
+        return None if malformed else (mentions, behind)
+
+    def further(self, most: int) -> str:
+        """Return what may follow whole lines, with at most so many more, as the right side of a rule."""
+        further = f' ("\\n" entity){{0,{most - 1}}}' if most > 1 else ""
+        return f"entity{further}" if most else '""'
+
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """Return the well-formed lines of a completion, and the number of the others.
 
@@ -108,11 +124,9 @@ class Lines:
         none = f"{prefix}{quoted(NO_ENTITIES)}"
         if not nameable(text):
             return f"%llguidance {{}}\nstart: {none}\n"
-        more = self.spec.capacity(text) - 1
-        further = f' ("\\n" entity){{0,{more}}}' if more else ""
         rules = [
             "%llguidance {}",
-            f"start: {none} | {prefix}entity{further}",
+            f"start: {none} | {prefix}{self.further(self.spec.capacity(text))}",
             f"entity: LABEL {'PLACED' if self.spec.grounded else 'MENTION'}",
             f'LABEL: ({" | ".join(quoted(name) for name in self.spec.labels.names)}) ": "',
             *mention_rules(text, self.spec.segmentation),

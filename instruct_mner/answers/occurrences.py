@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from instruct_mner.answers.guide import Further
+from instruct_mner.answers.json_array import Json
 from instruct_mner.answers.lines import Lines
-from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec, FormatName
 from instruct_mner.answers.syntax import nameable
 from instruct_mner.schema.offsets import chunks, place
 
@@ -18,20 +20,27 @@ from instruct_mner.schema.offsets import chunks, place
 _MOST_UNITS = 8
 # More spans than these are not looked at: the work would grow with their number and the length of the text.
 _MOST_SPANS = 4_096
-# Grammar behind an answer that has named all there is: the end of the turn.
-_NOTHING = '%llguidance {}\nstart: ""\n'
+# Formats in which a mention may be written too often; inline, each stands in its place.
+_COUNTED: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
+# Characters for private use, of which each text leaves some unused.
+_PRIVATE = range(0xE000, 0xF900)
+
+
+def rest_of_answer(spec: AnswerSpec, text: str, num_images: int) -> RestOfAnswer | None:
+    """Return the grammars behind the entities of an answer; ``None`` where nothing can be written too often."""
+    return RestOfAnswer(spec, text, num_images) if spec.format in _COUNTED else None
 
 
 @dataclass(frozen=True)
-class RestOfLines:
-    """Grammar of the lines that may follow other lines.
+class RestOfAnswer:
+    """Grammar of the entities that may follow other entities, in lines or as JSON.
 
-    A grammar cannot count. So it is made anew behind each line: with what is left of the text when the written mentions
-    are taken out, and without the mentions that would take the place of a written one. Where that would take too long,
-    the grammar stays: what is written too often is dropped by the parser, and counted as unplaceable.
+    A grammar cannot count. So it is made anew behind each entity: with what is left of the text when the written
+    mentions are taken out, and without the mentions that would take the place of a written one. Where that would take
+    too long, the grammar stays: what is written too often is dropped by the parser, and counted as unplaceable.
 
     Attributes:
-        spec: The specification of the answer, in lines.
+        spec: The specification of the answer.
         text: The text as shown to the model.
         num_images: Number of pictures of the post.
     """
@@ -40,34 +49,40 @@ class RestOfLines:
     text: str
     num_images: int
 
-    def __call__(self, written: str) -> str | None:
-        """Return the grammar behind whole lines; ``None`` where that of the answer itself need not be changed.
+    @property
+    def mark(self) -> bytes:
+        """A byte that every token has with which an entity ends."""
+        return self._form.mark
+
+    def __call__(self, written: str) -> Further | None:
+        """Return the grammar behind the whole entities of an answer.
+
+        ``None`` where that of the answer itself need not be changed.
 
         Args:
-            written: The answer so far, up to the end of a line.
+            written: The answer so far; its last entity may be unfinished.
         """
-        form = Lines(self.spec, self.num_images)
-        mentions, malformed = form.read(written, finished=True)
+        form = self._form
+        mentions, behind = form.begun(written) or ([], "")
         surfaces = [mention.surface for mention in mentions]
         left = self.spec.capacity(self.text) - len(surfaces)
-        if malformed or not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable:
+        if not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable:
             return None  # Not of an answer that was counted.
         free = self.free(surfaces)
         if left < 1 or not nameable(free) or not self._has_more(surfaces):
-            return _NOTHING
+            return Further(f"%llguidance {{}}\nstart: {form.further(0)}\n", behind)
         used = self.used_up(surfaces)
         if used is None:
             return None
-        rules = form.grammar(free).split("\n")
-        further = f' ("\\n" entity){{0,{left - 1}}}' if left > 1 else ""
-        changed = [
-            f"start: entity{further}" if rule.startswith("start:") else _excluding(rule, used)
-            for rule in rules
-        ]  # fmt: skip
-        return "\n".join(changed)
+        excluded = [*(_escaped(form.spelled(each)) for each in used), f"(?s:.*){_escaped(self._taken)}(?s:.*)"]
+        rules = [
+            f"start: {form.further(left)}" if rule.startswith("start:") else _excluding(rule, excluded)
+            for rule in form.grammar(free).split("\n")
+        ]
+        return Further("\n".join(rules), behind)
 
     def free(self, surfaces: Sequence[str]) -> str:
-        """Return the text with line breaks, which no mention holds, in the place of the written mentions.
+        """Return the text with a character that no mention holds in the place of the written mentions.
 
         A mention that is written once and stands twice is taken out of the first place, and in a second copy of the
         text out of the last: ``Paris``, written first, leaves ``Paris Hilton``.
@@ -77,7 +92,7 @@ class RestOfLines:
         ends = [None if start is None else len(self.text) - start for start in turned]
         starts = [None if end is None else end - len(each) for end, each in zip(ends, surfaces, strict=True)]
         last = self._without(surfaces, starts)
-        return first if first == last else f"{first}\n{last}"
+        return first if first == last else f"{first}{self._taken}{last}"
 
     def used_up(self, surfaces: Sequence[str]) -> list[str] | None:
         """Return what may not be written too: spans on written mentions that leave one of them without a place.
@@ -104,13 +119,13 @@ class RestOfLines:
         return self.text.count(surface) > touched
 
     def _without(self, surfaces: Sequence[str], starts: Sequence[int | None]) -> str:
-        """Return the text with line breaks for each unit that a mention holds a part of."""
+        """Return the text without each unit that a mention holds a part of."""
         characters = list(self.text)
         for surface, start in zip(surfaces, starts, strict=True):
             if start is not None:
                 first, last = self._units(start, start + len(surface))
                 begin, end = self._edges[first], self._edges[last]
-                characters[begin:end] = "\n" * (end - begin)
+                characters[begin:end] = self._taken * (end - begin)
         return "".join(characters)
 
     def _units(self, start: int, end: int) -> tuple[int, int]:
@@ -128,6 +143,16 @@ class RestOfLines:
                     if span == span.strip() and any(character.isalnum() for character in span):
                         yield span
             start = self.text.find(surface, start + 1)
+
+    @cached_property
+    def _form(self) -> Lines | Json:
+        return _COUNTED[self.spec.format](self.spec, self.num_images)
+
+    @cached_property
+    def _taken(self) -> str:
+        """Character in the place of written mentions, which the text does not hold."""
+        held = set(self.text)
+        return next(chr(number) for number in _PRIVATE if chr(number) not in held)
 
     @cached_property
     def _edges(self) -> list[int]:
@@ -150,14 +175,13 @@ class RestOfLines:
         return any(self._fits(surfaces, unit) for unit in units if any(map(str.isalnum, unit)) and unit == unit.strip())
 
 
-def _excluding(rule: str, used: Sequence[str]) -> str:
+def _excluding(rule: str, excluded: Sequence[str]) -> str:
     """Return the rule of mentions without some of them, as one negation; other rules are returned as they are."""
-    if not used or not rule.startswith("MENTION:"):
+    if not rule.startswith("MENTION:"):
         return rule
     head, separator, conditions = rule.partition("~/")
     assert separator, rule
-    alternatives = "|".join(_escaped(each) for each in used)
-    return f"{head}~/{alternatives}|{conditions}"
+    return f"{head}~/{'|'.join(excluded)}|{conditions}"
 
 
 def _escaped(text: str) -> str:

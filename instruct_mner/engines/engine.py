@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from instruct_mner.answers.counted_grammar import with_counting
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,7 +39,7 @@ class Request:
         images: Pictures, in the order of their places.
         grammar: Lark grammar of the allowed answers; ``None`` allows anything.
         max_tokens: Number of tokens at which an answer is cut.
-        rest: Maker of the grammars behind the lines of an answer, where occurrences are counted.
+        rest: Maker of the grammars behind the entities of an answer, where occurrences are counted.
         schema: Grammar as a JSON schema, where answers are JSON, for a server that knows no grammar.
         from_text: Form of the request for the engine that generates pictures.
     """
@@ -50,7 +50,7 @@ class Request:
     max_tokens: int = 256
     schema: dict[str, Any] | None = None
     from_text: FromText | None = None
-    rest: RestOfLines | None = None
+    rest: RestOfAnswer | None = None
 
     @property
     def counted_grammar(self) -> str | None:

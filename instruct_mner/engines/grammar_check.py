@@ -33,7 +33,7 @@ def grammar_state(grammar: str, text: str) -> GrammarState:
 def answer_state(request: Request, text: str) -> GrammarState:
     """Return how far an answer keeps to the grammar of its request.
 
-    Where occurrences are counted, an answer that has named all there is ends behind a line.
+    Where occurrences are counted, an answer in lines that has named all there is ends behind a line.
 
     Args:
         request: Request with a grammar.
@@ -43,6 +43,6 @@ def answer_state(request: Request, text: str) -> GrammarState:
     state = grammar_state(request.grammar, text)
     if state == "begun" and request.rest is not None and text.endswith("\n"):
         further = request.rest(text)
-        if further is not None and grammar_state(further, "") == "whole":
+        if further is not None and grammar_state(further.grammar, further.behind) == "whole":
             return "whole"
     return state

@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from instruct_mner.answers.counted_grammar import with_counting
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import MnerError, ServingError
 from instruct_mner.prompting.conversation import user_messages
@@ -84,7 +84,7 @@ def _check_grammar(client: httpx.Client, model: str) -> None:
 
 def _counts(client: httpx.Client, model: str) -> bool:
     """Return whether the second mention of an answer is another one, although the grammar admits the first alone."""
-    rest = RestOfLines(AnswerSpec(labels=LabelSet.of(["X"])), "zq zz", 0)
+    rest = RestOfAnswer(AnswerSpec(labels=LabelSet.of(["X"])), "zq zz", 0)
     grammar = with_counting('%llguidance {}\nstart: "X: zq\\nX: zq"\n', rest)
     answer = _ask(client, model, "Say yes.", max_tokens=64, structured_outputs={"grammar": grammar})
     return str(answer["choices"][0]["message"]["content"]).strip() == "X: zq\nX: zz"

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers import codec
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import rest_of_answer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion, Engine, FromText, Request
 from instruct_mner.errors import ConfigError
@@ -170,5 +170,5 @@ class QuestionBuilder:
             grammar=codec.grammar(spec, text, len(images)) if self.constrained else None,
             max_tokens=max_answer_tokens(spec, text, self.engine.count_tokens),
             schema=codec.json_schema(spec, len(images)) if self.constrained and spec.format == "json" else None,
-            rest=RestOfLines(spec, text, len(images)) if self.constrained and spec.format == "lines" else None,
+            rest=rest_of_answer(spec, text, len(images)) if self.constrained else None,
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CountingGrammar:
-    """Grammar that vLLM asks for bitmasks, with the grammar behind each line made anew.
+    """Grammar that vLLM asks for bitmasks, with the grammar behind each entity made anew.
 
     It has the methods of vLLM's ``StructuredOutputGrammar``. Nothing here raises: an error would end vLLM, and with it
     the requests of all others.
@@ -39,7 +39,7 @@ class CountingGrammar:
         return True
 
     def validate_tokens(self, tokens: list[int]) -> list[int]:
-        """Return the drafts that may be written, at most up to the end of a line, where the grammar changes.
+        """Return the drafts that may be written, at most up to the end of an entity, where the grammar changes.
 
         Args:
             tokens: Drafts of speculative decoding; behind a negative one is padding.
@@ -49,8 +49,8 @@ class CountingGrammar:
         if not drafts or matcher.is_stopped():
             return []
         legal = drafts[: matcher.validate_tokens(drafts)]
-        end = next((place for place, token in enumerate(legal, start=1) if self._guide.ends_line(token)), len(legal))
-        return legal[:end]
+        ends = (place for place, token in enumerate(legal, start=1) if self._guide.may_end_entity(token))
+        return legal[: next(ends, len(legal))]
 
     def rollback(self, num_tokens: int) -> None:
         """Take back the last tokens."""

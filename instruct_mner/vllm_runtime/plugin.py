@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from vllm.logger import init_logger
@@ -20,7 +21,7 @@ from vllm.v1.structured_output.backend_guidance import GuidanceBackend
 from vllm.v1.structured_output.backend_types import StructuredOutputGrammar, StructuredOutputOptions
 
 from instruct_mner.answers.counted_grammar import counting_of
-from instruct_mner.answers.guide import Guide, Rest
+from instruct_mner.answers.guide import Further, Guide, Rest
 from instruct_mner.vllm_runtime import embedded_pictures
 from instruct_mner.vllm_runtime.counting import CountingGrammar
 
@@ -45,20 +46,29 @@ def _compile_grammar(
     rest = counting_of(grammar_spec) if request_type is StructuredOutputOptions.GRAMMAR else None
     if rest is not None:
         tokenizer: Any = backend.ll_tokenizer
-        guide = Guide(tokenizer, grammar_spec, partial(_careful, rest), _threads())
+        guide = Guide(tokenizer, grammar_spec, _Careful(rest), _threads())
         if not guide.failed:
             return cast(StructuredOutputGrammar, CountingGrammar(guide, tokenizer.eos_token))
     return _compile_uncounted(backend, request_type, grammar_spec, stop_token_ids)
 
 
-def _careful(rest: Rest, written: str) -> str | None:
-    """Return the grammar behind a line; where it cannot be made, that of the line stays."""
-    try:
-        return rest(written)
-    except Exception as error:
-        # No more than its type: the message may hold a post.
-        _logger.warning("the grammar behind a line cannot be made: %s", type(error).__name__)
-        return None
+@dataclass(frozen=True)
+class _Careful:
+    """Maker of the grammars behind entities; where one cannot be made, the one there is stays."""
+
+    rest: Rest
+
+    @property
+    def mark(self) -> bytes:
+        return self.rest.mark
+
+    def __call__(self, written: str) -> Further | None:
+        try:
+            return self.rest(written)
+        except Exception as error:
+            # No more than its type: the message may hold a post.
+            _logger.warning("the grammar behind an entity cannot be made: %s", type(error).__name__)
+            return None
 
 
 @cache

@@ -10,7 +10,7 @@ from test_answers import spec
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 
 TEXT = "Ann, Bo, Ann"
 BYTES = LLTokenizer("byte")
@@ -20,7 +20,7 @@ BYTES = LLTokenizer("byte")
 def guide(request: pytest.FixtureRequest) -> Guide:
     rules = spec()
     threads = ThreadPoolExecutor(1) if request.param else None
-    return Guide(BYTES, codec.grammar(rules, TEXT, 0), RestOfLines(rules, TEXT, 0), threads)
+    return Guide(BYTES, codec.grammar(rules, TEXT, 0), RestOfAnswer(rules, TEXT, 0), threads)
 
 
 def write(guide: Guide, text: str) -> bool:

@@ -8,7 +8,7 @@ import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from instruct_mner.answers import codec
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Completion, Request
@@ -107,7 +107,7 @@ def test_state_of_an_answer(answer: str, state: str) -> None:
 )
 def test_state_of_a_counted_answer_that_has_named_all_there_is(answer: str, state: str) -> None:
     text = "Ann, Bo, Ann"
-    request = Request([], grammar=codec.grammar(SPEC, text), rest=RestOfLines(SPEC, text, 0))
+    request = Request([], grammar=codec.grammar(SPEC, text), rest=RestOfAnswer(SPEC, text, 0))
     assert answer_state(request, answer) == state
     assert answer_state(Request([], grammar=request.grammar), answer) == ("begun" if answer[0] == "P" else "broken")
 

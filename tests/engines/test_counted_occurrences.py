@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from instruct_mner.answers import codec
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import Completion, Request
@@ -20,6 +20,7 @@ from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
 
 TEXT = "Ann met Bo Ann"
+LINE_OR_OBJECT = {"lines": "\n", "json": "}"}
 
 
 @pytest.fixture
@@ -29,17 +30,18 @@ def engine(tiny_models) -> TransformersEngine:
 
 def request(spec: AnswerSpec) -> Request:
     messages = user_messages(find_prompt("tag"), spec, TEXT, 0)
-    return Request(messages, (), codec.grammar(spec, TEXT, 0), max_tokens=60, rest=RestOfLines(spec, TEXT, 0))
+    return Request(messages, (), codec.grammar(spec, TEXT, 0), max_tokens=60, rest=RestOfAnswer(spec, TEXT, 0))
 
 
-def test_a_random_model_writes_nothing_more_often_than_it_stands(engine) -> None:
-    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]))
+@pytest.mark.parametrize("answer_format", ["lines", "json"])
+def test_a_random_model_writes_nothing_more_often_than_it_stands(engine, answer_format) -> None:
+    spec = AnswerSpec(labels=LabelSet.of(["PER", "LOC"]), format=answer_format)
     asked = [request(spec)] * 40
     counted = engine.generate(asked, temperature=1.2, seed=1)
     free = engine.generate([replace(each, rest=None) for each in asked], temperature=1.2, seed=1)
     assert sum(too_many(spec, each) for each in counted) == 0
     assert sum(too_many(spec, each) for each in free) > 0
-    assert max(each.text.count("\n") for each in counted) >= 2
+    assert max(each.text.count(LINE_OR_OBJECT[answer_format]) for each in counted) >= 2
 
 
 def too_many(spec: AnswerSpec, completion: Completion) -> int:

@@ -22,7 +22,7 @@ from eval.benchmarks.reward_answers import (
 from eval.benchmarks.reward_search import HACKABLE, answer_of, gold_answer, search
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.reinforcement.rewards.spans import spans
 from instruct_mner.reinforcement.rewards.weighted import REWARDS
 from instruct_mner.schema.offsets import place
@@ -32,7 +32,7 @@ BYTES = LLTokenizer("byte")
 
 
 def admits(text: str, answer: str) -> bool:
-    guide = Guide(BYTES, codec.grammar(SPEC, text), RestOfLines(SPEC, text, 1))
+    guide = Guide(BYTES, codec.grammar(SPEC, text), RestOfAnswer(SPEC, text, 1))
     for token in answer.encode():
         if guide.matcher.is_stopped() or not guide.write(token):
             return False

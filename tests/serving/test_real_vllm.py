@@ -26,7 +26,7 @@ from runs import QUIET, config_of
 from instruct_mner import Tagger
 from instruct_mner.answers import codec
 from instruct_mner.answers.counted_grammar import with_counting
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
@@ -164,7 +164,7 @@ def _entities(url: str, dataset: Dataset) -> list[Prediction]:
 def _nothing_is_written_more_often_than_it_stands(url: str) -> None:
     """Twenty requests at once, of which some are given up."""
     text = "Ann met Bo Ann"
-    rest = RestOfLines(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])), text, 0)
+    rest = RestOfAnswer(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])), text, 0)
     whole = codec.grammar(rest.spec, text, 0)
     # The grammar of the answer itself asks for four lines, whatever is in them.
     grammar = with_counting(re.sub(r"start: .*", r'start: entity ("\\n" entity){3}', whole), rest)

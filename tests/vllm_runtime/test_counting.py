@@ -13,7 +13,7 @@ from llguidance import LLTokenizer
 from instruct_mner.answers import codec
 from instruct_mner.answers.counted_grammar import counting_of, with_counting
 from instruct_mner.answers.guide import Guide
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.vllm_runtime.counting import CountingGrammar
@@ -25,7 +25,7 @@ SPEC, TEXT = AnswerSpec(labels=LabelSet.of(["PER"])), "Ann, Bo, Ann"
 
 @pytest.fixture
 def grammar() -> CountingGrammar:
-    sent = with_counting(codec.grammar(SPEC, TEXT, 0), RestOfLines(SPEC, TEXT, 0))
+    sent = with_counting(codec.grammar(SPEC, TEXT, 0), RestOfAnswer(SPEC, TEXT, 0))
     return CountingGrammar(Guide(BYTES, sent, counting_of(sent)), END)
 
 

@@ -12,7 +12,7 @@ from llguidance import LLTokenizer
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.counted_grammar import with_counting
-from instruct_mner.answers.occurrences import RestOfLines
+from instruct_mner.answers.occurrences import RestOfAnswer
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.vllm_runtime.counting import CountingGrammar
@@ -40,7 +40,7 @@ def test_it_takes_grammars_that_carry_the_post_and_leaves_all_others(monkeypatch
     monkeypatch.setattr(GuidanceBackend, "compile_grammar", GuidanceBackend.compile_grammar)
     plugin.install()
     plain = codec.grammar(SPEC, TEXT, 0)
-    counted = with_counting(plain, RestOfLines(SPEC, TEXT, 0))
+    counted = with_counting(plain, RestOfAnswer(SPEC, TEXT, 0))
     options = StructuredOutputOptions
     grammar = GuidanceBackend.compile_grammar(BACKEND, options.GRAMMAR, counted, stop_token_ids={1})
     assert isinstance(grammar, CountingGrammar)
@@ -49,6 +49,6 @@ def test_it_takes_grammars_that_carry_the_post_and_leaves_all_others(monkeypatch
     for kind, spec in ((options.GRAMMAR, plain), (options.REGEX, counted), (options.GRAMMAR, counted + "start: <<<")):
         assert GuidanceBackend.compile_grammar(BACKEND, kind, spec) == cast("Any", "vLLM's")
 
-    monkeypatch.setattr(RestOfLines, "__call__", lambda *_: 1 / 0)
+    monkeypatch.setattr(RestOfAnswer, "__call__", lambda *_: 1 / 0)
     grammar = GuidanceBackend.compile_grammar(BACKEND, options.GRAMMAR, counted)
     assert grammar.accept_tokens("r", [*b"PER: Bo\nPER: Bo\nPER: Bo"])
