@@ -47,7 +47,9 @@ def goes_on(rest: RestOfAnswer, grammar: str | None, *mentions: str) -> bool:
     """Whether an answer may go on, and end, with more entities."""
     assert grammar is not None
     more = entities(rest, *mentions)
-    return admits(grammar, "\n".join(more) if rest.spec.format == "lines" else "".join(f",{each}" for each in more) + "]")
+    return admits(
+        grammar, "\n".join(more) if rest.spec.format == "lines" else "".join(f",{each}" for each in more) + "]"
+    )
 
 
 @pytest.fixture(params=["lines", "json"])
@@ -78,7 +80,8 @@ def test_what_is_used_up_and_its_parts_may_not_be_written_again(answer_format: s
     [
         ("lines", ""), ("lines", "PER: Bob\nnonsense\n"), ("lines", "PER: Bob\nPER: Bob\n"),
         ("json", "["), ("json", "[]"), ("json", '[{"text":"Bob","label":"PER"},{"text":3}'), ("json", '[{"text":"Bob","lab'),
-        ("json", '[{"text":"Bob","label":"PER"}]'), ("json", '[{"text":"Bob","label":"PER"},{"text":"Bob","label":"PER"}'),
+        ("json", '[{"text":"Bob","label":"PER"}]'),
+        ("json", '[{"text":"Bob","label":"PER"},{"text":"Bob","label":"PER"}'),
     ],
 )  # fmt: skip
 def test_the_grammar_of_the_answer_is_kept_where_nothing_was_written_or_understood(
