@@ -79,7 +79,8 @@ def test_what_is_used_up_and_its_parts_may_not_be_written_again(answer_format: s
     ("answer_format", "written"),
     [
         ("lines", ""), ("lines", "PER: Bob\nnonsense\n"), ("lines", "PER: Bob\nPER: Bob\n"),
-        ("json", "["), ("json", "[]"), ("json", '[{"text":"Bob","label":"PER"},{"text":3}'), ("json", '[{"text":"Bob","lab'),
+        ("json", "["), ("json", "[]"), ("json", '[{"text":"Bob","label":"PER"},{"text":3}'),
+        ("json", '[{"text":"Bob","lab'),
         ("json", '[{"text":"Bob","label":"PER"}]'),
         ("json", '[{"text":"Bob","label":"PER"},{"text":"Bob","label":"PER"}'),
     ],
