@@ -20,7 +20,7 @@ class Further(NamedTuple):
 
     Attributes:
         grammar: Lark grammar.
-        behind: What is written behind that part already: a token may go on past it.
+        behind: Text that is written behind that part already, since a token may go on past it.
     """
 
     grammar: str
