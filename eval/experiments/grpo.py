@@ -94,7 +94,9 @@ def config_of(settings: Mapping[str, Any], arm: str, seed: int, output: Path) ->
         "output": str(output / f"{origin}-{seed}"),
         "reinforcement": {**settings["reinforcement"], "output": str(output / f"{arm}-{seed}")},
     }
-    return merged(config, settings["arms"][origin].get("change", {}))
+    for name in dict.fromkeys((origin, arm)):
+        config = merged(config, settings["arms"][name].get("change", {}))
+    return config
 
 
 def run(settings: Mapping[str, Any], arm: str, seed: int, output: Path) -> None:
@@ -149,8 +151,7 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
         predicted = read_predictions(output / f"{arm}-{seed}.test.jsonl")
         tallies.setdefault(arm, {})[seed] = score_spans(splits["test"], predicted).micro
     rows = []
-    groups = (("sft_more", "sft", "grpo"), ("sft_more_boxes", "sft_boxes", "grpo_boxes"))
-    for names in groups:
+    for names in settings["groups"]:
         there = {name: tallies[name] for name in names if name in tallies}
         if there:
             scores = compare_arms(there)
@@ -163,7 +164,8 @@ def table(settings: Mapping[str, Any], output: Path) -> str:
         f"The starter on {settings['posts']['train']} synthetic posts of a held-out label set; "
         f"{settings['posts']['test']} test posts, on which the best possible F1 is {100 * best:.1f} %.",
         "",
-        "| arm | seeds | strict F1, % | share of best possible | against sft_more | GMNER F1, % | ECE | calibrated |",
+        "| arm | seeds | strict F1, % | share of best possible | against the first of its group | GMNER F1, % | ECE "
+        "| calibrated |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
         "",

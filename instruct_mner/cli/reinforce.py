@@ -24,6 +24,10 @@ def run(
     ] = None,
     resume: ResumeOption = False,
     leaks: LeaksOption = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show config, drawn answers with their rewards, time, memory; keep nothing."),
+    ] = False,
 ) -> None:
     """Reinforce a fine-tuned adapter: answers that score better than others become more likely; makes a run folder.
 
@@ -44,8 +48,13 @@ def run(
     for line in left_out(given):
         typer.echo(line, err=True)
     find_start(settings)
-    sources = precheck(settings, resume=resume)
+    sources = precheck(settings, resume=resume, dry_run=dry_run)
     announce(f"reinforce: loading the libraries and {settings.model}")
-    from instruct_mner.reinforcement.reinforce import reinforce
+    if dry_run:
+        from instruct_mner.reinforcement.dry_run import dry_run as describe
 
-    reinforce(settings, console(), resume=resume, sources=sources)
+        describe(settings, console(stderr=False), sources)
+    else:
+        from instruct_mner.reinforcement.reinforce import reinforce
+
+        reinforce(settings, console(), resume=resume, sources=sources)

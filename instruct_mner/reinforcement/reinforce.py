@@ -82,11 +82,26 @@ def reinforce(
             raise ConfigError("reinforcement.engine: vllm runs in one process; take transformers in several")
         start = find_start(config)
         set_seed(config.seed)
-        run = prepare(config, sources)
-        check_same(start.manifest, run.manifest)
-        _check_posts(run, config.reinforcement, processes.num_processes)
-        _reinforce(replace(run, manifest=continued(run.manifest, start)), start, processes, console)
+        _reinforce(prepare_run(config, start, sources, processes.num_processes), start, processes, console)
     return folder
+
+
+def prepare_run(config: FinetuneConfig, start: Start, sources: Sources | None = None, num_processes: int = 1) -> Run:
+    """Return the parts of a run, which begins with an adapter.
+
+    Args:
+        config: Config of the run.
+        start: Adapter that it begins with.
+        sources: Data of the run, where they have been read.
+        num_processes: Number of processes that share each step.
+
+    Raises:
+        MnerError: Settings, data, model or adapter do not fit.
+    """
+    run = prepare(config, sources)
+    check_same(start.manifest, run.manifest)
+    _check_posts(run, config.reinforcement, num_processes)
+    return replace(run, manifest=continued(run.manifest, start))
 
 
 def _reinforce(run: Run, start: Start, processes: PartialState, console: Console) -> None:

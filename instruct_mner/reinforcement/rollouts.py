@@ -42,7 +42,8 @@ class Answers:
         totals: Weighted mean of an answer's rewards, ``(answers,)``.
         num_illegal: Number of answers that came to their end and are malformed, or name what is not in the post, and of
             those with a token that the grammar does not allow; nothing is learned from the latter.
-        num_unplaceable: Number of mentions that were named more often than they are in the post, which JSON allows.
+        num_unplaceable: Number of mentions that were named more often than they are in the post: on long posts they are
+            not counted while an answer is written.
         num_cut: Number of answers that did not come to their end.
     """
 

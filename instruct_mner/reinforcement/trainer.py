@@ -41,6 +41,9 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         dev_evaluation: Function that tags the dev subset and returns scores by name.
         before_draws: Function that is called before answers are drawn, for an engine that has weights of its own.
         **arguments: Arguments of GRPOTrainer.
+
+    Attributes:
+        sampler: Sampler of answers by the same model.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         names = sampler.reward_names
         super().__init__(reward_funcs=[_named(name) for name in names], **arguments)
         self.dev_evaluation, self._before_draws = dev_evaluation, before_draws
-        self._loaded, self._sampler, self._posts = loaded, sampler, posts
+        self._loaded, self.sampler, self._posts = loaded, sampler, posts
         self._drawn: list[dict[str, Any]] = []
         unwrapped = self.accelerator.unwrap_model(self.model)
         keep_adapter_in_float32(unwrapped)
@@ -81,7 +84,7 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
             self._before_draws(self.state.global_step)
         # The seed is of the step, so that a run that is resumed draws what it would have drawn.
         place = self.state.global_step * self.accelerator.num_processes + self.accelerator.process_index
-        drawn = self._sampler.draw(posts, seed=self.args.seed * 1_000_003 + place)
+        drawn = self.sampler.draw(posts, seed=self.args.seed * 1_000_003 + place)
         advantages = self._advantages(torch.stack([answers.totals for answers in drawn]))
         num_tokens = torch.tensor(float(sum(int(answers.mask.sum()) for answers in drawn)))
         total = self.accelerator.gather(num_tokens.to(self.accelerator.device)).sum()

@@ -78,25 +78,31 @@ def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
         trainer.args.save_strategy = "no"
         trainer.add_callback(clock)
         trainer.train()
+        with trainer.without_heads():
+            dev_seconds = seconds_of_dev(run, trainer.model)
     num_posts = len(run.train.examples)
     return trainer, Estimate(
         num_steps=count_steps(config.optimizer, num_posts),
         step_seconds=clock.seconds,
         num_evaluations=count_evaluations(config.optimizer, config.evaluation, num_posts) if run.dev else 0,
-        dev_seconds=_dev_seconds(run, trainer),
+        dev_seconds=dev_seconds,
         peak_bytes=peak_bytes(),
         num_dev_posts=len(run.dev.examples) if run.dev else 0,
     )
 
 
-def _dev_seconds(run: Run, trainer: MnerTrainer) -> float:
-    """Return the time of scoring the dev subset, by that of its first batch."""
+def seconds_of_dev(run: Run, model: nn.Module) -> float:
+    """Return the time of scoring the dev subset, in seconds, by that of its first batch; 0 without one.
+
+    Args:
+        run: Parts of the run.
+        model: Model that is scored.
+    """
     if run.dev is None:
         return 0.0
     batch = run.dev.examples[: run.config.evaluation.batch_size]
     begun = time.monotonic()
-    with trainer.without_heads():
-        replace(run, dev=replace(run.dev, examples=batch)).score_dev(trainer.model)
+    replace(run, dev=replace(run.dev, examples=batch)).score_dev(model)
     return (time.monotonic() - begun) * len(run.dev.examples) / len(batch)
 
 

@@ -62,7 +62,7 @@ def tuned(model: Any) -> list[str]:
 def test_loss_and_gradient_are_those_of_a_plain_loop(divergence, scale, tiny_models, tmp_path) -> None:
     run, trainer = trainer_of(tiny_models, tmp_path, divergence=divergence, scale_rewards=scale)
     posts = run.train.examples[3:5]
-    drawn = trainer._sampler.draw(posts, seed=trainer.args.seed * 1_000_003)
+    drawn = trainer.sampler.draw(posts, seed=trainer.args.seed * 1_000_003)
     inputs = trainer._draw(posts)
     if divergence:  # away from the adapter that it began with, by which the divergence is measured
         with torch.no_grad():

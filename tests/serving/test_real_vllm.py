@@ -27,7 +27,7 @@ from instruct_mner import Tagger
 from instruct_mner.answers import codec
 from instruct_mner.answers.counted_grammar import with_counting
 from instruct_mner.answers.occurrences import RestOfAnswer
-from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.answers.spec import AnswerSpec, FormatName
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.endpoint import Endpoint
@@ -114,7 +114,8 @@ def test_real_vllm(run: Path, said: tuple[str, list[str]], tmp_path: Path, monke
     _agree(loaded, list(served))
     _agree(loaded, _entities(url, dataset))
     assert not any("not counted" in line for line in lines)
-    _nothing_is_written_more_often_than_it_stands(url)
+    for answer_format in ("lines", "json"):
+        _nothing_is_written_more_often_than_it_stands(url, answer_format)
     _what_is_printed_runs(lines)
     for constraint in ("grammar", "schema"):
         _answers_labels_never_seen(url, dataset, constraint)
@@ -161,13 +162,14 @@ def _entities(url: str, dataset: Dataset) -> list[Prediction]:
     return found
 
 
-def _nothing_is_written_more_often_than_it_stands(url: str) -> None:
+def _nothing_is_written_more_often_than_it_stands(url: str, answer_format: FormatName) -> None:
     """Twenty requests at once, of which some are given up."""
     text = "Ann met Bo Ann"
-    rest = RestOfAnswer(AnswerSpec(labels=LabelSet.of(["PER", "LOC"])), text, 0)
+    rest = RestOfAnswer(AnswerSpec(labels=LabelSet.of(["PER", "LOC"]), format=answer_format), text, 0)
     whole = codec.grammar(rest.spec, text, 0)
-    # The grammar of the answer itself asks for four lines, whatever is in them.
-    grammar = with_counting(re.sub(r"start: .*", r'start: entity ("\\n" entity){3}', whole), rest)
+    # The grammar of the answer itself asks for four entities, whatever is in them.
+    four = {"lines": r'entity ("\\n" entity){3}', "json": '"[" entity ("," entity){3} "]"'}[answer_format]
+    grammar = with_counting(re.sub(r"start: .*", f"start: {four}", whole), rest)
     body = {
         "model": "swapped",
         "messages": [{"role": "user", "content": text}],
@@ -197,7 +199,8 @@ def _nothing_is_written_more_often_than_it_stands(url: str) -> None:
         parsed = codec.parse(rest.spec, text, choice["message"]["content"], 0, finished=finished)
         assert parsed.rejected.unplaceable == parsed.rejected.hallucinated == 0
         assert parsed.rejected.malformed == (0 if finished else 1)
-    assert all("\n" in choice["message"]["content"] for choice in choices if choice["finish_reason"] == "stop")
+    between = {"lines": "\n", "json": "},{"}[answer_format]
+    assert all(between in choice["message"]["content"] for choice in choices if choice["finish_reason"] == "stop")
 
 
 def _what_is_printed_runs(lines: list[str]) -> None:
