@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 from torch import nn
 
-from instruct_mner.models.loading import count_adapted_modules
+from instruct_mner.models.loading import Model, count_adapted_modules
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.finetune import build_trainer
@@ -91,7 +91,7 @@ def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
     )
 
 
-def seconds_of_dev(run: Run, model: nn.Module) -> float:
+def seconds_of_dev(run: Run, model: Model) -> float:
     """Return the time of scoring the dev subset, in seconds, by that of its first batch; 0 without one.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.reinforcement.config import find_start, left_out, reinforced_config
+from instruct_mner.reinforcement.dry_run import count_steps
 from instruct_mner.reinforcement.reinforce import reinforce
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig, load_config
@@ -195,3 +197,38 @@ def test_two_processes_draw_answers_to_posts_of_their_own_and_end_with_one_adapt
     assert [line["step"] for line in lines if "reward" in line] == [1, 2]
     assert [line["step"] for line in lines if "eval_f1" in line] == [0, 2]
     assert weights(output).keys() == weights(tuned / "run").keys()
+
+
+def test_a_dry_run_shows_answers_with_rewards_and_makes_nothing(tuned: Path) -> None:
+    before = sorted(tuned.rglob("*"))
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--dry-run"])
+    assert done.exit_code == 0, done.output
+    for part in (
+        "num_answers: 2",
+        "RT @ user : Jordan",
+        "steps    4, about ",
+        "dev      scored 3 times",
+        "GiB of memory",
+    ):
+        assert part in done.output
+    number = r"[01]\.\d\d"
+    rewards = re.findall(
+        rf"^({number}) \(spans ({number}), types ({number}), boxes ({number}), not_visible ({number})\)$",
+        done.output,
+        re.M,
+    )
+    assert len(rewards) == 2
+    for total, *parts in rewards:
+        assert float(total) == pytest.approx(sum(map(float, parts)) / 4, abs=0.02)
+    assert re.search(r"2 posts: mean reward 0\.\d{3}; of [012] all answers are worth the same", done.output)
+    assert sorted(tuned.rglob("*")) == before
+
+
+def test_the_number_of_steps_of_a_dry_run_is_that_of_the_run(tuned: Path, tmp_path: Path) -> None:
+    changes = ["max_steps=null", "epochs=1.5", "posts_per_step=4", f"output={tmp_path / 'again'}"]
+    config = reinforced_config(
+        load_config(tuned / "config.yaml", ["data.dev=null", *(f"reinforcement.{each}" for each in changes)])
+    )
+    reinforce(config, QUIET)
+    steps = [line["step"] for line in metrics(tmp_path / "again") if "reward" in line]
+    assert count_steps(config.reinforcement, num_posts=6) == max(steps) == len(steps)
