@@ -266,13 +266,14 @@ def _folded(surface: str) -> str:
 
 def _with_boxes(example: Example, boxes: Boxes) -> Example:
     """Return the post with the boxes of each entity; those without any are annotated as not visible."""
-    folded: Boxes = {}
-    for name, same in boxes.items():
-        folded.setdefault(_folded(name), []).extend(same)
+    spelled = {entity.text for entity in example.gold}
 
     def link(entity: Entity) -> Entity:
-        own = boxes.get(entity.text) or folded.get(_folded(entity.text), [])
-        return entity.model_copy(update={"boxes": tuple(own)})
+        names = [name for name in boxes if _folded(name) == _folded(entity.text)]
+        if entity.text in boxes:
+            # A name in another spelling belongs to the mention in that spelling, if there is one.
+            names = [name for name in names if name == entity.text or name not in spelled]
+        return entity.model_copy(update={"boxes": tuple(box for name in names for box in boxes[name])})
 
     return example.model_copy(update={"entities": tuple(link(entity) for entity in example.gold)})
 

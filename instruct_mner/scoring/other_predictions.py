@@ -41,11 +41,14 @@ from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.labels import LabelSet, why_no_label
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 Row = Mapping[str, Any]
 
 _ANSWERS = ("predict", "response")
 _USERS = frozenset({"user", "human"})
+# What a model that thinks writes before its answer.
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _MOST_ENTITIES = 10_000
 
@@ -172,22 +175,25 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None) -> Prediction:
         return _of_answer(answer, post, spec)
     if row.get("entities") is None:
         raise ValueError("entities: is needed; [] says that there is none (is it a file of posts?)")
+    own = row["text"] if isinstance(row.get("text"), str) else post.text
     known = {name: value for name, value in row.items() if name in Prediction.model_fields}
-    values = {**completed(known)[0], "id": post.id, "text": post.text, "images": post.images}
+    values = {**completed({**known, "text": own})[0], "id": post.id, "images": post.images}
     try:
-        return Prediction.model_validate(values)
+        prediction = Prediction.model_validate(values)
     except ValidationError:
-        raw = RawPost(where="", text=post.text, marks=to_marks(row["entities"]))
+        raw = RawPost(where="", text=own, marks=to_marks(row["entities"]))
         entities = entities_of(raw, "characters", EntityNotes())
-        return Prediction(
+        prediction = Prediction(
             id=post.id,
-            text=post.text,
+            text=own,
             entities=tuple(PredictedEntity.model_validate(entity.model_dump(exclude={"boxes"})) for entity in entities),
         )
+    return on_text_of(prediction, post)
 
 
 def _of_answer(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
     """Read an answer that is text: JSON of any of the usual forms, or a line for each entity."""
+    answer = _THOUGHT.sub("", answer)
     fenced = _FENCE.search(answer)
     answer = (fenced.group(1) if fenced else answer).strip()
     try:
@@ -197,13 +203,22 @@ def _of_answer(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
         form = "json" if looks_like_json else "lines"
         return _read(answer, post, spec.model_copy(update={"format": form}))
     try:
-        marks = to_marks(value)
+        marks = to_marks(_unwrapped(value, spec.labels))
     except ValueError:
         return _read(answer, post, spec)
     named = [
         {"text": mark.surface or post.text[mark.start or 0 : mark.end or 0], "label": mark.label} for mark in marks
     ]
     return _read(json.dumps(named, ensure_ascii=False, separators=(",", ":")), post, spec)
+
+
+def _unwrapped(value: Any, labels: LabelSet) -> Any:
+    """Return the list of an object with nothing else: ``{"entities": […]}``, which a mode for JSON objects asks for."""
+    if isinstance(value, dict) and len(value) == 1:
+        [(key, inner)] = value.items()
+        if key not in labels and isinstance(inner, list) and all(isinstance(each, dict) for each in inner):
+            return inner
+    return value
 
 
 def _read(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
@@ -219,14 +234,14 @@ def _matched(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[
     """Return the post of each row."""
     by_id = {post.id: post for post in posts}
     if all(str(row.get("id", "")) in by_id for row in rows):
-        return [by_id[str(row["id"])] for row in rows]
+        return _of_their_ids(path, rows, [by_id[str(row["id"])] for row in rows])
     if len(rows) != len(posts):
         raise DataError(
             f"{path}: its {len(rows)} rows have no ids of the gold, which has {len(posts)} posts; rows are matched by "
             "their order and texts, so there must be one for each post"
         )
-    questions = [_squeezed(_question(row)) for row in rows]
-    texts = [_squeezed(post.text) for post in posts]
+    questions = [squeezed(_question(row)) for row in rows]
+    texts = [squeezed(post.text) for post in posts]
     wrong = [number for number, question in enumerate(questions) if question and texts[number] not in question]
     if not wrong:
         return list(posts)
@@ -238,6 +253,18 @@ def _matched(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[
             f"{posts[wrong[0]].text[:60]!r}; score predictions against the file that they were made from"
         )
     return [posts[number] for number in order]
+
+
+def _of_their_ids(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:
+    """Return the posts of rows with ids, unless no row was asked about its post: many files have the ids 1 and 2."""
+    asked = [(squeezed(_question(row)), post) for row, post in zip(rows, posts, strict=True) if _is_answer(row)]
+    asked = [(question, post) for question, post in asked if question]
+    if asked and not any(squeezed(post.text) in question for question, post in asked):
+        raise DataError(
+            f"{path}: no row was asked about the post of its id: the question of the first, {asked[0][0][-60:]!r}, "
+            f"does not hold {asked[0][1].text[:60]!r}; score predictions against the file that they were made from"
+        )
+    return list(posts)
 
 
 def _by_text(questions: Sequence[str], texts: Sequence[str]) -> list[int] | None:
@@ -263,7 +290,3 @@ def _question(row: Row) -> str:
         return "\n".join(str(each.get("content", "")) for each in messages
                          if isinstance(each, dict) and each.get("role") in _USERS)  # fmt: skip
     return str(row.get("query") or row.get("text") or "")
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())

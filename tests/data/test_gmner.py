@@ -51,6 +51,12 @@ def test_the_exact_name_comes_before_the_folded_one(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_name_in_a_spelling_of_no_mention_loses_no_box(tmp_path: Path) -> None:
+    entities = gold(write(tmp_path, p7=xml(("Ann Lee", 1, 2, 3, 4), ("ANN LEE", 5, 6, 7, 8))))
+    both = (Box(box=(1, 2, 3, 4)), Box(box=(5, 6, 7, 8)))
+    assert [entity.boxes for entity in entities] == [both, both, both]
+
+
 def test_case_and_spaces_are_ignored_at_last(tmp_path: Path) -> None:
     entities = gold(write(tmp_path, p7=xml(("ANNLEE", 1, 2, 3, 4))))
     assert all(entity.boxes == (Box(box=(1, 2, 3, 4)),) for entity in entities)

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Entity, Example, Prediction
+from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
+from instruct_mner.scoring.other_texts import on_text_of, squeezed
 from instruct_mner.scoring.predictions import read_predictions
 
 ANNA = Example(
@@ -60,6 +63,8 @@ GOLD = [("a", [(0, 4, "PER"), (13, 17, "LOC")]), ("b", [])]
         (json.dumps({"PER": ["Anna"], "LOC": ["Oslo"]}), "{}"),
         (json.dumps([["Anna", "PER"], ["Oslo", "LOC"]]), "[]"),
         (LINES, "none"),
+        (json.dumps({"entities": NAMED}), '{"entities": []}'),
+        (f"<think>PER: a\n[{{}}]</think>\n\n{json.dumps(NAMED)}", "<think>\n</think>none"),
     ],
 )
 def test_answers_of_every_form(
@@ -114,6 +119,50 @@ def test_rows_with_ids_of_the_gold_are_matched_by_them(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(rows: list[Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=reason):
         read_predictions(written(tmp_path, rows), POSTS)
+
+
+OTHER = [{"id": "a", "text": "Omar flew to Rome"}, {"id": "b", "text": "no more to see"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "reason"),
+    [
+        ("a.json", [{**row, "entities": []} for row in OTHER],
+         "row 1: its text 'Omar flew to Rome' is not that of post 'a'"),
+        ("a.csv", "id,text,entities\na,Omar flew to Rome,[]\nb,nothing to see,[]\n", "is not that of post 'a'"),
+        ("a.jsonl", [{"id": row["id"], "prompt": row["text"], "predict": "none"} for row in OTHER],
+         "no row was asked about the post of its id"),
+        ("a.json", [{"text": f"{ANNA.text} again", "entities": []}, {"text": NOTHING.text, "entities": []}],
+         "row 1: its text 'Anna flew to Oslo again' is not that of post 'a'"),
+    ],
+)  # fmt: skip
+def test_predictions_of_other_texts_are_refused_though_their_ids_agree(
+    name: str, rows: str | list[Any], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if isinstance(rows, str):
+        path.write_text(rows)
+    else:
+        path = written(tmp_path, rows, name)
+    with pytest.raises(DataError, match=reason):
+        read_predictions(path, POSTS)
+
+
+@given(st.lists(st.sampled_from(["Anna", "Bo's", "é", "'", "。", "10%"]), min_size=1, max_size=8), st.data())
+def test_entities_on_a_text_with_other_blanks_are_where_they_are_in_the_gold(
+    words: list[str], data: st.DataObject
+) -> None:
+    blanks = st.lists(st.sampled_from(["", " ", "\n ", "\u3000"]), min_size=len(words), max_size=len(words))
+    gold, own = ("".join(map("".join, zip(data.draw(blanks), words, strict=True))) for _ in range(2))
+    post = Example(id="a", text=gold)
+    starts = [at for at, character in enumerate(own) if not character.isspace()]
+    start = data.draw(st.sampled_from(starts))
+    end = data.draw(st.sampled_from([at + 1 for at in starts if at >= start]))
+    entity = PredictedEntity(start=start, end=end, text=own[start:end], label="X")
+    [moved] = on_text_of(Prediction(id="a", text=own, entities=(entity,)), post).entities
+    assert squeezed(moved.text) == squeezed(entity.text)
+    assert squeezed(gold[: moved.start]) == squeezed(own[:start])
+    assert moved.text == gold[moved.start : moved.end].strip()
 
 
 def test_files_of_tag_are_none_of_others(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def _nothing_is_written_more_often_than_it_stands(url: str, answer_format: Forma
         "model": "swapped",
         "messages": [{"role": "user", "content": text}],
         "temperature": 1.5,
-        "max_tokens": 60,
+        "max_tokens": 240,
         "n": 2,
         "structured_outputs": {"grammar": grammar},
     }

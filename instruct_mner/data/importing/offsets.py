@@ -169,15 +169,14 @@ def _sayable(num_cut: dict[Unit, int], num_marked: int) -> list[Unit]:
 
 def _least_wrong(marked: Sequence[tuple[Mark, RawPost]]) -> Unit | None:
     """Return the unit that fits nine of ten entities: their surfaces, or else words as wholes."""
-    for unit in UNITS:
-        right = 0
-        for mark, post in marked:
-            single = _Evidence()
-            single.look_at(mark, post, unit)
-            right += single.possible and (mark.surface is not None or not single.num_cut)
-        if 10 * right >= 9 * len(marked):
-            return unit
-    return None
+    fitting = (unit for unit in UNITS if 10 * sum(_fits(*each, unit) for each in marked) >= 9 * len(marked))
+    return next(fitting, None)
+
+
+def _fits(mark: Mark, post: RawPost, unit: Unit) -> bool:
+    single = _Evidence()
+    single.look_at(mark, post, unit)
+    return single.possible and (mark.surface is not None or not single.num_cut)
 
 
 def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str:
@@ -189,11 +188,14 @@ def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str
 
 
 def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
-    mark, post = marked[0]
+    # Of the unit that fits best, the first that it does not fit; in every unit there is one.
+    best = max(UNITS, key=lambda unit: sum(_fits(*each, unit) for each in marked))
+    wrong = next((each for each in marked if not _fits(*each, best)), marked[0])
+    mark, post = wrong
     surface = "" if mark.surface is None else f" for {mark.surface!r}"
-    read = _cases(marked, UNITS) or "nothing"
+    read = _cases([wrong], UNITS) or "nothing"
     return (
-        f"{source}: the offsets of its entities fit neither characters nor tokens; the first, {mark.start} to "
+        f"{source}: the offsets of its entities fit neither characters nor tokens; for example {mark.start} to "
         f"{mark.end}{surface} in {text_of(post)[:60]!r}, reads as {read}; mend the offsets"
     )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from instruct_mner.data.bio import Joiner
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.records import Box
+from instruct_mner.schema.validation_messages import reasons
 
 START_NAMES = ("start", "begin", "start_offset", "startOffset", "start_char", "start_index", "start_idx", "from", "b")
 END_NAMES = ("end", "stop", "end_offset", "endOffset", "end_char", "end_index", "end_idx", "to", "e")
@@ -19,6 +23,7 @@ _BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
 _LENGTHS = ("length", "len", "size")
 _WHOLE = re.compile(r"\d+(?:\.0)?")
+_TAG = re.compile(r"[BIESLUM]-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +142,8 @@ def _of_object(value: Mapping[str, Any]) -> Mark:
         start = end = None
     boxes = value.get("boxes", value.get("box"))
     read = {*START_NAMES, *END_NAMES, *LABEL_NAMES, *_OFFSET_PAIRS, "boxes", "box", name, *read_as_offsets}
+    if label is value.get("entity"):
+        read.add("entity")
     unread = frozenset(key for key, each in value.items() if key not in read and each is not None)
     for key in unread:
         if _BOX.search(key):
@@ -191,6 +198,11 @@ def _label(value: Mapping[str, Any]) -> str:
     label = _first(value, LABEL_NAMES)
     if label is None and isinstance(value.get("entity"), str) and set(value) & set(START_NAMES) and "word" in value:
         label = value["entity"]
+        if _TAG.match(label):
+            raise ValueError(
+                f"{label!r} is the tag of a token: join the tokens of a mention (transformers' pipeline does so with "
+                "aggregation_strategy='simple')"
+            )
     if isinstance(label, list):
         if len(label) != 1:
             raise ValueError(f"entity {_short(value)} has {len(label)} labels; give it one")
@@ -211,13 +223,20 @@ def to_boxes(value: Any) -> tuple[Box, ...] | None:
     Raises:
         ValueError: They are no boxes.
     """
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, Sequence) and len(value) == 4 and all(isinstance(each, int | float) for each in value):
         value = [value]
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError(f"boxes {_short(value)} are no list of [x0, y0, x1, y1]")
-    return tuple(Box.model_validate(box) if isinstance(box, Mapping) else Box(box=tuple(box)) for box in value)
+    return tuple(_to_box(box) for box in value)
+
+
+def _to_box(value: Any) -> Box:
+    try:
+        return Box.model_validate(value if isinstance(value, Mapping) else {"box": value})
+    except ValidationError as error:
+        raise ValueError(f"box {_short(value)}: {'; '.join(reasons(error, Box))}") from None
 
 
 def _short(value: Any) -> str:

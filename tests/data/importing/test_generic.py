@@ -1,4 +1,4 @@
-"""Rows with columns of any name, and names of pictures of any form."""
+"""Rows with columns of any name, their entities and boxes, and names of pictures of any form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instruct_mner.data.importing.generic import to_names, to_post
-from instruct_mner.data.importing.posts import Mark
+from instruct_mner.data.importing.posts import Mark, to_boxes, to_mark
 from instruct_mner.data.importing.roles import Roles
 
 TAGGED = Roles({"tokens": "words", "tags": "ner", "id": "uid"}, meta=("lang", "meta"))
@@ -35,6 +35,29 @@ def test_names_of_pictures(value: object, names: tuple[str, ...]) -> None:
 def test_what_is_no_name_of_a_picture(value: object) -> None:
     with pytest.raises(ValueError, match="a picture is no name of a file"):
         to_names(value)
+
+
+def test_boxes_of_an_entity() -> None:
+    assert to_boxes(None) is to_boxes(float("nan")) is None
+    assert to_boxes([]) == ()
+    boxes = to_boxes([1, 2, 3, 4])
+    assert boxes == to_boxes([[1, 2, 3, 4]]) == to_boxes([{"image": 0, "box": [1, 2, 3, 4]}])
+    for wrong, reason in (
+        ([[10, 20, 5, 4]], r"box \[10, 20, 5, 4\]: "),
+        ([[1, 2]], r"box \[1, 2\]: "),
+        ("1,2", "no list of"),
+    ):
+        with pytest.raises(ValueError, match=reason) as raised:
+            to_boxes(wrong)
+        assert "pydantic" not in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_an_entity_of_the_pipeline_of_transformers() -> None:
+    mark = {"entity": "PER", "score": 0.9, "index": 1, "word": "Anna", "start": 0, "end": 4}
+    assert to_mark(mark) == Mark(start=0, end=4, surface="Anna", label="PER", unread=frozenset({"score", "index"}))
+    with pytest.raises(ValueError, match="'B-PER' is the tag of a token: join the tokens of a mention"):
+        to_mark({**mark, "entity": "B-PER"})
 
 
 def test_tags_become_entities_in_tokens() -> None:
