@@ -141,13 +141,18 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """Return the whole of a UTF-8 file, every line ended by a newline alone.
+    """Return the whole of a UTF-8 file, every line ended by a newline alone; errors as of :func:`read_whole`."""
+    return read_whole(path).replace("\r\n", "\n")
+
+
+def read_whole(path: Path) -> str:
+    """Return the whole of a UTF-8 file with its line ends as they are, for texts in which offsets count them.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
     read_lines(path)
-    return read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8").replace("\r\n", "\n")
+    return read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8")
 
 
 class _UniqueKeys(yaml.SafeLoader):

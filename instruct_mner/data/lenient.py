@@ -19,7 +19,7 @@ Row = TypeVar("Row")
 
 # From here on neighbouring whole numbers are one float.
 _EXACT = 2**53
-INDEX_COLUMNS = frozenset({"__index_level_0__", "Unnamed: 0"})
+INDEX_COLUMNS = frozenset({"__index_level_0__", "Unnamed: 0", "Unnamed: 0.1"})
 """Columns in which pandas keeps the number of a row."""
 
 

@@ -24,8 +24,9 @@ from instruct_mner.schema.choices import Decode
 
 _PARTS_OF_AN_ADDRESS = "://"
 # What Python, pandas, databases and spreadsheets write for nothing.
-_NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
-_NO_TEXT = _NOTHING - {"-", "N/A"}
+NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
+"""Words for nothing."""
+_NO_TEXT = NOTHING - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _EXACT = 2**53
 
@@ -115,7 +116,7 @@ def as_id(value: Any) -> str | int | None:
         raise ValueError(f"id {value} is a rounded number, whose last digits are lost; save the column as text")
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value in _NOTHING:
+    if isinstance(value, str) and value in NOTHING:
         raise ValueError(f"the id is {value!r}, which programs write for nothing; leave it empty to have one made")
     return value if isinstance(value, str | int) and value != "" else None
 
@@ -178,7 +179,7 @@ def to_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"a picture is no name of a file: {str(value)[:60]!r}")
     name = str(value)
-    if name in _NOTHING:
+    if name in NOTHING:
         raise ValueError(f"a picture is called {name!r}, which programs write for nothing; leave it empty")
     name = name.removesuffix(".0") if re.fullmatch(r"\d+\.0", name) else name
     parts = [part.strip() for part in re.split(r"[;,|]|(?<=\w) +(?=\S+\.\w+$)", name)]

@@ -2,29 +2,35 @@ r"""Tables of one mention a row: each repeats its post.
 
 ::
 
-    id,text,start,end,label                text,mention,type
-    1,Anna met Bo,0,4,PER                  Anna met Bo,Anna,PER
-    1,Anna met Bo,9,11,PER                 Anna met Bo,Bo,PER
-    2,nobody,,,                            nobody,,
+    id,text,start,end,label,score          text,mention,type
+    1,Anna met Bo,0,4,PER,0.9              Anna met Bo,Anna,PER
+    1,Anna met Bo,9,11,PER,0.8             Anna met Bo,Bo,PER
+    2,nobody,,,,                           nobody,,
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES
-from instruct_mner.data.importing.roles import TEXT_NAMES
+from instruct_mner.data.importing.generic import NOTHING
+from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault
+from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES
+from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
 from instruct_mner.errors import DataError
-
-Numbered = tuple[int, dict[str, Any]]
+from instruct_mner.schema.offsets import place
 
 # Where no offsets stand beside it, a mention must have a name that says so: "text" and "name" are other things as well.
 _SURFACES = ("mention", "entity", "entity_text", "mention_text", "surface", "span", "span_text", "phrase")
 _ENTITIES = "entities"
+# Confidences are of mentions, also where each post has one mention.
+_OF_MENTIONS = frozenset({"score"})
+# pandas makes floats of a column in which a cell is empty.
+_PLACE = re.compile(r"\d+(?:\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -32,93 +38,174 @@ class MentionColumns:
     """Columns of a table of one mention a row.
 
     Attributes:
+        text: Column of the text.
         label: Column of the type.
         start: Column of the first character; ``None`` where the mention is given by its words.
         end: Column of the end.
         surface: Column of the words of the mention, if any.
+        id: Column of the id of the post, if any.
     """
 
+    text: str
     label: str
     start: str | None
     end: str | None
     surface: str | None
+    id: str | None
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """Columns by role."""
+        return {"text": self.text, "entities": _ENTITIES, **({} if self.id is None else {"id": self.id})}
+
+    @property
+    def of_mention(self) -> Mapping[str, str]:
+        """Columns of the mention, by the fields of an entity."""
+        columns = {"label": self.label, "start": self.start, "end": self.end, "text": self.surface}
+        return {field: name for field, name in columns.items() if name is not None}
 
     def note(self, path: Path) -> str:
         """Return a line on how the table is read."""
         places = [repr(name) for name in (self.start, self.end, self.surface) if name is not None]
-        return f"{path}: read one mention a row, its type from {self.label!r}, its place from {', '.join(places)}"
+        posts = " and ".join(repr(name) for name in (self.id, self.text) if name is not None)
+        return (
+            f"{path}: read one mention a row, its post from {posts}, its type from {self.label!r}, its place from "
+            f"{', '.join(places)}"
+        )
 
-    @property
-    def all(self) -> frozenset[str]:
-        """All columns of the mention; what is equal in the others is one post."""
-        return frozenset(name for name in (self.label, self.start, self.end, self.surface) if name is not None)
 
-
-def mention_columns(rows: Sequence[Mapping[str, object]]) -> MentionColumns | None:
+def mention_columns(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> MentionColumns | None:
     """Return the columns of a table of one mention a row; ``None`` for any other table.
 
     Args:
         rows: Rows from its beginning.
+        chosen: Columns by role, as the user says.
     """
-    names = {name.strip().lower(): name for row in rows for name in row}
-    text = next((names[name] for name in TEXT_NAMES if name in names), None)
-    label = next((names[name] for name in LABEL_NAMES if name in names), None)
-    start = next((names[name] for name in START_NAMES if name in names), None)
-    end = next((names[name] for name in END_NAMES if name in names), None)
-    surface = next((names[name] for name in _SURFACES if name in names and names[name] != label), None)
-    if text is None or label is None or text == label or (surface is None and (start is None or end is None)):
+    if chosen.keys() & {"entities", "tags", "tokens"}:
         return None
-    columns = MentionColumns(label, start, end, surface)
-    filled = [row for row in rows if row.get(label) is not None]
-    return columns if filled and all(_fits(row, columns, text) for row in filled) else None
+    text, identifier = named(rows, TEXT_NAMES, chosen, "text"), named(rows, ID_NAMES, chosen, "id")
+    label, start, end, surface = (
+        named(rows, names, chosen) for names in (LABEL_NAMES, START_NAMES, END_NAMES, _SURFACES)
+    )
+    surface = None if surface == label else surface
+    if start is None or end is None:
+        start = end = None
+    if text is None or label is None or text == label or (surface is None and start is None):
+        return None
+    columns = MentionColumns(text, label, start, end, surface, identifier)
+    filled = [row for row in rows if not _is_nothing(row.get(label))]
+    # A mention that is wrong is told with its row; of a table of other things most rows are no mentions.
+    return columns if filled and 2 * sum(_fits(row, columns) for row in filled) >= len(filled) else None
 
 
-def gathered_mentions(rows: Iterable[Numbered], columns: MentionColumns, path: Path) -> Iterator[Numbered]:
-    """Yield a row for each post, with its mentions in ``entities``.
+def gathered_mentions(
+    rows: Iterable[Numbered], columns: MentionColumns, chosen: Chosen, path: Path, notes: list[str]
+) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+    """Yield a row for each post, with its mentions in ``entities``, or what is wrong in its rows.
+
+    Args:
+        rows: Rows of the table.
+        columns: Columns of the post and of the mention.
+        chosen: Columns by role, as the user says.
+        path: Name of the table, for messages.
+        notes: Lines for the user.
 
     Raises:
-        DataError: Rows of one post do not follow each other, or a row has half a mention.
+        DataError: Rows of one post do not follow each other, or nobody can tell which rows are one post.
     """
+
+    def post_of(numbered: Numbered) -> tuple[Any, Any]:
+        return (None if columns.id is None else numbered[1].get(columns.id)), numbered[1].get(columns.text)
+
+    groups = [RowGroup(key, _in_order(list(same), columns)) for key, same in groupby(rows, post_of)]
+    _check_posts(groups, columns, chosen, path)
+    others = further_columns(
+        groups, set(columns.of_mention.values()), chosen, path, notes, of_rows=_OF_MENTIONS
+    )  # fmt: skip
+    for group, other in zip(groups, others, strict=True):
+        begun = min(number for number, _ in group.numbered)
+        faults = [
+            (number, Fault(f"{path}:{number}", reason))
+            for number, row in group.numbered
+            if (reason := _why_wrong(row, columns)) is not None
+        ]
+        if faults:
+            yield from faults
+        else:
+            yield begun, {**other, _ENTITIES: [mention for row in group.rows if (mention := _mention(row, columns))]}
+
+
+def _check_posts(groups: Sequence[RowGroup], columns: MentionColumns, chosen: Chosen, path: Path) -> None:
     seen: set[int] = set()
-
-    def post_of(numbered: Numbered) -> dict[str, Any]:
-        return {name: value for name, value in numbered[1].items() if name not in columns.all}
-
-    for post, group in groupby(rows, post_of):
-        same = list(group)
-        begun = same[0][0]
-        key = hash(repr(post))
+    for group in groups:
+        key = hash(repr(group.key))
         if key in seen:
             raise DataError(
-                f"{path}:{begun}: the table has one mention a row, and this row is of a post that ended above; sort "
-                "the table by post"
+                f"{path}:{group.number}: the table has one mention a row, and this row is of a post that ended above; "
+                "sort the table by post"
             )
         seen.add(key)
-        yield begun, {**post, _ENTITIES: [each for row in same for each in _mention(row, columns, path)]}
+    if columns.id is None or "id" in chosen or any(len(group.numbered) > 1 for group in groups):
+        return
+    for one, other in pairwise(groups):
+        mentions = [_mention(group.rows[0], columns) for group in (one, other)]
+        if one.key[1] == other.key[1] and mentions[0] != mentions[1] and all(mentions):
+            raise DataError(
+                f"{path}:{other.number}: each row has another {columns.id!r}, also rows of one text; say --column "
+                f"id={columns.id} if it tells the posts, or --column meta={columns.id} if it tells the mentions"
+            )
 
 
-def _mention(numbered: Numbered, columns: MentionColumns, path: Path) -> list[dict[str, Any]]:
-    number, row = numbered
-    fields = {"label": columns.label, "start": columns.start, "end": columns.end, "text": columns.surface}
-    mention = {field: row[name] for field, name in fields.items() if name is not None and row.get(name) is not None}
+def _in_order(rows: list[Numbered], columns: MentionColumns) -> list[Numbered]:
+    """Sort rows of one post by their mentions, so that lists of further columns are in the order of its entities."""
+    if len(rows) == 1:
+        return rows
+    if columns.start is not None:
+        starts = [row.get(columns.start) for _, row in rows]
+        places = [float(str(start)) if _is_place(start) else 0.0 for start in starts]
+    else:
+        surfaces = [str(row.get(columns.surface or "") or "") for _, row in rows]
+        found_at = place(str(rows[0][1].get(columns.text)), surfaces).starts
+        places = [0.0 if start is None else float(start) for start in found_at]
+    return [rows[number] for number in sorted(range(len(rows)), key=places.__getitem__)]
+
+
+def _mention(row: Mapping[str, Any], columns: MentionColumns) -> dict[str, Any]:
+    """Return the mention of a row; an empty one where all of its cells say that there is none."""
+    mention = {field: row[name] for field, name in columns.of_mention.items() if row.get(name) is not None}
+    return {} if all(map(_is_nothing, mention.values())) else mention
+
+
+def _why_wrong(row: Mapping[str, Any], columns: MentionColumns) -> str | None:
+    """Return what is wrong in the mention of a row."""
+    mention = _mention(row, columns)
     if not mention:
-        return []
+        return None
     if "label" not in mention or not ({"start", "end"} <= mention.keys() or "text" in mention):
-        raise DataError(f"{path}:{number}: half a mention, {mention}; give it a type and its place or words, or none")
-    return [mention]
+        return f"half a mention, {mention}; give it a type and its place or words, or none"
+    for name in (columns.start, columns.end):
+        if name is not None and row.get(name) is not None and not _is_place(row[name]):
+            return f"{row[name]!r} in column {name!r} is no offset; write a whole number"
+    words, text = mention.get("text"), row.get(columns.text)
+    if "start" not in mention and isinstance(text, str) and str(words) not in text:
+        return f"mention {words!r} does not stand in its text {text[:60]!r}; write it as it stands there"
+    return None
 
 
-def _fits(row: Mapping[str, object], columns: MentionColumns, text: str) -> bool:
+def _fits(row: Mapping[str, object], columns: MentionColumns) -> bool:
     """Return true where what the columns hold is a mention of the text."""
-    whole = row.get(text)
+    whole = row.get(columns.text)
     if not isinstance(whole, str) or not isinstance(row[columns.label], str):
         return False
     if columns.start is not None and columns.end is not None:
-        start, end = row.get(columns.start), row.get(columns.end)
-        return _is_place(start) and _is_place(end)
+        return _is_place(row.get(columns.start)) and _is_place(row.get(columns.end))
     surface = row.get(columns.surface or "")
     return isinstance(surface, str) and surface in whole
 
 
 def _is_place(value: object) -> bool:
-    return type(value) is int or (isinstance(value, float) and value.is_integer()) or str(value).isdecimal()
+    return not isinstance(value, bool) and value is not None and _PLACE.fullmatch(str(value)) is not None
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value in NOTHING)

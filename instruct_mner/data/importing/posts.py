@@ -22,7 +22,7 @@ SURFACE_NAMES = ("text", "word", "name", "mention", "surface", "value", "phrase"
 _BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
 _LENGTHS = ("length", "len", "size")
-_WHOLE = re.compile(r"\d+(?:\.0)?")
+_WHOLE = re.compile(r"\d+(?:\.0*)?")
 _TAG = re.compile(r"[BIESLUM]-")
 
 

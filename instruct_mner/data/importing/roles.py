@@ -31,6 +31,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 TEXT_NAMES = _NAMES["text"]
 """Names of a column of texts."""
+ID_NAMES = _NAMES["id"]
+"""Names of a column of ids."""
 _VALUES_LOOKED_AT = 20
 _ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
 

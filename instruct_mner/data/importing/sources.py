@@ -21,7 +21,7 @@ from instruct_mner.data.importing.generic import to_post
 from instruct_mner.data.importing.label_studio import of_task
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.roles import Roles, choose_roles
-from instruct_mner.data.importing.tables import read_table
+from instruct_mner.data.importing.tables import Table
 from instruct_mner.data.importing.tools import (
     convention_of,
     flatten_instruct_uie,
@@ -104,6 +104,13 @@ class Source:
             yield Fault(where, reason)
 
     @cached_property
+    def table(self) -> Table | None:
+        """The file as a table, where it is one."""
+        suffix = self.path.suffix.lower()
+        is_table = suffix in _TABLES or (suffix == ".tsv" and not is_columns(self.path))
+        return Table(self.path, self.chosen, self.notes) if is_table else None
+
+    @cached_property
     def head(self) -> list[Any]:
         """Rows from the beginning, as objects."""
         rows = islice((row for _, row in self._rows() if not isinstance(row, Fault | None)), ROWS_LOOKED_AT)
@@ -126,7 +133,8 @@ class Source:
     def roles(self) -> Roles:
         """The columns of the rows."""
         rows = [flatten_instruct_uie(row) if "Instance" in row else row for row in self.head if isinstance(row, dict)]
-        roles = choose_roles(rows, self.chosen, str(self.path))
+        told = {} if self.table is None else {role: [name] for role, name in self.table.roles.items()}
+        roles = choose_roles(rows, {**told, **self.chosen}, str(self.path))
         self.notes += roles.notes
         return roles
 
@@ -158,8 +166,8 @@ class Source:
     def _rows(self) -> Iterator[Numbered]:
         if self.path.suffix.lower() in _BINARY:
             raise DataError(f"{self.path}: cannot be read; {_BINARY[self.path.suffix.lower()]}")
-        if self.path.suffix.lower() in _TABLES or (self.path.suffix.lower() == ".tsv" and not is_columns(self.path)):
-            for number, row in read_table(self.path, self.notes):
+        if self.table is not None:
+            for number, row in self.table.rows():
                 yield f"{self.path}:{number}", row
         elif is_json_lines(self.path):
             yield from _json_lines(self.path)

@@ -9,153 +9,159 @@ r"""Tables: CSV and TSV with a header, and Excel; one post a row, one token a ro
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, zip_longest
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data.column_layout import GROUP_NAMES, TAG_NAMES, TOKEN_NAMES
+from instruct_mner.data.importing.cells import read_cells
 from instruct_mner.data.importing.generic import parse_cell
-from instruct_mner.data.importing.mention_rows import gathered_mentions, mention_columns
-from instruct_mner.data.tag_schemes import is_tag
+from instruct_mner.data.importing.mention_rows import MentionColumns, gathered_mentions, mention_columns
+from instruct_mner.data.importing.posts import Fault
+from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES
+from instruct_mner.data.importing.row_groups import Chosen, Numbered
+from instruct_mner.data.importing.token_rows import TokenColumns, gathered_tokens, token_columns
 from instruct_mner.errors import DataError
-from instruct_mner.files import read_text, stream_lines
 
-Numbered = tuple[int, dict[str, Any]]
-
-_DELIMITERS = ",;\t|"
 _ROWS_LOOKED_AT = 200
+_ROLES_OF_STRINGS = ("text", "id")
 
 
-def read_table(path: Path, notes: list[str] | None = None) -> Iterator[Numbered]:
-    """Read the rows of a table as objects, each with its number; of one token or mention a row, those of a post as one.
+@dataclass
+class Table:
+    """A table.
 
-    Args:
-        path: The table.
-        notes: Lines for the user, to which one is added where a row is a mention.
-
-    Raises:
-        DataError: It cannot be read, or has no header.
+    Attributes:
+        path: File of the table.
+        chosen: Columns by role, as the user says.
+        notes: Lines for the user.
     """
-    rows = _of_excel(path) if path.suffix.lower() in {".xlsx", ".xlsm"} else _of_text(path)
-    head = list(islice(rows, _ROWS_LOOKED_AT))
-    looked_at = [row for _, row in head]
-    columns = _token_columns(looked_at)
-    everything = (row for part in (head, rows) for row in part)
-    if columns is not None:
-        return _gathered(everything, *columns, path)
-    mentions = mention_columns(looked_at)
-    if mentions is None:
-        return everything
-    if notes is not None and mentions.note(path) not in notes:
-        notes.append(mentions.note(path))
-    return gathered_mentions(everything, mentions, path)
 
+    path: Path
+    chosen: Chosen = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-def _of_text(path: Path) -> Iterator[Numbered]:
-    first = next((line.text for line in stream_lines(path)), "")
-    delimiter = max(_DELIMITERS, key=first.count) if any(each in first for each in _DELIMITERS) else ","
-    # All of it, because a cell may hold newlines.
-    reader = csv.reader(io.StringIO(read_text(path), newline="\n"), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, None)
-        _check_header(header, path)
-        for cells in reader:
-            if not cells or not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header or ()):
-                raise DataError(
-                    f"{path}:{reader.line_num}: {len(cells)} cells, the header has {len(header or ())}; put cells that "
-                    f"hold {delimiter!r} into quotes"
-                )
-            yield reader.line_num, {name: _cell(cell) for name, cell in zip(header or (), cells, strict=True)}
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: no table of cells separated by {delimiter!r}: {error}") from None
+    def rows(self) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+        """Read the rows as objects, each with its number; of one token or mention a row, those of a post as one.
 
-
-def _of_excel(path: Path) -> Iterator[Numbered]:
-    try:
-        import openpyxl
-    except ImportError:
-        raise DataError(f"{path}: Excel needs openpyxl: pip install openpyxl, or save the sheet as CSV") from None
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:
-        raise DataError(f"{path}: cannot be read as Excel: {error}; save it as .xlsx or CSV") from None
-    sheet, *others = book.worksheets
-    full = [
-        other.title for other in others if any(map(any, islice(other.iter_rows(values_only=True), _ROWS_LOOKED_AT)))
-    ]
-    if full:
-        raise DataError(
-            f"{path}: holds several sheets ({sheet.title}, {', '.join(full)}), of which only the first would be read; "
-            "save each as a file of its own"
-        )
-    rows = sheet.iter_rows(values_only=True)
-    header = [None if name is None else str(name) for name in next(rows, ())]
-    while header and header[-1] is None:
-        header.pop()
-    _check_header(header, path)
-    for number, cells in enumerate(rows, start=2):
-        nameless = [cell for name, cell in zip_longest(header, cells) if name is None and cell is not None]
-        if nameless:
-            raise DataError(
-                f"{path}:{number}: cell {str(nameless[0])[:40]!r} stands in a column without a name; name it in "
-                "the first row, or empty the cell"
+        Raises:
+            DataError: It cannot be read, or has no header.
+        """
+        rows, layout = self._cells(), self._layout
+        if isinstance(layout, TokenColumns):
+            gathered: Iterator[tuple[int, dict[str, Any] | Fault]] = gathered_tokens(
+                rows, layout, self.chosen, self.path, self.notes
             )
-        values = {name: _cell(cell) for name, cell in zip(header, cells, strict=False) if name is not None}
-        if any(value is not None for value in values.values()):
-            yield number, values
+        elif isinstance(layout, MentionColumns):
+            self._note(layout.note(self.path))
+            gathered = gathered_mentions(rows, layout, self.chosen, self.path, self.notes)
+        else:
+            gathered = chain(rows)
+        strings = self._strings
+        for number, row in gathered:
+            if isinstance(row, Fault):
+                yield number, row
+            else:
+                yield number, {name: cell if name in strings else parse_cell(cell) for name, cell in row.items()}
 
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """Columns by role, where the layout tells them."""
+        carried = self.chosen.get("meta", ())
+        return {} if self._layout is None else {
+            role: name for role, name in self._layout.roles.items() if name not in carried
+        }  # fmt: skip
 
-def _check_header(header: Sequence[str | None] | None, path: Path) -> None:
-    if not header:
-        raise DataError(f"{path}:1: the table is empty; expected a header with the names of its columns")
-    names = [name for name in header if name is not None]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}:1: column {twice[0]!r} is given twice; rename one of them")
+    @cached_property
+    def _head(self) -> list[dict[str, Any]]:
+        return [row for _, row in islice(self._cells(), _ROWS_LOOKED_AT)]
 
+    @cached_property
+    def _layout(self) -> TokenColumns | MentionColumns | None:
+        return token_columns(self._head, self.chosen) or mention_columns(self._head, self.chosen)
 
-def _cell(cell: Any) -> Any:
-    if cell is None or cell == "":
-        return None
-    return parse_cell(cell)
+    @cached_property
+    def _strings(self) -> frozenset[str]:
+        """Columns whose cells are no JSON, whatever they begin with: a text, or an id, may be ``[1, 2]``."""
+        said = {name for role in _ROLES_OF_STRINGS for name in self.chosen.get(role, ())}
+        said |= {self.roles[role] for role in _ROLES_OF_STRINGS if role in self.roles}
+        others = {name for role, names in self.chosen.items() if role not in _ROLES_OF_STRINGS for name in names}
+        by_name = {name for row in self._head for name in row if name.lower() in {*TEXT_NAMES, *ID_NAMES}} - others
+        return frozenset(said | {name for name in by_name if not self._holds_lists(name)})
 
+    def _holds_lists(self, name: str) -> bool:
+        cells = [row[name] for row in self._head if row.get(name) is not None]
+        return bool(cells) and all(isinstance(parse_cell(cell), list | dict) for cell in cells)
 
-def _token_columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Return the columns of token and tag of a table of one token a row."""
-    names = {name.strip().lower(): name for row in rows for name in row}
-    word = next((names[name] for name in TOKEN_NAMES if name in names), None)
-    tag = next((names[name] for name in TAG_NAMES if name in names), None)
-    if word is None or tag is None:
-        return None
-    tags = [row[tag] for row in rows if row.get(tag) is not None]
-    return (word, tag) if tags and all(isinstance(each, str) and is_tag(each) for each in tags) else None
+    def _cells(self) -> Iterator[Numbered]:
+        is_excel = self.path.suffix.lower() in {".xlsx", ".xlsm"}
+        return self._of_excel() if is_excel else self._of_text()
 
+    def _of_text(self) -> Iterator[Numbered]:
+        rows = read_cells(self.path, self.notes)
+        _, header = next(rows, (1, []))
+        self._check_header(header)
+        for number, cells in rows:
+            yield number, self._named(header, cells, number)
 
-def _gathered(rows: Iterable[Numbered], word: str, tag: str, path: Path) -> Iterator[Numbered]:
-    group: str | None = None
-    current, begun = None, 0
-    tokens: list[str] = []
-    tags: list[str] = []
-    for number, row in rows:
-        if group is None:
-            lowered = {name.strip().lower(): name for name in row}
-            group = next((lowered[name] for name in GROUP_NAMES if name in lowered), None)
-            if group is None:
-                raise DataError(f"{path}: one token a row, and no column says which post it is of; add a column "
-                                "sentence_id")  # fmt: skip
-        key = row.get(group)
-        if key is not None and key != current:
-            if tokens:
-                yield begun, {"id": str(current), "tokens": tokens, "ner_tags": tags}
-            current, begun, tokens, tags = key, number, [], []
-        if row.get(tag) is None:
-            raise DataError(f"{path}:{number}: token {row.get(word)!r} has no tag in column {tag!r}")
-        tokens.append("" if row.get(word) is None else str(row[word]))
-        tags.append(row[tag])
-    if tokens:
-        yield begun, {"id": str(current), "tokens": tokens, "ner_tags": tags}
+    def _of_excel(self) -> Iterator[Numbered]:
+        try:
+            import openpyxl
+        except ImportError:
+            raise DataError(
+                f"{self.path}: Excel needs openpyxl: pip install openpyxl, or save the sheet as CSV"
+            ) from None
+        try:
+            book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
+        except Exception as error:
+            raise DataError(f"{self.path}: cannot be read as Excel: {error}; save it as .xlsx or CSV") from None
+        sheet, *others = book.worksheets
+        full = [
+            other.title for other in others if any(map(any, islice(other.iter_rows(values_only=True), _ROWS_LOOKED_AT)))
+        ]
+        if full:
+            raise DataError(
+                f"{self.path}: holds several sheets ({sheet.title}, {', '.join(full)}), of which only the first would "
+                "be read; save each as a file of its own"
+            )
+        rows = sheet.iter_rows(values_only=True)
+        header = ["" if name is None else str(name) for name in next(rows, ())]
+        while header and not header[-1]:
+            header.pop()
+        self._check_header(header)
+        for number, cells in enumerate(rows, start=2):
+            values = self._named(header, cells, number)
+            if any(value is not None for value in values.values()):
+                yield number, values
+
+    def _check_header(self, header: Sequence[str]) -> None:
+        if not any(header):
+            raise DataError(f"{self.path}:1: the table is empty; expected a header with the names of its columns")
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if twice:
+            raise DataError(f"{self.path}:1: column {twice[0]!r} is given twice; rename one of them")
+        if not header[0]:
+            self._note(f"{self.path}: left out, because it has no name and numbers the rows: the first column")
+
+    def _named(self, header: Sequence[str], cells: Sequence[Any], number: int) -> dict[str, Any]:
+        """Return the cells of a row by the names of their columns.
+
+        Raises:
+            DataError: A cell stands in a column without a name, and is no number of a row as pandas writes it.
+        """
+        row = {}
+        for column, (name, cell) in enumerate(zip_longest(header, cells)):
+            if name:
+                row[name] = None if cell == "" else cell
+            elif cell not in {None, ""} and not (column == 0 and str(cell).isdecimal()):
+                raise DataError(
+                    f"{self.path}:{number}: cell {str(cell)[:40]!r} stands in a column without a name; name it in the "
+                    "first row, or empty the cell"
+                )
+        return row
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.data.importing.mention_rows import mention_columns
 from instruct_mner.data.importing.run import import_file
-from instruct_mner.data.importing.tables import read_table
+from instruct_mner.data.importing.tables import Table
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
@@ -59,7 +59,7 @@ def test_a_table_of_offsets_is_read_as_it_was_written(
 
 def test_a_mention_may_be_given_by_its_words(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,mention,type\nAnna met Bo,Anna,PER\nAnna met Bo,Bo,PER\nnobody,,\n")
-    [(first, one), (last, other)] = read_table(tmp_path / "a.csv")
+    [(first, one), (last, other)] = Table(tmp_path / "a.csv").rows()
     assert (first, last) == (2, 4)
     assert one == {
         "text": "Anna met Bo", "entities": [{"label": "PER", "text": "Anna"}, {"label": "PER", "text": "Bo"}]
@@ -78,8 +78,8 @@ def test_a_mention_may_be_given_by_its_words(tmp_path: Path) -> None:
 )
 def test_other_tables_stay_as_they_are(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(content)
-    [(_, row)] = read_table(tmp_path / "a.csv")
-    assert mention_columns([row]) is None
+    [(_, row)] = Table(tmp_path / "a.csv").rows()
+    assert mention_columns([row], {}) is None
     assert list(row) == content.partition("\n")[0].split(",")
 
 

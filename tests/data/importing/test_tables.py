@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from instruct_mner.data.importing.tables import read_table
+from instruct_mner.data.importing.posts import Fault
+from instruct_mner.data.importing.tables import Table
 from instruct_mner.errors import DataError
 
 
 def rows(folder: Path, content: str, name: str = "a.csv") -> list[tuple[int, dict[str, Any]]]:
     path = folder / name
-    path.write_text(content, encoding="utf-8")
-    return list(read_table(path))
+    path.write_bytes(content.encode())
+    return [(number, row) for number, row in Table(path).rows() if not isinstance(row, Fault)]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -36,8 +37,8 @@ def test_tokens_of_a_row_each_are_gathered(tmp_path: Path) -> None:
     content = "Sentence #,Word,Tag\ns1,Anna,B-PER\n,left,O\ns2,Oslo,B-LOC\n"
     gathered = rows(tmp_path, content)
     assert [row for _, row in gathered] == [
-        {"id": "s1", "tokens": ["Anna", "left"], "ner_tags": ["B-PER", "O"]},
-        {"id": "s2", "tokens": ["Oslo"], "ner_tags": ["B-LOC"]},
+        {"Sentence #": "s1", "Word": ["Anna", "left"], "Tag": ["B-PER", "O"]},
+        {"Sentence #": "s2", "Word": ["Oslo"], "Tag": ["B-LOC"]},
     ]
     assert [number for number, _ in gathered] == [2, 4]
 
