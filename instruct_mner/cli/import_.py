@@ -14,7 +14,11 @@ from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 
 def run(
     file: Annotated[
-        str, typer.Argument(help="File or folder of any kind, or FORMAT:PATH as validate takes it.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="File or folder of any kind, - for standard input, or FORMAT:PATH as validate takes it.",
+            metavar="FILE",
+        ),
     ],
     *,
     out: Annotated[
@@ -64,6 +68,7 @@ def run(
     from instruct_mner.data.importing.regions import read_regions
     from instruct_mner.data.importing.run import import_and_split, import_file
     from instruct_mner.data.importing.writing import ImportOptions
+    from instruct_mner.data.standard_input import named
 
     options = ImportOptions(
         images=images,
@@ -82,6 +87,6 @@ def run(
     else:
         imported = import_and_split(file, out, options, split, seed)
     for note in imported.notes:
-        typer.echo(note, err=True)
+        typer.echo(named(note), err=True)
     target = "standard output" if out is None else str(out)
     typer.echo(f"{imported.num_posts} posts with {imported.num_entities} entities written to {target}", err=True)

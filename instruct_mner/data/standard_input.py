@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import sys
 import tempfile
@@ -39,5 +40,7 @@ def is_spooled(path: Path) -> bool:
 def named(message: str) -> str:
     """Return a message that calls the copy by what it is a copy of."""
     for _, path in _copies:
-        message = message.replace(str(path), "standard input")
+        # Copies of other endings stand beside it.
+        name = rf"{re.escape(str(path.with_suffix('')))}\.[a-z]+"
+        message = re.sub(name, "standard input", re.sub(rf"\bimport {name}", f"import {NAME}", message))
     return message

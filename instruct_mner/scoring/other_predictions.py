@@ -51,6 +51,7 @@ _USERS = frozenset({"user", "human"})
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _MOST_ENTITIES = 10_000
+_SCORE = r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+"
 
 
 def rows_of_others(path: Path) -> list[Row] | None:
@@ -121,14 +122,22 @@ def _imported(path: Path) -> list[Row]:
         raise DataError(
             f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
         )
-    return [
-        {
-            "id": example.id,
-            "text": example.text,
-            "entities": [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold],
-        }
-        for example in examples
-    ]
+    return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
+
+
+def _scored(example: Example, path: Path) -> list[Row]:
+    """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
+    entities: list[Row] = [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold]
+    scores = (example.meta or {}).get("score")
+    if not isinstance(scores, list) or len(scores) != len(entities):
+        return entities
+    numbers = [float(score) for score in scores if re.fullmatch(_SCORE, str(score))]
+    if len(numbers) != len(scores):
+        raise DataError(
+            f"{path}: post {example.id!r}: column 'score' holds {scores}, and confidences are numbers from 0 to 1; "
+            "mend them, or name the column otherwise"
+        )
+    return [{**entity, "score": number} for entity, number in zip(entities, numbers, strict=True)]
 
 
 def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:

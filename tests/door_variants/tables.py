@@ -111,8 +111,10 @@ CELLS = (
     _read("null and rounded values", "a.jsonl", "id whole float", '{"id": 7.0, "text": "a"}\n', [("a", None)]),
     _refused("null and rounded values", "a.jsonl", "id true", '{"id": true, "text": "a"}\n', "expected a text"),
     _refused("null and rounded values", "a.jsonl", "ids 1 and '1'", '{"id": 1, "text": "a"}\n{"id": "1", "text": "b"}\n', "already"),
-    *(_refused("null and rounded values", "a.csv", f"entities {value}", table(["text", "entities"], [ANNA, value]), "labels")
-      for value in ("nan", "None", "null", "N/A", "-", "O", "False")),
+    *(_refused("null and rounded values", "a.csv", f"entities {value}", table(["text", "entities"], [ANNA, value]), "write for nothing")
+      for value in ("nan", "None", "null", "N/A", "-")),
+    *(_refused("null and rounded values", "a.csv", f"entities {value}", table(["text", "entities"], [ANNA, value]), "is no list of entities")
+      for value in ("O", "False")),
 )  # fmt: skip
 
 
@@ -138,7 +140,7 @@ _LABEL = {"type": "labels", "value": {"start": 0, "end": 9, "text": "Anna Bell",
 _PER: Gold = [(ANNA, [(0, 9, "PER")])]
 _CRLF = 'text,entities\r\n"Anna\r\nBell in Oslo","[{{""start"":{},""end"":{},""label"":""LOC""}}]"\r\n'
 TABLES = (
-    _refused("tables", "a.csv", "crlf-counted", _CRLF.format(14, 18), "fit neither"),
+    _read("tables", "a.csv", "crlf-counted", _CRLF.format(14, 18), [("Anna\r\nBell in Oslo", [(14, 18, "LOC")])]),
     _read("tables", "a.csv", "crlf-cell", _CRLF.format(13, 17), [("Anna\nBell in Oslo", [(13, 17, "LOC")])]),
     _read("tables", "a.csv", "line-separator", "text\nAnna\u2028Bell\nsee\n", [("Anna\u2028Bell", None), ("see", None)]),
     _read("tables", "a.csv", "next-line", "text\nAnna\u0085Bell\nsee\n", [("Anna\u0085Bell", None), ("see", None)]),
@@ -146,9 +148,9 @@ TABLES = (
     _refused("tables", "a.csv", "returns", "text\rAnna\rsee\r", "carriage return alone"),
     _refused("tables", "a.csv", "utf-16", "text\nAnna\n".encode("utf-16"), "UTF-16"),
     _read("tables", "a.csv", "byte-order-mark", "\ufefftext\nAnna\n", [("Anna", None)]),
-    _refused("tables", "a.csv", "separator-line", "sep=;\ntext;id\nAnna;1\n", "no column is known"),
+    _refused("tables", "a.csv", "separator-line", "sep=;\ntext;id\nAnna;1\n", "mark for Excel"),
     _refused("tables", "a.csv", "no-header", table([ANNA, "[]"], ["see", "[]"]), "no column is known"),
-    _refused("tables", "a.tsv", "open-quote", 'text\tid\n"Anna\t1\n', "no table of cells"),
+    _read("tables", "a.tsv", "open-quote", 'text\tid\n"Anna\t1\n', [('"Anna', None)], "quotes are read as characters"),
     _read("tables", "a.csv", "numpy", table(["tokens", "ner_tags"], ["['Anna' 'Bell']", "['B-PER' 'I-PER']"]),
           [("Anna Bell", [(0, 9, "PER")])]),
     _read("tables", "a.csv", "numpy-lines", table(["tokens", "ner_tags"], ["['Anna'\n 'Bell']", "['B-PER'\n 'I-PER']"]),

@@ -208,6 +208,16 @@ def test_what_import_reads_is_scored(name: str, content: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [tmp_path / name]
 
 
+def test_confidences_of_a_table_of_mentions_are_kept(tmp_path: Path) -> None:
+    rows = "Anna flew to Oslo,13,17,LOC,0.5\nAnna flew to Oslo,0,4,PER,1\nnothing to see,,,,\n"
+    (tmp_path / "a.csv").write_text(f"text,start,end,label,score\n{rows}")
+    read = read_predictions(tmp_path / "a.csv", POSTS)
+    assert [[(each.label, each.score) for each in post.entities] for post in read] == [[("PER", 1.0), ("LOC", 0.5)], []]
+    (tmp_path / "a.csv").write_text(f"text,start,end,label,score\n{rows.replace('0.5', '50')}")
+    with pytest.raises(DataError, match="confidences are numbers from 0 to 1"):
+        read_predictions(tmp_path / "a.csv", POSTS)
+
+
 def test_a_table_without_predictions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\nAnna flew to Oslo\nnothing to see\n")
     with pytest.raises(DataError, match="2 of 2 posts hold no prediction, not even that there is none"):

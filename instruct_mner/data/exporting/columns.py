@@ -15,23 +15,32 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from instruct_mner.data.column_layout import Layout
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
+
+_LAYOUT = Layout()
 
 
 def write(posts: ExportedPosts) -> Iterator[str]:
     """Yield the lines of a file.
 
     Raises:
-        DataError: A post has no token.
+        DataError: A post has no token, or one that would be read as the id of a post.
     """
     by_picture = names_pictures(posts.posts)
     for post in posts.posts:
         yield f"IMGID:{PurePosixPath(post.images[0]).name}\n" if by_picture else f"# id = {post.id}\n"
         for token, tag in tagged(as_gold(post)):
-            yield f"{token}\t{tag}\n"
+            line = f"{token}\t{tag}"
+            if _LAYOUT.id_of(line) is not None:
+                raise DataError(
+                    f"post {post.id!r}: token {token!r} is the id of a post in columns; choose another format, or "
+                    "leave the post out"
+                )
+            yield f"{line}\n"
         yield "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
 from instruct_mner.data.exporting.readback import check_added, losses, read_back
 from instruct_mner.data.exporting.targets import Target, is_file_name
 from instruct_mner.data.importing.writing import ImportOptions
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError, MnerError
 from instruct_mner.files import check_place, exclusive, write_error
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
@@ -91,7 +92,10 @@ def export_voc(splits: Mapping[str, ExportedPosts], out: Path, target: Target) -
         pictures.write_voc(splits, made)
         notes = []
         for split, posts in splits.items():
-            read = read_back(f"gmner:{made / 'txt' / f'{split}.txt'}", folder, target.read or ImportOptions())
+            try:
+                read = read_back(f"gmner:{made / 'txt' / f'{split}.txt'}", folder, target.read or ImportOptions())
+            except MnerError as error:
+                raise DataError(_refusal(out, target, "the posts", str(error).replace(str(made), str(out)))) from None
             check_added(posts.posts, read, out)
             notes += _lines(target, out, posts.posts, read)
         if out.is_dir():
@@ -125,7 +129,10 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
         target.write(gold, written)
     else:
         shutil.copyfile(folder / out.name, written)
-    read = read_back(str(written), checked, target.read)
+    try:
+        read = read_back(str(written), checked, target.read)
+    except MnerError as error:
+        raise DataError(_why_unreadable(gold, written, target, out, str(error))) from None
     check_added(gold.posts, read, out)
     notes = _lines(target, out, gold.posts, read)
     if there and not target.holds_scores:
@@ -133,6 +140,37 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
             f"{out}: {target.title} holds no confidences; those of {_num_scored(posts.posts)} mentions are left out"
         )
     return notes
+
+
+def _why_unreadable(posts: ExportedPosts, written: Path, target: Target, out: Path, reason: str) -> str:
+    """Return the message on a file that cannot be read back, with the first post by which it cannot."""
+    write, read = target.write, target.read
+    assert write is not None, "what is a folder is not written so"
+    assert read is not None, "what loses nothing is not read back"
+
+    def reason_of(some: Sequence[Example | Prediction]) -> str | None:
+        write(replace(posts, posts=pack(some)), written)
+        try:
+            read_back(str(written), written.parent, read)
+        except MnerError as error:
+            return str(error)
+        return None
+
+    left = list(posts.posts)
+    while len(left) > 1:
+        half = len(left) // 2
+        left = left[:half] if reason_of(left[:half]) is not None else left[half:]
+    alone = reason_of(left)
+    who = "the posts" if alone is None else f"post {left[0].id!r}"
+    what = reason if alone is None else alone
+    return _refusal(out, target, who, re.sub(rf"{re.escape(str(written))}(:\d+)?", "the file", what))
+
+
+def _refusal(out: Path, target: Target, who: str, reason: str) -> str:
+    return (
+        f"{out}: {who} cannot be written as {target.title}, because the file cannot be read again; mend what is named, "
+        f"leave it out, or choose another format: {reason}"
+    )
 
 
 def _num_scored(predictions: Sequence[Post]) -> int:

@@ -55,13 +55,16 @@ def _lines(posts: ExportedPosts) -> Iterator[str]:
     return (post.model_dump_json(exclude_none=True) + "\n" for post in posts.posts)
 
 
+# A text that is a list in brackets is a text, which only the names of columns tell where all texts are such.
+_OF_CSV = ImportOptions(offsets="characters", columns=("id=id", "text=text"))
 _CHAT = ImportOptions(text_after=tool_rows.TEXT_AFTER)
 
 TARGETS: Sequence[Target] = (
     Target(name="jsonl", title="JSONL", suffixes=(".jsonl",), write=_texts(_lines), read=None, holds_scores=True),
     Target(name="conll", title="CoNLL", suffixes=(".conll", ".txt", ".bio", ".iob2"), write=_texts(columns.write),
            read=ImportOptions()),
-    Target(name="csv", title="CSV", suffixes=(".csv",), write=_texts(tables.write_csv), holds_scores=True),
+    Target(name="csv", title="CSV", suffixes=(".csv",), write=_texts(tables.write_csv), read=_OF_CSV,
+           holds_scores=True),
     Target(name="parquet", title="Parquet", suffixes=(".parquet",), write=tables.write_parquet, holds_scores=True),
     Target(name="label-studio", title="Label Studio", suffixes=(".json",), write=_texts(tool_rows.label_studio),
            holds_scores=True),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from instruct_mner.errors import DataError
-from instruct_mner.files import read_whole
+from instruct_mner.files import read_text, read_whole
 
 Cells = tuple[int, list[str]]
 
@@ -25,18 +25,19 @@ _DELIMITERS = ",;\t|"
 _TAB = "\t"
 
 
-def read_cells(path: Path, notes: list[str]) -> Iterator[Cells]:
+def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) -> Iterator[Cells]:
     """Read the rows of a table, each with the number of its first line; blank lines are none.
 
     Args:
         path: The table.
         notes: Lines for the user, to which one is added where quotes are read as characters.
+        newlines_alone: True to read a carriage return and a newline in a cell as a newline.
 
     Raises:
         DataError: It cannot be read, its quotes cannot be understood, or a row is longer or shorter than the header.
     """
     # All of it, because a cell may hold newlines; as it is, because offsets count a carriage return too.
-    text = read_whole(path)
+    text = read_text(path) if newlines_alone else read_whole(path)
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count) if any(each in first for each in _DELIMITERS) else ","
     # The limit guards those who read streams; here the text is in memory already.
@@ -48,11 +49,19 @@ def read_cells(path: Path, notes: list[str]) -> Iterator[Cells]:
         except DataError:
             if not _is_whole(text, delimiter):
                 raise
-            note = f"{path}: quotes are read as characters, because in quotes a cell would hold whole rows or have no end"
+            note = (
+                f"{path}: quotes are read as characters, because in quotes a cell would hold whole rows or have no end"
+            )
             if note not in notes:
                 notes.append(note)
             return _unquoted(text, delimiter)
     return _quoted(text, delimiter, path)
+
+
+def ends_lines_with_returns(path: Path) -> bool:
+    """Return true where all lines end with a carriage return and a newline, as where a program converted a file."""
+    text = read_whole(path)
+    return text.count("\n") == text.count("\r\n") > 0
 
 
 def _quoted(text: str, delimiter: str, path: Path) -> Iterator[Cells]:

@@ -16,16 +16,13 @@ from urllib.parse import unquote, urlsplit
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
-from instruct_mner.data.importing.roles import Roles
+from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
 from instruct_mner.data.joining import choose_joiners
 from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 
 _PARTS_OF_AN_ADDRESS = "://"
-# What Python, pandas, databases and spreadsheets write for nothing.
-NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
-"""Words for nothing."""
 _NO_TEXT = NOTHING - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _EXACT = 2**53
@@ -46,6 +43,12 @@ def to_post(
     Raises:
         ValueError: A value is wrong.
     """
+    for role in ("tokens", "tags", "entities", "context"):
+        if (value := roles.get(row, role)) is not None and is_nothing(value):
+            raise ValueError(
+                f"column {roles.columns[role]!r} holds {value!r}, which programs write for nothing; leave it empty "
+                "where the post is not annotated, or write [] where it holds none"
+            )
     text, tokens = roles.get(row, "text"), roles.get(row, "tokens")
     if text is None and tokens is None:
         raise ValueError("the row has no text")

@@ -17,9 +17,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data.importing.generic import NOTHING
 from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault
-from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES
+from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES, is_nothing
 from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
 from instruct_mner.errors import DataError
 from instruct_mner.schema.offsets import place
@@ -69,8 +68,8 @@ class MentionColumns:
         places = [repr(name) for name in (self.start, self.end, self.surface) if name is not None]
         posts = " and ".join(repr(name) for name in (self.id, self.text) if name is not None)
         return (
-            f"{path}: read one mention a row, its post from {posts}, its type from {self.label!r}, its place from "
-            f"{', '.join(places)}"
+            f"{path}: read one mention a row, its type from {self.label!r}, its place from {', '.join(places)}, its "
+            f"post from {posts}"
         )
 
 
@@ -93,7 +92,7 @@ def mention_columns(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> Men
     if text is None or label is None or text == label or (surface is None and start is None):
         return None
     columns = MentionColumns(text, label, start, end, surface, identifier)
-    filled = [row for row in rows if not _is_nothing(row.get(label))]
+    filled = [row for row in rows if not is_nothing(row.get(label))]
     # A mention that is wrong is told with its row; of a table of other things most rows are no mentions.
     return columns if filled and 2 * sum(_fits(row, columns) for row in filled) >= len(filled) else None
 
@@ -173,7 +172,7 @@ def _in_order(rows: list[Numbered], columns: MentionColumns) -> list[Numbered]:
 def _mention(row: Mapping[str, Any], columns: MentionColumns) -> dict[str, Any]:
     """Return the mention of a row; an empty one where all of its cells say that there is none."""
     mention = {field: row[name] for field, name in columns.of_mention.items() if row.get(name) is not None}
-    return {} if all(map(_is_nothing, mention.values())) else mention
+    return {} if all(map(is_nothing, mention.values())) else mention
 
 
 def _why_wrong(row: Mapping[str, Any], columns: MentionColumns) -> str | None:
@@ -205,7 +204,3 @@ def _fits(row: Mapping[str, object], columns: MentionColumns) -> bool:
 
 def _is_place(value: object) -> bool:
     return not isinstance(value, bool) and value is not None and _PLACE.fullmatch(str(value)) is not None
-
-
-def _is_nothing(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value in NOTHING)

@@ -35,6 +35,18 @@ ID_NAMES = _NAMES["id"]
 """Names of a column of ids."""
 _VALUES_LOOKED_AT = 20
 _ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
+_SHAPES = {
+    "images": "no name of a file",
+    "entities": 'no list of entities such as [{"start": 0, "end": 4, "label": "PER"}]',
+    "id": "no number and no name",
+}
+NOTHING = frozenset({"nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "N/A", "#N/A", "-"})
+"""Words that Python, pandas, databases and spreadsheets write for nothing."""
+
+
+def is_nothing(value: object) -> bool:
+    """Return true for a cell that is empty, or holds a word for nothing."""
+    return value is None or (isinstance(value, str) and value in NOTHING)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequenc
         there = [
             name
             for name in names
-            if name not in known and name.lower() in _NAMES[role] and values[name] and _fits(role, values[name])
+            if name not in known and name.lower() in _NAMES[role] and values[name] and _fits(role, name, values[name])
         ]
         there.sort(key=lambda name: _NAMES[role].index(name.lower()))
         exact = there[:1] if there and there[0] in _NAMES[role][:2] else []
@@ -131,9 +143,12 @@ def _chosen(chosen: Mapping[str, Sequence[str]], names: Sequence[str], source: s
     return {role: columns[0] for role, columns in chosen.items() if role != "meta"}
 
 
-def _fits(role: str, values: Sequence[Any]) -> bool:
+def _fits(role: str, name: str, values: Sequence[Any]) -> bool:
     """Return true for values of the shape of a role; a name alone tells little of ``label`` or ``tags``."""
-    first = next((value for value in values if value not in ([], {}, "")), values[0])
+    filled = [value for value in values if not is_nothing(value)]
+    if not filled:  # each such cell is told with its row
+        return name.lower() == role
+    first = next((value for value in filled if value not in ([], {}, "")), filled[0])
     item = first[0] if isinstance(first, list) and first else None
     is_list = isinstance(first, list)
     fits = {
@@ -157,7 +172,7 @@ def _refuse_strings_as_tokens(
     taken: Mapping[str, str], names: Sequence[str], values: Mapping[str, Sequence[Any]], source: str
 ) -> None:
     if "tokens" in taken:
-        if any(isinstance(value, str) for value in values[taken["tokens"]]):
+        if any(isinstance(value, str) and not is_nothing(value) for value in values[taken["tokens"]]):
             raise DataError(f"{source}: column {taken['tokens']!r} holds a string, which is no list of tokens; "
                             f"say --column text={taken['tokens']} if it is the text")  # fmt: skip
         return
@@ -178,13 +193,23 @@ def _ask(names: Sequence[str], known: set[str], values: Mapping[str, Sequence[An
         if kind == "an id" and any(column in known for column in _NAMES["id"]):
             continue
         if kind is not None:
-            raise DataError(question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name))
+            raise DataError(_of_kind(source, kind, name, values[name]))
+
+
+def _of_kind(source: str, kind: str, name: str, values: Sequence[Any]) -> str:
+    """Return the question on a column of some kind; no role is named that its values cannot have."""
+    role = _ROLE_OF[kind]
+    if role is None or not values or _fits(role, name, values):
+        return question(source, f"column {name!r} looks like {kind}", role, name)
+    wrong = next(value for value in values if not is_nothing(value))
+    reason = f"column {name!r} looks like {kind}, but {str(wrong)[:40]!r} is {_SHAPES[role]}"
+    return question(source, reason, None, name)
 
 
 def asks_about(name: str, source: str, values: Sequence[Any] = ()) -> str | None:
     """Return the question that a column raises which is none of the known ones; ``None`` for one that raises none."""
     kind = looks_like(name, values)
-    return None if kind is None else question(source, f"column {name!r} looks like {kind}", _ROLE_OF[kind], name)
+    return None if kind is None else _of_kind(source, kind, name, values)
 
 
 def question(source: str, reason: str, role: str | None, name: str) -> str:

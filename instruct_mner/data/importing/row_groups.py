@@ -43,7 +43,9 @@ class RowGroup:
         return [row for _, row in self.numbered]
 
 
-def named(rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: Chosen, role: str | None = None) -> str | None:
+def named(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: Chosen, role: str | None = None
+) -> str | None:
     """Return the column that the user chose for a role, else the first of some names; ``None`` where there is none.
 
     Args:

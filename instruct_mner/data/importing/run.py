@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.data import standard_input
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.offsets import Unit, tell_unit
+from instruct_mner.data.importing.piped import piped_file
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.data.importing.roles import parse_columns
 from instruct_mner.data.importing.sources import (
@@ -32,6 +35,7 @@ from instruct_mner.data.importing.writing import Imported, ImportOptions, write_
 from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
 from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.data.rows import picture_root
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import check_place, exclusive, stream_lines
 from instruct_mner.schema.choices import Offsets
@@ -44,7 +48,7 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
     """Read a file or folder and write its posts as JSONL.
 
     Args:
-        source: Path, or ``format:path`` for a format of :mod:`~instruct_mner.data.formats`.
+        source: Path, ``-`` for standard input, or ``format:path`` for a format of :mod:`~instruct_mner.data.formats`.
         out: File that is written; a folder for the splits of a folder; ``None`` for standard output.
         options: Options of the user for the file.
 
@@ -54,6 +58,8 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
     """
     if options.images is not None and not options.images.is_dir():
         raise ConfigError(f"--images {options.images}: there is no such folder; check the path")
+    if source == standard_input.NAME and not Path(source).exists():
+        source = str(piped_file(parse_columns(options.columns)))
     with nullcontext() if out is None else exclusive(out):
         if out is not None:
             check_absent(out)
@@ -113,7 +119,7 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
         form, files = find_files(source)
         rows = form == "jsonl" and len(files) == 1
         if rows:
-            raise ConfigError(f"{source}: leave the format out: import {next(iter(files.values()))}")
+            raise ConfigError(f"{source}: leave the format out: import {source.partition(':')[2]}")
         return read_with(source, read)
     if brat_posts(path, []) is not None:
         return None
@@ -187,24 +193,45 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     convention: Offsets | None = "characters" if items is not None else None
     plain = items is None and is_plain(path)
     if plain:
-        if path.is_dir() or path.suffix not in {".txt", ".text", ""}:
+        unreadable = next((line.problem for line in stream_lines(path) if line.fatal), None)
+        if unreadable is not None:
+            raise DataError(unreadable)
+        if path.suffix not in {".txt", ".text", ""}:
             raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
         items = lambda: plain_posts(path)  # noqa: E731
     if items is None:
         items, convention = source.items, source.convention
     unit: Unit | None = options.offsets
+    converted = False
     if unit is None:
-        first = [item for item in islice(items(), ROWS_LOOKED_AT) if isinstance(item, RawPost)]
-        unit = tell_unit(first, str(path), convention)
+        try:
+            unit = _unit_of(items, path, convention)
+        except DataError:
+            if plain or source.table is None or not source.table.may_be_converted:
+                raise
+            source = replace(source, newlines_alone=True)
+            items = source.items
+            with suppress(DataError):
+                unit = _unit_of(items, path, convention)
+            if unit is None:
+                raise
+            converted = True
     total.notes.clear()
+    if converted:
+        total.notes.append(f"{path}: line ends in cells are read as newlines alone, because offsets fit only then")
     total.notes += source.roles.notes if "roles" in source.__dict__ else ()
     if plain:
         total.notes.append(f"{path}: read as one post a line")
     if unit != "characters":
         total.notes.append(f"{path}: the offsets of its entities are read as {unit}")
     posts = _fast_jsonl(path, source) if unit == "characters" and path.suffix in _READ_AS_THEY_ARE else items()
-    write_posts(posts, out, str(path), options, total, root=path.parent, unit=unit)
+    write_posts(posts, out, str(path), options, total, root=picture_root(path, None), unit=unit)
     return total
+
+
+def _unit_of(items: Callable[[], Iterator[Item]], path: Path, convention: Offsets | None) -> Unit:
+    first = [item for item in islice(items(), ROWS_LOOKED_AT) if isinstance(item, RawPost)]
+    return tell_unit(first, str(path), convention)
 
 
 def _fast_jsonl(path: Path, source: Source) -> Iterator[Example | Item]:

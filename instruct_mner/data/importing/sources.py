@@ -66,6 +66,7 @@ class Source:
         label_names: Names of tags and labels that are numbers, in their order.
         layout: ImportLayout that the user says; ``None`` where the content tells it.
         notes: Lines for the user, of which some are there after the posts were read.
+        newlines_alone: True to read a carriage return and a newline in a cell of a table as a newline.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class Source:
     label_names: Sequence[str] = ()
     layout: ImportLayout | None = None
     notes: list[str] = field(default_factory=list)
+    newlines_alone: bool = False
 
     def items(self) -> Iterator[Item]:
         """Read the posts, and everything that is none."""
@@ -108,7 +110,7 @@ class Source:
         """The file as a table, where it is one."""
         suffix = self.path.suffix.lower()
         is_table = suffix in _TABLES or (suffix == ".tsv" and not is_columns(self.path))
-        return Table(self.path, self.chosen, self.notes) if is_table else None
+        return Table(self.path, self.chosen, self.notes, self.newlines_alone) if is_table else None
 
     @cached_property
     def head(self) -> list[Any]:
@@ -229,6 +231,9 @@ def _json_list(path: Path) -> tuple[list[Any], list[str]]:
         value = loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
+    if _is_by_columns(value):
+        raise DataError(f"{path}: written by columns, of which each holds a value for every row; write it by rows, in "
+                        "pandas to_json(…, orient='records')")  # fmt: skip
     if isinstance(value, dict):
         lists = [
             name
@@ -240,6 +245,14 @@ def _json_list(path: Path) -> tuple[list[Any], list[str]]:
     if not isinstance(value, list):
         raise DataError(f"{path}: expected a list of posts, found {str(value)[:40]!r}")
     return value, []
+
+
+def _is_by_columns(value: Any) -> bool:
+    """Return true for what pandas' ``to_json`` writes by default: ``{"text": {"0": "Anna", "1": "Bob"}, …}``."""
+    if not isinstance(value, dict) or not value or not all(isinstance(each, dict) and each for each in value.values()):
+        return False
+    rows = next(iter(value.values())).keys()
+    return all(map(str.isdecimal, rows)) and all(each.keys() == rows for each in value.values())
 
 
 def is_plain(path: Path) -> bool:

@@ -16,7 +16,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from instruct_mner.data.importing.cells import read_cells
+from instruct_mner.data.importing.cells import ends_lines_with_returns, read_cells
 from instruct_mner.data.importing.generic import parse_cell
 from instruct_mner.data.importing.mention_rows import MentionColumns, gathered_mentions, mention_columns
 from instruct_mner.data.importing.posts import Fault
@@ -37,11 +37,13 @@ class Table:
         path: File of the table.
         chosen: Columns by role, as the user says.
         notes: Lines for the user.
+        newlines_alone: True to read a carriage return and a newline in a cell of text as a newline.
     """
 
     path: Path
     chosen: Chosen = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    newlines_alone: bool = False
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
         """Read the rows as objects, each with its number; of one token or mention a row, those of a post as one.
@@ -96,11 +98,19 @@ class Table:
         return bool(cells) and all(isinstance(parse_cell(cell), list | dict) for cell in cells)
 
     def _cells(self) -> Iterator[Numbered]:
-        is_excel = self.path.suffix.lower() in {".xlsx", ".xlsm"}
-        return self._of_excel() if is_excel else self._of_text()
+        return self._of_excel() if self._is_excel else self._of_text()
+
+    @property
+    def _is_excel(self) -> bool:
+        return self.path.suffix.lower() in {".xlsx", ".xlsm"}
+
+    @property
+    def may_be_converted(self) -> bool:
+        """True where a program that converted the ends of all lines may have put carriage returns into texts."""
+        return not self._is_excel and not self.newlines_alone and ends_lines_with_returns(self.path)
 
     def _of_text(self) -> Iterator[Numbered]:
-        rows = read_cells(self.path, self.notes)
+        rows = read_cells(self.path, self.notes, newlines_alone=self.newlines_alone)
         _, header = next(rows, (1, []))
         self._check_header(header)
         for number, cells in rows:
@@ -137,6 +147,8 @@ class Table:
                 yield number, values
 
     def _check_header(self, header: Sequence[str]) -> None:
+        if header and header[0].startswith("sep="):
+            raise DataError(f"{self.path}:1: {header[0]!r} is a mark for Excel and no header; take the line out")
         if not any(header):
             raise DataError(f"{self.path}:1: the table is empty; expected a header with the names of its columns")
         twice = sorted({name for name in header if name and header.count(name) > 1})

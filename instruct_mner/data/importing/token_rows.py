@@ -97,7 +97,9 @@ def _groups(rows: Iterable[Numbered], columns: TokenColumns, path: Path) -> Iter
             group.add(number, row)
             continue
         if key is None:
-            raise DataError(f"{path}:{number}: column {columns.group!r} is empty, and no row above says which post it is of")
+            raise DataError(
+                f"{path}:{number}: column {columns.group!r} is empty, and no row above says which post it is of"
+            )
         if group is not None:
             yield group
         group = RowGroup(key, [(number, row)])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.tables import Table
@@ -33,6 +38,137 @@ def test_a_cell_may_hold_newlines(tmp_path: Path) -> None:
     assert row == {"text": "a\nb", "lang": "en"}
 
 
+# Without a lone carriage return, of which a file may consist alone, and without what programs write for nothing.
+_TEXTS = st.text(st.sampled_from("ab\"'[]{},;|\t\n 1é"), min_size=1, max_size=12).map(
+    lambda text: f"x{text}".replace("\n", "\r\n") if len(text) % 2 else f"{text}x"
+)
+
+
+@given(
+    texts=st.lists(_TEXTS, min_size=1, max_size=5), delimiter=st.sampled_from(",;|"), quoting=st.sampled_from([0, 1])
+)
+def test_texts_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], delimiter: str, quoting: int
+) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=delimiter, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerows([["text", "lang", "id"], *([text, "en", f"[{number}]"] for number, text in enumerate(texts))])
+    read = rows(tmp_path_factory.mktemp("table"), stream.getvalue())
+    assert [(row["text"], row["id"]) for _, row in read] == [(text, f"[{n}]") for n, text in enumerate(texts)]
+
+
+@given(texts=st.lists(_TEXTS, min_size=1, max_size=5))
+def test_tabs_with_quoting_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    assume(not any("\t" in text for text in texts))
+    stream = io.StringIO()
+    csv.writer(stream, delimiter="\t").writerows([["text", "lang"], *([text, "en"] for text in texts)])
+    read = rows(tmp_path_factory.mktemp("table"), stream.getvalue(), "a.tsv")
+    assert [row["text"] for _, row in read] == texts
+
+
+@given(texts=st.lists(st.text(st.sampled_from('ab" '), min_size=1).map("{}x".format), min_size=1, max_size=6))
+def test_tabs_without_quoting_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    content = "text\tlang\n" + "".join(f"{text}\ten\n" for text in texts)
+    read = rows(tmp_path_factory.mktemp("table"), content, "a.tsv")
+    assert [row["text"] for _, row in read] == texts
+
+
+def test_a_bare_quote_is_a_token_of_a_table_with_tabs(tmp_path: Path) -> None:
+    lines = ["1\tAnna\tB-PER", '1\t"\tO', "1\tBob\tB-PER", '1\t"\tO', "2\tAl\tB-PER"]
+    for last in (5, 3):  # an even and an odd number of quotes
+        path = tmp_path / "a.tsv"
+        path.write_text("\n".join(["sentence_id\tword\ttag", *lines[:last]]))
+        table = Table(path)
+        [first, *_] = [row for _, row in table.rows()]
+        assert isinstance(first, dict)
+        assert first["word"] == ["Anna", '"', "Bob", '"'][: last - 1 if last == 5 else last]
+        assert "quotes are read as characters" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (
+            "a.tsv",
+            'id\ttext\n1\t"Al\n2\tCy"\n3\tx\ty\n',
+            r"a.tsv:2: a cell begins with a quote and holds the rows below",
+        ),
+        ("a.csv", 'id,text\n1,"Al\n2,Cy"\n', r"a.csv:2: a cell begins with a quote and holds the rows below it, up to"),
+        ("a.csv", 'text,tag,id\n",O,s\nBob,B-PER,s\n",O,s\n', r"a.csv:2: "),
+        ("a.csv", 'id,word,tag\ns,",O\ns,Bob,B-PER\ns,",O\ns,Al,O\n', r"a.csv:2: token .* holds line breaks"),
+        ("a.csv", 'id,text\n1,Al\n2,"Cy\n', r"a.csv:3: no table of cells.*each quote in it is written twice"),
+        ("a.csv", "id,text\n1,Al\rCy\n", r"a.csv:2: no table of cells.*a carriage return stands in a cell that has no"),
+    ],
+)
+def test_quotes_that_swallow_rows_are_refused(name: str, content: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=reason):
+        rows(tmp_path, content, name)
+
+
+def test_a_cell_of_two_lines_with_commas_is_a_text(tmp_path: Path) -> None:
+    assert [row["text"] for _, row in rows(tmp_path, 'id,text\n1,"Hi Al, bye\nyes, Cy"\n')] == ["Hi Al, bye\nyes, Cy"]
+
+
+def test_a_text_may_be_longer_than_the_limit_of_the_parser(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    assert rows(tmp_path, f"id,text\n1,{long}\n") == [(2, {"id": "1", "text": long})]
+
+
+def test_a_first_column_without_a_name_that_numbers_rows_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",text,\n0,Anna,\n7,Bob,\n")
+    book = openpyxl.Workbook()
+    for line in ([None, "text"], [0, "Anna"], [7, "Bob"]):
+        book.active.append(line)
+    book.save(tmp_path / "a.xlsx")
+    for name in ("a.csv", "a.xlsx"):
+        table = Table(tmp_path / name)
+        assert [row for _, row in table.rows()] == [{"text": "Anna"}, {"text": "Bob"}]
+        assert any("left out, because it has no name and numbers the rows" in note for note in table.notes)
+
+
+def test_a_list_in_brackets_is_a_text_beside_texts_and_else_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text,entities\n"[1, 2]",[]\nAnna,"[[0,4,""X""]]"\n')
+    assert [row for _, row in Table(path).rows()] == [
+        {"text": "[1, 2]", "entities": []}, {"text": "Anna", "entities": [[0, 4, "X"]]}
+    ]  # fmt: skip
+    path.write_text("text\n\"['Anna', 'left']\"\n")
+    [(_, lists)] = Table(path).rows()
+    [(_, chosen)] = Table(path, {"text": ["text"]}).rows()
+    assert (lists, chosen) == ({"text": ["Anna", "left"]}, {"text": "['Anna', 'left']"})
+
+
+def test_tokens_that_look_like_lists_stay_as_they_are(tmp_path: Path) -> None:
+    content = 'sentence_id,word,tag\n1,"[1,2]",O\n1,[],O\n1,"{""a"":1}",O\n1,Anna,B-PER\n'
+    [(_, row)] = rows(tmp_path, content)
+    assert row["word"] == ["[1,2]", "[]", '{"a":1}', "Anna"]
+
+
+def test_further_columns_of_tokens_are_kept(tmp_path: Path) -> None:
+    content = "sentence_id,word,tag,image,pos\n1,Anna,B-PER,a.jpg,NN\n1,left,O,,VB\n2,Bob,B-PER,b.jpg,NN\n"
+    (tmp_path / "a.csv").write_text(content)
+    table = Table(tmp_path / "a.csv")
+    assert [row for _, row in table.rows()] == [
+        {"sentence_id": "1", "word": ["Anna", "left"], "tag": ["B-PER", "O"], "image": "a.jpg", "pos": ["NN", "VB"]},
+        {"sentence_id": "2", "word": ["Bob"], "tag": ["B-PER"], "image": "b.jpg", "pos": ["NN"]},
+    ]
+    assert table.notes == [
+        f"{tmp_path}/a.csv: columns that differ within a post are lists of an item for each row: pos"
+    ]
+    assert table.roles == {"id": "sentence_id", "tokens": "word", "tags": "tag"}
+
+
+def test_the_user_may_name_the_columns_of_tokens(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,doc,word,tag,ner\n1,d,Anna,O,B-PER\n2,d,left,O,O\n")
+    table = Table(tmp_path / "a.csv", {"tags": ["ner"], "id": ["doc"]})
+    [(_, row)] = table.rows()
+    assert row == {"doc": "d", "word": ["Anna", "left"], "ner": ["B-PER", "O"], "id": ["1", "2"], "tag": "O"}
+
+
 def test_tokens_of_a_row_each_are_gathered(tmp_path: Path) -> None:
     content = "Sentence #,Word,Tag\ns1,Anna,B-PER\n,left,O\ns2,Oslo,B-LOC\n"
     gathered = rows(tmp_path, content)
@@ -52,6 +188,10 @@ def test_tokens_of_a_row_each_are_gathered(tmp_path: Path) -> None:
         ('text,lang\n"a"x,b\n', "no table of cells separated by ','"),
         ("Word,Tag\nAnna,B-PER\n", "one token a row, and no column says which post it is of"),
         ("id,Word,Tag\n1,Anna,B-PER\n1,left,\n", "a.csv:3: token 'left' has no tag in column 'Tag'"),
+        ("id,Word,Tag\n,Anna,B-PER\n1,left,O\n", "a.csv:2: column 'id' is empty, and no row above"),
+        ("id,Word,Tag,img\n1,Anna,B-PER,a.jpg\n1,left,O,b.jpg\n", "a.csv:3: column 'img' names another picture"),
+        (",text,\n0,a,b\n", "a.csv:2: cell 'b' stands in a column without a name"),
+        ("sep=;\ntext;id\n", "a.csv:1: 'sep=' is a mark for Excel and no header"),
     ],
 )
 def test_what_is_no_table(content: str, reason: str, tmp_path: Path) -> None:
