@@ -140,19 +140,15 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def read_text(path: Path) -> str:
-    """Return the whole of a UTF-8 file, every line ended by a newline alone; errors as of :func:`read_whole`."""
-    return read_whole(path).replace("\r\n", "\n")
-
-
-def read_whole(path: Path) -> str:
-    """Return the whole of a UTF-8 file with its line ends as they are, for texts in which offsets count them.
+def read_text(path: Path, *, keep_returns: bool = False) -> str:
+    """Return the whole of a UTF-8 file, every line ended by a newline alone unless carriage returns are kept.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
     read_lines(path)
-    return read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8")
+    text = read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8")
+    return text if keep_returns else text.replace("\r\n", "\n")
 
 
 class _UniqueKeys(yaml.SafeLoader):

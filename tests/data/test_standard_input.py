@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.importing.piped import piped_file
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.standard_input import is_spooled, named, spooled
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError
 
 POST = b'{"id": "1", "text": "Ann", "images": ["a.png"], "entities": []}\n'
 
@@ -37,6 +40,53 @@ def test_another_stream_is_read_anew_and_a_format_may_be_named(monkeypatch: pyte
     give(monkeypatch, b"Ann\tB-PER\n\n")
     assert spooled() != first
     assert find_files("conll:-")[0] == "conll"
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (POST, ".json"),
+        (POST + POST, ".jsonl"),
+        (b'[{"text": "Ann"}]', ".json"),
+        (b"Ann\tB-PER\n\n", ".txt"),
+        (b"so, Ann\n", ".txt"),
+        (b"[Ann] left\n", ".txt"),
+        (b"text,entities\nAnn,[]\n", ".csv"),
+        (b'"id";"text"\n1;Ann\n', ".csv"),
+        (b"sentence_id\tword\ttag\n1\tAnn\tB-PER\n", ".tsv"),
+        (b"bild,titel\na.png,Ann\n", ".csv"),
+        (b"PK\x03\x04", ".xlsx"),
+        (b"PAR1", ".parquet"),
+        (b"", ".txt"),
+    ],
+)
+def test_import_tells_what_it_holds(content: bytes, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, content)
+    path = piped_file({"text": ["titel"]})
+    assert (path.suffix, path.read_bytes()) == (suffix, content)
+    assert is_spooled(path)
+    assert piped_file({"text": ["titel"]}) == path
+    assert named(f"{path}:1: import {path} -o x") == "standard input:1: import - -o x"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        POST,
+        b'[{"id": "1", "text": "Ann", "images": ["a.png"], "entities": []}]',
+        b"id,text,images,entities\n1,Ann,a.png,[]\n",
+        b"sentence_id\tword\ttag\timage\n1\tAnn\tO\ta.png\n",
+    ],
+)
+def test_import_reads_it(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, content)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").touch()
+    import_file("-", Path("folder/out.jsonl"), ImportOptions())
+    [post] = load_split("folder/out.jsonl").examples
+    assert (post.id, post.text, post.images, post.entities) == ("1", "Ann", ("../a.png",), ())
+    with pytest.raises(ConfigError, match="leave the format out: import -"):
+        import_file("jsonl:-", None, ImportOptions())
 
 
 def test_messages_call_it_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def _lines(posts: ExportedPosts) -> Iterator[str]:
 
 
 # A text that is a list in brackets is a text, which only the names of columns tell where all texts are such.
-_OF_CSV = ImportOptions(offsets="characters", columns=("id=id", "text=text"))
+_OF_CSV = ImportOptions(offsets="characters", columns=("text=text",))
 _CHAT = ImportOptions(text_after=tool_rows.TEXT_AFTER)
 
 TARGETS: Sequence[Target] = (

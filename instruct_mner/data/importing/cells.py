@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from instruct_mner.errors import DataError
-from instruct_mner.files import read_text, read_whole
+from instruct_mner.files import read_text
 
 Cells = tuple[int, list[str]]
 
@@ -37,7 +37,7 @@ def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) ->
         DataError: It cannot be read, its quotes cannot be understood, or a row is longer or shorter than the header.
     """
     # All of it, because a cell may hold newlines; as it is, because offsets count a carriage return too.
-    text = read_text(path) if newlines_alone else read_whole(path)
+    text = read_text(path, keep_returns=not newlines_alone)
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count) if any(each in first for each in _DELIMITERS) else ","
     # The limit guards those who read streams; here the text is in memory already.
@@ -60,7 +60,7 @@ def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) ->
 
 def ends_lines_with_returns(path: Path) -> bool:
     """Return true where all lines end with a carriage return and a newline, as where a program converted a file."""
-    text = read_whole(path)
+    text = read_text(path, keep_returns=True)
     return text.count("\n") == text.count("\r\n") > 0
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault
 from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES, is_nothing
@@ -99,7 +98,7 @@ def mention_columns(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> Men
 
 def gathered_mentions(
     rows: Iterable[Numbered], columns: MentionColumns, chosen: Chosen, path: Path, notes: list[str]
-) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+) -> Iterator[tuple[int, dict[str, object] | Fault]]:
     """Yield a row for each post, with its mentions in ``entities``, or what is wrong in its rows.
 
     Args:
@@ -113,7 +112,7 @@ def gathered_mentions(
         DataError: Rows of one post do not follow each other, or nobody can tell which rows are one post.
     """
 
-    def post_of(numbered: Numbered) -> tuple[Any, Any]:
+    def post_of(numbered: Numbered) -> tuple[object, object]:
         return (None if columns.id is None else numbered[1].get(columns.id)), numbered[1].get(columns.text)
 
     groups = [RowGroup(key, _in_order(list(same), columns)) for key, same in groupby(rows, post_of)]
@@ -148,7 +147,8 @@ def _check_posts(groups: Sequence[RowGroup], columns: MentionColumns, chosen: Ch
         return
     for one, other in pairwise(groups):
         mentions = [_mention(group.rows[0], columns) for group in (one, other)]
-        if one.key[1] == other.key[1] and mentions[0] != mentions[1] and all(mentions):
+        same = one.rows[0].get(columns.text) == other.rows[0].get(columns.text)
+        if same and mentions[0] != mentions[1] and all(mentions):
             raise DataError(
                 f"{path}:{other.number}: each row has another {columns.id!r}, also rows of one text; say --column "
                 f"id={columns.id} if it tells the posts, or --column meta={columns.id} if it tells the mentions"
@@ -169,13 +169,13 @@ def _in_order(rows: list[Numbered], columns: MentionColumns) -> list[Numbered]:
     return [rows[number] for number in sorted(range(len(rows)), key=places.__getitem__)]
 
 
-def _mention(row: Mapping[str, Any], columns: MentionColumns) -> dict[str, Any]:
+def _mention(row: Mapping[str, object], columns: MentionColumns) -> dict[str, object]:
     """Return the mention of a row; an empty one where all of its cells say that there is none."""
     mention = {field: row[name] for field, name in columns.of_mention.items() if row.get(name) is not None}
     return {} if all(map(is_nothing, mention.values())) else mention
 
 
-def _why_wrong(row: Mapping[str, Any], columns: MentionColumns) -> str | None:
+def _why_wrong(row: Mapping[str, object], columns: MentionColumns) -> str | None:
     """Return what is wrong in the mention of a row."""
     mention = _mention(row, columns)
     if not mention:

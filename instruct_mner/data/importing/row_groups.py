@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from instruct_mner.data.importing.looks import looks_like
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.errors import DataError
 
-Numbered = tuple[int, dict[str, Any]]
+Numbered = tuple[int, dict[str, object]]
 Chosen = Mapping[str, Sequence[str]]
 """Columns by role, as the user says."""
 
@@ -25,10 +24,10 @@ class RowGroup:
         numbered: Rows with their numbers.
     """
 
-    key: Any
+    key: object
     numbered: list[Numbered]
 
-    def add(self, number: int, row: dict[str, Any]) -> None:
+    def add(self, number: int, row: dict[str, object]) -> None:
         """Add a row."""
         self.numbered.append((number, row))
 
@@ -38,13 +37,13 @@ class RowGroup:
         return self.numbered[0][0]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """Rows without their numbers."""
         return [row for _, row in self.numbered]
 
 
 def named(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], chosen: Chosen, role: str | None = None
+    rows: Sequence[Mapping[str, object]], names: Sequence[str], chosen: Chosen, role: str | None = None
 ) -> str | None:
     """Return the column that the user chose for a role, else the first of some names; ``None`` where there is none.
 
@@ -71,7 +70,7 @@ def further_columns(
     *,
     fills_down: bool = False,
     of_rows: frozenset[str] = frozenset(),
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield the further columns of each post: a value where the rows of a post agree, else a list of an item a row.
 
     A column is of one kind in the whole table.
@@ -113,7 +112,7 @@ def further_columns(
 
 def _others(group: RowGroup, name: str, fills_down: bool) -> Iterator[int]:
     """Yield the numbers of the rows that differ from the first filled one."""
-    first: Any = None if fills_down else group.rows[0].get(name)
+    first: object = None if fills_down else group.rows[0].get(name)
     for number, row in group.numbered:
         value = row.get(name)
         if fills_down and (first is None or value is None):
@@ -122,7 +121,7 @@ def _others(group: RowGroup, name: str, fills_down: bool) -> Iterator[int]:
             yield number
 
 
-def _value(group: RowGroup, name: str, *, is_list: bool) -> Any:
+def _value(group: RowGroup, name: str, *, is_list: bool) -> object:
     values = [row.get(name) for row in group.rows]
     filled = [value for value in values if value is not None]
     if not filled:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any
 
 from instruct_mner.data.importing.cells import ends_lines_with_returns, read_cells
 from instruct_mner.data.importing.generic import parse_cell
@@ -45,7 +44,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     newlines_alone: bool = False
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+    def rows(self) -> Iterator[tuple[int, dict[str, object] | Fault]]:
         """Read the rows as objects, each with its number; of one token or mention a row, those of a post as one.
 
         Raises:
@@ -53,7 +52,7 @@ class Table:
         """
         rows, layout = self._cells(), self._layout
         if isinstance(layout, TokenColumns):
-            gathered: Iterator[tuple[int, dict[str, Any] | Fault]] = gathered_tokens(
+            gathered: Iterator[tuple[int, dict[str, object] | Fault]] = gathered_tokens(
                 rows, layout, self.chosen, self.path, self.notes
             )
         elif isinstance(layout, MentionColumns):
@@ -77,7 +76,7 @@ class Table:
         }  # fmt: skip
 
     @cached_property
-    def _head(self) -> list[dict[str, Any]]:
+    def _head(self) -> list[dict[str, object]]:
         return [row for _, row in islice(self._cells(), _ROWS_LOOKED_AT)]
 
     @cached_property
@@ -91,7 +90,7 @@ class Table:
         said |= {self.roles[role] for role in _ROLES_OF_STRINGS if role in self.roles}
         others = {name for role, names in self.chosen.items() if role not in _ROLES_OF_STRINGS for name in names}
         by_name = {name for row in self._head for name in row if name.lower() in {*TEXT_NAMES, *ID_NAMES}} - others
-        return frozenset(said | {name for name in by_name if not self._holds_lists(name)})
+        return frozenset(said | {name for name in by_name if name.lower() in ID_NAMES or not self._holds_lists(name)})
 
     def _holds_lists(self, name: str) -> bool:
         cells = [row[name] for row in self._head if row.get(name) is not None]
@@ -157,7 +156,7 @@ class Table:
         if not header[0]:
             self._note(f"{self.path}: left out, because it has no name and numbers the rows: the first column")
 
-    def _named(self, header: Sequence[str], cells: Sequence[Any], number: int) -> dict[str, Any]:
+    def _named(self, header: Sequence[str], cells: Sequence[object], number: int) -> dict[str, object]:
         """Return the cells of a row by the names of their columns.
 
         Raises:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from instruct_mner.data.column_layout import GROUP_NAMES, TAG_NAMES, TOKEN_NAMES
 from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
@@ -40,7 +39,7 @@ class TokenColumns:
         return {"tokens": self.token, "tags": self.tag, **({} if self.group is None else {"id": self.group})}
 
 
-def token_columns(rows: Sequence[Mapping[str, Any]], chosen: Chosen) -> TokenColumns | None:
+def token_columns(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> TokenColumns | None:
     """Return the columns of a table of one token a row; ``None`` for any other table.
 
     Args:

@@ -88,6 +88,38 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     assert ("it holds all" in notes[0]) == (list(read) == examples)
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    text=st.text(st.sampled_from("ab[]{}\"',1\r\n\t 京"), min_size=1, max_size=12), times=st.sampled_from([1, 20000])
+)
+def test_csv_holds_texts_of_all_signs_and_lengths(
+    tmp_path_factory: pytest.TempPathFactory, text: str, times: int
+) -> None:
+    whole = f"{text * times} Bo"
+    entity = Entity(start=len(whole) - 2, end=len(whole), text="Bo", label="PER")
+    examples = [Example(id="[1]", text=whole, entities=(entity,)), Example(id="2", text="[1, 2]", entities=())]
+    read, notes = exported(tmp_path_factory.mktemp("trip"), examples, "csv", "a.csv")
+    assert list(read) == examples
+    assert "it holds all" in notes[0]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_post_that_cannot_be_read_again_is_named(number: int, tmp_path: Path) -> None:
+    examples = [Example(id=f"p{at}", text="nan" if at == number else "Anna", entities=()) for at in range(4)]
+    with pytest.raises(DataError) as error:
+        exported(tmp_path, examples, "csv", "a.csv")
+    assert str(error.value).startswith(f"{tmp_path}/a.csv: post 'p{number}' cannot be written as CSV")
+    assert "the file: the text is 'nan'" in str(error.value)
+    assert "posts.csv" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_that_is_an_id_is_refused_in_columns(tmp_path: Path) -> None:
+    examples = [Example(id="1", text="Anna", entities=()), Example(id="2", text="so IMGID:5 left", entities=())]
+    with pytest.raises(DataError, match="post '2': token 'IMGID:5' is the id of a post in columns"):
+        exported(tmp_path, examples, "conll", "a.conll")
+
+
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_spacy_and_sharegpt_hold_texts_and_mentions(

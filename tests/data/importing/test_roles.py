@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from instruct_mner.data.importing.generic import to_post
 from instruct_mner.data.importing.looks import looks_like
 from instruct_mner.data.importing.roles import asks_about, choose_roles, parse_columns
 from instruct_mner.errors import ConfigError, DataError
@@ -40,6 +41,16 @@ def test_the_user_says_more() -> None:
         ({"text": "a"}, {"text": ["txt"]}, "--column text=txt: there is no such column.*did you mean 'text'"),
         ({"text": "a", "b": "c"}, {"text": ["text", "b"]}, "--column text is given twice"),
         ({"tokens": "a b"}, {}, "column 'tokens' holds a string, not a list of tokens"),
+        (
+            {"text": "a", "label": "PER"},
+            {},
+            "but 'PER' is no list of entities such as .* say --column meta",
+        ),
+        (
+            {"text": "a", "post-id": {"0": 1}},
+            {},
+            "is no number and no name, .* say --column meta",
+        ),
     ],
 )
 def test_questions(row: dict[str, Any], chosen: dict[str, list[str]], reason: str) -> None:
@@ -55,6 +66,17 @@ def test_questions(row: dict[str, Any], chosen: dict[str, list[str]], reason: st
 def test_names_that_look_like_more(name: str, kind: str | None) -> None:
     assert looks_like(name) == kind
     assert (asks_about(name, "f") is None) == (kind is None)
+
+
+@pytest.mark.parametrize("word", ["nan", "NULL", "None", "-"])
+def test_words_for_nothing_tell_no_column(word: str) -> None:
+    told = choose_roles([{"text": "a", "entities": word}, {"text": "b", "entities": [[0, 1, "X"]]}], {}, "f")
+    assert told.columns == {"text": "text", "entities": "entities"}
+    assert roles({"text": "a", "entities": word}).columns == {"text": "text", "entities": "entities"}
+    assert roles({"tokens": ["a"], "tags": word}).columns == {"tokens": "tokens", "tags": "tags"}
+    for role, row in (("tags", {"tokens": ["a"], "tags": word}), ("entities", {"text": "a", "entities": word})):
+        with pytest.raises(ValueError, match=f"column '{role}' holds '{word}', which programs write for nothing"):
+            to_post(row, roles(row), "f:2")
 
 
 def test_columns_of_the_command_line() -> None:

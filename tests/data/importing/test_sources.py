@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.data.importing.posts import Fault, RawPost
+from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.sources import Source, brat_posts, is_json, is_json_lines, is_plain, plain_posts
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 
 
@@ -80,6 +83,40 @@ def test_a_list_in_a_wrapper_is_its_posts(tmp_path: Path) -> None:
     assert [item.where for item in Source(path).items()] == [f"{path}: item 1", f"{path}: item 2"]
     with pytest.raises(DataError, match=r"not JSON: .*is the file cut"):
         list(Source(written(tmp_path, "b.json", '[{"text": "a"},')).items())
+
+
+def test_json_by_columns_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.json", '{"text": {"0": "Anna", "1": "Bob"}, "id": {"0": 1, "1": 2}}')
+    with pytest.raises(DataError, match=r"written by columns.*to_json\(…, orient='records'\)"):
+        list(Source(path).items())
+    assert len(list(Source(written(tmp_path, "b.json", '{"text": "Anna", "meta": {"0": 1}}')).items())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("Anna\tB-PER\n".encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
+        (b"An\0na\tB-PER\n", "it begins with zero bytes"),
+        (b"Anna\tB-PER\rleft\tO\r", "its lines end with a carriage return alone"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.conll", "a.txt", "a.bio"])
+def test_a_file_that_is_no_text_is_told_as_such(content: bytes, reason: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f":1: .*{reason}"):
+        import_file(str(tmp_path / name), tmp_path / "out.jsonl", ImportOptions())
+
+
+def test_returns_in_cells_count_unless_offsets_fit_only_without_them(tmp_path: Path) -> None:
+    rows = 'text,entities\r\n"你好\r\n北京很大","[[{},{},""LOC""]]"\r\n"Anna\r\nBell","[[{},{},""PER""]]"\r\n'
+    for at, text, note in (((4, 6, 6, 10), "Anna\r\nBell", False), ((3, 5, 5, 9), "Anna\nBell", True)):
+        path = tmp_path / f"{note}.csv"
+        path.write_bytes(rows.format(*at).encode())
+        notes = import_file(str(path), path.with_suffix(".jsonl"), ImportOptions()).notes
+        [city, person] = load_split(str(path.with_suffix(".jsonl"))).examples
+        assert [city.gold[0].text, person.gold[0].text] == ["北京", "Bell"]
+        assert person.text == text
+        assert any("read as newlines alone" in each for each in notes) == note
 
 
 def test_plain_text_is_a_post_a_line(tmp_path: Path) -> None:

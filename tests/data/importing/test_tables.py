@@ -12,8 +12,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from instruct_mner.data.importing.cells import read_cells
 from instruct_mner.data.importing.posts import Fault
+from instruct_mner.data.importing.row_groups import named
 from instruct_mner.data.importing.tables import Table
+from instruct_mner.data.importing.token_rows import TokenColumns, token_columns
 from instruct_mner.errors import DataError
 
 
@@ -95,10 +98,9 @@ def test_a_bare_quote_is_a_token_of_a_table_with_tabs(tmp_path: Path) -> None:
         (
             "a.tsv",
             'id\ttext\n1\t"Al\n2\tCy"\n3\tx\ty\n',
-            r"a.tsv:2: a cell begins with a quote and holds the rows below",
+            r"a.tsv:2: a cell begins with a quote and holds",
         ),
         ("a.csv", 'id,text\n1,"Al\n2,Cy"\n', r"a.csv:2: a cell begins with a quote and holds the rows below it, up to"),
-        ("a.csv", 'text,tag,id\n",O,s\nBob,B-PER,s\n",O,s\n', r"a.csv:2: "),
         ("a.csv", 'id,word,tag\ns,",O\ns,Bob,B-PER\ns,",O\ns,Al,O\n', r"a.csv:2: token .* holds line breaks"),
         ("a.csv", 'id,text\n1,Al\n2,"Cy\n', r"a.csv:3: no table of cells.*each quote in it is written twice"),
         ("a.csv", "id,text\n1,Al\rCy\n", r"a.csv:2: no table of cells.*a carriage return stands in a cell that has no"),
@@ -128,6 +130,37 @@ def test_a_first_column_without_a_name_that_numbers_rows_is_left_out(tmp_path: P
         table = Table(tmp_path / name)
         assert [row for _, row in table.rows()] == [{"text": "Anna"}, {"text": "Bob"}]
         assert any("left out, because it has no name and numbers the rows" in note for note in table.notes)
+
+
+def test_cells_have_the_number_of_their_first_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'a,b\r\n1,"x\r\ny"\r\n\r\n2,z\r\n')
+    kept = list(read_cells(tmp_path / "a.csv", []))
+    assert kept == [(1, ["a", "b"]), (2, ["1", "x\r\ny"]), (5, ["2", "z"])]
+    assert next(cells for number, cells in read_cells(tmp_path / "a.csv", [], newlines_alone=True) if number == 2) == [
+        "1", "x\ny"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "chosen"),
+    [
+        ({"word": "Anna", "tag": "noun"}, {}),
+        ({"word": "Anna"}, {}),
+        ({"word": "Anna", "tag": "B-PER"}, {"text": ["word"]}),
+        ({"word": "Anna", "tag": "B-PER"}, {"meta": ["tag"]}),
+    ],
+)
+def test_other_tables_are_none_of_tokens(row: dict[str, str], chosen: dict[str, list[str]]) -> None:
+    assert token_columns([row], chosen) is None
+    assert token_columns([{"word": "Anna", "tag": "B-PER"}], {}) == TokenColumns(None, "word", "tag")
+
+
+def test_a_column_is_chosen_by_the_user_else_by_its_name() -> None:
+    row = {"Start": 1, "begin": 2, "mine": 3}
+    assert named([row], ("start", "begin"), {}) == "Start"
+    assert named([row], ("start", "begin"), {"meta": ["Start"]}) == "begin"
+    assert named([row], ("start",), {"id": ["mine"]}, "id") == "mine"
+    assert named([row], ("start",), {"id": ["absent"]}, "id") is None
 
 
 def test_a_list_in_brackets_is_a_text_beside_texts_and_else_asked_about(tmp_path: Path) -> None:
