@@ -147,8 +147,7 @@ def read_text(path: Path, *, keep_returns: bool = False) -> str:
         DataError: The file cannot be read, or is not UTF-8.
     """
     read_lines(path)
-    text = read_bytes(path).removeprefix(_UTF8_BOM).decode("utf-8")
-    return text if keep_returns else text.replace("\r\n", "\n")
+    return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\r\n" if keep_returns else "\n")
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -89,6 +89,28 @@ CSV = (
         r"a\.csv: column 'entities' looks like labels",
         "--column meta=entities",
     ),
+    _import(
+        "csv-nothing-as-entities",
+        "a.csv",
+        "text,entities\nAnn,NULL\n",
+        r"a\.csv:2: column 'entities' holds 'NULL'",
+        "or write \\[\\] where it holds none",
+    ),
+    _import(
+        "csv-mention-elsewhere",
+        "a.csv",
+        "text,mention,type\nAnn,Ann,PER\nAnn,ann,PER\n",
+        r"a\.csv:3: mention",
+        "write it as it stands there",
+    ),
+    _import(
+        "csv-rows-in-quotes",
+        "a.csv",
+        'id,text\n1,"Ann\n2,Bob"\n',
+        r"a\.csv:2: a cell begins with a quote",
+        "write each quote in it twice",
+    ),
+    _import("json-by-columns", "a.json", '{"text": {"0": "Ann"}}', r"a\.json: written by columns", "orient='records'"),
     _import("excel-broken", "a.xlsx", b"no zip", r"a\.xlsx: cannot be read as Excel", "save it as .xlsx or CSV"),
     _import(
         "tsv-no-text", "a.tsv", "id\tfoo\n1\ta\n", r"a\.tsv: no column is known to hold the text", "--column text=NAME"
@@ -109,7 +131,7 @@ COLUMNS = (
     ),
     _row(
         "import-label-of-a-post",
-        "--column entities=label .*--column meta=label",
+        "'positive' is no list of entities .*--column meta=label",
         r"a\.jsonl: column 'label' looks like labels",
         text="a",
         label="positive",

@@ -147,7 +147,7 @@ def _fits(role: str, name: str, values: Sequence[Any]) -> bool:
     """Return true for values of the shape of a role; a name alone tells little of ``label`` or ``tags``."""
     filled = [value for value in values if not is_nothing(value)]
     if not filled:  # each such cell is told with its row
-        return name.lower() == role
+        return name.lower() == role or role in {"text", "images", "id"}
     first = next((value for value in filled if value not in ([], {}, "")), filled[0])
     item = first[0] if isinstance(first, list) and first else None
     is_list = isinstance(first, list)
@@ -201,7 +201,7 @@ def _of_kind(source: str, kind: str, name: str, values: Sequence[Any]) -> str:
     role = _ROLE_OF[kind]
     if role is None or not values or _fits(role, name, values):
         return question(source, f"column {name!r} looks like {kind}", role, name)
-    wrong = next(value for value in values if not is_nothing(value))
+    wrong = next((value for value in values if not is_nothing(value)), values[0])
     reason = f"column {name!r} looks like {kind}, but {str(wrong)[:40]!r} is {_SHAPES[role]}"
     return question(source, reason, None, name)
 

@@ -74,6 +74,9 @@ def test_words_for_nothing_tell_no_column(word: str) -> None:
     assert told.columns == {"text": "text", "entities": "entities"}
     assert roles({"text": "a", "entities": word}).columns == {"text": "text", "entities": "entities"}
     assert roles({"tokens": ["a"], "tags": word}).columns == {"tokens": "tokens", "tags": "tags"}
+    assert roles({"text": "a", "image": word}).columns == {"text": "text", "images": "image"}
+    with pytest.raises(DataError, match=f"column 'label' looks like labels, but '{word}' is no list of entities"):
+        roles({"text": "a", "label": word})
     for role, row in (("tags", {"tokens": ["a"], "tags": word}), ("entities", {"text": "a", "entities": word})):
         with pytest.raises(ValueError, match=f"column '{role}' holds '{word}', which programs write for nothing"):
             to_post(row, roles(row), "f:2")
