@@ -22,7 +22,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,9 +30,6 @@ from instruct_mner.answers.codec import parse
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
-from instruct_mner.data.importing.run import import_file
-from instruct_mner.data.importing.writing import ImportOptions
-from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import DataError, MnerError
@@ -41,6 +37,7 @@ from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.labels import LabelSet, why_no_label
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.scoring.imported_predictions import imported_rows
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 Row = Mapping[str, Any]
@@ -51,7 +48,6 @@ _USERS = frozenset({"user", "human"})
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _MOST_ENTITIES = 10_000
-_SCORE = r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+"
 
 
 def rows_of_others(path: Path) -> list[Row] | None:
@@ -61,7 +57,7 @@ def rows_of_others(path: Path) -> list[Row] | None:
         DataError: It is not JSON, or no list of objects; or a table that cannot be imported.
     """
     if path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}:
-        return _imported(path)
+        return imported_rows(path)
     if path.suffix.lower() == ".json":
         return _of_list(path)
     first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
@@ -71,7 +67,7 @@ def rows_of_others(path: Path) -> list[Row] | None:
         return None  # which is told with its line
     if isinstance(row, dict) and not row.keys() & {"entities", *_ANSWERS}:
         with suppress(MnerError):
-            return _imported(path)
+            return imported_rows(path)
     return _all_rows(path) if isinstance(row, dict) and _is_of_others(row) else None
 
 
@@ -109,35 +105,6 @@ def _is_answer(row: Row) -> bool:
 
 def _is_of_others(row: Row) -> bool:
     return _is_answer(row) or ("entities" in row and not {"id", "text"} <= row.keys())
-
-
-def _imported(path: Path) -> list[Row]:
-    """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them."""
-    with TemporaryDirectory() as folder:
-        out = Path(folder) / "posts.jsonl"
-        import_file(str(path), out, ImportOptions())
-        examples = [row.example for row in posts_of(out) if row.example is not None]
-    unannotated = sum(example.entities is None for example in examples)
-    if unannotated:
-        raise DataError(
-            f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
-        )
-    return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
-
-
-def _scored(example: Example, path: Path) -> list[Row]:
-    """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
-    entities: list[Row] = [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold]
-    scores = (example.meta or {}).get("score")
-    if not isinstance(scores, list) or len(scores) != len(entities):
-        return entities
-    numbers = [float(score) for score in scores if re.fullmatch(_SCORE, str(score))]
-    if len(numbers) != len(scores):
-        raise DataError(
-            f"{path}: post {example.id!r}: column 'score' holds {scores}, and confidences are numbers from 0 to 1; "
-            "mend them, or name the column otherwise"
-        )
-    return [{**entity, "score": number} for entity, number in zip(entities, numbers, strict=True)]
 
 
 def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction
+from instruct_mner.scoring.imported_predictions import imported_rows
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 from instruct_mner.scoring.predictions import read_predictions
@@ -215,7 +216,7 @@ def test_confidences_of_a_table_of_mentions_are_kept(tmp_path: Path) -> None:
     assert [[(each.label, each.score) for each in post.entities] for post in read] == [[("PER", 1.0), ("LOC", 0.5)], []]
     (tmp_path / "a.csv").write_text(f"text,start,end,label,score\n{rows.replace('0.5', '50')}")
     with pytest.raises(DataError, match="confidences are numbers from 0 to 1"):
-        read_predictions(tmp_path / "a.csv", POSTS)
+        imported_rows(tmp_path / "a.csv")
 
 
 def test_a_table_without_predictions_is_refused(tmp_path: Path) -> None:

@@ -206,6 +206,8 @@ def parse_cell(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
+    except RecursionError:
+        return value
     except ValueError:
         return _of_python(value)
 

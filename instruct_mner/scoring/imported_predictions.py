@@ -1,0 +1,51 @@
+"""Predictions in all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.jsonl import rows as posts_of
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Example
+
+_SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
+
+
+def imported_rows(path: Path) -> list[Mapping[str, object]]:
+    """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them.
+
+    Raises:
+        DataError: It cannot be imported, a post holds no prediction, or a confidence is none.
+    """
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "posts.jsonl"
+        import_file(str(path), out, ImportOptions())
+        examples = [row.example for row in posts_of(out) if row.example is not None]
+    unannotated = sum(example.entities is None for example in examples)
+    if unannotated:
+        raise DataError(
+            f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
+        )
+    return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
+
+
+def _scored(example: Example, path: Path) -> list[Mapping[str, object]]:
+    """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
+    entities: list[Mapping[str, object]] = [
+        {"start": each.start, "end": each.end, "label": each.label} for each in example.gold
+    ]
+    scores = (example.meta or {}).get("score")
+    if not isinstance(scores, list) or len(scores) != len(entities):
+        return entities
+    numbers = [float(score) for score in scores if _SCORE.fullmatch(str(score))]
+    if len(numbers) != len(scores):
+        raise DataError(
+            f"{path}: post {example.id!r}: column 'score' holds {scores}, and confidences are numbers from 0 to 1; "
+            "mend them, or name the column otherwise"
+        )
+    return [{**entity, "score": number} for entity, number in zip(entities, numbers, strict=True)]
