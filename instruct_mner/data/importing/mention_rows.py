@@ -122,13 +122,9 @@ def gathered_mentions(
     )  # fmt: skip
     for group, other in zip(groups, others, strict=True):
         begun = min(number for number, _ in group.numbered)
-        faults = [
-            (number, Fault(f"{path}:{number}", reason))
-            for number, row in group.numbered
-            if (reason := _why_wrong(row, columns)) is not None
-        ]
+        faults = dict(_wrong_rows(group, columns))
         if faults:
-            yield from faults
+            yield from ((number, Fault(f"{path}:{number}", reason)) for number, reason in faults.items())
         else:
             yield begun, {**other, _ENTITIES: [mention for row in group.rows if (mention := _mention(row, columns))]}
 
@@ -173,6 +169,18 @@ def _mention(row: Mapping[str, object], columns: MentionColumns) -> dict[str, ob
     """Return the mention of a row; an empty one where all of its cells say that there is none."""
     mention = {field: row[name] for field, name in columns.of_mention.items() if row.get(name) is not None}
     return {} if all(map(is_nothing, mention.values())) else mention
+
+
+def _wrong_rows(group: RowGroup, columns: MentionColumns) -> Iterator[tuple[int, str]]:
+    """Yield the numbers of rows that are wrong, each with the reason."""
+    for number, row in group.numbered:
+        if (reason := _why_wrong(row, columns)) is not None:
+            yield number, reason
+    for (_, row), (number, other) in pairwise(group.numbered):
+        mention = _mention(row, columns)
+        if "start" in mention and mention == _mention(other, columns):
+            yield number, ("the mention stands in another row of this text already; take one out, or give each post an "
+                           "id where several have one text")  # fmt: skip
 
 
 def _why_wrong(row: Mapping[str, object], columns: MentionColumns) -> str | None:

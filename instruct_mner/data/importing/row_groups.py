@@ -101,7 +101,8 @@ def further_columns(
         if pictures and other is not None and name not in chosen.get("meta", ()):
             raise DataError(
                 f"{path}:{other}: column {name!r} names another picture than the rows above it of the same post; give "
-                f"each row all of them as a list, or carry the column along (--column meta={name})"
+                "each post an id of its own, or each row all pictures as a list, or carry the column along (--column "
+                f"meta={name})"
             )
     note = f"{path}: columns that differ within a post are lists of an item for each row: {', '.join(sorted(lists))}"
     if lists and note not in notes:

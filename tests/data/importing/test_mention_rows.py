@@ -128,6 +128,14 @@ def test_wrong_mentions_are_told_with_their_rows(tmp_path: Path) -> None:
         imported(tmp_path, "text,start,end,label\nAnna,0,4,PER\nBo,x,2,PER\n")
 
 
+def test_a_mention_given_twice_is_told_with_its_row(tmp_path: Path) -> None:
+    content = "text,start,end,label,date\nAnna,0,4,PER,1\nAnna,0,4,PER,2\n"
+    with pytest.raises(DataError, match=r"a.csv:3: the mention stands in another row .* give each post an id"):
+        imported(tmp_path, content)
+    [post], _ = imported(tmp_path, "text,mention,label\nBo met Bo,Bo,PER\nBo met Bo,Bo,PER\n")
+    assert [each.start for each in post.gold] == [0, 7]
+
+
 def test_rows_of_a_post_have_one_picture(tmp_path: Path) -> None:
     content = "text,image,start,end,label\nAnna met Bo,a.jpg,0,4,PER\nAnna met Bo,b.jpg,9,11,PER\n"
     with pytest.raises(DataError, match=r"a.csv:3: column 'image' names another picture"):
