@@ -8,19 +8,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError, suggest
 from instruct_mner.files import read_text
+from instruct_mner.prompting.bounded_templates import TemplateFailure, compiled, rendered
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.records import Context
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 # Private-use character that takes the place of the text when its position in a rendered block is looked for.
 _MARK = "\ue000"
@@ -126,26 +120,22 @@ class Prompt(Record):
 
     def _block(self, block: str, **variables: object) -> str:
         try:
-            template = _compile(self.source)
+            template = _compiled(self.source)
             if block not in template.blocks:
                 raise ConfigError(
                     f"prompt template {self.name} has no block '{block}': it needs the blocks 'instruction' and "
                     "'post' (see prompts/README.md)"
                 )
-            return "".join(template.blocks[block](template.new_context(variables)))
-        except TemplateError as error:
-            line = f", line {error.lineno}" if hasattr(error, "lineno") else ""
+            return rendered(template, block, variables)
+        except TemplateFailure as error:
+            line = "" if error.line is None else f", line {error.line}"
             raise ConfigError(
-                f"prompt template {self.name}{line}: {error}; prompts/README.md lists the variables"
+                f"prompt template {self.name}{line}: {error}; prompts/README.md lists the variables "
+                "and what templates may do"
             ) from error
 
 
-@lru_cache(maxsize=64)
-def _compile(source: str) -> Template:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=False
-    )
-    return environment.from_string(source)
+_compiled = lru_cache(maxsize=64)(compiled)
 
 
 def packaged_folder(name: str) -> Path:
