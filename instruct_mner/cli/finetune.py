@@ -67,13 +67,13 @@ def run(
     """
     config = _config(config, data, images, column, split, model, output, resume=resume)
     announce(f"finetune: reading {config}")
-    from instruct_mner.training.checkpoints import is_finished
+    from instruct_mner.training.checkpoints import is_done
     from instruct_mner.training.config import load_config
     from instruct_mner.training.precheck import precheck
 
     # Before the libraries: a mistake in config or data is an error at once, not after ten seconds of imports.
     settings = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
-    if resume and is_finished(settings.output):
+    if resume and is_done(settings):
         typer.echo(f"{settings.output} is finished already", err=True)
         return
     sources = precheck(settings, resume=resume, dry_run=dry_run)

@@ -35,14 +35,14 @@ def run(
     """
     announce(f"reinforce: reading {config}")
     from instruct_mner.reinforcement.config import find_start, left_out, reinforced_config
-    from instruct_mner.training.checkpoints import is_finished
+    from instruct_mner.training.checkpoints import is_done
     from instruct_mner.training.config import load_config
     from instruct_mner.training.precheck import precheck
 
     # Before the libraries: a mistake in config, data or adapter is an error at once.
     given = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
     settings = reinforced_config(given)
-    if resume and is_finished(settings.output):
+    if resume and is_done(settings):
         typer.echo(f"{settings.output} is finished already", err=True)
         return
     for line in left_out(given):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.templates import Prompt, Shot, shown_context, shown_text
 from instruct_mner.schema.records import Context, Example
 
@@ -86,6 +88,12 @@ def joined_parts(message: Message) -> Message:
     return {**message, "content": content}
 
 
+@lru_cache(maxsize=64)
+def special_token_of(source: str, special_tokens: tuple[str, ...]) -> str | None:
+    """Return a special token that a template holds."""
+    return next((token for token in special_tokens if token and token in source), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptWriter:
     """Writer of the messages about posts: a template with the settings that are the same for all posts of a run.
@@ -101,6 +109,15 @@ class PromptWriter:
     special_tokens: tuple[str, ...]
     several_pictures: bool
     context: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a template that would end the turn, or count as a picture."""
+        held = special_token_of(self.prompt.source, self.special_tokens)
+        if held is not None:
+            raise ConfigError(
+                f"prompt template {self.prompt.name} holds {held!r}, a special token of this model; write it in other "
+                "words (pictures are put between the blocks)"
+            )
 
     def text(self, example: Example) -> str:
         """Return the text of a post as the model reads it, of the same length."""

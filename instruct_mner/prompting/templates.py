@@ -158,13 +158,18 @@ def find_prompt(name: str) -> Prompt:
     """Find a template by name (``tag`` is the newest, ``tag.v1`` that one) or by path.
 
     Raises:
-        ConfigError: No template has this name; the message suggests the nearest one.
+        ConfigError: No template has this name, and the message suggests the nearest one; or it cannot be rendered.
     """
     path = Path(name)
     if path.suffix == ".jinja" or path.is_file():
         if not path.is_file():
             raise ConfigError(f"prompt template {name}: no such file; check the path")
-        return Prompt(name=path.stem, source=read_text(path))
+        prompt = Prompt(name=path.stem, source=read_text(path))
+        if any(prompt.text_begins("text", num_images) is None for num_images in (0, 1)):
+            raise ConfigError(
+                f"prompt template {name}: its block 'post' does not show the text: {{{{ text }}}} is missing"
+            )
+        return prompt
     versions = _versions(packaged_folder("prompts"))
     wanted = re.fullmatch(r"(.+)\.v(\d+)", name)
     base = wanted.group(1) if wanted else name

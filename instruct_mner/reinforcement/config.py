@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.errors import ConfigError, listing
+from instruct_mner.files import read_text
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.optimizer_settings import LoraSettings
 
 # Parts of a manifest that say how posts are shown and answered.
-_SAME = ("base_model", "family", "tuning", "answer", "pixels", "max_images", "context")
+_SAME = ("base_model", "family", "tuning", "pixels", "max_images", "context")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,28 +88,49 @@ def find_start(config: FinetuneConfig) -> Start:
     return Start(folder=folder, manifest=manifest, sha256=weights_hash(folder) or "")
 
 
-def check_same(start: Manifest, own: Manifest) -> None:
+def check_same(start: Start, own: Manifest, lora: LoraSettings) -> None:
     """Refuse a config that shows posts, or has them answered, in another way than the adapter was tuned with.
 
     Args:
-        start: Manifest of the adapter.
+        start: Adapter that the run begins with.
         own: Manifest that the config makes.
+        lora: Shape of the adapter by the config.
 
     Raises:
         ConfigError: They differ; the message says in what.
     """
-    problems = [
-        f"{name}: {getattr(start, name)!r} in the adapter, {getattr(own, name)!r} by the config"
-        for name in _SAME
-        if getattr(start, name) != getattr(own, name)
+    adapter = json.loads(read_text(start.folder / "adapter_config.json"))
+    pairs = [
+        *((name, getattr(start.manifest, name), getattr(own, name)) for name in _SAME),
+        *(
+            (f"answer.{name}", value, own.answer.model_dump()[name])
+            for name, value in start.manifest.answer.model_dump().items()
+        ),
+        ("prompt", start.manifest.prompt.name, own.prompt.name),
+        ("contents of the prompt", start.manifest.prompt.sha256[:12], own.prompt.sha256[:12]),
+        ("lora.rank", adapter["r"], lora.rank),
+        ("lora.alpha", adapter["lora_alpha"], lora.alpha),
     ]
-    if start.prompt != own.prompt:
-        problems.append(f"prompt: {start.prompt.name} in the adapter, {own.prompt.name} by the config")
+    problems = [
+        f"{name}: {_shown(before)} in the adapter, {_shown(now)} by the config"
+        for name, before, now in pairs
+        if before != now
+    ]
     if problems:
         raise ConfigError(
-            "reinforcement goes on with the prompt, the pictures and the answers of its adapter; the config has "
-            f"others:\n{listing(problems)}"
+            "reinforcement goes on with the prompt, the pictures, the answers and the shape of its adapter; the config "
+            f"has others:\n{listing(problems)}"
         )
+
+
+def _shown(value: object) -> object:
+    """Return a value for people: of labels the names, and definitions where there are some."""
+    if not isinstance(value, dict) or "labels" not in value:
+        return value
+    return ", ".join(
+        label["name"] if label["definition"] is None else f"{label['name']} ({label['definition']})"
+        for label in value["labels"]
+    )
 
 
 def continued(own: Manifest, start: Start) -> Manifest:

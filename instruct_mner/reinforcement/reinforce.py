@@ -27,7 +27,7 @@ from instruct_mner.reinforcement.rollouts import AnswerSampler
 from instruct_mner.reinforcement.stop import StopWhenExploited
 from instruct_mner.reinforcement.trainer import ReinforceTrainer
 from instruct_mner.tagging.question import QuestionBuilder
-from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
+from instruct_mner.training.checkpoints import check_run_folder, is_done, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.finetune import mixed_precision, save_weights
@@ -69,7 +69,7 @@ def reinforce(
         displayed("reinforce", quiet=console.quiet),
         exclusive(folder) if processes.is_main_process else nullcontext(),
     ):
-        if resume and is_finished(folder):
+        if resume and is_done(config):
             console.print(f"{folder} is finished already", markup=False)
             return folder
         if processes.is_main_process:
@@ -99,7 +99,7 @@ def prepare_run(config: FinetuneConfig, start: Start, sources: Sources | None = 
         MnerError: Settings, data, model or adapter do not fit.
     """
     run = prepare(config, sources)
-    check_same(start.manifest, run.manifest)
+    check_same(start, run.manifest, config.lora)
     _check_posts(run, config.reinforcement, num_processes)
     return replace(run, manifest=continued(run.manifest, start))
 

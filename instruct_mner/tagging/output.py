@@ -19,6 +19,9 @@ from instruct_mner.files import check_place, replacing, stream_lines, write_erro
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.records import Example, Prediction
 
+# Names of a file of lines of JSON; none where it is a pipe, a device, or has no name to go by.
+_SUFFIXES = frozenset({".jsonl", ".ndjson", ".jl", ""})
+
 Made = TypeVar("Made", bound=Record)
 Predict = Callable[[int], Iterator[Prediction]]
 """Function that tags the posts from a given one on, counted from 0, in their order."""
@@ -150,19 +153,24 @@ class PartialFile(Generic[Made]):
 
 def is_table(output: Path) -> bool:
     """Return whether an output is written as Parquet."""
-    return output.suffix == ".parquet"
+    return output.suffix.lower() == ".parquet"
 
 
 def check_output(output: Path) -> None:
     """Refuse an output that cannot be written.
 
     Raises:
-        ConfigError: It exists, is a folder, or lies where nothing can be written.
+        ConfigError: It exists, is a folder, lies where nothing can be written, or is named as another format.
     """
     if output.is_dir():
         raise ConfigError(f"{output} is a folder; name a file")
     if output.is_file():
         raise ConfigError(f"{output} exists; choose another name or remove it")
+    if not is_table(output) and output.suffix.lower() not in _SUFFIXES and not output.exists():
+        raise ConfigError(
+            f"{output}: predictions are written as JSONL (.jsonl) or Parquet (.parquet); name it so, and make a "
+            f"{output.suffix} of it by 'instruct-mner convert'"
+        )
     check_place(output)
 
 

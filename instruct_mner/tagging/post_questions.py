@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.engines.engine import Completion, Engine
+from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.templates import Shot
 from instruct_mner.schema.records import Example, Prediction
@@ -18,8 +18,9 @@ from instruct_mner.tagging.windows import Span, WindowSize, cut, joined, most_ch
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# No tokenizer makes more than one token of a byte: shorter texts are not what fills a context.
-_NEVER_CUT_BYTES = 1000
+# No tokenizer makes more than one token of a byte: shorter texts are not what fills a context, unless the rest of the
+# prompt (labels, examples, context) has half as many bytes as the context has tokens.
+_NEVER_CUT_BYTES, _PROMPT_SHARE = 1000, 2
 # The answer has at least this share of the context, where it could need as much; the post has at least that one.
 _ANSWER_SHARE, _LEAST_TEXT_SHARE = 4, 16
 # An answer that is the text, written out with brackets and labels, has so many times its tokens.
@@ -85,9 +86,10 @@ def post_questions(
 def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     """Return the size of the windows of a text; ``None`` where it fits as a whole."""
     text, most = question.text, most_characters(question.spec, question.text)
-    if len(text.encode()) <= _NEVER_CUT_BYTES:
-        return None
     context = engine.context_size
+    long_prompt = context is not None and _PROMPT_SHARE * _num_bytes(question.request) > context
+    if len(text.encode()) <= _NEVER_CUT_BYTES and not long_prompt:
+        return None
     if context is None:
         return None if len(text) <= most else WindowSize(num_tokens=sys.maxsize, num_characters=most)
     num_prompt, num_text = engine.count_prompt(question.request), engine.count_tokens(text)
@@ -104,6 +106,12 @@ def _window_size(engine: Engine, question: Question) -> WindowSize | None:
             "model's context, which leaves no room for the text; show fewer examples, smaller pictures or fewer labels"
         )
     return WindowSize(num_tokens=room, num_characters=most)
+
+
+def _num_bytes(request: Request) -> int:
+    """Return the number of bytes of the texts of a prompt."""
+    parts = (part for message in request.messages for part in message["content"])
+    return sum(len(part["text"].encode()) for part in parts if part["type"] == "text")
 
 
 def with_fitting_answer(engine: Engine, question: Question) -> Question:

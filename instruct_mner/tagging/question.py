@@ -74,8 +74,13 @@ def checked_labels(spec: AnswerSpec, special_tokens: Sequence[str]) -> AnswerSpe
     """
     for label in spec.labels.each():
         for token in special_tokens:
-            if token in label.name or token in (label.definition or ""):
+            if token in label.name:
                 raise ConfigError(f"label '{label.name}' holds {token!r}, a special token of this model; rename it")
+            if token in (label.definition or ""):
+                raise ConfigError(
+                    f"the definition of label '{label.name}' holds {token!r}, a special token of this model; write it "
+                    "in other words"
+                )
     return spec
 
 

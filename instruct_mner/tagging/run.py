@@ -123,12 +123,15 @@ def _tag(
 
 
 def _say_what_is_hidden(manifest: Manifest, posts: Posts, console: Console) -> None:
-    """Warn of posts with pictures where the model reads text only."""
-    if not reads_text_only(manifest):
+    """Warn of posts with pictures where the model reads text only, or fewer of them."""
+    most = 0 if reads_text_only(manifest) else manifest.max_images
+    hidden = sum(len(post.images) > most for post in posts.posts())
+    if not hidden:
         return
-    hidden = sum(bool(post.images) for post in posts.posts())
-    if hidden:
+    if reads_text_only(manifest):
         console.print(f"{hidden} of the posts have pictures, which are not shown: {manifest.family} reads text only")
+    else:
+        console.print(f"{hidden} of the posts have more pictures than are shown: of each the first {most} (max_images)")
 
 
 def _check_attention(source: PostSource, settings: TaggingSettings, local: TaggingSettings) -> None:

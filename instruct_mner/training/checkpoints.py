@@ -20,6 +20,23 @@ def is_finished(folder: Path) -> bool:
     return (folder / "README.md").is_file()
 
 
+def is_done(config: FinetuneConfig) -> bool:
+    """Return whether the run of a config is finished.
+
+    Raises:
+        ConfigError: A run of other settings is.
+    """
+    if not is_finished(config.output):
+        return False
+    check_run_folder(config, resume=True)
+    return True
+
+
+def output_setting(config: FinetuneConfig) -> str:
+    """Return the name of the setting that names the run folder, for messages."""
+    return "reinforcement.output" if config.reinforcement.output == config.output else "output"
+
+
 def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
     """Refuse a folder in which the run may not be.
 
@@ -30,14 +47,14 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
     Raises:
         ConfigError: The folder cannot be made, is in use, or holds a run of other settings.
     """
-    folder = config.output
+    folder, name = config.output, output_setting(config)
     check_place(folder)
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output: {folder} is a file; choose another (--set output=…)")
+        raise ConfigError(f"{name}: {folder} is a file; choose another (--set {name}=…)")
     used = folder.exists() and any(folder.iterdir())
     if used and not resume:
         raise ConfigError(
-            f"output: {folder} exists and is not empty; choose another (--set output=…), remove it, or continue the "
+            f"{name}: {folder} exists and is not empty; choose another (--set {name}=…), remove it, or continue the "
             "run in it (--resume)"
         )
     if used:
@@ -66,7 +83,7 @@ def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
     if not path.is_file():
         raise ConfigError(
             f"--resume: {folder} has no config.yaml, so it is not a run that can be continued; choose another "
-            "folder (--set output=…) or remove it"
+            f"folder (--set {output_setting(config)}=…) or remove it"
         )
     before, now = _settings(path).splitlines(), config.to_yaml().splitlines()
     lines = list(unified_diff(before, now, lineterm="", n=0))[2:]

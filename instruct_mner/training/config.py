@@ -135,7 +135,7 @@ class FinetuneConfig(Settings):
     vision_cache: VisionCacheSettings = VisionCacheSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     reinforcement: ReinforcementSettings = ReinforcementSettings()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     report_to: tuple[Tracker, ...] = ()
     output: Path
 

@@ -46,6 +46,11 @@ class Sources:
         for dataset in (self.train, self.dev):
             for note in () if dataset is None else dataset.notes:
                 yield f"note      {note}"
+        if self.dev is not None:
+            learned = {example.text for example in self.train.examples}
+            same = sum(example.text in learned for example in self.dev.examples)
+            if same:
+                yield f"note      {same} of {len(self.dev.examples)} posts of dev are in train: its score says little"
         if not self.leaks:
             yield "leaks     not looked for: data.evaluate_on names no split"
 

@@ -20,7 +20,7 @@ from instruct_mner.console import displayed, stop_display, working
 from instruct_mner.files import exclusive, replacing
 from instruct_mner.models.checkpoint_names import restore_names
 from instruct_mner.models.loading import Model, lora_config
-from instruct_mner.training.checkpoints import check_run_folder, is_finished, open_run_folder
+from instruct_mner.training.checkpoints import check_run_folder, is_done, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.inputs import check_inputs
@@ -60,7 +60,7 @@ def finetune(config: FinetuneConfig, console: Console, *, resume: bool = False, 
         console.quiet = True
         stop_display()
     folder = config.output
-    if resume and is_finished(folder):
+    if resume and is_done(config):
         console.print(f"{folder} is finished already", markup=False)
         return folder
     with (

@@ -10,6 +10,7 @@ from instruct_mner.errors import ConfigError, listing
 from instruct_mner.files import read_text, replacing
 from instruct_mner.models.locations import locate
 from instruct_mner.models.weights_hash import weights_hash
+from instruct_mner.training.checkpoints import output_setting
 from instruct_mner.training.setup import Run
 
 FILE_NAME = "inputs.json"
@@ -51,7 +52,7 @@ def check_inputs(run: Run, checkpoints: Path, further: Mapping[str, str] | None 
         if changed:
             raise ConfigError(
                 f"--resume: the contents of these have changed since {checkpoints.parent} began; put them back, or "
-                f"begin again in another folder (--set output=…):\n{listing(changed)}"
+                f"begin again in another folder (--set {output_setting(run.config)}=…):\n{listing(changed)}"
             )
         return
     with replacing(path) as file:

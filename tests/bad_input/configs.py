@@ -128,7 +128,7 @@ FITS = (
          "add them to labels", labels=["LOC"]),
     _fit("label-is-a-special-token", post(), "label '<image>' holds '<image>'", "a special token of this model; rename",
          labels=["PER", "<image>"]),
-    _fit("definition-with-a-special-token", post(), "label 'PER'.* holds '<image>'", "special token of this model",
+    _fit("definition-with-a-special-token", post(), "definition of label 'PER' holds '<image>'", "write it in other words",
          labels={"PER": "as in <image>"}),
     _fit("posts-not-annotated", '{"id": "1", "text": "a"}\n', r"posts\.jsonl: .*post '1' is not annotated",
          "it has no 'entities'"),

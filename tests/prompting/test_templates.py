@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError
-from instruct_mner.prompting.conversation import user_messages
+from instruct_mner.prompting.conversation import PromptWriter, user_messages
 from instruct_mner.prompting.templates import Prompt, Shot, find_prompt, packaged_folder, shown_context, shown_text
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context
@@ -113,6 +113,22 @@ def test_a_template_of_the_user(tmp_path) -> None:
     prompt = find_prompt(str(path))
     assert prompt.instruction(SPEC) == "Find 2."
     assert prompt.post("x", 0) == "x"
+
+
+@pytest.mark.parametrize("post", ["Post:", "{% if num_images %}{{ text }}{% endif %}"])
+def test_a_template_of_the_user_that_leaves_the_text_out_is_refused(post: str, tmp_path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text(f"{{% block instruction %}}{{% endblock %}}{{% block post %}}{post}{{% endblock %}}")
+    with pytest.raises(ConfigError, match=r"mine\.jinja: its block 'post' does not show the text"):
+        find_prompt(str(path))
+
+
+def test_a_template_with_a_special_token_of_the_model_is_refused() -> None:
+    prompt = Prompt(
+        name="mine", source="{% block instruction %}See <image>{% endblock %}{% block post %}{% endblock %}"
+    )
+    with pytest.raises(ConfigError, match="prompt template mine holds '<image>', a special token of this model"):
+        PromptWriter(prompt=prompt, special_tokens=SPECIAL, several_pictures=False, context=False)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,16 @@ def test_a_finished_run_is_left_alone(tuned, whole) -> None:
     [
         pytest.param(["tuning=full"], "reinforce goes on from an adapter", id="full"),
         pytest.param(["reinforcement.adapter=nowhere"], "there is no adapter in nowhere", id="no adapter"),
-        pytest.param(["answer.format=json"], "answer: ", id="another form of answers"),
+        pytest.param(
+            ["answer.format=json"], "answer.format: lines in the adapter, json by", id="another form of answers"
+        ),
+        pytest.param(
+            ["labels=[PER, {name: X, definition: y}]"],
+            "answer.labels: PER (people), LOC (places), ORG, MISC in the adapter, PER, X (y) by",
+            id="labels",
+        ),
+        pytest.param(["lora.rank=16"], "lora.rank: 8 in the adapter, 16 by the config", id="rank"),
+        pytest.param(["lora.alpha=7"], "lora.alpha: 32 in the adapter, 7 by the config", id="alpha"),
         pytest.param(["prompt=tag-twice"], "prompt: tag-grounded", id="another prompt"),
         pytest.param(["reinforcement.posts_per_step=7"], "a step has 7 posts", id="too few posts"),
         pytest.param(["reinforcement.rewards={spans: 0, types: 0}"], "spans and types are both 0", id="no reward"),

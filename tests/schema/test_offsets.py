@@ -56,6 +56,15 @@ def test_where_surfaces_land(text: str, surfaces: list[str], starts: list[int]) 
     assert list(place(text, surfaces).starts) == starts
 
 
+@given(st.lists(st.sampled_from(["Go", "Duran", "of", "Ann-", "#Bo"]), min_size=1, max_size=9), st.data())
+def test_mentions_in_text_order_all_find_a_place(words: list[str], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=8)))
+    surfaces = [" ".join(words[start:end]) for start, end in zip(cuts[::2], cuts[1::2], strict=False)]
+    placement = place(" ".join(words), surfaces)
+    assert not placement.unplaceable
+    assert not placement.hallucinated
+
+
 def test_what_cannot_be_placed_is_told_apart() -> None:
     placement = place("Ann met Bob", ["Ann", "Ann", "Eve"])
     assert placement.starts == (0, None, None)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.output import fingerprint, write_predictions
+from instruct_mner.tagging.output import check_output, fingerprint, is_table, write_predictions
 
 POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
 
@@ -33,7 +35,6 @@ def read(path) -> list[str]:
 @given(st.lists(st.integers(0, 7), max_size=4), st.integers(0, 30))
 def test_killed_runs_go_on_and_every_id_comes_once(deaths: list[int], torn: int) -> None:
     import tempfile
-    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.jsonl"
@@ -94,3 +95,16 @@ def test_a_partial_file_with_rubbish_is_an_error(tmp_path) -> None:
     (tmp_path / "out.partial").write_text('{"settings": "s"}\nrubbish\n')
     with pytest.raises(ConfigError, match="no prediction"):
         list(write_predictions(predicting([]), len(POSTS), tmp_path / "out", "s"))
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.txt", "out.json", "out.conll", "out.xlsx"])
+def test_a_name_of_another_format_is_refused(name: str, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"written as JSONL \(\.jsonl\) or Parquet.*instruct-mner convert"):
+        check_output(tmp_path / name)
+
+
+def test_names_of_lines_and_tables(tmp_path) -> None:
+    for name in ("out.jsonl", "out.JSONL", "out", "out.ndjson", "out.PARQUET"):
+        check_output(tmp_path / name)
+    assert is_table(tmp_path / "out.PARQUET")
+    check_output(Path("/dev/null"))

@@ -151,5 +151,18 @@ def test_a_text_that_does_not_fit_is_asked_about_in_windows() -> None:
     for question in windows.questions:
         assert Narrow(600).count_prompt(question.request) + question.request.max_tokens <= 600
     assert len(asked(Narrow(100_000), long).questions) == 1
-    with pytest.raises(ConfigError, match="leaves no room for the text"):
-        asked(Narrow(20), long)
+    for narrow, post in ((20, long), (20, short)):
+        with pytest.raises(ConfigError, match="leaves no room for the text"):
+            asked(Narrow(narrow), post)
+
+
+def test_a_short_text_behind_many_labels_is_counted_too() -> None:
+    manifest, prompt = zero_shot("m")
+    questions = QuestionBuilder(engine=Narrow(2000), manifest=manifest, prompt=prompt)
+    post = Example(id="1", text="Ann is here.")
+    many = [f"type-{number}" for number in range(3000)]
+    with pytest.raises(
+        ConfigError, match=r"post '1': the prompt without the text takes .* of the 2000 tokens.*fewer labels"
+    ):
+        post_questions(questions, post, (), questions.answer_spec(many))
+    assert len(post_questions(questions, post, (), questions.answer_spec(many[:50])).questions) == 1

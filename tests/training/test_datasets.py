@@ -55,6 +55,18 @@ def test_splits_are_stamped(posts: Path, held_out: Path) -> None:
     assert any(line.startswith("dropped   2 posts of train") for line in sources.describe())
 
 
+def test_posts_of_dev_that_stand_in_train_are_counted(posts: Path, held_out: Path) -> None:
+    note = "note      {} of {} posts of dev are in train: its score says little"
+    assert note.format(6, 6) in list(sources_of(train=str(posts), dev=str(posts)).describe())
+    assert note.format(1, 2) in list(sources_of(train=str(posts), dev=annotated(held_out)).describe())
+
+
+def annotated(posts: Path) -> str:
+    path = posts.with_name("annotated.jsonl")
+    write_jsonl(path, [each for each in load_split(str(posts)).examples if each.entities is not None])
+    return str(path)
+
+
 def test_without_declared_splits_it_says_that_nothing_was_looked_for(posts: Path) -> None:
     assert list(sources_of(train=str(posts)).describe()) == [
         "leaks     not looked for: data.evaluate_on names no split"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.training.checkpoints import check_run_folder
+from instruct_mner.training.checkpoints import check_run_folder, is_done
 from instruct_mner.training.config import FinetuneConfig
 
 
@@ -29,3 +29,22 @@ def test_a_run_of_a_model_that_reads_text_only_goes_on_under_the_config_that_beg
             check_run_folder(config_of(tmp_path, model), resume=True)
     with pytest.raises(ConfigError, match=r"(?s)settings are not those.*\+seed: 3"):
         check_run_folder(config_of(tmp_path, model, max_images=0, seed=3), resume=True)
+
+
+def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "starter")
+    assert not is_done(config)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    (tmp_path / "README.md").write_text("the card, which is written last")
+    assert is_done(config)
+    with pytest.raises(ConfigError, match=r"(?s)settings are not those.*\+seed: 3"):
+        is_done(config_of(tmp_path, "starter", seed=3))
+
+
+@pytest.mark.parametrize("name", ["output", "reinforcement.output"])
+def test_messages_name_the_setting_that_names_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("in use")
+    own = {"reinforcement": {"output": str(tmp_path)}} if name != "output" else {}
+    with pytest.raises(ConfigError, match=rf"^{name}: .*--set {name}=…") as raised:
+        check_run_folder(config_of(tmp_path, "starter", **own), resume=False)
+    assert name in str(raised.value)

@@ -102,6 +102,15 @@ def test_pictures_that_a_text_model_does_not_see_are_counted(context: bool, word
     assert not [line for line in decided(sees=False, train=bare) if line.startswith("pictures")]
 
 
+def test_posts_with_more_pictures_than_are_shown_are_counted() -> None:
+    [first, *others] = POSTS
+    both = replace(TRAIN, examples=[first.model_copy(update={"images": ("a.png", "b.png")}), *others])
+    expected = "pictures  1 posts of train have more than are shown: of each the first 1 (max_images)"
+    assert expected in decided(train=both)
+    assert expected not in decided()
+    assert expected not in decided(train=both, max_images=2)
+
+
 def test_objectives_are_named_with_their_settings() -> None:
     lines = decided(alignment={"cross_view": {"weight": 0.5}})
     [line] = [line for line in lines if line.startswith("alignment")]
