@@ -151,8 +151,8 @@ def test_a_finished_run_is_left_alone(tuned, whole) -> None:
             ["answer.format=json"], "answer.format: lines in the adapter, json by", id="another form of answers"
         ),
         pytest.param(
-            ["labels=[PER, {name: X, definition: y}]"],
-            "answer.labels: PER (people), LOC (places), ORG, MISC in the adapter, PER, X (y) by",
+            ["labels=[PER, LOC, ORG, MISC, {name: X, definition: y}]"],
+            "in the adapter, PER, LOC, ORG, MISC, X (y) by the config",
             id="labels",
         ),
         pytest.param(["lora.rank=16"], "lora.rank: 8 in the adapter, 16 by the config", id="rank"),

@@ -45,6 +45,7 @@ def test_chunks_are_cut_at_all_edges(text: str) -> None:
         ("Game of Thrones and Game", ["Game", "Game of Thrones"], [20, 0]),
         ("USA beats US", ["US"], [10]),
         ("@Chicago_Bulls in Chicago", ["Chicago"], [18]),
+        ("Go Duran Duran Duran", ["Go Duran", "Duran Duran"], [0, 9]),  # the longest first leaves no place
         ("#Chicago's finest", ["Chicago"], [1]),
         ("#Bob met Bob", ["Bob", "Bob"], [1, 9]),  # equal surfaces in text order, whatever their quality
         ("Ann Ann Ann", ["Ann", "Ann"], [0, 4]),
