@@ -124,13 +124,10 @@ def check_same(start: Start, own: Manifest, lora: LoraSettings) -> None:
 
 
 def _shown(value: object) -> object:
-    """Return a value for people: of labels the names, and definitions where there are some."""
-    if not isinstance(value, dict) or "labels" not in value:
-        return value
-    return ", ".join(
-        label["name"] if label["definition"] is None else f"{label['name']} ({label['definition']})"
-        for label in value["labels"]
-    )
+    """Return a value for people: labels as their names, with the definitions where there are some."""
+    if isinstance(value, dict):
+        return ", ".join(name if said is None else f"{name} ({said})" for name, said in value.items())
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def continued(own: Manifest, start: Start) -> Manifest:

@@ -37,9 +37,8 @@ def say_what_was_decided(run: Run, console: Console) -> None:
             say(f"pictures  {hidden} posts of train have pictures that are not shown (text only); {words}")
     more = sum(len(example.images) > config.max_images for example in run.train.examples)
     if run.loaded.family.sees and more:
-        say(
-            f"pictures  {more} posts of train have more than are shown: of each the first {config.max_images} (max_images)"
-        )
+        shown = f"of each the first {config.max_images} (max_images)"
+        say(f"pictures  {more} posts of train have more than are shown: {shown}")
     for line in run.sources.describe():
         say(line)
     say(f"labels    {', '.join(run.spec.labels.names)}")
