@@ -10,6 +10,7 @@ from instruct_mner.errors import ConfigError, MnerError, listing
 from instruct_mner.files import check_place, replacing
 from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.training.config import FinetuneConfig, load_config
+from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 
 # File that is written last into a checkpoint: a run may be killed while transformers writes the others.
 COMPLETE = "complete"
@@ -85,8 +86,8 @@ def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
             f"--resume: {folder} has no config.yaml, so it is not a run that can be continued; choose another "
             f"folder (--set {output_setting(config)}=…) or remove it"
         )
-    before, now = _settings(path).splitlines(), config.to_yaml().splitlines()
-    lines = list(unified_diff(before, now, lineterm="", n=0))[2:]
+    before, now = _settings(path, config), _used(config, config).to_yaml()
+    lines = list(unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0))[2:]
     changed = [line for line in lines if line.startswith(("-", "+"))]
     if changed:
         raise ConfigError(
@@ -95,12 +96,18 @@ def _check_same_settings(folder: Path, config: FinetuneConfig) -> None:
         )
 
 
-def _settings(path: Path) -> str:
+def _settings(path: Path, config: FinetuneConfig) -> str:
     """Return the settings of an earlier run under the names and with the defaults of today."""
     try:
-        return load_config(path).to_yaml()
+        return _used(load_config(path), config).to_yaml()
     except MnerError:
         return path.read_text(encoding="utf-8")
+
+
+def _used(settings: FinetuneConfig, config: FinetuneConfig) -> FinetuneConfig:
+    """Return settings without those that the run of a config does not use: fine-tuning that of reinforcement."""
+    reinforces = output_setting(config) != "output"
+    return settings if reinforces else settings.model_copy(update={"reinforcement": ReinforcementSettings()})
 
 
 def _step(checkpoint: Path) -> int:

@@ -41,6 +41,14 @@ def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(tmp_path: Pa
         is_done(config_of(tmp_path, "starter", seed=3))
 
 
+def test_fine_tuning_is_the_same_whatever_the_section_of_reinforcement_says(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(config_of(tmp_path, "starter").to_yaml())
+    check_run_folder(config_of(tmp_path, "starter", reinforcement={"learning_rate": 0.5}), resume=True)
+    reinforced = {"output": str(tmp_path), "learning_rate": 0.5}
+    with pytest.raises(ConfigError, match=r"(?s)settings are not those.*learning_rate: 0.5"):
+        check_run_folder(config_of(tmp_path, "starter", reinforcement=reinforced), resume=True)
+
+
 @pytest.mark.parametrize("name", ["output", "reinforcement.output"])
 def test_messages_name_the_setting_that_names_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("in use")
