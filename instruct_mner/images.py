@@ -123,13 +123,18 @@ def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
     return open_image(Path(source) if isinstance(source, str) else source)
 
 
-def image_size(source: Path | bytes) -> tuple[int, int]:
+def image_size(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> tuple[int, int]:
     """Return width and height as ``open_image`` gives them, without any margin, read from the header.
 
+    Args:
+        source: A file or its bytes.
+        max_pixels: Largest number of pixels; larger pictures are refused.
+        max_bytes: Larger files are refused before they are read.
+
     Raises:
-        DataError: Missing, or not a picture.
+        DataError: Missing, too large, or not a picture.
     """
-    with _open(_content(source, MAX_BYTES), _name(source), MAX_PIXELS) as image:
+    with _open(_content(source, max_bytes), _name(source), max_pixels) as image:
         width, height = image.size
         return (height, width) if _orientation(image) in {5, 6, 7, 8} else (width, height)
 

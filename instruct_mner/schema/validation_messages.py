@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from instruct_mner.errors import suggest
+from instruct_mner.schema.record import HALF_CHARACTER
 
 Location = Sequence[int | str]
 
@@ -50,8 +51,7 @@ def explained(details: ErrorDetails) -> str:
     """Return what is wrong with the value itself."""
     kind, message, context = details["type"], details["msg"], details.get("ctx", {})
     if kind == "json_invalid":
-        reason = str(context.get("error", "")).replace("line 1 column", "column")
-        return f"not JSON: {reason}; a line is one whole object (is the file cut, or spread over lines?)"
+        return _no_json(str(context.get("error", "")).replace("line 1 column", "column"))
     if kind in {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing"}:
         # Where both kinds of number are allowed, pydantic complains of each.
         both = details["loc"] and details["loc"][-1] in {"int", "float"}
@@ -72,6 +72,21 @@ def explained(details: ErrorDetails) -> str:
         "tuple_type": "expected a list",
         "list_type": "expected a list",
     }.get(kind, message.removeprefix("Value error, "))
+
+
+def _no_json(reason: str) -> str:
+    if is_half_of_a_character(reason):
+        return f"a text {HALF_CHARACTER} ({reason})"
+    return f"not JSON: {reason}; a line is one whole object (is the file cut, or spread over lines?)"
+
+
+def is_half_of_a_character(reason: str) -> bool:
+    """Return whether JSON was refused for half of a character, which its escapes can write and UTF-8 cannot.
+
+    Args:
+        reason: Reason of the parser. Source: serde_json and jiter name a lone surrogate in these words.
+    """
+    return "surrogate" in reason or "hex escape" in reason
 
 
 def fields_at(model: type[BaseModel], location: Location) -> list[str]:

@@ -5,14 +5,57 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    Tag,
+    ValidationError,
+)
 
 from instruct_mner.schema.choices import Segmentation
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, PredictedEntity, Rejected
+from instruct_mner.schema.validation_messages import causes, explained
 from instruct_mner.serving.http_models import ErrorDetail
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+MOST_CHARACTERS_OF_A_LABEL = 200
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS_OF_A_LABEL)]
 Definition = Annotated[str, StringConstraints(max_length=2000)]
+
+
+def _kind_of_labels(labels: object) -> str | None:
+    return "definitions" if isinstance(labels, dict) else "names" if isinstance(labels, list) else None
+
+
+def _usable(labels: list[str] | dict[str, str | None]) -> list[str] | dict[str, str | None]:
+    """Return labels as they are, if an answer can hold them.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    try:
+        LabelSet.of(labels)
+    except ValidationError as error:
+        raise ValueError("; ".join(explained(each) for each in causes(error)[:3])) from None
+    return labels
+
+
+Labels = Annotated[
+    # By their kind, so that an error is that of the kind that was sent.
+    Annotated[list[Name], Tag("names")] | Annotated[dict[Name, Definition | None], Tag("definitions")],
+    Discriminator(
+        _kind_of_labels,
+        custom_error_type="labels",
+        custom_error_message="expected a list of names, or a mapping NAME: definition",
+    ),
+    Field(min_length=1),
+    AfterValidator(_usable),
+]
 Images = Annotated[list[str], Field(max_length=16)]
 _EXAMPLE: dict[str, JsonValue] = {"text": "Ada meets Acme in Lagos"}
 
@@ -46,7 +89,7 @@ class EntitiesSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    labels: Annotated[list[Name] | dict[Name, Definition | None], Field(min_length=1)] | None = None
+    labels: Labels | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     segmentation: Segmentation | None = None
     model: str | None = None

@@ -12,6 +12,7 @@ from instruct_mner.engines.fallback import after_failure, unconstrained
 from instruct_mner.errors import MnerError, ModelError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
+from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.serving.entities_models import (
     EntitiesRequest,
     EntitiesResponse,
@@ -198,7 +199,7 @@ class EntityService:
         if post.labels is None and tagger.labels is None:
             raise RefusedError(422, "this model was not tuned and does not know which types to look for: give labels")
         if post.labels is not None and len(post.labels) > self._limits.num_labels:
-            raise RefusedError(422, f"more labels than the {self._limits.num_labels} allowed")
+            raise RefusedError(422, f"labels: more than the {self._limits.num_labels} allowed")
         most = tagger.manifest.max_images
         if len(post.images) > most:
             raise RefusedError(422, f"{len(post.images)} pictures; this model takes at most {most} with a post")
@@ -212,7 +213,7 @@ def _questions(tagger: Tagger, post: EntitiesRequest, images: tuple[Image, ...])
         tagger = tagger.with_segmentation(post.segmentation)
         return post_questions(tagger.questions, example, images, tagger.answer_spec(labels))
     except ValidationError as error:
-        raise RefusedError(422, "; ".join(str(each["msg"]) for each in error.errors())) from None
+        raise RefusedError(422, "; ".join(reasons(error, Example))) from None
     except MnerError as error:
         raise RefusedError(422, str(error)) from None
 

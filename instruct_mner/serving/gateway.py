@@ -50,6 +50,7 @@ _DESCRIPTIONS = {
     404: "There is no such model",
     408: "The body did not come in time",
     413: "The body or the text is too large",
+    415: "The type of the body is not application/json",
     422: "A field, a picture or a label cannot be used",
     429: "Too many requests are under way, or came in the last seconds",
     503: "vLLM is not there or has failed, or too much is under way: try again after Retry-After",
@@ -109,7 +110,7 @@ def build_gateway(
 
     app = FastAPI(title="instruct-mner", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.router.route_class = JsonRoute
-    errors = _errors(400, 401, 404, 408, 413, 422, 429, 503)
+    errors = _errors(400, 401, 404, 408, 413, 415, 422, 429, 503)
     # The middleware checks the key; this only says so in the description.
     locked = [] if keys is None else [Depends(HTTPBearer(auto_error=False))]
 

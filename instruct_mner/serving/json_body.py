@@ -9,6 +9,8 @@ from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
+from instruct_mner.schema.validation_messages import explained, is_half_of_a_character
+
 _MOST_PROBLEMS = 5
 
 
@@ -23,8 +25,7 @@ def read_json(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         reason = str(error)
-    # Source: serde_json and jiter call a lone surrogate this; JSON itself allows the escape.
-    if "surrogate" in reason or "hex escape" in reason:
+    if is_half_of_a_character(reason):
         raise HTTPException(422, f"a text holds half of a character: {reason}")
     raise HTTPException(400, f"the body is not JSON: {reason}")
 
@@ -35,16 +36,32 @@ def is_too_wide(body: bytes, most: int) -> bool:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body is read by :func:`read_json`."""
+    """A route whose body is read by :func:`read_json`, where its type says that it is JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler, on requests that read their body so."""
         handler = super().get_route_handler()
+        needs_json = self.body_field is not None
 
         async def handle(request: Request) -> Response:
+            if needs_json:
+                _check_type(request.headers.get("content-type"))
             return await handler(_JsonRequest(request.scope, request.receive))
 
         return handle
+
+
+def _check_type(content_type: str | None) -> None:
+    """Refuse a body whose type is not JSON, which a page of any origin could send without being asked for.
+
+    Raises:
+        HTTPException: With 415, it is not.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+        return
+    was = f"it was {content_type!r:.80}" if content_type else "there was none"
+    raise HTTPException(415, f"send the header 'Content-Type: application/json' with the body; {was}")
 
 
 class _JsonRequest(Request):
@@ -68,7 +85,7 @@ def describe_problems(problems: Sequence[Any], body: Any) -> str:
 def _reason(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "this server does not take such a field; see /docs"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    return explained(problem)
 
 
 def field_path(loc: Sequence[int | str], body: Any) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from instruct_mner.data.exporting.label_studio import TagNames
+from instruct_mner.schema.labels import why_no_label
+from instruct_mner.serving.entities_models import MOST_CHARACTERS_OF_A_LABEL
 from instruct_mner.serving.limits import RefusedError
 
 
@@ -25,13 +27,18 @@ class LabelConfig:
     Attributes:
         tags: Names of its tags.
         text_field: Field of a task that holds the text.
-        image_field: Field of a task that holds the picture; ``None`` where rectangles are not asked for.
+        image_field: Field of a task that holds the picture of the post: that with rectangles, or the first;
+            ``None`` where the interface shows none.
+        further_image_fields: Fields of further pictures, which are not read.
+        has_rectangles: Whether the picture takes rectangles.
         labels: Labels of spans; empty where the interface does not name any.
     """
 
     tags: TagNames = field(default_factory=TagNames)
     text_field: str = "text"
     image_field: str | None = "image"
+    further_image_fields: tuple[str, ...] = ()
+    has_rectangles: bool = True
     labels: tuple[str, ...] = ()
 
 
@@ -42,7 +49,8 @@ def read_label_config(source: str | None) -> LabelConfig:
         source: XML of the interface; without it, names are those that ``convert`` writes.
 
     Raises:
-        RefusedError: It is not XML, declares entities, or has no labels for spans of a text.
+        RefusedError: It is not XML, declares entities, has no labels for spans of a text, or has labels that no
+            answer can hold.
     """
     if not source:
         return LabelConfig()
@@ -57,31 +65,51 @@ def read_label_config(source: str | None) -> LabelConfig:
     for labels in root.iter("Labels"):
         text = by_name.get(labels.get("toName"))
         if text is not None and text.tag == "Text":
-            return _with_rectangles(root, by_name, labels, text)
+            return _with_pictures(root, by_name, labels, text)
     raise RefusedError(422, "label_config has no <Labels> on a <Text>: spans have no place in it")
 
 
-def _with_rectangles(
+def _with_pictures(
     root: ElementTree.Element,
     by_name: dict[str | None, ElementTree.Element],
     labels: ElementTree.Element,
     text: ElementTree.Element,
 ) -> LabelConfig:
     names = {"labels": labels.get("name", "label"), "text": text.get("name", "text")}
-    field = None
-    for rectangles in root.iter("RectangleLabels"):
-        image = by_name.get(rectangles.get("toName"))
-        if image is not None and image.tag == "Image":
-            names |= {"rectangles": rectangles.get("name", "box"), "image": image.get("name", "image")}
-            field = _field(image, "image")
-            break
+    # The picture is read whether or not it takes rectangles, which are only part of an answer.
+    images = list(root.iter("Image"))
+    pairs = [(each, by_name.get(each.get("toName"))) for each in root.iter("RectangleLabels")]
+    rectangles, marked = next(((each, image) for each, image in pairs if image in images), (None, None))
+    if rectangles is not None and marked is not None:
+        names |= {"rectangles": rectangles.get("name", "box"), "image": marked.get("name", "image")}
+        images.sort(key=lambda image: image is not marked)
+    fields = list(dict.fromkeys(_field(each, "image") for each in images))
     return LabelConfig(
         tags=TagNames(**names),
         text_field=_field(text, "text"),
-        image_field=field,
-        labels=tuple(dict.fromkeys(value for each in labels.iter("Label") if (value := each.get("value")))),
+        image_field=fields[0] if fields else None,
+        further_image_fields=tuple(fields[1:]),
+        has_rectangles=rectangles is not None,
+        labels=_labels(labels),
     )
 
 
+def _labels(tag: ElementTree.Element) -> tuple[str, ...]:
+    """Return the labels of a tag.
+
+    Raises:
+        RefusedError: No answer can hold one of them.
+    """
+    names = tuple(dict.fromkeys(value for each in tag.iter("Label") if (value := each.get("value"))))
+    for name in names:
+        if len(name) > MOST_CHARACTERS_OF_A_LABEL:
+            most = MOST_CHARACTERS_OF_A_LABEL
+            raise RefusedError(422, f"label_config: label {name[:40]!r}… is longer than the {most} characters allowed")
+        if reason := why_no_label(name):
+            raise RefusedError(422, f"label_config: {reason}")
+    return names
+
+
 def _field(tag: ElementTree.Element, default: str) -> str:
-    return tag.get("value", "").removeprefix("$") or default
+    # A list of pictures is named by another attribute.
+    return (tag.get("value") or tag.get("valueList") or "").removeprefix("$") or default

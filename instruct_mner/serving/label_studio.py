@@ -179,7 +179,7 @@ async def predictions(
         if not known:
             raise RefusedError(422, f"no task has a text in its field {config.text_field!r}")
         labels = None if set(config.labels) <= set(service.labels_of(model)) else list(config.labels)
-        answers = iter((await service.answer_all(_request(known, labels, model), request)).posts)
+        answers = iter((await service.answer_all(PostsRequest(posts=known, labels=labels, model=model), request)).posts)
         results = []
         for post, note in posts:
             answer = None if post is None else next(answers)
@@ -191,19 +191,12 @@ async def predictions(
         return PredictResponse(results=results, model_version=model)
 
 
-def _request(posts: list[Post], labels: list[str] | None, model: str) -> PostsRequest:
-    try:
-        return PostsRequest(posts=posts, labels=labels, model=model)
-    except ValueError:
-        raise RefusedError(422, "label_config has labels that are empty or longer than 200 characters") from None
-
-
 async def _prediction(
     service: EntityService, post: Post, answer: EntitiesResponse, config: LabelConfig, note: str | None
 ) -> TaskPrediction:
     # Only the labels of the interface can be shown in it.
     entities = [each for each in answer.entities if not config.labels or each.label in config.labels]
-    size = (await service.picture_sizes(post.images))[0] if post.images else None
+    size = (await service.picture_sizes(post.images))[0] if post.images and config.has_rectangles else None
     return TaskPrediction(
         result=[dict(each) for each in results_of(entities, size, config.tags)],
         score=score_of(entities),
@@ -217,8 +210,8 @@ async def _posts(
     tasks: Sequence[Task], config: LabelConfig, pictures: TaskPictures | None, *, takes_pictures: bool
 ) -> AsyncIterator[list[tuple[Post | None, str | None]]]:
     """Hold the post of each task, and what is to be said of it; ``None`` where the task has no text."""
-    sources = [_picture(task, config) if takes_pictures else None for task in tasks]
-    addresses = list(dict.fromkeys(each for each in sources if each is not None and not _is_data(each)))
+    sources = [_source(task, config, takes_pictures=takes_pictures) for task in tasks]
+    addresses = list(dict.fromkeys(each for each in sources if isinstance(each, str) and not _is_data(each)))
     if not addresses or pictures is None:
         unread = TaskPicture(reason=_NO_ADDRESS)
         yield _with_pictures(tasks, sources, config, dict.fromkeys(addresses, unread))
@@ -228,26 +221,47 @@ async def _posts(
 
 
 def _with_pictures(
-    tasks: Sequence[Task], sources: Sequence[str | None], config: LabelConfig, read: Mapping[str, TaskPicture]
+    tasks: Sequence[Task],
+    sources: Sequence[str | TaskPicture],
+    config: LabelConfig,
+    read: Mapping[str, TaskPicture],
 ) -> list[tuple[Post | None, str | None]]:
-    reasons = [each.reason for each in read.values() if each.reason is not None]
-    if reasons:
-        _log.warning("/predict: %d picture(s) of tasks were not seen: %s", len(reasons), reasons[0])
     posts: list[tuple[Post | None, str | None]] = []
+    notes = []
     for task, source in zip(tasks, sources, strict=True):
         text = task.data.get(config.text_field)
         if not isinstance(text, str):
             posts.append((None, f"the task has no text in its field {config.text_field!r}"))
             continue
-        picture = TaskPicture() if source is None else read.get(source, TaskPicture(content=source))
-        note = None if picture.reason is None else f"the picture was not seen, the text alone is read: {picture.reason}"
+        picture = source if isinstance(source, TaskPicture) else read.get(source, TaskPicture(content=source))
+        note = _note(task, picture, config)
+        notes += [] if note is None else [note]
         posts.append((Post(text=text, images=[] if picture.content is None else [picture.content]), note))
+    if notes:
+        _log.warning("/predict: of %d task(s) a picture was not seen: %s", len(notes), notes[0])
     return posts
 
 
-def _picture(task: Task, config: LabelConfig) -> str | None:
-    image = None if config.image_field is None else task.data.get(config.image_field)
-    return image if isinstance(image, str) and image else None
+def _source(task: Task, config: LabelConfig, *, takes_pictures: bool) -> str | TaskPicture:
+    """Return the picture of a task as the task holds it, or why there is none to read."""
+    held = None if config.image_field is None else task.data.get(config.image_field)
+    if not held:
+        return TaskPicture()
+    if not takes_pictures:
+        return TaskPicture(reason="the model takes none")
+    if isinstance(held, str):
+        return held
+    return TaskPicture(reason=f"the field {config.image_field!r} holds no text, but {held!r:.40}")
+
+
+def _note(task: Task, picture: TaskPicture, config: LabelConfig) -> str | None:
+    """Return what is to be said of the pictures of a task that were not seen."""
+    further = [repr(name) for name in config.further_image_fields if task.data.get(name)]
+    if picture.reason is not None:
+        return f"the picture was not seen, the text alone is read: {picture.reason}"
+    if further:
+        return f"one picture is read, that of {config.image_field!r}; not seen: {', '.join(further)}"
+    return None
 
 
 def _is_data(source: str) -> bool:

@@ -43,9 +43,7 @@ def measure_picture(job: dict[str, Any], payload: bytes) -> Result:
     scans = payload.count(b"\xff\xda") if payload.startswith(b"\xff\xd8") else 1
     if scans > _MOST_SCANS:
         raise DataError(f"a JPEG with {scans} scans, more than the {_MOST_SCANS} allowed; save it again as PNG")
-    width, height = image_size(payload)
-    if width * height > job["max_pixels"]:
-        raise DataError(f"{width} x {height} pixels, more than the {job['max_pixels']} allowed; make it smaller")
+    width, height = image_size(payload, max_pixels=job["max_pixels"], max_bytes=max(1, len(payload)))
     return {"size": [width, height]}, b""
 
 
@@ -79,8 +77,16 @@ def compile_constraint(job: dict[str, Any], payload: bytes) -> Result:
     if not matcher.is_error():
         matcher.compute_bitmask()
     if matcher.is_error():
-        raise ValueError(matcher.get_error())
+        raise ValueError(_why_not_compiled(matcher.get_error()))
     return {}, b""
+
+
+def _why_not_compiled(error: str) -> str:
+    # Source: llguidance 1.7.6 appends its state and the grammar to a reason to stop, which is one word.
+    reason = error.partition("\n<state>")[0]
+    if reason.startswith("NoExtension"):
+        return "no answer is whole under this constraint: is there a rule or a '$ref' that leads to itself alone?"
+    return reason
 
 
 _JOBS: dict[str, Callable[[dict[str, Any], bytes], Result]] = {

@@ -46,14 +46,15 @@ def test_each_post_is_answered_or_has_its_error(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"posts": []}, 422, "posts: List should have at least 1 item"),
+        ({"posts": []}, 422, "posts: must not be empty"),
         ({"posts": [{"text": "a"}] * 65}, 413, "65 posts, more than the 64 allowed"),
-        ({"posts": [{"text": "a"}, {"txt": "b"}]}, 422, "posts.1.text: Field required"),
+        ({"posts": [{"text": "a"}, {"txt": "b"}]}, 422, "posts.1.text: is needed"),
         ({"posts": [{"text": "a", "labels": ["PER"]}]}, 422, "posts.0.labels: this server does not take"),
         ({"posts": [{"text": "a"}], "text": "b"}, 422, "text: this server does not take"),
         ({"posts": [{"text": "a"}], "model": "nobody"}, 404, "no model 'nobody'"),
         ({"posts": "a"}, 422, "posts: "),
         ({"posts": None, "text": "a"}, 422, "posts: "),
+        ({"posts": [{"text": "a"}], "labels": ["PER: x"]}, 422, "labels: label 'PER: x' holds ': '"),
     ],
 )
 def test_a_list_is_refused(gateway: Gateway, body: dict[str, object], status: int, message: str) -> None:

@@ -36,13 +36,13 @@ def test_a_post_is_answered(gateway: Gateway, source: str) -> None:
     [
         (post_body(model="nobody"), 404, "there is no model 'nobody'; there are m"),
         ({"text": "Ann"}, 422, "give labels"),
-        ({"labels": ["PER"]}, 422, "text: Field required"),
+        ({"labels": ["PER"]}, 422, "text: is needed"),
         (post_body(txt="x"), 422, "txt"),
         (post_body(text="x" * 301), 413, "300 characters"),
         (post_body(labels=["PER", "PER"]), 422, "twice"),
         (post_body(labels=["a: b"]), 422, "': '"),
         (post_body(labels=["<|im_end|>"]), 422, "special token"),
-        (post_body(labels=list("abcdef")), 422, "more labels than the 5"),
+        (post_body(labels=list("abcdef")), 422, "labels: more than the 5"),
         (post_body(images=[picture(), picture()]), 422, "at most 1"),
         (post_body(images=["file:///etc/passwd"]), 422, "is an address"),
         (post_body(images=["http://localhost/x.png"]), 422, "is an address"),
@@ -95,6 +95,52 @@ def test_a_large_body_that_does_not_say_so_is_not_read_to_its_end(gateway: Gatew
     except httpx.TransportError:
         pass  # the door is shut while the client still writes
     assert len(read) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["PER: x"], "labels: label 'PER: x' holds ': ', which separates label and mention in an answer"),
+        (["A\nB"], r"labels: label 'A\nB' holds a newline or a control character"),
+        ([" PER"], "labels: label ' PER' is empty or has a space at its edge"),
+        (["B\u200b"], r"labels: label 'B\u200b' holds a character that is not visible, which makes it another type; "
+         "take it out"),
+        (["PER", "PER"], "labels: label(s) given twice: PER"),
+        ({"PER": "d" * 2001}, "labels.PER: String should have at most 2000 characters"),
+        (["PER", "d" * 201], "labels.1: String should have at most 200 characters"),
+        (["PER", 7], "labels.1: expected a text, a string; put it into quotes"),
+        ([], "labels: must not be empty: at least 1 is needed"),
+        ({}, "labels: must not be empty: at least 1 is needed"),
+        ("PER", "labels: expected a list of names, or a mapping NAME: definition"),
+    ],
+)  # fmt: skip
+def test_wrong_labels_have_one_reason_with_the_field(gateway: Gateway, labels: object, message: str) -> None:
+    response = gateway.client.post(ENTITIES, json={"text": "Ann", "labels": labels})
+    assert (response.status_code, response.json()["error"]["message"]) == (422, message)
+
+
+def test_definitions_of_labels_are_taken(gateway: Gateway) -> None:
+    body = {"text": "Ann is", "labels": {"PER": "people", "LOC": None}}
+    assert gateway.client.post(ENTITIES, json=body).json()["entities"][0]["label"] == "PER"
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+@pytest.mark.parametrize("path", [ENTITIES, CHAT, "/predict"])
+def test_a_body_of_another_type_is_refused_with_the_header_to_send(
+    gateway: Gateway, path: str, kind: str | None
+) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = gateway.client.post(path, content=b'{"text": "Ann", "labels": ["PER"]}', headers=headers)
+    assert response.status_code == 415
+    message = response.json()["error"]["message"]
+    assert message.startswith("send the header 'Content-Type: application/json' with the body; ")
+    assert message.endswith("there was none" if kind is None else f"it was {kind!r}")
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"])
+def test_types_of_json_are_read(gateway: Gateway, kind: str) -> None:
+    body = b'{"text": "Ann", "labels": ["PER"]}'
+    assert gateway.client.post(ENTITIES, content=body, headers={"content-type": kind}).status_code == 200
 
 
 @pytest.mark.parametrize("key", [None, "open", KEY + "x", "ключ".encode()])
@@ -167,7 +213,7 @@ def test_a_chat_is_written_anew_with_the_same_pixels(gateway: Gateway, body: dic
         (CHAT, chat_body(image_part("https://pictures.example@localhost/x.png")), 422, "is an address"),
         (CHAT, chat_body(image_part(f"data:image/png;base64,{encoded(bomb())}")), 422, "pixels"),
         (CHAT, chat_body(image_part(picture()[:80])), 422, "picture 1"),
-        (CHAT, chat_body({"type": "image_url", "image_url": {}}), 422, "messages.0.content.0.image_url.url: Field"),
+        (CHAT, chat_body({"type": "image_url", "image_url": {}}), 422, "messages.0.content.0.image_url.url: is needed"),
         (CHAT, chat_body({"type": "image_url", "image_url": None, "uuid": "u"}), 422, "content.0.image_url: "),
         (
             CHAT,
@@ -190,14 +236,14 @@ def test_a_chat_is_written_anew_with_the_same_pixels(gateway: Gateway, body: dic
         (CHAT, chat_body(text_part("hi"), n=3), 422, "n is 3"),
         (CHAT, chat_body(text_part("hi"), prompt_logprobs=0), 422, "prompt_logprobs: this server does not take"),
         (CHAT, chat_body(text_part("hi"), temperature=float("nan")), 400, "not JSON"),
-        (CHAT, chat_body(text_part("hi"), temperature="0"), 422, "temperature: Input should be a valid number"),
+        (CHAT, chat_body(text_part("hi"), temperature="0"), 422, "temperature: expected a number"),
         (CHAT, chat_body(text_part("hi"), stop=["\ud800"]), 422, "half of a character"),
         (CHAT, chat_body(text_part("hi"), stop=[""]), 422, "stop.0: "),
         (CHAT, chat_body(image_part(picture()), truncate_prompt_tokens=4), 422, "truncate_prompt_tokens: this server"),
         (CHAT, chat_body(text_part("hi"), request_id="\ud800"), 422, "half of a character"),
         (COMPLETIONS, {"model": "m", "prompt": "a", "echo": True, "logprobs": 0}, 422, "log-probabilities of the"),
         (COMPLETIONS, {"model": "m", "prompt": "a <image>"}, 422, "special token"),
-        (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "at least 1 character"),
+        (COMPLETIONS, {"model": "m", "prompt": ""}, 422, "prompt: must not be empty"),
         (COMPLETIONS, {"model": "nobody", "prompt": "a"}, 404, "no model"),
     ],
 )

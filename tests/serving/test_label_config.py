@@ -25,10 +25,31 @@ def test_names_fields_and_labels() -> None:
     )
 
 
-def test_without_rectangles_no_picture_is_looked_at() -> None:
-    source = '<View><Labels name="a" toName="b"><Label value="X"/></Labels><Text name="b" value="$c"/></View>'
-    config = read_label_config(source)
+SPANS = '<Labels name="a" toName="b"><Label value="X"/></Labels><Text name="b" value="$c"/>'
+
+
+def test_an_interface_without_a_picture_reads_none() -> None:
+    config = read_label_config(f"<View>{SPANS}</View>")
     assert (config.image_field, config.text_field, config.labels) == (None, "c", ("X",))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "image_field", "further", "has_rectangles"),
+    [
+        ('<Image name="i" value="$photo"/>', "photo", (), False),
+        ('<Image name="i" valueList="$photos"/>', "photos", (), False),
+        ('<Image value="$one"/><View><Image name="j" value="$two"/></View>', "one", ("two",), False),
+        ('<Image name="i" value="$one"/><Image name="j" value="$two"/><RectangleLabels name="r" toName="j"/>',
+         "two", ("one",), True),
+        ('<Image name="i" value="$one"/><RectangleLabels name="r" toName="b"/>', "one", (), False),
+    ],
+)  # fmt: skip
+def test_a_picture_is_read_with_and_without_rectangles(
+    pictures: str, image_field: str, further: tuple[str, ...], has_rectangles: bool
+) -> None:
+    config = read_label_config(f"<View>{pictures}{SPANS}</View>")
+    assert (config.image_field, config.further_image_fields) == (image_field, further)
+    assert config.has_rectangles == has_rectangles
 
 
 def test_without_an_interface_names_are_those_of_convert() -> None:
@@ -44,6 +65,8 @@ def test_without_an_interface_names_are_those_of_convert() -> None:
         ('<View><Labels name="a" toName="b"/><Image name="b"/></View>', "no <Labels> on a <Text>"),
         ('<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><View>&c;</View>', "document type"),
         ("<View><![CDATA[a]]></View>", "document type or CDATA"),
+        (FULL.replace("LOC", "MISC: other"), "label_config: label 'MISC: other' holds ': '"),
+        (FULL.replace("LOC", "L" * 201), "label_config: label 'L{40}'… is longer than the 200 characters"),
     ],
 )
 def test_what_cannot_be_read_is_refused(source: str, words: str) -> None:

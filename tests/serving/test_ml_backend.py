@@ -85,6 +85,72 @@ def test_rectangles_are_per_cent_and_come_back_as_boxes(gateway: Gateway, monkey
     assert post.marks[0].boxes == (Box(box=(10, 5, 30, 20)),)
 
 
+WITHOUT_RECTANGLES = """<View><Image name="pic" value="$photo"/><Image name="other" value="$second"/>
+  <Labels name="ner" toName="post"><Label value="PER"/></Labels><Text name="post" value="$tweet"/></View>"""
+
+
+def test_a_picture_is_seen_without_rectangles_and_none_are_written(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from instruct_mner.schema.records import PredictedEntity
+    from instruct_mner.serving.entities_models import EntitiesResponse, Post
+    from instruct_mner.serving.entities_route import EntityService
+
+    seen: list[list[str]] = []
+
+    async def answer(self: EntityService, post: Post) -> EntitiesResponse:
+        seen.append(post.images)
+        boxes = (Box(box=(10, 5, 30, 20)),)
+        entity = PredictedEntity(start=0, end=3, text="Ann", label="PER", score=0.5, boxes=boxes)
+        return EntitiesResponse(model="m", entities=[entity], rejected=Rejected())
+
+    monkeypatch.setattr(EntityService, "answer", answer)
+    tasks = [task("Ann is", photo=PICTURE), task("Ann was", photo=PICTURE, second=PICTURE)]
+    first, second = predict(gateway.client, *tasks, config=WITHOUT_RECTANGLES).json()["results"]
+    assert seen == [[PICTURE], [PICTURE]]
+    assert [each["type"] for each in first["result"]] == ["labels"]
+    assert "error" not in first
+    assert second["error"] == "one picture is read, that of 'photo'; not seen: 'second'"
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        ("s3://bucket/a.png", "it is an address"),
+        ("http://127.0.0.1:1/a.png", "it is an address"),
+        ([PICTURE], "the field 'photo' holds no text, but ['data:image/png"),
+    ],
+)
+@pytest.mark.parametrize("config", [FULL, WITHOUT_RECTANGLES])
+def test_a_picture_that_is_not_seen_is_said(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, config: str, picture: object, reason: str
+) -> None:
+    [found] = predict(gateway.client, {"data": {"tweet": "Ann", "photo": picture}}, config=config).json()["results"]
+    assert found["error"].startswith(f"the picture was not seen, the text alone is read: {reason}")
+    assert found["result"]
+    assert "of 1 task(s) a picture was not seen" in caplog.text
+
+
+def test_a_model_without_pictures_says_so(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    from instruct_mner.serving.entities_route import EntityService
+
+    monkeypatch.setattr(EntityService, "takes_pictures", lambda self, name: False)
+    results = predict(gateway.client, task("Ann is", photo=PICTURE), task("Bob is")).json()["results"]
+    assert [each.get("error") for each in results] == [
+        "the picture was not seen, the text alone is read: the model takes none", None,
+    ]  # fmt: skip
+
+
+def test_labels_that_no_answer_can_hold_are_refused_with_the_interface(gateway: Gateway) -> None:
+    config = FULL.replace("LOC", "MISC: other")
+    for answer in (
+        gateway.client.post("/setup", json={"schema": config}),
+        predict(gateway.client, task("Ann"), config=config),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"].startswith("label_config: label 'MISC: other' holds ': '")
+
+
 def test_an_address_is_not_fetched_and_said(gateway: Gateway) -> None:
     [found] = predict(gateway.client, task("Ann is", photo="http://127.0.0.1:1/a.png")).json()["results"]
     assert found["error"].startswith("the picture was not seen, the text alone is read: it is an address")

@@ -83,6 +83,31 @@ def test_constraints_are_compiled(constraint: dict[str, Any], accepted: bool) ->
     assert ("refused" not in head) == accepted, head
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        {"json": {"$ref": "#"}},
+        {"json": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}},
+        {"grammar": 'start: start "a"'},
+    ],
+)
+def test_a_constraint_that_never_ends_is_refused_without_the_state_of_the_compiler(constraint: dict[str, Any]) -> None:
+    head, _ = answer({"do": "compile"}, json.dumps(constraint).encode())
+    assert head == {
+        "refused": "no answer is whole under this constraint: is there a rule or a '$ref' that leads to itself alone?"
+    }
+
+
+def test_the_limit_of_pictures_is_that_of_the_job_alone() -> None:
+    """Above and below the limit of other doors, and named with its own number."""
+    head, _ = answer({"do": "measure", "max_pixels": 20_000}, bomb(200, 101))
+    assert head["refused"].endswith("200 x 101 pixels, more than the 20000 allowed; make it smaller")
+    head, _ = answer({"do": "measure", "max_pixels": 25_000_000}, bomb(8_100, 8_100))
+    assert "more than the 25000000 allowed" in head["refused"]
+    head, _ = answer({"do": "measure", "max_pixels": 90_000_000}, bomb(9_000, 9_000))
+    assert head == {"size": [9_000, 9_000]}
+
+
 def test_a_constraint_that_ends_its_process_is_refused_and_the_next_is_compiled() -> None:
     async def work(pool: WorkerPool) -> None:
         for number in range(2):
