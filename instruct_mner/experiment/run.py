@@ -45,7 +45,7 @@ def experiment(settings: Settings, console: Console, *, num_resamples: int = DEF
             console.print(line, markup=False)
         write_plan(plan, sources.stamps)
         test = read_test(plan)
-        labels = plan.config(plan.arms[0], 0).labels or labels_of(sources.train)
+        labels = plan.config(plan.arms[0], 0).labels or labels_of(sources.train, sources.dev)
         runs = list(plan.runs())
         # The verbs show what they do themselves.
         stop_display()

@@ -11,7 +11,7 @@ from instruct_mner.data.importing.writing import Imported, ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError, MnerError
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.training.trainable import labels_of
+from instruct_mner.training.trainable import labels_of, untaught
 
 DEV_SHARE = 0.1
 
@@ -24,7 +24,7 @@ class OwnData:
         train: Posts to train on.
         dev: Posts that choose the checkpoint; ``None`` where there are none.
         test: Posts that are evaluated on; ``None`` where there are none.
-        labels: Types of the entities of ``train``.
+        labels: Types of the entities of all of them.
         notes: Lines for the user on what was read.
     """
 
@@ -58,8 +58,9 @@ def import_own_data(data: str, folder: Path, options: ImportOptions, *, share: f
     written = {name: path for name in ("train", "dev", "test") if (path := folder / f"{name}.jsonl").is_file()}
     if "train" not in written:
         raise DataError(f"{data}: holds no split for training; found: {', '.join(written) or 'none'}; name its files")
-    labels = labels_of(load_split(str(written["train"]), missing_image="keep"))
-    notes = (*result.notes, _summary(result, labels))
+    train, *others = (load_split(str(path), missing_image="keep") for path in written.values())
+    labels = labels_of(train, *others)
+    notes = (*result.notes, *untaught(train, *others), _summary(result, labels))
     return OwnData(train=written["train"], dev=written.get("dev"), test=written.get("test"), labels=labels, notes=notes)
 
 

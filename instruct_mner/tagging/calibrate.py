@@ -104,6 +104,8 @@ def _calibrate(
     fitted_on = dev.load(takes_pictures=takes_pictures)
     measured_on = fitted_on if held_out is None else held_out.load(takes_pictures=takes_pictures)
     _refuse_training_data(manifest, fitted_on)
+    for dataset in (fitted_on, measured_on):
+        _refuse_other_types(manifest, dataset)
     quiet_libraries()
     local = settings.of_one_process()
     with working(f"loading {local.endpoint or local.local_name}"):
@@ -145,6 +147,16 @@ def _refuse_training_data(manifest: Manifest, dataset: Dataset) -> None:
         raise DataError(
             f"{dataset.path}: the model was trained on these posts, on which it is surer than on others; give posts "
             "that it has not seen, such as those of dev"
+        )
+
+
+def _refuse_other_types(manifest: Manifest, dataset: Dataset) -> None:
+    known = manifest.answer.labels.names
+    others = sorted({each.label for post in dataset.examples for each in post.entities or ()} - set(known))
+    if others:
+        raise DataError(
+            f"{dataset.path}: types that this model cannot answer with: {', '.join(others)}; it knows "
+            f"{', '.join(known)}. Rename them, or leave out the posts that hold them"
         )
 
 

@@ -95,7 +95,7 @@ class FinetuneConfig(Settings):
             ``flash_attention`` need a GPU, ``dtype: bfloat16`` and their package.
         device_map: Distribution of one model over the GPUs of one process, layer by layer; by default none.
         data: Data of the run.
-        labels: Names, or names with definitions; by default those of the training data, in alphabetical order.
+        labels: Names, or names with definitions; by default those of train and dev, in alphabetical order.
         prompt: Prompt template; by default ``tag``, or ``tag-grounded`` for grounded answers.
         answer: Form of the answers.
         pixels: Limits on the size of pictures.

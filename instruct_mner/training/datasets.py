@@ -14,6 +14,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.training.config import DataSettings
+from instruct_mner.training.trainable import untaught
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class Sources:
             same = sum(example.text in learned for example in self.dev.examples)
             if same:
                 yield f"note      {same} of {len(self.dev.examples)} posts of dev are in train: its score says little"
+        for note in untaught(self.train, self.dev):
+            yield f"note      {note}"
         if not self.leaks:
             yield "leaks     not looked for: data.evaluate_on names no split"
 

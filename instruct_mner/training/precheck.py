@@ -15,7 +15,7 @@ from instruct_mner.training.checkpoints import check_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.trackers import check_trackers
-from instruct_mner.training.trainable import check_trainable, labels_of
+from instruct_mner.training.trainable import check_scored, check_trainable, labels_of
 
 
 def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = False) -> Sources | None:
@@ -48,13 +48,13 @@ def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = Fa
 
 
 def check_sources(config: FinetuneConfig, sources: Sources) -> None:
-    """Refuse posts and labels that cannot be trained on, whatever the model.
+    """Refuse posts and labels that cannot be trained on or scored, whatever the model.
 
     Raises:
         MnerError: There are such; all of them are named at once.
     """
-    train = sources.train
-    labels = config.labels or labels_of(train)
+    train, dev = sources.train, sources.dev
+    labels = config.labels or labels_of(train, dev)
     all_names(labels, config.augmentation)
     spec = AnswerSpec(
         labels=labels,
@@ -63,7 +63,11 @@ def check_sources(config: FinetuneConfig, sources: Sources) -> None:
         segmentation=config.answer.segmentation or train.segmentation,
         max_entities=config.answer.max_entities,
     )
-    try:
-        check_trainable(train.examples, spec)
-    except DataError as error:
-        raise DataError(f"{train.path}: {error}") from None
+    problems = []
+    for dataset, check in ((train, check_trainable), (dev, check_scored)):
+        try:
+            check(() if dataset is None else dataset.examples, spec)
+        except DataError as error:
+            problems.append(f"{dataset and dataset.path}: {error}")
+    if problems:
+        raise DataError("\n".join(problems))

@@ -154,7 +154,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         config = _without_pictures(config, loaded.family.name)
     if config.adapts and reads_weights():
         check_end_of_answers(loaded)
-    spec = _spec(config.answer, config.labels or labels_of(train), train, loaded)
+    spec = _spec(config.answer, config.labels or labels_of(train, dev), train, loaded)
     checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
     conversations = Conversations(
         prompt=prompt, spec=spec, description=loaded, max_images=config.max_images, context=config.context

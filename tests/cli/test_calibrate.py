@@ -160,6 +160,10 @@ def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "plain.jsonl", [Example(id="1", text="no gold")])
     with pytest.raises(DataError, match="no post is annotated"):
         run("calibrate", tuned, tmp_path / "plain.jsonl")
+    other = Entity(start=0, end=3, text="Ann", label="PERSON")
+    write_jsonl(tmp_path / "others.jsonl", [Example(id="1", text="Ann", entities=(other,))])
+    with pytest.raises(DataError, match="types that this model cannot answer with: PERSON; it knows "):
+        run("calibrate", tuned, tmp_path / "others.jsonl")
     with pytest.raises(ModelError, match="holds no adapter"):
         run("calibrate", tmp_path, tmp_path / "plain.jsonl")
     assert not (tuned / "adapter" / "reliability.png").exists()

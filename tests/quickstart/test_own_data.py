@@ -59,6 +59,30 @@ def test_its_own_splits_are_kept(tmp_path: Path) -> None:
     assert load_config(config).data.evaluate_on == (str(tmp_path / "mine" / "test.jsonl"),)
 
 
+def test_the_types_are_those_of_all_splits(tmp_path: Path) -> None:
+    """A type of a single post is held out with it; the config names it all the same."""
+    rows = [
+        {"text": f"Anna {number}", "entities": [{"start": 0, "end": 4, "label": f"T{number}"}]} for number in range(6)
+    ]
+    data = tmp_path / "posts.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config, own = write_own_project(tmp_path / "mine", str(data), ImportOptions(), share=0.2)
+    names = ("T0", "T1", "T2", "T3", "T4", "T5")
+    settings = load_config(config)
+    assert settings.labels is not None
+    assert settings.labels.names == own.labels.names == names
+    assert own.dev is not None
+    [held] = load_split(str(own.dev)).examples
+    assert own.notes[-2:] == (
+        f"{own.dev}: types, with their mentions, that stand in no post of {own.train}: {held.entities[0].label} (1)",
+        "6 posts with 6 entities of the types T0, T1, T2, T3, T4, T5",
+    )
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"{split}.txt").write_text(f"{split}\tB-{split.upper()}\n")
+    own = import_own_data(str(tmp_path), tmp_path / "out", ImportOptions(), share=0.1, seed=0)
+    assert own.labels.names == ("DEV", "TEST", "TRAIN")
+
+
 @pytest.mark.parametrize(("share", "dev"), [(0.0, None), (0.5, "dev.jsonl")])
 def test_a_share_of_none_holds_nothing_out(share: float, dev: str | None, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Anna\tB-PER\n\nBob\tB-PER\n")

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from runs import config_of
 
 from instruct_mner.errors import ConfigError, DataError, MnerError
 from instruct_mner.files import exclusive
 from instruct_mner.training.config import load_config
 from instruct_mner.training.precheck import precheck
+from instruct_mner.training.trainable import labels_of
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,60 @@ def test_gold_that_no_answer_can_say_is_refused(tmp_path: Path) -> None:
     write(("Annabel left", "Anna"))
     with pytest.raises(DataError, match="1 of 1 gold mentions can be said by no answer"):
         precheck(config)
+
+
+def _posts(path: Path, *labels: str | None, num_mentions: int = 1) -> str:
+    """Write a post for each label; one without a label is not annotated."""
+    rows: list[dict[str, Any]] = []
+    for number, label in enumerate(labels):
+        starts = range(0, 4 * num_mentions, 4)
+        entities = [{"start": start, "end": start + 3, "text": "Ann", "label": label} for start in starts]
+        row = {"id": f"{path.stem}-{number}", "text": "Ann " * num_mentions + str(number)}
+        rows.append({**row, **({} if label is None else {"entities": entities})})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_dev_gold_that_no_answer_can_say_is_refused(tmp_path: Path) -> None:
+    train, dev = _posts(tmp_path / "train.jsonl", "PER"), _posts(tmp_path / "dev.jsonl", "PER", "LOC", None)
+    config = load_config(config_of(Path("starter"), tmp_path, data={"train": train, "dev": dev}, labels=["PER"]))
+    with pytest.raises(DataError) as refused:
+        precheck(config)
+    message = str(refused.value)
+    assert "dev.jsonl: 2 problem(s) in the dev data" in message
+    assert "post 'dev-1' has label(s) outside the label set: LOC; add them to labels" in message
+    assert "post 'dev-2' is not annotated" in message
+    dev = _posts(tmp_path / "dev.jsonl", "PER", num_mentions=3)
+    changes: dict[str, Any] = {"data": {"train": train, "dev": dev}, "answer": {"max_entities": 2}}
+    with pytest.raises(DataError, match=r"post 'dev-0' has 3 entities; raise answer\.max_entities"):
+        precheck(load_config(config_of(Path("starter"), tmp_path, **changes)))
+
+
+def test_problems_of_train_and_dev_are_told_at_once(tmp_path: Path) -> None:
+    data = {"train": _posts(tmp_path / "train.jsonl", "ORG"), "dev": _posts(tmp_path / "dev.jsonl", "LOC")}
+    config = load_config(config_of(Path("starter"), tmp_path, data=data, labels=["PER"]))
+    with pytest.raises(DataError, match=r"(?s)train\.jsonl: 1 problem.*ORG.*dev\.jsonl: 1 problem.*LOC"):
+        precheck(config)
+
+
+def test_boxes_of_dev_need_not_be_annotated(tmp_path: Path) -> None:
+    """Their score is then that of spans alone."""
+    data = {"train": _posts(tmp_path / "train.jsonl", "PER"), "dev": _posts(tmp_path / "dev.jsonl", "PER")}
+    rows = [json.loads(line) | {"images": ["a.png"]} for line in Path(data["dev"]).read_text().splitlines()]
+    Path(data["dev"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    config = load_config(config_of(Path("starter"), tmp_path, data=data, answer={"grounded": True}))
+    assert precheck(config) is not None
+
+
+def test_labels_that_are_left_out_are_those_of_train_and_dev(tmp_path: Path) -> None:
+    data = {"train": _posts(tmp_path / "train.jsonl", "PER"), "dev": _posts(tmp_path / "dev.jsonl", "PER", "LOC")}
+    sources = precheck(load_config(config_of(Path("starter"), tmp_path, data=data)))
+    assert sources is not None
+    assert labels_of(sources.train, sources.dev).names == ("LOC", "PER")
+    [note] = [line for line in sources.describe() if "stand in no post" in line]
+    assert note.endswith("dev.jsonl: types, with their mentions, that stand in no post of "
+                         f"{tmp_path / 'train.jsonl'}: LOC (1)")  # fmt: skip
 
 
 def test_of_a_model_that_is_not_here_the_data_wait_for_it(tmp_path: Path) -> None:
