@@ -111,8 +111,10 @@ def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
     One that is opened is turned by its EXIF orientation as its file is; Pillow's ``exif_transpose`` takes that out.
 
     Raises:
-        DataError: The errors of ``open_image``.
+        DataError: The errors of ``open_image``, and for an address.
     """
+    if isinstance(source, str):
+        check_no_address(source)
     if isinstance(source, Image.Image):
         if 0 in source.size:
             raise DataError(f"the opened picture has {source.width} x {source.height} pixels; {_REMEDY}")
@@ -121,6 +123,16 @@ def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
         except _BROKEN as error:
             raise DataError(f"the opened picture is broken ({error}); {_REMEDY}") from None
     return open_image(Path(source) if isinstance(source, str) else source)
+
+
+def check_no_address(source: str) -> None:
+    """Refuse an address in the place of a path, which would lose one of its slashes there.
+
+    Raises:
+        DataError: It is one.
+    """
+    if "://" in source[:16] or source[:5].lower() == "data:":
+        raise DataError(f"{source:.200}: an address is not fetched; save the picture, and give the path of its file")
 
 
 def image_size(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> tuple[int, int]:

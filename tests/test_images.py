@@ -153,6 +153,8 @@ def test_what_is_broken_is_said_with_its_name_and_remedy(tmp_path: Path, content
 
 @pytest.mark.parametrize("name", ["nowhere.jpg", ".", "http:/example.org/a.jpg"])
 def test_what_is_no_file_is_missing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"^https://a\.example/x\.png: an address is not fetched"):
+        as_image("https://a.example/x.png")
     with pytest.raises(DataError, match="there is no such picture"):
         open_image(tmp_path / name)
 

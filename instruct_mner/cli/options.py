@@ -25,7 +25,10 @@ ColumnOption = Annotated[
 DevShareOption = Annotated[
     float,
     typer.Option(
-        min=0, max=1, metavar="SHARE", help="Share of the posts that choose the checkpoint, where DATA has no splits."
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of the posts that choose the checkpoint, where DATA has no splits: 0, for none, or more, below 1.",
     ),
 ]
 BaseModelOption = Annotated[

@@ -143,7 +143,7 @@ def run(
     names = ", ".join(adapters or ()) or model or "nothing"
     announce(f"serve: checking {names}")
     from instruct_mner.serving.limits import Limits
-    from instruct_mner.serving.serve import ServeSettings, serve, vllm_command_line
+    from instruct_mner.serving.serve import ServeSettings, checked_domains, serve, vllm_command_line
 
     settings = ServeSettings(
         adapters=tuple(adapters or ()),
@@ -152,7 +152,7 @@ def run(
         port=port,
         dtype=dtype,
         missing_image=missing_image,
-        remote_domains=tuple(allow_remote_pictures or ()),
+        remote_domains=checked_domains(allow_remote_pictures or ()),
         keys=keys,
         origins=tuple(cors or ()),
         access_log=access_log,

@@ -35,7 +35,10 @@ def run(
     text: Annotated[
         str | None, typer.Option(help="Text of a single post, instead of INPUT.", rich_help_panel=_POSTS)
     ] = None,
-    image: Annotated[Path | None, typer.Option(help="Picture of the single post.", rich_help_panel=_POSTS)] = None,
+    # No path, in which an address would lose a slash.
+    image: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Picture of the single post.", rich_help_panel=_POSTS)
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the pictures.", rich_help_panel=_POSTS)
     ] = None,

@@ -122,7 +122,9 @@ class GoldCheck:
     def _labels_that_are_spelled_alike(self) -> tuple[str, ...]:
         spellings: defaultdict[str, list[str]] = defaultdict(list)
         for label in sorted(self._labels):
-            spellings[_SEPARATORS.sub("", unicodedata.normalize("NFKC", label).casefold())].append(label)
+            folded = unicodedata.normalize("NFKC", label).casefold()
+            # Signs alone, such as emoji, tell types apart that hold nothing else.
+            spellings[_SEPARATORS.sub("", folded) or folded].append(label)
         return tuple(
             f"{self._source}: types that differ in {_difference(labels)} alone are different types: "
             + ", ".join(f"{label} ({self._labels[label]} mentions)" for label in labels)

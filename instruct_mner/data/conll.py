@@ -18,13 +18,13 @@ or made from the file's hash and the line. See ``columns`` for the rest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from instruct_mner.data.bio import Joiner
-from instruct_mner.data.column_layout import Layout
-from instruct_mner.data.columns import TaggedPost, parse, to_example
+from instruct_mner.data.column_layout import Layout, is_columns
+from instruct_mner.data.columns import Columns, TaggedPost, parse, to_example
 from instruct_mner.data.dataset import (
     Dataset,
     Reading,
@@ -63,7 +63,18 @@ def read(path: Path, options: ReadOptions) -> Reading:
     )
     strict = options.decode == "strict"
     tolerant = to_examples(columns.posts, root, options, joining.joiners, "tolerant") if strict else None
-    return Reading(dataset, tuple(columns.problems), columns.count_entities(), tolerant)
+    problems = [*columns.problems, *_is_plain_text(path, columns, content)]
+    return Reading(dataset, tuple(problems), columns.count_entities(), tolerant)
+
+
+def _is_plain_text(path: Path, columns: Columns, content: bytes) -> Iterator[str]:
+    """Say how a file that is no rows of tokens and tags at all is read."""
+    is_text = bool(content.strip()) and b"\t" not in content
+    if columns.problems and not columns.posts and is_text and not is_columns(path):
+        yield (
+            f"{path}: its lines look like plain text; if they are, turn them into JSONL with 'instruct-mner import "
+            f"{path} -o posts.jsonl'"
+        )
 
 
 def chosen_layout(layout: Layout, options: ReadOptions) -> Layout:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
+_DOMAIN = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -157,7 +158,8 @@ def _serve(settings: ServeSettings, console: Console) -> None:
                 door,
             )
             stop_display()
-            ready = usage(plan, settings.host, settings.port, KEY_VARIABLE if keys is not None else None)
+            key_variable = KEY_VARIABLE if keys is not None else None
+            ready = usage(plan, settings.host, settings.port, key_variable, settings.keys)
             run(
                 open_gateway(
                     gateway,
@@ -201,6 +203,22 @@ def _keys(settings: ServeSettings) -> Keys | None:
         return None
     check_key(key, KEY_VARIABLE)
     return Keys({"client": Client(key=key)})
+
+
+def checked_domains(domains: Iterable[str]) -> tuple[str, ...]:
+    """Return the domains of ``--allow-remote-pictures`` in lower case, as those of addresses are compared.
+
+    Raises:
+        ConfigError: One is an address or a pattern, which no domain would ever equal.
+    """
+    lower = tuple(domain.lower() for domain in domains)
+    for domain in lower:
+        if not _DOMAIN.fullmatch(domain):
+            raise ConfigError(
+                f"--allow-remote-pictures {domain}: write a domain alone, such as pictures.example, without https://, "
+                "port, path or '*'"
+            )
+    return lower
 
 
 def check_origins(origins: Iterable[str]) -> None:

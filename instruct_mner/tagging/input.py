@@ -14,6 +14,7 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError
+from instruct_mner.images import check_no_address
 from instruct_mner.schema.choices import MissingImage, TaggingImageSource
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
@@ -28,7 +29,7 @@ class PostSource:
     Attributes:
         data: DATA; ``None`` where a text is given.
         text: Text of a single post.
-        image: Picture of the single post.
+        image: Path of the picture of the single post.
         images: Folder of the pictures.
         missing_image: Treatment of posts whose picture is missing.
         image_source: Pictures that posts are shown with.
@@ -37,7 +38,7 @@ class PostSource:
 
     data: str | None = None
     text: str | None = None
-    image: Path | None = None
+    image: str | None = None
     images: Path | None = None
     missing_image: MissingImage = "error"
     image_source: TaggingImageSource = "own"
@@ -77,9 +78,7 @@ class PostSource:
 
     def _dataset(self) -> Dataset:
         if self.text is not None:
-            if self.image is not None and not self.image.is_file():
-                raise DataError(f"--image {self.image}: there is no such picture; check the path")
-            names = () if self.image is None else (str(self.image.resolve()),)
+            names = () if self.image is None else (_picture(self.image),)
             try:
                 post = Example(id="post", text=self.text, images=names)
             except ValidationError as error:
@@ -92,3 +91,18 @@ class PostSource:
     def _missing_image(self) -> MissingImage:
         """Treatment of missing pictures; those that are not shown are not missed."""
         return self.missing_image if self.takes_pictures and not self.shows_own_words_only else "keep"
+
+
+def _picture(image: str) -> str:
+    """Return the whole path of a picture.
+
+    Raises:
+        DataError: It is an address, or not there.
+    """
+    try:
+        check_no_address(image)
+    except DataError as error:
+        raise DataError(f"--image {error}") from None
+    if not Path(image).is_file():
+        raise DataError(f"--image {image}: there is no such picture; check the path")
+    return str(Path(image).resolve())

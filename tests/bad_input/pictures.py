@@ -69,6 +69,8 @@ KINDS = (
          r"outside of a\.png, 640 x 480 pixels when upright"),
     Kind("picture-of-one-post-missing", "tag --text Ann --image nowhere.png --model $IDEFICS3 --labels PER", {},
          r"--image nowhere\.png: there is no such picture", "check the path"),
+    Kind("picture-of-one-post-is-an-address", "tag --text Ann --image http://localhost/x.png --model $IDEFICS3 "
+         "--labels PER", {}, r"--image http://localhost/x\.png: an address is not fetched", "the path of its file"),
     Kind("picture-broken-when-tagged", "tag posts.jsonl -o out.jsonl --model $IDEFICS3 --labels PER",
          {"posts.jsonl": WITH_PICTURE, "a.png": b"no"}, r"a\.png: not a picture", "save it again"),
     Kind("picture-broken-in-training", "finetune config.yaml",

@@ -39,6 +39,12 @@ def test_types_that_differ_in_case_are_told(tmp_path: Path) -> None:
     assert "differ in case alone are different types: PER (1 mentions), per (1 mentions)" in dataset.notes[0]
 
 
+def test_types_of_signs_alone_are_not_called_alike(tmp_path: Path) -> None:
+    posts = [post("Anna", (0, 4), label=label) for label in ("-", "~", "😀", "😁", "A B", "a-b")]
+    [note] = load_split(write(tmp_path, *posts), missing_image="keep").notes
+    assert "differ in case, spaces or spelling alone are different types: A B (1 mentions), a-b (1 mentions)" in note
+
+
 def test_boxes_in_shares_of_the_picture_are_refused(tmp_path: Path) -> None:
     boxes = [{"image": 0, "box": [0.1, 0.2, 0.5, 1.0]}]
     with pytest.raises(DataError, match=r"1 of 1 boxes lie in 0\.\.1, the first is \[0\.1, 0\.2"):

@@ -24,6 +24,19 @@ def problems(path: Path) -> list[str]:
 PLAIN = "IMGID:7\nWebber\tB-PER\nMS\tI-PER\nsmiles\tO\n\nIMGID:8\nnothing\tO\n"
 
 
+@pytest.mark.parametrize("content", ["Anna runs home\n\nBob too\n", "Anna\nBob\n"])
+def test_plain_text_is_told_the_way_to_be_read(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path, content)
+    with pytest.raises(DataError, match=f"{path}: its lines look like plain text; .*'instruct-mner import {path} -o"):
+        load_split(str(path))
+
+
+@pytest.mark.parametrize("content", ["Anna\tB-PER\tB-LOC\n", "Anna\tB-PER\n\nBob\n", ""])
+def test_columns_with_a_fault_are_not_called_plain_text(tmp_path: Path, content: str) -> None:
+    assert problems(path := write(tmp_path, content))
+    assert "plain text" not in "".join(problems(path))
+
+
 def test_a_post(tmp_path: Path) -> None:
     dataset = load_split(str(write(tmp_path, PLAIN)), missing_image="keep")
     assert (dataset.name, dataset.format, len(dataset.sha256)) == ("set/train", "conll", 64)

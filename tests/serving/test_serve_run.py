@@ -9,6 +9,7 @@ import pytest
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.serving import running, serve
+from instruct_mner.serving.pictures import is_allowed_address
 from instruct_mner.serving.serve import KEY_VARIABLE, ServeSettings
 
 GOOD = "a-long-and-random-key-0123456789"
@@ -58,6 +59,25 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name in {"vllm", "uvicorn"} else name)
     with pytest.raises(ConfigError, match=r"'serve' needs vllm, uvicorn: pip install 'instruct-mner\[serve\]'"):
         serve._check_installed()
+
+
+def test_domains_are_checked_and_compared_in_lower_case() -> None:
+    names = ["Pictures.Example", "localhost", "my_host", "10.0.0.7", "bücher.example"]
+    domains = serve.checked_domains(names)
+    assert all(is_allowed_address(f"https://{name}/a.png", domains) for name in names)
+    for bad in (
+        "http://x/y",
+        "x/y",
+        "a.example:8080",
+        "*.example",
+        "a.example,b.example",
+        "",
+        "a b",
+        ".example",
+        "u@x",
+    ):
+        with pytest.raises(ConfigError, match=r"--allow-remote-pictures .*: write a domain alone"):
+            serve.checked_domains([bad])
 
 
 def test_origins_and_files_are_checked(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shlex
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -50,3 +53,23 @@ def test_a_key_is_read_from_the_environment_and_never_printed() -> None:
     assert 'os.environ["MY_KEY"]' in python
     ast.parse(python)
     assert "Bearer" not in " ".join(printed()[1])
+
+
+def test_a_key_of_a_file_is_taken_without_showing_it(tmp_path: Path) -> None:
+    """The commands run as they are copied, also in a shell that does not have the variable."""
+    keys = tmp_path / "my keys.txt"
+    keys.write_text("# of the teams\n\nnews open-sesame rate=5 # theirs\nothers key2\n")
+    plan: Any = SimpleNamespace(models=[SimpleNamespace(manifest=SimpleNamespace(tuning="lora"))])
+    text = usage(plan, "127.0.0.1", 8000, "MY_KEY", keys)
+    assert "open-sesame" not in text
+    _, export, curl, python = text.strip().split("\n\n")
+    shell = subprocess.run(
+        ["/bin/sh", "-c", f'{export}\necho "$MY_KEY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.defpath},
+    )
+    assert shell.stdout == "open-sesame\n"
+    assert "Bearer $MY_KEY" in curl
+    ast.parse(python)

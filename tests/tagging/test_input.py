@@ -16,12 +16,19 @@ from instruct_mner.testing.posts import make_posts
 
 def test_one_post(tmp_path: Path) -> None:
     make_posts(tmp_path)
-    posts = PostSource(text="Ann in Paris", image=tmp_path / "0.png").load()
+    posts = PostSource(text="Ann in Paris", image=str(tmp_path / "0.png")).load()
     [post] = posts.posts()
     assert post.text == "Ann in Paris"
     assert [path.name for path in posts.picture_paths(post)] == ["0.png"]
     with pytest.raises(DataError, match=r"--image .*nowhere.png: there is no such picture"):
-        PostSource(text="Ann", image=tmp_path / "nowhere.png").load()
+        PostSource(text="Ann", image=str(tmp_path / "nowhere.png")).load()
+
+
+@pytest.mark.parametrize("address", ["http://localhost/x.png", "s3://b/x.png", "data:image/png;base64,eA=="])
+def test_an_address_is_named_as_it_was_given(address: str) -> None:
+    with pytest.raises(DataError) as refused:
+        PostSource(text="Ann", image=address).load()
+    assert str(refused.value).startswith(f"--image {address}: an address is not fetched; save the picture")
 
 
 @pytest.mark.parametrize("image_source", ["own", "shuffled"])

@@ -67,9 +67,15 @@ def split_posts(keys: Iterable[Sequence[str]], share: float, seed: int) -> Split
         if len(held) + len(group) <= wanted:
             held += group
     if not held or len(held) == len(parents):
+        smallest = min(map(len, order), default=0)
+        reason = f"none can be held out (the smallest has {smallest}); choose a larger share"
+        if held:
+            reason = "all would be held out, and none is left to train on; choose a smaller share"
+        if len(order) < 2:
+            reason = "none can be held out and another kept; give more posts, or leave --split out"
         raise ConfigError(
             f"--split {share:g}: of {len(parents)} posts in {len(groups)} groups that share no text and no picture "
-            f"none can be held out (the smallest has {min(map(len, order), default=0)}); choose a larger share"
+            f"{reason}"
         )
     is_dev = bytearray(len(parents))
     for number in held:

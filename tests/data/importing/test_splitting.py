@@ -33,9 +33,17 @@ def test_no_key_is_on_both_sides(keys: list[list[str]], share: float, seed: int)
     assert split == split_posts(keys, share, seed)
 
 
-def test_one_group_cannot_be_split() -> None:
-    with pytest.raises(ConfigError, match="of 3 posts in 1 groups that share no text and no picture none"):
-        split_posts([["a"], ["a"], ["a"]], 0.3, 0)
+@pytest.mark.parametrize(
+    ("keys", "share", "reason"),
+    [
+        ("aaa", 0.3, "of 3 posts in 1 groups .* none can be held out and another kept; give more posts"),
+        ("aaabbb", 0.1, "of 6 posts in 2 groups .* none can be held out .the smallest has 3.; choose a larger share"),
+        ("abcdef", 0.99, "of 6 posts in 6 groups .* all would be held out, .*; choose a smaller share"),
+    ],
+)
+def test_a_share_that_leaves_one_side_empty_is_refused_with_the_way_out(keys: str, share: float, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        split_posts([[key] for key in keys], share, 0)
 
 
 def test_the_same_picture_under_two_names_is_one(tmp_path: Path) -> None:
