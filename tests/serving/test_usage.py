@@ -63,13 +63,7 @@ def test_a_key_of_a_file_is_taken_without_showing_it(tmp_path: Path) -> None:
     text = usage(plan, "127.0.0.1", 8000, "MY_KEY", keys)
     assert "open-sesame" not in text
     _, export, curl, python = text.strip().split("\n\n")
-    shell = subprocess.run(
-        ["/bin/sh", "-c", f'{export}\necho "$MY_KEY"'],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": os.defpath},
-    )
-    assert shell.stdout == "open-sesame\n"
+    shell = ["/bin/sh", "-c", f'{export}\necho "$MY_KEY"']
+    assert subprocess.check_output(shell, text=True, env={"PATH": os.defpath}) == "open-sesame\n"
     assert "Bearer $MY_KEY" in curl
     ast.parse(python)
