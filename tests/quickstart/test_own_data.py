@@ -74,7 +74,7 @@ def test_the_types_are_those_of_all_splits(tmp_path: Path) -> None:
     assert own.dev is not None
     [held] = load_split(str(own.dev)).examples
     assert own.notes[-2:] == (
-        f"{own.dev}: types, with their mentions, that stand in no post of {own.train}: {held.entities[0].label} (1)",
+        f"{own.dev}: types, with their mentions, that stand in no post of {own.train}: {held.gold[0].label} (1)",
         "6 posts with 6 entities of the types T0, T1, T2, T3, T4, T5",
     )
     for split in ("train", "dev", "test"):
