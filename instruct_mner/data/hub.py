@@ -29,6 +29,7 @@ from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_na
 from instruct_mner.data.hub_rows import HubColumns, Row
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import tell_unit, text_of
+from instruct_mner.data.importing.picture_names import FileNames
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
@@ -105,8 +106,8 @@ def read(path: Path, options: ReadOptions) -> Reading:
             tags.append(columns.tags_of(row) or [])
         except ValueError as error:
             problems.append(f"hub:{path}: row {number}: {error}")
-    notes = EntityNotes()
-    examples, wrong = _examples(posts, f"hub:{path}", options.offsets, notes)
+    notes, file_names = EntityNotes(), FileNames()
+    examples, wrong = _examples(posts, f"hub:{path}", options.offsets, notes, file_names)
     problems += wrong
     if not examples and not problems:
         problems.append(f"hub:{path}: the split holds no row")
@@ -120,14 +121,18 @@ def read(path: Path, options: ReadOptions) -> Reading:
         examples=tuple(examples),
         image_root=root,
         missing_images=missing_pictures(examples, root),
-        notes=(*((f"hub:{path}: carried along in 'meta': {carried}",) if carried else ()), *notes.lines(f"hub:{path}")),
+        notes=(
+            *((f"hub:{path}: carried along in 'meta': {carried}",) if carried else ()),
+            *notes.lines(f"hub:{path}"),
+            *file_names.lines(f"hub:{path}"),
+        ),
     )
     num_entities = {how: sum(len(decode_spans(post, how)) for post in tags) for how in decodings}
     return Reading(dataset, tuple(problems), num_entities)
 
 
 def _examples(
-    posts: Sequence[RawPost], source: str, offsets: Offsets | None, notes: EntityNotes
+    posts: Sequence[RawPost], source: str, offsets: Offsets | None, notes: EntityNotes, file_names: FileNames
 ) -> tuple[list[Example], list[str]]:
     """Return the posts as records, after the unit of their offsets was told by all of them, and what is wrong."""
     try:
@@ -144,7 +149,7 @@ def _examples(
             example = Example(
                 id=made if post.id is None else str(post.id),
                 text=text,
-                images=post.images,
+                images=tuple(map(file_names.name, post.images)),
                 entities=None if post.marks is None else tuple(entities_of(post, post.unit or unit, notes)),
                 tokens=post.tokens,
                 meta=json.loads(json.dumps(post.meta, default=str)) or None,

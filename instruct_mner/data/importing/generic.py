@@ -9,9 +9,7 @@ import re
 import tokenize
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
@@ -22,7 +20,6 @@ from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 
-_PARTS_OF_AN_ADDRESS = "://"
 _NO_TEXT = NOTHING - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _EXACT = 2**53
@@ -166,7 +163,7 @@ def _of_tags(tokens: Any, tags: Any, decode: Decode, names: Sequence[str]) -> tu
 
 
 def to_names(value: Any) -> tuple[str, ...]:
-    """Return names of pictures: of one or several, as paths, addresses, numbers or Hugging Face's objects.
+    """Return names of pictures as they stand: of one or several, paths, addresses, numbers or Hugging Face's objects.
 
     Raises:
         ValueError: It is none of these.
@@ -188,16 +185,7 @@ def to_names(value: Any) -> tuple[str, ...]:
     parts = [part.strip() for part in re.split(r"[;,|]|(?<=\w) +(?=\S+\.\w+$)", name)]
     if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
         raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
-    return (_file_name(name),)
-
-
-def _file_name(name: str) -> str:
-    """Return a path as it is, and of an address or of a path of another machine the name of the file."""
-    if _PARTS_OF_AN_ADDRESS in name:
-        return PurePosixPath(unquote(urlsplit(name).path)).name
-    if "\\" in name:
-        return PureWindowsPath(name).name
-    return PurePosixPath(name.partition("?")[0]).name if name.startswith("/") else name
+    return (name,)
 
 
 def parse_cell(value: Any) -> Any:

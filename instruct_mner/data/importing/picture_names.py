@@ -6,13 +6,60 @@ import os
 import re
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
 
 _MOST_FILES = 1_000_000
 # Label Studio puts eight digits before the names of files that are uploaded.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+
+
+class FileNames:
+    """Names of files in the place of addresses and of paths of other machines; two pictures never share one."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, str] = {}
+
+    def name(self, picture: str) -> str:
+        """Return a path as it is, and of an address or of a path of another machine the name of the file.
+
+        Raises:
+            ValueError: It has no name, or that of another picture.
+        """
+        name = _file_name(picture)
+        if name == picture:
+            return picture
+        if not name:
+            raise ValueError(f"picture {picture[:80]!r} is an address without the name of a file; write its name")
+        # Behind the name of a picture stands a size or a signature; behind another name, what tells pictures apart.
+        place = picture.partition("?")[0] if name.lower().endswith(PICTURE_SUFFIXES) else picture
+        other = self._places.setdefault(name, place)
+        if other != place:
+            raise ValueError(
+                f"pictures {other[:80]!r} and {place[:80]!r} would both be called {name!r}; save them under names of "
+                "their own and write these, or carry the column along (--column meta=NAME)"
+            )
+        return name
+
+    def lines(self, source: str) -> list[str]:
+        """Return the lines for the user."""
+        first = next(iter(self._places.items()), None)
+        if first is None:
+            return []
+        return [
+            f"{source}: {len(self._places)} picture(s) are named by an address or a path of another machine: the name "
+            f"of the file is kept ({first[1][:80]!r} is {first[0]!r}), and nothing is fetched"
+        ]
+
+
+def _file_name(picture: str) -> str:
+    if "://" in picture:
+        return PurePosixPath(unquote(urlsplit(picture).path)).name
+    if "\\" in picture:
+        return PureWindowsPath(picture).name
+    return PurePosixPath(picture.partition("?")[0]).name if picture.startswith("/") else picture
 
 
 class PictureNamer:
@@ -67,6 +114,7 @@ class PictureNamer:
         if self.num_below:
             lines.append(f"{source}: {self.num_below} of {self.num_named} pictures were found in subfolders of "
                          f"{self._images}, each the only one of its name there")  # fmt: skip
-        if self.num_missing and self._images is not None:
-            lines.append(f"{source}: {self.num_missing} of {self.num_named} pictures are not in {self._images}")
+        if self.num_missing:
+            place = f"in {self._images}" if self._images is not None else "there; name their folder with --images DIR"
+            lines.append(f"{source}: {self.num_missing} of {self.num_named} pictures are not {place}")
         return lines

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import Unit, text_of
-from instruct_mner.data.importing.picture_names import PictureNamer
+from instruct_mner.data.importing.picture_names import FileNames, PictureNamer
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.regions import Regions
 from instruct_mner.data.importing.sources import Item
@@ -96,11 +96,11 @@ def write_posts(
     check = GoldCheck(source)
     seen: set[int] = set()
     entity_notes = EntityNotes()
-    pictures = PictureNamer(options.images, root, out)
+    file_names, pictures = FileNames(), PictureNamer(options.images, root, out)
     begun, num_unannotated = total.num_posts, 0
     with _target(out) as file:
         for number, item in enumerate(posts, start=1):
-            example = _example(item, unit, problems, source, number, entity_notes)
+            example = _example(item, unit, problems, source, number, entity_notes, file_names)
             if example is None:
                 continue
             if hash(example.id) in seen:
@@ -137,7 +137,7 @@ def write_posts(
         problems.stop(source)
     if 0 < num_unannotated < total.num_posts - begun or (num_unannotated and source.endswith(".json")):
         total.notes.append(f"{source}: {num_unannotated} posts are not annotated")
-    total.notes += [*entity_notes.lines(source), *pictures.lines(source), *result.lines()]
+    total.notes += [*entity_notes.lines(source), *file_names.lines(source), *pictures.lines(source), *result.lines()]
     total.notes += () if options.boxes is None else options.boxes.lines()
 
 
@@ -165,7 +165,13 @@ def _made_id(source: str, text: str, number: int) -> str:
 
 
 def _example(
-    item: Example | Item, unit: Unit, problems: ProblemGroups, source: str, number: int, entity_notes: EntityNotes
+    item: Example | Item,
+    unit: Unit,
+    problems: ProblemGroups,
+    source: str,
+    number: int,
+    entity_notes: EntityNotes,
+    file_names: FileNames,
 ) -> Example | None:
     if isinstance(item, Example):
         return item
@@ -177,7 +183,7 @@ def _example(
         values = {
             "id": _made_id(source, text, number) if item.id is None else item.id,
             "text": text,
-            "images": item.images,
+            "images": tuple(map(file_names.name, item.images)),
             "entities": None if item.marks is None else entities_of(item, item.unit or unit, entity_notes),
             "tokens": item.tokens,
             "context": item.context,

@@ -34,7 +34,7 @@ def marks(
 def test_a_submitted_response_is_the_annotation() -> None:
     made = record([ANNA], fields={"text": TEXT, "image": "https://x.org/a.png", "lang": "en"}, metadata={"n": 3})
     post = of_record(made, "f:1", Counter())
-    assert (post.id, post.text, post.images, post.meta) == ("7", TEXT, ("a.png",), {"lang": "en", "n": 3})
+    assert (post.id, post.text, post.images, post.meta) == ("7", TEXT, ("https://x.org/a.png",), {"lang": "en", "n": 3})
     assert marks(made) == [(0, 4, "PER")]
     assert marks(record([])) == []
     assert marks(record([ANNA], [dict(ANNA)])) == [(0, 4, "PER")]

@@ -20,6 +20,7 @@ from instruct_mner.cli.import_ import run
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
+from instruct_mner.errors import DataError
 
 ANNA, NOTHING = "Anna Bell flew to Oslo", "nothing to see here"
 TOKENS = ANNA.split()
@@ -296,6 +297,21 @@ def test_rejected_ones_of_prodigy_are_counted(tmp_path: Path) -> None:
     (tmp_path / file).write_text(content)
     _, notes = imported(tmp_path / file, tmp_path)
     assert any("left out: 1 row(s) with the answer 'ignore', 1 row(s) with the" in note for note in notes)
+
+
+def test_addresses_of_pictures_are_shortened_with_a_word_and_never_to_one_name(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("text,image\nAda,https://e.org/p/x.png?size=large\nBob,b.png\n")
+    out, notes = imported(table, tmp_path)
+    assert [post.images for post in load_split(str(out), missing_image="keep").examples] == [("x.png",), ("b.png",)]
+    kept = "the name of the file is kept ('https://e.org/p/x.png' is 'x.png'), and nothing is fetched"
+    assert f"{table}: 1 picture(s) are named by an address or a path of another machine: {kept}" in notes
+    assert f"{table}: 2 of 2 pictures are not there; name their folder with --images DIR" in notes
+    (tmp_path / "two.csv").write_text("text,image\nAda,https://e.org/a/1/x.png\nBob,https://e.org/b/2/x.png\n")
+    with pytest.raises(
+        DataError, match=r"pictures 'https://e.org/a/1/x.png' and 'https://e.org/b/2/x.png' would both be"
+    ):
+        imported(tmp_path / "two.csv", tmp_path / "two")
 
 
 def test_rectangles_of_label_studio(tmp_path: Path) -> None:

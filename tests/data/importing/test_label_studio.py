@@ -35,7 +35,7 @@ def boxes(*results: dict[str, Any]) -> list[tuple[str, str | None, Any]]:
 
 def test_a_task_is_a_post_with_its_other_fields() -> None:
     post = of_task(task(span("a", "Anna", "PER"), lang="en"), "f:1")
-    assert (post.id, post.text, post.images, post.meta) == (5, TEXT, ("7-a.png",), {"lang": "en"})
+    assert (post.id, post.text, post.images, post.meta) == (5, TEXT, ("/data/upload/7-a.png",), {"lang": "en"})
     [mark] = post.marks or ()
     assert (mark.start, mark.end, mark.surface, mark.label, mark.boxes) == (0, 4, "Anna", "PER", None)
     assert of_task({"data": {"text": "x"}, "annotations": []}, "f:1").marks is None

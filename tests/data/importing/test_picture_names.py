@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from instruct_mner.data.importing.picture_names import PictureNamer
+import pytest
+
+from instruct_mner.data.importing.picture_names import FileNames, PictureNamer
 
 
 def test_the_only_one_of_its_name_is_found_in_a_subfolder(tmp_path: Path) -> None:
@@ -23,7 +25,51 @@ def test_without_a_folder_of_the_user_no_subfolder_is_looked_through(tmp_path: P
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "7.jpg").touch()
     pictures = PictureNamer(None, tmp_path, tmp_path / "out.jsonl")
-    assert (pictures.name("7.jpg"), pictures.lines("a.csv")) == ("7.jpg", [])
+    assert pictures.name("7.jpg") == "7.jpg"
+    assert pictures.lines("a.csv") == ["a.csv: 1 of 1 pictures are not there; name their folder with --images DIR"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "name"),
+    [
+        ("a/7.jpg", "a/7.jpg"),
+        ("https://host/x/7%20a.jpg?size=large", "7 a.jpg"),
+        ("https://host/photo?id=17", "photo"),
+        ("C:\\pictures\\7.jpg", "7.jpg"),
+        ("/data/upload/7-a.png?d=1", "7-a.png"),
+        ("file:///home/a/7.jpg", "7.jpg"),
+    ],
+)
+def test_names_of_addresses_and_foreign_paths(picture: str, name: str) -> None:
+    names = FileNames()
+    assert names.name(picture) == names.name(picture) == name
+    lines = names.lines("a.csv")
+    assert len(lines) == (picture != name)
+    assert all(line.endswith(f" is {name!r}), and nothing is fetched") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://iiif.example/a/1/default.jpg", "https://iiif.example/b/2/default.jpg"),
+        ("https://host/photo?id=17", "https://host/photo?id=18"),
+        ("C:\\a\\7.jpg", "C:\\b\\7.jpg"),
+        ("/home/a/7.jpg", "/home/b/7.jpg"),
+    ],
+)
+def test_two_pictures_never_get_one_name(one: str, other: str) -> None:
+    names = FileNames()
+    name = names.name(one)
+    with pytest.raises(ValueError, match="would both be called") as refused:
+        names.name(other)
+    assert f"pictures {one!r} and {other!r} would both be called {name!r}; save them" in str(refused.value)
+
+
+def test_a_signed_address_is_the_same_picture_and_one_without_a_name_is_refused() -> None:
+    names = FileNames()
+    assert names.name("https://host/7.jpg?signature=a") == names.name("https://host/7.jpg?signature=b") == "7.jpg"
+    with pytest.raises(ValueError, match="an address without the name of a file"):
+        names.name("https://host/")
 
 
 def test_the_digits_that_label_studio_puts_before_a_name_are_left_out_where_no_file_has_them(tmp_path: Path) -> None:
