@@ -26,7 +26,8 @@ class NameFinder:
         return len(text.split())
 
     def count_prompt(self, request: Request) -> int:
-        return sum(self.count_tokens(part["text"]) for message in request.messages for part in message["content"])
+        parts = [part for message in request.messages for part in message["content"]]
+        return sum(self.count_tokens(part["text"]) for part in parts if "text" in part)
 
     def resized(self, size: tuple[int, int]) -> None:
         return None

@@ -49,7 +49,7 @@ def test_large_headers_are_refused(end: bytes) -> None:
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
 def test_headers_may_come_in_any_pieces(newline: bytes) -> None:
     request = newline.join((b"POST /v1/entities HTTP/1.1", b"host: a", b"authorization: Bearer " + KEY.encode()))
-    request += newline + b"content-length: 2" + 2 * newline + b"{}"
+    request += newline + b"content-type: application/json" + newline + b"content-length: 2" + 2 * newline + b"{}"
     with running_gateway() as gateway, connected(gateway) as slow:
         slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for number in range(len(request)):
