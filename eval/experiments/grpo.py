@@ -92,8 +92,10 @@ def config_of(settings: Mapping[str, Any], arm: str, seed: int, output: Path) ->
         "labels": HELD_OUT.label_set(definitions=True).model_dump(),
         "seed": seed,
         "output": str(output / f"{origin}-{seed}"),
-        "reinforcement": {**settings["reinforcement"], "output": str(output / f"{arm}-{seed}")},
+        "reinforcement": settings["reinforcement"],
     }
+    if origin != arm:
+        config["reinforcement"] = {**config["reinforcement"], "output": str(output / f"{arm}-{seed}")}
     for name in dict.fromkeys((origin, arm)):
         config = merged(config, settings["arms"][name].get("change", {}))
     return config
