@@ -197,7 +197,7 @@ def test_it_converts_to_jsonl(tmp_path: Path) -> None:
         ({"text": ["a", "b"], "id": ["1", "1"]}, "row 1: id '1' stands already in a row above"),
         (
             {"text": ["ab"], "entities": [[{"start": 1, "end": 9, "label": "X"}]]},
-            "fit neither characters nor tokens; the first, 1 to 9",
+            "fit neither characters nor tokens; for example 1 to 9",
         ),
         ({"text": ["ab"], "entities": [[{"start": 0, "label": "X"}]]}, "row 0: entity .* needs start, end and label"),
     ],

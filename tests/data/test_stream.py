@@ -120,14 +120,16 @@ def peak_bytes(folder: Path, num_posts: int, suffix: str) -> int:
         for post in posts.posts(first):
             yield Prediction(id=post.id, text=post.text)
 
-    count = sum(1 for _ in write_predictions(predict, posts.num_posts, folder / f"{num_posts}{suffix}", "s", window=64))
+    count = sum(
+        1 for _ in write_predictions(predict, posts.num_posts, folder / f"out-{num_posts}{suffix}", "s", window=64)
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == num_posts
     return peak
 
 
-@pytest.mark.parametrize("suffix", [".out", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_memory_does_not_grow_with_the_file(suffix, tmp_path) -> None:
     peak_bytes(tmp_path, 100, suffix)  # what is imported on the way
     few, many = (peak_bytes(tmp_path, num, suffix) for num in (2_000, 6_000))
