@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from instruct_mner.data.dataset import Dataset, find_picture
@@ -53,7 +53,7 @@ def report_files(
         gold: Gold.
         predicted: Prediction files, as ``read_predictions`` takes them.
         names: Names of the files on the page; by default their paths.
-        train: DATA of the training posts, for the recall of mentions that they hold.
+        train: DATA of the training posts, read with the options of the gold, for the recall of mentions that they hold.
         title: Title of the page; by default the name of the gold.
         options: Choices that do not change the scores.
 
@@ -68,7 +68,8 @@ def report_files(
         raise ConfigError("two prediction files have the same name on the page; give each another --name")
     dataset, stamp = gold.read()
     by_name = {name: gold.predictions(file, dataset.examples) for name, file in zip(shown, predicted, strict=True)}
-    seen = None if train is None else GoldSource(data=train).read()[0].examples
+    # Read as the gold is: other labels or spans would make every mention one that training has not seen.
+    seen = None if train is None else replace(gold, data=train).read()[0].examples
     text = PageText(title=title or f"Predictions of {dataset.name}")
     write_report(path, text, dataset, by_name, stamp=stamp, train=seen, options=options)
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from instruct_mner.files import replacing
 from instruct_mner.report.posts import OUTCOMES, PagePosts
-from instruct_mner.report.summary import NOTHING, RunSummary
+from instruct_mner.report.summary import RunSummary
 from instruct_mner.scoring.bootstrap import Difference, Measured
 from instruct_mner.scoring.glossary import CALIBRATION_TERMS, SCORE_TERMS, TRIPLE_TERMS
 from instruct_mner.scoring.table import TRIPLE_NAMES
@@ -21,6 +21,7 @@ from instruct_mner.scoring.table import TRIPLE_NAMES
 _TEMPLATES = Path(__file__).parent
 # More than these, and nobody finds a cell.
 _MOST_TYPES = 20
+_NO_COUNTERPART = "no counterpart"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def write_page(
         scores=_score_rows(runs, differences),
         outcomes=[each.value for each in OUTCOMES],
         confusions=_confusions(runs),
-        nothing=NOTHING,
+        no_counterpart=_NO_COUNTERPART,
         points=_points,
         posts=posts,
         data={
@@ -161,12 +162,13 @@ def _confusions(runs: Sequence[RunSummary]) -> list[_Confusion]:
     errors: Counter[str] = Counter()
     for run in runs:
         for pair, number in run.confusion.items():
-            errors.update({name: number if len(set(pair)) > 1 else 0 for name in pair if name != NOTHING})
+            errors.update({name: number if len(set(pair)) > 1 else 0 for name in pair if name is not None})
     most = len(errors) if len(errors) <= _MOST_TYPES else _MOST_TYPES - 1
     own = sorted(name for name, _ in errors.most_common(most))
     others = f"{len(errors) - most} other types"
-    names = [*own, *([others] if len(errors) > most else []), NOTHING]
-    place = {name: names.index(name) for name in own} | {NOTHING: len(names) - 1}
+    names = [*own, *([others] if len(errors) > most else []), _NO_COUNTERPART]
+    # By number: a type may be called what the last row is called.
+    place: dict[str | None, int] = {None: len(names) - 1, **{name: number for number, name in enumerate(own)}}
     made = []
     for run in runs:
         counts = [[0] * len(names) for _ in names]

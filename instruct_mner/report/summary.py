@@ -12,9 +12,6 @@ from instruct_mner.scoring.outcomes import EntityPair, Outcome, pair_entities
 from instruct_mner.scoring.report import Report
 from instruct_mner.scoring.seen import SeenRecall, seen_recall
 
-NOTHING = "nothing"
-"""Name of the row and column of entities that have no counterpart."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RegionCounts:
@@ -40,7 +37,7 @@ class RunSummary:
         report: Scores with their intervals.
         pairs: Gold and predicted entities of each post, in pairs.
         outcomes: Number of each outcome.
-        confusion: Number of pairs by gold type and predicted type; ``NOTHING`` where there is none.
+        confusion: Number of pairs by gold type and predicted type; ``None`` where an entity has no counterpart.
         reliability: Confidences against the share that is right; ``None`` where all confidences are equal.
         seen: Recall of mentions that the training data hold, and of others; ``None`` without training data.
         regions: Boxes against the gold; ``None`` where either side has no boxes.
@@ -50,7 +47,7 @@ class RunSummary:
     report: Report
     pairs: tuple[tuple[EntityPair, ...], ...]
     outcomes: Counter[Outcome]
-    confusion: Counter[tuple[str, str]]
+    confusion: Counter[tuple[str | None, str | None]]
     reliability: Reliability | None
     seen: SeenRecall | None
     regions: RegionCounts | None
@@ -85,8 +82,7 @@ def summarize(
         pairs=paired,
         outcomes=Counter(pair.outcome for pair in every),
         confusion=Counter(
-            (pair.gold.label if pair.gold else NOTHING, pair.predicted.label if pair.predicted else NOTHING)
-            for pair in every
+            (pair.gold.label if pair.gold else None, pair.predicted.label if pair.predicted else None) for pair in every
         ),
         reliability=measure(judged, seed=seed, num_resamples=num_resamples) if uncertain else None,
         seen=None if train is None else seen_recall(train, pairs),

@@ -84,7 +84,18 @@ _NAMES = ("gmner", "visible", "invisible", "mner", "eeg", "grounding")
 
 
 def why_not_grounded(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
-    """Return the reason why triples cannot be scored (entities whose boxes are ``None``); ``None`` where they can."""
+    """Return the reason why triples are not scored; ``None`` where they are.
+
+    Entities whose boxes are ``None`` are one reason. No entity on either side is the other: nothing tells then whether
+    boxes were annotated at all.
+    """
+    if reason := _lacking_boxes(gold, predicted):
+        return reason
+    has_entities = any(post.gold for post in gold) or any(prediction.entities for prediction in predicted)
+    return None if has_entities else "no entity is annotated, and none is predicted"
+
+
+def _lacking_boxes(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
     sides = (
         ("gold", (entity.boxes is None for post in gold for entity in post.gold)),
         ("predicted", (entity.boxes is None for prediction in predicted for entity in prediction.entities)),
@@ -140,7 +151,7 @@ def score_triples(gold: Sequence[Example], predicted: Sequence[Prediction]) -> T
         DataError: Gold and predictions are not of the same posts, or an entity has no ``boxes``.
     """
     pairs = pair_posts(gold, predicted)
-    if reason := why_not_grounded(gold, predicted):
+    if reason := _lacking_boxes(gold, predicted):
         raise DataError(f"triples cannot be scored: {reason}; [] is for what is not visible")
     numbers = array("q")
     for post, prediction in pairs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -82,8 +84,8 @@ class TextTagger(ABC):
 
         Args:
             texts: One text, or several.
-            images: Pictures of the text, one or several; of several texts a list as long as theirs, with ``None`` for
-                those without a picture.
+            images: Pictures of the text, one or several; of several texts a list as long as theirs, with ``None`` or a
+                missing value of pandas for those without a picture.
             labels: Names of labels, or names with definitions; needed for a model that was not tuned.
             threshold: Confidence below which entities are left out.
             batch_size: Number of texts that are given to the engine at once; by default 64, as their pictures are in
@@ -150,7 +152,7 @@ def checked_pictures(images: object, num_texts: int, *, single: bool) -> list[tu
 
 
 def _pictures(value: object, where: str) -> tuple[Picture, ...]:
-    if value is None:
+    if value is None or _is_missing(value):
         return ()
     if isinstance(value, Picture):
         return (value,)
@@ -160,6 +162,14 @@ def _pictures(value: object, where: str) -> tuple[Picture, ...]:
                 raise ConfigError(f"{where}[{number}] is no path, bytes or picture but {type(each).__name__}")
         return tuple(value)
     raise ConfigError(f"{where} is no path, bytes or picture but {type(value).__name__}")
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether a value is what pandas turns ``None`` into: not a number, or ``pandas.NA``."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    pandas = sys.modules.get("pandas")  # Not imported here: whoever holds a value of it has done so.
+    return pandas is not None and value is pandas.NA
 
 
 def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:

@@ -119,6 +119,32 @@ def test_seen_mentions_and_differences(files: tuple[GoldSource, Path, Path], tmp
     assert "+80.0<small>" in page
 
 
+def test_training_data_are_read_as_the_gold_is(tmp_path: Path) -> None:
+    """Strict decoding drops what begins with ``I-``, in the training data too."""
+    train, gold = tmp_path / "train.conll", tmp_path / "gold.conll"
+    train.write_text("Ann\tB-PER\nmet\tO\nBo\tI-PER\n\n", encoding="utf-8")
+    gold.write_text("Ann\tB-PER\nand\tO\nBo\tB-PER\n\n", encoding="utf-8")
+    numbers = {}
+    for decode in ("tolerant", "strict"):
+        source = GoldSource(data=str(gold), decode=decode)
+        report_files(tmp_path / "page.html", source, [gold], train=str(train), options=QUICK)
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        numbers[decode] = re.findall(r"<small>(\d+) mentions</small>", page)
+    assert numbers == {"tolerant": ["2", "0"], "strict": ["1", "1"]}
+
+
+def test_training_data_have_the_labels_of_the_gold(tmp_path: Path) -> None:
+    file = tmp_path / "test.txt"
+    file.write_text("IMGID:7\nAnn\tB-person\tB-artist\nran\tO\tO\n", encoding="utf-8")
+    predicted = write(
+        tmp_path / "p.jsonl", {"id": "7", "text": "Ann ran", "entities": [span("Ann ran", "Ann", "person")]}
+    )
+    source = GoldSource(data=f"fmnerg:{file}", label_column="coarse")
+    report_files(tmp_path / "page.html", source, [predicted], train=f"fmnerg:{file}", options=QUICK)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"<td>([\d.]+)<small>(\d+) mentions</small>", page) == [("100.0", "1"), ("0.0", "0")]
+
+
 @pytest.mark.parametrize(("names", "message"), [(["a"], "1 --name for 2"), (["a", "a"], "the same name")])
 def test_names(names: list[str], message: str, files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
     gold, first, second = files

@@ -11,7 +11,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.report.files import ReportOptions, write_report
 from instruct_mner.report.page import PageTable, PageText
 from instruct_mner.report.posts import OUTCOMES, page_posts
-from instruct_mner.schema.records import PredictedEntity, Prediction
+from instruct_mner.schema.records import PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.outcomes import Outcome
 
 TEXT = PageText(
@@ -56,8 +56,8 @@ def test_of_many_types_those_with_the_most_errors_have_a_row(tmp_path: Path) -> 
     write_report(tmp_path / "page.html", TEXT, dataset, {"one": found}, options=ReportOptions(num_resamples=5))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     table = page.partition('aria-label="Types, one"')[2].partition("</table>")[0]
-    names = re.findall(r'<th scope="row"><span class="name">(.*?)</span>', table)
-    assert names == [labels[0], *wrong, "11 other types", "nothing"]
+    names = re.findall(r'<th scope="row"><span class="name(?: absent)?">(.*?)</span>', table)
+    assert names == [labels[0], *wrong, "11 other types", "no counterpart"]
     assert "The 19 types with the most errors have a row of their own; 11 other types are all the rest." in page
     assert "all confidences are equal" in page
 
@@ -66,6 +66,29 @@ def test_a_run_without_entities_says_so(tmp_path: Path) -> None:
     dataset = load_split(str(posts(tmp_path)))
     write_report(tmp_path / "page.html", TEXT, dataset, {"one": [Prediction(id="1", text="Ann")]})
     assert "no entity was predicted: nothing to draw" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_rejected_items_are_no_confidences(tmp_path: Path) -> None:
+    dataset = load_split(str(posts(tmp_path)))
+    predicted = {"one": [Prediction(id="1", text="Ann", rejected=Rejected(malformed=2))]}
+    write_report(tmp_path / "page.html", TEXT, dataset, predicted, options=ReportOptions(num_resamples=5))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "no entity was predicted: nothing to draw" in page
+    assert "all confidences are equal" not in page
+
+
+@pytest.mark.parametrize("label", ["nothing", "no counterpart"])
+def test_a_type_may_be_called_as_the_last_row(label: str, tmp_path: Path) -> None:
+    gold = tmp_path / "gold.jsonl"
+    entity = {"start": 0, "end": 3, "text": "Ann", "label": label}
+    gold.write_text(json.dumps({"id": "1", "text": "Ann", "entities": [entity]}) + "\n", encoding="utf-8")
+    predicted = {"one": [Prediction(id="1", text="Ann")]}
+    write_report(tmp_path / "page.html", TEXT, load_split(str(gold)), predicted, options=ReportOptions(num_resamples=5))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    table = page.partition('aria-label="Types, one"')[2].partition("</table>")[0]
+    rows = re.findall(r'<th scope="row"><span class="(.*?)">(.*?)</span></th>(.*?)</tr>', table)
+    assert [(kind, name) for kind, name, _ in rows] == [("name", label), ("name absent", "no counterpart")]
+    assert [re.findall(r">(\d*)</td>", cells) for _, _, cells in rows] == [["", "1"], ["", ""]]
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from instruct_mner.report.summary import NOTHING, RegionCounts, RunSummary, summarize
+from instruct_mner.report.summary import RegionCounts, RunSummary, summarize
 from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction
 from instruct_mner.scoring.outcomes import Outcome
 from instruct_mner.scoring.report import Gold, evaluate
@@ -34,7 +34,7 @@ def test_outcomes_and_confusion() -> None:
         (found("Ann", "PER", 0.9), found("met", "MISC", 0.2), found("Bo", "ORG", 0.4)),
     )
     assert made.outcomes == Counter({Outcome.RIGHT: 1, Outcome.TYPE: 1, Outcome.MISSED: 1, Outcome.SPURIOUS: 1})
-    assert made.confusion == Counter({("PER", "PER"): 1, ("PER", "ORG"): 1, ("LOC", NOTHING): 1, (NOTHING, "MISC"): 1})
+    assert made.confusion == Counter({("PER", "PER"): 1, ("PER", "ORG"): 1, ("LOC", None): 1, (None, "MISC"): 1})
     assert made.reliability is not None
     assert made.regions is None
     assert made.seen is None

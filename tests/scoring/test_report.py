@@ -81,6 +81,13 @@ def test_what_is_not_grounded_is_said(text_of):
     assert "GMNER" not in text
 
 
+def test_without_any_entity_no_triples_are_shown(text_of):
+    gold = [gold_post("1", TEXT)]
+    text = text_of(report_of(as_perfect(gold), gold=gold))
+    assert "not grounded: no entity is annotated, and none is predicted" in text
+    assert "GMNER" not in text
+
+
 def test_a_second_system_is_compared_score_by_score(text_of):
     report = report_of(compared=as_perfect(GOLD))
     found = report.to_dict()["comparison"]

@@ -167,6 +167,12 @@ def test_a_grounded_system_that_finds_nothing_scores_zero():
     assert score_triples(gold, [said_post("1", TEXT)]).gmner.score == Score(0, 0, 1)
 
 
+def test_no_entity_on_either_side_is_nothing_to_ground():
+    gold, predicted = [gold_post("1", TEXT)], [said_post("1", TEXT)]
+    assert why_not_grounded(gold, predicted) == "no entity is annotated, and none is predicted"
+    assert why_not_grounded(gold, [said_post("1", TEXT, ("Bob", "PER", ()))]) is None
+
+
 def test_baseline_of_right_text_and_nothing_visible_on_gmner(shared_data):
     # 1049 of the 2543 test mentions have a box: 1046 whose surface is a <name> of their XML file letter by
     # letter, and 3 by case or spaces (rays, didierdrogba, JUSTIN BIEBER). The other 1494 are right unseen.

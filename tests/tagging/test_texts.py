@@ -60,6 +60,20 @@ def test_pictures_of_each_text() -> None:
     assert tagger.batches == [[("a", 1), ("b", 0), ("c", 2)], [("a", 1)], [("a", 2)]]
 
 
+def test_a_missing_value_of_pandas_is_no_picture() -> None:
+    pandas = pytest.importorskip("pandas")
+    picture = Image.new("RGB", (9, 9))
+    for column in ([picture, None], [picture, float("nan")], pandas.Series([picture, pandas.NA])):
+        tagger = Capitals()
+        tagger(pandas.Series(["a", "b"]), images=pandas.Series(column))
+        assert tagger.batches == [[("a", 1), ("b", 0)]]
+    tagger = Capitals()
+    tagger("a", images=float("nan"))
+    assert tagger.batches == [[("a", 0)]]
+    with pytest.raises(ConfigError, match=r"images\[0\]\[0\] is no path, bytes or picture but float"):
+        tagger(["a"], images=[[float("nan")]])
+
+
 def test_a_threshold_leaves_entities_out() -> None:
     assert Capitals()("X", threshold=0.6).entities == ()
     assert len(Capitals()("X", threshold=0.5).entities) == 1
