@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -62,16 +62,16 @@ def test_pictures_of_each_text() -> None:
 
 def test_a_missing_value_of_pandas_is_no_picture() -> None:
     pandas = pytest.importorskip("pandas")
-    picture = Image.new("RGB", (9, 9))
-    for column in ([picture, None], [picture, float("nan")], pandas.Series([picture, pandas.NA])):
+    picture, nan = Image.new("RGB", (9, 9)), cast("Any", float("nan"))
+    for column in ([picture, None], [picture, nan], pandas.Series([picture, pandas.NA])):
         tagger = Capitals()
         tagger(pandas.Series(["a", "b"]), images=pandas.Series(column))
         assert tagger.batches == [[("a", 1), ("b", 0)]]
     tagger = Capitals()
-    tagger("a", images=float("nan"))
+    tagger("a", images=nan)
     assert tagger.batches == [[("a", 0)]]
     with pytest.raises(ConfigError, match=r"images\[0\]\[0\] is no path, bytes or picture but float"):
-        tagger(["a"], images=[[float("nan")]])
+        tagger(["a"], images=[[nan]])
 
 
 def test_a_threshold_leaves_entities_out() -> None:
