@@ -65,7 +65,7 @@ def run(
     Nothing is guessed: a column or offset that can be read in two ways is asked about. Problems are grouped by cause,
     and with any problem nothing is written.
     """
-    from instruct_mner.data.importing.regions import read_regions
+    from instruct_mner.data.importing.region_files import read_regions
     from instruct_mner.data.importing.run import import_and_split, import_file
     from instruct_mner.data.importing.writing import ImportOptions
     from instruct_mner.data.standard_input import named

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from instruct_mner.data.importing.posts import Mark, RawPost
-from instruct_mner.data.importing.regions import of_coco
+from instruct_mner.data.importing.region_files import coco_box, coco_surface, of_coco
 from instruct_mner.schema.records import Box
 
 KEYS = frozenset({"images", "annotations", "categories"})
@@ -49,13 +49,13 @@ def of_content(content: Content, where: str) -> Iterator[RawPost]:
             for each in annotations.get(image["id"], []):
                 if "bbox" not in each:
                     continue
-                x, y, width, height = each["bbox"]
-                mention = (each.get("start"), each.get("end"), each.get("text"), labels[each["category_id"]])
+                box = coco_box(each, f"a box on {image['file_name']!r}")
+                mention = (each.get("start"), each.get("end"), coco_surface(each), labels[each["category_id"]])
                 if mention[0] is None and mention[2] is None:
                     raise ValueError(
                         f"a box on {image['file_name']!r} says no mention: it needs 'text', or 'start' and 'end'"
                     )
-                marks.setdefault(mention, []).append(Box(image=index, box=(x, y, x + width, y + height)))
+                marks.setdefault(mention, []).append(Box(image=index, box=box))
         yield RawPost(
             where=f"{where}: post {identifier!r}",
             id=identifier,

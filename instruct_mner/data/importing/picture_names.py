@@ -74,27 +74,37 @@ class PictureNamer:
     def __init__(self, images: Path | None, root: Path | None, out: Path | None) -> None:
         self._images, self._root = images, root
         self._folder = (Path.cwd() if out is None else out.parent).resolve()
+        self._found_below: set[Path] = set()
         self.num_named = self.num_missing = self.num_below = 0
 
     def name(self, picture: str) -> str:
         """Return the name of a picture from the folder of the written file; of one that is not there, its own."""
         self.num_named += 1
-        path = find_picture(self._images or self._root, picture)
-        if path is None and self._images is not None:
-            path = find_picture(self._images, Path(picture).name) or self._in_subfolder(Path(picture).name)
-        if path is None and self._images is not None:
-            path = find_picture(self._images, _UPLOADED.sub("", Path(picture).name))
+        path = self.find(picture)
         if path is None:
             self.num_missing += 1
             return picture
+        self.num_below += path in self._found_below
         return Path(os.path.relpath(path.resolve(), self._folder)).as_posix()
+
+    def find(self, picture: str) -> Path | None:
+        """Return the file of a picture; ``None`` where it is not there."""
+        path = find_picture(self._images or self._root, picture)
+        if path is not None or self._images is None:
+            return path
+        name = Path(picture).name
+        return (
+            find_picture(self._images, name)
+            or self._in_subfolder(name)
+            or find_picture(self._images, _UPLOADED.sub("", name))
+        )
 
     def _in_subfolder(self, name: str) -> Path | None:
         """Return the only picture of this name in any subfolder; of two, none is guessed."""
         same = self._below.get(name, ())
         if len(same) != 1:
             return None
-        self.num_below += 1
+        self._found_below.add(same[0])
         return same[0]
 
     @cached_property

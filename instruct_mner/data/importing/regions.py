@@ -1,31 +1,21 @@
-"""Boxes that were drawn in another tool, given to the mentions of posts: COCO, CVAT and Pascal VOC.
-
-A box of each (shortened), with its mention where the tool can say it, else with its type alone::
-
-    COCO   {"images": [{"id": 1, "file_name": "7.jpg"}], "categories": [{"id": 3, "name": "PER"}],
-            "annotations": [{"image_id": 1, "category_id": 3, "bbox": [10, 20, 50, 60], "text": "Anna Bell"}]}
-    CVAT   <image name="7.jpg"><box label="PER" xtl="10" ytl="20" xbr="60" ybr="80">
-             <attribute name="text">Anna Bell</attribute></box></image>
-    VOC    7.xml, as in ``gmner``; ``<name>`` is a mention or a type
-
-Source: https://cocodataset.org/#format-data, https://docs.cvat.ai/docs/manual/advanced/formats/format-cvat/
-"""
+"""Boxes that were drawn in another tool, given to the mentions of posts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
-from xml.etree import ElementTree
 
-from instruct_mner.data.gmner import parse_boxes
-from instruct_mner.data.importing.posts import SURFACE_NAMES
-from instruct_mner.data.lenient import loads
 from instruct_mner.errors import DataError
-from instruct_mner.files import read_bytes, read_text
+from instruct_mner.images import image_size
 from instruct_mner.schema.records import Box, Coordinates, Entity, Example
+
+Size = tuple[int | float, int | float]
+"""Width and height of a picture in pixels."""
+
+Finder = Callable[[str], Path | None]
+"""Function that finds the file of a picture that a post names; ``None`` where it is not there."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,58 @@ class Region:
 
 
 @dataclass
+class PictureRegions:
+    """The boxes of one picture.
+
+    Attributes:
+        size: Width and height on which the boxes were drawn; ``None`` where the file does not say them.
+        regions: The boxes.
+    """
+
+    size: Size | None = None
+    regions: list[Region] = field(default_factory=list)
+
+    def add(self, region: Region, where: str) -> None:
+        """Add a box.
+
+        Raises:
+            ValueError: It lies outside of the picture.
+        """
+        if self.size is not None and is_outside(region.box, self.size):
+            raise ValueError(f"{where}: {_told_outside(region.box, 'its picture', self.size)}")
+        self.regions.append(region)
+
+    def check_picture(self, path: Path) -> None:
+        """Compare the size, and the boxes, with the picture itself.
+
+        Raises:
+            ValueError: The boxes were drawn on a picture of another size, or one lies outside of the picture.
+        """
+        try:
+            real = image_size(path)
+        except DataError:
+            return  # said where pictures are opened
+        if self.size not in {None, real}:
+            assert self.size is not None
+            raise ValueError(
+                f"its boxes were drawn on {self.size[0]:g} x {self.size[1]:g} pixels, and {path.name} has {real[0]} x "
+                f"{real[1]} when upright; draw them on this picture, or scale them to it"
+            )
+        for region in self.regions:
+            if is_outside(region.box, real):
+                raise ValueError(_told_outside(region.box, path.name, real))
+
+
+def is_outside(box: Coordinates, size: Size) -> bool:
+    """Return whether any part of a box lies outside of a picture of a size."""
+    return box[2] > size[0] or box[3] > size[1]
+
+
+def _told_outside(box: Coordinates, picture: str, size: Size) -> str:
+    return f"box {list(box)} lies outside of {picture}, {size[0]:g} x {size[1]:g} pixels; mend the box, or take it out"
+
+
+@dataclass
 class Regions:
     """The boxes of a file, by the names of their pictures.
 
@@ -62,7 +104,7 @@ class Regions:
     """
 
     source: str
-    of_picture: dict[str, list[Region]]
+    of_picture: dict[str, PictureRegions]
     used: set[str] = field(default_factory=set)
     num_given: int = 0
 
@@ -84,11 +126,16 @@ class Regions:
                 return next(iter(names))
         return None
 
-    def given_to(self, example: Example) -> Example:
+    def given_to(self, example: Example, find: Finder = lambda _: None) -> Example:
         """Return a post whose mentions have the boxes of their pictures; those that a mention had stay.
 
+        Args:
+            example: The post.
+            find: Function that finds its pictures; boxes are compared with those that are there.
+
         Raises:
-            ValueError: A box belongs to no mention of the post, or to which one is not known.
+            ValueError: A box belongs to no mention of the post, or to which one is not known; or boxes were drawn on a
+                picture of another size, or lie outside of it.
         """
         boxes: defaultdict[int, list[Box]] = defaultdict(list)
         for image, picture in enumerate(example.images):
@@ -96,7 +143,14 @@ class Regions:
             if name is None:
                 continue
             self.used.add(name)
-            for region in self.of_picture[name]:
+            drawn = self.of_picture[name]
+            path = find(picture) if drawn.regions else None
+            if path is not None:
+                try:
+                    drawn.check_picture(path)
+                except ValueError as error:
+                    raise ValueError(f"picture {name!r} of {self.source}: {error}") from None
+            for region in drawn.regions:
                 for number in _owners(region, example.entities or ()):
                     boxes[number].append(Box(image=image, box=region.box))
         if not boxes:
@@ -144,118 +198,9 @@ def _owners(region: Region, entities: tuple[Entity, ...]) -> list[int]:
         return same
     raise ValueError(
         f"to which of {len(same)} mentions a box called {region.name!r} belongs nobody can tell; write the mention "
-        "into an attribute 'text' of the box"
+        "into an attribute 'text' of the box (Pascal VOC: into its <name>)"
     )
 
 
 def _folded(surface: str) -> str:
     return "".join(surface.split()).casefold()
-
-
-def read_regions(path: Path) -> Regions:
-    """Read boxes: COCO (JSON), CVAT (XML), or a folder of Pascal VOC files.
-
-    Raises:
-        DataError: It is none of these, or a box is wrong.
-    """
-    try:
-        if path.is_dir():
-            return Regions(str(path), dict(_of_voc(path)))
-        if path.suffix.lower() == ".xml":
-            return Regions(str(path), _of_cvat(parse_xml(read_bytes(path))))
-        return Regions(str(path), of_coco(loads(read_text(path))))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"a field that is missing ({error})" if isinstance(error, KeyError) else str(error)
-        raise DataError(
-            f"{path}: no boxes in COCO (JSON), CVAT (XML) or a folder of Pascal VOC (XML): {reason}"
-        ) from None
-
-
-def of_coco(content: object) -> dict[str, list[Region]]:
-    """Read boxes as COCO writes them: ``[x, y, width, height]`` in pixels.
-
-    Raises:
-        ValueError: A box is wrong, or of a picture or type that is not listed.
-    """
-    if not isinstance(content, Mapping) or not {"images", "annotations"} <= content.keys():
-        raise ValueError("it needs 'images' and 'annotations'")
-    names = {each["id"]: str(each["file_name"]) for each in content["images"]}
-    types = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
-    regions: dict[str, list[Region]] = {name: [] for name in names.values()}
-    for number, each in enumerate(content["annotations"], start=1):
-        if "bbox" not in each:
-            continue  # a caption
-        if each["image_id"] not in names or each.get("category_id") not in {None, *types}:
-            raise ValueError(f"annotation {number} is of an image or a category that is not listed")
-        x, y, width, height = each["bbox"]
-        label = types.get(each.get("category_id"))
-        box = _checked((x, y, x + width, y + height), f"annotation {number}")
-        regions[names[each["image_id"]]].append(Region(box, label=label, surface=_surface(each)))
-    return regions
-
-
-def _of_cvat(root: ElementTree.Element) -> dict[str, list[Region]]:
-    if root.tag != "annotations" or root.find("image") is None:
-        held = "track" if root.find("track") is not None else root.tag
-        raise ValueError(f"<{held}> in place of <image>; export 'CVAT for images 1.1'")
-    regions: dict[str, list[Region]] = {}
-    for image in root.iter("image"):
-        name = image.attrib["name"]
-        regions[name] = []
-        for shape in image:
-            if shape.tag != "box":
-                raise ValueError(f"a <{shape.tag}> on {name} is no box; draw a box, or take it out")
-            if float(shape.get("rotation", "0")):
-                raise ValueError(f"a box on {name} is rotated; draw it upright")
-            x0, y0, x1, y1 = (_number(shape.attrib[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
-            said = {each.get("name", ""): each.text for each in shape.iter("attribute")}
-            box = _checked((x0, y0, x1, y1), f"a box on {name}")
-            regions[name].append(Region(box, label=shape.get("label"), surface=_surface(said)))
-    return regions
-
-
-def _of_voc(folder: Path) -> Iterator[tuple[str, list[Region]]]:
-    files = sorted(folder.glob("*.xml"))
-    if not files:
-        raise ValueError("no XML file in the folder")
-    for file in files:
-        boxes, _, reasons = parse_boxes(read_bytes(file))
-        if reasons:
-            raise ValueError(f"{file.name}: {reasons[0]}")
-        yield file.stem, [Region(box.box, either=name) for name, same in boxes.items() for box in same]
-
-
-def _number(text: str) -> int | float:
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-def _checked(box: Coordinates, where: str) -> Coordinates:
-    try:
-        return Box(box=box).box
-    except ValueError:
-        raise ValueError(f"{where}: box {list(box)} is inverted, empty, negative or no number") from None
-
-
-def _surface(values: Mapping[str, Any]) -> str | None:
-    return next((values[name] for name in SURFACE_NAMES if isinstance(values.get(name), str) and values[name]), None)
-
-
-class _WithoutDoctype(ElementTree.TreeBuilder):
-    """Refuses document types: only they can declare the entities of an XML bomb."""
-
-    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
-        """Refuse a document type; called by the parser at a ``<!DOCTYPE``."""
-        raise ValueError(f"holds a document type ({name!r}), which is refused; take the line out")
-
-
-def parse_xml(content: bytes) -> ElementTree.Element:
-    """Parse XML without a document type.
-
-    Raises:
-        ValueError: It is not well-formed, or has a document type.
-    """
-    try:
-        return ElementTree.fromstring(content, ElementTree.XMLParser(target=_WithoutDoctype()))  # noqa: S314
-    except ElementTree.ParseError as error:
-        raise ValueError(f"not well-formed XML: {error}") from None

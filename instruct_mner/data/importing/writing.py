@@ -112,7 +112,7 @@ def write_posts(
             seen.add(hash(example.id))
             if options.boxes is not None:
                 try:
-                    example = options.boxes.given_to(example)
+                    example = options.boxes.given_to(example, pictures.find)
                 except ValueError as error:
                     problems.add(f"{_where(item, source, number)}: {error}")
                     continue
