@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from instruct_mner.data.gmner import parse_boxes
@@ -80,7 +79,7 @@ def of_coco(content: object) -> dict[str, PictureRegions]:
     return drawn
 
 
-def coco_box(annotation: Mapping[str, Any], where: str) -> Coordinates:
+def coco_box(annotation: Mapping[str, object], where: str) -> Coordinates:
     """Return the box of an annotation of COCO as ``(x0, y0, x1, y1)``.
 
     Args:
@@ -102,12 +101,12 @@ def coco_box(annotation: Mapping[str, Any], where: str) -> Coordinates:
     return _checked((x, y, round(x + width, _DECIMALS), round(y + height, _DECIMALS)), where)
 
 
-def coco_surface(annotation: Mapping[str, Any]) -> str | None:
+def coco_surface(annotation: Mapping[str, object]) -> str | None:
     """Return the mention that an annotation of COCO says itself or, as CVAT writes it, in its ``attributes``."""
     return _surface(annotation) or _surface(_attributes(annotation))
 
 
-def _attributes(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
+def _attributes(annotation: Mapping[str, object]) -> Mapping[str, object]:
     attributes = annotation.get("attributes")
     return attributes if isinstance(attributes, Mapping) else {}
 
@@ -116,7 +115,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_rotated(attributes: Mapping[str, Any]) -> bool:
+def _is_rotated(attributes: Mapping[str, object]) -> bool:
     rotation = attributes.get("rotation")
     return _is_number(rotation) and rotation != 0
 
@@ -187,8 +186,9 @@ def _checked(box: Coordinates, where: str) -> Coordinates:
         raise ValueError(f"{where}: box {list(box)} is inverted, empty, negative or no number") from None
 
 
-def _surface(values: Mapping[str, Any]) -> str | None:
-    return next((values[name] for name in SURFACE_NAMES if isinstance(values.get(name), str) and values[name]), None)
+def _surface(values: Mapping[str, object]) -> str | None:
+    found = (values.get(name) for name in SURFACE_NAMES)
+    return next((value for value in found if isinstance(value, str) and value), None)
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):
