@@ -28,7 +28,7 @@ def of_content(content: Content, where: str) -> Iterator[RawPost]:
     Raises:
         ValueError: Its pictures have no texts, or an annotation is wrong.
     """
-    of_coco(content)
+    drawn = of_coco(content)
     labels = {each["id"]: str(each["name"]) for each in content.get("categories", [])}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for image in content["images"]:
@@ -63,5 +63,6 @@ def of_content(content: Content, where: str) -> Iterator[RawPost]:
             marks=tuple(Mark(start=start, end=end, surface=surface, label=label, boxes=tuple(boxes))
                         for (start, end, surface, label), boxes in marks.items()),
             images=tuple(str(image["file_name"]) for image in images),
+            drawn=tuple(drawn[str(image["file_name"])] for image in images),
             unit="characters",
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from instruct_mner.data.bio import Joiner
+from instruct_mner.data.importing.regions import PictureRegions
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.records import Box
 from instruct_mner.schema.validation_messages import reasons
@@ -59,6 +60,7 @@ class RawPost:
         joiner: Text between the tokens, where there is no text.
         marks: Entities of the post; ``None`` where it is not annotated.
         images: Names of its pictures.
+        drawn: Boxes on each of its pictures, with the size on which they were drawn, where the file says it.
         unit: Unit of the offsets of its entities, where its layout says so.
         context: Captions, tags and OCR, in the native field.
         meta: Everything else.
@@ -71,6 +73,7 @@ class RawPost:
     joiner: Joiner = " "
     marks: tuple[Mark, ...] | None = None
     images: tuple[str, ...] = ()
+    drawn: tuple[PictureRegions, ...] = ()
     unit: Offsets | None = None
     context: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)

@@ -75,8 +75,8 @@ class PictureRegions:
         if self.size not in {None, real}:
             assert self.size is not None
             raise ValueError(
-                f"its boxes were drawn on {self.size[0]:g} x {self.size[1]:g} pixels, and {path.name} has {real[0]} x "
-                f"{real[1]} when upright; draw them on this picture, or scale them to it"
+                f"boxes on {path.name} were drawn on {self.size[0]:g} x {self.size[1]:g} pixels, and it has "
+                f"{real[0]} x {real[1]} when upright; draw them on this picture, or scale them to it"
             )
         for region in self.regions:
             if is_outside(region.box, real):

@@ -18,8 +18,8 @@ from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import Unit, text_of
 from instruct_mner.data.importing.picture_names import FileNames, PictureNamer
-from instruct_mner.data.importing.posts import Fault
-from instruct_mner.data.importing.regions import Regions
+from instruct_mner.data.importing.posts import Fault, RawPost
+from instruct_mner.data.importing.regions import Finder, Regions
 from instruct_mner.data.importing.sources import Item
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.files import replacing
@@ -110,12 +110,11 @@ def write_posts(
                 )
                 continue
             seen.add(hash(example.id))
-            if options.boxes is not None:
-                try:
-                    example = options.boxes.given_to(example, pictures.find)
-                except ValueError as error:
-                    problems.add(f"{_where(item, source, number)}: {error}")
-                    continue
+            try:
+                example = _with_boxes(example, item, options.boxes, pictures.find)
+            except ValueError as error:
+                problems.add(f"{_where(item, source, number)}: {error}")
+                continue
             check.look_at(example, "words")
             if example.images:
                 example = example.model_copy(update={"images": tuple(map(pictures.name, example.images))})
@@ -157,6 +156,20 @@ def _target(out: Path | None) -> Iterator[TextIO]:
 
 def _where(item: Example | Item, source: str, number: int) -> str:
     return f"{source}: post {number}" if isinstance(item, Example) else item.where
+
+
+def _with_boxes(example: Example, item: Example | Item, boxes: Regions | None, find: Finder) -> Example:
+    """Return a post with the boxes that were drawn in another tool; those that it has are compared with its pictures.
+
+    Raises:
+        ValueError: Boxes are not of the picture, or belong to no mention.
+    """
+    if isinstance(item, RawPost):
+        for picture, drawn in zip(example.images, item.drawn, strict=False):
+            path = find(picture) if drawn.regions else None
+            if path is not None:
+                drawn.check_picture(path)
+    return example if boxes is None else boxes.given_to(example, find)
 
 
 def _made_id(source: str, text: str, number: int) -> str:

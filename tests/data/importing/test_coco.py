@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from instruct_mner.data.importing.coco import of_content
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
+from instruct_mner.errors import DataError
 
 CONTENT: dict[str, Any] = {
     "images": [
@@ -36,6 +38,17 @@ def test_posts_with_their_boxes(tmp_path: Path) -> None:
         [(0, (10, 20, 60, 80)), (1, (1, 2, 4, 6))]
     ]
     assert (second.text, second.entities) == ("nothing", ())
+
+
+def test_boxes_on_a_picture_of_another_size_are_refused(tmp_path: Path) -> None:
+    images = [{**image, "width": 400, "height": 300} for image in CONTENT["images"]]
+    (tmp_path / "a.json").write_text(json.dumps({**CONTENT, "images": images}))
+    Image.new("RGB", (400, 300)).save(tmp_path / "7.jpg")
+    Image.new("RGB", (200, 150)).save(tmp_path / "8.jpg")
+    with pytest.raises(DataError, match=r"post '17': boxes on 8\.jpg were drawn on 400 x 300 pixels, and it has 200"):
+        import_file(str(tmp_path / "a.json"), tmp_path / "out.jsonl", ImportOptions())
+    Image.new("RGB", (400, 300)).save(tmp_path / "8.jpg")
+    assert import_file(str(tmp_path / "a.json"), tmp_path / "out.jsonl", ImportOptions()).num_posts == 2
 
 
 def test_pictures_without_texts_are_told_where_to_go() -> None:
