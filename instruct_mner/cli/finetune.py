@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -65,14 +68,21 @@ def run(
 
     With --data it imports the posts, holds some out, writes a config for them beside, and trains with it.
     """
-    config = _config(config, data, images, column, split, model, output, resume=resume)
+    with ExitStack() as stack:
+        if dry_run and config is None and data is not None:
+            output = Path(stack.enter_context(TemporaryDirectory())) / "dry-run"
+        path = _config(config, data, images, column, split, model, output, resume=resume, keeps=not dry_run)
+        _run(path, overrides or (), resume=resume, leaks=leaks, dry_run=dry_run)
+
+
+def _run(config: Path, overrides: Sequence[str], *, resume: bool, leaks: str | None, dry_run: bool) -> None:
     announce(f"finetune: reading {config}")
     from instruct_mner.training.checkpoints import is_done
     from instruct_mner.training.config import load_config
     from instruct_mner.training.precheck import precheck
 
     # Before the libraries: a mistake in config or data is an error at once, not after ten seconds of imports.
-    settings = load_config(config, [*(overrides or ()), *([f"data.leaks={leaks}"] if leaks else [])])
+    settings = load_config(config, [*overrides, *([f"data.leaks={leaks}"] if leaks else [])])
     if resume and is_done(settings):
         typer.echo(f"{settings.output} is finished already", err=True)
         return
@@ -98,6 +108,7 @@ def _config(
     output: Path | None,
     *,
     resume: bool,
+    keeps: bool,
 ) -> Path:
     """Return the config of a run: the one that is named, or one that is written for data of the user."""
     from instruct_mner.errors import ConfigError
@@ -114,12 +125,19 @@ def _config(
     from instruct_mner.quickstart.project import DEFAULT_MODEL, write_own_project
 
     folder = output or Path(f"{Path(data.partition(':')[2] or data).stem}-mner")
-    if resume and (folder / "config.yaml").is_file():
-        return folder / "config.yaml"
+    own = folder / "config.yaml"
+    if own.is_file():
+        if resume:
+            return own
+        raise ConfigError(
+            f"{folder} holds a config for these data already, and nothing is overwritten; train with it "
+            f"('instruct-mner finetune {own}'), or name another folder (-o)"
+        )
     announce(f"finetune: importing {data}")
     options = ImportOptions(images=images, columns=column or ())
-    written, own = write_own_project(folder, data, options, model=model or DEFAULT_MODEL, share=split)
-    for note in own.notes:
+    written, imported = write_own_project(folder, data, options, model=model or DEFAULT_MODEL, share=split)
+    for note in imported.notes:
         typer.echo(note, err=True)
-    typer.echo(f"wrote {written}; change it and run 'instruct-mner finetune {written}' for another run", err=True)
+    if keeps:
+        typer.echo(f"wrote {written}; change it and run 'instruct-mner finetune {written}' for another run", err=True)
     return written

@@ -16,6 +16,10 @@ from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offs
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 
+MISSING_REMEDY = (
+    "give --images DIR (in a config data.images), or --missing-image text (data.missing_image; of calibrate "
+    "--missing-image-as-text) to keep such posts as text, skip to leave them out"
+)
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 """Endings of the names of pictures, in the order in which they are tried; each in capitals too."""
 
@@ -99,10 +103,7 @@ class Dataset:
         first = ", ".join(self.missing_images[:3]) + (", …" if len(self.missing_images) > 3 else "")
         where = f"not in {self.image_root}" if self.image_root else "no folder of pictures beside the file"
         num_missing = len(self.missing_images)
-        return (
-            f"{self.path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; "
-            "give --images DIR, or --missing-image text to keep such posts as text, skip to leave them out"
-        )
+        return f"{self.path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {MISSING_REMEDY}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.broken_pictures import PictureChecks, look_at
-from instruct_mner.data.dataset import Dataset, find_picture
+from instruct_mner.data.dataset import MISSING_REMEDY, Dataset, find_picture
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImage
@@ -257,8 +257,7 @@ class _Seen:
         first = ", ".join(self._first_missing[:3]) + (", …" if len(self._first_missing) > 3 else "")
         return (
             f"{path}: {self.num_missing} of {len(np.unique(np.asarray(self._named)))} pictures are missing ({first}): "
-            f"not in {self._root}; give --images DIR, or --missing-image text to keep such posts as text, skip to "
-            "leave them out"
+            f"not in {self._root}; {MISSING_REMEDY}"
         )
 
     def repeated(self, path: Path, form: str) -> list[str]:

@@ -151,34 +151,8 @@ def place(text: str, surfaces: Sequence[str], segmentation: Segmentation = "word
         segmentation: ``words`` prefers occurrences that cut no word; ``characters`` is for text without spaces.
 
     Returns:
-        One start for each surface, no two spans overlapping. The longest have the first choice; where others find no
-        place then, but all do one after the other in the order in which they are written, they stand so.
+        One start for each surface, no two spans overlapping.
     """
-    placement = _longest_first(text, surfaces, segmentation)
-    if placement.unplaceable:
-        in_order = _in_order(text, surfaces, segmentation)
-        if len(in_order.unplaceable) < len(placement.unplaceable):
-            return in_order
-    return placement
-
-
-def _in_order(text: str, surfaces: Sequence[str], segmentation: Segmentation) -> Placement:
-    """Find each surface behind the one before."""
-    starts: list[int | None] = []
-    position = 0
-    for surface in surfaces:
-        start = text.find(surface, position)
-        while start >= 0 and segmentation == "words" and cuts_word(text, start, start + len(surface)):
-            start = text.find(surface, start + 1)
-        starts.append(start if start >= 0 else None)
-        position = position if start < 0 else start + len(surface)
-    lost = [index for index, start in enumerate(starts) if start is None]
-    hallucinated = tuple(index for index in lost if surfaces[index] not in text)
-    return Placement(tuple(starts), hallucinated, tuple(index for index in lost if surfaces[index] in text))
-
-
-def _longest_first(text: str, surfaces: Sequence[str], segmentation: Segmentation) -> Placement:
-    """Find places for the longest surfaces first, at the best of their free occurrences."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, surface in enumerate(surfaces):
         groups[surface].append(index)

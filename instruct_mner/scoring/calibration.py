@@ -159,7 +159,8 @@ def _logits(scores: FloatArray) -> FloatArray:
 def fit_scaling(judged: Judged) -> Scaling:
     """Return the temperature and shift of largest likelihood.
 
-    Where entities that are right are no surer than others by these two, a temperature alone is fitted.
+    Where entities that are right are no surer than others by these two, a temperature alone is fitted, or a shift
+    alone, whichever is likelier.
 
     Raises:
         DataError: There is nothing to fit: no entities, all of them right or all wrong, or confidences that say
@@ -181,28 +182,32 @@ def fit_scaling(judged: Judged) -> Scaling:
             "nothing to fit: confidence tells all right entities from all wrong ones, so that no temperature is too "
             "low; give more annotated posts"
         )
+    shift = float(_fit(np.ones((len(logits), 1)), judged.right, known=logits)[0])
+    if _loss(logits + shift, judged.right) < _loss(sharpness * logits, judged.right):
+        return Scaling(shift=shift)
     return Scaling(temperature=1 / sharpness)
 
 
-def _fit(inputs: FloatArray, right: FloatArray) -> FloatArray:
+def _fit(inputs: FloatArray, right: FloatArray, known: FloatArray | float = 0.0) -> FloatArray:
     """Return the factors of a logistic regression, ``(inputs,)``.
 
     The negative log-likelihood is convex; its minimum is found by Newton's method, whose steps are halved until they go
     down. Where there is no minimum, the factor of the logit is large.
 
     Args:
-        inputs: Inputs ``(entities, inputs)``; the first is the logit.
+        inputs: Inputs ``(entities, inputs)``; the first is the logit, unless that is known.
         right: 1 for what is right, ``(entities,)``.
+        known: Part of the logit that is given, ``(entities,)``.
     """
     values = np.zeros(inputs.shape[1])
-    values[0] = 1.0
+    values[0] = np.ndim(known) == 0
     for _ in range(_MOST_STEPS):
-        chance = _sigmoid(inputs @ values)
+        chance = _sigmoid(inputs @ values + known)
         slope = inputs.T @ (chance - right)
         curvature = (inputs * (chance * (1 - chance))[:, None]).T @ inputs
         step = np.linalg.lstsq(curvature, slope, rcond=None)[0]
-        before = _loss(inputs @ values, right)
-        while _loss(inputs @ (values - step), right) > before and np.abs(step).max() > _SMALLEST_STEP:
+        before = _loss(inputs @ values + known, right)
+        while _loss(inputs @ (values - step) + known, right) > before and np.abs(step).max() > _SMALLEST_STEP:
             step = step / 2
         values = values - step
         if np.abs(step).max() <= _SMALLEST_STEP or abs(values[0]) > 1 / _COLDEST:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.tables import Table
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 
+TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
+"""Names of files of tables."""
 _SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
 
 
@@ -22,6 +26,9 @@ def imported_rows(path: Path) -> list[Mapping[str, object]]:
     Raises:
         DataError: It cannot be imported, a post holds no prediction, or a confidence is none.
     """
+    written = _written_by_convert(path)
+    if written is not None:
+        return written
     with TemporaryDirectory() as folder:
         out = Path(folder) / "posts.jsonl"
         import_file(str(path), out, ImportOptions())
@@ -32,6 +39,22 @@ def imported_rows(path: Path) -> list[Mapping[str, object]]:
             f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
         )
     return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
+
+
+def _written_by_convert(path: Path) -> list[Mapping[str, object]] | None:
+    """Read a table of predictions with all that they hold, as ``convert`` writes it: it has a column of its own."""
+    if path.suffix.lower() not in TABLES:
+        return None
+    rows: list[Mapping[str, object]] = []
+    for _, row in Table(path).rows():
+        if (
+            isinstance(row, Fault)
+            or not isinstance(row.get("entities"), list)
+            or not isinstance(row.get("rejected"), dict)
+        ):
+            return None
+        rows.append(row)
+    return rows or None
 
 
 def _scored(example: Example, path: Path) -> list[Mapping[str, object]]:

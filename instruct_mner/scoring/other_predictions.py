@@ -159,12 +159,20 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None) -> Prediction:
     except ValidationError:
         raw = RawPost(where="", text=own, marks=to_marks(row["entities"]))
         entities = entities_of(raw, "characters", EntityNotes())
-        prediction = Prediction(
-            id=post.id,
-            text=own,
-            entities=tuple(PredictedEntity.model_validate(entity.model_dump(exclude={"boxes"})) for entity in entities),
-        )
+        scores = _scores(row["entities"], len(entities))
+        scored = [{**entity.model_dump(), **score} for entity, score in zip(entities, scores, strict=True)]
+        prediction = Prediction.model_validate({**values, "entities": scored})
     return on_text_of(prediction, post)
+
+
+def _scores(value: Any, num_entities: int) -> list[dict[str, Any]]:
+    """Return the confidence of each entity of a list, where it has one."""
+    if isinstance(value, Mapping):
+        column = value.get("score")
+        given = column if isinstance(column, list) and len(column) == num_entities else [None] * num_entities
+    else:
+        given = [each.get("score") if isinstance(each, Mapping) else None for each in value]
+    return [{} if score is None else {"score": score} for score in given]
 
 
 def _of_answer(answer: str, post: Example, spec: AnswerSpec) -> Prediction:

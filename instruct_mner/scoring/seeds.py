@@ -78,9 +78,9 @@ def compare_arms(
         num_resamples: Number of draws.
     """
     runs = [(arm, number) for arm, by_seed in arms.items() for number in by_seed]
-    samples = np.nan_to_num(
-        resample_f1([arms[arm][number] for arm, number in runs], seed=seed, num_resamples=num_resamples)
-    )
+    drawn = resample_f1([arms[arm][number] for arm, number in runs], seed=seed, num_resamples=num_resamples)
+    # A draw with nothing to score moves no arm, and says nothing of an arm's own score: a rare type is often missing.
+    samples, is_scored = np.nan_to_num(drawn), ~np.isnan(drawn).any(axis=1)
     generator = np.random.default_rng([seed, 1])
     weights: dict[tuple[int, ...], FloatArray] = {}
     means: dict[str, FloatArray] = {}
@@ -97,14 +97,18 @@ def compare_arms(
     return {
         arm: ArmScore(
             values=_values(by_seed),
-            low=float(np.quantile(means[arm], _TAILS[0])),
-            high=float(np.quantile(means[arm], _TAILS[1])),
+            low=_quantile(means[arm][is_scored], _TAILS[0]),
+            high=_quantile(means[arm][is_scored], _TAILS[1]),
             against_first=None
             if arm == first
             else _difference(means[arm] - means[first], _values(by_seed), _values(arms[first]), *adjusted[arm]),
         )
         for arm, by_seed in arms.items()
     }
+
+
+def _quantile(samples: FloatArray, share: float) -> float:
+    return float(np.quantile(samples, share)) if samples.size else 0.0
 
 
 def _values(by_seed: Mapping[int, Tally]) -> tuple[float, ...]:

@@ -243,9 +243,11 @@ def records_or_place(kind: type, what: str) -> Check:
     def of(value: object) -> object:
         if isinstance(value, str | Path):
             return place(value)
-        if items(value) is None:
+        # A generator gives its items once.
+        listed = items(value)
+        if listed is None:
             raise RefusedError(f"a list of {what}, or the path of a file of them")
-        return check(value)
+        return check(listed)
 
     return of
 

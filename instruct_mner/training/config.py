@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 AttentionName = Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"]
 Tuning = Literal["lora", "qlora", "full"]
 
+# A home folder, also behind the name of a format.
+_HOME = re.compile(r"((?:[a-z0-9-]+:)?)~/")
 _INIT = "'instruct-mner init DIR' writes a config to start from"
 
 
@@ -202,11 +205,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         raise ConfigError(f"{path}: a config is a mapping of settings, this is {kind}; {_INIT}")
     for each in overrides:
         override(values, each)
+    values = _with_home(values)
     try:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
         problems = list(dict.fromkeys(map(_problem, causes(error))))
         raise ConfigError(f"{path}: {len(problems)} setting(s) to mend:\n{listing(problems)}") from None
+
+
+def _with_home(value: Any) -> Any:
+    """Return a value with the home folder in the place of ``~/``, at the beginning of texts, as a shell does."""
+    if isinstance(value, dict):
+        return {name: _with_home(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_home(each) for each in value]
+    if not isinstance(value, str) or not (found := _HOME.match(value)):
+        return value
+    return f"{found.group(1)}{Path.home()}/{value[found.end() :]}"
 
 
 def override(values: dict[str, Any], setting: str) -> None:

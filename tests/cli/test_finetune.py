@@ -235,6 +235,13 @@ def test_one_command_from_a_table_to_an_adapter(tiny_models, tmp_path, monkeypat
     run("finetune", "--data", "posts.csv", "--images", pictures, "--model", tiny_models("smolvlm"), "--split", 0.3,
         "--set", "optimizer.max_steps=2", "--set", "optimizer.batch_size=2")  # fmt: skip
     assert (tmp_path / "posts-mner" / "run" / "adapter" / "mner.json").is_file()
+    before = sorted(tmp_path.rglob("*"))
+    again = CliRunner().invoke(app, ["finetune", "--data", "posts.csv", "--images", str(pictures)])
+    assert "posts-mner holds a config for these data already" in str(again.exception)
+    dry = run("finetune", "--data", "posts.csv", "--images", pictures, "--model", tiny_models("smolvlm"), "--dry-run",
+              "--split", 0.3, "--set", "optimizer.batch_size=2", "-o", "dry")  # fmt: skip
+    assert "carry the loss" in dry
+    assert sorted(tmp_path.rglob("*")) == before
     assert {path.name for path in (tmp_path / "posts-mner").iterdir()} == {
         "config.yaml", "train.jsonl", "dev.jsonl", "run",
     }  # fmt: skip

@@ -136,3 +136,21 @@ def test_right_is_start_end_and_label() -> None:
     assert judged.num_posts == 2
     other = Entity(start=0, end=3, text="Ann", label="ORG")
     assert judge([(gold.model_copy(update={"entities": (other,)}), said)]).right.tolist() == [0, 0]
+
+
+def test_where_the_surer_ones_are_wrong_a_shift_is_fitted_if_it_is_likelier() -> None:
+    right = np.array([1, 1, *[0] * 14], float)
+    judged = Judged(np.arange(16), np.linspace(0.4, 0.48, 16), right, 16)
+    fitted = fit_scaling(judged)
+    assert fitted.temperature == 1.0
+    assert fitted.shift < -0.5
+
+    def likelihood(scaling: Scaling) -> float:
+        chance = scaling.apply(judged.scores)
+        return sum(math.log(p if hit else 1 - p) for p, hit in zip(chance, judged.right, strict=True))
+
+    for step in (-0.1, -1e-3, 1e-3, 0.1):
+        assert likelihood(fitted) > likelihood(replace(fitted, shift=fitted.shift + step))
+    for temperature in (0.5, 1.0, 2.0, 5.0, 50.0):
+        assert likelihood(fitted) > likelihood(Scaling(temperature=temperature))
+    assert measure(judged.with_scaling(fitted)).brier.value < measure(judged).brier.value

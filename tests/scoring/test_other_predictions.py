@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from instruct_mner.cli import app
 from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Entity, Example, PredictedEntity, Prediction
+from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction
 from instruct_mner.scoring.imported_predictions import imported_rows
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
@@ -99,6 +101,35 @@ def test_plain_rows_without_ids(name: str, tmp_path: Path) -> None:
     assert predictions[0].entities[0].score == 0.25
     others = [{"text": ANNA.text, "entities": [[0, 4, "PER"], [13, 17, "LOC"]]}, {"text": NOTHING.text, "entities": []}]
     assert spans(read_predictions(written(tmp_path, others, name), POSTS)) == GOLD
+
+
+WHOLE = {
+    "id": "a", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.25, "boxes": []}, {"start": 13, "end": 17,
+    "label": "LOC", "score": 0.5, "boxes": [{"image": 0, "box": [1, 2, 3, 4]}]}], "rejected": {"malformed": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, {"model": "x"}, {"type": "PER", "label": None}], ids=str)
+def test_scores_boxes_and_rejected_items_are_read_whatever_else_an_entity_holds(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    seen = ANNA.model_copy(update={"images": ("7.png",)})
+    first, *others = WHOLE["entities"]
+    row = {**WHOLE, "entities": [{**first, **change}, *others]}
+    read = read_predictions(written(tmp_path, [row, {"id": "b", "entities": []}]), (seen, NOTHING))
+    assert [(each.score, each.boxes) for each in read[0].entities] == [(0.25, ()), (0.5, (Box(box=(1, 2, 3, 4)),))]
+    assert (read[0].rejected.malformed, read[1].rejected.total) == (2, 0)
+    assert spans(read)[0] == GOLD[0]
+
+
+def test_a_table_that_convert_wrote_holds_all_that_predictions_hold(tmp_path: Path) -> None:
+    seen = ANNA.model_copy(update={"images": ("7.png",)})
+    entities = [{**each, "text": ANNA.text[each["start"] : each["end"]]} for each in WHOLE["entities"]]
+    row = {**WHOLE, "text": ANNA.text, "images": ["7.png"], "entities": entities}
+    source = written(tmp_path, [row])
+    done = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "a.csv")])
+    assert done.exit_code == 0, done.output
+    assert list(read_predictions(tmp_path / "a.csv", [seen])) == list(read_predictions(source, [seen]))
 
 
 def test_rows_with_ids_of_the_gold_are_matched_by_them(tmp_path: Path) -> None:

@@ -54,3 +54,15 @@ def test_an_arm_against_itself_is_no_difference() -> None:
     against = compare_arms({"a": runs, "b": dict(runs)}, num_resamples=200)["b"].against_first
     assert against is not None
     assert (against.difference, against.low, against.high, against.p_value) == (0, 0, 0, 1)
+
+
+def test_draws_without_a_rare_type_say_nothing_of_its_score() -> None:
+    right = np.zeros(40, int)
+    right[3] = 1
+    rare = Tally(right, right, right)
+    score = compare_arms({"a": {0: rare, 1: rare}}, num_resamples=500)["a"]
+    [alone] = intervals([rare], num_resamples=500)
+    assert (score.low, score.high) == (alone.low, alone.high) == (1.0, 1.0)
+    nothing = Tally(right * 0, right * 0, right * 0)
+    never = compare_arms({"a": {0: nothing}}, num_resamples=50)["a"]
+    assert (never.low, never.high) == (0.0, 0.0)

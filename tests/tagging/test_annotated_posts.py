@@ -65,6 +65,14 @@ def test_scores_are_those_of_the_command(tmp_path: Path) -> None:
     assert replace(here, gold=there.gold).to_dict() == there.to_dict()
 
 
+def test_what_a_generator_gives_once_is_scored() -> None:
+    gold = annotated((0, 3, "PER"))
+    listed = tagger_of(NameFinder())([post.text for post in gold], progress=False)
+    for gold_once, predicted in ((iter(gold), iter(listed)), (gold, (each for each in listed))):
+        report = evaluate(gold_once, predicted)
+        assert (report.micro.score.f1, report.micro.score.gold) == (1.0, 1)
+
+
 def test_predictions_of_other_posts_are_refused() -> None:
     with pytest.raises(DataError, match="not of the same posts"):
         evaluate(annotated(), [Prediction(id="7", text="Zoe left", entities=())])

@@ -119,3 +119,17 @@ def test_a_run_of_an_older_version_is_resumed_under_its_old_settings(tmp_path) -
     other = config.model_copy(update={"seed": 7})
     with pytest.raises(ConfigError, match="seed: 7"):
         check_run_folder(other, resume=True)
+
+
+def test_a_home_folder_is_that_of_the_shell(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    values = {
+        **MINIMAL,
+        "data": {"train": "conll:~/t.txt", "evaluate_on": ["~/e.jsonl", "a~/b"]},
+        "prompt": "~/p.jinja",
+    }
+    config = load_config(written(tmp_path, values), ["output=~/runs/~/b"])
+    home = tmp_path / "home"
+    assert config.data.train == f"conll:{home}/t.txt"
+    assert config.data.evaluate_on == (f"{home}/e.jsonl", "a~/b")
+    assert (config.prompt, config.output) == (f"{home}/p.jinja", home / "runs/~/b")

@@ -22,7 +22,7 @@ def run_of(**changes: Any) -> Run:
         "Run",
         SimpleNamespace(
             sources=sources,
-            config=SimpleNamespace(model="a/model"),
+            config=SimpleNamespace(model="a/model", output=Path("run"), reinforcement=SimpleNamespace(output=None)),
             loaded=SimpleNamespace(revision=values["revision"]),
             prompt=SimpleNamespace(name="tag.v1", sha256=values["prompt"]),
         ),

@@ -139,6 +139,21 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
         notes.append(
             f"{out}: {target.title} holds no confidences; those of {_num_scored(posts.posts)} mentions are left out"
         )
+    return [*notes, *_left_out(posts.posts, target, out)] if there else notes
+
+
+def _left_out(posts: Sequence[Post], target: Target, out: Path) -> list[str]:
+    """Return the notes on what is said of whole answers, which gold has not."""
+    rejected = sum(isinstance(post, Prediction) and bool(post.rejected.total) for post in posts)
+    windows = sum(isinstance(post, Prediction) and post.windows is not None for post in posts)
+    notes = []
+    if rejected and not target.holds_scores:
+        notes.append(
+            f"{out}: {target.title} holds no rejected items; those of {rejected} posts are left out, so that scores "
+            "from it are higher"
+        )
+    if windows:
+        notes.append(f"{out}: {target.title} holds no number of windows; those of {windows} posts are left out")
     return notes
 
 

@@ -280,6 +280,22 @@ def test_scores_that_a_format_cannot_hold_are_counted(
     assert json.loads((tmp_path / "b.jsonl").read_text())["entities"][0]["score"] == 0.25
 
 
+def test_rejected_items_that_a_format_cannot_hold_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rejected.jsonl"
+    row = {"id": "1", "text": "Anna left", "entities": [], "rejected": {"malformed": 2}, "windows": 3}
+    path.write_text(json.dumps(row) + "\n")
+    assert run(monkeypatch, path, tmp_path / "a.conll") == 0
+    said = capsys.readouterr().err
+    assert "CoNLL holds no rejected items; those of 1 posts are left out, so that scores from it are higher" in said
+    assert "CoNLL holds no number of windows; those of 1 posts are left out" in said
+    assert run(monkeypatch, path, tmp_path / "a.csv") == 0
+    said = capsys.readouterr().err
+    assert "rejected items" not in said
+    assert "no number of windows" in said
+
+
 def test_what_is_lost_is_told_by_kind(tmp_path: Path) -> None:
     seen = Entity(start=0, end=4, text="Anna", label="PER", boxes=(Box(box=(1, 2, 3, 4)),))
     post = Example(id="1", text="Anna  left", images=("7.png",), entities=(seen,), tokens=("Anna", "left"))
