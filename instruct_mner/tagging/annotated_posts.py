@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,8 +56,8 @@ def _with_paths(example: Example, folder: Path) -> Example:
 
 @checked
 def evaluate(
-    gold: str | Path | Sequence[Example],
-    predictions: str | Path | Sequence[Prediction],
+    gold: str | Path | Iterable[Example],
+    predictions: str | Path | Iterable[Prediction],
     *,
     match: Match = "offset",
     seed: int = 0,
@@ -80,11 +80,11 @@ def evaluate(
         DataError: A file cannot be read, posts are not annotated, or the predictions are not of the same posts.
     """
     named = isinstance(gold, str | Path)
-    posts = load(gold) if isinstance(gold, str | Path) else gold
+    posts = load(gold) if isinstance(gold, str | Path) else list(gold)
     if isinstance(predictions, str | Path):
         system = str(predictions), read_predictions(Path(predictions), posts)
     else:
-        system = "predictions", _with_ids(predictions, posts)
+        system = "predictions", _with_ids(list(predictions), posts)
     hashes = hash_content(posts)
     stamp = scoring.Gold(
         name=str(gold) if named else "gold",

@@ -103,7 +103,7 @@ def test_plain_rows_without_ids(name: str, tmp_path: Path) -> None:
     assert spans(read_predictions(written(tmp_path, others, name), POSTS)) == GOLD
 
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "id": "a", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.25, "boxes": []}, {"start": 13, "end": 17,
     "label": "LOC", "score": 0.5, "boxes": [{"image": 0, "box": [1, 2, 3, 4]}]}], "rejected": {"malformed": 2},
 }  # fmt: skip
