@@ -16,7 +16,9 @@ from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
 from instruct_mner.scoring.pairing import pair_posts
+from instruct_mner.scoring.seeds import compare_arms
 from instruct_mner.scoring.seen import seen_recall
+from instruct_mner.scoring.spans import score_spans
 
 # Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
 PUBLISHED = {
@@ -124,6 +126,7 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
         "*seen*, *unseen*: recall of gold mentions that stand in train with this type, and of the others. *entities a "
         "post*: gold, predicted."
     )
+    yield from _differences(settings, runs, output, data)
     yield from _bare(settings, runs, output)
     yield from _calibration(runs, output, data)
 
@@ -178,6 +181,26 @@ def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
 def _predictions(path: Path) -> list[Prediction]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [Prediction.model_validate_json(line) for line in lines]
+
+
+def _differences(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
+    """The arms that were trained with the first seed, against the answers in lines."""
+    trained = {each.arm: each for each in runs if each.seed == 0 and settings["arms"][each.arm].get("train", True)}
+    if "lines" not in trained or len(trained) == 1:
+        return
+    gold = _posts(_file(data, "test"))
+    tallies = {
+        arm: {0: score_spans(gold, _predictions(output / each.set / f"{each.stem}.test.jsonl")).micro}
+        for arm, each in trained.items()
+    }
+    scores = compare_arms({"lines": tallies.pop("lines"), **tallies})
+    found = [(arm, score.against_first) for arm, score in scores.items() if score.against_first is not None]
+    yield ""
+    yield "Against lines, seed 0 (paired bootstrap, 95 %, p with Holm): " + "; ".join(
+        f"{arm} {100 * apart.difference:+.2f} ({100 * apart.low:+.1f} to {100 * apart.high:+.1f}, "
+        f"p {apart.adjusted_p_value:.3f})"
+        for arm, apart in found
+    ) + "."  # fmt: skip
 
 
 def _bare(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path) -> Iterator[str]:
