@@ -184,7 +184,7 @@ def _predictions(path: Path) -> list[Prediction]:
 
 
 def _differences(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
-    """The arms that were trained with the first seed, against the answers in lines."""
+    """Compare the arms that were trained with the first seed to the answers in lines."""
     trained = {each.arm: each for each in runs if each.seed == 0 and settings["arms"][each.arm].get("train", True)}
     if "lines" not in trained or len(trained) == 1:
         return
