@@ -26,7 +26,7 @@ def imported_rows(path: Path) -> list[Mapping[str, object]]:
     Raises:
         DataError: It cannot be imported, a post holds no prediction, or a confidence is none.
     """
-    written = _written_by_convert(path)
+    written = _of_predictions(path)
     if written is not None:
         return written
     with TemporaryDirectory() as folder:
@@ -41,20 +41,23 @@ def imported_rows(path: Path) -> list[Mapping[str, object]]:
     return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
 
 
-def _written_by_convert(path: Path) -> list[Mapping[str, object]] | None:
-    """Read a table of predictions with all that they hold, as ``convert`` writes it: it has a column of its own."""
+def _of_predictions(path: Path) -> list[Mapping[str, object]] | None:
+    """Read a table of predictions with all that they hold; ``None`` where it is one of posts, as far as that is told.
+
+    ``convert`` writes a column of rejected items; other programs write confidences beside the offsets.
+    """
     if path.suffix.lower() not in TABLES:
         return None
     rows: list[Mapping[str, object]] = []
+    told = False
     for _, row in Table(path).rows():
-        if (
-            isinstance(row, Fault)
-            or not isinstance(row.get("entities"), list)
-            or not isinstance(row.get("rejected"), dict)
-        ):
+        entities = None if isinstance(row, Fault) else row.get("entities")
+        if isinstance(row, Fault) or not isinstance(entities, list):
             return None
+        scored = any(isinstance(each, dict) and "score" in each for each in entities)
+        told = told or scored or isinstance(row.get("rejected"), dict)
         rows.append(row)
-    return rows or None
+    return rows if told else None
 
 
 def _scored(example: Example, path: Path) -> list[Mapping[str, object]]:

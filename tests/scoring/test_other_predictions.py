@@ -132,6 +132,16 @@ def test_a_table_that_convert_wrote_holds_all_that_predictions_hold(tmp_path: Pa
     assert list(read_predictions(tmp_path / "a.csv", [seen])) == list(read_predictions(source, [seen]))
 
 
+def test_confidences_in_the_cells_of_a_table_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        'id,text,entities\na,Anna flew to Oslo,"[{""start"": 0, ""end"": 4, ""label"": ""PER"", ""score"": 0.25}]"\n'
+        "b,nothing to see,[]\n"
+    )
+    read = read_predictions(tmp_path / "a.csv", POSTS)
+    assert [[each.score for each in prediction.entities] for prediction in read] == [[0.25], []]
+    assert spans(read)[0] == ("a", [(0, 4, "PER")])
+
+
 def test_rows_with_ids_of_the_gold_are_matched_by_them(tmp_path: Path) -> None:
     rows = [{"id": "b", "entities": []}, {"id": "a", "entities": NAMED}]
     path = written(tmp_path, rows, "a.json")
