@@ -101,6 +101,11 @@ def picture(value: Any) -> bool:
     return isinstance(value, Image.Image)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is what pandas writes for nothing."""
+    return isinstance(value, float) and value != value
+
+
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -121,7 +126,12 @@ MEANT: dict[str, Callable[[Any], bool]] = {
     "flags": each(is_text),
     "gold": lambda values: list(values) == [POST],
     "image": picture,
-    "images": lambda value: picture(value) or not value or all(map(picture, filter(None, value))),
+    "images": lambda value: (
+        picture(value)
+        or is_missing(value)
+        or not value
+        or all(picture(each) or is_missing(each) for each in value if each)
+    ),
     "labels": lambda value: isinstance(value, dict) or each(is_text)(value),
     "match": lambda value: value in {"offset", "surface", "surface-lower-set"},
     "path": lambda value: Path(value).exists(),
