@@ -7,7 +7,7 @@ answer loss is divided by the answer tokens of the whole step here as it is in t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +27,7 @@ from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradie
 from instruct_mner.training.length_grouping import LengthGroupedSampler
 from instruct_mner.training.scored_trainer import DevEvaluation, ScoredTrainer
 from instruct_mner.training.sharding import part_layers_alone, whole_weights
-from instruct_mner.training.trl_arguments import keep_adapter_in_float32, score_answers_alone
+from instruct_mner.training.trl_arguments import answers_scored_alone, keep_adapter_in_float32
 from instruct_mner.training.views import AlignmentViews
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         part_layers_alone(self.accelerator, self._forwards.decoder)
         if share_prompt_prefix:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
-            score_answers_alone(self.accelerator.device)
+        self._takes_shortcuts = share_prompt_prefix
 
     def compute_loss(
         self,
@@ -111,11 +111,11 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         """
         views = cast("AlignmentViews", inputs.pop(VIEWS, AlignmentViews()))
         if not self._objectives or not model.training:
-            with self._forwards.with_shared_prefix(inputs):
+            with self._shortcuts(inputs):
                 return super().compute_loss(  # type: ignore[no-any-return]
                     model, inputs, return_outputs, num_items_in_batch
                 )
-        with self._forwards.capture_image_view() as captured, self._forwards.with_shared_prefix(inputs):
+        with self._forwards.capture_image_view() as captured, self._shortcuts(inputs):
             loss: Tensor = super().compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
         # Source: SFTTrainer's own auxiliary loss: with `num_items_in_batch`, Trainer leaves the division by the
         # accumulation steps to the loss, because the answer loss is already a sum over all of them.
@@ -131,6 +131,13 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
             tuned = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
             loss = loss + sum((parameter.sum() * 0 for parameter in tuned), torch.zeros(()).to(loss))
         return loss
+
+    @contextmanager
+    def _shortcuts(self, inputs: Batch) -> Iterator[None]:
+        """Compute what all prompts begin with once, and score answers alone, in the forward of the block."""
+        alone = answers_scored_alone(self.accelerator.device) if self._takes_shortcuts else nullcontext()
+        with self._forwards.with_shared_prefix(inputs), alone:
+            yield
 
     def _with_objectives(self, loss: Tensor, batch: AlignmentBatch, steps: int) -> Tensor:
         """Return the answer loss of a forward plus the losses of the objectives, and log them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -124,14 +126,20 @@ def keep_adapter_in_float32(model: nn.Module) -> None:
                 parameter.data = parameter.data.float()
 
 
-def score_answers_alone(device: torch.device) -> None:
-    """Let TRL's fused head leave out what is no answer on a CPU too.
+@contextmanager
+def answers_scored_alone(device: torch.device) -> Iterator[None]:
+    """Let TRL's fused head leave out what is no answer on a CPU too, in the forwards of the block and in no others.
 
     Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
     compilers; can go when it asks for the compiler instead.
     """
+    own = utils._use_triton
     if device.type == "cpu":
         utils._use_triton = lambda device: True
+    try:
+        yield
+    finally:
+        utils._use_triton = own
 
 
 def prompt_completion_collator(processor: ProcessorMixin) -> Collate:

@@ -9,6 +9,7 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import aligned_run, trainer_of
 from torch import nn
+from trl.trainer import utils
 
 from instruct_mner.models.hooks import capture
 from instruct_mner.models.prefix_sharing import _dropped, num_shared, shared_beginning
@@ -110,6 +111,30 @@ def test_training_with_a_shared_prefix_has_the_gradients_of_plain_training(famil
     assert any(gradient.abs().max() > 1e-4 for gradient in expected.values())
     for name, gradient in expected.items():
         torch.testing.assert_close(got[name], gradient, rtol=1e-2, atol=1e-4 * float(gradient.abs().max()) + 1e-6)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_answers_alone_are_scored_in_the_forward_of_such_a_run_and_nothing_stays_changed(
+    shared: bool, tiny_models, tmp_path, monkeypatch
+) -> None:
+    own, scored = utils._use_triton, []
+    apply = utils._ChunkedLogProbFunction.apply
+
+    def spying(states, *arguments):
+        scored.append(len(states))
+        return apply(states, *arguments)
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", spying)
+    trainer = trainer_of(
+        run := aligned_run(tiny_models("idefics3"), tmp_path, {}, optimizer={"share_prompt_prefix": shared})
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    batch = run.collator([{"index": index} for index in range(6)])
+    num_answer, num_all = int((batch["labels"] != -100).sum()), batch["labels"].numel()
+    trainer.training_step(trainer.model.train(), batch, num_answer)
+    assert utils._use_triton is own
+    [num_scored] = scored
+    assert num_scored <= num_answer if shared else num_scored > num_all // 2
 
 
 def test_dropout_of_an_adapter_drops_its_share() -> None:
