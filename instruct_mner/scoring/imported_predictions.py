@@ -15,9 +15,12 @@ from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 
-TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xlsm"})
-"""Names of files of tables."""
 _SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is a table by its name."""
+    return path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}
 
 
 def imported_rows(path: Path) -> list[Mapping[str, object]]:
@@ -46,7 +49,7 @@ def _of_predictions(path: Path) -> list[Mapping[str, object]] | None:
 
     ``convert`` writes a column of rejected items; other programs write confidences beside the offsets.
     """
-    if path.suffix.lower() not in TABLES:
+    if not is_table(path):
         return None
     rows: list[Mapping[str, object]] = []
     told = False

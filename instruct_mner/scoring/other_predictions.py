@@ -37,7 +37,7 @@ from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.labels import LabelSet, why_no_label
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
-from instruct_mner.scoring.imported_predictions import imported_rows
+from instruct_mner.scoring.imported_predictions import imported_rows, is_table
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 Row = Mapping[str, Any]
@@ -56,7 +56,7 @@ def rows_of_others(path: Path) -> list[Row] | None:
     Raises:
         DataError: It is not JSON, or no list of objects; or a table that cannot be imported.
     """
-    if path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}:
+    if is_table(path):
         return imported_rows(path)
     if path.suffix.lower() == ".json":
         return _of_list(path)
