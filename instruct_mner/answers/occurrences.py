@@ -22,7 +22,7 @@ _MOST_UNITS = 8
 _MOST_SPANS = 4_096
 # Formats in which a mention may be written too often; inline, each stands in its place.
 _COUNTED: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
-# Characters for private use, of which each text leaves some unused.
+# Characters for private use, of which nearly every text leaves some unused.
 _PRIVATE = range(0xE000, 0xF900)
 
 
@@ -66,8 +66,8 @@ class RestOfAnswer:
         mentions, behind = form.begun(written) or ([], "")
         surfaces = [mention.surface for mention in mentions]
         left = self.spec.capacity(self.text) - len(surfaces)
-        if not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable:
-            return None  # Not of an answer that was counted.
+        if not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable or not self._taken:
+            return None  # Not of an answer that was counted, or not of a text in which it can be.
         free = self.free(surfaces)
         if left < 1 or not nameable(free) or not self._has_more(surfaces):
             return Further(f"%llguidance {{}}\nstart: {form.further(0)}\n", behind)
@@ -150,9 +150,9 @@ class RestOfAnswer:
 
     @cached_property
     def _taken(self) -> str:
-        """Character in the place of written mentions, which the text does not hold."""
+        """Character in the place of written mentions, which the text does not hold; empty where it holds them all."""
         held = set(self.text)
-        return next(chr(number) for number in _PRIVATE if chr(number) not in held)
+        return next((chr(number) for number in _PRIVATE if chr(number) not in held), "")
 
     @cached_property
     def _edges(self) -> list[int]:

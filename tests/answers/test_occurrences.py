@@ -182,6 +182,11 @@ def test_a_mention_with_places_enough_is_never_used_up(text: str, data: st.DataO
         assert all(rest._fits(surfaces, span) for span in set(rest._spans_on(surfaces[0])))
 
 
+def test_a_text_with_all_characters_for_private_use_keeps_the_grammar_of_the_answer(answer_format: str) -> None:
+    rest = rest_of("Ann Bo " + "".join(map(chr, range(0xE000, 0xF900))), format=answer_format)
+    assert behind(rest, "Ann") is None
+
+
 def test_it_is_bounded_on_long_posts() -> None:
     text = " ".join(f"word{number}" for number in range(3000))
     written = "".join(f"PER: word{number} word{number + 1}\n" for number in range(0, 30, 2))
