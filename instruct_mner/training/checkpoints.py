@@ -75,7 +75,8 @@ def open_run_folder(config: FinetuneConfig) -> Path | None:
     with replacing(folder / "config.yaml") as file:
         file.write(config.to_yaml())
     checkpoint = _last_complete(folder / "checkpoints")
-    _cut_metrics(folder / "metrics.jsonl", 0 if checkpoint is None else _step(checkpoint))
+    # Without a checkpoint the score before the first step comes again, too.
+    _cut_metrics(folder / "metrics.jsonl", -1 if checkpoint is None else _step(checkpoint))
     return checkpoint
 
 
