@@ -1,7 +1,7 @@
 """SmolLM2 on the published sets: LoRA on whole train sets, as ``smollm2.yaml`` says.
 
     python -m eval.experiments.smollm2 --output DIR                     all runs; a stopped one goes on
-    python -m eval.experiments.smollm2 --output DIR --sets gmner,fmnerg those of some sets, on another core
+    python -m eval.experiments.smollm2 --output DIR --only 'gmner/*'    those of a pattern, on another core
     python -m eval.experiments.smollm2 --output DIR --table             the table of what is there
 
 Each run leaves ``DIR/SET/ARM-SEED/`` (the run folder), ``ARM-SEED.test.jsonl`` (its predictions) and
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the published sets")
     parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of arms and runs")
-    parser.add_argument("--sets", help="only the runs of these sets, with commas between")
+    parser.add_argument("--only", default="*", help="pattern of runs, such as 'twitter2017/caption*-0'")
     parser.add_argument("--table", action="store_true", help="only write the table")
     given = parser.parse_args()
     settings = yaml.safe_load(given.settings.read_text(encoding="utf-8"))
     runs = list(planned(settings))
     if not given.table:
-        names = given.sets.split(",") if given.sets else settings["sets"]
-        for each in (each for each in runs if each.set in names):
+        for each in (each for each in runs if fnmatch(f"{each.set}/{each.stem}", given.only)):
             run(settings, each, given.output, given.data)
     with replacing(given.output / f"{given.settings.stem}.md") as file:
         file.write(table(settings, runs, given.output, given.data))
