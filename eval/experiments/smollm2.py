@@ -3,6 +3,8 @@
     python -m eval.experiments.smollm2 --output DIR                     all runs; a stopped one goes on
     python -m eval.experiments.smollm2 --output DIR --only 'gmner/*'    those of a pattern, on another core
     python -m eval.experiments.smollm2 --output DIR --table             the table of what is there
+    python -m eval.experiments.smollm2 --output DIR --unpack --table    the table, with the runs in eval/results
+    python -m eval.experiments.smollm2 --output DIR --pack              what is there, put into eval/results too
 
 Each run leaves ``DIR/SET/ARM-SEED/`` (the run folder), ``ARM-SEED.test.jsonl`` (its predictions) and
 ``ARM-SEED.test.json`` (its report); of an arm with captions ``bare``, the same model without them, and where the
@@ -24,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from eval.experiments.smollm2_archive import archive_of, pack_runs, unpack_runs
 from eval.experiments.smollm2_table import PlannedRun, table
 from instruct_mner.data.captions import read_captions
 from instruct_mner.data.jsonl import write_jsonl
@@ -45,9 +48,16 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, default=SETTINGS, help="YAML file of arms and runs")
     parser.add_argument("--only", default="*", help="pattern of runs, such as 'twitter2017/caption*-0'")
     parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--pack", action="store_true", help="only put the runs of the folder into eval/results")
+    parser.add_argument("--unpack", action="store_true", help="first write the runs of eval/results into the folder")
     given = parser.parse_args()
     settings = yaml.safe_load(given.settings.read_text(encoding="utf-8"))
     runs = list(planned(settings))
+    if given.unpack:
+        unpack_runs(archive_of(given.settings), given.output, given.data)
+    if given.pack:
+        print(f"{pack_runs(runs, given.output, archive_of(given.settings))} files of predictions")
+        return
     if not given.table:
         for each in (each for each in runs if fnmatch(f"{each.set}/{each.stem}", given.only)):
             run(settings, each, given.output, given.data)

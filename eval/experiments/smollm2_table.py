@@ -15,6 +15,7 @@ import yaml
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
+from instruct_mner.scoring.counts import Tally
 from instruct_mner.scoring.pairing import pair_posts
 from instruct_mner.scoring.seeds import compare_arms
 from instruct_mner.scoring.seen import seen_recall
@@ -33,6 +34,8 @@ PUBLISHED = {
         "UMT, with pictures": {"micro": 73.20, "PER": 85.4, "LOC": 81.0, "ORG": 61.0, "OTHER": 38.3},
     },
 }
+# More have no column each.
+_MOST_TYPES = 10
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
     """Return the Markdown.
 
     Args:
-        settings: Content of ``smollm2.yaml``.
+        settings: Content of ``smollm2.yaml``, or of another such file.
         runs: All runs that were planned.
         output: Folder of the runs.
         data: Folder of the published sets.
@@ -68,8 +71,8 @@ def table(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path,
     done = [each for each in runs if each not in tuned and _report(output, each).is_file()]
     config, optimizer = settings["config"], settings["config"]["optimizer"]
     lines = [
-        "# SmolLM2-135M-Instruct on the published sets", "",
-        f"`python -m eval.experiments.smollm2 --output DIR`. LoRA of rank {config['lora']['rank']} on whole train "
+        f"# {settings['title']}", "",
+        f"`{settings['command']}`. LoRA of rank {config['lora']['rank']} on whole train "
         f"sets, {config['dtype']}, {optimizer['epochs']} epochs, {optimizer['batch_size']} posts a batch, rate "
         f"{optimizer['learning_rate']:g}; the last step is kept, and test is tagged once. Strict micro F1 in per cent; "
         "mean ± standard deviation where there are several seeds, else the 95 % interval of a bootstrap over posts.",
@@ -111,6 +114,8 @@ def _report(output: Path, run: PlannedRun, which: str = "test") -> Path:
 def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
     reports = {each: json.loads(_report(output, each).read_text(encoding="utf-8")) for each in runs}
     types = list(next(iter(reports.values()))["per_type"])
+    if len(types) > _MOST_TYPES:
+        types = []
     names = ["", "seeds", "micro F1", *types, "span only", "rejected", "entities a post", "seen", "unseen", "posts/s"]
     yield _row(names)
     yield _row(["---"] * len(names))
@@ -127,7 +132,6 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
         "post*: gold, predicted."
     )
     yield from _differences(settings, runs, output, data)
-    yield from _bare(settings, runs, output)
     yield from _calibration(runs, output, data)
 
 
@@ -162,55 +166,59 @@ def _row(cells: Sequence[str]) -> str:
 
 
 @cache
-def _posts(path: Path) -> Sequence[Example]:
+def read_posts(path: Path) -> Sequence[Example]:
+    """Return the posts of a published set."""
     return load_split(str(path), missing_image="text").examples
 
 
-def _file(data: Path, *names: str) -> Path:
+def split_file(data: Path, *names: str) -> Path:
+    """Return the file of a split, by the names that it has in one set or another."""
     paths = [folder / f"{name}.txt" for name in names for folder in (data, data / "txt")]
     return next(path for path in paths if path.is_file())
 
 
 def _recalls(predictions: Path, data: Path) -> tuple[float, float]:
     """Recall of mentions that stand in train with their type, and of the others."""
-    pairs = pair_posts(_posts(_file(data, "test")), _predictions(predictions))
-    recall = seen_recall(_posts(_file(data, "train")), pairs)
+    pairs = pair_posts(read_posts(split_file(data, "test")), read_predictions(predictions))
+    recall = seen_recall(read_posts(split_file(data, "train")), pairs)
     return recall.seen.share, recall.unseen.share
 
 
-def _predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path) -> list[Prediction]:
+    """Return the predictions that ``tag`` wrote."""
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [Prediction.model_validate_json(line) for line in lines]
 
 
 def _differences(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
-    """Compare the arms that were trained with the first seed to the answers in lines."""
-    trained = {each.arm: each for each in runs if each.seed == 0 and settings["arms"][each.arm].get("train", True)}
-    if "lines" not in trained or len(trained) == 1:
+    """Compare the arms that were trained, with and without their captions, to the first one of the settings."""
+    first = settings["against"]
+    trained = [each for each in runs if settings["arms"][each.arm].get("train", True)]
+    if first not in {each.arm for each in trained}:
         return
-    gold = _posts(_file(data, "test"))
-    tallies = {
-        arm: {0: score_spans(gold, _predictions(output / each.set / f"{each.stem}.test.jsonl")).micro}
-        for arm, each in trained.items()
-    }
-    scores = compare_arms({"lines": tallies.pop("lines"), **tallies})
-    found = [(arm, score.against_first) for arm, score in scores.items() if score.against_first is not None]
+    gold = read_posts(split_file(data, "test"))
+    tallies: dict[str, dict[int, Tally]] = {first: {}}
+    for each in trained:
+        splits = {"test": each.arm}
+        if settings["arms"][each.arm].get("captions"):
+            splits["bare"] = f"{each.arm} without captions"
+        for split, name in splits.items():
+            predictions = read_predictions(output / each.set / f"{each.stem}.{split}.jsonl")
+            tallies.setdefault(name, {})[each.seed] = score_spans(gold, predictions).micro
+    if len(tallies) == 1:
+        return
+    scores = compare_arms(tallies)
     yield ""
-    yield "Against lines, seed 0 (paired bootstrap, 95 %, p with Holm): " + "; ".join(
-        f"{arm} {100 * apart.difference:+.2f} ({100 * apart.low:+.1f} to {100 * apart.high:+.1f}, "
-        f"p {apart.adjusted_p_value:.3f})"
-        for arm, apart in found
-    ) + "."  # fmt: skip
-
-
-def _bare(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Path) -> Iterator[str]:
-    own = [each for each in runs if settings["arms"][each.arm].get("captions")]
-    if own:
-        yield ""
-        yield "The arms with captions, tagged without any: " + ", ".join(
-            f"{each.stem} {100 * json.loads(_report(output, each, 'bare').read_text())['micro']['f1']:.2f}"
-            for each in own
-        )
+    yield f"Against {first} (paired bootstrap over posts and seeds, 95 %, p with Holm):"
+    yield ""
+    yield _row(["arm", "seeds", "micro F1", "difference", "p"])
+    yield _row(["---"] * 5)
+    for name, score in scores.items():
+        apart = score.against_first
+        if apart is not None:
+            interval = f"{100 * apart.difference:+.2f} ({100 * apart.low:+.1f} to {100 * apart.high:+.1f})"
+            cells = [f"{100 * score.mean:.2f}", interval, f"{apart.adjusted_p_value:.3f}"]
+            yield _row([name, str(len(score.values)), *cells])
 
 
 def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:
@@ -218,9 +226,9 @@ def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterat
     for each in runs:
         dev = output / each.set / f"{each.stem}.dev.jsonl"
         if dev.is_file():
-            fitted = fit_scaling(judge(pair_posts(_posts(_file(data, "valid", "dev")), _predictions(dev))))
+            fitted = fit_scaling(judge(pair_posts(read_posts(split_file(data, "valid", "dev")), read_predictions(dev))))
             test = output / each.set / f"{each.stem}.test.jsonl"
-            judged = judge(pair_posts(_posts(_file(data, "test")), _predictions(test)))
+            judged = judge(pair_posts(read_posts(split_file(data, "test")), read_predictions(test)))
             before, after = measure(judged), measure(judged.with_scaling(fitted))
             yield ""
             yield (
