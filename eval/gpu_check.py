@@ -2,10 +2,11 @@
 
     python -m eval.gpu_check --output gpu.json            # on the machine with the GPU
     python -m eval.gpu_check --small --output gpu.json    # the same program on a CPU, at a small size
+    python -m eval.gpu_check --peers ENVIRONMENTS         # with peers, in the environments of eval.benchmarks.peers
 
 Models of Qwen2.5-VL-3B's and 7B's shape are made on the spot with random weights, posts are synthetic. Fine-tuning runs
-plain, with all objectives and in 4 bits; peers (LLaMA-Factory, ms-swift) are named with their versions where they are
-installed; then posts are tagged by transformers and by vLLM, and ``serve`` answers one. Every stage is a process of its
+plain, with all objectives and in 4 bits; then posts are tagged by transformers and by vLLM, ``serve`` answers one, and
+peers (LLaMA-Factory, ms-swift) fine-tune on the same posts where they are installed. Every stage is a process of its
 own with a limit: one that fails is in the report with its last words, and the others go on. The exit code is the number
 of stages that failed.
 """
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,10 +33,11 @@ import httpx
 import yaml
 
 from eval.benchmarks.bench_alignment import ARMS, write_posts
+from eval.benchmarks.peers import PEERS
 from eval.gpu.models import SHAPES, write_model
+from eval.gpu.peers import installed_peers, peer_speeds
 
 _WHEELS = ("torch", "torchvision", "transformers", "trl", "peft", "accelerate", "bitsandbytes", "llguidance", "vllm")
-_PEERS = {"LLaMA-Factory": "llamafactory", "ms-swift": "ms-swift"}
 _CARRY = (
     "where packages can be fetched: pip download -d wheels -r requirements-gpu.lock; copy the folder; on the machine: "
     "pip install --no-index --find-links wheels -r requirements-gpu.lock"
@@ -106,7 +108,7 @@ def machine() -> dict[str, Any]:
 def wheels() -> dict[str, Any]:
     """Return versions of the packages that are needed, and how those that are missing are carried to the machine."""
     versions: dict[str, str | None] = {}
-    for name in (*_WHEELS, *_PEERS.values()):
+    for name in _WHEELS:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
@@ -120,11 +122,6 @@ def _has(package: str) -> bool:
         return bool(version(package))
     except PackageNotFoundError:
         return False
-
-
-def peers() -> dict[str, str]:
-    """Return the version of each peer that is installed."""
-    return {name: version(package) if _has(package) else "not installed" for name, package in _PEERS.items()}
 
 
 def tuned(check: Check, model: Path, posts: Path, arm: str, folder: Path, batch_size: int, steps: int) -> Any:
@@ -193,14 +190,17 @@ def _answers(url: str) -> bool:
         return False
 
 
-def check_machine(*, small: bool, seconds: float, arms: Sequence[str], folder: Path) -> Check:
+def check_machine(
+    *, small: bool, seconds: float, arms: Sequence[str], folder: Path, environments: Path | None = None
+) -> Check:
     """Run all stages and return them."""
     check = Check(seconds)
     check.stage("machine", machine)
     check.stage("wheels", wheels)
-    check.stage("peers", peers)
+    peers = installed_peers(environments)
+    check.stage("peers", lambda: {peer.title: name in peers for name, peer in PEERS.items() if peer.requirements})
     batch_size, steps, words = (2, 2, 8) if small else (8, 6, 48)
-    posts = check.stage("posts", partial(write_posts, folder / "posts", 2 * batch_size, words))
+    posts = check.stage("posts", partial(write_posts, folder / "posts", (2 if small else 8) * batch_size, words))
     plans: dict[str, list[str]] = {"3B": list(_ARMS), "7B": ["plain", "qlora"]}
     if small:
         plans = {"small": list(_ARMS)}
@@ -219,6 +219,16 @@ def check_machine(*, small: bool, seconds: float, arms: Sequence[str], folder: P
                 work = partial(tagged, check, run, Path(posts), engine, folder / f"{engine}.jsonl", vllm)
                 check.stage(f"{size}: tag, {engine}", work)
             check.stage(f"{size}: serve", partial(served, check, run, vllm))
+            for name, environment in peers.items():
+                own = folder / f"{size}-{name}"
+
+                def train(command: Sequence[str | Path], variables: Mapping[str, str]) -> str:
+                    return check.run(command, env=variables)
+
+                work = partial(
+                    peer_speeds, train, name, environment, model, Path(posts), own, batch_size, gpu=not small
+                )
+                check.stage(f"{size}: fine-tuning, {PEERS[name].title}", work)
         shutil.rmtree(model, ignore_errors=True)
     return check
 
@@ -229,11 +239,14 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="tiny models, for a CPU")
     parser.add_argument("--minutes", type=float, default=10.0, help="time of all stages; default 10")
     parser.add_argument("--arms", nargs="+", choices=list(_ARMS), default=list(_ARMS), help="arms of fine-tuning; all")
+    parser.add_argument("--peers", type=Path, help="folder of the environments of eval.benchmarks.peers; default none")
     parser.add_argument("--output", type=Path, default=Path("gpu.json"), help="file of the report; default gpu.json")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         seconds, folder = 60 * chosen.minutes, Path(temporary)
-        check = check_machine(small=chosen.small, seconds=seconds, arms=chosen.arms, folder=folder)
+        check = check_machine(
+            small=chosen.small, seconds=seconds, arms=chosen.arms, folder=folder, environments=chosen.peers
+        )
     report = {"small": chosen.small, "failed": check.failed, "stages": check.report}
     chosen.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"{chosen.output}: {len(check.report)} stages, {len(check.failed)} failed")

@@ -59,6 +59,7 @@ class Job:
         epochs: Number of epochs.
         batch_size: Number of posts in a step.
         recompute: True where a peer recomputes activations, as it does by default.
+        bfloat16: True for weights and forwards in bfloat16, as on a GPU.
     """
 
     model: Path
@@ -67,6 +68,7 @@ class Job:
     epochs: int
     batch_size: int
     recompute: bool = True
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def llama_factory(job: Job) -> list[str]:
         "cutoff_len": 4096, "output_dir": str(job.folder / "factory"), "overwrite_output_dir": True,
         "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
         "num_train_epochs": job.epochs, "lr_scheduler_type": "cosine", "save_strategy": "no", "report_to": "none",
-        "overwrite_cache": True, "disable_gradient_checkpointing": not job.recompute,
+        "overwrite_cache": True, "disable_gradient_checkpointing": not job.recompute, "bf16": job.bfloat16,
     }  # fmt: skip
     (job.folder / "factory.yaml").write_text(yaml.safe_dump(config))
     return ["bin/llamafactory-cli", "train", str(job.folder / "factory.yaml")]
@@ -135,11 +137,11 @@ def ms_swift(job: Job) -> list[str]:
     options = {
         "model": job.model, "model_type": _FAMILY, "template": _FAMILY, "tuner_type": "lora",
         "dataset": job.folder / "chats.jsonl",
-        "torch_dtype": "float32", "system": "", "target_modules": "all-linear", "lora_rank": _RANK,
-        "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "num_train_epochs": job.epochs, "split_dataset_ratio": 0,
-        "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
-        "save_strategy": "no", "output_dir": job.folder / "swift", "report_to": "none", "max_length": 4096,
-        "gradient_checkpointing": str(job.recompute).lower(),
+        "torch_dtype": "bfloat16" if job.bfloat16 else "float32", "system": "", "target_modules": "all-linear",
+        "lora_rank": _RANK, "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "num_train_epochs": job.epochs,
+        "split_dataset_ratio": 0, "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1,
+        "learning_rate": _RATE, "save_strategy": "no", "output_dir": job.folder / "swift", "report_to": "none",
+        "max_length": 4096, "gradient_checkpointing": str(job.recompute).lower(),
     }  # fmt: skip
     return ["bin/swift", "sft", *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
 
