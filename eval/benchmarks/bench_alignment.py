@@ -59,7 +59,7 @@ class Arm:
     decoder: int = 0
 
 
-def smolvlm_256m(folder: Path, vision_layers: int) -> str:
+def smolvlm_256m(folder: Path, vision_layers: int, dtype: torch.dtype = torch.float32) -> str:
     """Write a model of SmolVLM-256M's shape with random weights and a small tokenizer, and return its folder.
 
     The table of embeddings is as large as the real one's.
@@ -90,7 +90,7 @@ def smolvlm_256m(folder: Path, vision_layers: int) -> str:
     )  # fmt: skip
     images = Idefics3ImageProcessor(size={"longest_edge": 2048}, max_image_size={"longest_edge": 512})
     processor = Idefics3Processor(images, tokenizer, image_seq_len=64, chat_template=VOCABULARY.chat_template)
-    Idefics3ForConditionalGeneration(config).save_pretrained(folder)
+    Idefics3ForConditionalGeneration(config).to(dtype).save_pretrained(folder)
     processor.save_pretrained(folder)
     return str(folder)
 

@@ -5,9 +5,9 @@
 
 Each peer gets an environment of its own below ENVIRONMENTS, which is made where it is absent (some gigabytes), with the
 versions that stand in ``PEERS``. All train the same LoRA on the same posts with pictures, the same chats and the same
-weights, which are random: Qwen2.5-VL's architecture at a small size, or SmolVLM-256M's whole shape. What a program sets
-by itself is left as it is; each peer runs a second time without recomputed activations, which both set by default, and
-the faster of its two counts.
+weights, which are random: Qwen2.5-VL's architecture at a small size, or SmolVLM-256M's whole shape, in bfloat16, as both
+are published. What a program sets by itself is left as it is; each peer runs a second time without recomputed
+activations, which all of them set by default, and the faster of its two counts.
 
 Programs are timed by the clock of the processor, with all their children. Each runs over few posts and over all, for
 as many epochs; posts and seconds are subtracted, so that imports and loading do not count.
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from eval.benchmarks.bench_alignment import smolvlm_256m
@@ -59,7 +60,7 @@ class Job:
         epochs: Number of epochs.
         batch_size: Number of posts in a step.
         recompute: True where a peer recomputes activations, as it does by default.
-        bfloat16: True for weights and forwards in bfloat16, as on a GPU.
+        gpu: True on a GPU.
     """
 
     model: Path
@@ -68,7 +69,7 @@ class Job:
     epochs: int
     batch_size: int
     recompute: bool = True
-    bfloat16: bool = False
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def ours(job: Job) -> list[str]:
 
 
 def bare_trl(job: Job) -> list[str]:
-    """Return the command of TRL's trainer alone, without recomputed activations."""
-    numbers = (str(job.epochs), str(job.batch_size))
+    """Return the command of TRL's trainer alone."""
+    numbers = (str(job.epochs), str(job.batch_size), str(int(job.recompute)))
     return [sys.executable, "-m", "eval.benchmarks.peers", str(job.folder), "--bare", str(job.model), *numbers]
 
 
@@ -126,7 +127,9 @@ def llama_factory(job: Job) -> list[str]:
         "cutoff_len": 4096, "output_dir": str(job.folder / "factory"), "overwrite_output_dir": True,
         "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1, "learning_rate": _RATE,
         "num_train_epochs": job.epochs, "lr_scheduler_type": "cosine", "save_strategy": "no", "report_to": "none",
-        "overwrite_cache": True, "disable_gradient_checkpointing": not job.recompute, "bf16": job.bfloat16,
+        "overwrite_cache": True, "disable_gradient_checkpointing": not job.recompute,
+        # As in all of its recipes; what it takes without is float32.
+        "bf16": True, "use_cpu": not job.gpu,
     }  # fmt: skip
     (job.folder / "factory.yaml").write_text(yaml.safe_dump(config))
     return ["bin/llamafactory-cli", "train", str(job.folder / "factory.yaml")]
@@ -137,7 +140,7 @@ def ms_swift(job: Job) -> list[str]:
     options = {
         "model": job.model, "model_type": _FAMILY, "template": _FAMILY, "tuner_type": "lora",
         "dataset": job.folder / "chats.jsonl",
-        "torch_dtype": "bfloat16" if job.bfloat16 else "float32", "system": "", "target_modules": "all-linear",
+        "system": "", "target_modules": "all-linear",
         "lora_rank": _RANK, "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "num_train_epochs": job.epochs,
         "split_dataset_ratio": 0, "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1,
         "learning_rate": _RATE, "save_strategy": "no", "output_dir": job.folder / "swift", "report_to": "none",
@@ -148,7 +151,7 @@ def ms_swift(job: Job) -> list[str]:
 
 PEERS = {
     "ours": Peer("instruct-mner", (), ours, recomputes=False),
-    "trl": Peer("TRL alone", (), bare_trl, recomputes=False),
+    "trl": Peer("TRL alone", (), bare_trl),
     "factory": Peer("LLaMA-Factory 0.9.5", ("llamafactory==0.9.5", *_TORCH), llama_factory),
     # `qwen-vl-utils` opens pictures for ms-swift, within these bounds.
     "swift": Peer(
@@ -186,7 +189,8 @@ def build_qwen(folder: Path, texts: Sequence[str]) -> Path:
         {"depth": 8, "hidden_size": 320, "intermediate_size": 864, "num_heads": 4, "window_size": 112,
          "fullatt_block_indexes": [3, 7]}
     )  # fmt: skip
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    # The published ones are in bfloat16 too.
+    Qwen2_5_VLForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
     path = next(path for path in folder.glob("*processor_config.json") if "shortest_edge" in path.read_text())
     path.write_text(path.read_text().replace("16384", "262144"))
     return folder
@@ -204,7 +208,7 @@ def conversations(model: Path) -> Conversations:
 
 def build_smolvlm(folder: Path, texts: Sequence[str]) -> Path:
     """Make a model of SmolVLM-256M's shape with random weights; a picture has 13 tiles, 832 tokens."""
-    return Path(smolvlm_256m(folder, 12))
+    return Path(smolvlm_256m(folder, 12, torch.bfloat16))
 
 
 SHAPES = {"qwen2_5_vl": build_qwen, "smolvlm_256m": build_smolvlm}
@@ -234,14 +238,15 @@ def _flat(content: Any) -> str:
     return "".join("<image>" if part["type"] == "image" else part["text"] for part in content)
 
 
-def run_bare(folder: Path, model: Path, epochs: int, batch_size: int) -> None:
-    """Train by TRL's trainer alone on the posts of a folder."""
+def run_bare(folder: Path, model: Path, epochs: int, batch_size: int, recompute: int) -> None:
+    """Train by TRL's trainer alone, with what it sets by itself, on the posts of a folder."""
     dataset, writer = load_split(str(folder / "posts.jsonl")), conversations(model)
     pattern = writer.description.family.lora_pattern
     rows = [dict(writer.row(each, dataset.picture_paths(each))) for each in dataset.examples]
     bare_losses(
         model, rows, target_modules=pattern, batch_size=batch_size, rank=_RANK, alpha=_ALPHA,
         dropout=_DROPOUT, learning_rate=_RATE, num_steps=epochs * -(-len(rows) // batch_size),
+        bfloat16=True, recompute=bool(recompute),
     )  # fmt: skip
 
 
@@ -288,7 +293,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8, help="posts in a step; default 8")
     parser.add_argument("--epochs", type=int, default=3, help="epochs; default 3")
     parser.add_argument("--output", type=Path, help="file of the report")
-    parser.add_argument("--bare", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--bare", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.bare:
         run_bare(chosen.environments, Path(chosen.bare[0]), *map(int, chosen.bare[1:]))

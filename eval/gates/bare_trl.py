@@ -22,6 +22,8 @@ def bare_losses(
     alpha: int = 32,
     dropout: float = 0.05,
     seed: int = 0,
+    bfloat16: bool = False,
+    recompute: bool = False,
 ) -> list[float]:
     """Return the losses of the first steps.
 
@@ -38,6 +40,9 @@ def bare_losses(
         alpha: Alpha of the LoRA.
         dropout: Dropout of the LoRA.
         seed: Seed of weights, order and dropout.
+        bfloat16: Whether forwards run in bfloat16. This and the next are on by TRL's default; they change how a loss is
+            rounded, not what it is.
+        recompute: Whether activations are recomputed.
     """
     import torch
     from datasets import Dataset, Features, Image, List, Value
@@ -74,9 +79,9 @@ def bare_losses(
                 data_seed=seed,
                 # TRL's own default would cut through image tokens.
                 max_length=None,
-                # Both are on by TRL's default; they change how a loss is rounded, not what it is.
-                bf16=False,
-                gradient_checkpointing=False,
+                bf16=bfloat16,
+                use_cpu=not torch.cuda.is_available(),
+                gradient_checkpointing=recompute,
                 logging_steps=1,
                 save_strategy="no",
                 report_to="none",

@@ -40,7 +40,7 @@ def peer_speeds(
         posts: File of the posts.
         folder: Folder of what it reads and writes.
         batch_size: Number of posts in a step.
-        gpu: True to train in bfloat16.
+        gpu: True on a GPU.
     """
     peer = PEERS[name]
     dataset = load_split(str(posts))
@@ -51,7 +51,7 @@ def peer_speeds(
     for recompute in (True, False):
         seconds = []
         for number in numbers:
-            job = Job(model, folder / str(number), number, 1, batch_size, recompute=recompute, bfloat16=gpu)
+            job = Job(model, folder / str(number), number, 1, batch_size, recompute=recompute, gpu=gpu)
             seconds.append(_seconds(run, peer, environment, job))
         title = "as it is" if recompute else "without recomputed activations"
         speeds[title] = round((numbers[1] - numbers[0]) / (seconds[1] - seconds[0]), 3)
