@@ -165,8 +165,12 @@ def make_environment(peer: Peer, folder: Path) -> Path:
     if not peer.requirements:
         return folder
     if not (folder / "made").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)  # noqa: S603  # noqa: S603
-        subprocess.run([str(folder / "bin/python"), "-m", "pip", "install", "-q", *peer.requirements], check=True)  # noqa: S603  # noqa: S603
+        # By uv, as `make setup` does: pip may take torch from one place and torchvision from another, which do not fit.
+        for command in (
+            ["venv", "--clear", folder],
+            ["pip", "install", "--python", folder / "bin/python", *peer.requirements],
+        ):
+            subprocess.run([sys.executable, "-m", "uv", *command, "--quiet"], check=True)  # noqa: S603
         (folder / "made").touch()
     return folder
 
