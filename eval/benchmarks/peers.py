@@ -5,7 +5,7 @@
 
 Each peer gets an environment of its own below ENVIRONMENTS, which is made where it is absent (some gigabytes), with the
 versions that stand in ``PEERS``. All train the same LoRA on the same posts with pictures, the same chats and the same
-weights, which are random: Qwen2.5-VL's architecture at a small size, or SmolVLM-256M's whole shape, in bfloat16, as both
+weights, which are random: Qwen2.5-VL's architecture at a small size, or SmolVLM-256M's whole shape, in bfloat16 as they
 are published. What a program sets by itself is left as it is; each peer runs a second time without recomputed
 activations, which all of them set by default, and the faster of its two counts.
 

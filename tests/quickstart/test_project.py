@@ -10,6 +10,8 @@ import yaml
 from instruct_mner.errors import ConfigError
 from instruct_mner.quickstart.project import write_project
 
+ADAPTERS = Path(__file__).resolve().parents[2] / "adapters"
+
 
 @pytest.mark.parametrize("name", ["mine", 'a "quoted": {{ folder }} é #1'])
 def test_paths_in_the_config_are_those_that_were_given(
@@ -23,6 +25,20 @@ def test_paths_in_the_config_are_those_that_were_given(
     assert values["output"] == str(Path(name) / "run")
     assert len(posts.read_text(encoding="utf-8").splitlines()) == 12
     assert "{{" not in config.read_text(encoding="utf-8").replace(name.replace('"', '\\"'), "")
+
+
+def test_a_model_that_was_measured_gets_its_recipe(tmp_path: Path) -> None:
+    recipe = yaml.safe_load((ADAPTERS / "smollm2.yaml").read_text())
+    written = {}
+    for model in ("smollm2", "some/model"):
+        config, _ = write_project(tmp_path / model, model=model)
+        written[model] = yaml.safe_load(config.read_text(encoding="utf-8"))
+    own, other = written["smollm2"], written["some/model"]
+    for section, values in recipe.items():
+        assert own[section] == {**other[section], **values}
+    assert {key: value for key, value in own.items() if key not in {*recipe, "model", "output", "data"}} == {
+        key: value for key, value in other.items() if key not in {*recipe, "model", "output", "data"}
+    }
 
 
 def test_the_same_files_are_written_each_time(tmp_path: Path) -> None:
