@@ -140,7 +140,7 @@ def ms_swift(job: Job) -> list[str]:
     options = {
         "model": job.model, "model_type": _FAMILY, "template": _FAMILY, "tuner_type": "lora",
         "dataset": job.folder / "chats.jsonl",
-        "system": "", "target_modules": "all-linear",
+        "system": "", "target_modules": "all-linear", "use_cpu": str(not job.gpu).lower(),
         "lora_rank": _RANK, "lora_alpha": _ALPHA, "lora_dropout": _DROPOUT, "num_train_epochs": job.epochs,
         "split_dataset_ratio": 0, "per_device_train_batch_size": job.batch_size, "gradient_accumulation_steps": 1,
         "learning_rate": _RATE, "save_strategy": "no", "output_dir": job.folder / "swift", "report_to": "none",
@@ -166,10 +166,8 @@ def make_environment(peer: Peer, folder: Path) -> Path:
         return folder
     if not (folder / "made").exists():
         # By uv, as `make setup` does: pip may take torch from one place and torchvision from another, which do not fit.
-        for command in (
-            ["venv", "--clear", folder],
-            ["pip", "install", "--python", folder / "bin/python", *peer.requirements],
-        ):
+        python = str(folder / "bin" / "python")
+        for command in (["venv", "--clear", str(folder)], ["pip", "install", "--python", python, *peer.requirements]):
             subprocess.run([sys.executable, "-m", "uv", *command, "--quiet"], check=True)  # noqa: S603
         (folder / "made").touch()
     return folder
