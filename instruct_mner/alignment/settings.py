@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from instruct_mner.schema.record import Record
+from instruct_mner.schema.settings import Settings
 
 # What the tables in eval/results were measured with.
 _HEAD_LEARNING_RATE = 2e-3
 
 
-class ObjectiveSettings(Record):
+class ObjectiveSettings(Settings):
     """Settings of every objective.
 
     The first steps of a run measure the gradient of each objective on the tuned weights against that of the answer
@@ -154,7 +154,7 @@ class GenerativeSettings(ObjectiveSettings):
     generated_weight: float = Field(default=1.0, ge=0)
 
 
-class AlignmentSettings(Record):
+class AlignmentSettings(Settings):
     """The objectives; ``null`` is off, ``{}`` is on with its defaults.
 
     Attributes:

@@ -56,7 +56,6 @@ class PictureGenerator:
         generator = objectives["generative"]
         assert isinstance(generator, Generative)
         self._engine, self._loaded = engine, loaded
-        loaded.model.eval()  # or the dropout of the adapter falls on the states
         self._generator = generator.to(loaded.model.device)
         self._tokens = PromptTokens(loaded)
         self.grid: int = settings.generative.grid

@@ -18,6 +18,7 @@ from instruct_mner.engines.engine import Completion, Request, Sample
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.modes import without_dropout
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.models.processor_errors import named_processor_errors
 
@@ -105,16 +106,11 @@ class TransformersEngine:
         self, answers: Sequence[PartialAnswer], temperature: float, seed: int, times: int | None = None
     ) -> Iterator[PartialAnswer]:
         """Write answers, and show how many are finished."""
-        was_training = self._loaded.model.training
-        self._loaded.model.eval()
         # What is drawn here must not move the random numbers of a training that this interrupts.
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
-                written = self._written(answers, temperature, times)
-                yield from tracked(written, "answering", (times or 1) * len(answers), "answers")
-        finally:
-            self._loaded.model.train(was_training)
+        with without_dropout(self._loaded.model), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            written = self._written(answers, temperature, times)
+            yield from tracked(written, "answering", (times or 1) * len(answers), "answers")
 
     def _written(
         self, answers: Sequence[PartialAnswer], temperature: float, times: int | None = None

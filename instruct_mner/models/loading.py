@@ -45,7 +45,6 @@ class Model(Protocol):
 
     config: PretrainedConfig
     generation_config: GenerationConfig
-    training: bool
 
     @property
     def dtype(self) -> torch.dtype:
@@ -58,8 +57,8 @@ class Model(Protocol):
     def eval(self) -> nn.Module:
         """Switch to evaluation mode."""
 
-    def train(self, mode: bool = True) -> nn.Module:
-        """Switch to training mode, or with ``False`` to evaluation mode."""
+    def modules(self) -> Iterator[nn.Module]:
+        """Iterate over the model and the modules inside."""
 
     def get_input_embeddings(self) -> nn.Embedding:
         """Return the table of token embeddings."""
@@ -267,7 +266,7 @@ def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:
     problems += [f"not in the adapter: {key}" for key in missing]
     if problems:
         raise ModelError(f"adapter {folder} does not fit the base model {base.name}:\n{listing(problems, most=5)}")
-    return replace(base, model=model)
+    return replace(base, model=model.eval())  # LoRA's dropout is new, and on
 
 
 def lora_config(family: Family, *, rank: int, alpha: int, dropout: float) -> LoraConfig:

@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import model_validator
 
-from instruct_mner.schema.record import Record
+from instruct_mner.schema.settings import Settings
 
 
-class PixelLimits(Record):
+class PixelLimits(Settings):
     """Limits on the pixels of a picture after the processor's resize; ``None`` = the model's own default.
 
     Attributes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.retrieval import Pool
@@ -41,19 +41,32 @@ def check_value(name: str, value: object, check: Check) -> object:
     try:
         return check(value)
     except RefusedError as error:
-        raise ConfigError(f"{name} must be {error}, not {_shown(value)}") from None
+        raise ConfigError(f"{name} must be {error}, not {shown(value)}") from None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value in a message; of other objects the type, as their texts may be long, or may raise."""
     if isinstance(value, str | bytes | float | None) or (isinstance(value, int) and abs(value) < sys.maxsize):
         return f"{value!r:.60}"
-    return type(value).__name__
+    kind = type(value).__name__
+    if is_table(value):
+        return f"{kind}, whose items are names of columns; of a table, give a column, such as table['text']"
+    return f"one {kind}; put it into a list" if isinstance(value, BaseModel) else kind
+
+
+def is_table(value: object) -> bool:
+    """Return true for a table of pandas, polars or pyarrow, whose items are names of columns, or columns."""
+    return hasattr(type(value), "columns")
+
+
+def is_one(value: object) -> bool:
+    """Return true for what can be iterated over and is no source of items: a text, a mapping, a record, a table."""
+    return isinstance(value, str | bytes | Mapping | BaseModel) or is_table(value)
 
 
 def items(value: object) -> list[object] | None:
-    """Return the items of a list or of another source; ``None`` for all else, texts and mappings too."""
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    """Return the items of a list or of another source; ``None`` for all else."""
+    if is_one(value) or not isinstance(value, Iterable):
         return None
     try:
         return list(value)
@@ -167,7 +180,7 @@ def each_of(check: Check, what: str) -> Check:
     """Return a check that looks at an item when it is taken, for streams."""
 
     def of(value: object) -> Iterator[object]:
-        if isinstance(value, str | bytes | Mapping) or not hasattr(type(value), "__iter__"):
+        if is_one(value) or not hasattr(type(value), "__iter__"):
             raise RefusedError(f"a list of {what}, or another source of them")
         try:
             source = iter(value)  # type: ignore[call-overload]
@@ -182,7 +195,7 @@ def _item(number: int, value: object, check: Check, what: str) -> object:
     try:
         return check(value)
     except RefusedError as error:
-        raise ConfigError(f"item {number} of the {what} must be {error}, not {_shown(value)}") from None
+        raise ConfigError(f"item {number} of the {what} must be {error}, not {shown(value)}") from None
 
 
 def instance(kind: type, what: str) -> Check:

@@ -14,6 +14,7 @@ from torch import Tensor
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.modes import without_dropout
 from instruct_mner.prompting.conversation import picture_messages
 from instruct_mner.prompting.retrieval import FloatArray
 
@@ -73,11 +74,8 @@ class ModelEmbedder:
     def _embed(self, posts: Sequence[Sequence[Image]]) -> FloatArray:
         model = self._loaded.model
         inputs = self._engine.inputs([_question(images) for images in posts]).to(model.device)
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), without_dropout(model):
             states = _decoder_inputs(model, self._loaded.family.decoder_path, inputs)
-        model.train(was_training)
         image = (inputs["input_ids"] == self._loaded.image_token_id)[..., None]
         mean = torch.where(image, states.float(), 0).sum(dim=1) / image.sum(dim=1)
         embeddings: FloatArray = mean.cpu().numpy()

@@ -42,6 +42,21 @@ class Predictions(Sequence[Prediction]):
         """Return their number."""
         return len(self._predictions)
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether another sequence holds the same predictions."""
+        if not isinstance(other, Predictions):
+            return NotImplemented
+        return self._predictions == other._predictions
+
+    def __hash__(self) -> int:
+        """Return a hash of the predictions."""
+        return hash(self._predictions)
+
+    def __repr__(self) -> str:
+        """Return their number and what each found."""
+        shown = ", ".join(str([f"{each.text} {each.label}" for each in one.entities]) for one in self[:3])
+        return f"Predictions({len(self)}: {shown}{', …' if len(self) > 3 else ''})"
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with a row for each entity; ``post`` is the index of its text.
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from instruct_mner.console import quiet_libraries, tracked, working
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import exclusive, is_stream
+from instruct_mner.files import check_place, exclusive, is_stream
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_context, with_segmentation
 from instruct_mner.prompting.retrieval import Pool
@@ -76,6 +76,7 @@ def _tag(
     local = settings.of_one_process()
     if attention is not None:
         _check_attention(source, settings, local)
+        check_place(attention / "drawing.png")
     if not is_stream(output):
         check_output(Path(output))
     label_set = None if labels is None else parse_labels(labels)

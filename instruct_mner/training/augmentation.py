@@ -13,11 +13,11 @@ from pydantic import Field
 
 from instruct_mner.errors import ConfigError, listing, suggest
 from instruct_mner.schema.labels import Label, LabelSet
-from instruct_mner.schema.record import Record
 from instruct_mner.schema.records import Box, Example
+from instruct_mner.schema.settings import Settings
 
 
-class AugmentationSettings(Record):
+class AugmentationSettings(Settings):
     """Kinds and probabilities of changes; all are off by default.
 
     Attributes:

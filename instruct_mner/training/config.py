@@ -20,13 +20,13 @@ from instruct_mner.files import read_yaml
 from instruct_mner.schema.choices import ImageSource, Segmentation, Tracker
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits
+from instruct_mner.schema.settings import Settings
 from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.optimizer_settings import (
     EvaluationSettings,
     LoraSettings,
     OptimizerSettings,
-    Settings,
     VisionCacheSettings,
 )
 from instruct_mner.training.reinforcement_settings import ReinforcementSettings

@@ -18,6 +18,7 @@ from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.console import working
 from instruct_mner.models.hooks import AttentionInputs, attention_of, capture
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.modes import without_dropout
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.span_alignment import SpanAnnotator
 
@@ -96,24 +97,19 @@ def find_heads(
     beyond: dict[int, list[Tensor]] = {place: [] for place in places}
     shares: dict[int, list[Tensor]] = {place: [] for place in places}
     areas: list[float] = []
-    mode = loaded.base.training
-    loaded.base.eval()
-    try:
-        with torch.no_grad():
-            for inputs, row in _posts(loaded, collator, annotator):
-                with capture(decoder, attention_layers=places) as captured:
-                    loaded.base.model(**inputs, use_cache=False)
-                image = (inputs["input_ids"][0] == loaded.image_token_id).nonzero()[:, 0]
-                visible = [mention for mention in row.mentions if mention.regions]
-                areas += [len(mention.regions or ()) / len(image) for mention in visible]
-                for place in places:
-                    seen = _seen(captured.attention[place], inputs["attention_mask"][0], image, visible)
-                    on_boxes, on_image = seen.unbind(dim=-1)
-                    area = torch.tensor(areas[-len(visible) :], device=seen.device)
-                    beyond[place].append(on_boxes - on_image * area)
-                    shares[place].append(on_boxes / on_image.clamp(min=1e-12))
-    finally:
-        loaded.base.train(mode)
+    with without_dropout(loaded.base), torch.no_grad():
+        for inputs, row in _posts(loaded, collator, annotator):
+            with capture(decoder, attention_layers=places) as captured:
+                loaded.base.model(**inputs, use_cache=False)
+            image = (inputs["input_ids"][0] == loaded.image_token_id).nonzero()[:, 0]
+            visible = [mention for mention in row.mentions if mention.regions]
+            areas += [len(mention.regions or ()) / len(image) for mention in visible]
+            for place in places:
+                seen = _seen(captured.attention[place], inputs["attention_mask"][0], image, visible)
+                on_boxes, on_image = seen.unbind(dim=-1)
+                area = torch.tensor(areas[-len(visible) :], device=seen.device)
+                beyond[place].append(on_boxes - on_image * area)
+                shares[place].append(on_boxes / on_image.clamp(min=1e-12))
     if not areas:
         return None
     measures = {place: torch.cat(each, dim=1).mean(dim=1) for place, each in beyond.items()}

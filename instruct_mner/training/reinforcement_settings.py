@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from instruct_mner.training.optimizer_settings import Settings
+from instruct_mner.schema.settings import Settings
 
 
 class RewardWeights(Settings):

@@ -10,8 +10,8 @@ from command import exit_code
 
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.example_posts import dozen
+from instruct_mner.schema.settings import Settings
 from instruct_mner.training.config import FinetuneConfig, load_config
-from instruct_mner.training.optimizer_settings import Settings
 from instruct_mner.training.trainable import check_trainable
 
 

@@ -56,6 +56,10 @@ def test_where_there_is_no_generator_it_says_so(tuned, tiny_models, tmp_path) ->
         tag(*common, *endpoint)
     with pytest.raises(ConfigError, match="--attention shows the attention of a model in this process"):
         tag(data, *endpoint, "--attention", tmp_path / "drawn", "-o", tmp_path / "other.jsonl")
+    # Before the model is loaded, of which there is none.
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot be written, .*file is a file"):
+        tag(data, "--model", "nothing/there", "--labels", "PER", "--attention", tmp_path / "file", "-o", tmp_path / "o")
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -63,11 +67,14 @@ def test_where_there_is_no_generator_it_says_so(tuned, tiny_models, tmp_path) ->
 def test_every_mention_on_a_picture_is_drawn(which: str, tuned, tiny_models, tmp_path) -> None:
     data = make_posts(tmp_path / "posts")
     model = ["--adapter", tuned] if which == "tuned" else ["--model", tiny_models("gemma3"), "--labels", "PER,LOC"]
-    tag(data, *model, "--attention", tmp_path / "drawn", "-o", tmp_path / "out.jsonl")
+    for folder in ("drawn", "again"):
+        tag(data, *model, "--attention", tmp_path / folder, "-o", tmp_path / f"{folder}.jsonl")
+    for path in (tmp_path / "drawn").iterdir():  # the adapter has dropout, which is off
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
     posts = {post.id: post for post in load_split(str(data)).examples}
     expected = sum(
         len(prediction.entities)
-        for prediction in map(Prediction.model_validate_json, (tmp_path / "out.jsonl").read_text().split("\n")[:-1])
+        for prediction in map(Prediction.model_validate_json, (tmp_path / "drawn.jsonl").read_text().split("\n")[:-1])
         if posts[prediction.id].images
     )
     assert expected

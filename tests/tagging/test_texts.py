@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from instruct_mner import evaluate
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.synthetic.posts import posts
@@ -20,6 +23,8 @@ from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.tagging.predictions import Predictions
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.tagging.texts import TextTagger, checked_pictures, checked_texts
+
+EXAMPLE = Example(id="7", text="Zoe left")
 
 
 class Capitals(TextTagger):
@@ -52,6 +57,23 @@ def test_one_text_gives_one_prediction_and_many_give_theirs_in_order() -> None:
     assert len(tagger([])) == 0
 
 
+def test_a_table_and_a_single_post_are_no_lists() -> None:
+    frame = pd.DataFrame({"text": ["Bob in Berlin", "Ann"]})
+    for wrong, reason in ((frame, "a DataFrame, whose items are names of columns"), (EXAMPLE, "one Example; put it")):
+        with pytest.raises(ConfigError, match=reason.removeprefix("a ")):
+            Capitals()(cast("Any", wrong))
+        with pytest.raises(ConfigError, match=reason.removeprefix("a ")):
+            evaluate(cast("Any", wrong), [])
+    assert len(Capitals()(frame["text"])) == 2
+
+
+def test_results_are_compared_by_what_they_hold() -> None:
+    many = Capitals()(["an Apple", "a"])
+    assert many == Capitals()(["an Apple", "a"]) == pickle.loads(pickle.dumps(many))
+    assert many != Capitals()(["an Apple", "b"])
+    assert repr(many) == "Predictions(2: ['A CAP'], [])"
+
+
 def test_pictures_of_each_text() -> None:
     tagger, picture = Capitals(), Image.new("RGB", (9, 9))
     tagger(["a", "b", "c"], images=[picture, None, [picture, picture]])
@@ -82,8 +104,8 @@ def test_a_threshold_leaves_entities_out() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"texts": 3}, "texts are a string or a list of strings, not int"),
-        ({"texts": b"a"}, "not bytes"),
+        ({"texts": 3}, "texts are a string or a list of strings, not 3"),
+        ({"texts": b"a"}, "not b"),
         ({"texts": {"a": 1}}, "not dict"),
         ({"texts": ["a", None]}, r"texts\[1\] is no string but NoneType"),
         ({"texts": ["a", "b"], "images": "a.png"}, "images of several texts are a list"),
