@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.prompting.retrieval import Pool
@@ -17,6 +17,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.record import is_whole
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.tagging.argument_values import is_one, items, shown
 from instruct_mner.tagging.settings import check_threshold
 
 Check = Callable[[object], object]
@@ -42,36 +43,6 @@ def check_value(name: str, value: object, check: Check) -> object:
         return check(value)
     except RefusedError as error:
         raise ConfigError(f"{name} must be {error}, not {shown(value)}") from None
-
-
-def shown(value: object) -> str:
-    """Return a value in a message; of other objects the type, as their texts may be long, or may raise."""
-    if isinstance(value, str | bytes | float | None) or (isinstance(value, int) and abs(value) < sys.maxsize):
-        return f"{value!r:.60}"
-    kind = type(value).__name__
-    if is_table(value):
-        return f"{kind}, whose items are names of columns; of a table, give a column, such as table['text']"
-    return f"one {kind}; put it into a list" if isinstance(value, BaseModel) else kind
-
-
-def is_table(value: object) -> bool:
-    """Return true for a table of pandas, polars or pyarrow, whose items are names of columns, or columns."""
-    return hasattr(type(value), "columns")
-
-
-def is_one(value: object) -> bool:
-    """Return true for what can be iterated over and is no source of items: a text, a mapping, a record, a table."""
-    return isinstance(value, str | bytes | Mapping | BaseModel) or is_table(value)
-
-
-def items(value: object) -> list[object] | None:
-    """Return the items of a list or of another source; ``None`` for all else."""
-    if is_one(value) or not isinstance(value, Iterable):
-        return None
-    try:
-        return list(value)
-    except TypeError:  # an array of NumPy without dimensions
-        return None
 
 
 def text(value: object) -> str:

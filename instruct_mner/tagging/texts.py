@@ -17,7 +17,7 @@ from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.argument_checks import items, shown
+from instruct_mner.tagging.argument_values import items, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.predictions import Predictions

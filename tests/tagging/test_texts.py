@@ -20,6 +20,7 @@ from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.settings import Synthesis
+from instruct_mner.tagging.argument_values import is_table
 from instruct_mner.tagging.predictions import Predictions
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.tagging.texts import TextTagger, checked_pictures, checked_texts
@@ -65,6 +66,8 @@ def test_a_table_and_a_single_post_are_no_lists() -> None:
         with pytest.raises(ConfigError, match=reason.removeprefix("a ")):
             evaluate(cast("Any", wrong), [])
     assert len(Capitals()(frame["text"])) == 2
+    assert is_table(frame)
+    assert not any(map(is_table, (frame["text"], [], {}, EXAMPLE, "a")))
 
 
 def test_results_are_compared_by_what_they_hold() -> None:

@@ -1,0 +1,38 @@
+"""What a value is that was given for an argument: a list, one thing, a table; and how it stands in a message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel
+
+
+def shown(value: object) -> str:
+    """Return a value in a message; of other objects the type, as their texts may be long, or may raise."""
+    if isinstance(value, str | bytes | float | None) or (isinstance(value, int) and abs(value) < sys.maxsize):
+        return f"{value!r:.60}"
+    kind = type(value).__name__
+    if is_table(value):
+        return f"{kind}, whose items are names of columns; of a table, give a column, such as table['text']"
+    return f"one {kind}; put it into a list" if isinstance(value, BaseModel) else kind
+
+
+def is_table(value: object) -> bool:
+    """Return true for a table of pandas, polars or pyarrow, whose items are names of columns, or columns."""
+    return hasattr(type(value), "columns")
+
+
+def is_one(value: object) -> bool:
+    """Return true for what can be iterated over and is no source of items: a text, a mapping, a record, a table."""
+    return isinstance(value, str | bytes | Mapping | BaseModel) or is_table(value)
+
+
+def items(value: object) -> list[object] | None:
+    """Return the items of a list or of another source; ``None`` for all else."""
+    if is_one(value) or not isinstance(value, Iterable):
+        return None
+    try:
+        return list(value)
+    except TypeError:  # an array of NumPy without dimensions
+        return None
