@@ -1,4 +1,4 @@
-"""What a value is that was given for an argument: a list, one thing, a table; and how it stands in a message."""
+"""Kinds of values that are given for arguments: lists, single things, tables; and how each stands in a message."""
 
 from __future__ import annotations
 
