@@ -77,6 +77,17 @@ def listing(problems: Iterable[str], *, most: int = 20) -> str:
     return "\n".join(kept)
 
 
+def shortened(name: str, *, most: int = 80) -> str:
+    """Return a name that stands in data as a message may hold it: a picture may be all of its bytes, as an address."""
+    return name if len(name) <= most else f"{name[:most]}…"
+
+
+def too_long(name: str) -> str:
+    """Return the message of a name that no file can have."""
+    size = len(name.encode("utf-8", "surrogateescape"))
+    return f"{shortened(name)}: the name is too long for a file, {size} bytes; give a shorter one"
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'labels'?"`` for the nearest known word, or the empty string."""
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -16,17 +16,15 @@ from typing import Any, BinaryIO, TextIO
 
 import yaml
 
-from instruct_mner.errors import ConfigError, DataError, listing
+from instruct_mner.errors import ConfigError, DataError, listing, too_long
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Source: safetensors 0.8 (Rust's io::Error), torch 2.13 (caffe2/serialize/inline_container.cc), pyarrow 23.
-_WORDS_OF_FULL = (
-    "No space left on", "File too large", "Disk quota exceeded", "PytorchStreamWriter", "inline_container",
-)  # fmt: skip
-_MAKE_ROOM = "make room, or choose another place, and run the same command again"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAKE_ROOM = "make room, or choose another place, and run the same command again"
+_LONGEST_NAME = 255  # bytes, on all usual file systems
+_A_PIPE = "a pipe can be read once only; save it as a file, or give posts on standard input, named -"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -50,7 +48,8 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
     except IsADirectoryError:
         raise DataError(f"{path}: cannot be read, it is a folder; name a file") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        reason = _A_PIPE if isinstance(error, io.UnsupportedOperation) else error.strerror or error
+        raise DataError(f"{path}: cannot be read: {reason}") from None
 
 
 def decode_lines(content: bytes, path: Path) -> tuple[list[str], list[str]]:
@@ -119,10 +118,8 @@ def _decoded(file: BinaryIO, path: Path, offset: int = 0) -> Iterator[Line]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            problem = (
-                f"{path}:{number}: byte 0x{line[error.start]:02x} at position {error.start} is not UTF-8; "
-                "save the file as UTF-8"
-            )
+            place = f"byte 0x{line[error.start]:02x} at position {error.start}"
+            problem = f"{path}:{number}: {place} is not UTF-8; save the file as UTF-8"
             text = line.decode("utf-8", errors="replace")
         yield Line(number, offset, text.removesuffix("\r"), problem)
         offset += len(raw)
@@ -134,7 +131,11 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
-    lines, problems = decode_lines(read_bytes(path), path)
+    return _lines(read_bytes(path), path)
+
+
+def _lines(content: bytes, path: Path) -> list[str]:
+    lines, problems = decode_lines(content, path)
     if problems:
         raise DataError(f"{path} is not UTF-8:\n{listing(problems)}")
     return lines
@@ -146,8 +147,9 @@ def read_text(path: Path, *, keep_returns: bool = False) -> str:
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
     """
-    read_lines(path)
-    return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\r\n" if keep_returns else "\n")
+    content = read_bytes(path)  # once, because of a pipe nothing would be left
+    _lines(content, path)
+    return content.decode("utf-8-sig").replace("\r\n", "\r\n" if keep_returns else "\n")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -184,28 +186,25 @@ def read_yaml(path: Path) -> Any:
 
 def check_place(path: Path) -> None:
     """Raise a ConfigError for a place in which no file or folder can be made, before hours of work are lost to it."""
+    if (name := next((part for part in path.parts if len(os.fsencode(part)) > _LONGEST_NAME), None)) is not None:
+        raise ConfigError(too_long(name))
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "may not be written to" if above.is_dir() else "is a file"
         raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
 
 
-def when_full(error: BaseException | None) -> str | None:
-    """Return the message of a disk that is full, or of a file that may not grow; ``None`` of any other error."""
-    while error is not None:
-        number = error.errno if isinstance(error, OSError) else None
-        text = str(error)
-        if number in _FULL or any(words in text for words in _WORDS_OF_FULL):
-            name = getattr(error, "filename", None)
-            reason = os.strerror(number if number in _FULL else errno.ENOSPC)
-            return f"{name or 'the output'} cannot be written: {reason}; {_MAKE_ROOM}"
-        error = error.__cause__ or error.__context__
-    return None
+def is_file(path: Path) -> bool:
+    """Return whether there is a file of a name that stands in data, and that may be too long for any file."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def write_error(path: Path, error: OSError) -> DataError:
     """Return the error of a file that cannot be written, with what to do."""
-    remedy = _MAKE_ROOM if error.errno in _FULL else "choose another place"
+    remedy = MAKE_ROOM if error.errno in FULL else "choose another place"
     return DataError(f"{path}: cannot be written: {error.strerror or error}; {remedy}")
 
 
@@ -235,7 +234,7 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _locked(lock, path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}; choose another place") from None
+        raise ConfigError(f"{path}: cannot be written: {error.strerror or error}; choose another place") from None
     try:
         yield
     finally:
@@ -295,6 +294,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
     except BaseException as error:
         if not in_place:
             written.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise write_error(path, error) from None
         raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 from instruct_mner.errors import DataError
+from instruct_mner.files import is_file
 
 MAX_PIXELS = 64_000_000
 """Largest picture that is decoded; above every phone, below what fills the memory (192 MB as RGB)."""
@@ -169,16 +170,9 @@ def _name(source: Path | bytes) -> str:
     return str(source) if isinstance(source, Path) else f"picture of {len(source)} bytes"
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long for the file system
-        return False
-
-
 def _content(source: Path | bytes, max_bytes: int) -> bytes:
     name = _name(source)
-    if isinstance(source, Path) and not _is_file(source):
+    if isinstance(source, Path) and not is_file(source):
         raise DataError(f"{name:.200}: there is no such picture")
     num_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
     if num_bytes > max_bytes:
@@ -187,7 +181,7 @@ def _content(source: Path | bytes, max_bytes: int) -> bytes:
         # Read at once, not by path: the file is closed again whatever happens to the picture.
         return source.read_bytes() if isinstance(source, Path) else source
     except OSError as error:
-        raise DataError(f"{name}: the picture cannot be read ({error.strerror}); check the file") from None
+        raise DataError(f"{name}: the picture cannot be read ({error.strerror or error}); check the file") from None
 
 
 def _open(content: bytes, name: str, max_pixels: int) -> Image.Image:

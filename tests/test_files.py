@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
@@ -9,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.files import exclusive, is_stream, read_lines, replacing, when_full
+from instruct_mner.files import (
+    check_place,
+    exclusive,
+    is_file,
+    is_stream,
+    opened,
+    read_lines,
+    read_text,
+    read_yaml,
+    replacing,
+    stream_lines,
+)
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
@@ -116,12 +126,34 @@ def test_a_lock_leaves_no_folder_behind_and_locks_no_device(tmp_path: Path) -> N
         pass
 
 
-def test_a_full_disk_is_told_by_number_and_by_words() -> None:
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/out.jsonl")
-    assert str(when_full(full)).startswith("run/out.jsonl cannot be written: No space left on device; make room")
-    wrapped = RuntimeError("it did not work")
-    wrapped.__cause__ = RuntimeError("I/O error: No space left on device (os error 28)")
-    assert "No space left" in str(when_full(wrapped))
-    assert when_full(ValueError("no")) is None
+def test_a_full_disk_is_told_with_what_to_do() -> None:
     with pytest.raises(DataError, match="make room"), replacing(Path("/dev/full")) as file:
         file.write("x")
+
+
+def test_a_name_too_long_for_any_file_is_refused_before_work_and_no_file(tmp_path: Path) -> None:
+    for name in (tmp_path / ("é" * 128), tmp_path / ("n" * 300) / "out.jsonl"):
+        with pytest.raises(ConfigError, match=r"….*: the name is too long for a file, (256|300) bytes; give a shorter"):
+            check_place(name)
+        assert not is_file(name)
+    check_place(tmp_path / ("n" * 255))
+
+
+def test_a_pipe_is_read_once_or_told_as_such() -> None:
+    def pipe() -> Path:
+        end, begin = os.pipe()
+        os.write(begin, "é: 1\n".encode())
+        os.close(begin)
+        return Path(f"/dev/fd/{end}")
+
+    with pytest.raises(DataError, match=r"a pipe can be read once only; save it as a file, or give posts on"):
+        list(stream_lines(pipe()))
+    assert read_text(pipe()) == "é: 1\n"
+    assert read_yaml(pipe()) == {"é": 1}
+
+
+def test_an_error_without_a_number_says_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.touch()
+    with pytest.raises(DataError, match=r"a.txt: cannot be read: odd"), opened(path):
+        raise OSError("odd")

@@ -22,7 +22,8 @@ def run(
             metavar="PRED...",
             help="Predictions of every post: JSONL or Parquet, as `tag` writes it, columns of tags, as conlleval reads "
             "them, a JSON list, or answers of LLaMA-Factory and ms-swift. Further files are compared by a paired "
-            "bootstrap. Left out where the predictions stand in the last column of GOLD.",
+            "bootstrap. Left out where the predictions stand in the last column of GOLD. One file may be -, for "
+            "standard input.",
         ),
     ] = None,
     *,

@@ -36,6 +36,8 @@ def escaped(error: UnicodeError) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let no character end a command that standard output or error cannot encode."""
     codecs.register_error(_ESCAPES, escaped)
+    if sys.stderr is None:  # closed: what goes to it is for people, and nobody is there
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end of the process)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ESCAPES)
@@ -47,7 +49,8 @@ def exit_code(command: Callable[[], object]) -> int:
         try:
             command()
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as where a command begins with it closed
+                sys.stdout.flush()
     except MnerError as error:
         return _mendable(str(error), error.exit_code)
     except SystemExit as end:
@@ -58,9 +61,9 @@ def exit_code(command: Callable[[], object]) -> int:
         drop_output()
         return CLOSED_PIPE
     except Exception as error:
-        from instruct_mner.files import when_full
+        from instruct_mner.cli.file_errors import remedy_of
 
-        message = when_full(error)
+        message = remedy_of(error)
         if message is None:
             raise
         drop_output()
@@ -80,7 +83,8 @@ def leave(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
     os._exit(code)
 
 
@@ -94,7 +98,8 @@ def drop_output() -> None:
     """Let what Python still has to write go nowhere: it would fail again at the end of the process."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except OSError:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -69,15 +69,20 @@ def join_tokens(tokens: Sequence[str], spans: Iterable[Span], joiner: Joiner = "
 def _join(tokens: Sequence[str], joiner: Joiner) -> str:
     if isinstance(joiner, str):
         return joiner.join(tokens)
-    return "".join(token + gap for token, gap in zip(tokens, (*joiner, ""), strict=True))
+    return "".join(token + gap for token, gap in zip(tokens, gaps_after(tokens, joiner), strict=True))
+
+
+def gaps_after(tokens: Sequence[str], joiner: Joiner) -> Sequence[str]:
+    """Return the text behind each token, which is none behind the last; of no tokens, nothing."""
+    gaps = (joiner,) * (len(tokens) - 1) if isinstance(joiner, str) else joiner
+    return (*gaps, "") if tokens else ()
 
 
 def token_bounds(tokens: Sequence[str], joiner: Joiner = " ") -> list[tuple[int, int]]:
     """Return the first and one past the last character of each token in the joined text."""
-    gaps = [joiner] * len(tokens) if isinstance(joiner, str) else (*joiner, "")
     bounds = []
     start = 0
-    for token, gap in zip(tokens, gaps, strict=True):
+    for token, gap in zip(tokens, gaps_after(tokens, joiner), strict=True):
         bounds.append((start, start + len(token)))
         start += len(token) + len(gap)
     return bounds

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from instruct_mner.data.known import known_name
-from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.errors import ConfigError, DataError, shortened
+from instruct_mner.files import is_file
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets, Segmentation
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
@@ -100,7 +101,7 @@ class Dataset:
         if not self.missing_images:
             return None
         num_named = len({name for example in self.examples for name in example.images})
-        first = ", ".join(self.missing_images[:3]) + (", …" if len(self.missing_images) > 3 else "")
+        first = ", ".join(map(shortened, self.missing_images[:3])) + (", …" if len(self.missing_images) > 3 else "")
         where = f"not in {self.image_root}" if self.image_root else "no folder of pictures beside the file"
         num_missing = len(self.missing_images)
         return f"{self.path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {MISSING_REMEDY}"
@@ -190,11 +191,11 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     if root is None or not name:
         return None
     path = root / name
-    if path.is_file():
+    if is_file(path):
         return path
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
-        return next((file for ending in endings if (file := root / f"{name}{ending}").is_file()), None)
+        return next((file for ending in endings if is_file(file := root / f"{name}{ending}")), None)
     return _same_name(path)
 
 
@@ -230,7 +231,7 @@ def own_pictures(example: Example) -> list[Path]:
         DataError: One is not there.
     """
     files = [find_picture(Path(), name) for name in example.images]
-    missing = [name for name, file in zip(example.images, files, strict=True) if file is None]
+    missing = [shortened(name) for name, file in zip(example.images, files, strict=True) if file is None]
     if missing:
         raise DataError(
             f"post {example.id!r}: picture {missing[0]!r} is not in {Path.cwd()}; give the function that finds it "

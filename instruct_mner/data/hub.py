@@ -205,5 +205,5 @@ def _store(picture: Row, root: Path) -> str:
             written.write_bytes(content)
             written.replace(target)
         except OSError as error:
-            raise DataError(f"{target}: a picture cannot be written: {error.strerror}") from None
+            raise DataError(f"{target}: a picture cannot be written: {error.strerror or error}") from None
     return name

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from instruct_mner.errors import DataError
+
 NAME = "-"
 """DATA that stands for standard input."""
 
@@ -18,7 +20,13 @@ _copies: list[tuple[object, Path]] = []
 
 
 def spooled() -> Path:
-    """Copy standard input into a file, which is removed when the program ends; the same file at every call."""
+    """Copy standard input into a file, which is removed when the program ends; the same file at every call.
+
+    Raises:
+        DataError: It is closed.
+    """
+    if sys.stdin is None or getattr(sys.stdin, "closed", False):
+        raise DataError("standard input is closed; name a file, or give the posts on standard input (| or <)")
     for stream, copy in _copies:
         if stream is sys.stdin.buffer:
             return copy

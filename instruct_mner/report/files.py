@@ -12,7 +12,7 @@ from instruct_mner.report.page import PageText, write_page
 from instruct_mner.report.posts import page_posts
 from instruct_mner.report.summary import summarize
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.scoring.files import GoldSource, gold_of
+from instruct_mner.scoring.files import GoldSource, check_streams, gold_of
 from instruct_mner.scoring.pairing import pair_posts
 from instruct_mner.scoring.report import Gold, differences, measure_system
 
@@ -58,7 +58,7 @@ def report_files(
         options: Choices that do not change the scores.
 
     Raises:
-        ConfigError: There are other numbers of names and files.
+        ConfigError: There are other numbers of names and files, or two files are standard input.
         DataError: A file cannot be read, or the files are not of the same posts.
     """
     if names and len(names) != len(predicted):
@@ -66,6 +66,7 @@ def report_files(
     shown = list(names or map(str, predicted))
     if len(set(shown)) < len(shown):
         raise ConfigError("two prediction files have the same name on the page; give each another --name")
+    check_streams(gold.data, predicted)
     dataset, stamp = gold.read()
     by_name = {name: gold.predictions(file, dataset.examples) for name, file in zip(shown, predicted, strict=True)}
     # Read as the gold is: other labels or spans would make every mention one that training has not seen.

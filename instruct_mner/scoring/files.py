@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from instruct_mner.data import standard_input
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
+from instruct_mner.data.importing.piped import piped_rows
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.choices import Decode, LabelColumn, Match
@@ -72,6 +74,8 @@ class GoldSource:
         Raises:
             DataError: They cannot be read.
         """
+        if str(path) == standard_input.NAME and not path.exists():
+            path = piped_rows()
         if num_tag_columns(path) > 1:
             print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
         return read_predictions(path, posts, self.decode)
@@ -80,6 +84,12 @@ class GoldSource:
 def gold_of(dataset: Dataset, decode: Decode = "tolerant") -> Gold:
     """Return the stamp of a gold."""
     return Gold(dataset.name, dataset.sha256, decode, num_posts=len(dataset.examples), known=dataset.known)
+
+
+def check_streams(gold: str, predicted: Sequence[Path]) -> None:
+    """Raise a ConfigError where two of the files to score are standard input, which is one file."""
+    if [gold.rpartition(":")[2], *map(str, predicted)].count(standard_input.NAME) > 1:
+        raise ConfigError("standard input (-) can be one of the files only; save the others, and name them")
 
 
 def evaluate_files(
@@ -105,7 +115,7 @@ def evaluate_files(
         Report of one system, or of the first with its comparison with a second; of more, that of each and all pairs.
 
     Raises:
-        ConfigError: There are more runs than prediction files.
+        ConfigError: There are more runs than prediction files, or two files are standard input.
         DataError: A file cannot be read, gold is not annotated, or the files are not of the same posts.
         ModelError: A run has no manifest.
     """
@@ -113,6 +123,7 @@ def evaluate_files(
         raise ConfigError(f"{len(runs)} runs are given for {len(predicted)} prediction file(s); name one for each")
     if not predicted and num_tag_columns(Path(gold.data)) < 2:
         raise ConfigError(f"{gold.data}: name the predictions too; only columns of gold and prediction hold both")
+    check_streams(gold.data, predicted)
     dataset, stamp = gold.read()
     posts = dataset.examples
     systems = [(str(path), gold.predictions(path, posts)) for path in predicted or [Path(gold.data)]]

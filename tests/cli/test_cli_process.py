@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from instruct_mner.cli.file_errors import when_full
 from instruct_mner.cli.process import escaped, exit_code
 from instruct_mner.errors import DataError
 
@@ -33,6 +34,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (SystemExit("bad"), 1, ""),
         (KeyboardInterrupt(), 130, ""),
         (OSError(errno.ENOSPC, "full", "out"), 2, "error: out cannot be written: No space left on device; make room"),
+        (OSError(errno.ENAMETOOLONG, "long", f"a/{'n' * 300}/b"), 2, f"error: {'n' * 80}…: the name is too long"),
         (
             RuntimeError("PytorchStreamWriter failed writing file data/0"),
             2,
@@ -45,6 +47,28 @@ def test_each_end_has_its_code(
 ) -> None:
     assert exit_code(raising(error)) == code
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_full_disk_is_told_by_number_and_by_words() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/out.jsonl")
+    assert str(when_full(full)).startswith("run/out.jsonl cannot be written: No space left on device; make room")
+    wrapped = RuntimeError("it did not work")
+    wrapped.__cause__ = RuntimeError("I/O error: No space left on device (os error 28)")
+    assert "No space left" in str(when_full(wrapped))
+    assert when_full(ValueError("no")) is None
+
+
+def test_streams_that_are_closed_are_told(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_text(json.dumps(POST) + "\n")
+
+    def ended(command: str) -> tuple[int, str]:
+        whole = f"{sys.executable} -m instruct_mner {command}"
+        result = subprocess.run(["sh", "-c", whole], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return result.returncode, result.stderr.partition(";")[0]
+
+    assert ended("validate - <&-") == (2, "error: standard input is closed")
+    assert ended("import posts.jsonl >&-") == (2, "error: standard output is closed")
+    assert ended("import posts.jsonl -o out.jsonl >&- 2>&-") == (0, "")
 
 
 def test_a_failure_of_ours_keeps_its_traceback() -> None:

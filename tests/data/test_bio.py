@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from instruct_mner.data.bio import decode_spans, encode_tags, join_tokens
+from instruct_mner.data.bio import Joiner, decode_spans, encode_tags, join_tokens, token_bounds
 from instruct_mner.data.tag_schemes import is_tag
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
@@ -51,6 +51,12 @@ def test_tags_come_back(tags: list[str], data: st.DataObject, joiner: str) -> No
     assert Example(id="1", text=text, entities=tuple(entities)).gold == tuple(entities)
     encoded = encode_tags(tokens, entities, joiner)
     assert decode_spans(encoded, "strict") == decode_spans(encoded, "tolerant") == spans
+
+
+@pytest.mark.parametrize("joiner", [" ", "", ()])
+def test_of_no_tokens_there_is_no_text(joiner: Joiner) -> None:
+    assert join_tokens([], [], joiner) == ("", [])
+    assert (token_bounds([], joiner), encode_tags([], [], joiner)) == ([], [])
 
 
 def test_an_entity_inside_of_a_token_has_no_tags() -> None:

@@ -36,6 +36,11 @@ def test_accents_of_either_form(stored: str, named: str, tmp_path: Path) -> None
     assert find_picture(tmp_path, unicodedata.normalize(named, ACCENT)) == path  # type: ignore[arg-type]
 
 
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    for name in ("n" * 300, "n" * 300 + ".jpg", "n" * 300 + "/a.jpg", "n" * 254):
+        assert find_picture(tmp_path, name) is None
+
+
 def test_of_two_files_none_is_guessed_and_new_ones_are_seen(tmp_path: Path) -> None:
     assert find_picture(tmp_path, "a.jpg") is None
     (tmp_path / "A.jpg").touch()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,14 @@ def test_pictures_are_taken_from_the_folder_that_is_named(tmp_path: Path, folder
     chosen.mkdir()
     (chosen / "3.jpg").touch()
     assert load_split(str(folder / "test.txt"), images=chosen).image_root == chosen
+
+
+def test_of_a_picture_that_is_all_of_its_bytes_a_message_holds_the_beginning(tmp_path: Path) -> None:
+    post = {"id": "1", "text": "Ann", "images": ["data:image/png;base64," + "A" * 9000], "entities": []}
+    (tmp_path / "a.jsonl").write_text(json.dumps(post))
+    with pytest.raises(DataError, match=r"are missing \(data:image/png;base64,A+…\)") as error:
+        load(str(tmp_path / "a.jsonl"))
+    assert len(str(error.value)) < 1000
 
 
 @pytest.mark.parametrize(

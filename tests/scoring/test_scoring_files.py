@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,3 +100,23 @@ def test_posts_that_are_not_annotated_are_counted_and_the_first_is_named(tmp_pat
 def test_there_are_not_more_runs_than_systems(gold: Path, predicted: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"2 runs are given for 1 prediction file"):
         scored(gold, predicted, runs=[tmp_path, tmp_path])
+
+
+def test_predictions_may_come_on_standard_input(
+    gold: Path, predicted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+
+    lines = predicted.read_bytes().splitlines(keepends=True)
+    give(b"".join(lines))
+    assert scored(gold, Path("-")).micro == scored(gold, predicted).micro
+    give(json.dumps([json.loads(line) for line in lines], indent=1).encode())
+    assert scored(gold, Path("-")).micro == scored(gold, predicted).micro
+    one = tmp_path / "one.jsonl"
+    one.write_text(gold.read_text().splitlines()[0])
+    give(lines[0])
+    assert scored(one, Path("-")).gold.num_posts == 1
+    for files in ((Path("-"), predicted, Path("-")), (gold, Path("-"), Path("-"))):
+        with pytest.raises(ConfigError, match=r"standard input \(-\) can be one of the files only"):
+            scored(*files)

@@ -11,14 +11,14 @@ Source: https://spacy.io/api/docbin#serialization-format and spaCy 3.8, ``tokens
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instruct_mner.data.bio import token_bounds
+from instruct_mner.data.bio import gaps_after, token_bounds
 from instruct_mner.data.importing.msgpack import Value, unpack
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.joining import choose_joiners
@@ -150,8 +150,7 @@ def _post(documents: _Bin, place: slice, number: int, where: str) -> RawPost:
     columns = {attr: documents.tokens[place, index] for index, attr in enumerate(documents.attrs)}
     words = [documents.strings[int(each)] for each in columns[_ORTH]]
     if documents.unknown_spaces[number]:
-        joiner = choose_joiners([words]).joiners[0]
-        gaps = [joiner] * len(words) if isinstance(joiner, str) else [*joiner, ""]
+        gaps: Sequence[str] = gaps_after(words, choose_joiners([words]).joiners[0])
     else:
         gaps = [" " if follows else "" for follows in documents.spaces[place]]
     text = "".join(word + gap for word, gap in zip(words, gaps, strict=True))
@@ -161,7 +160,7 @@ def _post(documents: _Bin, place: slice, number: int, where: str) -> RawPost:
     cats = documents.cats[number] if number < len(documents.cats) else None
     return RawPost(
         where=where,
-        text=text[: bounds[-1][1]] if documents.unknown_spaces[number] and bounds else text,
+        text=text,
         marks=tuple(_marks(text, bounds, tags, labels)) if any(tags) else None,
         unit="characters",
         meta={"cats": cats} if cats else {},

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from instruct_mner.data.bio import token_bounds
+from instruct_mner.data.bio import gaps_after, token_bounds
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.errors import DataError
 from instruct_mner.schema.choices import Offsets
@@ -40,7 +40,7 @@ def text_of(post: RawPost) -> str:
     tokens = post.tokens or ()
     if isinstance(post.joiner, str):
         return post.joiner.join(tokens)
-    return "".join(token + gap for token, gap in zip(tokens, (*post.joiner, ""), strict=True))
+    return "".join(token + gap for token, gap in zip(tokens, gaps_after(tokens, post.joiner), strict=True))
 
 
 def bounds_of(post: RawPost) -> list[tuple[int, int]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from instruct_mner.data.column_layout import TOKEN_NAMES
@@ -34,6 +35,14 @@ def piped_file(columns: Mapping[str, Sequence[str]]) -> Path:
         if {name.strip(' "').lower() for name in first.split(delimiter)} & known:
             return _called(path, suffix)
     return _called(path, ".txt")
+
+
+def piped_rows() -> Path:
+    """Copy standard input into a file; an object alone is a line of JSON, as of a file with one row."""
+    path = piped_file({})
+    is_object = path.suffix == ".json" and next(stream_lines(path)).text.lstrip().startswith("{")
+    rows = sum(bool(line.text.strip()) for line in islice(stream_lines(path), 2)) if is_object else 0
+    return spooled() if rows == 1 else path
 
 
 def _called(path: Path, suffix: str) -> Path:

@@ -22,6 +22,7 @@ from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.regions import Finder, Regions
 from instruct_mner.data.importing.sources import Item
 from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 from instruct_mner.schema.records import Example
@@ -149,6 +150,8 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         return
     with TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
         yield file
+        if sys.stdout is None:
+            raise ConfigError("standard output is closed; open it, or name a file to write with -o")
         file.seek(0)
         shutil.copyfileobj(file, sys.stdout)
         sys.stdout.flush()

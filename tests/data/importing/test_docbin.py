@@ -28,6 +28,18 @@ WRITTEN = base64.b64decode(
     "Ruykgsji/Ny87LL8+Lh/j4EIWCq4F0Xnx6UX5pQfGUI4wT4AgA2INCWA=="
 )
 
+# Two documents: one of no words, and "Bob x".
+WITH_AN_EMPTY_ONE = base64.b64decode(
+    "eJzrXF6WWlScmZ+32EDPcGliSUlR8VxHZ08vbx9fP/+As4xHzjIePct4bFlJfnZqXvGRC1cn64tFdq1mmiLqPnet+6wjDGQCRgLy567J65zdFD"
+    "sLRpNrDyGwrLggMTm1+AgTI8PynNS89JKM4iMcIAkmIF5eXFKUmZdePGXBYqf8pMVJ+UkLK5YkJ5YUT2poWJqWk5hePKlxU0ZicXxpXnZefnle"
+    "PMSww9gED60G0nnx6UX5pQXFk44wTgAiAIlvWck="
+)
+
+
+def test_an_empty_document_is_an_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "a.spacy").write_bytes(WITH_AN_EMPTY_ONE)
+    assert [(post.text, post.marks) for post in posts(tmp_path / "a.spacy", [])] == [("", None), ("Bob x", None)]
+
 
 def test_a_file_of_spacy(tmp_path: Path) -> None:
     (tmp_path / "a.spacy").write_bytes(WRITTEN)
