@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 from instruct_mner.data.standard_input import named
@@ -37,7 +38,7 @@ def prepare_streams() -> None:
     """Let no character end a command that standard output or error cannot encode."""
     codecs.register_error(_ESCAPES, escaped)
     if sys.stderr is None:  # closed: what goes to it is for people, and nobody is there
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end of the process)
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (to the end of the process)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=_ESCAPES)

@@ -66,7 +66,7 @@ def test_streams_that_are_closed_are_told(tmp_path: Path) -> None:
         result = subprocess.run(["sh", "-c", whole], cwd=tmp_path, capture_output=True, text=True, check=False)
         return result.returncode, result.stderr.partition(";")[0]
 
-    assert ended("validate - <&-") == (2, "error: standard input is closed")
+    assert ended("import - <&-") == (2, "error: standard input is closed")
     assert ended("import posts.jsonl >&-") == (2, "error: standard output is closed")
     assert ended("import posts.jsonl -o out.jsonl >&- 2>&-") == (0, "")
 

@@ -7,6 +7,9 @@ A task (shortened)::
       {"type": "rectanglelabels", "original_width": 200, "original_height": 100,
        "value": {"x": 5, "y": 20, "width": 25, "height": 60, "rectanglelabels": ["PER"]}}]}]}
 
+A picture is a field whose value ends as a picture does or is one (``data:image/…``), on which a rectangle is drawn
+(``to_name``), or whose name says so: an address tells nothing (``https://pbs.twimg.com/media/Dab?format=jpg``).
+
 A rectangle belongs to the mention that a relation names, else to the only mention of its label.
 
 Source: https://labelstud.io/guide/export and https://labelstud.io/tags/rectanglelabels
@@ -21,12 +24,15 @@ from typing import Any
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.generic import to_names
+from instruct_mner.data.importing.looks import looks_like
 from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.data.importing.roles import IMAGE_NAMES
 from instruct_mner.schema.records import Box
 
 Result = Mapping[str, Any]
 # Label Studio numbers tasks anew; this field, which `convert` writes, keeps the id of the post.
 _ID = "post_id"
+_BYTES = "data:image/"
 _SPANS = ("labels", "hypertextlabels")
 _UNREAD = frozenset({"choices", "textarea", "rating"})
 _OTHER_TYPES = frozenset({"rectanglelabels", "relation", "choices", "textarea", "rating"})
@@ -44,12 +50,14 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
         ValueError: It has no text, several annotators, or a rectangle that belongs to no mention.
     """
     data = task["data"]
-    text_name = _text_name(data)
-    pictures = [name for name, value in data.items() if name != text_name and _is_picture(value)]
     results = _results(task)
+    pictures = _pictures(data, results or ())
+    text_name = _text_name(data, pictures)
     images = tuple(name for each in pictures for name in to_names(data[each]))
-    marks = None if results is None else _marks(results, len(images))
+    marks = None if results is None else _marks(results, images)
+    named = tuple(name for name in images if not name.startswith(_BYTES))
     if left_out is not None:
+        left_out["picture(s) whose bytes stand in the task"] += len(images) - len(named)
         left_out.update(f"result(s) of the type {each['type']}" for each in results or () if each["type"] in _UNREAD)
         if results is None and task.get("predictions"):
             left_out["task(s) with predictions of a model, which are no annotations"] += 1
@@ -58,13 +66,26 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
         id=data.get(_ID, task.get("id")),
         text=data[text_name],
         marks=marks,
-        images=images,
+        images=named,
         meta={name: value for name, value in data.items() if name not in {_ID, text_name, *pictures}},
     )
 
 
-def _text_name(data: Mapping[str, Any]) -> str:
-    texts = [name for name, value in data.items() if isinstance(value, str) and not _is_picture(value)]
+def _pictures(data: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
+    """Return the fields of the pictures."""
+    drawn = {each.get("to_name") for each in results if each["type"] == "rectanglelabels"} - {"text"}
+    told = [
+        name
+        for name, value in data.items()
+        if _is_picture(value)
+        or (name in drawn and _is_word(value))
+        or (_is_word(value) and "://" in str(value) and looks_like(name) == "a picture")
+    ]
+    return told or [name for name in IMAGE_NAMES if _is_word(data.get(name))][:1]
+
+
+def _text_name(data: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    texts = [name for name, value in data.items() if isinstance(value, str) and name not in pictures]
     if "text" in texts:
         return "text"
     if len(texts) != 1:
@@ -75,9 +96,13 @@ def _text_name(data: Mapping[str, Any]) -> str:
 def _is_picture(value: Any) -> bool:
     names = value if isinstance(value, list) else [value]
     return bool(names) and all(
-        isinstance(name, str) and " " not in name and name.lower().partition("?")[0].endswith(PICTURE_SUFFIXES)
+        _is_word(name) and (name.lower().partition("?")[0].endswith(PICTURE_SUFFIXES) or name.startswith(_BYTES))
         for name in names
     )
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and not any(map(str.isspace, value[:1000]))
 
 
 def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
@@ -88,7 +113,7 @@ def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
     return made[0].get("result", []) if made else None
 
 
-def _marks(results: Sequence[Result], num_images: int) -> tuple[Mark, ...]:
+def _marks(results: Sequence[Result], images: Sequence[str]) -> tuple[Mark, ...]:
     spans = {str(each.get("id", number)): _mark(each) for number, each in enumerate(results) if each["type"] in _SPANS}
     rectangles = [each for each in results if each["type"] == "rectanglelabels"]
     others = {each["type"] for each in results} - {*_SPANS, *_OTHER_TYPES}
@@ -97,7 +122,7 @@ def _marks(results: Sequence[Result], num_images: int) -> tuple[Mark, ...]:
     relations = [each for each in results if each["type"] == "relation"]
     for rectangle in rectangles:
         key = _owner(rectangle, spans, relations)
-        spans[key] = replace(spans[key], boxes=(*(spans[key].boxes or ()), _box(rectangle, num_images)))
+        spans[key] = replace(spans[key], boxes=(*(spans[key].boxes or ()), _box(rectangle, images)))
     return tuple(spans.values())
 
 
@@ -128,7 +153,7 @@ def _owner(rectangle: Result, spans: Mapping[str, Mark], relations: Sequence[Res
     return same[0]
 
 
-def _box(rectangle: Result, num_images: int) -> Box:
+def _box(rectangle: Result, images: Sequence[str]) -> Box:
     value = rectangle["value"]
     width, height = rectangle.get("original_width"), rectangle.get("original_height")
     if not width or not height:
@@ -137,8 +162,10 @@ def _box(rectangle: Result, num_images: int) -> Box:
         raise ValueError("a rectangle is rotated; draw it upright")
     if rectangle.get("image_rotation"):
         raise ValueError("a rectangle was drawn on a picture that was turned; turn it back, and draw it again")
-    if num_images != 1:
-        raise ValueError(f"a rectangle in a task with {num_images} pictures; which one it is on nobody can tell")
+    if len(images) != 1:
+        raise ValueError(f"a rectangle in a task with {len(images)} pictures; which one it is on nobody can tell")
+    if images[0].startswith(_BYTES):
+        raise ValueError("a rectangle on a picture whose bytes stand in the task; save it as a file and name it")
     x0, y0 = value["x"] * width / 100, value["y"] * height / 100
     x1, y1 = (value["x"] + value["width"]) * width / 100, (value["y"] + value["height"]) * height / 100
     box = tuple(round(side, 2) for side in (x0, y0, min(x1, width), min(y1, height)))

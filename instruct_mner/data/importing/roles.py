@@ -33,6 +33,8 @@ TEXT_NAMES = _NAMES["text"]
 """Names of a column of texts."""
 ID_NAMES = _NAMES["id"]
 """Names of a column of ids."""
+IMAGE_NAMES = _NAMES["images"]
+"""Names of a column of pictures."""
 _VALUES_LOOKED_AT = 20
 _ROLE_OF = {"a picture": "images", "a box": None, "labels": "entities", "an id": "id"}
 _SHAPES = {

@@ -51,6 +51,8 @@ _OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w
 # In a text file `[Anna` begins a text. A list goes on in the next line, or with a value.
 _BEGINS_JSON = re.compile(r"\{\s*($|[\"}])|\[\s*($|[\[{\"\]]|(-?\d|true|false|null)[^\]]*,)")
 _OF_TEXTS = frozenset({".txt", ".text", ".conll", ".bio", ".iob", ".iob2", ""})
+# The roles of the columns of these are noted.
+_WITH_ROLES = frozenset({"columns", "instruct-uie"})
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
@@ -81,8 +83,14 @@ class Source:
     def items(self) -> Iterator[Item]:
         """Read the posts, and everything that is none."""
         left_out: Counter[str] = Counter()
+        carried: dict[str, None] = {}
         for where, row in self._rows():
-            yield from self._items_of(row, where, left_out)
+            for item in self._items_of(row, where, left_out):
+                if isinstance(item, RawPost) and self.told_layout not in _WITH_ROLES:
+                    carried |= dict.fromkeys(item.meta)
+                yield item
+        if carried:
+            self.notes.append(f"{self.path}: carried along in 'meta': {', '.join(carried)}")
         if +left_out:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted((+left_out).items()))
             self.notes.append(f"{self.path}: left out: {kinds}")

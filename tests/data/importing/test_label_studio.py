@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -84,3 +85,36 @@ def test_two_annotators_and_two_texts_are_questions() -> None:
         of_task({**task(), "annotations": [{"result": []}, {"result": []}]}, "f:1")
     with pytest.raises(ValueError, match="which field of 'data' is the text nobody can tell: title, body"):
         of_task({"data": {"title": "a b", "body": "c d"}}, "f:1")
+
+
+@pytest.mark.parametrize(
+    ("data", "images", "meta"),
+    [
+        ({"image": "https://pbs.twimg.com/media/Dab?format=jpg&name=large"}, 1, {}),
+        ({"my_photo": "https://x.com/media/Dab", "link": "https://x.com/1"}, 1, {"link": "https://x.com/1"}),
+        ({"image": "Dab", "image_id": "17"}, 1, {"image_id": "17"}),
+        ({"image": "a.png", "image_id": "17"}, 1, {"image_id": "17"}),
+        ({"images": ["a.png", "https://x.com/b.jpg?x=1"]}, 2, {}),
+        ({"image": "data:image/png;base64,AAAA"}, 0, {}),
+        ({"image": "a sunset", "link": "https://x.com/1"}, 0, {"image": "a sunset", "link": "https://x.com/1"}),
+    ],
+)
+def test_a_picture_is_told_by_its_ending_its_name_or_its_bytes(
+    data: dict[str, Any], images: int, meta: dict[str, Any]
+) -> None:
+    left_out: Counter[str] = Counter()
+    post = of_task({"data": {"text": TEXT, **data}}, "f:1", left_out)
+    assert (len(post.images), post.meta) == (images, meta)
+    in_task = str(data.get("image")).startswith("data:")
+    assert left_out["picture(s) whose bytes stand in the task"] == in_task
+
+
+def test_what_a_rectangle_is_drawn_on_is_a_picture() -> None:
+    drawn = rectangle("PER", to_name="bild")
+    other = {"data": {"post": TEXT, "bild": "https://x.com/media/7"}}
+    [mark] = of_task({**task(span("a", "Anna", "PER"), drawn), **other}, "f:1").marks or ()
+    assert mark.boxes == (Box(box=(10, 10, 60, 50)),)
+    with pytest.raises(
+        ValueError, match="a rectangle on a picture whose bytes stand in the task; save it as a file and"
+    ):
+        of_task(task(span("a", "Anna", "PER"), drawn, image="data:image/png;base64,AAAA"), "f:1")
