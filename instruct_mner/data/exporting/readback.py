@@ -122,5 +122,21 @@ def check_added(posts: Sequence[Post], read: Sequence[Example], target: Path) ->
     """
     if number := added(posts, read):
         raise DataError(
-            f"{target}: {number} mentions would be read from it that are none of the posts; nothing is written"
+            f"{target}: {number} mention(s) would be read from it that are none of the posts"
+            f"{_first_added(posts, read)}; mend the post, leave it out, or choose a format that holds texts as they are, such as JSONL; "
+            "nothing is written"
         )
+
+
+def _first_added(posts: Sequence[Post], read: Sequence[Example]) -> str:
+    """Return the first mention that is read and was never there, with its post, as far as the post is known."""
+    by_id = {post.id: post for post in posts}
+    owners = posts if len(posts) == len(read) else [by_id.get(other.id) for other in read]
+    for post, other in zip(owners, read, strict=True):
+        there = {_mention(entity) for entity in (post.entities if post else None) or ()}
+        for entity in other.entities or ():
+            if post is not None and _mention(entity) not in there:
+                same = next((surface for surface, _ in there if surface.split() == entity.text.split()), None)
+                meant = "" if same is None else f", which is {same!r} in the post"
+                return f", the first in post {post.id!r}: {entity.text!r} ({entity.label}){meant}"
+    return ""

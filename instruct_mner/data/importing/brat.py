@@ -73,4 +73,6 @@ def _marks(path: Path, others: Counter[str]) -> Iterator[Mark]:
             raise ValueError(f"line {number}: {line!r} is in several pieces, a mention is one span; join or drop it")
         if len(parts) != 3 or not tab or not all(part.isdecimal() for part in parts[1:]):
             raise ValueError(f"line {number}: expected 'T1<TAB>LABEL START END<TAB>TEXT', found {line[:60]!r}")
-        yield Mark(start=int(parts[1]), end=int(parts[2]), surface=surface, label=parts[0])
+        yield Mark(
+            start=int(parts[1]), end=int(parts[2]), surface=surface, label=parts[0], where=f"{path.name}: line {number}"
+        )

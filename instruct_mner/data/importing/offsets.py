@@ -187,6 +187,10 @@ def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str
     return ", ".join(f"{unit} {text[span[0] : span[1]]!r}" for unit, span in spans.items() if span is not None)
 
 
+def _place(mark: Mark, post: RawPost) -> str:
+    return post.where if mark.where is None else f"{post.where}, {mark.where}"
+
+
 def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
     # Of the unit that fits best, the first that it does not fit; in every unit there is one.
     best = max(UNITS, key=lambda unit: sum(_fits(*each, unit) for each in marked))
@@ -196,19 +200,19 @@ def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
     read = _cases([wrong], UNITS) or "nothing"
     return (
         f"{source}: the offsets of its entities fit neither characters nor tokens; for example {mark.start} to "
-        f"{mark.end}{surface} in {text_of(post)[:60]!r}, reads as {read}; mend the offsets"
+        f"{mark.end}{surface} in {text_of(post)[:60]!r} ({_place(mark, post)}), reads as {read}; mend the offsets"
     )
 
 
 def _all_cut(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
     return (
-        f"{source}: however the offsets are read, most mentions cut a word at their start or end; the first reads as "
-        f"{_cases(marked, units)}; mend the offsets, or say --offsets {units[0]}"
+        f"{source}: however the offsets are read, most mentions cut a word at their start or end; the first "
+        f"({_place(*marked[0])}) reads as {_cases(marked, units)}; mend the offsets, or say --offsets {units[0]}"
     )
 
 
 def _several(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
     return (
-        f"{source}: its offsets may be {' or '.join(units)}, and nothing in the file tells; the first entity reads as "
-        f"{_cases(marked, units)}; choose with --offsets {units[0]} or --offsets {units[1]}"
+        f"{source}: its offsets may be {' or '.join(units)}, and nothing in the file tells; the first entity "
+        f"({_place(*marked[0])}) reads as {_cases(marked, units)}; choose with --offsets {units[0]} or --offsets {units[1]}"
     )

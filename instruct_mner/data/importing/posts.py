@@ -38,6 +38,7 @@ class Mark:
         label: Type of the mark.
         boxes: Boxes of the mark in pixels; ``None`` where they are not annotated.
         unread: Names of its other fields, which are dropped, and of which the user is told.
+        where: Place of the mark, for messages, where it stands in a file beside its text.
     """
 
     start: int | None
@@ -46,6 +47,7 @@ class Mark:
     label: str
     boxes: tuple[Box, ...] | None = None
     unread: frozenset[str] = frozenset()
+    where: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -324,3 +324,15 @@ def test_other_files_are_no_predictions(tmp_path: Path, pictured: Path) -> None:
     assert named.posts[0].images == ("set/0.png",)
     assert named.size("set/0.png") == (WIDTH, HEIGHT)
     assert as_gold(named.posts[0]) is named.posts[0]
+
+
+def test_the_post_whose_mention_a_format_changes_is_named(tmp_path: Path) -> None:
+    text = "in Berlin\u00a0Mitte"
+    entity = Entity(start=3, end=15, text=text[3:], label="LOC")
+    examples = [Example(id="1", text="Anna", entities=()), Example(id="2", text=text, entities=(entity,))]
+    with pytest.raises(DataError) as error:
+        exported(tmp_path, examples, "conll", "a.conll")
+    assert r"the first in post '2': 'Berlin Mitte' (LOC), which is 'Berlin\xa0Mitte' in the post; mend" in str(
+        error.value
+    )
+    assert list(tmp_path.iterdir()) == []

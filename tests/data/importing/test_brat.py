@@ -9,6 +9,9 @@ import pytest
 
 from instruct_mner.data.importing.brat import of_folder, of_texts
 from instruct_mner.data.importing.posts import Fault, Mark, RawPost
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.errors import DataError
 
 
 def pair(folder: Path, name: str, text: str, annotations: str | None) -> Path:
@@ -60,3 +63,18 @@ def test_a_wrong_line_is_a_fault_of_its_file(line: str, reason: str, tmp_path: P
     assert fault.where == str(bad.with_suffix(".ann"))
     assert re.match(reason, fault.reason)
     assert isinstance(post, RawPost)
+
+
+def test_wrong_offsets_are_told_with_file_and_line(tmp_path: Path) -> None:
+    pair(tmp_path, "a", "Anna left", "T1\tPER 0 4\tAnna\n")
+    pair(tmp_path, "b", "Bob left", "\nT1\tPER 0 99\tBob\n")
+    for names, place in ((("a", "b"), r"b\.txt: b\.ann: line 2: entity"), (("b",), r"\(\S+b\.txt, b\.ann: line 2\)")):
+        folder = tmp_path / "-".join(names)
+        folder.mkdir()
+        for number in range(20):
+            pair(folder, f"more{number}", "Anna left", "T1\tPER 0 4\tAnna\n" if len(names) > 1 else None)
+        for name in names:
+            for suffix in (".txt", ".ann"):
+                (folder / f"{name}{suffix}").write_bytes((tmp_path / f"{name}{suffix}").read_bytes())
+        with pytest.raises(DataError, match=place):
+            import_file(str(folder), tmp_path / "out.jsonl", ImportOptions())
