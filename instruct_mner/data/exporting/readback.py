@@ -123,8 +123,8 @@ def check_added(posts: Sequence[Post], read: Sequence[Example], target: Path) ->
     if number := added(posts, read):
         raise DataError(
             f"{target}: {number} mention(s) would be read from it that are none of the posts"
-            f"{_first_added(posts, read)}; mend the post, leave it out, or choose a format that holds texts as they are, such as JSONL; "
-            "nothing is written"
+            f"{_first_added(posts, read)}; mend the post, leave it out, or choose a format that holds texts as they "
+            "are, such as JSONL; nothing is written"
         )
 
 

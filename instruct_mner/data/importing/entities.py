@@ -62,13 +62,14 @@ def entities_of(post: RawPost, unit: Unit, notes: EntityNotes) -> list[Entity]:
             span = span_of(mark, post, unit)
         if span is None:
             raise ValueError(
-                f"{_at(mark)}entity with the offsets {mark.start} to {mark.end} lies outside of the text, or is empty; they are "
-                f"read as {unit} (--offsets)"
+                f"{_at(mark)}entity with the offsets {mark.start} to {mark.end} lies outside of the text, or is empty; "
+                f"they are read as {unit} (--offsets)"
             )
         surface = text[slice(*span)]
         if mark.surface is not None and not same_surface(surface, mark.surface):
             raise ValueError(
-                f"{_at(mark)}entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has {surface!r}"
+                f"{_at(mark)}entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has "
+                f"{surface!r}"
             )
         entities.append(Entity(start=span[0], end=span[1], text=surface, label=mark.label, boxes=mark.boxes))
     return entities

@@ -214,5 +214,6 @@ def _all_cut(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequenc
 def _several(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
     return (
         f"{source}: its offsets may be {' or '.join(units)}, and nothing in the file tells; the first entity "
-        f"({_place(*marked[0])}) reads as {_cases(marked, units)}; choose with --offsets {units[0]} or --offsets {units[1]}"
+        f"({_place(*marked[0])}) reads as {_cases(marked, units)}; choose with --offsets {units[0]} or "
+        f"--offsets {units[1]}"
     )

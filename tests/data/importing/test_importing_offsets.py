@@ -92,7 +92,6 @@ def test_a_surface_or_the_convention_decides() -> None:
 
 def test_the_example_of_wrong_offsets_is_one_that_is_wrong() -> None:
     marks = [Mark(start=0, end=4, surface="Anna", label="X"), Mark(start=5, end=9, surface="Bob", label="X")]
-    with pytest.raises(
-        DataError, match=r"for example 5 to 9 for 'Bob' in 'Anna Bell flew to Oslo', reads as characters"
-    ):
+    match = r"for example 5 to 9 for 'Bob' in 'Anna Bell flew to Oslo' \(f:1\), reads as characters"
+    with pytest.raises(DataError, match=match):
         tell_unit([RawPost(where="f:1", text=ANNA, tokens=tuple(ANNA.split()), marks=tuple(marks))], "f")
