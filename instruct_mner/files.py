@@ -261,7 +261,8 @@ def _locked(lock: Path, path: Path) -> int:
         with suppress(FileNotFoundError):
             if os.fstat(file).st_ino == lock.stat().st_ino:
                 os.ftruncate(file, 0)
-                os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode())
+                with suppress(OSError):  # a full disk, of which the output tells
+                    os.write(file, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode())
                 return file
         os.close(file)
 

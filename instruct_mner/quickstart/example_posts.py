@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.jsonl import write_jsonl
+from instruct_mner.files import write_error
 from instruct_mner.quickstart.example_pictures import DRAWINGS, Drawing, draw
 from instruct_mner.schema.records import Box, Entity, Example
 
@@ -113,9 +114,13 @@ def write_dozen(folder: Path) -> Path:
     """
     path = folder / "posts.jsonl"
     write_jsonl(path, dozen())
-    (folder / "pictures").mkdir(exist_ok=True)
     for name in DRAWINGS:
-        draw(name).image.save(folder / _picture(name))
+        picture = folder / _picture(name)
+        try:
+            picture.parent.mkdir(exist_ok=True)
+            draw(name).image.save(picture)
+        except OSError as error:
+            raise write_error(picture, error) from None
     return path
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
 from instruct_mner.data.importing.writing import ImportOptions
-from instruct_mner.errors import ConfigError, MnerError
+from instruct_mner.errors import ConfigError
 from instruct_mner.files import exclusive, replacing
 from instruct_mner.quickstart.example_posts import write_dozen
 from instruct_mner.quickstart.own_data import DEV_SHARE, OwnData, import_own_data
@@ -36,7 +39,7 @@ def write_project(folder: Path, *, model: str = DEFAULT_MODEL) -> tuple[Path, Pa
         DataError: It cannot be written.
     """
     _check_new(folder)
-    with exclusive(folder):
+    with exclusive(folder), _whole(folder):
         posts = write_dozen(folder)
         return _write_config(folder, model, posts=posts), posts
 
@@ -66,14 +69,27 @@ def write_own_project(
     """
     _check_new(folder)
     # Not the folder, which the import locks itself.
-    with exclusive(folder / _CONFIG):
-        try:
-            own = import_own_data(data, folder, options, share=share, seed=seed)
-            return _write_config(folder, model, own=own), own
-        except MnerError:
-            for path in folder.glob("*.jsonl"):
-                path.unlink()
-            raise
+    with exclusive(folder / _CONFIG), _whole(folder):
+        own = import_own_data(data, folder, options, share=share, seed=seed)
+        return _write_config(folder, model, own=own), own
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Leave nothing in a folder that was new or empty where the block fails, so that the same command can follow."""
+    was_there = folder.is_dir() and not any(folder.glob(".*.lock"))
+    try:
+        yield
+    except BaseException:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".lock":
+                path.unlink(missing_ok=True)
+        if not was_there:
+            with suppress(OSError):  # it holds the lock, and goes with that
+                folder.rmdir()
+        raise
 
 
 def _check_new(folder: Path) -> None:

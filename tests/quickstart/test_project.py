@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from instruct_mner.errors import ConfigError
-from instruct_mner.quickstart.project import write_project
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.quickstart import project
+from instruct_mner.quickstart.project import write_own_project, write_project
+
+POST = '{"id": "1", "text": "Ann", "entities": [{"start": 0, "end": 3, "text": "Ann", "label": "PER"}]}\n'
 
 ADAPTERS = Path(__file__).resolve().parents[2] / "adapters"
 
@@ -60,6 +67,34 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="notes is a file; name a new or empty folder"):
         write_project(tmp_path / "mine" / "notes")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_on_a_full_disk_nothing_is_left_and_the_same_command_follows(
+    is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_there:
+        (tmp_path / "mine").mkdir()
+    save = Image.Image.save
+
+    def full(image: Image.Image, path: Path) -> None:
+        if path.name == "crest.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(image, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", full)
+        with pytest.raises(DataError, match=r"mine/pictures/crest.png: cannot be written: No space left.*make room"):
+            write_project(tmp_path / "mine")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"] * is_there
+    data = tmp_path / "posts.jsonl"
+    data.write_text(POST)
+    with monkeypatch.context() as patch:
+        patch.setattr(project, "_write_config", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_own_project(tmp_path / "mine", str(data), ImportOptions(), share=0)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine"] * is_there + ["posts.jsonl"]
+    write_project(tmp_path / "mine")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
