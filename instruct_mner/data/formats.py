@@ -122,11 +122,20 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
             by_format[_sniff(next(iter(files.values()))) if shares else name] = files
     if not by_format:
         wanted = " or ".join(dict.fromkeys(pattern.format(SPLITS) for pattern in patterns.values()))
-        raise DataError(f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file")
+        hub_name = f", or as a data set of Hugging Face, hub:{folder}" if _may_be_of_hub(folder) else ""
+        raise DataError(
+            f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file{hub_name}"
+        )
     if len(by_format) > 1:
         choices = ", ".join(f"{name}:{folder}" for name in by_format)
         raise ConfigError(f"{folder} holds splits in several formats; write one of {choices}")
     return by_format.popitem()
+
+
+def _may_be_of_hub(folder: Path) -> bool:
+    """Return true for a folder as ``datasets`` writes it, or as one of the hub is laid out."""
+    marks = ("dataset_dict.json", "state.json", "*.parquet", "*/*.parquet", "*.arrow")
+    return any(path.is_file() for mark in marks for path in folder.glob(mark))
 
 
 def _files_of(folder: Path, patterns: Sequence[str]) -> Splits:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -32,17 +33,30 @@ from instruct_mner.schema.records import Example
 
 # Rows that are held at once.
 _BATCH = 256
+_MOST_NAMED = 12
 
 
 def read(path: Path, options: ReadOptions) -> Reading:
     """Read one file; see ``Reader``."""
     try:
-        return collect("parquet", path, options, rows(path))
+        reading = collect("parquet", path, options, rows(path))
     except DataError as error:
         if path.is_file():  # cut, or no Parquet: as any other problem of a file
             empty = collect("parquet", path, options, iter(()))
             return Reading(empty.dataset, (str(error),))
         raise
+    if reading.problems and (columns := _foreign_columns(path)):
+        others = f"{path}: columns are {columns}, of which not all are those of posts as convert writes them; where it "
+        return replace(reading, problems=(f"{others}is a data set of Hugging Face, name hub:{path}", *reading.problems))
+    return reading
+
+
+def _foreign_columns(path: Path) -> str | None:
+    """Return the columns of a table where not all are those of posts, or needed ones are not there."""
+    with opened(path) as file:
+        names = parquet.read_schema(file).names
+    own = set(names) <= Example.model_fields.keys() and {"id", "text"} <= set(names)
+    return None if own else ", ".join(map(repr, names[:_MOST_NAMED])) + (", …" if names[_MOST_NAMED:] else "")
 
 
 def rows(path: Path, position: int = 0) -> Iterator[Row]:

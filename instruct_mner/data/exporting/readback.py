@@ -11,7 +11,8 @@ from instruct_mner.data.exporting.posts import Post, as_gold
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows
-from instruct_mner.errors import DataError
+from instruct_mner.errors import DataError, MnerError
+from instruct_mner.files import FULL
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Entity, Example
 
@@ -32,11 +33,17 @@ def read_back(source: str, folder: Path, options: ImportOptions) -> Sequence[Exa
 
     Raises:
         DataError: It cannot be read as it was written.
+        OSError: The disk is full.
     """
     out = folder / "read-back.jsonl"
     try:
         import_file(source, out, replace(options, images=None))
         return pack(row.example for row in rows(out) if row.example is not None)
+    except MnerError as error:
+        full = error.__context__
+        if isinstance(full, OSError) and full.errno in FULL:
+            raise full from None  # nothing is wrong with the posts
+        raise
     finally:
         out.unlink(missing_ok=True)
 

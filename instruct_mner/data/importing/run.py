@@ -17,6 +17,7 @@ from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing import docbin
+from instruct_mner.data.importing.effects import refuse_without_effect
 from instruct_mner.data.importing.offsets import Unit, tell_unit
 from instruct_mner.data.importing.piped import piped_file
 from instruct_mner.data.importing.posts import RawPost
@@ -120,10 +121,12 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
         rows = form == "jsonl" and len(files) == 1
         if rows:
             raise ConfigError(f"{source}: leave the format out: import {source.partition(':')[2]}")
+        refuse_without_effect(source, form, options)
         return read_with(source, read)
     if brat_posts(path, []) is not None:
         return None
     if path.is_dir() or path.suffix == ".parquet":
+        refuse_without_effect(source, find_files(source)[0], options)
         return read_with(source, read)
     if (
         path.suffix in {docbin.SUFFIX, ".csv", ".xlsx", ".xlsm", ".json", *_READ_AS_THEY_ARE}
@@ -132,6 +135,7 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
     ):
         return None
     form = find_files(source)[0] if path.suffix in {".txt", ".conll", ".bio", ".tsv", ".iob", ".iob2"} else "conll"
+    refuse_without_effect(source, form, options)
     return read_with(f"{form}:{path}", read)
 
 
@@ -193,14 +197,14 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     convention: Offsets | None = "characters" if items is not None else None
     plain = items is None and is_plain(path)
     if plain:
-        unreadable = next((line.problem for line in stream_lines(path) if line.fatal), None)
-        if unreadable is not None:
-            raise DataError(unreadable)
-        if path.suffix not in {".txt", ".text", ""}:
-            raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
+        _check_plain(path)
         items = lambda: plain_posts(path)  # noqa: E731
     if items is None:
+        if source.head:
+            refuse_without_effect(str(path), source.told_layout, options)
         items, convention = source.items, source.convention
+    else:
+        refuse_without_effect(str(path), "DocBin" if is_docbin else "one post a line" if plain else "brat", options)
     unit: Unit | None = options.offsets
     converted = False
     if unit is None:
@@ -227,6 +231,15 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     posts = _fast_jsonl(path, source) if unit == "characters" and path.suffix in _READ_AS_THEY_ARE else items()
     write_posts(posts, out, str(path), options, total, root=picture_root(path, None), unit=unit)
     return total
+
+
+def _check_plain(path: Path) -> None:
+    """Raise a DataError for a file that is no text, or is meant as one with columns."""
+    unreadable = next((line.problem for line in stream_lines(path) if line.fatal), None)
+    if unreadable is not None:
+        raise DataError(unreadable)
+    if path.suffix not in {".txt", ".text", ""}:
+        raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
 
 
 def _unit_of(items: Callable[[], Iterator[Item]], path: Path, convention: Offsets | None) -> Unit:

@@ -142,8 +142,35 @@ class Table:
         self._check_header(header)
         for number, cells in enumerate(rows, start=2):
             values = self._named(header, cells, number)
+            if None in cells[: len(header)]:
+                self._check_formulas(number)
             if any(value is not None for value in values.values()):
                 yield number, values
+
+    def _check_formulas(self, number: int) -> None:
+        """Raise a DataError for a formula in a row whose value was never stored, as where a program wrote the file."""
+        if number in self._formulas:
+            cell, formula = self._formulas[number]
+            raise DataError(
+                f"{self.path}:{number}: cell {cell} is a formula without a value ({formula[:40]!r}); open the file in "
+                "a spreadsheet and save it, or, where it is a text, write it as one"
+            )
+
+    @cached_property
+    def _formulas(self) -> dict[int, tuple[str, str]]:
+        """First formula without a value in each row, with its cell."""
+        import openpyxl
+
+        sheets = [
+            openpyxl.load_workbook(self.path, read_only=True, data_only=data_only).worksheets[0]
+            for data_only in (False, True)
+        ]
+        formulas: dict[int, tuple[str, str]] = {}
+        for written, stored in zip(*(sheet.iter_rows() for sheet in sheets), strict=True):
+            for cell, value in zip(written, stored, strict=True):
+                if cell.data_type == "f" and value.value is None:
+                    formulas.setdefault(cell.row, (cell.coordinate, str(cell.value)))
+        return formulas
 
     def _check_header(self, header: Sequence[str]) -> None:
         if header and header[0].startswith("sep="):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from instruct_mner.data.exporting import readback
 from instruct_mner.data.exporting.posts import ExportedPosts, as_gold, of_dataset, read_predicted
 from instruct_mner.data.exporting.readback import losses, read_back
 from instruct_mner.data.exporting.run import export, write_splits
 from instruct_mner.data.exporting.targets import TARGETS, choose_target
 from instruct_mner.data.loading import load
 from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import replacing
 from instruct_mner.schema.records import Box, Context, Entity, Example, PredictedEntity, Prediction
 
 BY_NAME = {target.name: target for target in TARGETS}
@@ -334,4 +338,18 @@ def test_the_post_whose_mention_a_format_changes_is_named(tmp_path: Path) -> Non
         exported(tmp_path, examples, "conll", "a.conll")
     first = r"the first in post '2': 'Berlin Mitte' (LOC), which is 'Berlin\xa0Mitte' in the post; mend"
     assert first in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_gets_full_while_a_file_is_read_back_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: str, out: Path, options: object) -> None:
+        with replacing(out):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(readback, "import_file", full)
+    with pytest.raises(DataError) as error:
+        exported(tmp_path, [Example(id="1", text="Anna", entities=())], "csv", "a.csv")
+    assert str(error.value).startswith(f"{tmp_path}/a.csv: cannot be written: No space left on device; make room")
     assert list(tmp_path.iterdir()) == []

@@ -235,3 +235,12 @@ def test_what_is_no_table(content: str, reason: str, tmp_path: Path) -> None:
 def test_a_file_that_is_no_workbook(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read as Excel|needs openpyxl"):
         rows(tmp_path, "no workbook", "a.xlsx")
+
+
+def test_a_formula_without_a_value_is_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for line in (["id", "text"], [1, "Anna"], [2, None], [3, "=SUM(1,2)"]):
+        book.active.append(line)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match=r"a\.xlsx:4: cell B4 is a formula without a value \('=SUM\(1,2\)'\); open the"):
+        list(Table(tmp_path / "a.xlsx").rows())

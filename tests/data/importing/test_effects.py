@@ -1,0 +1,65 @@
+"""Options of an import that have no effect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from instruct_mner.data.importing.effects import refuse_without_effect
+from instruct_mner.data.importing.run import import_file
+from instruct_mner.data.importing.writing import ImportOptions
+from instruct_mner.data.loading import load_split
+from instruct_mner.errors import ConfigError, DataError
+
+COLUMN = ImportOptions(columns=("text=text",))
+CHAT = ImportOptions(text_after="Text:")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "reason"),
+    [
+        ("a.csv", "text\nAnn\n", CHAT, "--text-after has no effect on .*, which is read as columns; leave it out"),
+        (
+            "a.json",
+            json.dumps([{"data": {"text": "Ann"}, "annotations": []}]),
+            COLUMN,
+            "--column .* read as label-studio",
+        ),
+        ("a.conll", "Ann\tB-PER\n", ImportOptions(offsets="tokens"), "--offsets .* read as conll"),
+        ("a.conll", "Ann\tB-PER\n", COLUMN, "--column .* read as conll"),
+        ("a.txt", "Ann left\n", COLUMN, "--column .* read as one post a line"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    name: str, content: str, options: ImportOptions, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=reason):
+        import_file(str(tmp_path / name), tmp_path / "out.jsonl", options)
+    import_file(str(tmp_path / name), tmp_path / "out.jsonl", ImportOptions())
+
+
+def test_each_format_has_its_own() -> None:
+    refuse_without_effect("a", "conll", ImportOptions(columns=("tags=2",)))
+    refuse_without_effect("a", "hub", ImportOptions(columns=("text=text",), offsets="tokens"))
+    with pytest.raises(ConfigError, match="--layout has no effect on a, which is read as hub"):
+        refuse_without_effect("a", "hub", ImportOptions(layout="coco"))
+
+
+def test_data_sets_of_the_hub_are_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "train-00000-of-00001.parquet"
+    path.parent.mkdir()
+    parquet.write_table(pa.table({"tokens": [["Ann"]], "ner_tags": [["B-PER"]]}), path)
+    with pytest.raises(DataError, match=r"columns are 'tokens', 'ner_tags', of which .* name hub:\S+001\.parquet"):
+        load_split(str(path))
+    with pytest.raises(DataError, match=r"columns are 'tokens', 'ner_tags'"):
+        import_file(str(path), None, ImportOptions())
+    with pytest.raises(ConfigError, match=r"--column has no effect .* or name a data set of Hugging Face, hub:"):
+        import_file(str(path), None, COLUMN)
+    for folder in (tmp_path, path.parent):
+        with pytest.raises(DataError, match=rf"no split found; .*, or as a data set of Hugging Face, hub:{folder}$"):
+            import_file(str(folder), None, ImportOptions())
