@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from instruct_mner.errors import ModelError
-
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 SMOLLM2 = "smollm2"
@@ -19,10 +17,8 @@ def locate(name: str | Path) -> str:
     A folder of such a name in the working directory is ``./starter``, or a ``Path``, which is never a name.
 
     Raises:
-        ModelError: ``smollm2`` is not installed, or cannot be prepared; or there is no such ``Path``.
+        ModelError: ``smollm2`` is not installed, or cannot be prepared.
     """
-    if isinstance(name, Path) and not name.exists():
-        raise ModelError(f"{name}: there is no such folder; give a name of the hub as a string, not as a Path")
     if name == STARTER:
         return str(STARTER_FOLDER)
     if name == SMOLLM2:

@@ -70,6 +70,13 @@ def place(value: object) -> object:
     return value
 
 
+def model_place(value: object) -> object:
+    """Return a name, or the path of a folder that is there: a path is never looked for on the hub."""
+    if isinstance(value, Path) and place(value) and not value.exists():
+        raise ConfigError(f"{value}: there is no such folder; give a name of the hub as a string, not as a Path")
+    return place(value)
+
+
 def flag(value: object) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):

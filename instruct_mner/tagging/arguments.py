@@ -73,7 +73,7 @@ CHECKS: Mapping[str, Check] = {
     "match": checks.one_of(*get_args(Match)),
     "max_retries": checks.whole_number(0),
     "model": checks.or_none(checks.name),
-    "name": checks.place,
+    "name": checks.model_place,
     "num_resamples": checks.whole_number(1),
     "path": checks.place,
     "picture_paths": checks.function,

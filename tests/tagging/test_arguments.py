@@ -243,6 +243,11 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert taken[0].entities[0].text == "Zoe"
 
 
+def test_a_path_is_never_looked_for_on_the_hub() -> None:
+    with pytest.raises(ConfigError, match="nope: there is no such folder; give a name of the hub as a string"):
+        instruct_mner.Tagger.from_pretrained(Path("user") / "nope")
+
+
 def test_a_wrong_item_is_named_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"item 1 of the posts \(Example\) must be a post \(Example\), not 3"):
         list(TAGGER.predict([POST, 3]))
