@@ -16,7 +16,7 @@ from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.broken_pictures import PictureChecks, look_at
 from instruct_mner.data.dataset import MISSING_REMEDY, Dataset, find_picture
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
-from instruct_mner.errors import DataError, listing
+from instruct_mner.errors import DataError, listing, shortened
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Example
 
@@ -254,7 +254,7 @@ class _Seen:
 
     def missing_report(self, path: Path) -> str:
         """Return the message of ``Dataset.missing_report``."""
-        first = ", ".join(self._first_missing[:3]) + (", …" if len(self._first_missing) > 3 else "")
+        first = ", ".join(map(shortened, self._first_missing[:3])) + (", …" if len(self._first_missing) > 3 else "")
         return (
             f"{path}: {self.num_missing} of {len(np.unique(np.asarray(self._named)))} pictures are missing ({first}): "
             f"not in {self._root}; {MISSING_REMEDY}"

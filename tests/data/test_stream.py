@@ -135,3 +135,10 @@ def test_memory_does_not_grow_with_the_file(suffix, tmp_path) -> None:
     few, many = (peak_bytes(tmp_path, num, suffix) for num in (2_000, 6_000))
     # Eight bytes are kept of every post; a post in memory takes a thousand and more.
     assert many - few < 60 * (6_000 - 2_000)
+
+
+def test_of_a_picture_that_is_all_of_its_bytes_a_message_holds_the_beginning(tmp_path) -> None:
+    post = {"id": "1", "text": "Ann", "images": ["data:image/png;base64," + "A" * 9000], "entities": []}
+    (tmp_path / "a.jsonl").write_text(json.dumps(post) + "\n")
+    with pytest.raises(DataError, match=r"are missing \(data:image/png;base64,A{58}…\): "):
+        stream(tmp_path / "a.jsonl")

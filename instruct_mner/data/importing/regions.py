@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from instruct_mner.errors import DataError
+from instruct_mner.errors import DataError, shortened
 from instruct_mner.images import image_size
 from instruct_mner.schema.records import Box, Coordinates, Entity, Example
 
@@ -120,7 +120,7 @@ class Regions:
             names = self._names.get(short, set())
             if len(names) > 1:
                 raise ValueError(
-                    f"picture {picture!r} may be {' or '.join(sorted(names)[:3])} of {self.source}; rename"
+                    f"picture {shortened(picture)!r} may be {' or '.join(sorted(names)[:3])} of {self.source}; rename"
                 )
             if names:
                 return next(iter(names))
@@ -149,7 +149,7 @@ class Regions:
                 try:
                     drawn.check_picture(path)
                 except ValueError as error:
-                    raise ValueError(f"picture {name!r} of {self.source}: {error}") from None
+                    raise ValueError(f"picture {shortened(name)!r} of {self.source}: {error}") from None
             for region in drawn.regions:
                 for number in _owners(region, example.entities or ()):
                     boxes[number].append(Box(image=image, box=region.box))
