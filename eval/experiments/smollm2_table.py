@@ -116,7 +116,19 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
     types = list(next(iter(reports.values()))["per_type"])
     if len(types) > _MOST_TYPES:
         types = []
-    names = ["", "seeds", "micro F1", *types, "span only", "rejected", "entities a post", "seen", "unseen", "posts/s"]
+    names = [
+        "",
+        "seeds",
+        "F1, dev",
+        "micro F1",
+        *types,
+        "span only",
+        "rejected",
+        "entities a post",
+        "seen",
+        "unseen",
+        "posts/s",
+    ]
     yield _row(names)
     yield _row(["---"] * len(names))
     for arm in settings["arms"]:
@@ -125,7 +137,7 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
             yield _row([arm, str(len(own)), *_cells([reports[each] for each in own], own, types, output, data)])
     for system, scores in PUBLISHED.get(runs[0].set, {}).items():
         cells = [f"{scores[key]:.2f}" if key in scores else "" for key in ("micro", *types)]
-        yield _row([f"*{system}*", "", *cells, *[""] * 6])
+        yield _row([f"*{system}*", "", "", *cells, *[""] * 6])
     yield ""
     yield (
         "*seen*, *unseen*: recall of gold mentions that stand in train with this type, and of the others. *entities a "
@@ -138,6 +150,9 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
 def _cells(
     reports: Sequence[Mapping[str, Any]], runs: Sequence[PlannedRun], types: Sequence[str], output: Path, data: Path
 ) -> Iterator[str]:
+    dev = [_report(output, each, "dev") for each in runs]
+    scores = [100 * json.loads(path.read_text(encoding="utf-8"))["micro"]["f1"] for path in dev if path.is_file()]
+    yield f"{statistics.mean(scores):.2f}" if scores else ""
     yield _spread([report["micro"] for report in reports])
     for label in types:
         yield _spread([report["per_type"][label] for report in reports])

@@ -68,11 +68,11 @@ def test_what_was_run_has_a_row_and_what_was_not_is_named(data: Path, tmp_path: 
     assert table(settings, runs, tmp_path / "again", data) == text
     assert pack_runs([], output, archive) == 2
     [row] = [line for line in text.splitlines() if line.startswith("| twice |")]
-    assert "| 2 | 83.33 ± 23.57 |" in row  # F1 of 66.67 and 100
+    assert "| 2 |  | 83.33 ± 23.57 |" in row  # F1 of 66.67 and 100
     assert "| 2.00, 1.50 | 75.0 | 75.0 | 1.0 |" in row
     assert "UMT, with pictures" in text
     alone = table(settings, runs[:1], output, data)
-    assert "| twice | 1 | 66.67 (" in alone
+    assert "| twice | 1 |  | 66.67 (" in alone
     assert alone.endswith("Nothing: all that was planned was run.\n")
     assert text.endswith("## Not run\n\ntwitter2017 twice-2.\n")
 
