@@ -95,8 +95,8 @@ class FeatureStore:
                 index.write(_RECORD.pack(key, begin, *data.shape, _DTYPES.index(data.dtype)))
         except OSError as error:
             raise DataError(
-                f"{self._folder}: features of pictures cannot be written ({error.strerror}); make room, or set "
-                "vision_cache.enabled: false"
+                f"{self._folder}: features of pictures cannot be written ({error.strerror or error}); make room, or "
+                "set vision_cache.enabled: false"
             ) from error
         self._places[key] = (path, begin, data.shape[0], data.shape[1], data.dtype)
         self._num_bytes += data.nbytes

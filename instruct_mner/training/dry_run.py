@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 from torch import nn
 
+from instruct_mner.files import check_place
 from instruct_mner.models.loading import Model, count_adapted_modules
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
@@ -39,6 +40,7 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     Raises:
         MnerError: The run itself would raise it.
     """
+    check_place(config.output)
     run = prepare(config, sources)
     console.rule("config")
     console.print(resolved_yaml(run).rstrip(), markup=False)

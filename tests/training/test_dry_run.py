@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
+from rich.console import Console
 
-from instruct_mner.training.dry_run import _adapted, _budget, _median, _rendered
+from instruct_mner.errors import MnerError
+from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.dry_run import _adapted, _budget, _median, _rendered, dry_run
 from instruct_mner.training.setup import Run
 
 IMAGE = 9
@@ -83,6 +87,14 @@ def test_of_many_posts_some_at_even_distances_are_counted() -> None:
 @pytest.mark.parametrize(("values", "median"), [([3], 3), ([5, 1, 3], 3), ([4, 1, 3, 2], 3)])
 def test_of_an_even_number_the_upper_middle_is_the_median(values: list[int], median: int) -> None:
     assert _median(values) == median
+
+
+def test_a_place_in_which_no_run_can_be_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    config = FinetuneConfig.model_validate(
+        {"model": "nothing/there", "data": {"train": "nothing.jsonl"}, "output": str(tmp_path / ("n" * 300))}
+    )
+    with pytest.raises(MnerError, match=r"nnn"):
+        dry_run(config, Console())
 
 
 def test_full_tuning_adapts_nothing() -> None:
