@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -221,12 +221,8 @@ def check_machine(
             check.stage(f"{size}: serve", partial(served, check, run, vllm))
             for name, environment in peers.items():
                 own = folder / f"{size}-{name}"
-
-                def train(command: Sequence[str | Path], variables: Mapping[str, str]) -> str:
-                    return check.run(command, env=variables)
-
                 work = partial(
-                    peer_speeds, train, name, environment, model, Path(posts), own, batch_size, gpu=not small
+                    peer_speeds, check.run, name, environment, model, Path(posts), own, batch_size, gpu=not small
                 )
                 check.stage(f"{size}: fine-tuning, {PEERS[name].title}", work)
         shutil.rmtree(model, ignore_errors=True)

@@ -7,11 +7,11 @@ its spans with type and confidence, and what was rejected. :func:`unpack_runs` t
 from __future__ import annotations
 
 import json
-import lzma
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eval.experiments.archive_file import read_archive, write_archive
 from eval.experiments.smollm2_table import PlannedRun, read_posts, read_predictions, split_file
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import PredictedEntity, Prediction, Rejected
@@ -37,17 +37,15 @@ def pack_runs(runs: Sequence[PlannedRun], output: Path, archive: Path) -> int:
     Returns:
         Number of files with predictions in it.
     """
-    lines = {(each["set"], each["run"], each["split"]): each for each in _lines(archive)}
+    there = read_archive(archive) if archive.is_file() else []
+    lines = {(each["set"], each["run"], each["split"]): each for each in there}
     for run in runs:
         for split in _SPLITS:
             path = output / run.set / f"{run.stem}.{split}"
             if Path(f"{path}.json").is_file():
                 lines[run.set, run.stem, split] = _packed(run, split, path)
-    written = [json.dumps(each, separators=(",", ":")) + "\n" for each in lines.values()]
-    part = archive.with_name(f"{archive.name}.part")
-    part.write_bytes(lzma.compress("".join(written).encode()))
-    part.replace(archive)
-    return len(written)
+    write_archive(archive, lines.values())
+    return len(lines)
 
 
 def unpack_runs(archive: Path, output: Path, data: Path) -> int:
@@ -61,10 +59,9 @@ def unpack_runs(archive: Path, output: Path, data: Path) -> int:
     Returns:
         Number of files with predictions.
     """
-    number = 0
-    for each in _lines(archive):
+    lines = read_archive(archive)
+    for each in lines:
         path = output / each["set"] / f"{each['run']}.{each['split']}"
-        number += 1
         if Path(f"{path}.json").is_file():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,12 +70,7 @@ def unpack_runs(archive: Path, output: Path, data: Path) -> int:
             file.writelines(_prediction(row, texts).model_dump_json() + "\n" for row in each["predictions"])
         with replacing(Path(f"{path}.json")) as file:
             json.dump(each["report"], file)
-    return number
-
-
-def _lines(archive: Path) -> Iterator[dict[str, Any]]:
-    if archive.is_file():
-        yield from map(json.loads, lzma.decompress(archive.read_bytes()).decode().splitlines())
+    return len(lines)
 
 
 def _packed(run: PlannedRun, split: str, path: Path) -> dict[str, Any]:

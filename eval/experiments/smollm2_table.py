@@ -116,19 +116,8 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
     types = list(next(iter(reports.values()))["per_type"])
     if len(types) > _MOST_TYPES:
         types = []
-    names = [
-        "",
-        "seeds",
-        "F1, dev",
-        "micro F1",
-        *types,
-        "span only",
-        "rejected",
-        "entities a post",
-        "seen",
-        "unseen",
-        "posts/s",
-    ]
+    shares = ["span only", "rejected", "entities a post", "seen", "unseen", "posts/s"]
+    names = ["", "seeds", "F1, dev", "micro F1", *types, *shares]
     yield _row(names)
     yield _row(["---"] * len(names))
     for arm in settings["arms"]:

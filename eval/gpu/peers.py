@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from eval.benchmarks.peers import PEERS, Job, Peer, write_data
 from instruct_mner.data.loading import load_split
 
-Run = Callable[[Sequence[str | Path], Mapping[str, str]], object]
+Run = Callable[..., object]
 
 
 def installed_peers(environments: Path | None) -> dict[str, Path]:
@@ -33,7 +33,7 @@ def peer_speeds(
     It runs over a part of the posts and over all, and posts and seconds are subtracted, so that loading does not count.
 
     Args:
-        run: Runs a command with environment variables, and raises where it fails.
+        run: Runs a command with environment variables (``env``), and raises where it fails.
         name: Name of the peer.
         environment: Folder of its environment.
         model: Folder of the base model.
@@ -61,5 +61,5 @@ def peer_speeds(
 def _seconds(run: Run, peer: Peer, environment: Path, job: Job) -> float:
     program, *arguments = peer.command(job)
     begin = time.perf_counter()
-    run([environment / program, *arguments], {**os.environ, "HF_HUB_OFFLINE": "1", **peer.environment})
+    run([environment / program, *arguments], env={**os.environ, "HF_HUB_OFFLINE": "1", **peer.environment})
     return time.perf_counter() - begin

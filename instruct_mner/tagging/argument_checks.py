@@ -17,7 +17,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.record import is_whole
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
-from instruct_mner.tagging.argument_values import is_one, items, shown
+from instruct_mner.tagging.argument_values import is_one, items, no_list, shown
 from instruct_mner.tagging.settings import check_threshold
 
 Check = Callable[[object], object]
@@ -26,6 +26,10 @@ Check = Callable[[object], object]
 
 class RefusedError(Exception):
     """A value is none of those that an argument takes; the message says what it has to be."""
+
+
+class NoListError(RefusedError):
+    """A value is no list, or other source of items."""
 
 
 def check_value(name: str, value: object, check: Check) -> object:
@@ -42,7 +46,8 @@ def check_value(name: str, value: object, check: Check) -> object:
     try:
         return check(value)
     except RefusedError as error:
-        raise ConfigError(f"{name} must be {error}, not {shown(value)}") from None
+        why = no_list(value) if isinstance(error, NoListError) else ""
+        raise ConfigError(f"{name} must be {error}, not {shown(value)}{why}") from None
 
 
 def text(value: object) -> str:
@@ -148,7 +153,7 @@ def list_of(check: Check, what: str) -> Check:
     def of(value: object) -> object:
         listed = items(value)
         if listed is None:
-            raise RefusedError(f"a list of {what}")
+            raise NoListError(f"a list of {what}")
         return [_item(number, each, check, what) for number, each in enumerate(listed)]
 
     return of
@@ -159,11 +164,11 @@ def each_of(check: Check, what: str) -> Check:
 
     def of(value: object) -> Iterator[object]:
         if is_one(value) or not hasattr(type(value), "__iter__"):
-            raise RefusedError(f"a list of {what}, or another source of them")
+            raise NoListError(f"a list of {what}, or another source of them")
         try:
             source = iter(value)  # type: ignore[call-overload]
         except TypeError:
-            raise RefusedError(f"a list of {what}, or another source of them") from None
+            raise NoListError(f"a list of {what}, or another source of them") from None
         return (_item(number, each, check, what) for number, each in enumerate(source))
 
     return of
@@ -237,7 +242,7 @@ def records_or_place(kind: type, what: str) -> Check:
         # A generator gives its items once.
         listed = items(value)
         if listed is None:
-            raise RefusedError(f"a list of {what}, or the path of a file of them")
+            raise NoListError(f"a list of {what}, or the path of a file of them")
         return check(listed)
 
     return of

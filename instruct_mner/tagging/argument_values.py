@@ -12,10 +12,14 @@ def shown(value: object) -> str:
     """Return a value in a message; of other objects the type, as their texts may be long, or may raise."""
     if isinstance(value, str | bytes | float | None) or (isinstance(value, int) and abs(value) < sys.maxsize):
         return f"{value!r:.60}"
-    kind = type(value).__name__
+    return type(value).__name__
+
+
+def no_list(value: object) -> str:
+    """Return what stands in a message behind a value that was given for a list: why it is none, and what to do."""
     if is_table(value):
-        return f"{kind}, whose items are names of columns; of a table, give a column, such as table['text']"
-    return f"one {kind}; put it into a list" if isinstance(value, BaseModel) else kind
+        return ", whose items are the names of its columns; give a list, such as the column table['text']"
+    return "; put it into a list" if isinstance(value, BaseModel) else ""
 
 
 def is_table(value: object) -> bool:

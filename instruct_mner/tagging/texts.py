@@ -17,7 +17,7 @@ from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.argument_values import items, shown
+from instruct_mner.tagging.argument_values import items, no_list, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.predictions import Predictions
@@ -122,7 +122,7 @@ def checked_texts(texts: object) -> list[str]:
     """
     listed = [texts] if isinstance(texts, str) else items(texts)
     if listed is None:
-        raise ConfigError(f"texts are a string or a list of strings, not {shown(texts)}")
+        raise ConfigError(f"texts are a string or a list of strings, not {shown(texts)}{no_list(texts)}")
     for number, text in enumerate(listed):
         if not isinstance(text, str):
             raise ConfigError(f"texts[{number}] is no string but {type(text).__name__}")

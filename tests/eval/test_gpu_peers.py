@@ -27,8 +27,8 @@ def test_loading_does_not_count(name: str, tmp_path: Path, monkeypatch: pytest.M
     now, commands = [0.0], list[list[str]]()
     monkeypatch.setattr(peers.time, "perf_counter", lambda: now[0])
 
-    def run(command: Sequence[str | Path], variables: Mapping[str, str]) -> None:
-        assert variables["HF_HUB_OFFLINE"] == "1"
+    def run(command: Sequence[str | Path], env: Mapping[str, str]) -> None:
+        assert env["HF_HUB_OFFLINE"] == "1"
         commands.append([str(part) for part in command])
         number = 2 if len(commands) % 2 else 6
         now[0] += 100 + number * (0.5 if len(commands) <= 2 else 0.25)  # a hundred seconds of loading

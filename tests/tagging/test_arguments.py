@@ -243,6 +243,14 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert taken[0].entities[0].text == "Zoe"
 
 
+def test_only_what_was_to_be_a_list_is_to_be_put_into_one() -> None:
+    prediction = Prediction(id="7", text="Zoe left")
+    with pytest.raises(ConfigError, match=r"item 0 of the posts \(Example\) must be .*, not Prediction$"):
+        list(TAGGER.predict([prediction]))
+    with pytest.raises(ConfigError, match=r"must be a list of posts .*, not Example; put it into a list$"):
+        list(TAGGER.predict(POST))
+
+
 def test_a_path_is_never_looked_for_on_the_hub() -> None:
     with pytest.raises(ConfigError, match="nope: there is no such folder; give a name of the hub as a string"):
         instruct_mner.Tagger.from_pretrained(Path("user") / "nope")

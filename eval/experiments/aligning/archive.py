@@ -6,11 +6,11 @@ because several processes may work in the same folder.
 
 from __future__ import annotations
 
-import json
-import lzma
 from pathlib import Path
+from typing import Any
 
 from eval.experiments.aligning.scores import SCORES, read_scores, write_scores
+from eval.experiments.archive_file import read_archive, write_archive
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "results" / "alignment-runs.jsonl.xz"
 
@@ -25,14 +25,17 @@ def pack_runs(folder: Path, archive: Path = ARCHIVE) -> int:
     Returns:
         Number of runs.
     """
-    lines = []
+    lines: list[dict[str, Any]] = []
     for path in sorted(folder.glob(f"*/*/{SCORES}")):
         arm, _, seed = path.parent.name.rpartition("-")
-        run = {"group": path.parents[1].name, "arm": arm, "seed": int(seed), "scores": read_scores(path)}
-        lines.append(json.dumps(run, separators=(",", ":")) + "\n")
-    part = archive.with_name(f"{archive.name}.part")
-    part.write_bytes(lzma.compress("".join(lines).encode()))
-    part.replace(archive)
+        run: dict[str, Any] = {
+            "group": path.parents[1].name,
+            "arm": arm,
+            "seed": int(seed),
+            "scores": read_scores(path),
+        }
+        lines.append(run)
+    write_archive(archive, lines)
     return len(lines)
 
 
@@ -46,8 +49,8 @@ def unpack_runs(folder: Path, archive: Path = ARCHIVE) -> int:
     Returns:
         Number of runs in the archive.
     """
-    lines = lzma.decompress(archive.read_bytes()).decode().splitlines()
-    for run in map(json.loads, lines):
+    lines = read_archive(archive)
+    for run in lines:
         path = folder / run["group"] / f"{run['arm']}-{run['seed']}" / SCORES
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
