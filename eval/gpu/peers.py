@@ -27,10 +27,11 @@ def installed_peers(environments: Path | None) -> dict[str, Path]:
 
 def peer_speeds(
     run: Run, name: str, environment: Path, model: Path, posts: Path, folder: Path, batch_size: int, *, gpu: bool
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Return posts a second of a peer: with what it sets by itself, and without recomputed activations.
 
-    It runs over a part of the posts and over all, and posts and seconds are subtracted, so that loading does not count.
+    It runs over a part of the posts and over all, and posts and seconds are subtracted, so that loading does not count;
+    ``None`` where the posts took less than a tenth of the loading, so that nothing can be told.
 
     Args:
         run: Runs a command with environment variables (``env``), and raises where it fails.
@@ -47,14 +48,15 @@ def peer_speeds(
     numbers = (batch_size, len(dataset.examples))
     for number in numbers:
         write_data(dataset, model, folder / str(number), number)
-    speeds: dict[str, float] = {}
+    speeds: dict[str, float | None] = {}
     for recompute in (True, False):
         seconds = []
         for number in numbers:
             job = Job(model, folder / str(number), number, 1, batch_size, recompute=recompute, gpu=gpu)
             seconds.append(_seconds(run, peer, environment, job))
         title = "as it is" if recompute else "without recomputed activations"
-        speeds[title] = round((numbers[1] - numbers[0]) / (seconds[1] - seconds[0]), 3)
+        longer = seconds[1] - seconds[0]
+        speeds[title] = round((numbers[1] - numbers[0]) / longer, 3) if longer > seconds[0] / 10 else None
     return speeds
 
 

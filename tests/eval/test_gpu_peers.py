@@ -31,9 +31,9 @@ def test_loading_does_not_count(name: str, tmp_path: Path, monkeypatch: pytest.M
         assert env["HF_HUB_OFFLINE"] == "1"
         commands.append([str(part) for part in command])
         number = 2 if len(commands) % 2 else 6
-        now[0] += 100 + number * (0.5 if len(commands) <= 2 else 0.25)  # a hundred seconds of loading
+        now[0] += 10 + number * (0.5 if len(commands) <= 2 else 0.125)  # ten seconds of loading
 
     speeds = peers.peer_speeds(run, name, tmp_path / "env", model, posts, tmp_path / "own", 2, gpu=True)
-    assert speeds == {"as it is": 2.0, "without recomputed activations": 4.0}
+    assert speeds == {"as it is": 2.0, "without recomputed activations": None}  # 0.5 s more of 10: nothing is told
     assert all(command[0].startswith(str(tmp_path / "env" / "bin")) for command in commands)
     assert [len((tmp_path / "own" / part / "chats.jsonl").read_text().splitlines()) for part in ("2", "6")] == [2, 6]
