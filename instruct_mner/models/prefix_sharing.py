@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,14 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.masking_utils import eager_mask
 
+from instruct_mner.models.dropout_masks import DropoutMasks
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 # Shorter prefixes are not worth two calls of the decoder.
 _LEAST = 16
 _ATTENTION = "instruct_mner_plain"
-# Number of values of the 16 random bits of an element.
-_LEVELS = 1 << 16
 
 
 def fuse_lora_and_attention(model: nn.Module, decoder: PreTrainedModel) -> None:
@@ -33,8 +34,11 @@ def fuse_lora_and_attention(model: nn.Module, decoder: PreTrainedModel) -> None:
         model: Model with adapters.
         decoder: Text decoder inside.
     """
-    _fused_lora(model)
     on_cpu = next(decoder.parameters()).device.type == "cpu"
+    masks = DropoutMasks() if on_cpu else None
+    if masks is not None:
+        decoder.register_forward_pre_hook(lambda *_: masks.renew())
+    _fused_lora(model, masks)
     if on_cpu and decoder.config._attn_implementation == "sdpa":
         _register_attention()
         decoder.set_attn_implementation(_ATTENTION)
@@ -127,16 +131,16 @@ def joined(parts: list[Tensor]) -> Tensor:
     return torch.cat([part.expand(rows, *part.shape[1:]) for part in parts], dim=1)
 
 
-def _fused_lora(model: nn.Module) -> None:
+def _fused_lora(model: nn.Module, masks: DropoutMasks | None) -> None:
     from peft.tuners.lora.layer import Linear
 
     for module in model.modules():
         # Layers in 4 bits, and DoRA and its like, stay as they are.
         if type(module) is Linear and type(module.base_layer) is nn.Linear and not module.lora_variant:
-            module.forward = MethodType(_lora_forward, module)
+            module.forward = MethodType(partial(_lora_forward, masks), module)
 
 
-def _lora_forward(self: Any, states: Tensor, *arguments: Any, **named: Any) -> Tensor:
+def _lora_forward(masks: DropoutMasks | None, self: Any, states: Tensor, *arguments: Any, **named: Any) -> Tensor:
     """Return ``W x + (scaling · B) (A x)``, with the sum inside the second product.
 
     PEFT casts the input to the adapter's float32 and back under autocast, multiplies and adds each on its own: on a
@@ -146,24 +150,16 @@ def _lora_forward(self: Any, states: Tensor, *arguments: Any, **named: Any) -> T
         return type(self).forward(self, states, *arguments, **named)  # type: ignore[no-any-return]
     adapter = self.active_adapters[0]
     base: Tensor = self.base_layer(states)
-    dropped, factor = _dropped(states.to(base.dtype), self.lora_dropout[adapter])
+    dropout: nn.Module = self.lora_dropout[adapter]
+    dropped, factor = states.to(base.dtype), 1.0
+    if masks is not None and isinstance(dropout, nn.Dropout):
+        if dropout.training and dropout.p > 0:
+            dropped, factor = masks.dropped(dropped, dropout.p)
+    else:
+        dropped = dropout(dropped)
     down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight * (self.scaling[adapter] * factor)
     inner = nn.functional.linear(dropped, down.to(base.dtype))
     return torch.addmm(base.flatten(0, -2), inner.flatten(0, -2), up.to(base.dtype).t()).view(base.shape)
-
-
-def _dropped(states: Tensor, dropout: nn.Module) -> tuple[Tensor, float]:
-    """Return states after dropout, and the factor by which they are still to be multiplied.
-
-    Source: torch 2.13 on a CPU draws a random number for each element and multiplies twice, which takes longer than the
-    product with a layer of 576 features; here four elements share one, and the probability is rounded to 1/65536.
-    """
-    if not (isinstance(dropout, nn.Dropout) and dropout.training and dropout.p > 0 and states.device.type == "cpu"):
-        return dropout(states), 1.0
-    threshold = round(dropout.p * _LEVELS)
-    drawn = torch.empty(-(-states.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
-    mask = drawn.view(torch.int16)[: states.numel()].view(states.shape) < threshold - _LEVELS // 2
-    return states.masked_fill(mask, 0.0), _LEVELS / (_LEVELS - threshold)
 
 
 def _register_attention() -> None:

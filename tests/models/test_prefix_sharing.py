@@ -8,11 +8,10 @@ import pytest
 import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import aligned_run, trainer_of
-from torch import nn
 from trl.trainer import utils
 
 from instruct_mner.models.hooks import capture
-from instruct_mner.models.prefix_sharing import _dropped, num_shared, shared_beginning
+from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
 from instruct_mner.training.batch import VIEWS
 
 ALL_OF_IT = {
@@ -135,25 +134,3 @@ def test_answers_alone_are_scored_in_the_forward_of_such_a_run_and_nothing_stays
     assert utils._use_triton is own
     [num_scored] = scored
     assert num_scored <= num_answer if shared else num_scored > num_all // 2
-
-
-def test_dropout_of_an_adapter_drops_its_share() -> None:
-    torch.manual_seed(3)
-    states = torch.ones(200, 500, requires_grad=True)
-    dropped, factor = _dropped(states, nn.Dropout(0.1).train())
-    share = float((dropped == 0).float().mean())
-    assert share == pytest.approx(0.1, abs=0.005)
-    assert factor == pytest.approx(1 / 0.9, rel=1e-4)
-    dropped.sum().backward()
-    assert states.grad is not None
-    assert torch.equal(states.grad, dropped.detach())
-    rows = (dropped == 0).float().mean(dim=1)
-    assert rows.std() == pytest.approx((0.1 * 0.9 / 500) ** 0.5, rel=0.3)
-
-
-def test_without_dropout_nothing_is_dropped() -> None:
-    states = torch.randn(5, 7)
-    for dropout in (nn.Identity(), nn.Dropout(0.1).eval(), nn.Dropout(0.0).train()):
-        same, factor = _dropped(states, dropout)
-        assert torch.equal(same, states)
-        assert factor == 1.0
