@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from eval.experiments.smollm2_other_scores import other_scores
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
@@ -132,6 +133,12 @@ def _scores(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output: Pat
         "*seen*, *unseen*: recall of gold mentions that stand in train with this type, and of the others. *entities a "
         "post*: gold, predicted."
     )
+    for arm in settings["arms"]:
+        predicted = [
+            read_predictions(output / each.set / f"{each.stem}.test.jsonl") for each in runs if each.arm == arm
+        ]
+        for line in other_scores(runs[0].set, arm, predicted, data) if predicted else ():
+            yield from ("", line)
     yield from _differences(settings, runs, output, data)
     yield from _calibration(runs, output, data)
 
