@@ -99,30 +99,10 @@ class Json:
         return f'{more}"]"'
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
-        """Return the entities of a completion, and the number of items that are none.
-
-        Of an array that was cut the whole objects are read: unlike a line, an object says where it ends.
-        """
-        opening = _OPENING.search(completion)
-        if opening is None:
-            return [], 1
-        mentions: list[Mention] = []
-        malformed = 0 if _FENCE_BEFORE.fullmatch(completion, 0, opening.start()) else 1
-        position = opening.end()
-        while not completion.startswith("]", position):
-            try:
-                fields, position = _read_item(completion, position)
-            except (ValueError, RecursionError):
-                # The end of what was cut, or no JSON: where the next item begins nobody can say.
-                return mentions, malformed + 1
-            mention = self._mention(fields)
-            if mention is None:
-                malformed += 1
-            else:
-                mentions.append(mention)
-            position = _next(completion, position)
-        is_clean = finished and _FENCE_AFTER.fullmatch(completion, position + 1)
-        return mentions, malformed + (0 if is_clean else 1)
+        """Return the entities of a completion, and the number of items that are none; see :func:`read_objects`."""
+        objects, malformed = read_objects(completion, finished=finished)
+        mentions = [each for each in map(self._mention, objects) if each is not None]
+        return mentions, malformed + len(objects) - len(mentions)
 
     def _mention(self, fields: Fields) -> Mention | None:
         text, text_span = fields.get("text", (None, (0, 0)))
@@ -206,6 +186,29 @@ class Json:
         number = {"type": "integer", "minimum": 0, "maximum": self.spec.box_limit}
         somewhere = {"type": "array", "items": number, "minItems": length, "maxItems": length}
         return {"anyOf": [nowhere, somewhere]}
+
+
+def read_objects(completion: str, *, finished: bool) -> tuple[list[Fields], int]:
+    """Return the fields of each item of an array, none of what is no object; and the number of items around them.
+
+    Of an array that was cut the whole objects are read: unlike a line, an object says where it ends.
+    """
+    opening = _OPENING.search(completion)
+    if opening is None:
+        return [], 1
+    objects: list[Fields] = []
+    malformed = 0 if _FENCE_BEFORE.fullmatch(completion, 0, opening.start()) else 1
+    position = opening.end()
+    while not completion.startswith("]", position):
+        try:
+            fields, position = _read_item(completion, position)
+        except (ValueError, RecursionError):
+            # The end of what was cut, or no JSON: where the next item begins nobody can say.
+            return objects, malformed + 1
+        objects.append(fields)
+        position = _next(completion, position)
+    is_clean = finished and _FENCE_AFTER.fullmatch(completion, position + 1)
+    return objects, malformed + (0 if is_clean else 1)
 
 
 def _after(completion: str, position: int) -> int:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -142,13 +142,19 @@ def _choose(text: str, surface: str, wanted: int, taken: bytearray, segmentation
     return sorted(chosen)
 
 
-def place(text: str, surfaces: Sequence[str], segmentation: Segmentation = "words") -> Placement:
+def place(
+    text: str,
+    surfaces: Sequence[str],
+    segmentation: Segmentation = "words",
+    occupied: Iterable[tuple[int, int]] = (),
+) -> Placement:
     """Find where each surface stands in the text.
 
     Args:
         text: The text as the model was shown it.
         surfaces: Mentions that the model wrote, in its order; none of them empty.
         segmentation: ``words`` prefers occurrences that cut no word; ``characters`` is for text without spaces.
+        occupied: Spans of the text in which no surface is placed.
 
     Returns:
         One start for each surface, no two spans overlapping.
@@ -160,6 +166,8 @@ def place(text: str, surfaces: Sequence[str], segmentation: Segmentation = "word
     hallucinated: list[int] = []
     unplaceable: list[int] = []
     taken = bytearray(len(text))
+    for start, end in occupied:
+        taken[start:end] = b"\x01" * (end - start)
     for surface, members in sorted(groups.items(), key=lambda item: -len(item[0])):
         chosen = _choose(text, surface, len(members), taken, segmentation)
         for index, start in zip(members, chosen, strict=False):

@@ -9,7 +9,7 @@ A row of each (shortened)::
     others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools
 
 They are matched with the gold by their ids, else by their order where each holds the text of its post, else by their
-texts; an answer is JSON or a line ``TYPE: mention`` for each entity, and what is neither counts as rejected.
+texts; see :mod:`~instruct_mner.scoring.other_answers` for what an answer may be.
 
 Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/train/sft/trainer.py
 (``generated_predictions.jsonl``), https://swift.readthedocs.io/en/latest/Instruction/Inference-and-deployment.html
@@ -17,8 +17,7 @@ Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/trai
 
 from __future__ import annotations
 
-import json
-import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,28 +25,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from instruct_mner.answers.codec import parse
 from instruct_mner.answers.spec import AnswerSpec
-from instruct_mner.data.importing.entities import EntityNotes, entities_of
+from instruct_mner.data.importing.entities import entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
 from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import DataError, MnerError
 from instruct_mner.files import read_text, stream_lines
-from instruct_mner.schema.labels import LabelSet, why_no_label
-from instruct_mner.schema.records import Example, PredictedEntity, Prediction
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.imported_predictions import imported_rows, is_table
+from instruct_mner.scoring.other_answers import AnswerNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 Row = Mapping[str, Any]
 
 _ANSWERS = ("predict", "response")
 _USERS = frozenset({"user", "human"})
-# What a model that thinks writes before its answer.
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
-_MOST_ENTITIES = 10_000
 
 
 def rows_of_others(path: Path) -> list[Row] | None:
@@ -122,33 +116,27 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
         raise DataError(f"{path}: rows without ids are matched with the posts of the gold, and there are none")
     predictions: list[Prediction] = []
     problems = ProblemGroups()
-    spec = _spec(posts)
+    spec = answer_spec(posts)
+    notes = AnswerNotes()
     for number, (row, post) in enumerate(zip(rows, _matched(path, rows, posts), strict=True), start=1):
         try:
-            predictions.append(_prediction(row, post, spec))
+            predictions.append(_prediction(row, post, spec, notes))
         except ValidationError as error:
             problems.add_all(f"{path}: row {number}: {reason}" for reason in reasons(error, Prediction))
         except ValueError as error:
             problems.add(f"{path}: row {number}: {error}")
     problems.stop(str(path))
+    for line in notes.lines(str(path)):
+        print(line, file=sys.stderr)
     return predictions
 
 
-def _spec(posts: Sequence[Example]) -> AnswerSpec | None:
-    labels = sorted(
-        {entity.label for post in posts for entity in post.entities or () if not why_no_label(entity.label)}
-    )
-    if not labels:
-        return None
-    return AnswerSpec(labels=LabelSet.model_validate(labels), format="json", max_entities=_MOST_ENTITIES)
-
-
-def _prediction(row: Row, post: Example, spec: AnswerSpec | None) -> Prediction:
+def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: AnswerNotes) -> Prediction:
     if _is_answer(row):
         answer = next(row[name] for name in _ANSWERS if isinstance(row.get(name), str))
         if spec is None:
             raise ValueError("an answer cannot be read where the gold has no entity, and hence no types")
-        return _of_answer(answer, post, spec)
+        return of_answer(answer, post, spec, notes)
     if row.get("entities") is None:
         raise ValueError("entities: is needed; [] says that there is none (is it a file of posts?)")
     own = row["text"] if isinstance(row.get("text"), str) else post.text
@@ -158,7 +146,8 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None) -> Prediction:
         prediction = Prediction.model_validate(values)
     except ValidationError:
         raw = RawPost(where="", text=own, marks=to_marks(row["entities"]))
-        entities = entities_of(raw, "characters", EntityNotes())
+        entities = entities_of(raw, "characters", notes)
+        notes.unread.discard("score")  # which is read below
         scores = _scores(row["entities"], len(entities))
         scored = [{**entity.model_dump(), **score} for entity, score in zip(entities, scores, strict=True)]
         prediction = Prediction.model_validate({**values, "entities": scored})
@@ -173,45 +162,6 @@ def _scores(value: Any, num_entities: int) -> list[dict[str, Any]]:
     else:
         given = [each.get("score") if isinstance(each, Mapping) else None for each in value]
     return [{} if score is None else {"score": score} for score in given]
-
-
-def _of_answer(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
-    """Read an answer that is text: JSON of any of the usual forms, or a line for each entity."""
-    answer = _THOUGHT.sub("", answer)
-    fenced = _FENCE.search(answer)
-    answer = (fenced.group(1) if fenced else answer).strip()
-    try:
-        value = loads(answer)
-    except (ValueError, RecursionError):
-        looks_like_json = answer[:1] in {"[", "{"}
-        form = "json" if looks_like_json else "lines"
-        return _read(answer, post, spec.model_copy(update={"format": form}))
-    try:
-        marks = to_marks(_unwrapped(value, spec.labels))
-    except ValueError:
-        return _read(answer, post, spec)
-    named = [
-        {"text": mark.surface or post.text[mark.start or 0 : mark.end or 0], "label": mark.label} for mark in marks
-    ]
-    return _read(json.dumps(named, ensure_ascii=False, separators=(",", ":")), post, spec)
-
-
-def _unwrapped(value: Any, labels: LabelSet) -> Any:
-    """Return the list of an object with nothing else: ``{"entities": […]}``, which a mode for JSON objects asks for."""
-    if isinstance(value, dict) and len(value) == 1:
-        [(key, inner)] = value.items()
-        if key not in labels and isinstance(inner, list) and all(isinstance(each, dict) for each in inner):
-            return inner
-    return value
-
-
-def _read(answer: str, post: Example, spec: AnswerSpec) -> Prediction:
-    read = parse(spec, post.text, answer, len(post.images))
-    entities = tuple(
-        PredictedEntity(start=each.start, end=each.end, text=post.text[each.start : each.end], label=each.label)
-        for each in read.entities
-    )
-    return Prediction(id=post.id, text=post.text, entities=entities, rejected=read.rejected)
 
 
 def _matched(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:

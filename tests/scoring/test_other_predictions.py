@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction
+from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.imported_predictions import imported_rows
+from instruct_mner.scoring.other_answers import AnswerNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 from instruct_mner.scoring.predictions import read_predictions
+from instruct_mner.scoring.triples import score_triples
 
 ANNA = Example(
     id="a",
@@ -87,6 +89,90 @@ def test_what_is_no_answer_is_rejected_and_counted(tmp_path: Path) -> None:
     first, second = read_predictions(written(tmp_path, rows), POSTS)
     assert (len(first.entities), first.rejected.hallucinated) == (1, 1)
     assert (second.entities, second.rejected.malformed) == ((), 1)
+
+
+@pytest.mark.parametrize("nothing", ["None", "none.", "", " \n", "null", "```\n```", "<think>?</think>NONE"])
+def test_an_answer_that_is_empty_or_says_none_holds_no_entity(nothing: str, tmp_path: Path) -> None:
+    _, second = read_predictions(written(tmp_path, [factory(LINES, ANNA), factory(nothing, NOTHING)]), POSTS)
+    assert (second.entities, second.rejected.total) == ((), 0)
+
+
+PARIS = Example(
+    id="p", text="🎉 Paris met Paris in Paris", entities=(Entity(start=21, end=26, text="Paris", label="LOC"),)
+)
+_AT = [{"start": 21, "end": 26}, {"start": 21, "end": 25}, {"start": 22, "end": 27}, {"start": 24, "end": 29}]
+
+
+def paris(*items: Any, cut: bool = False) -> Prediction:
+    """Read the answer of such items on a post that holds the mention three times."""
+    answer = json.dumps([{"text": "Paris", "label": "LOC", **item} if isinstance(item, dict) else item
+                         for item in items])  # fmt: skip
+    row = factory(answer[:-1] if cut else answer, PARIS)
+    return of_answer(row["predict"], PARIS, answer_spec([PARIS]) or pytest.fail(), AnswerNotes())
+
+
+def starts(prediction: Prediction) -> list[int]:
+    return [each.start for each in prediction.entities]
+
+
+@pytest.mark.parametrize("at", _AT, ids=["characters", "inclusive", "utf-16", "bytes"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_offsets_of_an_answer_hold_where_its_mention_stands_at_them(at: dict[str, int], cut: bool) -> None:
+    assert starts(paris(at, cut=cut)) == [21]
+    assert starts(paris({}, at, {}, cut=cut)) == [2, 12, 21]
+    assert starts(paris({"start": 3, "end": 8}, at, cut=cut)) == [2, 21]
+
+
+def test_offsets_alone_are_those_of_characters_and_what_stands_twice_is_rejected() -> None:
+    assert starts(paris([21, 26, "LOC"])) == [21]
+    twice = paris([21, 26, "LOC"], {"start": 21, "end": 26}, {"start": 21})
+    assert (starts(twice), twice.rejected) == ([2, 21], Rejected(unplaceable=1))
+    wrong = paris([21, 99, "LOC"], [-9, 5, "LOC"], [1, 2, "LOC"], {"start": "9" * 999, "end": 1})
+    assert (starts(wrong), wrong.rejected) == ([2], Rejected(malformed=3))
+
+
+def test_answers_of_the_conversations_that_convert_writes_hold_their_boxes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small, large = Box(box=(1, 2, 3, 4)), Box(box=(10, 20, 60, 80))
+    entities = tuple(each.model_copy(update={"boxes": boxes})
+                     for each, boxes in zip(ANNA.gold, [(small, large), ()], strict=True))  # fmt: skip
+    posts = [ANNA.model_copy(update={"images": ("7.png",), "entities": entities}), NOTHING]
+    (tmp_path / "gold.jsonl").write_text("".join(f"{post.model_dump_json(exclude_none=True)}\n" for post in posts))
+    done = CliRunner().invoke(app, ["convert", str(tmp_path / "gold.jsonl"), str(tmp_path / "a.json"),
+                                    "--to", "sharegpt", "--missing-image", "keep"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    turns = [row["conversations"] for row in json.loads((tmp_path / "a.json").read_text())]
+    rows = [{"prompt": question["value"], "predict": answer["value"]} for question, answer in turns]
+    cut = {**rows[0], "predict": rows[0]["predict"][:-1]}
+    for first in (rows[0], cut):
+        read = read_predictions(written(tmp_path, [first, rows[1]]), posts)
+        assert [[each.boxes for each in post.entities] for post in read] == [[(large,), ()], []]
+        assert score_triples(posts, read).gmner.correct.sum() == 2
+        assert "1 entities have several boxes, and the largest of each was taken" in capsys.readouterr().err
+
+
+def test_boxes_that_can_be_none_are_malformed_and_fields_that_are_not_read_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = [ANNA.model_copy(update={"images": ("7.png",)}), NOTHING]
+    items = [{**NAMED[0], "box": [1, 2, 3, 4]}, {**NAMED[1], "box": [3, 4, 1, 2]},
+             {**NAMED[1], "boxes": [{"image": 1, "box": [1, 2, 3, 4]}]}]  # fmt: skip
+    first, _ = read_predictions(written(tmp_path, [factory(json.dumps(items), ANNA), factory("", NOTHING)]), seen)
+    assert [each.boxes for each in first.entities] == [(Box(box=(1, 2, 3, 4)),)]
+    assert first.rejected == Rejected(malformed=2)
+    items = [{**NAMED[0], "bbox_2d": [1, 2, 3, 4]}, {**NAMED[1], "why": "a city"}]
+    path = written(tmp_path, [factory(json.dumps(items), ANNA), factory("", NOTHING)])
+    assert spans(read_predictions(path, seen)) == GOLD
+    assert "fields of entities that are left out: bbox_2d, why" in capsys.readouterr().err
+
+
+def test_choices_of_mentions_without_offsets_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"text": PARIS.text, "entities": [{"text": "Paris", "label": "LOC", "score": 0.5}]}]
+    assert starts(read_predictions(written(tmp_path, rows), [PARIS])[0]) == [2]
+    said = capsys.readouterr().err
+    assert "1 mentions without offsets stand more than once in their text, and the first places were taken" in said
+    assert "left out" not in said
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])

@@ -189,7 +189,7 @@ def _as_whole(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(float(value))
+        return int(value.strip().partition(".")[0])
     return value if isinstance(value, int) else None
 
 
