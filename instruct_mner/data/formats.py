@@ -84,9 +84,10 @@ def _parse(data: str) -> tuple[str | None, Path]:
 
 
 def _sniff(path: Path) -> str:
-    if path.suffix in {".jsonl", ".parquet"}:
-        return path.suffix.removeprefix(".")
-    if path.suffix in COLUMN_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in {".jsonl", ".parquet"}:
+        return suffix.removeprefix(".")
+    if suffix in COLUMN_SUFFIXES:
         return _sniff_columns(path)
     raise ConfigError(
         f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}, or turn it "

@@ -26,7 +26,7 @@ from instruct_mner.schema.choices import Decode
 
 def num_tag_columns(path: Path) -> int:
     """Return the number of columns of tags of a file: 0 for a file without columns, 2 for gold and prediction."""
-    if not path.is_file() or path.suffix in {".jsonl", ".parquet"} or not is_columns(path):
+    if not path.is_file() or path.suffix.lower() in {".jsonl", ".parquet"} or not is_columns(path):
         return 0
     lines = read_lines(path)
     return 1 if is_fmnerg(lines) else len(find_tag_columns(lines))

@@ -51,6 +51,11 @@ def read(path: Path, options: ReadOptions) -> Reading:
     return reading
 
 
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is Parquet by its name."""
+    return path.suffix.lower() == ".parquet"
+
+
 def _foreign_columns(path: Path) -> str | None:
     """Return the columns of a table where not all are those of posts, or needed ones are not there."""
     with opened(path) as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from instruct_mner.data.parquet import BOX, stream_values, with_meta, write_rows
+from instruct_mner.data.prediction_rows import prediction_of
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.records import Prediction
 from instruct_mner.schema.validation_messages import reasons
@@ -56,15 +57,24 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
     write_rows(map(_row, predictions), _schema(), path)
 
 
+def stream_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Read the rows of a Parquet file of predictions as the objects of JSONL; few are held at once.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    return map(with_meta, stream_values(path))
+
+
 def read_table(path: Path) -> Iterator[Prediction]:
     """Read predictions that were written as Parquet.
 
     Raises:
         DataError: The file cannot be read, or a row is no prediction.
     """
-    for number, values in enumerate(stream_values(path), start=1):
+    for number, row in enumerate(stream_rows(path), start=1):
         try:
-            yield Prediction.model_validate(with_meta(values))
+            yield prediction_of(row)
         except ValidationError as error:
             wrong = listing(f"{path}:{number}: {reason}" for reason in reasons(error, Prediction))
             raise DataError(f"{path} holds rows that are not predictions:\n{wrong}") from None

@@ -118,7 +118,8 @@ def _check_spans(text: str, num_images: int, entities: Sequence[Entity]) -> None
         for box in entity.boxes or ():
             if box.image >= num_images:
                 raise ValueError(
-                    f"entity {entity.text!r} has a box on picture {box.image}, the post has {num_images} picture(s)"
+                    f"entity {entity.text!r} has a box on picture {box.image}, the post has {num_images} picture(s); "
+                    "name its pictures in 'images', or take the box out"
                 )
 
 

@@ -29,6 +29,8 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing.entities import entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
 from instruct_mner.data.lenient import completed, loads
+from instruct_mner.data.parquet import is_parquet
+from instruct_mner.data.prediction_parquet import stream_rows
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import DataError, MnerError
 from instruct_mner.files import read_text, stream_lines
@@ -54,6 +56,8 @@ def rows_of_others(path: Path) -> list[Row] | None:
         return imported_rows(path)
     if path.suffix.lower() == ".json":
         return _of_list(path)
+    if is_parquet(path):
+        return list(stream_rows(path)) if _is_of_others(next(stream_rows(path), {})) else None
     first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
     try:
         row = loads(first)

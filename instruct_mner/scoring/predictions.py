@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
-from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
-from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.data.lenient import RepeatedKeyError
+from instruct_mner.data.parquet import is_parquet
+from instruct_mner.data.prediction_parquet import stream_rows
+from instruct_mner.data.prediction_rows import ImagesOf, prediction_of, prediction_of_line
 from instruct_mner.data.problem_groups import group_problems
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
@@ -27,33 +30,30 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
 
     Args:
         path: The file.
-        posts: The gold, whose ids posts without ids get, in its order and by their texts.
+        posts: The gold, whose ids posts without ids get, in its order and by their texts, and whose pictures posts
+            with boxes get that name none.
         decode: Decoding of the tags of columns.
 
     Raises:
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
-    if path.suffix == ".parquet":
-        return pack(read_table(path))
     if num_tag_columns(path):
         return _of_columns(path, posts, decode)
     others = rows_of_others(path)
     if others is not None:
         return read_others(path, others, posts)
     problems: list[str] = []
-    predictions = pack(_of_lines(path, problems))
+    predictions = pack(_of_rows(path, _images_of(posts), problems))
     if problems:
         raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
     return predictions
 
 
-def _of_lines(path: Path, problems: list[str]) -> Iterator[Prediction]:
+def _of_rows(path: Path, images_of: ImagesOf, problems: list[str]) -> Iterator[Prediction]:
     """Iterate over the predictions of a file, and note what is wrong in its rows."""
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
+    for number, read in _readers(path, images_of):
         try:
-            prediction = _of_line(line)
+            prediction = read()
         except ValidationError as error:
             problems += [f"{path}:{number}: {reason}" for reason in reasons(error, Prediction)]
         except RepeatedKeyError as error:
@@ -64,26 +64,25 @@ def _of_lines(path: Path, problems: list[str]) -> Iterator[Prediction]:
                 problems.append(f"{path}:{number}: {_NO_ENTITIES}")
 
 
-def _of_line(line: str) -> Prediction:
-    """Read a line.
+def _readers(path: Path, images_of: ImagesOf) -> Iterator[tuple[int, Callable[[], Prediction]]]:
+    """Yield the number of each row, and the function that makes its prediction."""
+    if is_parquet(path):
+        for number, row in enumerate(stream_rows(path), start=1):
+            yield number, partial(prediction_of, row, images_of)
+        return
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip():
+            yield number, partial(prediction_of_line, line, images_of)
 
-    Raises:
-        RepeatedKeyError: A key is given twice.
-        ValidationError: It is no prediction.
-    """
-    try:
-        values = loads(line)
-    except RepeatedKeyError:
-        raise
-    except (ValueError, RecursionError):
-        values = None
-    try:
-        return Prediction.model_validate_json(line)
-    except ValidationError:
-        whole = completed(values)[0] if isinstance(values, dict) else values
-        if whole is None or whole == values:
-            raise
-        return Prediction.model_validate(whole)
+
+def _images_of(posts: Sequence[Example]) -> ImagesOf:
+    """Return the function that returns the pictures of the post with an id; few files need it."""
+
+    @cache
+    def by_id() -> dict[str, tuple[str, ...]]:
+        return {post.id: post.images for post in posts if post.images}
+
+    return lambda identifier: by_id().get(identifier, ())
 
 
 def _of_columns(path: Path, posts: Sequence[Example], decode: Decode) -> list[Prediction]:

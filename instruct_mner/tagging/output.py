@@ -13,6 +13,7 @@ from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
+from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import write_table
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import check_place, replacing, stream_lines, write_error
@@ -129,7 +130,7 @@ class PartialFile(Generic[Made]):
         counted = lines if posts is None else self._compared(lines, posts)
         if arrange is not None:
             counted = iter(arrange(counted))
-        if is_table(self._output):
+        if is_parquet(self._output):
             write_table((Prediction.model_validate_json(line) for line in counted), self._output)
         else:
             with replacing(self._output) as file:
@@ -151,11 +152,6 @@ class PartialFile(Generic[Made]):
             yield line
 
 
-def is_table(output: Path) -> bool:
-    """Return whether an output is written as Parquet."""
-    return output.suffix.lower() == ".parquet"
-
-
 def check_output(output: Path) -> None:
     """Refuse an output that cannot be written.
 
@@ -166,7 +162,7 @@ def check_output(output: Path) -> None:
         raise ConfigError(f"{output} is a folder; name a file")
     if output.is_file():
         raise ConfigError(f"{output} exists; choose another name or remove it")
-    if not is_table(output) and output.suffix.lower() not in _SUFFIXES and not output.exists():
+    if not is_parquet(output) and output.suffix.lower() not in _SUFFIXES and not output.exists():
         raise ConfigError(
             f"{output}: predictions are written as JSONL (.jsonl) or Parquet (.parquet); name it so, and make a "
             f"{output.suffix} of it by 'instruct-mner convert'"

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_mner.data.parquet import is_parquet
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.output import check_output, fingerprint, is_table, write_predictions
+from instruct_mner.tagging.output import check_output, fingerprint, write_predictions
 
 POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
 
@@ -106,5 +107,5 @@ def test_a_name_of_another_format_is_refused(name: str, tmp_path) -> None:
 def test_names_of_lines_and_tables(tmp_path) -> None:
     for name in ("out.jsonl", "out.JSONL", "out", "out.ndjson", "out.PARQUET"):
         check_output(tmp_path / name)
-    assert is_table(tmp_path / "out.PARQUET")
+    assert is_parquet(tmp_path / "out.PARQUET")
     check_output(Path("/dev/null"))

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyarrow import ArrowException, parquet
+from pydantic import ValidationError
 
 from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.lenient import loads
 from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.data.prediction_rows import prediction_of_line
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import picture_root
 from instruct_mner.errors import DataError
@@ -21,6 +23,7 @@ from instruct_mner.files import stream_lines
 from instruct_mner.images import image_size
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.validation_messages import reasons
 
 Post = Example | Prediction
 """A post of gold, or of predictions."""
@@ -118,9 +121,11 @@ def _predictions(path: Path, problems: ProblemGroups) -> Iterator[Prediction]:
     for line in stream_lines(path):
         if line.text.strip():
             try:
-                yield Prediction.model_validate_json(line.text)
+                yield prediction_of_line(line.text)
+            except ValidationError as error:
+                problems.add_all(f"{path}:{line.number}: no prediction: {each}" for each in reasons(error, Prediction))
             except ValueError as error:
-                problems.add(f"{path}:{line.number}: no prediction: {str(error).splitlines()[0]}")
+                problems.add(f"{path}:{line.number}: no prediction: {error}")
 
 
 def _is_prediction(line: str) -> bool:

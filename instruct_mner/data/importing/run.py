@@ -35,6 +35,7 @@ from instruct_mner.data.importing.splitting import write_splits
 from instruct_mner.data.importing.writing import Imported, ImportOptions, write_posts
 from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
+from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import picture_root
 from instruct_mner.errors import ConfigError, DataError
@@ -125,7 +126,7 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
         return read_with(source, read)
     if brat_posts(path, []) is not None:
         return None
-    if path.is_dir() or path.suffix == ".parquet":
+    if path.is_dir() or is_parquet(path):
         refuse_without_effect(source, find_files(source)[0], options)
         return read_with(source, read)
     if (

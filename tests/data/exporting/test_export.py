@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from command import exit_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from instruct_mner.data.exporting import readback
 from instruct_mner.data.exporting.posts import ExportedPosts, as_gold, of_dataset, read_predicted
@@ -319,6 +321,20 @@ def test_a_word_is_cut_where_an_entity_ends(tmp_path: Path) -> None:
     read, notes = exported(tmp_path, [post], "conll", "a.conll")
     assert read[0].tokens == ("Oslo", "'s", "new")
     assert "texts of 1 posts" in notes[0]
+
+
+def test_predictions_need_no_text_of_their_entities(tmp_path: Path) -> None:
+    entity = {"start": 0, "end": 4, "label": "PER", "score": 0.5}
+    row = {"id": "1", "text": "Anna left", "entities": [entity], "rejected": {"malformed": 0}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "a.PARQUET")
+    for name in ("a.jsonl", "a.PARQUET"):
+        [read] = (read_predicted(str(tmp_path / name), None, tmp_path) or {}).values()
+        [post] = read.posts
+        assert [each.text for each in as_gold(post).gold] == ["Anna"]
+    (tmp_path / "a.jsonl").write_text(json.dumps({**row, "text": "Bo"}))
+    with pytest.raises(DataError, match=r"a\.jsonl:1: no prediction: entities\.0\.text: is needed"):
+        read_predicted(str(tmp_path / "a.jsonl"), None, tmp_path)
 
 
 def test_other_files_are_no_predictions(tmp_path: Path, pictured: Path) -> None:

@@ -1,0 +1,78 @@
+"""Files of predictions that lack what follows from the gold or from the rest of the row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from instruct_mner.errors import DataError
+from instruct_mner.schema.records import Box, Entity, Example, Prediction
+from instruct_mner.scoring.files import GoldSource
+from instruct_mner.scoring.predictions import read_predictions
+
+ANNA = Example(
+    id="a",
+    text="Anna flew to Oslo",
+    entities=(
+        Entity(start=0, end=4, text="Anna", label="PER"),
+        Entity(start=13, end=17, text="Oslo", label="LOC"),
+    ),
+)
+NOTHING = Example(id="b", text="nothing to see", entities=())
+POSTS = (ANNA, NOTHING)
+
+
+def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def spans(predictions: Sequence[Prediction]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    return [(each.id, [(e.start, e.end, e.label) for e in each.entities]) for each in predictions]
+
+
+@pytest.mark.parametrize("lacking", ["text of entities", "id", "text"])
+@pytest.mark.parametrize("name", ["a.parquet", "A.PARQUET", "A.JSONL"])
+def test_a_table_of_parquet_may_lack_what_lines_may_lack(lacking: str, name: str, tmp_path: Path) -> None:
+    named = {} if lacking == "text of entities" else {"text": "Anna"}
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "text": ANNA.text, "entities": [{"start": 0, "end": 4, "label": "PER", **named}]},
+        {"id": "b", "text": NOTHING.text, "entities": []},
+    ]
+    rows = [{key: value for key, value in row.items() if key != lacking} for row in rows]
+    path = tmp_path / name
+    if path.suffix == ".JSONL":
+        write_lines(path, rows)
+    else:
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    assert spans(GoldSource(data="gold.jsonl").predictions(path, POSTS)) == [("a", [(0, 4, "PER")]), ("b", [])]
+
+
+def test_a_table_of_parquet_without_entities_is_refused_as_lines_are(tmp_path: Path) -> None:
+    parquet.write_table(pa.Table.from_pylist([{"id": "a", "text": ANNA.text}]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet:1: entities: is needed; \[\] says that there is none"):
+        read_predictions(tmp_path / "a.parquet", POSTS)
+
+
+@pytest.mark.parametrize("images", [{}, {"images": None}, {"images": []}])
+def test_boxes_of_a_post_without_pictures_are_on_those_of_the_gold(images: dict[str, Any], tmp_path: Path) -> None:
+    boxes = [{"image": 0, "box": [10, 10, 50, 50]}]
+    row = {
+        "id": "a",
+        "text": ANNA.text,
+        "entities": [{"text": "Anna", "label": "PER", "start": 0, "end": 4, "boxes": boxes}],
+        **images,
+    }
+    path = tmp_path / "a.jsonl"
+    write_lines(path, [row, {"id": "b", "text": NOTHING.text, "entities": []}])
+    seen = ANNA.model_copy(update={"images": ("a.jpg",)})
+    first, second = read_predictions(path, (seen, NOTHING))
+    assert (first.images, first.entities[0].boxes) == (("a.jpg",), (Box(box=(10, 10, 50, 50)),))
+    assert second.images == ()
+    with pytest.raises(DataError, match=r"post has 0 picture.*; name its pictures in 'images', or take the box"):
+        read_predictions(path, POSTS)
