@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.run import import_file
@@ -14,6 +17,9 @@ from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
+from instruct_mner.scoring.other_texts import squeezed
+
+Row = Mapping[str, Any]
 
 _SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
 
@@ -42,6 +48,48 @@ def imported_rows(path: Path) -> list[Mapping[str, object]]:
             f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
         )
     return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
+
+
+def with_absent_posts(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> Sequence[Row]:
+    """Return rows with one for each post that a table of one mention a row does not hold, and say how many these are.
+
+    A program that writes a row without a mention for a post without one writes it for all of them: there none is added.
+
+    Args:
+        path: The file.
+        rows: A row for each post of the file.
+        posts: The gold.
+    """
+    columns = Table(path).mention_columns if is_table(path) else None
+    if columns is None or not all(row["entities"] for row in rows):
+        return rows
+    by_id = columns.id is not None and set(map(_id_of, rows)) <= {post.id for post in posts}
+    name_of = _id_of if by_id else _text_of
+    held = Counter(map(name_of, rows))
+    absent: list[Row] = []
+    for post in posts:
+        row = {"id": post.id, "text": post.text, "entities": []}
+        if held[name_of(row)]:
+            held[name_of(row)] -= 1
+        else:
+            absent.append(row)
+    if held.total() or not absent:
+        return rows  # of other posts, which is told where they are matched
+    print(
+        f"{path}: {len(absent)} of the {len(posts)} posts of the gold stand in none of its rows, the first is "
+        f"{absent[0]['id']!r}; they are scored as posts in which no entity was predicted",
+        file=sys.stderr,
+    )
+    whole = [*rows, *absent]
+    return whole if by_id else [{name: cell for name, cell in row.items() if name != "id"} for row in whole]
+
+
+def _id_of(row: Row) -> str:
+    return str(row.get("id", ""))
+
+
+def _text_of(row: Row) -> str:
+    return squeezed(str(row.get("text", "")))
 
 
 def _of_predictions(path: Path) -> list[Mapping[str, object]] | None:

@@ -20,6 +20,7 @@ from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.scoring.imported_predictions import with_absent_posts
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
@@ -41,7 +42,7 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
         return _of_columns(path, posts, decode)
     others = rows_of_others(path)
     if others is not None:
-        return read_others(path, others, posts)
+        return read_others(path, with_absent_posts(path, others, posts), posts)
     problems: list[str] = []
     predictions = pack(_of_rows(path, _images_of(posts), problems))
     if problems:

@@ -76,3 +76,48 @@ def test_boxes_of_a_post_without_pictures_are_on_those_of_the_gold(images: dict[
     assert second.images == ()
     with pytest.raises(DataError, match=r"post has 0 picture.*; name its pictures in 'images', or take the box"):
         read_predictions(path, POSTS)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "id,text,start,end,label,score\na,Anna flew to Oslo,0,4,PER,0.5\n",
+        "text,start,end,label,score\nAnna flew to Oslo,0,4,PER,0.5\n",
+        # Ids that are not those of the gold, and other blanks.
+        "id,text,mention,type,score\n7,Anna  flew to Oslo,Anna,PER,0.5\n",
+    ],
+)
+def test_posts_that_a_table_of_mentions_does_not_hold_have_none(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(table)
+    read = read_predictions(path, (NOTHING, ANNA, ANNA.model_copy(update={"id": "c", "text": "Anna"})))
+    assert sorted(spans(read)) == [("a", [(0, 4, "PER")]), ("b", []), ("c", [])]
+    told = f"{path}: 2 of the 3 posts of the gold stand in none of its rows, the first is 'b'; they are scored as posts"
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "posts"),
+    [
+        # Rows without a mention are written for posts without one.
+        ("id,text,start,end,label\na,Anna flew to Oslo,0,4,PER\nb,nothing to see,,,\n", (*POSTS, POSTS[0])),
+        # Each post stands there.
+        ("id,text,start,end,label\na,Anna flew to Oslo,0,4,PER\n", POSTS[:1]),
+        # One post a row.
+        ('id,text,entities\na,Anna flew to Oslo,"[[0, 4, ""PER""]]"\n', POSTS),
+    ],
+)
+def test_no_other_table_is_completed(
+    table: str, posts: Sequence[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text(table)
+    assert spans(read_predictions(tmp_path / "a.csv", posts))[:1] == [("a", [(0, 4, "PER")])]
+    assert "stand in none of its rows" not in capsys.readouterr().err
+
+
+def test_a_table_of_mentions_of_other_posts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text,start,end,label\na,Anna flew to Oslo,0,4,PER\nz,Anna,0,4,PER\n")
+    with pytest.raises(DataError, match="its 2 rows have no ids of the gold, which has 1 posts"):
+        read_predictions(tmp_path / "a.csv", POSTS[:1])

@@ -75,6 +75,11 @@ class Table:
             role: name for role, name in self._layout.roles.items() if name not in carried
         }  # fmt: skip
 
+    @property
+    def mention_columns(self) -> MentionColumns | None:
+        """Columns of a table of one mention a row; ``None`` for any other table."""
+        return self._layout if isinstance(self._layout, MentionColumns) else None
+
     @cached_property
     def _head(self) -> list[dict[str, object]]:
         return [row for _, row in islice(self._cells(), _ROWS_LOOKED_AT)]
