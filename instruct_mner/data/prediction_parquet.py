@@ -57,7 +57,7 @@ def write_table(predictions: Iterable[Prediction], path: Path) -> None:
     write_rows(map(_row, predictions), _schema(), path)
 
 
-def stream_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def stream_rows(path: Path) -> Iterator[Mapping[str, object]]:
     """Read the rows of a Parquet file of predictions as the objects of JSONL; few are held at once.
 
     Raises:

@@ -20,7 +20,7 @@ def no_images(_: str) -> tuple[str, ...]:
     return ()
 
 
-def prediction_of(row: Mapping[str, Any], images_of: ImagesOf = no_images) -> Prediction:
+def prediction_of(row: Mapping[str, object], images_of: ImagesOf = no_images) -> Prediction:
     """Make a prediction of a row.
 
     Args:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.run import import_file
@@ -19,7 +18,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.other_texts import squeezed
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 
 _SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
 
@@ -29,7 +28,7 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}
 
 
-def imported_rows(path: Path) -> list[Mapping[str, object]]:
+def imported_rows(path: Path) -> list[Row]:
     """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them.
 
     Raises:
@@ -92,14 +91,14 @@ def _text_of(row: Row) -> str:
     return squeezed(str(row.get("text", "")))
 
 
-def _of_predictions(path: Path) -> list[Mapping[str, object]] | None:
+def _of_predictions(path: Path) -> list[Row] | None:
     """Read a table of predictions with all that they hold; ``None`` where it is one of posts, as far as that is told.
 
     ``convert`` writes a column of rejected items; other programs write confidences beside the offsets.
     """
     if not is_table(path):
         return None
-    rows: list[Mapping[str, object]] = []
+    rows: list[Row] = []
     told = False
     for _, row in Table(path).rows():
         entities = None if isinstance(row, Fault) else row.get("entities")
@@ -111,11 +110,9 @@ def _of_predictions(path: Path) -> list[Mapping[str, object]] | None:
     return rows if told else None
 
 
-def _scored(example: Example, path: Path) -> list[Mapping[str, object]]:
+def _scored(example: Example, path: Path) -> list[Row]:
     """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
-    entities: list[Mapping[str, object]] = [
-        {"start": each.start, "end": each.end, "label": each.label} for each in example.gold
-    ]
+    entities: list[Row] = [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold]
     scores = (example.meta or {}).get("score")
     if not isinstance(scores, list) or len(scores) != len(entities):
         return entities
