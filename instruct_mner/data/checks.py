@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.schema.choices import Segmentation
+from instruct_mner.schema.labels import folded_label
 from instruct_mner.schema.offsets import can_say
 from instruct_mner.schema.records import Example
 
 _FIRST = 3
 _SHARE_OF_PIECES = 0.02
-_SEPARATORS = re.compile(r"[\W_]+")
 _JOINED = re.compile(r"[+&/@#~]")
 _SPECIAL = frozenset({"[CLS]", "[SEP]", "[PAD]", "[UNK]", "<s>", "</s>", "<pad>"})
 
@@ -122,9 +121,7 @@ class GoldCheck:
     def _labels_that_are_spelled_alike(self) -> tuple[str, ...]:
         spellings: defaultdict[str, list[str]] = defaultdict(list)
         for label in sorted(self._labels):
-            folded = unicodedata.normalize("NFKC", label).casefold()
-            # Signs alone, such as emoji, tell types apart that hold nothing else.
-            spellings[_SEPARATORS.sub("", folded) or folded].append(label)
+            spellings[folded_label(label)].append(label)
         return tuple(
             f"{self._source}: types that differ in {_difference(labels)} alone are different types: "
             + ", ".join(f"{label} ({self._labels[label]} mentions)" for label in labels)

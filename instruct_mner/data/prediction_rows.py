@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
-from instruct_mner.schema.records import Prediction
+from instruct_mner.schema.records import Example, Prediction
 
 ImagesOf = Callable[[str], tuple[str, ...]]
 """Function that returns the pictures of the post with an id; none where there is no such post."""
+
+
+def images_by_id(posts: Sequence[Example]) -> ImagesOf:
+    """Return the function that returns the pictures of the post with an id; the posts are read when it is called."""
+
+    @cache
+    def by_id() -> dict[str, tuple[str, ...]]:
+        return {post.id: post.images for post in posts if post.images}
+
+    return lambda identifier: by_id().get(identifier, ())
 
 
 def no_images(_: str) -> tuple[str, ...]:

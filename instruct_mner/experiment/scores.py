@@ -75,7 +75,7 @@ def score_run(run: PlannedRun, test: GoldPosts) -> ScoredRun:
         DataError: Predictions cannot be read, or are of other posts.
     """
     posts = test.dataset.examples
-    predictions = test.source.predictions(run.predictions, posts)
+    predictions = test.source.predictions(run.predictions, test.dataset)
     if test.is_grounded:
         predictions = [_not_visible_where_unasked(each) for each in predictions]
     system = measure_system(

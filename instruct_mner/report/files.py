@@ -68,7 +68,7 @@ def report_files(
         raise ConfigError("two prediction files have the same name on the page; give each another --name")
     check_streams(gold.data, predicted)
     dataset, stamp = gold.read()
-    by_name = {name: gold.predictions(file, dataset.examples) for name, file in zip(shown, predicted, strict=True)}
+    by_name = {name: gold.predictions(file, dataset) for name, file in zip(shown, predicted, strict=True)}
     # Read as the gold is: other labels or spans would make every mention one that training has not seen.
     seen = None if train is None else replace(gold, data=train).read()[0].examples
     text = PageText(title=title or f"Predictions of {dataset.name}")

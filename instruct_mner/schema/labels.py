@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -14,6 +15,7 @@ from instruct_mner.schema.record import Record
 
 # Persian and the scripts of India write these two within words.
 _JOINERS = "\u200c\u200d"
+_SEPARATORS = re.compile(r"[\W_]+")
 
 
 @lru_cache(maxsize=1024)
@@ -31,6 +33,13 @@ def why_no_label(name: str) -> str | None:
     ):
         return f"label {name!r} holds a character that is not visible, which makes it another type; take it out"
     return None
+
+
+def folded_label(name: str) -> str:
+    """Return what names of types have in common that differ in case, spaces, signs or forms of characters alone."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    # Signs alone, such as emoji, tell types apart that hold nothing else.
+    return _SEPARATORS.sub("", folded) or folded
 
 
 class Label(Record):

@@ -14,9 +14,10 @@ from instruct_mner.data.importing.piped import piped_rows
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.choices import Decode, LabelColumn, Match
-from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.records import Prediction
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.origin import Origin, read_origin
+from instruct_mner.scoring.outside_boxes import note_on_boxes
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.scoring.report import Gold, Report, evaluate
 from instruct_mner.scoring.systems import Systems, evaluate_systems
@@ -68,8 +69,12 @@ class GoldSource:
             print(note, file=sys.stderr)
         return dataset, gold_of(dataset, self.decode)
 
-    def predictions(self, path: Path, posts: Sequence[Example]) -> Sequence[Prediction]:
-        """Read predictions, and say so where they stand in the last of several columns of tags.
+    def predictions(self, path: Path, dataset: Dataset) -> Sequence[Prediction]:
+        """Read predictions, and say what is odd: the last of several columns of tags, boxes outside of pictures.
+
+        Args:
+            path: The file.
+            dataset: The gold.
 
         Raises:
             DataError: They cannot be read.
@@ -78,7 +83,10 @@ class GoldSource:
             path = piped_rows()
         if num_tag_columns(path) > 1:
             print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
-        return read_predictions(path, posts, self.decode)
+        predictions = read_predictions(path, dataset.examples, self.decode)
+        if (note := note_on_boxes(predictions, dataset.examples, dataset.image_root)) is not None:
+            print(f"{path}: {note}", file=sys.stderr)
+        return predictions
 
 
 def gold_of(dataset: Dataset, decode: Decode = "tolerant") -> Gold:
@@ -126,7 +134,7 @@ def evaluate_files(
     check_streams(gold.data, predicted)
     dataset, stamp = gold.read()
     posts = dataset.examples
-    systems = [(str(path), gold.predictions(path, posts)) for path in predicted or [Path(gold.data)]]
+    systems = [(str(path), gold.predictions(path, dataset)) for path in predicted or [Path(gold.data)]]
     origins = [read_origin(folder, dataset) for folder in runs]
     if len(systems) > 2:
         result = evaluate_systems(stamp, posts, systems, match=match, seed=seed, num_resamples=num_resamples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
 from instruct_mner.data.lenient import RepeatedKeyError
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import stream_rows
-from instruct_mner.data.prediction_rows import ImagesOf, prediction_of, prediction_of_line
+from instruct_mner.data.prediction_rows import ImagesOf, images_by_id, prediction_of, prediction_of_line
 from instruct_mner.data.problem_groups import group_problems
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
@@ -44,7 +44,7 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
     if others is not None:
         return read_others(path, with_absent_posts(path, others, posts), posts)
     problems: list[str] = []
-    predictions = pack(_of_rows(path, _images_of(posts), problems))
+    predictions = pack(_of_rows(path, images_by_id(posts), problems))
     if problems:
         raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
     return predictions
@@ -74,16 +74,6 @@ def _readers(path: Path, images_of: ImagesOf) -> Iterator[tuple[int, Callable[[]
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             yield number, partial(prediction_of_line, line, images_of)
-
-
-def _images_of(posts: Sequence[Example]) -> ImagesOf:
-    """Return the function that returns the pictures of the post with an id; few files need it."""
-
-    @cache
-    def by_id() -> dict[str, tuple[str, ...]]:
-        return {post.id: post.images for post in posts if post.images}
-
-    return lambda identifier: by_id().get(identifier, ())
 
 
 def _of_columns(path: Path, posts: Sequence[Example], decode: Decode) -> list[Prediction]:

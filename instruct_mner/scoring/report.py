@@ -17,6 +17,7 @@ from instruct_mner.scoring.bootstrap import (
     intervals,
 )
 from instruct_mner.scoring.counts import Average, Tally
+from instruct_mner.scoring.foreign_types import note_on_types
 from instruct_mner.scoring.origin import Origin
 from instruct_mner.scoring.per_post import EntitiesPerPost
 from instruct_mner.scoring.spans import RejectedRates, score_spans
@@ -74,6 +75,7 @@ class Report:
         entities_per_post: Numbers of gold and of predicted entities.
         triples: Names of :class:`~.triples.TripleScores` to scores; ``None`` where not grounded.
         not_grounded: Reason why triples were not scored; ``None`` where they were.
+        notes: Further lines on what is odd in the predictions.
         comparison: Comparison with a second system, if one was given.
         origin: Training data of the model, where its run was given.
     """
@@ -92,6 +94,7 @@ class Report:
     entities_per_post: EntitiesPerPost
     triples: dict[str, Measured] | None
     not_grounded: str | None
+    notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
     origin: Origin | None = None
 
@@ -141,6 +144,7 @@ class Report:
             "entities_per_post": asdict(self.entities_per_post),
             "triples": triples,
             "not_grounded": self.not_grounded,
+            "notes": list(self.notes),
         }
 
 
@@ -206,6 +210,7 @@ def _measured(
         entities_per_post=EntitiesPerPost.of(spans.micro),
         triples=None if not_grounded else {part: measured[f"triples.{part}"] for part in grounded},
         not_grounded=not_grounded,
+        notes=() if (note := note_on_types(posts, predicted)) is None else (note,),
     )
     return System(report, tallies)
 

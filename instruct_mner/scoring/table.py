@@ -102,6 +102,7 @@ def _leaks(report: Report) -> list[Text]:
 
 
 def _notes(report: Report) -> Iterator[str]:
+    yield from report.notes
     yield from report.origin.describe() if report.origin is not None else ()
     rejected = report.rejected
     counts = ", ".join(

@@ -86,10 +86,10 @@ _NAMES = ("gmner", "visible", "invisible", "mner", "eeg", "grounding")
 def why_not_grounded(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
     """Return the reason why triples are not scored; ``None`` where they are.
 
-    Entities whose boxes are ``None`` are one reason. No entity on either side is the other: nothing tells then whether
-    boxes were annotated at all.
+    Entities whose boxes are ``None`` are one reason. Boxes most of which are shares of a picture, no pixels, are
+    another. No entity on either side is the last: nothing tells then whether boxes were annotated at all.
     """
-    if reason := _lacking_boxes(gold, predicted):
+    if reason := _lacking_boxes(gold, predicted) or _boxes_of_shares(gold, predicted):
         return reason
     has_entities = any(post.gold for post in gold) or any(prediction.entities for prediction in predicted)
     return None if has_entities else "no entity is annotated, and none is predicted"
@@ -106,6 +106,19 @@ def _lacking_boxes(gold: Sequence[Example], predicted: Sequence[Prediction]) -> 
         if lacking[True]:
             reasons.append(f"{lacking[True]} of {lacking.total()} {side} entities have no 'boxes'")
     return " and ".join(reasons) or None
+
+
+def _boxes_of_shares(gold: Sequence[Example], predicted: Sequence[Prediction]) -> str | None:
+    for side, posts in (("gold", gold), ("predicted", predicted)):
+        boxes = [box.box for post in posts for entity in post.entities or () for box in entity.boxes or ()]
+        # A model that answers in whole pixels may mean the first one.
+        shares = [box for box in boxes if max(box) <= 1 and any(value % 1 for value in box)]
+        if 2 * len(shares) > len(boxes):
+            return (
+                f"{len(shares)} of {len(boxes)} {side} boxes lie in 0..1, the first is {list(shares[0])}: boxes are "
+                "pixels of the original picture; multiply them by its width and height"
+            )
+    return None
 
 
 def _boxes(entity: Entity) -> tuple[Box, ...]:
@@ -148,11 +161,14 @@ def score_triples(gold: Sequence[Example], predicted: Sequence[Prediction]) -> T
     """Score grounded predictions against gold whose boxes are annotated, posts matched by id.
 
     Raises:
-        DataError: Gold and predictions are not of the same posts, or an entity has no ``boxes``.
+        DataError: Gold and predictions are not of the same posts, an entity has no ``boxes``, or most
+            boxes are no pixels.
     """
     pairs = pair_posts(gold, predicted)
     if reason := _lacking_boxes(gold, predicted):
         raise DataError(f"triples cannot be scored: {reason}; [] is for what is not visible")
+    if reason := _boxes_of_shares(gold, predicted):
+        raise DataError(f"triples cannot be scored: {reason}")
     numbers = array("q")
     for post, prediction in pairs:
         numbers.extend(number for part in _count_post(post, prediction) for number in part)

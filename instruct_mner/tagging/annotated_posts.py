@@ -16,6 +16,7 @@ from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import report as scoring
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
+from instruct_mner.scoring.outside_boxes import note_on_boxes
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.arguments import checked
 
@@ -85,6 +86,8 @@ def evaluate(
         system = str(predictions), read_predictions(Path(predictions), posts)
     else:
         system = "predictions", _with_ids(list(predictions), posts)
+    if (note := note_on_boxes(system[1], posts, Path())) is not None:
+        print(f"{system[0]}: {note}", file=sys.stderr)
     hashes = hash_content(posts)
     stamp = scoring.Gold(
         name=str(gold) if named else "gold",

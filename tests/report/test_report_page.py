@@ -68,6 +68,18 @@ def test_a_run_without_entities_says_so(tmp_path: Path) -> None:
     assert "no entity was predicted: nothing to draw" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
+def test_what_is_odd_in_a_file_is_said(tmp_path: Path) -> None:
+    entity = {"start": 0, "end": 3, "text": "Ann", "label": "PER", "boxes": []}
+    (tmp_path / "gold.jsonl").write_text(json.dumps({"id": "1", "text": "Ann", "entities": [entity]}), encoding="utf-8")
+    found = PredictedEntity(start=0, end=3, text="Ann", label="per")
+    predicted = {"one": [Prediction(id="1", text="Ann", entities=(found,))]}
+    dataset = load_split(str(tmp_path / "gold.jsonl"))
+    write_report(tmp_path / "page.html", TEXT, dataset, predicted, options=ReportOptions(num_resamples=5))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "one: no predicted type is one of the gold&#39;s; did you mean PER by per?" in page
+    assert "one: not grounded: 1 of 1 predicted entities have no &#39;boxes&#39;" in page
+
+
 def test_rejected_items_are_no_confidences(tmp_path: Path) -> None:
     dataset = load_split(str(posts(tmp_path)))
     predicted = {"one": [Prediction(id="1", text="Ann", rejected=Rejected(malformed=2))]}

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, Entity, Example, Prediction
 from instruct_mner.scoring.files import GoldSource
@@ -50,7 +51,8 @@ def test_a_table_of_parquet_may_lack_what_lines_may_lack(lacking: str, name: str
         write_lines(path, rows)
     else:
         parquet.write_table(pa.Table.from_pylist(rows), path)
-    assert spans(GoldSource(data="gold.jsonl").predictions(path, POSTS)) == [("a", [(0, 4, "PER")]), ("b", [])]
+    gold = Dataset(name="gold", format="jsonl", path=Path("gold.jsonl"), sha256="", examples=POSTS)
+    assert spans(GoldSource(data="gold.jsonl").predictions(path, gold)) == [("a", [(0, 4, "PER")]), ("b", [])]
 
 
 def test_a_table_of_parquet_without_entities_is_refused_as_lines_are(tmp_path: Path) -> None:

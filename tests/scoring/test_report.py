@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from scoring_cases import GOLD, SAID, STAMP, TEXT, as_perfect, gold_post, report_of
+from scoring_cases import GOLD, SAID, STAMP, TEXT, as_perfect, gold_post, report_of, said_post
 
 from instruct_mner.errors import DataError
 from instruct_mner.scoring import score_spans, score_triples
@@ -124,3 +124,17 @@ def test_the_baseline_of_not_visible_is_the_share_of_gold_without_boxes():
     assert report_of(as_perfect(ungrounded), gold=ungrounded).not_visible_baseline == 0.0
     nobody = [gold_post("3", "nobody")]
     assert report_of(as_perfect(nobody), gold=nobody).not_visible_baseline == 0.0
+
+
+def test_what_is_odd_in_the_types_is_said(text_of):
+    predicted = [said_post("1", TEXT, ("Bob", "per"), ("Paris", "loc")), *SAID[1:]]
+    report = report_of([predicted[0], said_post("2", TEXT), said_post("3", "nobody")])
+    note = "no predicted type is one of the gold's; did you mean LOC by loc, PER by per?"
+    assert report.notes == (note,)
+    assert report.to_dict()["notes"] == [note]
+    assert note in text_of(report)
+    assert report_of(predicted).notes == (
+        "2 of 3 predicted entities have a type that the gold spells otherwise; did you mean LOC by loc, PER by per?",
+    )
+    assert report_of().notes == ()
+    assert report_of().to_dict()["notes"] == []

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from scoring_cases import (
@@ -187,3 +189,19 @@ def test_baseline_of_right_text_and_nothing_visible_on_gmner(shared_data):
     assert scores.visible.score == Score(0, 0, 1049)
     assert scores.invisible.score == Score(1494, 2543, 1494)
     assert scores.mner.score.f1 == 1.0
+
+
+def test_boxes_that_are_shares_of_a_picture_are_not_scored():
+    gold = [gold_post("1", "Bob met Ann", ("Bob", "PER", boxed(LEFT)), ("Ann", "PER", boxed((0, 0, 1, 1))))]
+    shares = boxed((0.1, 0.1, 0.5, 0.5))
+    predicted = [said_post("1", "Bob met Ann", ("Bob", "PER", shares), ("Ann", "PER", ()))]
+    reason = r"1 of 1 predicted boxes lie in 0\.\.1, the first is \[0\.1, 0\.1, 0\.5, 0\.5\]: boxes are pixels"
+    assert re.match(reason, why_not_grounded(gold, predicted))
+    with pytest.raises(DataError, match=f"triples cannot be scored: {reason}"):
+        score_triples(gold, predicted)
+    # The smallest box of a model that answers in pixels, and one that slipped.
+    assert why_not_grounded(gold, [said_post("1", "Bob met Ann", ("Bob", "PER", boxed((0, 0, 1, 1))))]) is None
+    mixed = said_post("1", "Bob met Ann", ("Bob", "PER", shares), ("Ann", "PER", boxed(LEFT)))
+    assert why_not_grounded(gold, [mixed]) is None
+    other = [gold_post("1", "Bob met Ann", ("Bob", "PER", shares))]
+    assert why_not_grounded(other, as_perfect(gold)).startswith("1 of 1 gold boxes lie in 0..1")
