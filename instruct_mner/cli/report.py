@@ -20,7 +20,9 @@ def run(
         typer.Argument(metavar="PRED...", help="Predictions of every post; further files are compared with the first."),
     ],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PAGE", help="HTML file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PAGE", help="HTML file to write; an earlier page is made anew.")
+    ],
     name: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Name of a prediction file on the page; once for each.")
     ] = None,

@@ -1,4 +1,4 @@
-"""Outputs of a conversion: a file for each split, none of which is there already."""
+"""Outputs: which files may be written, and a file for each split of a conversion."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from instruct_mner.errors import ConfigError, suggest
+from instruct_mner.files import opened
 
 Split = TypeVar("Split")
+
+# Bytes of a file in which the mark of the command that wrote it stands.
+_NUM_MARKED_BYTES = 1000
 
 
 def choose_splits(splits: Mapping[str, Split], split: str | None) -> list[str]:
@@ -50,12 +54,31 @@ def choose_outputs(
     return outputs
 
 
-def check_absent(*outputs: Path) -> None:
-    """Refuse to write over a file.
+def check_absent(*outputs: Path, own_mark: bytes | None = None) -> None:
+    """Refuse to write over a file, but for one that the same command has made and makes anew.
+
+    Args:
+        outputs: Files to write.
+        own_mark: Bytes near the beginning of the files of the command; without them, no file is written over.
 
     Raises:
         ConfigError: One of the outputs exists.
+        DataError: It cannot be read.
     """
-    there = [str(path) for path in outputs if path.is_file()]
+    there = [str(path) for path in outputs if path.is_file() and not _has_mark(path, own_mark)]
     if there:
         raise ConfigError(f"{', '.join(there)} exists; choose another name or remove it")
+
+
+def check_output_file(output: Path, *, own_mark: bytes | None = None) -> None:
+    """Refuse an output that is a folder, or a file that may not be written over; see :func:`check_absent`."""
+    if output.is_dir():
+        raise ConfigError(f"{output} is a folder; name a file")
+    check_absent(output, own_mark=own_mark)
+
+
+def _has_mark(path: Path, mark: bytes | None) -> bool:
+    if mark is None:
+        return False
+    with opened(path) as file:
+        return mark in file.read(_NUM_MARKED_BYTES)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from instruct_mner.data.conversion import check_output_file
 from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.errors import ConfigError
-from instruct_mner.report.page import PageText, write_page
+from instruct_mner.report.page import PAGE_MARK, PageText, write_page
 from instruct_mner.report.posts import page_posts
 from instruct_mner.report.summary import summarize
 from instruct_mner.schema.records import Example, Prediction
@@ -49,7 +50,7 @@ def report_files(
     """Write the page of prediction files.
 
     Args:
-        path: HTML file.
+        path: HTML file; a page that is there already is made anew.
         gold: Gold.
         predicted: Prediction files, as ``read_predictions`` takes them.
         names: Names of the files on the page; by default their paths.
@@ -58,9 +59,11 @@ def report_files(
         options: Choices that do not change the scores.
 
     Raises:
-        ConfigError: There are other numbers of names and files, or two files are standard input.
+        ConfigError: There are other numbers of names and files, two files are standard input, or the output is a
+            folder or a file that is no page.
         DataError: A file cannot be read, or the files are not of the same posts.
     """
+    check_output_file(path, own_mark=PAGE_MARK.encode())
     if names and len(names) != len(predicted):
         raise ConfigError(f"{len(names)} --name for {len(predicted)} prediction file(s); name all of them or none")
     shown = list(names or map(str, predicted))

@@ -18,6 +18,8 @@ from instruct_mner.scoring.bootstrap import Difference, Measured
 from instruct_mner.scoring.glossary import CALIBRATION_TERMS, SCORE_TERMS, TRIPLE_TERMS
 from instruct_mner.scoring.table import TRIPLE_NAMES
 
+PAGE_MARK = '<meta name="generator" content="instruct-mner report">'
+"""Element by which a page is known as one."""
 _TEMPLATES = Path(__file__).parent
 # More than these, and nobody finds a cell.
 _MOST_TYPES = 20
@@ -84,6 +86,7 @@ def write_page(
     )
     environment.filters |= {"percent": _percent, "embedded": _embedded, "signed": _signed}
     page = environment.get_template("page.html.jinja").render(
+        mark=PAGE_MARK,
         text=text,
         gold=runs[0].report.gold,
         match=runs[0].report.match,

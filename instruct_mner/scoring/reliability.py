@@ -14,6 +14,10 @@ from instruct_mner.files import check_place
 from instruct_mner.scoring.calibration import NUM_BINS, Estimate, Reliability, Scaling
 from instruct_mner.scoring.table import plain_table
 
+_SOFTWARE = "instruct-mner calibrate"
+PLOT_MARK = b"Software\0" + _SOFTWARE.encode()
+"""Bytes of the PNG by which a plot is known as one."""
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.console import RenderableType
@@ -101,7 +105,7 @@ def plot_reliability(report: CalibrationReport) -> None:
     )
     left.set_ylabel("share that is right")
     figure.suptitle(f"{report.num_entities} predicted entities of {report.measured_on}")
-    figure.savefig(report.plot, dpi=150, format="png")
+    figure.savefig(report.plot, dpi=150, format="png", metadata={"Software": _SOFTWARE})
 
 
 def _draw(axes: Axes, reliability: Reliability, title: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from rich.table import Table
 
 from instruct_mner.console import tracked, working
+from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.jsonl import write_jsonl
-from instruct_mner.errors import DataError
 from instruct_mner.files import exclusive, replacing, write_error
 from instruct_mner.schema.records import Example
 from instruct_mner.synthetic.posterior import bound, posterior
@@ -41,6 +41,7 @@ The model `starter` was trained on posts like these of split train, domains `coa
 `places`. It has never seen the domain `held-out` (its names, words and drawings), the names of `renamed`, or the
 linking style `winds`.
 """
+_TITLE = _CARD.partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
         seed: The same seed gives the same bytes.
 
     Raises:
-        DataError: The split is there already, or cannot be written.
+        ConfigError: The split is there already, or a README.md that is none of these posts.
+        DataError: The split cannot be written.
     """
     path = folder / f"{synthesis.split}.jsonl"
     with exclusive(path):
@@ -77,8 +79,9 @@ def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
 
 def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[SyntheticPost]:
     folder = path.parent
-    if path.exists():
-        raise DataError(f"{path} exists; name another folder, or remove it first")
+    card = folder / "README.md"
+    check_absent(path)
+    check_absent(card, own_mark=_TITLE.encode())
     made = list(itertools.islice(posts(synthesis, seed), num))
     examples = [
         _with_picture(folder, f"{synthesis.split}-{number:06d}", post)
@@ -87,7 +90,7 @@ def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[Synthe
     with replacing(folder / f"{synthesis.split}.truth.jsonl") as file:
         for example, post in zip(examples, made, strict=True):
             file.write(json.dumps({"id": example.id, **truth(post)}) + "\n")
-    with replacing(folder / "README.md") as file:
+    with replacing(card) as file:
         file.write(_CARD.format(conditions=CONDITIONS))
     write_jsonl(path, examples)
     return made

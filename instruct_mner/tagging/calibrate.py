@@ -7,6 +7,7 @@ from pathlib import Path
 
 from instruct_mner.console import quiet_libraries, tracked, working
 from instruct_mner.data.broken_pictures import without_broken
+from instruct_mner.data.conversion import check_output_file
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import shown_name
 from instruct_mner.data.loading import load_split
@@ -18,7 +19,7 @@ from instruct_mner.schema.choices import MissingImage
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
 from instruct_mner.scoring.calibration import Judged, fit_scaling, judge, measure
 from instruct_mner.scoring.pairing import pair_posts
-from instruct_mner.scoring.reliability import CalibrationReport, plot_reliability
+from instruct_mner.scoring.reliability import PLOT_MARK, CalibrationReport, plot_reliability
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.tagging.tagger import Tagger
 
@@ -74,7 +75,8 @@ def calibrate(
         settings: Settings of tagging, with an adapter.
         dev: Annotated posts that the model was not trained on.
         held_out: Posts on which the change is measured; without them, those that it was fitted on.
-        plot: File of the reliability plot; by default ``reliability.png`` beside ``mner.json``.
+        plot: PNG of the reliability plot, where a plot that is there already is made anew; by default
+            ``reliability.png`` beside ``mner.json``.
         seed: Seed of the bootstrap.
         num_resamples: Number of resamples of the bootstrap.
 
@@ -84,6 +86,8 @@ def calibrate(
     folder = None if settings.adapter is None else tuned_folder(settings.adapter)
     if folder is None:
         raise ModelError(f"{settings.adapter} holds no adapter; name the run folder that 'finetune' made")
+    if plot is not None:
+        check_output_file(plot, own_mark=PLOT_MARK)
     plot = plot or folder / PLOT_NAME
     with exclusive(folder / FILE_NAME), exclusive(plot):
         return _calibrate(folder, settings, dev, held_out, plot, seed, num_resamples)

@@ -13,6 +13,7 @@ from typing import Generic, TextIO, TypeVar
 
 from pydantic import ValidationError
 
+from instruct_mner.data.conversion import check_output_file
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import write_table
 from instruct_mner.errors import ConfigError, DataError
@@ -158,10 +159,7 @@ def check_output(output: Path) -> None:
     Raises:
         ConfigError: It exists, is a folder, lies where nothing can be written, or is named as another format.
     """
-    if output.is_dir():
-        raise ConfigError(f"{output} is a folder; name a file")
-    if output.is_file():
-        raise ConfigError(f"{output} exists; choose another name or remove it")
+    check_output_file(output)
     if not is_parquet(output) and output.suffix.lower() not in _SUFFIXES and not output.exists():
         raise ConfigError(
             f"{output}: predictions are written as JSONL (.jsonl) or Parquet (.parquet); name it so, and make a "

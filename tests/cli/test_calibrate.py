@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_server import chat, post_of, serving, token
+from PIL import Image
 from rich.console import Console
 from runs import QUIET, config_of
 from typer.testing import CliRunner
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from instruct_mner.cli import app
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
-from instruct_mner.errors import DataError, ModelError
+from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.models.manifest import Calibration, Manifest
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
@@ -95,6 +96,7 @@ def test_from_fit_to_tagging(tuned: Path, tmp_path: Path) -> None:
     table = run("calibrate", run_folder, dev, "--resamples", 50, "--plot", tmp_path / "plots" / "a.png")
     assert "ECE" in table
     assert (tmp_path / "plots" / "a.png").is_file()
+    run("calibrate", run_folder, dev, "--resamples", 50, "--plot", tmp_path / "plots" / "a.png")
 
     kept = run("tag", dev, "--adapter", run_folder, "--threshold", 0.5).split("\n")[:-1]
     scores = [entity.score for line in kept for entity in Prediction.model_validate_json(line).entities]
@@ -151,6 +153,16 @@ def test_a_calibration_holds_for_all_engines_of_this_process(
     console = Console(file=io.StringIO())
     _warn_of_calibration(manifest.model_copy(update={"calibration": calibration}), engine, console)
     assert ("were calibrated with" in console.file.getvalue()) == warns  # type: ignore[attr-defined]
+
+
+def test_a_plot_takes_the_place_of_no_other_file(tuned: Path, tmp_path: Path) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "picture.png")
+    (tmp_path / "dev.jsonl").write_text("{}")
+    for name in ("picture.png", "dev.jsonl"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(ConfigError, match=f"{name} exists; choose another name or remove it"):
+            run("calibrate", tuned, tmp_path / "dev.jsonl", "--plot", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
 
 
 def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:

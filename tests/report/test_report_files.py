@@ -58,6 +58,22 @@ def files(tmp_path: Path) -> tuple[GoldSource, Path, Path]:
     return gold, write(tmp_path / "first.jsonl", *empty), write(tmp_path / "second.jsonl", *found)
 
 
+def test_a_page_is_made_anew_and_no_other_file_is_written_over(
+    files: tuple[GoldSource, Path, Path], tmp_path: Path
+) -> None:
+    gold, first, second = files
+    old = tmp_path / "other.html"
+    old.write_text("<!doctype html><title>mine</title>")
+    for path in (Path(gold.data), first, tmp_path / "a.png", old):
+        before = path.read_bytes()
+        with pytest.raises(ConfigError, match=f"{path.name} exists; choose another name or remove it"):
+            report_files(path, gold, [first], options=QUICK)
+        assert path.read_bytes() == before
+    for predicted in (first, second):
+        report_files(tmp_path / "page.html", gold, [predicted], title=predicted.stem, options=QUICK)
+        assert f"<title>{predicted.stem}" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def embedded(page: str, name: str) -> Any:
     match = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL)
     assert match is not None

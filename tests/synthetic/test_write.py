@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from instruct_mner.data.loading import load_split
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError
 from instruct_mner.synthetic.posterior import posterior
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.settings import Synthesis
@@ -75,10 +75,17 @@ def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
 
 def test_a_split_that_is_there_is_kept_and_others_go_beside_it(folder: Path) -> None:
     before = (folder / "dev.jsonl").read_bytes()
-    with pytest.raises(DataError, match=r"dev\.jsonl exists; name another folder, or remove it first"):
+    with pytest.raises(ConfigError, match=r"dev\.jsonl exists; choose another name or remove it"):
         synth(folder, Synthesis(split="dev"), 1, 0)
     assert (folder / "dev.jsonl").read_bytes() == before
     assert synth(folder, Synthesis(split="test"), 1, 0).path == folder / "test.jsonl"
+
+
+def test_a_readme_of_other_things_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(ConfigError, match=r"README\.md exists; choose another name or remove it"):
+        synth(tmp_path, Synthesis(split="dev"), 1, 0)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("README.md", "mine")]
 
 
 def test_bounds_are_of_all_mentions_and_of_each_slice() -> None:
