@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, overload
 
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, shortened
 from instruct_mner.schema.records import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
     from spacy.language import Language
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc, Span
 
 _COLUMNS = ("post", "start", "end", "text", "label", "score", "boxes")
 _COLOURS = ("#fde68a", "#bfdbfe", "#bbf7d0", "#fbcfe8", "#ddd6fe", "#fed7aa")
@@ -77,10 +79,9 @@ class Predictions(Sequence[Prediction]):
     def to_spacy(self, nlp: Language | None = None) -> list[Doc]:
         """Return documents of spaCy, with the entities as ``doc.ents`` and their scores in ``doc.user_data``.
 
-        An entity that begins or ends inside of a token is widened to it.
-
         Args:
-            nlp: Pipeline whose tokenizer makes the documents; by default a blank one of many languages.
+            nlp: Pipeline whose tokenizer makes the documents, and to whose tokens entities are widened; by default a
+                blank one of many languages, of which a token is cut where an entity begins or ends.
 
         Raises:
             ConfigError: spaCy is not installed, or the pipeline is none.
@@ -92,7 +93,10 @@ class Predictions(Sequence[Prediction]):
         except ImportError:
             raise ConfigError("documents of spaCy need spaCy: pip install spacy") from None
         pipeline = nlp or spacy.blank("xx")
-        return [with_entities(pipeline.make_doc(prediction.text), prediction) for prediction in self]
+        documents = [pipeline.make_doc(prediction.text) for prediction in self]
+        if nlp is None:
+            documents = [_cut(*pair) for pair in zip(documents, self, strict=True)]
+        return [with_entities(*pair) for pair in zip(documents, self, strict=True)]
 
     def _repr_html_(self) -> str:
         """Return the texts with their entities marked, for notebooks."""
@@ -104,19 +108,43 @@ class Predictions(Sequence[Prediction]):
 def with_entities(document: Doc, prediction: Prediction) -> Doc:
     """Return a document of spaCy with the entities of its text; they take the place of those it has.
 
+    An entity that begins or ends inside of a token is widened to it. Of entities that then overlap the surest is kept,
+    with a warning. ``doc.user_data["scores"]`` holds the scores of ``doc.ents``, in their order.
+
     Args:
         document: Document of the text of the prediction.
         prediction: Prediction.
     """
-    from spacy.util import filter_spans
-
-    spans = [
-        document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
-        for entity in prediction.entities
-    ]
-    document.set_ents(filter_spans([span for span in spans if span is not None]))
-    document.user_data["scores"] = [entity.score for entity in prediction.entities]
+    kept: list[tuple[Span, float]] = []
+    lost = []
+    for entity in sorted(prediction.entities, key=lambda each: -each.score):
+        span = document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
+        if span is None or any(span.start < other.end and other.start < span.end for other, _ in kept):
+            lost.append(f"{entity.text!r} ({entity.label})")
+        else:
+            kept.append((span, entity.score))
+    if lost:
+        warnings.warn(
+            f"left out, because of a token that is also a surer entity's: {', '.join(lost)} in "
+            f"{shortened(prediction.text)!r}; choose a tokenizer that parts them",
+            stacklevel=2,
+        )
+    kept.sort(key=lambda pair: pair[0].start)
+    document.set_ents([span for span, _ in kept])
+    document.user_data["scores"] = [score for _, score in kept]
     return document
+
+
+def _cut(document: Doc, prediction: Prediction) -> Doc:
+    """Return a document whose tokens are cut where an entity begins or ends."""
+    edges = {edge for entity in prediction.entities for edge in (entity.start, entity.end)}
+    words, spaces = list[str](), list[bool]()
+    for token in document:
+        end = token.idx + len(token)
+        bounds = [token.idx, *sorted(edge for edge in edges if token.idx < edge < end), end]
+        words += [prediction.text[slice(*pair)] for pair in pairwise(bounds)]
+        spaces += [False] * (len(bounds) - 2) + [bool(token.whitespace_)]
+    return type(document)(document.vocab, words=words, spaces=spaces)
 
 
 def _marked(prediction: Prediction, colours: dict[str, str]) -> str:

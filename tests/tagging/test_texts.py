@@ -204,6 +204,36 @@ def test_documents_of_spacy(found: Predictions) -> None:
     assert documents[0].user_data["scores"] == [0.5]
 
 
+def predicted(text: str, *entities: tuple[str, str, float]) -> Prediction:
+    marks = [
+        PredictedEntity(
+            start=(at := text.index(surface)), end=at + len(surface), text=surface, label=label, score=score
+        )
+        for surface, label, score in entities
+    ]
+    return Prediction(id="1", text=text, entities=tuple(marks))
+
+
+@pytest.mark.parametrize("text", ["安娜在北京。", "安娜在北京。  (*安娜-Bo*)\n x"])
+def test_a_token_is_cut_where_an_entity_begins_or_ends(text: str) -> None:
+    pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
+    [document] = Predictions([predicted(text, ("安娜", "PER", 0.9), ("北京", "LOC", 0.2))]).to_spacy()
+    assert [(ent.text, ent.label_) for ent in document.ents] == [("安娜", "PER"), ("北京", "LOC")]
+    assert document.user_data["scores"] == [0.9, 0.2]
+    assert document.text == text
+
+
+def test_of_entities_of_one_token_the_surest_is_kept_with_its_score() -> None:
+    spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
+    found = Predictions(
+        [predicted("Ann: 安娜在北京。", ("安娜", "PER", 0.2), ("北京", "LOC", 0.9), ("Ann", "PER", 0.4))]
+    )
+    with pytest.warns(UserWarning, match=r"left out, .*: '安娜' \(PER\) in 'Ann: 安娜在北京。'; choose a tokenizer"):
+        [document] = found.to_spacy(spacy.blank("xx"))
+    assert [(ent.text, ent.label_) for ent in document.ents] == [("Ann", "PER"), ("安娜在北京", "LOC")]
+    assert document.user_data["scores"] == [0.4, 0.9]
+
+
 @pytest.mark.parametrize(("module", "method"), [("pandas", "to_pandas"), ("spacy", "to_spacy")])
 def test_a_library_that_is_not_there_is_named(
     module: str, method: str, found: Predictions, monkeypatch: pytest.MonkeyPatch
