@@ -14,10 +14,11 @@ Source: https://docs.argilla.io/latest/how_to_guides/import_export, and ``Record
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from instruct_mner.data.exporting.posts import ExportedPosts, Post
-from instruct_mner.data.exporting.tool_rows import write_list
+from instruct_mner.data.exporting.tool_rows import with_other_names, write_list
 from instruct_mner.schema.records import Prediction
 
 QUESTION = "entities"
@@ -25,6 +26,7 @@ QUESTION = "entities"
 GOLD_AGENT = "instruct-mner gold"
 """Agent of suggestions that are annotations; an export of Argilla tells the type of an agent by nothing else."""
 _MODEL_AGENT = "instruct-mner"
+_IMAGES = re.compile("images")
 # Characters beyond these are two units of JavaScript's strings.
 _LAST_OF_ONE_UNIT = 0xFFFF
 
@@ -57,7 +59,7 @@ def _record(post: Post) -> Mapping[str, object]:
     record: dict[str, object] = {
         "id": post.id,
         "fields": {"text": post.text, **dict(zip(names, post.images, strict=False))},
-        "metadata": {**(post.meta or {}), **({"images": list(post.images)} if post.images else {})},
+        "metadata": {**with_other_names(post.meta, _IMAGES), **({"images": list(post.images)} if post.images else {})},
         "suggestions": {},
         "responses": {},
         "vectors": {},

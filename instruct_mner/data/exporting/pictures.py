@@ -16,10 +16,17 @@ from instruct_mner.schema.records import PredictedEntity
 def coco(posts: ExportedPosts) -> Iterator[str]:
     """Yield COCO: a picture with the text of its post, and an annotation for each box of a mention.
 
-    Mentions without a box and posts without a picture are none of it.
+    Mentions without a box and posts without a picture are none of it. Categories are the types of all splits, so that
+    their numbers are the same in each.
+
+    Raises:
+        DataError: No post has a picture.
     """
-    labels = sorted({entity.label for post in posts.posts for entity in post.entities or () if entity.boxes})
-    categories = {label: number for number, label in enumerate(labels, start=1)}
+    if not any(post.images for post in posts.posts):
+        raise DataError(
+            f"{posts.name}: COCO holds pictures with their posts, and none of these has one; choose another format"
+        )
+    categories = {label: number for number, label in enumerate(posts.labels(), start=1)}
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
     for post in posts.posts:

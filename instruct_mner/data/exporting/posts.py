@@ -37,11 +37,17 @@ class ExportedPosts:
         name: Name of the split, for messages.
         posts: The posts, with pictures named from the folder of the written file.
         paths: Files of the pictures, by their names.
+        other_labels: Types of the data set, where its other splits hold more.
     """
 
     name: str
     posts: Sequence[Post]
     paths: Mapping[str, Path]
+    other_labels: frozenset[str] = frozenset()
+
+    def labels(self) -> list[str]:
+        """Return the types of the data set in their order, which is that of every split."""
+        return sorted({entity.label for post in self.posts for entity in post.entities or ()} | self.other_labels)
 
     def size(self, picture: str) -> tuple[int, int] | None:
         """Return width and height of a picture; ``None`` where it is not there or cannot be opened."""

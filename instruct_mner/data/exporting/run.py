@@ -15,7 +15,8 @@ from instruct_mner.data.conversion import check_absent, choose_outputs, choose_s
 from instruct_mner.data.exporting import pictures
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
 from instruct_mner.data.exporting.readback import check_added, losses, read_back
-from instruct_mner.data.exporting.targets import Target, is_file_name
+from instruct_mner.data.exporting.targets import OfPredictions, Target, is_file_name
+from instruct_mner.data.formats import SPLITS
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.errors import ConfigError, DataError, MnerError
 from instruct_mner.files import check_place, exclusive, write_error
@@ -41,6 +42,8 @@ def write_splits(
         ConfigError: There is no such split, several are for one file, or an output exists.
         DataError: The posts cannot be written so, or a file cannot be written.
     """
+    labels = frozenset(label for posts in splits.values() for label in posts.labels())
+    splits = {name: replace(posts, other_labels=labels) for name, posts in splits.items()}
     if not target.suffixes:
         chosen = {name: splits[name] for name in choose_splits(splits, split)}
         with exclusive(out):
@@ -97,7 +100,12 @@ def export_voc(splits: Mapping[str, ExportedPosts], out: Path, target: Target) -
             except MnerError as error:
                 raise DataError(_refusal(out, target, "the posts", str(error).replace(str(made), str(out)))) from None
             check_added(posts.posts, read, out)
-            notes += _lines(target, out, posts.posts, read)
+            notes += [*_lines(target, out, posts.posts, read), *_left_out(posts.posts, target, out)]
+            if split not in SPLITS.split("|"):
+                notes.append(
+                    f"{out}: splits are called {SPLITS}, and {split} is none; name it as a file, "
+                    f"{out / 'txt' / f'{split}.txt'}"
+                )
         if out.is_dir():
             out.rmdir()
         made.replace(out)
@@ -135,26 +143,24 @@ def _notes(posts: ExportedPosts, folder: Path, target: Target, out: Path) -> lis
         raise DataError(_why_unreadable(gold, written, target, out, str(error))) from None
     check_added(gold.posts, read, out)
     notes = _lines(target, out, gold.posts, read)
-    if there and not target.holds_scores:
-        notes.append(
-            f"{out}: {target.title} holds no confidences; those of {_num_scored(posts.posts)} mentions are left out"
-        )
-    return [*notes, *_left_out(posts.posts, target, out)] if there else notes
+    return [*notes, *_left_out(posts.posts, target, out)]
 
 
 def _left_out(posts: Sequence[Post], target: Target, out: Path) -> list[str]:
-    """Return the notes on what is said of whole answers, which gold has not."""
+    """Return the notes on what predictions have and gold has not: confidences, and what is said of whole answers."""
+    scored = sum(isinstance(entity, PredictedEntity) for post in posts for entity in post.entities or ())
     rejected = sum(isinstance(post, Prediction) and bool(post.rejected.total) for post in posts)
     windows = sum(isinstance(post, Prediction) and post.windows is not None for post in posts)
-    notes = []
-    if rejected and not target.holds_scores:
-        notes.append(
-            f"{out}: {target.title} holds no rejected items; those of {rejected} posts are left out, so that scores "
-            "from it are higher"
-        )
-    if windows:
-        notes.append(f"{out}: {target.title} holds no number of windows; those of {windows} posts are left out")
-    return notes
+    kinds: Sequence[tuple[OfPredictions, int, str]] = (
+        ("confidences", scored, "mentions are left out"),
+        ("rejected items", rejected, "posts are left out, so that scores from it are higher"),
+        ("number of windows", windows, "posts are left out"),
+    )
+    return [
+        f"{out}: {target.title} holds no {kind}; those of {number} {left_out}"
+        for kind, number, left_out in kinds
+        if number and kind not in target.holds
+    ]
 
 
 def _why_unreadable(posts: ExportedPosts, written: Path, target: Target, out: Path, reason: str) -> str:
@@ -186,10 +192,6 @@ def _refusal(out: Path, target: Target, who: str, reason: str) -> str:
         f"{out}: {who} cannot be written as {target.title}, because the file cannot be read again; mend what is named, "
         f"leave it out, or choose another format: {reason}"
     )
-
-
-def _num_scored(predictions: Sequence[Post]) -> int:
-    return sum(isinstance(entity, PredictedEntity) for post in predictions for entity in post.entities or ())
 
 
 def _lines(target: Target, out: Path, posts: Sequence[Post], read: Sequence[Example]) -> list[str]:

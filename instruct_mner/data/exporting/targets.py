@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 from instruct_mner.data.exporting import argilla, columns, pictures, tables, tool_rows
 from instruct_mner.data.exporting.posts import ExportedPosts
@@ -14,6 +15,9 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import ExportFormat
 
 _CHARACTERS = ImportOptions(offsets="characters")
+
+OfPredictions = Literal["confidences", "rejected items", "number of windows"]
+"""Values that predictions have and gold has not."""
 
 Write = Callable[[ExportedPosts, Path], None]
 
@@ -28,7 +32,7 @@ class Target:
         suffixes: Suffixes of its files; the first is that of new files, and none is that of a folder.
         write: Writer of one file; ``None`` for what is a folder.
         read: Options with which ``import`` reads it back; ``None`` where nothing can be lost.
-        holds_scores: True where confidences of predictions are kept.
+        holds: Values of predictions, beyond those of gold, that are kept.
         note: Line for the user on posts that the tool shows otherwise; ``None`` where there are none.
     """
 
@@ -37,7 +41,7 @@ class Target:
     suffixes: tuple[str, ...]
     write: Write | None = None
     read: ImportOptions | None = _CHARACTERS
-    holds_scores: bool = False
+    holds: frozenset[OfPredictions] = frozenset()
     note: Callable[[ExportedPosts], str | None] = lambda _: None
 
 
@@ -58,22 +62,24 @@ def _lines(posts: ExportedPosts) -> Iterator[str]:
 # A text that is a list in brackets is a text, which only the names of columns tell where all texts are such.
 _OF_CSV = ImportOptions(offsets="characters", columns=("text=text",))
 _CHAT = ImportOptions(text_after=tool_rows.TEXT_AFTER)
+_SCORES: frozenset[OfPredictions] = frozenset({"confidences"})
+_ALL: frozenset[OfPredictions] = frozenset(get_args(OfPredictions))
 
 TARGETS: Sequence[Target] = (
-    Target(name="jsonl", title="JSONL", suffixes=(".jsonl",), write=_texts(_lines), read=None, holds_scores=True),
+    Target(name="jsonl", title="JSONL", suffixes=(".jsonl",), write=_texts(_lines), read=None, holds=_ALL),
     Target(name="conll", title="CoNLL", suffixes=(".conll", ".txt", ".bio", ".iob2"), write=_texts(columns.write),
            read=ImportOptions()),
     Target(name="csv", title="CSV", suffixes=(".csv",), write=_texts(tables.write_csv), read=_OF_CSV,
-           holds_scores=True),
+           holds=_SCORES | {"rejected items"}),
     Target(name="parquet", title="Parquet", suffixes=(".parquet",), write=tables.write_parquet, read=ImportOptions(),
-           holds_scores=True),
+           holds=_ALL),
     Target(name="label-studio", title="Label Studio", suffixes=(".json",), write=_texts(tool_rows.label_studio),
-           holds_scores=True),
-    Target(name="argilla", title="Argilla", suffixes=(".json",), write=_texts(argilla.write), holds_scores=True,
+           holds=_SCORES),
+    Target(name="argilla", title="Argilla", suffixes=(".json",), write=_texts(argilla.write), holds=_SCORES,
            note=argilla.shifted_note),
     Target(name="doccano", title="doccano", suffixes=(".jsonl",), write=_texts(tool_rows.doccano)),
     Target(name="spacy", title="spaCy", suffixes=(".json",), write=_texts(tool_rows.spacy)),
-    Target(name="coco", title="COCO", suffixes=(".json",), write=_texts(pictures.coco), holds_scores=True),
+    Target(name="coco", title="COCO", suffixes=(".json",), write=_texts(pictures.coco), holds=_SCORES),
     Target(name="sharegpt", title="ShareGPT", suffixes=(".json",), write=_texts(tool_rows.sharegpt), read=_CHAT),
     Target(name="voc", title="Pascal VOC", suffixes=(), read=ImportOptions()),
 )  # fmt: skip

@@ -6,13 +6,18 @@ Gold becomes annotations of Label Studio, predictions become its pre-annotations
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from instruct_mner.data.exporting.label_studio import results_of, score_of
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, json_line
+from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Prediction
 
 Row = Mapping[str, object]
+
+# Fields of a task of Label Studio that are the post's own, also where it has no picture.
+_TASK_FIELD = re.compile(r"text|post_id|image(_\d+)?")
 
 TEXT_AFTER = "Text of the post:\n"
 """Words of a conversation after which the text stands; ``import`` takes them as ``--text-after``."""
@@ -43,6 +48,22 @@ def spacy(posts: ExportedPosts) -> Iterator[str]:
     )
 
 
+def with_other_names(meta: Row | None, own: re.Pattern[str]) -> Row:
+    """Return ``meta`` whose names are none of the format's own: these get ``meta_`` in front.
+
+    Args:
+        meta: Further fields of a post.
+        own: Names of the fields that the format has itself.
+    """
+    named: dict[str, object] = {}
+    for name, value in (meta or {}).items():
+        other = name
+        while own.fullmatch(other) or (other != name and other in (meta or {})):
+            other = f"meta_{other}"
+        named[other] = value
+    return named
+
+
 def _others(post: Post) -> Row:
     row: dict[str, object] = {"images": list(post.images)} if post.images else {}
     context = getattr(post, "context", None)
@@ -54,9 +75,18 @@ def _others(post: Post) -> Row:
 
 
 def sharegpt(posts: ExportedPosts) -> Iterator[str]:
-    """Yield conversations of ShareGPT, as LLaMA-Factory and ms-swift train on them; answers are lists of entities."""
-    labels = sorted({entity.label for post in posts.posts for entity in post.entities or ()})
-    ask = f"List the named entities of the post as JSON, with their types: {', '.join(labels)}."
+    """Yield conversations of ShareGPT, as LLaMA-Factory and ms-swift train on them; answers are lists of entities.
+
+    The instruction names the types of all splits, so that it is the same in each.
+
+    Raises:
+        DataError: No post is annotated.
+    """
+    if all(post.entities is None for post in posts.posts):
+        raise DataError(
+            f"{posts.name}: ShareGPT holds annotated posts, and none of these is one; choose another format"
+        )
+    ask = f"List the named entities of the post as JSON, with their types: {', '.join(posts.labels())}."
     yield from write_list(_conversation(post, ask) for post in posts.posts if post.entities is not None)
 
 
@@ -78,14 +108,15 @@ def label_studio(posts: ExportedPosts) -> Iterator[str]:
     """Yield tasks of Label Studio.
 
     Boxes are in per cent of the sides of their picture, and related to their mention; those on a picture that is not
-    there, or of a post with several, are left out.
+    there, or of a post with several, are left out. ``meta`` is carried along beside the text and the pictures.
     """
     yield from write_list(_task(post, posts) for post in posts.posts)
 
 
 def _task(post: Post, posts: ExportedPosts) -> Row:
     names = ["image", *(f"image_{number}" for number in range(2, len(post.images) + 1))]
-    data = {"text": post.text, "post_id": post.id, **dict(zip(names, post.images, strict=False)), **(post.meta or {})}
+    own = {"text": post.text, "post_id": post.id, **dict(zip(names, post.images, strict=False))}
+    data = {**own, **with_other_names(post.meta, _TASK_FIELD)}
     size = posts.size(post.images[0]) if len(post.images) == 1 else None
     results = results_of(post.entities or (), size)
     task: dict[str, object] = {"id": post.id, "data": data}

@@ -212,6 +212,26 @@ def test_voc_needs_a_picture_for_each_post(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("name", "reason"), [("coco", "holds pictures with"), ("sharegpt", "holds annotated posts")])
+def test_a_format_that_holds_none_of_the_posts_is_told_as_that(name: str, reason: str, tmp_path: Path) -> None:
+    posts_of_text = ExportedPosts("a/train", (Example(id="1", text="a"),), {})
+    with pytest.raises(DataError, match=f"^a/train: .* {reason}.* none of these .*choose another format$"):
+        list(write_splits({"train": posts_of_text}, tmp_path / "a.json", BY_NAME[name]))  # type: ignore[index]
+    assert not list(tmp_path.iterdir())
+
+
+def test_instructions_name_the_types_of_all_splits(tmp_path: Path) -> None:
+    splits = {
+        name: ExportedPosts(f"a/{name}", (Example(id="1", text="Anna", entities=(entity,)),), {})
+        for name, label in (("train", "PER"), ("dev", "LOC"))
+        for entity in (Entity(start=0, end=4, text="Anna", label=label),)
+    }
+    for _, path, _ in write_splits(splits, tmp_path / "all", BY_NAME["sharegpt"]):
+        assert "with their types: LOC, PER." in path.read_text()
+    [(_, path, _)] = write_splits(splits, tmp_path / "dev.json", BY_NAME["sharegpt"], "dev")
+    assert "with their types: LOC, PER." in path.read_text()
+
+
 def test_splits_get_a_file_each(
     tmp_path: Path, pictured: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,10 +316,32 @@ def test_rejected_items_that_a_format_cannot_hold_are_counted(
     said = capsys.readouterr().err
     assert "CoNLL holds no rejected items; those of 1 posts are left out, so that scores from it are higher" in said
     assert "CoNLL holds no number of windows; those of 1 posts are left out" in said
-    assert run(monkeypatch, path, tmp_path / "a.csv") == 0
+    for name in ("csv", "parquet"):
+        assert run(monkeypatch, path, tmp_path / f"a.{name}") == 0
+        said = capsys.readouterr().err
+        assert "rejected items" not in said
+        assert ("no number of windows" in said) == (name == "csv")
+    for name in ("label-studio", "argilla"):
+        assert run(monkeypatch, path, tmp_path / f"{name}.json", "--to", name) == 0
+        assert "holds no rejected items; those of 1 posts are left out" in capsys.readouterr().err
+
+
+def test_what_pictures_with_boxes_do_not_hold_of_predictions_is_counted(
+    tmp_path: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {**json.loads(predictions.read_text()), "rejected": {"malformed": 2}}
+    predictions.write_text(json.dumps(row) + "\n")
+    assert run(monkeypatch, predictions, tmp_path / "coco.json", "--to", "coco") == 0
     said = capsys.readouterr().err
-    assert "rejected items" not in said
-    assert "no number of windows" in said
+    assert "COCO holds no rejected items; those of 1 posts" in said
+    assert "confidences" not in said
+    assert run(monkeypatch, predictions, tmp_path / "voc", "--to", "voc") == 0
+    said = capsys.readouterr().err
+    assert "Pascal VOC holds no rejected items; those of 1 posts" in said
+    assert "Pascal VOC holds no confidences; those of 1 mentions are left out" in said
+    assert f"and pred is none; name it as a file, {tmp_path}/voc/txt/pred.txt\n" in said
+    [read] = load(str(tmp_path / "voc" / "txt" / "pred.txt"), images=tmp_path).values()
+    assert [entity.boxes for entity in read.examples[0].gold] == [(Box(box=(10, 20, 60, 80)),)]
 
 
 def test_what_is_lost_is_told_by_kind(tmp_path: Path) -> None:

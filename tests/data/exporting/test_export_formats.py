@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -87,6 +88,32 @@ def test_records_of_argilla(posts: ExportedPosts) -> None:
     assert plain["suggestions"] == {}
     assert "a: 1 mention(s) stand after an emoji" in (argilla.shifted_note(several) or "")
     assert argilla.shifted_note(posts) is None
+
+
+@pytest.mark.parametrize("images", [(), ("7.png",), ("7.png", "8.png")])
+def test_meta_takes_no_field_of_the_post(images: tuple[str, ...]) -> None:
+    meta = {"text": "T", "image": "m.png", "image_2": "n.png", "post_id": 3, "meta_text": 1, "images": ["o.png"]}
+    posts = ExportedPosts("a", (ANNA.model_copy(update={"images": images, "meta": meta}),), {})
+    [task] = json.loads("".join(tool_rows.label_studio(posts)))
+    assert task["data"] == {
+        "text": "Anna met Eve", "post_id": "17", **dict(zip(("image", "image_2"), images, strict=False)),
+        "meta_meta_text": "T", "meta_image": "m.png", "meta_image_2": "n.png", "meta_post_id": 3, "meta_text": 1,
+        "images": ["o.png"],
+    }  # fmt: skip
+    [record] = json.loads("".join(argilla.write(posts)))
+    own = {"images": list(images)} if images else {}
+    others = {name: value for name, value in meta.items() if name != "images"}
+    assert record["metadata"] == {**others, "meta_images": ["o.png"], **own}
+
+
+def test_what_depends_on_the_types_is_the_same_in_every_split(posts: ExportedPosts) -> None:
+    train = replace(posts, other_labels=frozenset({"LOC", "PER"}))
+    assert posts.labels() == ["PER"]
+    [chat] = json.loads("".join(tool_rows.sharegpt(train)))
+    assert "as JSON, with their types: LOC, PER.\n" in chat["conversations"][0]["value"]
+    content = json.loads("".join(pictures.coco(train)))
+    assert content["categories"] == [{"id": 1, "name": "LOC"}, {"id": 2, "name": "PER"}]
+    assert [each["category_id"] for each in content["annotations"]] == [2]
 
 
 def test_coco_and_voc(posts: ExportedPosts, tmp_path: Path) -> None:
