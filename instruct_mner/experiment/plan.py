@@ -225,7 +225,7 @@ def read_sources(plan: Plan) -> Sources:
 def write_plan(plan: Plan, stamps: Sequence[DatasetStamp]) -> None:
     """Write the plan into the folder; refuse a folder with an experiment on other data or settings.
 
-    Arms and seeds may be added to an experiment.
+    Arms and seeds may be added to an experiment; arms that are no longer named stay known, as their runs stay.
 
     Raises:
         ConfigError: The folder holds another experiment, or something else.
@@ -236,21 +236,25 @@ def write_plan(plan: Plan, stamps: Sequence[DatasetStamp]) -> None:
         "data": {stamp.role: {"name": stamp.name, "sha256": stamp.sha256, "known": stamp.known} for stamp in stamps},
         "processes": plan.settings.num_processes,
     }
+    arms = {arm.name: arm.model_dump(mode="json", exclude={"name", "about"}) for arm in plan.arms}
+    arms_before: dict[str, object] = {}
     path = output / FILE_NAME
     if path.is_file():
         before = json.loads(read_text(path))
+        arms_before = before.get("arms", {})
         changed = [name for name in now if before.get(name) != json.loads(json.dumps(now[name]))]
+        changed += [f"settings of arm {name}" for name in arms if arms_before.get(name, arms[name]) != arms[name]]
         if changed:
             raise ConfigError(
                 f"{output} holds an experiment with other {' and '.join(changed)}, see {path}; take these back, or "
-                "choose another folder (-o)"
+                "choose another folder (-o); an arm of your own may take another name"
             )
     elif output.is_dir() and any(output.iterdir()):
         raise ConfigError(f"{output} is not empty and holds no {FILE_NAME}; choose another folder (-o)")
     with replacing(path) as file:
-        file.write(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+        file.write(json.dumps({**now, "arms": {**arms_before, **arms}}, indent=2, ensure_ascii=False) + "\n")
     with replacing(output / "base.yaml") as file:
         file.write(yaml.safe_dump(dict(plan.base), sort_keys=False, allow_unicode=True))
     with replacing(output / "arms.yaml") as file:
-        arms = {arm.name: arm.model_dump(mode="json", exclude={"name"}) for arm in plan.arms}
-        file.write(yaml.safe_dump(arms, sort_keys=False, allow_unicode=True))
+        described = {arm.name: arm.model_dump(mode="json", exclude={"name"}) for arm in plan.arms}
+        file.write(yaml.safe_dump(described, sort_keys=False, allow_unicode=True))

@@ -12,7 +12,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.experiment.arms import choose_arms, known_arms, merged
 from instruct_mner.experiment.data import find_splits, published_sets, set_known_as
 from instruct_mner.experiment.estimate import describe_experiment
-from instruct_mner.experiment.plan import read_sources, write_plan
+from instruct_mner.experiment.plan import Plan, read_sources, write_plan
 from instruct_mner.experiment.published import published_scores
 from instruct_mner.training.config import FinetuneConfig
 
@@ -129,6 +129,32 @@ def test_the_plan_is_written_and_another_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other" / "file").touch()
     with pytest.raises(ConfigError, match=r"is not empty and holds no experiment\.json"):
         write_plan(plan_of(tmp_path, ["plain"], output=tmp_path / "other"), stamps)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("mine: {change: {optimizer: {epochs: 1}}}", "mine: {change: {optimizer: {epochs: 2}}}"),
+        ("mine: {of: plain}", "mine: {of: plain, pictures: none}"),
+        ("mine: {of: plain}", "mine: {change: {max_images: 0}}"),
+    ],
+)
+def test_an_arm_whose_definition_changed_is_refused(tmp_path: Path, before: str, after: str) -> None:
+    path = tmp_path / "arms.yaml"
+
+    def planned(text: str, *names: str) -> Plan:
+        path.write_text(text)
+        return plan_of(tmp_path, names, arms_file=path)
+
+    plan = planned(before, "plain", "mine")
+    stamps = read_sources(plan).stamps
+    write_plan(plan, stamps)
+    # Words about an arm may change, and its runs stay while it is not named.
+    write_plan(planned(before[:-1] + ", about: the same}", "plain", "mine"), stamps)
+    write_plan(planned(before, "plain"), stamps)
+    with pytest.raises(ConfigError, match="other settings of arm mine, see .*; take these back"):
+        write_plan(planned(after, "plain", "mine"), stamps)
+    write_plan(planned(after.replace("mine", "other"), "plain", "other"), stamps)
 
 
 def test_the_dry_run_adds_up_all_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
