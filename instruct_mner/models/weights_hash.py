@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+_WEIGHTS = frozenset({".safetensors"})
+_SUFFIXES = _WEIGHTS | {".json", ".jinja", ".txt", ".model"}
 _BLOCK = 1 << 20
 # Of larger files so many blocks are read, at even distances: a training changes every one of them.
 _MOST_BLOCKS = 64
 
 
-def weights_hash(folder: Path) -> str | None:
+def weights_hash(folder: Path, *, weights_only: bool = False) -> str | None:
     """Return a hash of weights, configs, tokenizer and template in a folder; ``None`` where there is no such folder.
 
     Args:
         folder: Folder of a model, of an adapter or of the heads of alignment objectives.
+        weights_only: Whether the other files are left out, of which some change after a run, as by ``calibrate``.
     """
     if not folder.is_dir():
         return None
+    suffixes = _WEIGHTS if weights_only else _SUFFIXES
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in _SUFFIXES:
+        if path.is_file() and path.suffix in suffixes:
             whole.update(f"{path.name} {path.stat().st_size}\n".encode())
             whole.update(_file_hash(path))
     return whole.hexdigest()

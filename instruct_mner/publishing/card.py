@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from pydantic import Field
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_text
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.publishing.run_files import RunFiles
+from instruct_mner.schema.record import Record
+from instruct_mner.scoring.origin import Origin
 
 _TASK, _TASK_NAME = "token-classification", "Multimodal named entity recognition"
 _COMMAND = re.compile(r"(instruct-mner tag posts\.jsonl --(?:adapter|model)) .* -o predictions\.jsonl")
 _SPLIT = re.compile(r", (train|dev|test)(, strict)?$")
+_SCORE_AGAIN = "score the predictions of this run with 'instruct-mner evaluate GOLD PRED --json --run RUN'"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SetScore:
-    """Scores of a run on one test set, as ``evaluate --json --run`` writes them.
+class SetScore(Record):
+    """Scores of a run on one set, as ``evaluate --json --run`` writes them.
 
     Attributes:
         dataset: Name of the set with the version of its labels.
@@ -31,7 +34,7 @@ class SetScore:
         match: Rule by which an entity is right.
         num_posts: Number of posts.
         scores: Name and value of each score, in 0..1.
-        leaked: Training posts that stand in an evaluation set, a line for each pair of sets.
+        origin: Run, seen from the set.
     """
 
     dataset: str
@@ -39,43 +42,56 @@ class SetScore:
     decode: str
     match: str
     num_posts: int
-    scores: Mapping[str, float]
-    leaked: tuple[str, ...]
+    scores: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    origin: Origin
+
+    @property
+    def split(self) -> str | None:
+        """Split of the set, as the hub names it: by its use in the run, else by the published set that it is."""
+        named = _SPLIT.search(self.dataset)
+        if self.origin.chose_checkpoint or (named is not None and named[1] == "dev"):
+            return "validation"
+        if named is not None:
+            return named[1]
+        return "test" if self.origin.guarded else None
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the scores must know, as lines of Markdown."""
+        return [
+            *(f"**LEAKED**: {line}" for line in self.origin.leaked),
+            *(f"**NOTE**: {self.dataset}: {line}" for line in self.origin.caveats()),
+        ]
 
 
-def read_score(path: Path, datasets: Sequence[DatasetStamp]) -> SetScore:
+def read_score(path: Path, weights: str) -> SetScore:
     """Read a report, and check that it is one of this run.
 
     Args:
         path: File that ``evaluate --json --run RUN`` printed, or one of an experiment.
-        datasets: Data sets of the run.
+        weights: Hash of the weights of the run.
 
     Raises:
         ConfigError: It is not such a report, or one of another run.
     """
     try:
         report = json.loads(read_text(path))
-        gold, origin = report["gold"], report["origin"]
-        scores = {"micro F1": report["micro"]["f1"], "span F1": report["span_only"]["f1"]}
+        gold, scores = report["gold"], {"micro F1": report["micro"]["f1"], "span F1": report["span_only"]["f1"]}
         if report["triples"]:
             scores["GMNER F1"] = report["triples"]["gmner"]["f1"]
-        of = None if origin is None else {(each["role"], each["sha256"]) for each in origin["datasets"]}
+        score = SetScore(
+            dataset=gold["known"] or gold["name"],
+            sha256=gold["sha256"],
+            decode=gold["decode"],
+            match=report["match"],
+            num_posts=gold["num_posts"],
+            scores=scores,
+            origin=report["origin"],
+        )
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{path}: not the report of one run; write it with 'instruct-mner evaluate GOLD PRED --json --run RUN'"
-        ) from None
-    if of is None or of != {(each.role, each.sha256) for each in datasets}:
-        reason = "does not say which run it is of" if of is None else "is of a run on other data"
-        raise ConfigError(f"{path}: {reason}; score the predictions of this run with 'evaluate --json --run RUN'")
-    return SetScore(
-        dataset=gold["known"] or gold["name"],
-        sha256=gold["sha256"],
-        decode=gold["decode"],
-        match=report["match"],
-        num_posts=gold["num_posts"],
-        scores=scores,
-        leaked=tuple(origin["leaked"]),
-    )
+        raise ConfigError(f"{path}: not the report of one run, as this version writes it; {_SCORE_AGAIN}") from None
+    if score.origin.weights != weights:
+        raise ConfigError(f"{path}: is of a run with other weights, {score.origin.run}; {_SCORE_AGAIN}")
+    return score
 
 
 def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str | None) -> str:
@@ -84,7 +100,7 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
     Args:
         run: The run.
         name: Name of the repository, as ``user/name``.
-        scores: Scores on test sets.
+        scores: Scores of the run.
         licence: Licence of the weights, by its name on the hub.
     """
     manifest = run.manifest
@@ -117,7 +133,7 @@ def _results(scores: Sequence[SetScore]) -> Iterator[EvalResult]:
                 task_name=_TASK_NAME,
                 dataset_type=_slug(_SPLIT.sub("", each.dataset)),
                 dataset_name=each.dataset,
-                dataset_split="test",
+                dataset_split=each.split,
                 dataset_args={"sha256": each.sha256, "decode": each.decode, "posts": each.num_posts},
                 metric_type="f1",
                 metric_name=name,
@@ -138,16 +154,16 @@ def _heads(run: RunFiles) -> str:
 def _lines(scores: Sequence[SetScore]) -> str:
     if not scores:
         return ""
-    rows = ["", "## Scores", "", "| test | sha256 | decoding | score | F1 |", "|---|---|---|---|---|"]
+    rows = ["", "## Scores", "", "| set | sha256 | decoding | score | F1 |", "|---|---|---|---|---|"]
     for each in scores:
         rows += [
             f"| {each.dataset}, {each.num_posts} posts | `{each.sha256[:12]}` | {each.decode}, {each.match} | {name} | "
             f"{100 * value:.2f} |"
             for name, value in each.scores.items()
         ]
-    leaks = list(dict.fromkeys(line for each in scores for line in each.leaked))
-    rows += ["", *(f"**LEAKED**: {line}" for line in leaks)]
-    return "\n".join(rows).rstrip() + "\n"
+    # A paragraph each.
+    rows += [line for note in dict.fromkeys(note for each in scores for note in each.notes()) for line in ("", note)]
+    return "\n".join(rows) + "\n"
 
 
 def _set_id(stamp: DatasetStamp) -> str:

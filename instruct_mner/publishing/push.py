@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from instruct_mner.console import working
 from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.publishing.card import make_card, read_score
 from instruct_mner.publishing.run_files import CARD, RunFiles, read_run
 
@@ -59,7 +60,8 @@ def prepare_upload(run: Path, name: str, *, reports: Sequence[Path], base: str |
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name}: a repository of the hub is named USER/NAME")
     files = read_run(run, base)
-    scores = [read_score(path, files.manifest.datasets) for path in reports]
+    weights = weights_hash(files.folder, weights_only=True) or ""
+    scores = [read_score(path, weights) for path in reports]
     return Upload(run=files, name=name, card=make_card(files, name, scores, licence))
 
 

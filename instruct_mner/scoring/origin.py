@@ -8,6 +8,7 @@ from typing import Any
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
+from instruct_mner.models.weights_hash import weights_hash
 
 # Where `finetune` puts the weights, and the manifest beside them.
 _WEIGHTS = ("adapter", "model")
@@ -20,23 +21,26 @@ class Origin:
     Attributes:
         run: The folder of the run or of its weights, as the user named it.
         datasets: Data sets that the model was trained on, chosen by, and declared to be evaluated on.
+        weights: Hash of the weights of the run.
         leaked: Training data that stand in an evaluation set; the gold itself, where it was one of them.
-        chose: True where the gold chose the checkpoint, so that its score flatters.
+        chose_checkpoint: True where the gold chose the checkpoint, so that its score flatters.
         guarded: True where the gold was declared as an evaluation set, so that leaks were looked for.
     """
 
     run: str
     datasets: tuple[DatasetStamp, ...]
+    weights: str
     leaked: tuple[str, ...]
-    chose: bool
+    chose_checkpoint: bool
     guarded: bool
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "run": self.run,
+            "weights": self.weights,
             "leaked": list(self.leaked),
-            "chose_checkpoint": self.chose,
+            "chose_checkpoint": self.chose_checkpoint,
             "guarded": self.guarded,
             "datasets": [stamp.model_dump(mode="json") for stamp in self.datasets],
         }
@@ -45,9 +49,11 @@ class Origin:
         """For people, a line each; what leaked is left to the caller, who shows it first."""
         trained = [stamp for stamp in self.datasets if stamp.role == "train"]
         names = ", ".join(f"{stamp.known or stamp.name} ({stamp.num_posts} posts)" for stamp in trained)
-        lines = [f"run {self.run}, trained on {names or 'nothing that it names'}"]
-        if self.chose:
-            lines.append("this gold chose the checkpoint: the score flatters")
+        return [f"run {self.run}, trained on {names or 'nothing that it names'}", *self.caveats()]
+
+    def caveats(self) -> list[str]:
+        """Return what a reader of the score must know beside leaks, a line each."""
+        lines = ["this gold chose the checkpoint: the score flatters"] if self.chose_checkpoint else []
         if not self.guarded and not self.leaked:
             lines.append("leaks of this gold into the training data were not looked for: its config does not name it")
         return lines
@@ -60,7 +66,8 @@ def read_origin(folder: Path, gold: Dataset) -> Origin:
         ModelError: The folder holds no manifest.
     """
     inner = [folder / name for name in _WEIGHTS if (folder / name / FILE_NAME).is_file()]
-    manifest, _ = Manifest.load(folder if (folder / FILE_NAME).is_file() or not inner else inner[0])
+    weights = folder if (folder / FILE_NAME).is_file() or not inner else inner[0]
+    manifest, _ = Manifest.load(weights)
     same = [stamp for stamp in manifest.datasets if _hashes(stamp) & _hashes(gold)]
     trained = [
         f"{stamp.known or stamp.name}: the gold itself was trained on" for stamp in same if stamp.role == "train"
@@ -68,8 +75,9 @@ def read_origin(folder: Path, gold: Dataset) -> Origin:
     return Origin(
         run=str(folder),
         datasets=manifest.datasets,
+        weights=weights_hash(weights, weights_only=True) or "",
         leaked=(*trained, *manifest.leaked),
-        chose=any(stamp.role == "dev" for stamp in same),
+        chose_checkpoint=any(stamp.role == "dev" for stamp in same),
         guarded=any(stamp.role == "evaluation" for stamp in same),
     )
 

@@ -152,7 +152,7 @@ def test_an_arm_whose_definition_changed_is_refused(tmp_path: Path, before: str,
     # Words about an arm may change, and its runs stay while it is not named.
     write_plan(planned(before[:-1] + ", about: the same}", "plain", "mine"), stamps)
     write_plan(planned(before, "plain"), stamps)
-    with pytest.raises(ConfigError, match="other settings of arm mine, see .*; take these back"):
+    with pytest.raises(ConfigError, match=r"other settings of arm mine, see .*; take these back"):
         write_plan(planned(after, "plain", "mine"), stamps)
     write_plan(planned(after.replace("mine", "other"), "plain", "other"), stamps)
 

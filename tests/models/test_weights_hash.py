@@ -21,6 +21,10 @@ def test_contents_names_and_sizes_count(tmp_path: Path, monkeypatch: pytest.Monk
     before = weights_hash(tmp_path)
     (tmp_path / "notes.md").unlink()
     assert weights_hash(tmp_path) == before
+    weights_alone = weights_hash(tmp_path, weights_only=True)
+    (tmp_path / "mner.json").write_text("{}")
+    assert weights_hash(tmp_path) != before
+    assert weights_hash(tmp_path, weights_only=True) == weights_alone
     weights.rename(tmp_path / "other.safetensors")
     assert weights_hash(tmp_path) != before
 

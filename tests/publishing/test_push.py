@@ -16,6 +16,7 @@ from instruct_mner.errors import ConfigError, ModelError, ServingError
 from instruct_mner.models.hub import fetch_adapter
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
 from instruct_mner.models.tuned import heads_folder
+from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.publishing.card import read_score
 from instruct_mner.publishing.push import prepare_upload, push
@@ -53,14 +54,24 @@ def make_run(folder: Path, base: str = "some/base") -> Path:
     return folder
 
 
-def report(path: Path, *stamps: DatasetStamp, leaked: tuple[str, ...] = ()) -> Path:
+def report(path: Path, run: Path, **more: object) -> Path:
     """A report of ``evaluate --json --run``."""
-    origin = {"datasets": [each.model_dump(mode="json") for each in stamps], "leaked": list(leaked)}
+    origin = {
+        "run": str(run), "weights": weights_hash(run / "adapter", weights_only=True), "leaked": [],
+        "chose_checkpoint": False, "guarded": True, "datasets": [each.model_dump(mode="json") for each in STAMPS],
+        **more,
+    }  # fmt: skip
     gold = {"name": "test", "known": "Twitter-2015 (original labels), test", "sha256": "c" * 64, "decode": "tolerant",
             "num_posts": 9}  # fmt: skip
-    values = {"gold": gold, "match": "offset", "origin": origin if stamps else None, "micro": {"f1": 0.7345},
-              "span_only": {"f1": 0.8}, "triples": None}  # fmt: skip
+    values = {"gold": gold, "match": "offset", "origin": origin, "micro": {"f1": 0.7345}, "span_only": {"f1": 0.8},
+              "triples": None}  # fmt: skip
     path.write_text(json.dumps(values))
+    return path
+
+
+def changed(path: Path, **values: object) -> Path:
+    """The report with other values at the top."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     return path
 
 
@@ -89,7 +100,7 @@ def hub(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 def test_the_files_and_the_card_arrive_in_one_commit(hub: StandIn, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    upload = prepare_upload(run, "ann/mner", reports=[report(tmp_path / "r.json", *STAMPS)], base=None, licence="mit")
+    upload = prepare_upload(run, "ann/mner", reports=[report(tmp_path / "r.json", run)], base=None, licence="mit")
     assert upload.describe() == [
         "ann/mner: README.md, adapter_config.json, adapter_model.safetensors, mner.json, prompt.jinja",
         "left out: optimizer.pt, secret.json",
@@ -131,7 +142,7 @@ def test_heads_that_tagging_can_use_go_along_and_are_found_again(
 
 def test_the_card_has_base_data_scores_and_label_version(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    path = report(tmp_path / "r.json", *STAMPS, leaked=("train: 3 posts",))
+    path = report(tmp_path / "r.json", run, leaked=["train: 3 posts"])
     card = ModelCard(prepare_upload(run, "ann/mner", reports=[path], base=None, licence="mit").card)
     data = card.data.to_dict()
     assert (data["base_model"], data["datasets"], data["license"]) == (
@@ -146,6 +157,7 @@ def test_the_card_has_base_data_scores_and_label_version(tmp_path: Path) -> None
     assert index["name"] == "mner"
     [result] = index["results"]
     assert result["dataset"]["name"] == "Twitter-2015 (original labels), test"
+    assert result["dataset"]["split"] == "test"
     assert result["dataset"]["args"] == {"sha256": "c" * 64, "decode": "tolerant", "posts": 9}
     assert [(each["name"], each["value"]) for each in result["metrics"]] == [("micro F1", 0.7345), ("span F1", 0.8)]
     assert "instruct-mner tag posts.jsonl --adapter ann/mner -o predictions.jsonl" in card.text
@@ -179,16 +191,44 @@ def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(ConfigError, match="named USER/NAME"):
         prepare_upload(run, "mner", reports=[], base=None, licence=None)
-    with pytest.raises(ConfigError, match="does not say which run it is of"):
-        read_score(report(tmp_path / "none.json"), STAMPS)
-    with pytest.raises(ConfigError, match="is of a run on other data"):
-        read_score(report(tmp_path / "other.json", *STAMPS[:2]), STAMPS)
-    (tmp_path / "broken.json").write_text("[]")
-    with pytest.raises(ConfigError, match="not the report of one run"):
-        read_score(tmp_path / "broken.json", STAMPS)
     (run / "adapter" / "adapter_model.safetensors").unlink()
     with pytest.raises(ModelError, match="no weights as safetensors"):
         read_run(run, None)
+
+
+def test_a_set_that_chose_the_checkpoint_is_no_test_set(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    gold = {"name": "ed/dev", "known": None, "sha256": "b" * 64, "decode": "tolerant", "num_posts": 9}
+    chose = changed(report(tmp_path / "dev.json", run, chose_checkpoint=True, guarded=False), gold=gold)
+    on_test = report(tmp_path / "on_test.json", run, chose_checkpoint=True)
+    other = changed(report(tmp_path / "other.json", run, guarded=False), gold={**gold, "name": "other"})
+    card = ModelCard(prepare_upload(run, "a/b", reports=[chose, on_test, other], base=None, licence=None).card)
+    results = card.data.to_dict()["model-index"][0]["results"]
+    assert {(each["dataset"]["name"], each["dataset"].get("split")) for each in results} == {
+        ("ed/dev", "validation"), ("Twitter-2015 (original labels), test", "validation"), ("other", None),
+    }  # fmt: skip
+    assert "**NOTE**: ed/dev: this gold chose the checkpoint: the score flatters" in card.text
+    assert "**NOTE**: other: leaks of this gold into the training data were not looked for" in card.text
+    assert "| test |" not in card.text
+
+
+def test_a_report_of_another_run_is_refused_and_calibration_makes_none(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    path = report(tmp_path / "r.json", run)
+    weights = weights_hash(run / "adapter", weights_only=True) or ""
+    # `calibrate` writes into the manifest, and the folder may have moved.
+    (run / "adapter" / "mner.json").write_text((run / "adapter" / "mner.json").read_text() + "\n")
+    moved = run.rename(tmp_path / "moved")
+    assert prepare_upload(moved, "a/b", reports=[path], base=None, licence=None).card
+    (moved / "adapter" / "adapter_model.safetensors").write_bytes(b"others" * 100)
+    with pytest.raises(ConfigError, match=r"is of a run with other weights, .*run; score the predictions of this run"):
+        prepare_upload(moved, "a/b", reports=[path], base=None, licence=None)
+    for values in ({"origin": None}, {"micro": {"f1": None}}, {"micro": {"f1": 73.45}}, {"gold": {}}):
+        with pytest.raises(ConfigError, match="not the report of one run"):
+            read_score(changed(report(path, moved), **values), weights)
+    path.write_text("[]")
+    with pytest.raises(ConfigError, match="not the report of one run"):
+        read_score(path, weights)
 
 
 def test_the_token_is_that_of_the_environment(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

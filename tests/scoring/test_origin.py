@@ -50,7 +50,7 @@ def test_gold_that_was_trained_on_is_a_leak(tmp_path, gold, place) -> None:
     run = made_run(tmp_path / "run", stamp_of("train", gold))
     origin = read_origin(run / place, gold)
     assert origin.leaked == (f"{gold.name}: the gold itself was trained on",)
-    assert (origin.chose, origin.guarded) == (False, False)
+    assert (origin.chose_checkpoint, origin.guarded) == (False, False)
 
 
 def test_the_same_file_read_otherwise_is_known(tmp_path, gold) -> None:
@@ -60,7 +60,7 @@ def test_the_same_file_read_otherwise_is_known(tmp_path, gold) -> None:
 
 def test_gold_that_chose_the_checkpoint_and_gold_that_was_guarded(tmp_path, gold) -> None:
     origin = read_origin(made_run(tmp_path / "run", stamp_of("dev", gold), stamp_of("evaluation", gold)), gold)
-    assert (origin.leaked, origin.chose, origin.guarded) == ((), True, True)
+    assert (origin.leaked, origin.chose_checkpoint, origin.guarded) == ((), True, True)
     assert any("chose the checkpoint" in line for line in origin.describe())
 
 
