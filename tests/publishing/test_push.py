@@ -223,7 +223,8 @@ def test_a_report_of_another_run_is_refused_and_calibration_makes_none(tmp_path:
     (moved / "adapter" / "adapter_model.safetensors").write_bytes(b"others" * 100)
     with pytest.raises(ConfigError, match=r"is of a run with other weights, .*run; score the predictions of this run"):
         prepare_upload(moved, "a/b", reports=[path], base=None, licence=None)
-    for values in ({"origin": None}, {"micro": {"f1": None}}, {"micro": {"f1": 73.45}}, {"gold": {}}):
+    wrong: list[dict[str, object]] = [{"origin": None}, {"micro": {"f1": None}}, {"micro": {"f1": 73.45}}, {"gold": {}}]
+    for values in wrong:
         with pytest.raises(ConfigError, match="not the report of one run"):
             read_score(changed(report(path, moved), **values), weights)
     path.write_text("[]")
