@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO, TypeVar
 
+from instruct_mner.errors import HiddenPicturesWarning
+
 SECONDS_VARIABLE = "INSTRUCT_MNER_LOG_SECONDS"
 """Environment variable with the seconds between two lines of progress, where standard error is no terminal."""
 
@@ -27,12 +29,16 @@ _ERASE = "\r\x1b[K"
 
 
 def quiet_libraries() -> None:
-    """Let only errors of the libraries through; called before they are imported."""
+    """Let only errors of the libraries through, and no warning that commands give in words of their own.
+
+    Called before the libraries are imported.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("peft", "trl", "accelerate", "bitsandbytes", "datasets", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for module in ("transformers", "trl", "peft", "torch"):
         warnings.filterwarnings("ignore", module=rf"{module}\.")
+    warnings.simplefilter("ignore", HiddenPicturesWarning)
 
 
 @dataclass

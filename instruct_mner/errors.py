@@ -56,6 +56,10 @@ class ServingError(MnerError):
         self.response = response
 
 
+class HiddenPicturesWarning(UserWarning):
+    """More pictures of a post than the model is shown; commands tell of them by themselves."""
+
+
 class EngineEndedError(ServingError):
     """An engine that was ready has ended.
 

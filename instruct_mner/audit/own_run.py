@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel, Field, ValidationError
+
 from instruct_mner.audit.findings import Audit, Finding
-from instruct_mner.files import read_text, read_yaml
+from instruct_mner.audit.json_rows import read_rows
+from instruct_mner.errors import DataError, listing
+from instruct_mner.files import read_yaml
 from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
+from instruct_mner.schema.validation_messages import reasons
 
 METRICS = "metrics.jsonl"
 _WEIGHTS = ("adapter", "model")
+
+
+class _DevScore(BaseModel):
+    """Scores of dev in a line of ``metrics.jsonl``."""
+
+    step: int
+    eval_f1: float = Field(ge=0, le=1)
+    eval_gmner_f1: float | None = Field(default=None, ge=0, le=1)
+
+    @property
+    def chosen_by(self) -> float:
+        """Score that chooses the checkpoint."""
+        return self.eval_f1 if self.eval_gmner_f1 is None else self.eval_gmner_f1
 
 
 def manifest_of(folder: Path) -> Manifest | None:
@@ -31,6 +48,7 @@ def audit_run(name: str, folder: Path) -> Audit:
 
     Raises:
         ModelError: The manifest cannot be read.
+        DataError: ``metrics.jsonl`` is not as ``finetune`` writes it.
     """
     manifest = manifest_of(folder)
     assert manifest is not None
@@ -46,7 +64,7 @@ def audit_run(name: str, folder: Path) -> Audit:
 
 
 def audit_metrics(name: str, path: Path) -> Audit:
-    """Return the findings on ``metrics.jsonl`` alone, which names no data."""
+    """Return the findings on ``metrics.jsonl`` alone, which names no data; errors as of :func:`audit_run`."""
     scored = _scored(path)
     text = (
         "dev chose the checkpoint; the file does not say which set that is" if scored else "no dev: the last checkpoint"
@@ -58,7 +76,7 @@ def audit_metrics(name: str, path: Path) -> Audit:
     return Audit(log=name, layout="metrics.jsonl of instruct-mner", findings=tuple(findings))
 
 
-def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
+def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[_DevScore]) -> Iterator[Finding]:
     dev = [each for each in stamps if each.role == "dev"]
     tests = [each for each in stamps if each.role == "evaluation"]
     if not dev:
@@ -78,12 +96,10 @@ def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[Mapping[str, float]
     yield from _best(scored)
 
 
-def _best(scored: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
+def _best(scored: Sequence[_DevScore]) -> Iterator[Finding]:
     if scored:
-        best = max(scored, key=lambda line: line.get("eval_gmner_f1", line["eval_f1"]))
-        text = (
-            f"F1 of dev {100 * best['eval_f1']:.2f} at step {best['step']:.0f} chose the checkpoint: not to be quoted"
-        )
+        best = max(scored, key=lambda score: score.chosen_by)
+        text = f"F1 of dev {100 * best.eval_f1:.2f} at step {best.step} chose the checkpoint: not to be quoted"
         yield Finding(topic="score", verdict="fine", text=text, evidence=METRICS)
 
 
@@ -102,6 +118,19 @@ def _decoding(config: Path) -> Iterator[Finding]:
         yield Finding(topic="decoding", verdict="fine", text=text, evidence="config.yaml: data.decode")
 
 
-def _scored(path: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in read_text(path).splitlines() if line.endswith("}")]
-    return [line for line in lines if "eval_f1" in line]
+def _scored(path: Path) -> list[_DevScore]:
+    """Return the scores of dev.
+
+    Raises:
+        DataError: The file is not as ``finetune`` writes it.
+    """
+    scored = []
+    for number, row in read_rows(path).items():
+        if "eval_f1" not in row:
+            continue
+        try:
+            scored.append(_DevScore.model_validate(row))
+        except ValidationError as error:
+            problems = listing([f"{path}:{number}: {reason}" for reason in reasons(error, _DevScore)])
+            raise DataError(f"{path} is not as 'instruct-mner finetune' writes it:\n{problems}") from None
+    return scored

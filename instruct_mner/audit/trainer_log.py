@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from instruct_mner.audit.findings import Audit, Finding
+from instruct_mner.audit.json_rows import read_rows
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_text, read_yaml
 
@@ -32,7 +33,7 @@ def audit_trainer(name: str, files: Mapping[str, Path]) -> Audit:
     Raises:
         DataError: A file cannot be read.
     """
-    rows = _rows(files["trainer_log.jsonl"]) if "trainer_log.jsonl" in files else []
+    rows = read_rows(files["trainer_log.jsonl"]).values() if "trainer_log.jsonl" in files else ()
     state = _object(files.get("trainer_state.json"))
     results = {**_object(files.get("all_results.json")), **_object(files.get("predict_results.json"))}
     arguments = _arguments(files.get("training_args.yaml"))
@@ -107,19 +108,6 @@ def _scores(results: Mapping[str, object], logged: list[Mapping[str, object]]) -
         )
     if not text_scores and not f1:
         yield Finding(topic="score", verdict="unknown", text="the files hold losses and no score of entities")
-
-
-def _rows(path: Path) -> list[Mapping[str, object]]:
-    """Return the objects of a file of JSON lines; a last line that was cut is left out."""
-    rows: list[Mapping[str, object]] = []
-    for line in read_text(path).splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            rows.append(value)
-    return rows
 
 
 def _object(path: Path | None) -> Mapping[str, object]:

@@ -22,6 +22,7 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples
+from instruct_mner.tagging.hidden_pictures import warn_of_hidden
 from instruct_mner.tagging.post_questions import post_questions
 from instruct_mner.tagging.question import Labels, Question, QuestionBuilder
 from instruct_mner.tagging.texts import WINDOW, TextTagger
@@ -118,7 +119,7 @@ class PostTagger(TextTagger):
         *,
         threshold: float = 0.0,
     ) -> Iterator[Prediction]:
-        """Tag posts in their order, a window of them at a time.
+        """Tag posts in their order, a window of them at a time; of pictures that are not shown, a warning tells.
 
         Args:
             examples: Posts; their gold entities, if any, are not used.
@@ -139,6 +140,7 @@ class PostTagger(TextTagger):
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
         """Tag posts whose pictures are open already, all at once; errors are those of :meth:`predict`."""
         most = self.manifest.max_images
+        warn_of_hidden(self.manifest, max((len(images) for _, images in posts), default=0))
         return self._predict([(example, images[:most]) for example, images in posts], self.answer_spec(labels))
 
     @checked
@@ -160,6 +162,7 @@ class PostTagger(TextTagger):
         return [self.questions.question(*post, spec, shots) for post, shots in pairs], order
 
     def _pictures(self, paths: PicturePaths, example: Example) -> tuple[Image, ...]:
+        warn_of_hidden(self.manifest, 0 if self.questions.generated else len(example.images))
         # Where none is shown, nobody is asked for pictures that may not be there.
         if self.questions.generated or not self.manifest.max_images:
             return ()

@@ -21,7 +21,8 @@ from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.schema.choices import TaggingOrder
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
-from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of, reads_text_only
+from instruct_mner.tagging.engine_choice import Examples, attention_map_drawer, manifest_of
+from instruct_mner.tagging.hidden_pictures import most_shown, what_is_hidden
 from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.order import least_certain_first, lines_by_certainty
@@ -124,15 +125,11 @@ def _tag(
 
 
 def _say_what_is_hidden(manifest: Manifest, posts: Posts, console: Console) -> None:
-    """Warn of posts with pictures where the model reads text only, or fewer of them."""
-    most = 0 if reads_text_only(manifest) else manifest.max_images
+    """Tell of posts with pictures where the model reads text only, or fewer of them."""
+    most = most_shown(manifest)
     hidden = sum(len(post.images) > most for post in posts.posts())
-    if not hidden:
-        return
-    if reads_text_only(manifest):
-        console.print(f"{hidden} of the posts have pictures, which are not shown: {manifest.family} reads text only")
-    else:
-        console.print(f"{hidden} of the posts have more pictures than are shown: of each the first {most} (max_images)")
+    if hidden:
+        console.print(what_is_hidden(manifest, f"{hidden} of the posts"), markup=False)
 
 
 def _check_attention(source: PostSource, settings: TaggingSettings, local: TaggingSettings) -> None:

@@ -11,6 +11,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.audit.own_run import audit_run
 from instruct_mner.audit.run import audit
 from instruct_mner.cli import audit as verb
+from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -69,3 +70,27 @@ def test_the_command_prints_lines_or_json(tmp_path: Path, capsys: pytest.Capture
     as_json = json.loads(capsys.readouterr().out)
     assert as_json["layout"] == "metrics.jsonl of instruct-mner"
     assert {each["topic"] for each in as_json["findings"]} == {"choice", "score"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"epoch": 1, "eval_f1": 0.5}', "step: is needed"),
+        ('{"step": 1, "eval_f1": null}', "eval_f1: expected a number"),
+        ('{"step": 1, "eval_f1": NaN}', "eval_f1: "),
+        ('{"step": 1, "eval_f1": 0.5, "x": {"y": }}', "not a JSON object"),
+        ("3", "not a JSON object"),
+    ],
+)
+def test_metrics_that_are_none_of_ours_are_told_with_their_line(tmp_path: Path, row: str, message: str) -> None:
+    path = make_run(tmp_path / "run") / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text(f"{whole}{row}\n{whole}")
+    for place in (path, path.parent):
+        with pytest.raises(DataError, match=rf"metrics\.jsonl:4: {message}"):
+            audit(place)
+    # A run that goes on has written a part of its last line.
+    path.write_text(whole + '{"step": 9, "eval_f1": 0.9, "x": {"y": 1}')
+    assert "F1 of dev 50.00 at step 3" in audit(path).findings[-1].text
+    path.write_text('{"step": "1", "eval_f1": 0.5}\n')
+    assert "at step 1" in audit(path).findings[-1].text
