@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.audit.json_rows import read_rows
 from instruct_mner.audit.own_run import audit_run
 from instruct_mner.audit.run import audit
 from instruct_mner.cli import audit as verb
@@ -91,6 +92,7 @@ def test_metrics_that_are_none_of_ours_are_told_with_their_line(tmp_path: Path, 
             audit(place)
     # A run that goes on has written a part of its last line.
     path.write_text(whole + '{"step": 9, "eval_f1": 0.9, "x": {"y": 1}')
+    assert list(read_rows(path)) == [1, 2, 3]
     assert "F1 of dev 50.00 at step 3" in audit(path).findings[-1].text
     path.write_text('{"step": "1", "eval_f1": 0.5}\n')
     assert "at step 1" in audit(path).findings[-1].text

@@ -13,6 +13,7 @@ from instruct_mner.console import quiet_libraries
 from instruct_mner.errors import ConfigError, HiddenPicturesWarning
 from instruct_mner.models.tuned import zero_shot
 from instruct_mner.schema.records import Example
+from instruct_mner.tagging.hidden_pictures import most_shown
 from instruct_mner.tagging.post_tagger import PostTagger
 from instruct_mner.tagging.tagger import Tagger
 
@@ -32,6 +33,7 @@ def test_any_engine_answers_and_posts_keep_their_order() -> None:
 def test_pictures_that_are_not_shown_are_told_once_and_the_commands_tell_them_themselves(tmp_path: Path) -> None:
     manifest, prompt = zero_shot("m", family="llama", max_images=0)
     several, _ = zero_shot("m", max_images=1)
+    assert (most_shown(manifest), most_shown(several)) == (0, 1)
     picture = Image.new("RGB", (8, 8))
     picture.save(tmp_path / "a.png")
     post = Example(id="1", text="Zoe left", images=("a.png", "a.png"))
