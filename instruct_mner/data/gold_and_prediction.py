@@ -1,6 +1,7 @@
 r"""Files with columns that hold predictions, alone or beside the gold, as conlleval reads and many taggers write.
 
-The gold is the last but one column of tags, the prediction the last::
+The gold is the last but one column of tags, the prediction the last; of FMNERG's two, either is that of the chosen
+labels::
 
     Anna B-PER B-PER
     Bell I-PER I-PER
@@ -15,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from instruct_mner.data import fmnerg
 from instruct_mner.data.column_layout import find_tag_columns, is_columns
 from instruct_mner.data.dataset import Dataset, ReadOptions
-from instruct_mner.data.fmnerg import is_fmnerg
 from instruct_mner.data.loading import checked, read_with
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.files import read_lines
-from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.choices import Decode, LabelColumn
 
 
 def num_tag_columns(path: Path) -> int:
@@ -29,16 +30,28 @@ def num_tag_columns(path: Path) -> int:
     if not path.is_file() or path.suffix.lower() in {".jsonl", ".parquet"} or not is_columns(path):
         return 0
     lines = read_lines(path)
-    return 1 if is_fmnerg(lines) else len(find_tag_columns(lines))
+    return 1 if fmnerg.is_fmnerg(lines) else len(find_tag_columns(lines))
 
 
-def read_column(path: Path, which: Literal["gold", "prediction"], decode: Decode = "tolerant") -> Dataset:
+def read_column(
+    path: Path,
+    which: Literal["gold", "prediction"],
+    decode: Decode = "tolerant",
+    label_column: LabelColumn = "fine",
+) -> Dataset:
     """Read the gold or the prediction of a file with columns; the only column of tags is either.
+
+    Args:
+        path: The file.
+        which: Side that is read.
+        decode: Decoding of the tags.
+        label_column: Column of FMNERG that holds the labels.
 
     Raises:
         DataError: Anything wrong in the file.
     """
-    columns = find_tag_columns(read_lines(path))
+    lines = read_lines(path)
+    columns = [fmnerg.COLUMNS.index(label_column.upper())] if fmnerg.is_fmnerg(lines) else find_tag_columns(lines)
     column = columns[-1] if which == "prediction" else columns[-2:][0]
     options = ReadOptions(decode=decode, columns={"tags": (str(column + 1),)})
     readings = read_with(f"conll:{path}", options)

@@ -31,7 +31,7 @@ class GoldSource:
         data: DATA, as ``load_split`` takes it. Pictures are not opened and may be missing.
         decode: Decoding of the BIO tags of the gold to spans.
         images: Folder of the pictures, where the reader asks for it.
-        label_column: Column of FMNERG that holds the labels.
+        label_column: Column of FMNERG that holds the labels, in predictions too.
         xml: Folder of the boxes of GMNER and FMNERG.
     """
 
@@ -83,7 +83,7 @@ class GoldSource:
             path = piped_rows()
         if num_tag_columns(path) > 1:
             print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
-        predictions = read_predictions(path, dataset.examples, self.decode)
+        predictions = read_predictions(path, dataset.examples, self.decode, self.label_column)
         if (note := note_on_boxes(predictions, dataset.examples, dataset.image_root)) is not None:
             print(f"{path}: {note}", file=sys.stderr)
         return predictions

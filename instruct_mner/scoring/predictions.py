@@ -16,7 +16,7 @@ from instruct_mner.data.prediction_rows import ImagesOf, images_by_id, predictio
 from instruct_mner.data.problem_groups import group_problems
 from instruct_mner.errors import DataError, listing
 from instruct_mner.files import read_lines
-from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.choices import Decode, LabelColumn
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
@@ -26,7 +26,9 @@ from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
 
 
-def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant") -> Sequence[Prediction]:
+def read_predictions(
+    path: Path, posts: Sequence[Example] = (), decode: Decode = "tolerant", label_column: LabelColumn = "fine"
+) -> Sequence[Prediction]:
     """Read predictions as ``tag`` writes them, as columns of tags, or as other programs write them.
 
     Args:
@@ -34,12 +36,13 @@ def read_predictions(path: Path, posts: Sequence[Example] = (), decode: Decode =
         posts: The gold, whose ids posts without ids get, in its order and by their texts, and whose pictures posts
             with boxes get that name none.
         decode: Decoding of the tags of columns.
+        label_column: Column of FMNERG that holds the labels.
 
     Raises:
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
     if num_tag_columns(path):
-        return _of_columns(path, posts, decode)
+        return _of_columns(path, posts, decode, label_column)
     others = rows_of_others(path)
     if others is not None:
         return read_others(path, with_absent_posts(path, others, posts), posts)
@@ -76,8 +79,8 @@ def _readers(path: Path, images_of: ImagesOf) -> Iterator[tuple[int, Callable[[]
             yield number, partial(prediction_of_line, line, images_of)
 
 
-def _of_columns(path: Path, posts: Sequence[Example], decode: Decode) -> list[Prediction]:
-    examples = read_column(path, "prediction", decode).examples
+def _of_columns(path: Path, posts: Sequence[Example], decode: Decode, label_column: LabelColumn) -> list[Prediction]:
+    examples = read_column(path, "prediction", decode, label_column).examples
     ids = [example.id for example in examples]
     if posts and not {post.id for post in posts} & set(ids):
         texts = [example.text for example in examples]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.schema.choices import Decode
+from instruct_mner.schema.choices import Decode, LabelColumn
 from instruct_mner.scoring.counts import Score
 from instruct_mner.scoring.files import GoldSource, evaluate_files
 from instruct_mner.scoring.report import Report
@@ -120,3 +120,17 @@ def test_predictions_may_come_on_standard_input(
     for files in ((Path("-"), predicted, Path("-")), (gold, Path("-"), Path("-"))):
         with pytest.raises(ConfigError, match=r"standard input \(-\) can be one of the files only"):
             scored(*files)
+
+
+@pytest.mark.parametrize("column", ["coarse", "fine"])
+def test_predictions_in_fmnergs_file_are_read_from_the_column_of_the_gold(
+    column: LabelColumn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold, predicted = tmp_path / "gold.txt", tmp_path / "predicted.txt"
+    gold.write_text("IMGID:1\nWebber\tB-person\tB-actor\nin\tO\tO\nOslo\tB-location\tB-city\n")
+    predicted.write_text(gold.read_text().replace("B-location\tB-city", "B-location\tB-country"))
+    for data in (str(gold), f"fmnerg:{gold}"):
+        report = evaluate_files(GoldSource(data=data, label_column=column), [predicted], num_resamples=20)
+        assert isinstance(report, Report)
+        assert report.micro.score == Score(2 if column == "coarse" else 1, 2, 2)
+    assert "last column" not in capsys.readouterr().err
