@@ -70,7 +70,7 @@ class GoldSource:
         return dataset, gold_of(dataset, self.decode)
 
     def predictions(self, path: Path, dataset: Dataset) -> Sequence[Prediction]:
-        """Read predictions, and say what is odd: the last of several columns of tags, boxes outside of pictures.
+        """Read predictions, and say which boxes lie outside of their pictures.
 
         Args:
             path: The file.
@@ -81,8 +81,6 @@ class GoldSource:
         """
         if str(path) == standard_input.NAME and not path.exists():
             path = piped_rows()
-        if num_tag_columns(path) > 1:
-            print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
         predictions = read_predictions(path, dataset.examples, self.decode, self.label_column)
         if (note := note_on_boxes(predictions, dataset.examples, dataset.image_root)) is not None:
             print(f"{path}: {note}", file=sys.stderr)

@@ -112,7 +112,7 @@ def _of_predictions(path: Path) -> list[Row] | None:
 
 def _scored(example: Example, path: Path) -> list[Row]:
     """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
-    entities: list[Row] = [{"start": each.start, "end": each.end, "label": each.label} for each in example.gold]
+    entities: list[Row] = [each.model_dump(mode="json", exclude_none=True) for each in example.gold]
     scores = (example.meta or {}).get("score")
     if not isinstance(scores, list) or len(scores) != len(entities):
         return entities

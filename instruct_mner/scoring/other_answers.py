@@ -13,7 +13,7 @@ Offsets hold where the mention stands at them; other mentions are placed by thei
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,14 +40,21 @@ _MOST_ENTITIES = 10_000
 
 
 @dataclass
-class AnswerNotes(EntityNotes):
+class PredictionNotes(EntityNotes):
     """Choices that were made for the user while predictions were read.
 
     Attributes:
-        num_boxes: Entities of answers with several boxes, of which the largest is taken.
+        num_boxes: Entities with several boxes, of which the largest is taken.
     """
 
     num_boxes: int = 0
+
+    def largest(self, boxes: Sequence[Box] | None) -> tuple[Box, ...] | None:
+        """Return the largest box alone, which is what an answer of ours would hold; note the choice."""
+        if boxes is None:
+            return None
+        self.num_boxes += len(boxes) > 1
+        return tuple(sorted(boxes, key=lambda box: -box.area)[:1])
 
     def lines(self, source: str) -> list[str]:
         """Return the lines for the user."""
@@ -67,7 +74,7 @@ def answer_spec(posts: Sequence[Example]) -> AnswerSpec | None:
     return AnswerSpec(labels=LabelSet.model_validate(labels), format="lines", max_entities=_MOST_ENTITIES)
 
 
-def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: AnswerNotes) -> Prediction:
+def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: PredictionNotes) -> Prediction:
     """Read an answer; what is no entity counts as rejected, and an empty answer says that there is none.
 
     Args:
@@ -92,7 +99,7 @@ def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: AnswerNotes) 
     return Prediction(id=post.id, text=post.text, images=post.images, entities=entities, rejected=read.rejected)
 
 
-def _marks(answer: str, spec: AnswerSpec, notes: AnswerNotes) -> list[Mark | None] | None:
+def _marks(answer: str, spec: AnswerSpec, notes: PredictionNotes) -> list[Mark | None] | None:
     """Return the items of JSON, ``None`` for each that is no entity; ``None`` for an answer that is no JSON."""
     try:
         value = loads(answer)
@@ -122,7 +129,7 @@ def _unwrapped(value: Any, labels: LabelSet) -> Any:
     return value
 
 
-def _mark(item: Any, notes: AnswerNotes) -> Mark | None:
+def _mark(item: Any, notes: PredictionNotes) -> Mark | None:
     """Read an item, without the fields of which nobody can tell what they mean; ``None`` where it is no entity."""
     try:
         mark = to_mark(item)
@@ -139,7 +146,7 @@ def _mark(item: Any, notes: AnswerNotes) -> Mark | None:
     return mark
 
 
-def _placed(marks: Sequence[Mark | None], post: Example, spec: AnswerSpec, notes: AnswerNotes) -> Prediction:
+def _placed(marks: Sequence[Mark | None], post: Example, spec: AnswerSpec, notes: PredictionNotes) -> Prediction:
     at: dict[Span, Mark] = {}
     others: list[Mark] = []
     malformed = unplaceable = 0
@@ -159,7 +166,7 @@ def _placed(marks: Sequence[Mark | None], post: Example, spec: AnswerSpec, notes
             at[start, start + len(surface)] = mark
     entities = tuple(
         PredictedEntity(
-            start=start, end=end, text=post.text[start:end], label=mark.label, boxes=_one(mark.boxes, notes)
+            start=start, end=end, text=post.text[start:end], label=mark.label, boxes=notes.largest(mark.boxes)
         )
         for (start, end), mark in at.items()
     )
@@ -187,11 +194,3 @@ def _stated(mark: Mark, post: Example) -> Span | None:
             start = span[0] + len(piece) - len(piece.lstrip())
             return start, start + len(piece.strip())
     return None
-
-
-def _one(boxes: Iterable[Box] | None, notes: AnswerNotes) -> tuple[Box, ...] | None:
-    if boxes is None:
-        return None
-    largest = sorted(boxes, key=lambda box: -box.area)
-    notes.num_boxes += len(largest) > 1
-    return tuple(largest[:1])

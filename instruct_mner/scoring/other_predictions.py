@@ -26,6 +26,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.entities import entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
 from instruct_mner.data.lenient import completed, loads
@@ -37,12 +38,13 @@ from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.imported_predictions import imported_rows, is_table
-from instruct_mner.scoring.other_answers import AnswerNotes, answer_spec, of_answer
+from instruct_mner.scoring.other_answers import PredictionNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 Row = Mapping[str, Any]
 
 _ANSWERS = ("predict", "response")
+_OWN = frozenset({"entities", *_ANSWERS})
 _USERS = frozenset({"user", "human"})
 
 
@@ -50,12 +52,13 @@ def rows_of_others(path: Path) -> list[Row] | None:
     """Read the rows of a file of another program; ``None`` where its rows have ids, as those of ``tag``.
 
     Raises:
-        DataError: It is not JSON, or no list of objects; or a table that cannot be imported.
+        DataError: It is not JSON, or what cannot be imported.
     """
-    if is_table(path):
+    suffix = path.suffix.lower()
+    if is_table(path) or suffix == docbin.SUFFIX:
         return imported_rows(path)
-    if path.suffix.lower() == ".json":
-        return _of_list(path)
+    if suffix == ".json":
+        return _listed(path) or imported_rows(path)
     if is_parquet(path):
         return list(stream_rows(path)) if _is_of_others(next(stream_rows(path), {})) else None
     first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
@@ -63,7 +66,7 @@ def rows_of_others(path: Path) -> list[Row] | None:
         row = loads(first)
     except (ValueError, RecursionError):
         return None  # which is told with its line
-    if isinstance(row, dict) and not row.keys() & {"entities", *_ANSWERS}:
+    if isinstance(row, dict) and not row.keys() & _OWN:
         with suppress(MnerError):
             return imported_rows(path)
     return _all_rows(path) if isinstance(row, dict) and _is_of_others(row) else None
@@ -85,16 +88,17 @@ def _all_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _of_list(path: Path) -> list[Row]:
+def _listed(path: Path) -> list[Row]:
+    """Return the rows of a list of entities or answers; none of another layout."""
     try:
         value = loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}; is the file cut?") from None
-    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), list):
+    if isinstance(value, dict) and len(value) == 1:
         [value] = value.values()
-    if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
-        raise DataError(f"{path}: expected a list of objects, one for each post, found {str(value)[:60]!r}")
-    return list(value)
+    rows: list[Row] = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    known = rows and len(rows) == len(value) and any(row.keys() & _OWN for row in rows)
+    return rows if known else []
 
 
 def _is_answer(row: Row) -> bool:
@@ -121,7 +125,7 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
     predictions: list[Prediction] = []
     problems = ProblemGroups()
     spec = answer_spec(posts)
-    notes = AnswerNotes()
+    notes = PredictionNotes()
     for number, (row, post) in enumerate(zip(rows, _matched(path, rows, posts), strict=True), start=1):
         try:
             predictions.append(_prediction(row, post, spec, notes))
@@ -135,7 +139,7 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
     return predictions
 
 
-def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: AnswerNotes) -> Prediction:
+def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: PredictionNotes) -> Prediction:
     if _is_answer(row):
         answer = next(row[name] for name in _ANSWERS if isinstance(row.get(name), str))
         if spec is None:
@@ -153,7 +157,10 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: AnswerN
         entities = entities_of(raw, "characters", notes)
         notes.unread.discard("score")  # which is read below
         scores = _scores(row["entities"], len(entities))
-        scored = [{**entity.model_dump(), **score} for entity, score in zip(entities, scores, strict=True)]
+        scored = [
+            {**entity.model_dump(), "boxes": notes.largest(entity.boxes), **score}
+            for entity, score in zip(entities, scores, strict=True)
+        ]
         prediction = Prediction.model_validate({**values, "entities": scored})
     return on_text_of(prediction, post)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ def read_predictions(
 ) -> Sequence[Prediction]:
     """Read predictions as ``tag`` writes them, as columns of tags, or as other programs write them.
 
+    What was chosen for the user, such as the last of several columns of tags, is printed on standard error.
+
     Args:
         path: The file.
         posts: The gold, whose ids posts without ids get, in its order and by their texts, and whose pictures posts
@@ -41,7 +44,10 @@ def read_predictions(
     Raises:
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
-    if num_tag_columns(path):
+    num_columns = num_tag_columns(path)
+    if num_columns > 1:
+        print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
+    if num_columns:
         return _of_columns(path, posts, decode, label_column)
     others = rows_of_others(path)
     if others is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from instruct_mner.data.content import hash_content
+from instruct_mner.data.gold_and_prediction import num_tag_columns
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.known import known_name
@@ -16,6 +17,7 @@ from instruct_mner.schema.choices import Match
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import report as scoring
 from instruct_mner.scoring.bootstrap import DEFAULT_NUM_RESAMPLES
+from instruct_mner.scoring.files import GoldSource
 from instruct_mner.scoring.outside_boxes import note_on_boxes
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.tagging.arguments import checked
@@ -67,7 +69,7 @@ def evaluate(
     """Score predictions against annotated posts, as ``instruct-mner evaluate`` does.
 
     Args:
-        gold: Annotated posts, or what :func:`load` reads them from.
+        gold: Annotated posts, or what :func:`load` reads them from; of columns of gold and prediction the former.
         predictions: Predictions of all of the posts, or their file. They are matched by id; predictions of the same
             texts in the same order, as a tagger returns them, need no ids.
         match: Condition under which an entity is right: ``offset``, ``surface`` or ``surface-lower-set``.
@@ -81,7 +83,7 @@ def evaluate(
         DataError: A file cannot be read, posts are not annotated, or the predictions are not of the same posts.
     """
     named = isinstance(gold, str | Path)
-    posts = load(gold) if isinstance(gold, str | Path) else list(gold)
+    posts = _read_gold(gold) if isinstance(gold, str | Path) else list(gold)
     if isinstance(predictions, str | Path):
         system = str(predictions), read_predictions(Path(predictions), posts)
     else:
@@ -97,6 +99,13 @@ def evaluate(
         known=known_name(hashes.content, hashes.text),
     )
     return scoring.evaluate(stamp, posts, system, match=match, seed=seed, num_resamples=num_resamples)
+
+
+def _read_gold(path: str | Path) -> Sequence[Example]:
+    """Read annotated posts, as :func:`load` does; of columns of gold and prediction, which it refuses, the gold."""
+    if num_tag_columns(Path(path)) > 1:
+        return GoldSource(data=str(path)).read()[0].examples
+    return load(path)
 
 
 def _with_ids(predictions: Sequence[Prediction], posts: Sequence[Example]) -> Sequence[Prediction]:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.imported_predictions import imported_rows
-from instruct_mner.scoring.other_answers import AnswerNotes, answer_spec, of_answer
+from instruct_mner.scoring.other_answers import PredictionNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 from instruct_mner.scoring.predictions import read_predictions
@@ -108,7 +109,7 @@ def paris(*items: Any, cut: bool = False) -> Prediction:
     answer = json.dumps([{"text": "Paris", "label": "LOC", **item} if isinstance(item, dict) else item
                          for item in items])  # fmt: skip
     row = factory(answer[:-1] if cut else answer, PARIS)
-    return of_answer(row["predict"], PARIS, answer_spec([PARIS]) or pytest.fail(), AnswerNotes())
+    return of_answer(row["predict"], PARIS, answer_spec([PARIS]) or pytest.fail(), PredictionNotes())
 
 
 def starts(prediction: Prediction) -> list[int]:
@@ -296,7 +297,7 @@ def test_entities_on_a_text_with_other_blanks_are_where_they_are_in_the_gold(
 def test_files_of_tag_are_none_of_others(tmp_path: Path) -> None:
     assert rows_of_others(written(tmp_path, [{"id": "a", "text": "x", "entities": []}])) is None
     assert rows_of_others(written(tmp_path, [{"id": "a", "text": "x"}])) is None
-    with pytest.raises(DataError, match="expected a list of objects"):
+    with pytest.raises(DataError, match="expected an object, found '3'"):
         rows_of_others(written(tmp_path, [3], "a.json"))
     (tmp_path / "b.json").write_text("[")
     with pytest.raises(DataError, match="not JSON"):
@@ -327,6 +328,11 @@ def test_rows_of_ids_and_entities_alone_take_the_text_of_the_gold(tmp_path: Path
             '{"text": "Anna flew to Oslo", "label": [[0, 4, "PER"], [13, 17, "LOC"]]}\n'
             '{"text": "nothing to see", "label": []}\n',
         ),
+        (
+            "a.json",
+            '[["nothing to see", {"entities": []}],'
+            ' ["Anna flew to Oslo", {"entities": [[0, 4, "PER"], [13, 17, "LOC"]]}]]',
+        ),
     ],
 )
 def test_what_import_reads_is_scored(name: str, content: str, tmp_path: Path) -> None:
@@ -334,6 +340,29 @@ def test_what_import_reads_is_scored(name: str, content: str, tmp_path: Path) ->
     read = read_predictions(tmp_path / name, POSTS)
     assert sorted(spans(read)) == GOLD
     assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+@pytest.mark.parametrize("target", ["label-studio", "argilla", "spacy", "doccano", "coco"])
+def test_what_convert_writes_for_a_tool_is_scored_with_the_boxes_that_it_holds(target: str, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 90)).save(tmp_path / "7.png")
+    small, large = Box(box=(1, 2, 3, 4)), Box(box=(10, 20, 60, 80))
+    entities = tuple(each.model_copy(update={"boxes": (small, large)}) for each in ANNA.gold)
+    posts = [ANNA.model_copy(update={"images": ("7.png",), "entities": entities})]
+    (tmp_path / "gold.jsonl").write_text(posts[0].model_dump_json(exclude_none=True))
+    path = tmp_path / ("a.jsonl" if target == "doccano" else "a.json")
+    done = CliRunner().invoke(app, ["convert", str(tmp_path / "gold.jsonl"), str(path), "--to", target])
+    assert done.exit_code == 0, done.output
+    read = read_predictions(path, posts)
+    assert spans(read) == GOLD[:1]
+    assert {each.boxes for each in read[0].entities} == {(large,) if target in {"label-studio", "coco"} else None}
+
+
+def test_a_docbin_of_spacy_is_scored(tmp_path: Path) -> None:
+    spacy = pytest.importorskip("spacy")
+    document = spacy.blank("en")(ANNA.text)
+    document.ents = [document.char_span(each.start, each.end, label=each.label) for each in ANNA.gold]
+    spacy.tokens.DocBin(docs=[document]).to_disk(tmp_path / "a.spacy")
+    assert spans(read_predictions(tmp_path / "a.spacy", [ANNA])) == GOLD[:1]
 
 
 def test_confidences_of_a_table_of_mentions_are_kept(tmp_path: Path) -> None:

@@ -83,3 +83,18 @@ def test_predictions_of_other_posts_are_refused() -> None:
 
 def test_the_package_has_both_by_name() -> None:
     assert (instruct_mner.evaluate, instruct_mner.load) == (evaluate, load)
+
+
+def test_columns_of_gold_and_prediction_are_scored_as_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "both.txt"
+    path.write_text("Zoe B-PER B-PER\nleft O O\nOslo B-LOC B-PER\n")
+    here, there = (
+        evaluate(path, path, num_resamples=20),
+        evaluate_files(GoldSource(data=str(path)), [], num_resamples=20),
+    )
+    assert isinstance(there, Report)
+    assert here.micro == there.micro
+    assert (here.micro.score.f1, here.gold.name) == (0.5, str(path))
+    assert "its last column of tags is taken for the prediction" in capsys.readouterr().err
