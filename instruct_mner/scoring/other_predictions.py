@@ -66,7 +66,7 @@ def rows_of_others(path: Path) -> list[Row] | None:
         row = loads(first)
     except (ValueError, RecursionError):
         return None  # which is told with its line
-    if isinstance(row, dict) and not row.keys() & _OWN:
+    if not isinstance(row, dict) or not row.keys() & _OWN:
         with suppress(MnerError):
             return imported_rows(path)
     return _all_rows(path) if isinstance(row, dict) and _is_of_others(row) else None
