@@ -330,7 +330,8 @@ def test_rows_of_ids_and_entities_alone_take_the_text_of_the_gold(tmp_path: Path
         ),
         (
             "a.jsonl",
-            '["Anna flew to Oslo", {"entities": [[0, 4, "PER"], [13, 17, "LOC"]]}]\n["nothing to see", {"entities": []}]',
+            '["Anna flew to Oslo", {"entities": [[0, 4, "PER"], [13, 17, "LOC"]]}]\n'
+            '["nothing to see", {"entities": []}]',
         ),
         (
             "a.json",
