@@ -19,6 +19,7 @@ from instruct_mner.errors import ModelError
 from instruct_mner.models.generated_pictures import blank_picture, encoder_outputs, num_features, with_grid
 from instruct_mner.models.hooks import capture
 from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.modes import in_use
 from instruct_mner.models.prompt_tokens import PromptTokens
 from instruct_mner.prompting.conversation import post_text
 
@@ -74,7 +75,7 @@ class PictureGenerator:
                 batch, inputs["input_ids"].tolist(), inputs["attention_mask"].tolist(), strict=True
             )
         ]
-        with torch.no_grad(), capture(self._loaded.decoder, layers=self._generator.stages) as captured:
+        with in_use(model), torch.no_grad(), capture(self._loaded.decoder, layers=self._generator.stages) as captured:
             self._loaded.base.model(**inputs, use_cache=False)
             mask = span_mask(spans, inputs["input_ids"].shape[1], model.device)
             texts = [gathered(captured.layers[layer], mask) for layer in self._generator.stages]

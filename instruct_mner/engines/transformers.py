@@ -18,7 +18,7 @@ from instruct_mner.engines.engine import Completion, Request, Sample
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.modes import without_dropout
+from instruct_mner.models.modes import in_use
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.models.processor_errors import named_processor_errors
 
@@ -107,7 +107,7 @@ class TransformersEngine:
     ) -> Iterator[PartialAnswer]:
         """Write answers, and show how many are finished."""
         # What is drawn here must not move the random numbers of a training that this interrupts.
-        with without_dropout(self._loaded.model), torch.random.fork_rng():
+        with in_use(self._loaded.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             written = self._written(answers, temperature, times)
             yield from tracked(written, "answering", (times or 1) * len(answers), "answers")

@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from instruct_mner.errors import ModelError
 from instruct_mner.models.hooks import attention_of, capture, shortened
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.modes import without_dropout
+from instruct_mner.models.modes import in_use
 
 # Largest mean distance of two rows of attention: half the sum of differences, 0 where equal, 1 where disjoint. Scores
 # are rounded to bfloat16 in one of the two, which moves some hundredths of a row.
@@ -38,7 +38,7 @@ def check_attention(loaded: LoadedModel, inputs: Mapping[str, Tensor], layers: S
         kind = ", ".join(f"layer {layer + 1}" for layer in missing)
         raise _refused(loaded, f"{kind} of the decoder has no attention weights")
     inputs = {name: value.to(loaded.model.device) for name, value in inputs.items() if name != "labels"}
-    with without_dropout(loaded.base), torch.no_grad(), shortened(decoder, max(layers) + 1):
+    with in_use(loaded.base), torch.no_grad(), shortened(decoder, max(layers) + 1):
         entered: dict[int, Tensor] = {}
         with capture(decoder, attention_layers=layers) as captured, _states(decoder, entered):
             loaded.base.model(**inputs, use_cache=False)

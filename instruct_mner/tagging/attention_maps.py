@@ -18,6 +18,7 @@ from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.images import open_image
 from instruct_mner.models.hooks import capture, nearest_attention
+from instruct_mner.models.modes import in_use
 from instruct_mner.models.prompt_tokens import PromptTokens
 from instruct_mner.models.token_offsets import Place, overlapping, word_spans
 from instruct_mner.prompting.conversation import post_text
@@ -110,7 +111,8 @@ class AttentionMapDrawer:
         mentions = self._mentions(question, prediction, ids)
         inputs = inputs.to(loaded.model.device)
         states, attention = ((self._layer,), ()) if self._head_module is not None else ((), (self._layer,))
-        with torch.no_grad(), capture(loaded.decoder, layers=states, attention_layers=attention) as captured:
+        watched = capture(loaded.decoder, layers=states, attention_layers=attention)
+        with in_use(loaded.model), torch.no_grad(), watched as captured:
             loaded.base.model(**inputs, use_cache=False)
             assert captured.states is not None
             if self._head_module is not None:

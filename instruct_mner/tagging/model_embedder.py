@@ -14,7 +14,7 @@ from torch import Tensor
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.modes import without_dropout
+from instruct_mner.models.modes import in_use
 from instruct_mner.prompting.conversation import picture_messages
 from instruct_mner.prompting.retrieval import FloatArray
 
@@ -74,7 +74,7 @@ class ModelEmbedder:
     def _embed(self, posts: Sequence[Sequence[Image]]) -> FloatArray:
         model = self._loaded.model
         inputs = self._engine.inputs([_question(images) for images in posts]).to(model.device)
-        with torch.no_grad(), without_dropout(model):
+        with torch.no_grad(), in_use(model):
             states = _decoder_inputs(model, self._loaded.family.decoder_path, inputs)
         image = (inputs["input_ids"] == self._loaded.image_token_id)[..., None]
         mean = torch.where(image, states.float(), 0).sum(dim=1) / image.sum(dim=1)

@@ -18,7 +18,7 @@ from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.console import working
 from instruct_mner.models.hooks import AttentionInputs, attention_of, capture
 from instruct_mner.models.loading import LoadedModel
-from instruct_mner.models.modes import without_dropout
+from instruct_mner.models.modes import in_use
 from instruct_mner.training.collator import Collator
 from instruct_mner.training.span_alignment import SpanAnnotator
 
@@ -97,7 +97,7 @@ def find_heads(
     beyond: dict[int, list[Tensor]] = {place: [] for place in places}
     shares: dict[int, list[Tensor]] = {place: [] for place in places}
     areas: list[float] = []
-    with without_dropout(loaded.base), torch.no_grad():
+    with in_use(loaded.base), torch.no_grad():
         for inputs, row in _posts(loaded, collator, annotator):
             with capture(decoder, attention_layers=places) as captured:
                 loaded.base.model(**inputs, use_cache=False)

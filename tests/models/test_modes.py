@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import pytest
 from torch import nn
 
-from instruct_mner.models.modes import without_dropout
+from instruct_mner.models.modes import in_use
 
 
 def test_every_module_is_as_it_was_afterwards() -> None:
     model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
     model[1].eval()
-    with pytest.raises(KeyError), without_dropout(model):
+    with pytest.raises(KeyError), in_use(model):
         assert not [module for module in model.modules() if module.training]
         raise KeyError
     assert [module.training for module in model.modules()] == [True, True, False, False, False]
@@ -19,7 +21,7 @@ def test_every_module_is_as_it_was_afterwards() -> None:
 
 def test_a_model_that_is_not_trained_stays_so_whoever_ends_first() -> None:
     model = nn.Sequential(nn.Dropout()).eval()
-    one, other = without_dropout(model), without_dropout(model)
+    one, other = in_use(model), in_use(model)
     one.__enter__()
     other.__enter__()
     one.__exit__(None, None, None)
@@ -32,6 +34,21 @@ def test_dropout_inside_a_model_that_seems_to_be_at_rest_is_switched_off() -> No
     # As peft leaves a base that was at rest: its own flag says so, that of the new dropout does not.
     model = nn.Sequential(nn.Dropout()).eval()
     model[0].train()
-    with without_dropout(model):
+    with in_use(model):
         assert not model[0].training
     assert (model.training, model[0].training) == (False, True)
+
+
+def test_another_thread_waits_and_the_same_one_does_not() -> None:
+    model, entered = nn.Sequential(nn.Dropout()).eval(), Event()
+
+    def use() -> None:
+        with in_use(model):
+            entered.set()
+
+    other = Thread(target=use)
+    with in_use(model), in_use(model):
+        other.start()
+        assert not entered.wait(0.1)
+    assert entered.wait(30)
+    other.join()
