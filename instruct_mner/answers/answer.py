@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from instruct_mner.answers.syntax import Mention, Span
 from instruct_mner.schema.record import Record
@@ -28,6 +28,20 @@ class AnswerEntity(Record):
     written: tuple[Span, ...] = ()
 
 
+class WrittenEntity(NamedTuple):
+    """Where an entity stands in a gold answer, in characters.
+
+    Attributes:
+        label: Its label.
+        mention: Its mention.
+        content: What says that it is an entity, where, and of which type.
+    """
+
+    label: Span
+    mention: Span
+    content: tuple[Span, ...]
+
+
 class Answer(Record):
     """A completion, read: entities in text order, and counts of what was not one."""
 
@@ -43,6 +57,9 @@ class Format(Protocol):
 
     def read(self, completion: str, *, finished: bool) -> tuple[list[Mention], int]:
         """Return the well-formed items of a completion, and the number of the others; never raises."""
+
+    def written(self, text: str, answer: str) -> list[WrittenEntity]:
+        """Return where the entities of a gold answer on this text stand, in their order."""
 
     def grammar(self, text: str) -> str:
         """Return the answers that may be given on this text."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from instruct_mner.answers.answer import Answer, AnswerEntity
+from instruct_mner.answers.answer import Answer, AnswerEntity, WrittenEntity
 from instruct_mner.answers.lines import NO_ENTITIES
 from instruct_mner.answers.syntax import LONGEST_PIECE, Mention, box_numbers, nameable, number_rules, quoted, read_box
 from instruct_mner.schema.offsets import chunks
@@ -119,6 +119,16 @@ class Inline:
                     AnswerEntity(start=start, end=position, label=mention.label, box=mention.box, written=written)
                 )
         return Answer(entities=tuple(entities), rejected=Rejected(malformed=malformed, hallucinated=hallucinated))
+
+    def written(self, text: str, answer: str) -> list[WrittenEntity]:
+        """Return where the entities of a gold answer stand; its copy of the text tells brackets of the text apart."""
+        written = []
+        for entity in self.parse(text, answer, finished=True).entities:
+            (_, ended), (_, named) = entity.written
+            label, mention = (named - len(entity.label), named), (ended - (entity.end - entity.start), ended)
+            # The brackets are what is decided: between them the text is copied.
+            written.append(WrittenEntity(label, mention, entity.written))
+        return written
 
     def _copied(self, text: str, position: int, completion: str, read: int) -> _Copied:
         """Follow the copy of ``text[position:]`` in ``completion[read:]`` as far as it goes."""

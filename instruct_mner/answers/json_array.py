@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from instruct_mner.answers.answer import WrittenEntity
 from instruct_mner.answers.syntax import (
     Mention,
     Span,
@@ -103,6 +104,11 @@ class Json:
         objects, malformed = read_objects(completion, finished=finished)
         mentions = [each for each in map(self._mention, objects) if each is not None]
         return mentions, malformed + len(objects) - len(mentions)
+
+    def written(self, text: str, answer: str) -> list[WrittenEntity]:
+        """Return where the entities of a gold answer stand."""
+        read = (each.written for each in self.read(answer, finished=True)[0])
+        return [WrittenEntity(label, mention, (mention, label)) for mention, label in read]
 
     def _mention(self, fields: Fields) -> Mention | None:
         text, text_span = fields.get("text", (None, (0, 0)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from instruct_mner.answers.answer import WrittenEntity
 from instruct_mner.answers.syntax import Mention, box_numbers, mention_rules, nameable, number_rules, quoted, read_box
 from instruct_mner.schema.records import Box, Entity
 
@@ -83,6 +84,15 @@ class Lines:
                 malformed += 1
             position += len(raw) + 1
         return lines, malformed
+
+    def written(self, text: str, answer: str) -> list[WrittenEntity]:
+        """Return where the entities of a gold answer stand."""
+        written = []
+        for line in self.read(answer, finished=True)[0]:
+            [(start, end)] = line.written
+            label, mention = (start, start + len(line.label)), (end - len(line.surface), end)
+            written.append(WrittenEntity(label, mention, (label, mention)))
+        return written
 
     def _read_line(self, raw: str, position: int) -> Mention | None:
         label, separator, rest = raw.partition(": ")

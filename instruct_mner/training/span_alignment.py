@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -88,7 +88,7 @@ class SpanAnnotator:
         if place is None or written is None or begin is None or span is None:
             return SampleTokens(key=sample.key, picture=sample.picture_hash, is_lost=bool(text), lost_mentions=num_gold)
         words = word_spans(text, self.spec.segmentation)
-        answered = self._answered(sample, written)
+        answered = self._answered(sample, text, written)
         mentions = self._mentions(sample, place, begin, words, answered, boxes)
         return SampleTokens(
             key=sample.key,
@@ -107,11 +107,11 @@ class SpanAnnotator:
         place: Place,
         begin: int,
         words: Sequence[tuple[int, int]],
-        answered: Sequence[tuple[TokenSpan, TokenSpan]],
+        answered: Sequence[_Answered],
         boxes: Sequence[Tensor] | None,
     ) -> tuple[MentionTokens, ...]:
         mentions = []
-        for entity, (label, surface) in zip(sample.example.gold, answered, strict=False):
+        for entity, written in zip(sample.example.gold, answered, strict=False):
             span = place.tokens(begin + entity.start, begin + entity.end)
             inside = overlapping(words, entity.start, entity.end)
             if span is None or inside is None:
@@ -121,36 +121,40 @@ class SpanAnnotator:
                     type=self._types[entity.label],
                     span=span,
                     words=inside,
-                    label=label,
-                    written=surface,
+                    label=written.label,
+                    written=written.mention,
                     regions=None if boxes is None else _regions(entity, boxes, sample.image_sizes),
                 )
             )
         return tuple(mentions)
 
-    def _answered(self, sample: TrainingSample, place: Place) -> list[tuple[TokenSpan, TokenSpan]]:
-        """Return the tokens of label and mention of each entity of the answer; none where one is missing."""
-        spec = self.spec.with_labels(sample.labels)
-        mentions, _ = codec.in_format(spec, len(sample.image_sizes)).read(sample.answer, finished=True)
-        if len(mentions) != len(sample.example.gold):
+    def _answered(self, sample: TrainingSample, text: str, place: Place) -> list[_Answered]:
+        """Return the tokens of each entity of the answer; none where one is missing."""
+        form = codec.in_format(self.spec.with_labels(sample.labels), len(sample.image_sizes))
+        written = form.written(text, sample.answer)
+        if len(written) != len(sample.example.gold):
             return []
-        spans = []
-        for mention in mentions:
-            if len(mention.written) == 2:  # JSON: the text, then the label
-                surface, label = mention.written
-            else:  # a line: the label, the separator, the text
-                start, end = mention.written[0]
-                label, surface = (start, start + len(mention.label)), (end - len(mention.surface), end)
-            tokens = place.tokens(*label), place.tokens(*surface)
-            if tokens[0] is None or tokens[1] is None:
+        answered = []
+        for entity in written:
+            label, mention = place.tokens(*entity.label), place.tokens(*entity.mention)
+            content = [place.tokens(*span) for span in entity.content]
+            if label is None or mention is None or None in content:
                 return []
-            spans.append((tokens[0], tokens[1]))
-        return spans
+            answered.append(_Answered(label, mention, [span for span in content if span is not None]))
+        return answered
 
 
-def _content(answered: Sequence[tuple[TokenSpan, TokenSpan]], place: Place) -> tuple[int, ...]:
-    """Return the tokens of labels and mentions, or where there are none those of the whole answer."""
-    spans = [span for each in answered for span in each]
+class _Answered(NamedTuple):
+    """Tokens of an entity of an answer: its label, its mention, and what says both."""
+
+    label: TokenSpan
+    mention: TokenSpan
+    content: list[TokenSpan]
+
+
+def _content(answered: Sequence[_Answered], place: Place) -> tuple[int, ...]:
+    """Return the tokens that say what the entities are, or where there are none those of the whole answer."""
+    spans = [span for each in answered for span in each.content]
     if not spans:
         whole = place.tokens(0, len(place.text))
         spans = [] if whole is None else [whole]

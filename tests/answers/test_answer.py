@@ -52,6 +52,22 @@ def test_the_same_gold_is_the_same_answer_in_every_format_but_for_where_it_is_wr
             assert codec.in_format(rules).spelled(entity.label) in "".join(pieces)
 
 
+@given(NAMES, st.sampled_from(["{}", "[RT] {}", "a | [b] {} ]", '"{}" [[']))
+def test_label_and_mention_of_a_gold_answer_are_found_in_it(labels: list[str | None], around: str) -> None:
+    inner, gold = labelled_words(labels)
+    text, moved = around.format(inner), around.index("{}")
+    gold = [each.model_copy(update={"start": each.start + moved, "end": each.end + moved}) for each in gold]
+    for form in FORMS:
+        rules = spec(format=form, grounded=True)
+        answer, writer = codec.render(rules, text, gold), codec.in_format(rules)
+        written, spelled = writer.written(text, answer), writer.spelled
+        assert [answer[slice(*each.label)] for each in written] == [spelled(each.label) for each in gold]
+        assert [answer[slice(*each.mention)] for each in written] == [each.text for each in gold]
+        content = ["".join(answer[slice(*span)] for span in each.content) for each in written]
+        expected = {"lines": "{0}{1}", "json": "{1}{0}", "inline": "[{1} | {0}"}[form]
+        assert content == [expected.format(spelled(each.label), each.text) for each in gold]
+
+
 @pytest.mark.parametrize("form", FORMS)
 @given(
     st.sampled_from(LABELS.names), st.integers(0, 4), st.sampled_from([1, 9, 1000, None]), st.booleans(), st.booleans()

@@ -41,6 +41,13 @@ def test_own_and_none() -> None:
     assert [picture_source(dataset, "none")(post) for post in dataset.examples] == [(), ()]
 
 
+def test_a_post_that_lost_its_pictures_has_none_of_another() -> None:
+    dataset = dataset_of([True, True])
+    source = picture_source(dataset, "shuffled")
+    assert [len(source(post)) for post in dataset.examples] == [1, 1]
+    assert [source(post.without_images()) for post in dataset.examples] == [(), ()]
+
+
 def test_one_picture_cannot_be_shuffled() -> None:
     with pytest.raises(DataError, match="two posts with pictures"):
         picture_source(dataset_of([True, False]), "shuffled")

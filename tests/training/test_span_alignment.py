@@ -13,13 +13,20 @@ from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.span_alignment import covered
 from instruct_mner.training.views import AlignmentViews
 
+# Further forms of answers.
+FURTHER = ("json", "inline")
+
 
 def written(run, ids, span) -> str:
     return run.loaded.processor.tokenizer.decode(ids[span[0] : span[1] + 1])
 
 
 @pytest.mark.parametrize(
-    ("family", "format_"), [*((name, "lines") for name in FAMILY_NAMES), *((name, "json") for name in BOTH_KINDS)]
+    ("family", "format_"),
+    [
+        *((name, "lines") for name in FAMILY_NAMES),
+        *((name, form) for form in ("json", "inline") for name in BOTH_KINDS),
+    ],
 )
 def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models, tmp_path) -> None:
     run = aligned_run(tiny_models(family), tmp_path, EVERYTHING, answer={"format": format_, "grounded": True})
@@ -43,6 +50,8 @@ def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models,
                 assert written(run, ids, mention.span).strip() == entity.text
                 assert entity.label in written(run, ids, mention.label)
                 assert entity.text in written(run, ids, mention.written)
+                assert len(written(run, ids, mention.written)) <= len(entity.text) + 4
+                assert len(written(run, ids, mention.label)) <= len(entity.label) + 4
                 assert " ".join(words[mention.words[0] : mention.words[1] + 1]) == entity.text
                 assert view["labels"][number][mention.label[0]] != -100
                 assert view["attention_mask"][number][mention.span[0] : mention.span[1] + 1].all()
@@ -55,7 +64,7 @@ def test_spans_are_those_of_the_gold_in_every_view(family, format_, tiny_models,
     # Twice the same name: each mention has its own place.
     first, second = views.rows[3].mentions[:2]
     assert first.span[1] < second.span[0]
-    assert first.written[1] < second.label[0]
+    assert max(first.written[1], first.label[1]) < min(second.written[0], second.label[0])
 
 
 def test_regions_are_the_tokens_that_look_at_the_box(tiny_models, tmp_path) -> None:
