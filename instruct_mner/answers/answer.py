@@ -29,12 +29,12 @@ class AnswerEntity(Record):
 
 
 class WrittenEntity(NamedTuple):
-    """Where an entity stands in a gold answer, in characters.
+    """Place of an entity in a gold answer, in characters.
 
     Attributes:
-        label: Its label.
-        mention: Its mention.
-        content: What says that it is an entity, where, and of which type.
+        label: Characters of the label.
+        mention: Characters of the mention.
+        content: Parts that say that there is an entity, and where, and of which type.
     """
 
     label: Span
