@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageChops
+from PIL.JpegImagePlugin import JpegImageFile
 
 from instruct_mner.errors import DataError
 from instruct_mner.files import is_file
@@ -49,6 +50,9 @@ _BROKEN = (
 
 # A JPEG that lacks more of its rows is broken.
 _MOST_LACKING = 0.25
+_SCAN, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"
+# Source: libjpeg (jdhuff.c) leaves blocks without data at zero, the middle of the range; inverted, as in CMYK, 127.
+_NO_DATA = frozenset({127, 128})
 
 _REMEDY = "save it again as JPEG or PNG, or take it out of its post"
 
@@ -119,6 +123,11 @@ def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:
     if isinstance(source, Image.Image):
         if 0 in source.size:
             raise DataError(f"the opened picture has {source.width} x {source.height} pixels; {_REMEDY}")
+        if source.mode == "F" or (source.mode == "I" and source.format != "PNG"):
+            raise DataError(
+                f"the opened picture is of Pillow's mode {source.mode!r}, whose values have no fixed range; scale them "
+                "to 0..255, and convert it to 'L' or 'RGB'"
+            )
         try:
             return _with_margin(_turned(_as_rgb(source), _orientation(source)))
         except _BROKEN as error:
@@ -208,21 +217,44 @@ def _loaded(image: Image.Image, content: bytes) -> tuple[Image.Image, bool]:
     except OSError as error:
         if image.format != "JPEG" or "truncated" not in str(error):
             raise
-        # The mark of the end in place of what is missing: libjpeg goes on with the last colour.
-        ended = Image.open(io.BytesIO(content + b"\xff\xd9"), formats=("JPEG",))
-        ended.draft(None, image.size)
-        ended.load()
-        if _empty_share(ended) > _MOST_LACKING:
+        if _lacking_share(content) > _MOST_LACKING:
             raise
+        ended = _jpeg(content + _END_OF_JPEG, image.size)
+        ended.load()
         return ended, True
     return image, False
 
 
-def _empty_share(image: Image.Image) -> float:
-    """Return the share of rows at the bottom that have but one colour."""
-    last = image.getpixel((image.width - 1, image.height - 1))
-    box = ImageChops.difference(image, Image.new(image.mode, image.size, last)).getbbox()
-    return 1.0 if box is None else 1 - box[3] / image.height
+def _jpeg(content: bytes, size: tuple[int, int]) -> JpegImageFile:
+    """Return a JPEG that is not decoded yet, at the smallest of its sizes that is no smaller than the given one."""
+    image = JpegImageFile(io.BytesIO(content))
+    image.draft(None, size)
+    return image
+
+
+def _lacking_share(content: bytes) -> float:
+    """Return the share of rows that a JPEG lacks at the bottom, as its eighth tells.
+
+    Rows are lacking where the decoder did not reach them and, when it is told that the file ends there, fills them
+    with the grey of blocks without data. A plain bottom of the picture's own is one or the other, not both.
+    """
+    reached = _jpeg(content, (1, 1))
+    assert reached.fp is not None  # it stands behind the header
+    if "progression" in reached.info and _SCAN in content[reached.fp.tell() :]:
+        return 0.0  # the first scan, which has all blocks, is whole
+    try:
+        reached.load()
+    except OSError:
+        reached.tile = []  # for Pillow decoded: rows that were not reached are zero
+    ended = _jpeg(content + _END_OF_JPEG, (1, 1))
+    ended.load()
+    fill = ended.getpixel((ended.width - 1, ended.height - 1))
+    if not _NO_DATA.issuperset(fill if isinstance(fill, tuple) else (fill,)):
+        return 0.0
+    not_reached = ImageChops.difference(ended, reached).getbbox()
+    filled_otherwise = ImageChops.difference(ended, Image.new(ended.mode, ended.size, fill)).getbbox()
+    first = max(not_reached[1] if not_reached else ended.height, filled_otherwise[3] if filled_otherwise else 0)
+    return 1 - first / ended.height
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,7 +4,10 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from instruct_mner.errors import DataError
-from instruct_mner.images import as_image, image_size, open_image
+from instruct_mner.images import as_image, check_image, image_size, open_image
 from instruct_mner.schema.boxes import BoxConvention, to_model_units, to_pixels
 
 
@@ -103,6 +106,56 @@ def test_greys_of_8_and_16_bits() -> None:
     opened = np.asarray(open_image(encode(deep, "PNG")))
     assert opened[0, :, 0].tolist() == [0, 128, 255]
     assert open_image(encode(Image.new("L", (1, 1), 128), "PNG")).getpixel((0, 0)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("values", [np.array([[0.0, 1.0]], np.float32), np.array([[0, 255]], np.int32)])
+def test_an_opened_picture_whose_values_have_no_range_is_refused(values: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"mode '[FI]', whose values have no fixed range; scale them to 0\.\.255"):
+        as_image(Image.fromarray(values))
+    deep = Image.fromarray(np.array([[0, 65535]], np.uint16))
+    assert np.asarray(as_image(deep))[0, :, 0].tolist() == [0, 255]
+
+
+def cut_jpegs(num_bytes: int | float, *, bottom: tuple[float, str | tuple[int, int, int]] | None) -> Iterator[bytes]:
+    """Noise over a bottom of one colour as JPEG of every kind, without its last bytes, or without a share of them."""
+    kinds: list[dict[str, Any]] = [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1}]
+    for (width, height), mode, kind in product([(300, 300), (333, 257), (64, 80)], ("RGB", "L", "CMYK"), kinds):
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+        if bottom is not None:
+            image.paste(bottom[1], (0, round(height * (1 - bottom[0])), width, height))
+        content = encode(image.convert(mode), "JPEG", **kind)
+        yield content[: -num_bytes if isinstance(num_bytes, int) else round(len(content) * (1 - num_bytes))]
+
+
+def opens(content: bytes, path: Path) -> bool:
+    """Whether a picture is opened; the check says the same."""
+    path.write_bytes(content)
+    results = []
+    for look in (open_image, check_image):
+        try:
+            look(path)
+            results.append(True)
+        except DataError:
+            results.append(False)
+    assert results[0] == results[1]
+    return results[0]
+
+
+@pytest.mark.parametrize("colour", ["white", "black", (200, 30, 30), (128, 128, 128)])
+@pytest.mark.parametrize("num_bytes", [1, 2, 3])
+def test_a_plain_bottom_of_a_jpeg_that_lacks_its_last_bytes_is_not_lacking(
+    tmp_path: Path, num_bytes: int, colour: str | tuple[int, int, int]
+) -> None:
+    assert all(opens(each, tmp_path / "a.jpg") for each in cut_jpegs(num_bytes, bottom=(0.3, colour)))
+
+
+@pytest.mark.parametrize(("share", "num_opened"), [(0.1, {36}), (0.28, set(range(9, 36))), (0.5, {9})])
+def test_a_jpeg_that_lacks_much_is_broken_and_the_check_says_so_too(
+    tmp_path: Path, share: float, num_opened: set[int]
+) -> None:
+    opened = [opens(each, tmp_path / "a.jpg") for each in cut_jpegs(share, bottom=None)]
+    # Of progressive ones, which are 9, the first part of the file has all rows.
+    assert sum(opened) in num_opened
 
 
 def huge_png(width: int, height: int) -> bytes:
