@@ -8,7 +8,7 @@ from instruct_mner.audit.findings import Audit
 from instruct_mner.audit.own_run import METRICS, audit_metrics, audit_run, manifest_of
 from instruct_mner.audit.text_log import audit_text
 from instruct_mner.audit.trainer_log import FILES, audit_trainer
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import stream_lines
 
 
@@ -21,7 +21,20 @@ def audit(path: Path, *, reported: float | None = None) -> Audit:
 
     Raises:
         DataError: It is missing, or no log that is known.
+        ConfigError: A reported score is given for what is no text log.
     """
+    files = _audit_files(path)
+    if files is not None:
+        if reported is not None:
+            raise ConfigError(f"{path}: a reported score is looked for in text logs only; leave out --reported")
+        return files
+    # Bars of progress return to the beginning of their line.
+    lines = [part for line in stream_lines(path) for part in line.text.split("\r")]
+    return audit_text(str(path), lines, reported)
+
+
+def _audit_files(path: Path) -> Audit | None:
+    """Return the findings on files of this program or of the known others; ``None`` for a text log."""
     if path.is_dir():
         return _audit_folder(path)
     if path.name == METRICS:
@@ -29,9 +42,7 @@ def audit(path: Path, *, reported: float | None = None) -> Audit:
     if path.name in FILES:
         # The other files of the run say what this one does not.
         return audit_trainer(str(path), {**_beside(path.parent), path.name: path})
-    # Bars of progress return to the beginning of their line.
-    lines = [part for line in stream_lines(path) for part in line.text.split("\r")]
-    return audit_text(str(path), lines, reported)
+    return None
 
 
 def _audit_folder(folder: Path) -> Audit:

@@ -97,7 +97,10 @@ def _reported(
         text = f"{reported:.2f} is the test score of an epoch that neither dev nor test chose"
         yield Finding(topic="score", verdict="warning", text=text)
     else:
-        yield Finding(topic="score", verdict="warning", text=f"{reported:.2f} is no test score of this log")
+        share = (
+            f"; it is taken as per cent: for a share of {reported:g} give {100 * reported:.2f}" if reported <= 1 else ""
+        )
+        yield Finding(topic="score", verdict="warning", text=f"{reported:.2f} is no test score of this log{share}")
 
 
 def _by_dev(evaluations: Sequence[Evaluation]) -> Evaluation | None:

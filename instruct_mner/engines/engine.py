@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from instruct_mner.answers.guide import Allowed
 
+NOT_PICKLED = (
+    "a tagger with a model in this process cannot be pickled: make one within each worker, as by the initializer of a "
+    "pool, or let the workers ask 'instruct-mner serve' by instruct_mner.Client"
+)
+"""Message of engines that hold a model, for whoever pickles a tagger, or copies it deeply."""
+
 
 @dataclass(frozen=True)
 class FromText:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from llguidance.hf import from_tokenizer
 from instruct_mner.console import tracked
 from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.constraint import constrained, guide_of
-from instruct_mner.engines.engine import Completion, Request, Sample
+from instruct_mner.engines.engine import NOT_PICKLED, Completion, Request, Sample
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.models.loading import LoadedModel
@@ -38,6 +38,10 @@ class TransformersEngine:
     def __init__(self, loaded: LoadedModel, batch_size: int = 8) -> None:
         self._loaded = loaded
         self._batch_size = batch_size
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: models of some families cannot be once they have answered, for transformers' hooks."""
+        raise TypeError(NOT_PICKLED)
 
     @property
     def loaded(self) -> LoadedModel:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from llguidance.hf import from_tokenizer
 
-from instruct_mner.engines.engine import Completion, Request, Sample
+from instruct_mner.engines.engine import NOT_PICKLED, Completion, Request, Sample
 from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.models.tuned import tuned_folder
@@ -43,6 +43,10 @@ class VllmEngine:
         self._llm = _start(engine_arguments(plan, flags))
         self._folder = plan.models[0].folder
         self._number = 1
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: vLLM is processes of its own."""
+        raise TypeError(NOT_PICKLED)
 
     @classmethod
     def plan(cls, name: str | Path, base_model: str | None = None, dtype: str = "auto") -> Plan:

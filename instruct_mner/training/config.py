@@ -247,7 +247,9 @@ def override(values: dict[str, Any], setting: str) -> None:
         with suppress(ValueError):
             value = float(value)
     for section in sections:
-        values = values.setdefault(section, {})
+        # A section that is off is `null`; a setting of it switches it on, as where the config leaves it out.
+        values[section] = {} if values.get(section) is None else values[section]
+        values = values[section]
         if not isinstance(values, dict):
             raise ConfigError(f"--set {setting}: '{section}' is not a section")
     values[name] = value

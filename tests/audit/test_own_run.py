@@ -12,7 +12,7 @@ from instruct_mner.audit.json_rows import read_rows
 from instruct_mner.audit.own_run import audit_run
 from instruct_mner.audit.run import audit
 from instruct_mner.cli import audit as verb
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.models.manifest import DatasetStamp, Manifest, PromptStamp
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.schema.labels import LabelSet
@@ -60,6 +60,11 @@ def test_a_run_that_chose_on_test_or_leaks_says_so(tmp_path: Path) -> None:
     result = audit(make_run(tmp_path / "named", stamp("dev", "d" * 64, "Twitter-2017, test")))
     verdicts = [(each.topic, each.verdict) for each in result.findings]
     assert verdicts[:2] == [("choice", "warning"), ("choice", "unknown")]
+
+
+def test_a_reported_score_of_a_run_is_not_left_unread(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="looked for in text logs only; leave out --reported"):
+        audit(make_run(tmp_path / "run"), reported=50.0)
 
 
 def test_the_command_prints_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,11 @@ def test_without_a_last_test_the_epoch_of_the_best_dev_score_is_taken() -> None:
         (73.5, "warning", "73.50 is the best test score of all epochs: it was chosen on test"),
         (71.0, "warning", "71.00 is the test score of an epoch that neither dev nor test chose"),
         (80.0, "warning", "80.00 is no test score of this log"),
+        (
+            0.72,
+            "warning",
+            "0.72 is no test score of this log; it is taken as per cent: for a share of 0.72 give 72.00",
+        ),
     ],
 )
 def test_a_reported_score_is_looked_for(reported: float, verdict: str, words: str) -> None:

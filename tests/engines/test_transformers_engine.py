@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +14,16 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.answer_batch import AnswerBatch
-from instruct_mner.engines.engine import Request
+from instruct_mner.engines.engine import Engine, Request
 from instruct_mner.engines.transformers import TransformersEngine
+from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import load_model
+from instruct_mner.models.tuned import zero_shot
 from instruct_mner.prompting.templates import find_prompt, shown_text
 from instruct_mner.schema.labels import LabelSet
+from instruct_mner.tagging.post_tagger import PostTagger
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.trl_arguments import prompt_completion_collator
@@ -172,6 +178,20 @@ def test_a_cut_answer_is_not_finished(loaded, requests, capfd) -> None:
 def test_a_grammar_that_is_none_is_an_error(loaded, requests) -> None:
     with pytest.raises(ModelError, match="grammar"):
         TransformersEngine(loaded).generate([Request(requests[0].messages, requests[0].images, "start: (")])
+
+
+@pytest.mark.parametrize("kind", [TransformersEngine, VllmEngine])
+def test_a_tagger_with_a_model_says_what_to_do_in_workers(kind: type[Engine]) -> None:
+    tagger = PostTagger(kind.__new__(kind), *zero_shot("m"))
+    assert tagger.without_calibration().manifest == tagger.manifest
+    for refused in (pickle.dumps, deepcopy):
+        with pytest.raises(TypeError, match="with a model in this process cannot be pickled: make one within each"):
+            refused(tagger)
+
+
+def test_a_tagger_of_a_server_is_pickled() -> None:
+    tagger = Tagger.connect("http://127.0.0.1:8000/v1", model="m")
+    assert pickle.loads(pickle.dumps(tagger)).manifest == tagger.manifest
 
 
 def test_training_mode_is_given_back(loaded, requests) -> None:

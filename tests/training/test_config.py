@@ -49,6 +49,13 @@ def test_overrides(tmp_path, override: str, path: tuple[str, ...], value: object
     assert found == value
 
 
+@pytest.mark.parametrize("before", [{"alignment": {"cross_view": None}}, {"alignment": None}, {}])
+def test_a_setting_of_a_section_that_is_off_switches_it_on(tmp_path, before: dict[str, object]) -> None:
+    config = load_config(written(tmp_path, {**MINIMAL, **before}), ["alignment.cross_view.weight=0.5"])
+    assert config.alignment.cross_view is not None
+    assert config.alignment.cross_view.weight == 0.5
+
+
 def test_all_problems_are_told_at_once_with_the_nearest_key(tmp_path) -> None:
     wrong = {
         "modle": "m",
