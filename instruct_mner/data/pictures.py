@@ -42,5 +42,5 @@ def picture_source(dataset: Dataset, source: ImageSource, seed: int = 0) -> Call
         first = draw.randrange(last)
         other[first], other[last] = other[last], other[first]
     paths = {example.id: dataset.picture_paths(pictured[other[index]]) for index, example in enumerate(pictured)}
-    # A post that lost its pictures in an epoch has none of another's either.
-    return lambda example: paths.get(example.id, ()) if example.images else ()
+    # No more than its own, which a post may have lost in an epoch: boxes and answers count them.
+    return lambda example: paths.get(example.id, ())[: len(example.images)]

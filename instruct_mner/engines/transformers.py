@@ -21,6 +21,7 @@ from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.modes import in_use
 from instruct_mner.models.prefix_sharing import shared_beginning
 from instruct_mner.models.processor_errors import named_processor_errors
+from instruct_mner.models.turns import turn_at
 
 # A batch is filled in so many parts; each has prompts of like length, and what it computes stays small. Parts of fewer
 # prompts than these would read the beginning that they share too often.
@@ -159,7 +160,7 @@ class TransformersEngine:
             for request in batch
         ]
         images = [list(request.images) for request in batch]
-        with named_processor_errors([image for each in images for image in each]):
+        with turn_at(processor.tokenizer), named_processor_errors([image for each in images for image in each]):
             return processor(
                 text=texts,
                 images=images if any(images) else None,

@@ -18,6 +18,7 @@ from instruct_mner.models.hub import commit_of, hub_errors
 from instruct_mner.models.locations import locate
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor, steady_template
+from instruct_mner.models.turns import turn_at
 from instruct_mner.schema.pixel_limits import PixelLimits
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class ModelDescription:
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text."""
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        with turn_at(self.tokenizer):
+            return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def count_prompt(self, messages: Sequence[Mapping[str, Any]], images: Sequence[Image]) -> int:
         """Return the number of tokens of a prompt, with those of its pictures.
@@ -75,7 +77,8 @@ class ModelDescription:
             images: Pictures, in the order of their places.
         """
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        inputs = self.processor(text=[text], images=[list(images)] if images else None, add_special_tokens=False)
+        with turn_at(self.tokenizer):
+            inputs = self.processor(text=[text], images=[list(images)] if images else None, add_special_tokens=False)
         return len(inputs["input_ids"][0])
 
     def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> list[int]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock, RLock
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Protocol
 
 from torch import nn
 
-_LOCKS: WeakKeyDictionary[Any, RLock] = WeakKeyDictionary()
-_GUARD = Lock()
+from instruct_mner.models.turns import turn_at
 
 
 class _Model(Protocol):
@@ -23,15 +20,13 @@ class _Model(Protocol):
 def in_use(model: _Model) -> Iterator[None]:
     """Let one thread use a model within the block, and switch dropout off, for a use while it is being trained.
 
-    Other threads wait: forwards are replaced and watched while a model is used, and two at once take no less time.
+    Other threads wait; two at once would take no less time.
 
     Args:
         model: Model, with or without an adapter.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    with _GUARD:
-        lock = _LOCKS.setdefault(base, RLock())
-    with lock:
+    with turn_at(base):
         training = [module for module in model.modules() if module.training]
         if training:
             model.eval()

@@ -15,6 +15,7 @@ from instruct_mner.engines.engine import Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.modes import in_use
+from instruct_mner.models.turns import turn_at
 from instruct_mner.prompting.conversation import picture_messages
 from instruct_mner.prompting.retrieval import FloatArray
 
@@ -51,7 +52,9 @@ class ModelEmbedder:
 
     def tokens(self, text: str) -> list[int]:
         """Return the tokens of a text by the model's tokenizer."""
-        ids: list[int] = self._loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokenizer = self._loaded.tokenizer
+        with turn_at(tokenizer):
+            ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def vectors(self, tokens: Sequence[int]) -> FloatArray:

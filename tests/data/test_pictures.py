@@ -48,6 +48,15 @@ def test_a_post_that_lost_its_pictures_has_none_of_another() -> None:
     assert [source(post.without_images()) for post in dataset.examples] == [(), ()]
 
 
+def test_a_post_is_shown_no_more_pictures_of_another_than_it_has_itself() -> None:
+    posts = tuple(
+        Example(id=str(number), text="x", images=tuple(f"{number}-{image}.png" for image in range(number)))
+        for number in (1, 3)
+    )
+    source = picture_source(Dataset("s", "jsonl", Path("p.jsonl"), "0" * 64, posts, Path("pictures")), "shuffled")
+    assert [source(post) for post in posts] == [(Path("pictures/3-0.png"),), (Path("pictures/1-0.png"),)]
+
+
 def test_one_picture_cannot_be_shuffled() -> None:
     with pytest.raises(DataError, match="two posts with pictures"):
         picture_source(dataset_of([True, False]), "shuffled")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
-
 import pytest
 from torch import nn
 
@@ -37,18 +35,3 @@ def test_dropout_inside_a_model_that_seems_to_be_at_rest_is_switched_off() -> No
     with in_use(model):
         assert not model[0].training
     assert (model.training, model[0].training) == (False, True)
-
-
-def test_another_thread_waits_and_the_same_one_does_not() -> None:
-    model, entered = nn.Sequential(nn.Dropout()).eval(), Event()
-
-    def use() -> None:
-        with in_use(model):
-            entered.set()
-
-    other = Thread(target=use)
-    with in_use(model), in_use(model):
-        other.start()
-        assert not entered.wait(0.1)
-    assert entered.wait(30)
-    other.join()
