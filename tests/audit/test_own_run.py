@@ -91,10 +91,11 @@ def test_the_command_prints_lines_or_json(tmp_path: Path, capsys: pytest.Capture
 def test_metrics_that_are_none_of_ours_are_told_with_their_line(tmp_path: Path, row: str, message: str) -> None:
     path = make_run(tmp_path / "run") / "metrics.jsonl"
     whole = path.read_text()
-    path.write_text(f"{whole}{row}\n{whole}")
-    for place in (path, path.parent):
-        with pytest.raises(DataError, match=rf"metrics\.jsonl:4: {message}"):
-            audit(place)
+    for after in (whole, ""):
+        path.write_text(f"{whole}{row}\n{after}")
+        for place in (path, path.parent):
+            with pytest.raises(DataError, match=rf"metrics\.jsonl:4: {message}"):
+                audit(place)
     # A run that goes on has written a part of its last line.
     path.write_text(whole + '{"step": 9, "eval_f1": 0.9, "x": {"y": 1}')
     assert list(read_rows(path)) == [1, 2, 3]
