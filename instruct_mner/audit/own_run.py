@@ -52,12 +52,11 @@ def audit_run(name: str, folder: Path) -> Audit:
     """
     manifest = manifest_of(folder)
     assert manifest is not None
-    stamps = manifest.datasets
     metrics = folder / METRICS
     findings = [
-        *_choice(stamps, _scored(metrics) if metrics.is_file() else ()),
+        *_choice(manifest, _scored(metrics) if metrics.is_file() else ()),
         *(Finding(topic="choice", verdict="warning", text=f"LEAKED: {line}") for line in manifest.leaked),
-        *_labels(stamps),
+        *_labels(manifest.all_datasets),
         *_decoding(folder / "config.yaml"),
     ]
     return Audit(log=name, layout="run of instruct-mner", findings=tuple(findings))
@@ -76,21 +75,21 @@ def audit_metrics(name: str, path: Path) -> Audit:
     return Audit(log=name, layout="metrics.jsonl of instruct-mner", findings=tuple(findings))
 
 
-def _choice(stamps: Sequence[DatasetStamp], scored: Sequence[_DevScore]) -> Iterator[Finding]:
-    dev = [each for each in stamps if each.role == "dev"]
-    tests = [each for each in stamps if each.role == "evaluation"]
-    if not dev:
+def _choice(manifest: Manifest, scored: Sequence[_DevScore]) -> Iterator[Finding]:
+    dev = [each for each in manifest.all_datasets if each.role == "dev"]
+    tests = [each for each in manifest.all_datasets if each.role == "evaluation"]
+    if not any(each.role == "dev" for each in manifest.datasets):
         yield Finding(topic="choice", verdict="fine", text="no dev set: the last checkpoint was kept")
     for each in dev:
         name = f"{each.known or each.name}, {each.num_posts} posts, sha256 {each.sha256[:12]}"
-        same = [test for test in tests if test.is_of(each.sha256, each.content_sha256)]
+        same = [test for test in tests if test.is_of(each)]
         looks_like_test = (each.known or "").endswith(("test", "test, strict"))
         if same or looks_like_test:
             text = f"the checkpoint was chosen on {name}: a test set"
             yield Finding(topic="choice", verdict="warning", text=text, evidence=f"{FILE_NAME}: role dev")
         else:
             yield Finding(topic="choice", verdict="fine", text=f"chosen on {name}", evidence=f"{FILE_NAME}: role dev")
-    if not tests:
+    if not all(any(each.role == "evaluation" for each in training) for training in manifest.trainings):
         text = "leaks from a test set were not looked for: data.evaluate_on names none"
         yield Finding(topic="choice", verdict="unknown", text=text)
     yield from _best(scored)

@@ -14,8 +14,9 @@ from transformers import AutoConfig, AutoProcessor, Idefics3Processor
 from instruct_mner.errors import ModelError
 from instruct_mner.models.chat_template import around_answer, continue_generation_prompt
 from instruct_mner.models.families import Family, find_family
-from instruct_mner.models.hub import commit_of, hub_errors
+from instruct_mner.models.hub import commit_of, file_of, hub_errors
 from instruct_mner.models.locations import locate
+from instruct_mner.models.manifest import FILE_NAME, Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor, steady_template
 from instruct_mner.models.turns import turn_at
@@ -24,8 +25,6 @@ from instruct_mner.schema.pixel_limits import PixelLimits
 if TYPE_CHECKING:
     from PIL.Image import Image
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
-
-    from instruct_mner.models.manifest import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +155,19 @@ def describe_adapter(folder: Path, manifest: Manifest) -> ModelDescription:
     description = ModelDescription(family=family, processor=processor, name=manifest.base_model)
     description.limit_pixels(manifest.pixels)
     return description
+
+
+def tuned_before(base: ModelDescription) -> Manifest | None:
+    """Return the manifest beside a whole model that was tuned before; ``None`` beside others.
+
+    Args:
+        base: Model, in a folder or in the hub's cache.
+
+    Raises:
+        ModelError: The manifest cannot be used.
+    """
+    path = file_of(locate(base.name), FILE_NAME, base.revision)
+    return None if path is None else Manifest.load(path.parent)[0]
 
 
 def load_processor(family: Family, source: str | Path, revision: str | None = None) -> ProcessorMixin:

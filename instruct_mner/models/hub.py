@@ -79,10 +79,23 @@ def commit_of(name: str, revision: str | None) -> str | None:
         name: Hub name or folder.
         revision: Commit, branch or tag.
     """
+    config = None if Path(name).is_dir() else file_of(name, "config.json", revision)
+    return None if config is None else config.parent.name
+
+
+def file_of(name: str, file: str, revision: str | None) -> Path | None:
+    """Return a file of a folder, or of a model in the hub's cache; ``None`` where it is not there.
+
+    Args:
+        name: Hub name or folder.
+        file: Name of the file.
+        revision: Commit, branch or tag.
+    """
     if Path(name).is_dir():
-        return None
-    config = try_to_load_from_cache(name, "config.json", constants.HF_HUB_CACHE, revision or "main")
-    return Path(config).parent.name if isinstance(config, str) else None
+        path = Path(name, file)
+        return path if path.is_file() else None
+    cached = try_to_load_from_cache(name, file, constants.HF_HUB_CACHE, revision or "main")
+    return Path(cached) if isinstance(cached, str) else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -20,6 +20,9 @@ from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.validation_messages import reasons
+
+if TYPE_CHECKING:
+    from instruct_mner.data.dataset import Dataset
 
 FILE_NAME = "mner.json"
 PROMPT_FILE_NAME = "prompt.jinja"
@@ -66,14 +69,18 @@ class DatasetStamp(Record):
     text_sha256: str | None = None
     num_dropped: int = 0
 
-    def is_of(self, sha256: str, content_sha256: str | None) -> bool:
-        """Return true for the stamp of the same file, or of the same content in another format or with other line ends.
+    @property
+    def title(self) -> str:
+        """Name of the published set, or else folder and split."""
+        return self.known or self.name
+
+    def is_of(self, other: Dataset | DatasetStamp) -> bool:
+        """Return true for the same posts: with boxes or without, in any format, by either column of labels.
 
         Args:
-            sha256: ``Dataset.sha256``.
-            content_sha256: ``Dataset.content_sha256``.
+            other: Data set, or its stamp.
         """
-        return self.sha256 == sha256 or (content_sha256 is not None and self.content_sha256 == content_sha256)
+        return not _hashes(self).isdisjoint(_hashes(other))
 
 
 class Calibration(Record):
@@ -114,7 +121,8 @@ class Manifest(Record):
         versions: Versions of the libraries that trained it.
         seed: Seed of the run.
         datasets: Data sets of training, choice of the checkpoint, and declared evaluation.
-        leaked: Leaks from evaluation sets into the training data, a line for each pair of sets.
+        earlier: The same of each training before this one: of the base, and of the adapter that was reinforced.
+        leaked: Leaks from evaluation sets into the training data, a line for each pair of sets; also of these.
         reinforced_from: Hash of the weights of the adapter that ``reinforce`` went on from; ``None`` without it.
     """
 
@@ -133,8 +141,32 @@ class Manifest(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     seed: int | None = None
     datasets: tuple[DatasetStamp, ...] = ()
+    earlier: tuple[tuple[DatasetStamp, ...], ...] = ()
     leaked: tuple[str, ...] = ()
     reinforced_from: str | None = None
+
+    @property
+    def trainings(self) -> tuple[tuple[DatasetStamp, ...], ...]:
+        """Data sets of each training that these weights went through, the last one first."""
+        return (self.datasets, *self.earlier)
+
+    @property
+    def all_datasets(self) -> tuple[DatasetStamp, ...]:
+        """Data sets of all trainings, each once."""
+        return tuple(dict.fromkeys(stamp for training in self.trainings for stamp in training))
+
+    def after(self, before: Manifest | None) -> Self:
+        """Return the manifest of weights that were made from others, with the data that those have seen.
+
+        Args:
+            before: Manifest of the others; ``None`` where they were not tuned.
+        """
+        if before is None:
+            return self
+        trainings = dict.fromkeys([*self.earlier, *before.trainings])
+        earlier = tuple(each for each in trainings if each and each != self.datasets)
+        leaked = tuple(dict.fromkeys([*self.leaked, *before.leaked]))
+        return self.model_copy(update={"earlier": earlier, "leaked": leaked})
 
     def save(self, folder: Path, prompt: Prompt) -> None:
         """Write ``mner.json`` and ``prompt.jinja`` into a folder."""
@@ -191,6 +223,11 @@ class Manifest(Record):
                 f"{manifest.prompt.sha256[:12]}…; put the original template back"
             )
         return manifest, prompt
+
+
+def _hashes(of: Dataset | DatasetStamp) -> set[str]:
+    hashes = (of.sha256, of.file_sha256, of.content_sha256, of.text_sha256)
+    return {each for each in hashes if each is not None}
 
 
 def library_versions(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from instruct_mner.console import working
 from instruct_mner.files import exclusive
 from instruct_mner.models.checkpoint_names import save_whole
+from instruct_mner.models.description import tuned_before
 from instruct_mner.models.loading import load_adapter, load_model
 from instruct_mner.models.tuned import check_merge
 
@@ -38,6 +39,7 @@ def _merge(adapter: Path, output: Path, base_model: str | None) -> None:
             name, revision=None if base_model else manifest.base_revision, dtype="bfloat16", pixels=manifest.pixels
         )
     manifest.check_base(base.family.name, base.name)
+    manifest = manifest.after(tuned_before(base))
     merged = load_adapter(base, folder).merged().model
     # Written beside its place and moved there whole: a folder that exists is a model.
     unfinished = output.with_name(f"{output.name}.partial")

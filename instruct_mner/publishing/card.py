@@ -105,7 +105,7 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
     """
     manifest = run.manifest
     adapts = manifest.tuning in {"lora", "qlora"}
-    trained = [stamp for stamp in manifest.datasets if stamp.role == "train"]
+    trained = [stamp for stamp in manifest.all_datasets if stamp.role == "train"]
     data = ModelCardData(
         base_model=run.base,
         datasets=sorted({_set_id(stamp) for stamp in trained}) or None,

@@ -128,16 +128,3 @@ def _shown(value: object) -> object:
     if isinstance(value, dict):
         return ", ".join(name if said is None else f"{name} ({said})" for name, said in value.items())
     return ", ".join(value) if isinstance(value, list) else value
-
-
-def continued(own: Manifest, start: Start) -> Manifest:
-    """Return the manifest of the reinforced adapter, which has seen the data of both runs.
-
-    Args:
-        own: Manifest of the run.
-        start: Adapter that it began with.
-    """
-    stamps = tuple(dict.fromkeys([*own.datasets, *start.manifest.datasets]))
-    leaked = tuple(dict.fromkeys([*own.leaked, *start.manifest.leaked]))
-    update = {"datasets": stamps, "leaked": leaked, "reinforced_from": start.sha256}
-    return own.model_copy(update=update)

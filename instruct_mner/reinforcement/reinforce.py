@@ -21,7 +21,7 @@ from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import exclusive, replacing
 from instruct_mner.models.loading import LoadedModel, load_adapter
-from instruct_mner.reinforcement.config import Start, check_same, continued, find_start
+from instruct_mner.reinforcement.config import Start, check_same, find_start
 from instruct_mner.reinforcement.grpo import GRPOConfig
 from instruct_mner.reinforcement.rollouts import AnswerSampler
 from instruct_mner.reinforcement.stop import StopWhenExploited
@@ -30,6 +30,7 @@ from instruct_mner.tagging.question import QuestionBuilder
 from instruct_mner.training.checkpoints import check_run_folder, is_done, open_run_folder
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
+from instruct_mner.training.earlier_trainings import continued
 from instruct_mner.training.finetune import mixed_precision, save_weights
 from instruct_mner.training.inputs import check_inputs
 from instruct_mner.training.model_card import model_card
@@ -101,7 +102,8 @@ def prepare_run(config: FinetuneConfig, start: Start, sources: Sources | None = 
     run = prepare(config, sources)
     check_same(start, run.manifest, config.lora)
     _check_posts(run, config.reinforcement, num_processes)
-    return replace(run, manifest=continued(run.manifest, start))
+    manifest = continued(run.manifest, start.manifest, config.data.leaks)
+    return replace(run, manifest=manifest.model_copy(update={"reinforced_from": start.sha256}))
 
 
 def _reinforce(run: Run, start: Start, processes: PartialState, console: Console) -> None:

@@ -24,7 +24,7 @@ class Origin:
         weights: Hash of the weights of the run.
         leaked: Training data that stand in an evaluation set; the gold itself, where it was one of them.
         chose_checkpoint: True where the gold chose the checkpoint, so that its score flatters.
-        guarded: True where the gold was declared as an evaluation set, so that leaks were looked for.
+        guarded: True where the gold was declared as an evaluation set of each training, so that leaks were looked for.
     """
 
     run: str
@@ -48,14 +48,17 @@ class Origin:
     def describe(self) -> list[str]:
         """For people, a line each; what leaked is left to the caller, who shows it first."""
         trained = [stamp for stamp in self.datasets if stamp.role == "train"]
-        names = ", ".join(f"{stamp.known or stamp.name} ({stamp.num_posts} posts)" for stamp in trained)
+        names = ", ".join(f"{stamp.title} ({stamp.num_posts} posts)" for stamp in trained)
         return [f"run {self.run}, trained on {names or 'nothing that it names'}", *self.caveats()]
 
     def caveats(self) -> list[str]:
         """Return what a reader of the score must know beside leaks, a line each."""
         lines = ["this gold chose the checkpoint: the score flatters"] if self.chose_checkpoint else []
         if not self.guarded and not self.leaked:
-            lines.append("leaks of this gold into the training data were not looked for: its config does not name it")
+            lines.append(
+                "leaks of this gold into the training data were not looked for: its config (of each training, where it "
+                "had several) does not name it"
+            )
         return lines
 
 
@@ -68,21 +71,16 @@ def read_origin(folder: Path, gold: Dataset) -> Origin:
     inner = [folder / name for name in _WEIGHTS if (folder / name / FILE_NAME).is_file()]
     weights = folder if (folder / FILE_NAME).is_file() or not inner else inner[0]
     manifest, _ = Manifest.load(weights)
-    same = [stamp for stamp in manifest.datasets if _hashes(stamp) & _hashes(gold)]
-    trained = [
-        f"{stamp.known or stamp.name}: the gold itself was trained on" for stamp in same if stamp.role == "train"
-    ]
+    same = [stamp for stamp in manifest.all_datasets if stamp.is_of(gold)]
+    trained = [f"{stamp.title}: the gold itself was trained on" for stamp in same if stamp.role == "train"]
     return Origin(
         run=str(folder),
-        datasets=manifest.datasets,
+        datasets=manifest.all_datasets,
         weights=weights_hash(weights, weights_only=True) or "",
         leaked=(*trained, *manifest.leaked),
         chose_checkpoint=any(stamp.role == "dev" for stamp in same),
-        guarded=any(stamp.role == "evaluation" for stamp in same),
+        guarded=all(
+            any(stamp.role == "evaluation" and stamp.is_of(gold) for stamp in training)
+            for training in manifest.trainings
+        ),
     )
-
-
-def _hashes(file: DatasetStamp | Dataset) -> set[str]:
-    """Return all hashes: the same posts come with boxes and without, in any format, by either column of labels."""
-    hashes = (file.sha256, file.file_sha256, file.content_sha256, file.text_sha256)
-    return {each for each in hashes if each is not None}

@@ -145,9 +145,7 @@ def _calibrate(
 
 
 def _refuse_training_data(manifest: Manifest, dataset: Dataset) -> None:
-    if any(
-        stamp.role == "train" and stamp.is_of(dataset.sha256, dataset.content_sha256) for stamp in manifest.datasets
-    ):
+    if any(stamp.role == "train" and stamp.is_of(dataset) for stamp in manifest.all_datasets):
         raise DataError(
             f"{dataset.path}: the model was trained on these posts, on which it is surer than on others; give posts "
             "that it has not seen, such as those of dev"

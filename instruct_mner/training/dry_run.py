@@ -16,6 +16,7 @@ from instruct_mner.files import check_place
 from instruct_mner.models.loading import Model, count_adapted_modules
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
+from instruct_mner.training.earlier_trainings import describe_earlier
 from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.precheck import precheck
 from instruct_mner.training.resolved_config import resolved_yaml
@@ -45,7 +46,8 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     console.rule("config")
     console.print(resolved_yaml(run).rstrip(), markup=False)
     console.rule("data")
-    console.print("\n".join(run.sources.describe()), markup=False)
+    remarks = (*run.sources.describe(), *describe_earlier(run.manifest, run.sources.leaked))
+    console.print("\n".join(remarks), markup=False)
     console.rule("first post as rendered; the loss is on what is underlined")
     console.print(_rendered(run))
     console.rule("tokens of a post")

@@ -42,8 +42,10 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "| data | set | published as | posts | sha256 |",
         "|---|---|---|---|---|",
         *(
-            f"| {each.role} | {each.name} | {each.known or '-'} | {each.num_posts} | `{each.sha256}` |"
-            for each in manifest.datasets
+            f"| {each.role}{', earlier' if number else ''} | {each.name} | {each.known or '-'} | {each.num_posts} "
+            f"| `{each.sha256}` |"
+            for number, training in enumerate(manifest.trainings)
+            for each in training
         ),
         "",
         *_dev_scores(manifest, config, metrics),
@@ -109,5 +111,8 @@ def _leaks(manifest: Manifest) -> list[str]:
         return ["**LEAKED**: it was trained on, or chosen by, posts of an evaluation set.", "", *lines, ""]
     num_dropped = sum(each.num_dropped for each in manifest.datasets)
     if any(each.role == "evaluation" for each in manifest.datasets):
-        return [f"No post of the evaluation sets below was trained on; {num_dropped} were left out for it.", ""]
+        text = f"No post of the evaluation sets below was trained on; {num_dropped} were left out for it."
+        if manifest.earlier:
+            text += " The training data of earlier trainings were compared only with the sets that these name."
+        return [text, ""]
     return ["No evaluation set was declared, so leaks into the training data were not looked for.", ""]

@@ -16,7 +16,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.pictures import picture_source
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.models.attention_check import check_attention
-from instruct_mner.models.description import family_of
+from instruct_mner.models.description import family_of, tuned_before
 from instruct_mner.models.loading import LoadedModel, Model, load_model
 from instruct_mner.models.manifest import Manifest, PromptStamp, library_versions
 from instruct_mner.prompting.templates import Prompt, find_prompt
@@ -31,6 +31,7 @@ from instruct_mner.training.config import AnswerSettings, FinetuneConfig
 from instruct_mner.training.conversation import Conversations
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.dev_scores import score_dev
+from instruct_mner.training.earlier_trainings import continued
 from instruct_mner.training.grounding_heads import with_chosen_heads
 from instruct_mner.training.lengths import token_lengths
 from instruct_mner.training.machine_checks import check_machine
@@ -156,6 +157,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         check_end_of_answers(loaded)
     spec = _spec(config.answer, config.labels or labels_of(train, dev), train, loaded)
     checked_labels(spec.with_labels(all_names(spec.labels, config.augmentation)), loaded.special_tokens)
+    manifest = continued(_manifest(config, loaded, prompt, spec, sources), tuned_before(loaded), config.data.leaks)
     conversations = Conversations(
         prompt=prompt, spec=spec, description=loaded, max_images=config.max_images, context=config.context
     )
@@ -190,7 +192,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         dev=dev and replace(dev, examples=dev.examples[: config.evaluation.posts]),
         loaded=loaded,
         prompt=prompt,
-        manifest=_manifest(config, loaded, prompt, spec, sources),
+        manifest=manifest,
         collator=collator,
         conversations=conversations,
         picture_paths=pictures,

@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from instruct_mner.models.loading import count_adapted_modules
+from instruct_mner.training.earlier_trainings import describe_earlier
 from instruct_mner.training.setup import Run
 from instruct_mner.training.steps import count_steps
 from instruct_mner.training.vision_cache import describe_cache
@@ -39,7 +40,7 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     if run.loaded.family.sees and more:
         shown = f"of each the first {config.max_images} (max_images)"
         say(f"pictures  {more} posts of train have more than are shown: {shown}")
-    for line in run.sources.describe():
+    for line in (*run.sources.describe(), *describe_earlier(run.manifest, run.sources.leaked)):
         say(line)
     say(f"labels    {', '.join(run.spec.labels.names)}")
     unsaid = sum(

@@ -19,9 +19,9 @@ from instruct_mner.console import Work
 from instruct_mner.errors import ModelError
 from instruct_mner.models import hub as hub_module
 from instruct_mner.models import merging
-from instruct_mner.models.description import describe_model
+from instruct_mner.models.description import describe_model, tuned_before
 from instruct_mner.models.loading import load_model
-from instruct_mner.models.locations import adapter_place
+from instruct_mner.models.locations import STARTER_FOLDER, adapter_place
 from instruct_mner.tagging import calibrate as calibration
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.vllm_runtime.plan import make_plan
@@ -99,6 +99,18 @@ def test_a_model_in_shards_is_downloaded_once_with_progress(hub, published, monk
     assert [hub.ranges(shard) for shard in shards(published)] == [[None]] * len(shards(published))
     load_model(NAME)
     assert [hub.ranges(shard) for shard in shards(published)] == [[None]] * len(shards(published))
+
+
+def test_a_model_of_the_hub_brings_its_manifest(hub, published, tmp_path) -> None:
+    assert tuned_before(load_model(NAME)) is None
+    tuned = tmp_path / "tuned"
+    shutil.copytree(published, tuned)
+    for name in ("mner.json", "prompt.jinja"):
+        shutil.copy(STARTER_FOLDER / name, tuned)
+    hub.models["someone/tuned"] = tuned
+    before = tuned_before(load_model("someone/tuned"))
+    assert before is not None
+    assert before.tuning == "full"
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(hub, published, monkeypatch) -> None:

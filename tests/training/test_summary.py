@@ -51,7 +51,8 @@ def run_of(*, sees: bool = True, dev: Dataset | None = None, train: Dataset = TR
         dev=dev,
         chooses_by="gmner_f1",
         pictures=tuple,
-        sources=SimpleNamespace(describe=lambda: ["leaks     [none]"]),
+        sources=SimpleNamespace(describe=lambda: ["leaks     [none]"], leaked=()),
+        manifest=SimpleNamespace(earlier=(), leaked=()),
         spec=AnswerSpec(labels=LabelSet.of(["PER", "[x]"]), grounded=True),
         prompt=SimpleNamespace(name="tag"),
     )
