@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from instruct_mner.answers.guide import Further
 from instruct_mner.answers.json_array import Json
@@ -18,8 +18,10 @@ from instruct_mner.schema.offsets import chunks, place
 
 # Spans of more units are not looked at one by one: there are as many as the square of this number.
 _MOST_UNITS = 8
-# More spans than these are not looked at: the work would grow with their number and the length of the text.
+# More spans than these are not looked at: the work would grow with their number and the length of the text. Spans at
+# several places may be the same.
 _MOST_SPANS = 4_096
+_MOST_PLACES = 16 * _MOST_SPANS
 # Formats in which a mention may be written too often; inline, each stands in its place.
 _COUNTED: Mapping[FormatName, type[Lines] | type[Json]] = {"lines": Lines, "json": Json}
 # Characters for private use, of which nearly every text leaves some unused.
@@ -100,13 +102,11 @@ class RestOfAnswer:
         ``None`` where there are too many spans to look at.
         """
         candidates: set[str] = set()
-        for surface in set(surfaces):
-            if self._is_plentiful(surface, surfaces):
-                continue
-            for span in self._spans_on(surface):
-                candidates.add(span)
-                if len(candidates) > _MOST_SPANS:
-                    return None
+        scarce = [each for each in set(surfaces) if not self._is_plentiful(each, surfaces)]
+        for looked, span in enumerate(chain.from_iterable(map(self._spans_on, scarce))):
+            candidates.add(span)
+            if len(candidates) > _MOST_SPANS or looked > _MOST_PLACES:
+                return None
         return sorted(each for each in candidates if not self._fits(surfaces, each))
 
     def _is_plentiful(self, surface: str, surfaces: Sequence[str]) -> bool:

@@ -14,12 +14,13 @@ from instruct_mner.prompting.conversation import answer_text
 from instruct_mner.schema.records import Example
 from instruct_mner.training.conversation import Conversations
 
-# A post whose text has a smaller share of the context is short enough, whatever its prompt and pictures.
-_LONG_SHARE = 8
+# Lengths are those of parts, whose tokens may join, and of pictures without the signs around each.
+_NEAR = 64
 
 
 def check_lengths(
     examples: Sequence[Example],
+    lengths: Sequence[int],
     picture_paths: Callable[[Example], Sequence[Path]],
     conversations: Conversations,
     context_size: int | None,
@@ -28,6 +29,7 @@ def check_lengths(
 
     Args:
         examples: Posts to train on.
+        lengths: Their lengths, by :func:`~instruct_mner.training.lengths.token_lengths`.
         picture_paths: Function that gives the files of a post's pictures.
         conversations: Writer of the prompts and gold answers.
         context_size: Number of tokens that prompt and answer may have together; ``None`` where there is no limit.
@@ -37,23 +39,27 @@ def check_lengths(
     """
     if context_size is None:
         return
-    description = conversations.description
-    problems = []
-    for example in examples:
-        # No tokenizer makes more than one token of a byte.
-        if len(example.text.encode()) * _LONG_SHARE <= context_size:
-            continue
-        if description.count_tokens(example.text) * _LONG_SHARE <= context_size:
-            continue
-        row = conversations.row(example, picture_paths(example))
+
+    def whole(number: int) -> int:
+        row = conversations.row(examples[number], picture_paths(examples[number]))
+        description = conversations.description
         num_tokens = description.count_prompt(row["prompt"], row["images"])
-        num_tokens += description.count_tokens(answer_text(row["completion"]))
-        if num_tokens > context_size:
-            problems.append(f"post {example.id!r} has {num_tokens} tokens with its prompt, pictures and answer")
+        return num_tokens + description.count_tokens(answer_text(row["completion"]))
+
+    # With pictures if there are any: not every processor says how many tokens they have.
+    one = max(range(len(examples)), key=lambda number: (bool(picture_paths(examples[number])), -lengths[number]))
+    most = context_size - (whole(one) - lengths[one]) - _NEAR
+    counted = {number: whole(number) for number, length in enumerate(lengths) if length > most}
+    problems = [
+        f"post {examples[number].id!r} has {num_tokens} tokens with its prompt, pictures and answer"
+        for number, num_tokens in counted.items()
+        if num_tokens > context_size
+    ]
     if problems:
         raise DataError(
             f"{len(problems)} post(s) do not fit into the {context_size} tokens of the model's context; cut them into "
-            f"shorter posts, at the ends of sentences:\n{listing(problems)}"
+            "shorter posts, at the ends of sentences, or shorten what stands around them (definitions of the labels, "
+            f"captions and OCR, pictures):\n{listing(problems)}"
         )
 
 

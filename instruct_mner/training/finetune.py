@@ -139,7 +139,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         loaded=loaded,
         objectives=run.objectives,
         head_learning_rate=config.alignment.head_learning_rate,
-        lengths=run.lengths() if config.optimizer.group_by_length else None,
+        lengths=run.lengths if config.optimizer.group_by_length else None,
         share_prompt_prefix=shares_prompt_prefix(config.optimizer),
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,

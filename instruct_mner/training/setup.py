@@ -61,6 +61,7 @@ class Run:
         objectives: Losses beside the answer loss.
         alignment: Settings of these losses, with the heads that were chosen for ``heads: auto``.
         notes: Lines on how they were chosen.
+        lengths: Numbers of tokens of the posts to train on, without what is the same for all.
     """
 
     config: FinetuneConfig
@@ -76,16 +77,12 @@ class Run:
     objectives: tuple[Objective, ...] = ()
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     notes: tuple[str, ...] = ()
+    lengths: Sequence[int] = ()
 
     @property
     def spec(self) -> AnswerSpec:
         """Form of the answers."""
         return self.manifest.answer
-
-    def lengths(self) -> list[int]:
-        """Return the number of tokens of each post to train on."""
-        with working("counting tokens"):
-            return token_lengths(self.train.examples, self.picture_paths, self.conversations)
 
     def pictures(self) -> Iterator[Path]:
         """Iterate over the files of all pictures that are shown, of train and dev."""
@@ -165,7 +162,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
     conversations.row(train.examples[0], ())
     pictures = picture_source(train, config.data.image_source if loaded.family.sees else "none", config.seed)
     with working("counting tokens"):
-        _check_lengths(train, pictures, conversations, loaded)
+        lengths = _checked_lengths(train, pictures, conversations, loaded)
     collate = prompt_completion_collator(loaded.processor)
     annotator = SpanAnnotator(loaded, conversations, config.augmentation)
     make_collator = partial(
@@ -199,6 +196,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
         objectives=objectives,
         alignment=alignment,
         notes=notes,
+        lengths=lengths,
     )
 
 
@@ -256,13 +254,15 @@ def _spec(answer: AnswerSettings, labels: LabelSet, train: Dataset, loaded: Load
     )
 
 
-def _check_lengths(
+def _checked_lengths(
     train: Dataset,
     picture_paths: Callable[[Example], Sequence[Path]],
     conversations: Conversations,
     loaded: LoadedModel,
-) -> None:
+) -> list[int]:
+    lengths = token_lengths(train.examples, picture_paths, conversations)
     try:
-        check_lengths(train.examples, picture_paths, conversations, loaded.context_size)
+        check_lengths(train.examples, lengths, picture_paths, conversations, loaded.context_size)
     except DataError as error:
         raise DataError(f"{train.path}: {error}") from None
+    return lengths

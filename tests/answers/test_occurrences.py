@@ -193,3 +193,9 @@ def test_it_is_bounded_on_long_posts() -> None:
     further = rest_of(text)(written)
     assert further is not None
     assert admits(further.grammar, "PER: word77 word78")
+
+
+def test_a_long_mention_that_stands_at_very_many_places_is_not_counted() -> None:
+    """Its spans are few, and the same at each place; a stranger's grammar may ask for them."""
+    text = "abcdefghijklmnopqrstuvwxyz" * 300
+    assert rest_of(text, segmentation="characters").used_up([text[:2_000]]) is None

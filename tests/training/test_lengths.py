@@ -36,7 +36,7 @@ def batched(run: Run) -> list[int]:
 @pytest.mark.parametrize("family", _EVERY)
 def test_lengths_are_those_of_batches(family: str, tiny_models, tmp_path) -> None:
     run = run_of(tiny_models(family), tmp_path)
-    lengths, true = run.lengths(), batched(run)
+    lengths, true = run.lengths, batched(run)
     # All lack the instruction and the template, which the post without a picture shows.
     lacking = true[1] - lengths[1]
     assert [length + lacking for length in lengths] == pytest.approx(true, abs=_NEAR)
@@ -44,8 +44,8 @@ def test_lengths_are_those_of_batches(family: str, tiny_models, tmp_path) -> Non
 
 def test_text_twice_counts_twice(tiny_models, tmp_path) -> None:
     model = tiny_models("qwen3_vl")
-    once = run_of(model, tmp_path / "once", max_images=0).lengths()
-    twice = run_of(model, tmp_path / "twice", max_images=0, prompt="tag-twice").lengths()
+    once = run_of(model, tmp_path / "once", max_images=0).lengths
+    twice = run_of(model, tmp_path / "twice", max_images=0, prompt="tag-twice").lengths
     assert all(second > first for first, second in zip(once, twice, strict=True))
     assert max(twice) - min(twice) > max(once) - min(once)
 
