@@ -49,9 +49,13 @@ class Health(BaseModel):
     status: str
 
 
+# As the errors of OpenAI's client are called, which people look for.
+_KINDS = {401: "AuthenticationError", 404: "NotFoundError", 413: "RequestTooLargeError", 429: "RateLimitError"}
+
+
 def error_of(status: int, message: str, request_id: str | None = None) -> ErrorResponse:
     """Return an error."""
-    kind = {401: "AuthenticationError", 404: "NotFoundError", 413: "RequestTooLargeError"}.get(status)
+    kind = _KINDS.get(status)
     detail = ErrorDetail(
         # What a client sent may stand in it, halves of characters included.
         message=message.encode(errors="backslashreplace").decode(),

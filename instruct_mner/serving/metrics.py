@@ -8,7 +8,8 @@ from instruct_mner.schema.records import Prediction
 
 _OPENAI_PATHS = {"/v1/chat/completions", "/v1/completions", "/v1/models"}
 _OWN_PATHS = {"/", "/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
-_PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS)
+_LABEL_STUDIO_PATHS = {"/predict", "/setup", "/webhook"}
+_PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS | _LABEL_STUDIO_PATHS)
 
 
 def route_name(path: str) -> str:

@@ -83,6 +83,8 @@ class Client(TextTagger):
         if "error" in answer:
             raise ServingError(f"{self.url} has no answer to texts[{example.id}]: {answer['error']}")
         values = {name: answer[name] for name in ("entities", "rejected") if name in answer}
+        if answer.get("windows") != 1:  # as `tag` writes it: nothing for a text that is whole
+            values["windows"] = answer.get("windows")
         try:
             return Prediction.model_validate(
                 {"id": example.id, "text": example.text, "images": _names(answer), **values}

@@ -29,7 +29,7 @@ def check_lengths(
 
     Args:
         examples: Posts to train on.
-        lengths: Their lengths, by :func:`~instruct_mner.training.lengths.token_lengths`.
+        lengths: Lengths of the posts, by :func:`~instruct_mner.training.lengths.token_lengths`.
         picture_paths: Function that gives the files of a post's pictures.
         conversations: Writer of the prompts and gold answers.
         context_size: Number of tokens that prompt and answer may have together; ``None`` where there is no limit.

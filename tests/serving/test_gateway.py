@@ -12,6 +12,8 @@ import pytest
 from conftest import KEY, LIMITS, Gateway, running_gateway
 from gateway_bodies import bomb, chat_body, encoded, image_part, picture, pixels, post_body, text_part
 
+from instruct_mner.serving.metrics import route_name
+
 ENTITIES, CHAT, COMPLETIONS = "/v1/entities", "/v1/chat/completions", "/v1/completions"
 
 
@@ -308,9 +310,16 @@ def test_health_models_and_metrics(gateway: Gateway) -> None:
     assert "secret-path" not in metrics
 
 
+def test_every_route_is_counted_under_its_own_name(gateway: Gateway) -> None:
+    paths = gateway.client.get("/openapi.json").json()["paths"]
+    assert {"/predict", "/setup", "/webhook", "/v1/entities"} <= set(paths)
+    assert all(route_name(path) == path for path in paths)
+
+
 def test_more_than_can_be_taken_in_are_told_to_come_again() -> None:
     with running_gateway(limits=replace(LIMITS, concurrency=0)) as busy:
         response = busy.client.post(ENTITIES, json=post_body())
         assert response.status_code == 429
+        assert response.json()["error"]["type"] == "RateLimitError"
         assert response.headers["retry-after"] == "1"
         assert busy.client.get("/health").status_code == 200

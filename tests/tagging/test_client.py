@@ -62,8 +62,8 @@ ENTITY = {
     "score": 0.5,
     "boxes": [{"image": 0, "box": [1, 2, 3, 4]}],
 }
-NONE = {"model": "m", "entities": [], "rejected": {"malformed": 1}}
-FOUND = {"model": "m", "entities": [ENTITY], "rejected": {}}
+NONE = {"model": "m", "entities": [], "rejected": {"malformed": 1}, "windows": 2}
+FOUND = {"model": "m", "entities": [ENTITY], "rejected": {}, "windows": 1}
 
 
 def test_texts_and_pictures_are_sent_and_answers_are_predictions(server: StandIn) -> None:
@@ -74,6 +74,7 @@ def test_texts_and_pictures_are_sent_and_answers_are_predictions(server: StandIn
     )
     assert [(each.text, each.label, each.score) for each in first.entities] == [("Ann", "PER", 0.5)]
     assert (second.entities, second.rejected.malformed) == ((), 1)
+    assert (first.windows, second.windows) == (None, 2)
     assert len(server.requests) == 2
     body, key = server.requests[-1]
     assert (body["labels"], body["model"], key) == ({"PER": "people"}, "m", "Bearer secret")
