@@ -154,6 +154,11 @@ def _in_text_order(entities: object) -> object:
     return entities
 
 
+def unnamed_picture(index: int) -> str:
+    """Return what stands in ``Example.images`` for a picture that is no file."""
+    return f"picture {index}"
+
+
 class Context(Record):
     """A picture in words (ITA's visual contexts)."""
 
@@ -196,6 +201,13 @@ class Example(Record):
         if self.entities is None:
             raise ValueError(f"post {self.id!r} is not annotated: it has no 'entities'")
         return self.entities
+
+    def naming(self, num_images: int) -> Example:
+        """Return the same post with names for at least so many pictures, as a box needs one for its picture."""
+        if num_images <= len(self.images):
+            return self
+        further = map(unnamed_picture, range(len(self.images), num_images))
+        return self.model_copy(update={"images": (*self.images, *further)})
 
     def without_images(self) -> Example:
         """Return the same post as text only: no pictures, hence no boxes."""

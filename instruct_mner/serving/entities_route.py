@@ -206,8 +206,7 @@ class EntityService:
 
 
 def _questions(tagger: Tagger, post: EntitiesRequest, images: tuple[Image, ...]) -> PostQuestions:
-    names = tuple(str(number) for number in range(len(images)))
-    example = Example(id="post", text=post.text, images=names, context=post.context)
+    example = Example(id="post", text=post.text, context=post.context)
     try:
         labels = None if post.labels is None else LabelSet.of(post.labels)
         tagger = tagger.with_segmentation(post.segmentation)

@@ -128,10 +128,8 @@ def check_post(name: str, tagger: Tagger, labels: list[str] | None = None) -> No
     """
     sees = tagger.manifest.max_images and not tagger.questions.generated
     pictures = (Image.new("RGB", (64, 48), "navy"),) if sees else ()
-    # A grounded adapter may write a box, which must have a picture of the post.
-    post = Example(id="probe", text=_TEXT, images=("picture",) * len(pictures))
     try:
-        [prediction] = tagger.predict_opened([(post, pictures)], labels)
+        [prediction] = tagger.predict_opened([(Example(id="probe", text=_TEXT), pictures)], labels)
     except MnerError as error:
         raise ServingError(f"the self-check of '{name}' failed: {error}") from None
     if prediction.rejected.hallucinated or (prediction.rejected.malformed > 1):

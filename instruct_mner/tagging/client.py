@@ -16,6 +16,7 @@ from instruct_mner.engines.retries import Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.question import Labels
@@ -77,7 +78,8 @@ class Client(TextTagger):
         answers = answer.get("posts")
         if not isinstance(answers, list) or len(answers) != len(posts):
             raise ServingError(f"{self.url} answered {str(answer)[:80]!r}; is it 'instruct-mner serve'?")
-        return [self._prediction(example, each) for (example, _), each in zip(posts, answers, strict=True)]
+        named = [example.naming(len(images)) for example, images in posts]
+        return [self._prediction(*each) for each in zip(named, answers, strict=True)]
 
     def _prediction(self, example: Example, answer: Mapping[str, object]) -> Prediction:
         if "error" in answer:
@@ -87,10 +89,11 @@ class Client(TextTagger):
             values["windows"] = answer.get("windows")
         try:
             return Prediction.model_validate(
-                {"id": example.id, "text": example.text, "images": _names(answer), **values}
+                {"id": example.id, "text": example.text, "images": example.images, **values}
             )
         except ValidationError as error:
-            raise ServingError(f"{self.url} answered what is no prediction of texts[{example.id}]: {error}") from None
+            why = "; ".join(reasons(error, Prediction))
+            raise ServingError(f"{self.url} answered what is no prediction of texts[{example.id}]: {why}") from None
 
     def _post(self, body: Mapping[str, object]) -> dict[str, object]:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -131,14 +134,6 @@ def _is_address(url: object) -> bool:
 def _named(labels: Labels) -> object:
     chosen = labels if isinstance(labels, LabelSet) else LabelSet.of(labels)
     return {label.name: label.definition for label in chosen.labels} if chosen.defined else list(chosen.names)
-
-
-def _names(answer: Mapping[str, object]) -> list[str]:
-    """Return as many names of pictures as boxes ask for: a prediction names the pictures that its boxes are on."""
-    entities = answer.get("entities")
-    listed = entities if isinstance(entities, list) else []
-    boxes = [box for each in listed if isinstance(each, dict) for box in each.get("boxes") or ()]
-    return [f"picture {number}" for number in range(1 + max((box["image"] for box in boxes), default=-1))]
 
 
 def _described(example: Example, images: Sequence[Image.Image]) -> dict[str, object]:

@@ -76,11 +76,11 @@ def post_questions(
     question = builder.question(example, images, spec, examples)
     size = _window_size(builder.engine, question)
     if size is None:
-        return PostQuestions(example=example, spans=(), questions=(question,))
+        return PostQuestions(example=question.example, spans=(), questions=(question,))
     spans = cut(example.text, size, builder.engine.count_tokens)
     windows = [builder.question(window_of(example, span), images, spec, examples) for span in spans]
     fitting = tuple(with_fitting_answer(builder.engine, window) for window in windows)
-    return PostQuestions(example=example, spans=tuple(spans), questions=fitting)
+    return PostQuestions(example=question.example, spans=tuple(spans), questions=fitting)
 
 
 def _window_size(engine: Engine, question: Question) -> WindowSize | None:

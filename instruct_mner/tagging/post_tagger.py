@@ -13,13 +13,15 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.dataset import own_pictures
 from instruct_mner.engines.engine import Engine
 from instruct_mner.engines.fallback import generate_with_fallback
-from instruct_mner.images import as_image, open_image
+from instruct_mner.errors import ConfigError
+from instruct_mner.images import as_image
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import with_segmentation
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.argument_values import items, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples
 from instruct_mner.tagging.hidden_pictures import warn_of_hidden
@@ -30,7 +32,7 @@ from instruct_mner.tagging.texts import WINDOW, TextTagger
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PicturePaths = Callable[[Example], Sequence[Path]]
+PicturePaths = Callable[[Example], Sequence[str | Path]]
 
 
 class PostTagger(TextTagger):
@@ -128,7 +130,7 @@ class PostTagger(TextTagger):
             threshold: Confidence below which entities are left out.
 
         Raises:
-            MnerError: There are no labels, or one of them or a picture cannot be used.
+            MnerError: There are no labels, one of them or a picture cannot be used, or ``picture_paths`` returns none.
         """
         spec = self.answer_spec(labels)
         remaining = iter(examples)
@@ -166,7 +168,7 @@ class PostTagger(TextTagger):
         # Where none is shown, nobody is asked for pictures that may not be there.
         if self.questions.generated or not self.manifest.max_images:
             return ()
-        return tuple(map(open_image, paths(example)[: self.manifest.max_images]))
+        return tuple(map(as_image, _files(paths, example)[: self.manifest.max_images]))
 
     def _predict(self, posts: Sequence[Post], spec: AnswerSpec) -> list[Prediction]:
         examples, order = self._selector.select(posts, spec)
@@ -175,3 +177,22 @@ class PostTagger(TextTagger):
         answers = iter(generate_with_fallback(self.engine, requests))
         completions = {number: [next(answers) for _ in posted[number].questions] for number in order}
         return [each.read(self.questions, completions[number]) for number, each in enumerate(posted)]
+
+
+def _files(paths: PicturePaths, example: Example) -> list[str | Path]:
+    """Return the files of the pictures of a post.
+
+    Raises:
+        ConfigError: The function that finds them returns something else.
+    """
+    try:
+        returned: object = paths(example)
+    except Exception as error:
+        error.add_note(f"picture_paths was called with post {example.id!r}")
+        raise
+    listed = items(returned)
+    files = [each for each in listed or () if isinstance(each, str | Path)]
+    if listed is None or len(files) != len(listed):
+        wrong = shown(returned) if listed is None else f"one of {', '.join(type(each).__name__ for each in listed[:3])}"
+        raise ConfigError(f"post {example.id!r}: picture_paths must return a list of paths, not {wrong}")
+    return files

@@ -97,7 +97,7 @@ def _refusal(name: str, verdict: BoxVerdict, probes: Sequence[BoxProbe]) -> str:
 def _box_request(tagger: Tagger, picture: Image.Image, labels: Labels | None) -> Request | None:
     """Return a request whose answer is one entity with a box of any four numbers; ``None`` where no answer is so."""
     spec = tagger.answer_spec(labels)
-    question = tagger.questions.question(Example(id="probe", text=_TEXT, images=("0",)), (picture,), spec)
+    question = tagger.questions.question(Example(id="probe", text=_TEXT), (picture,), spec)
     label = spec.labels.names[0]
     entity = Entity(start=0, end=len(_TEXT), text=_TEXT, label=label, boxes=(Box(image=0, box=(1, 2, 3, 4)),))
     written = codec.render(spec, question.text, [entity], 1)
@@ -152,7 +152,7 @@ def _check_pictures(tagger: Tagger, name: str, labels: Labels | None) -> list[st
 
 
 def _word_request(tagger: Tagger, picture: Image.Image, labels: Labels | None) -> Request:
-    example = Example(id="probe", text=_TEXT, images=("0",))
+    example = Example(id="probe", text=_TEXT)
     spec = tagger.answer_spec(labels)
     question = tagger.questions.question(example, (picture,), spec)
     words = " | ".join(quoted(spec.prefix + word) for word in _WORDS)

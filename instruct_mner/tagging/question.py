@@ -35,7 +35,7 @@ class Question:
     """Question about one post, with all that is needed to read the answer.
 
     Attributes:
-        example: Post.
+        example: Post, with a name for each picture that the model sees.
         images: Pictures of the post that the model sees.
         text: Text of the post as the model reads it.
         spec: Form of the answer on this post.
@@ -129,6 +129,7 @@ class QuestionBuilder:
             spec: Form of answers, of :meth:`answer_spec`.
             examples: Few-shot examples.
         """
+        example = example.naming(len(images))
         text = self._writer.text(example)
         own = spec.for_pictures([self.engine.resized(each.size) for each in images])
         request = self._request(self._writer.messages(example, len(images), spec, examples), text, images, own)

@@ -6,7 +6,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import ClassVar, overload
 
@@ -16,7 +16,7 @@ from instruct_mner.console import tracked
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
-from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.records import Example, Prediction, unnamed_picture
 from instruct_mner.tagging.argument_values import items, no_list, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
@@ -174,6 +174,13 @@ def _is_missing(value: object) -> bool:
 
 def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:
     try:
-        return Example(id=str(number), text=text), tuple(map(as_image, pictures))
+        opened = tuple(map(as_image, pictures))
     except MnerError as error:
         raise type(error)(f"images[{number}]: {error}") from None
+    return Example(id=str(number), text=text, images=tuple(starmap(_name, enumerate(pictures)))), opened
+
+
+def _name(index: int, picture: Picture) -> str:
+    """Return the path of a picture, or what stands for one where it is no file, or its path is no text."""
+    name = str(picture) if isinstance(picture, str | Path) else ""
+    return name if name and is_whole(name) else unnamed_picture(index)

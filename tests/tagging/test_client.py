@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.schema.records import Example
 from instruct_mner.tagging.client import Client
 
 
@@ -79,6 +80,15 @@ def test_texts_and_pictures_are_sent_and_answers_are_predictions(server: StandIn
     body, key = server.requests[-1]
     assert (body["labels"], body["model"], key) == ({"PER": "people"}, "m", "Bearer secret")
     assert [sorted(post) for post in body["posts"]] == [["images", "text"], ["text"]]
+    # As those of a tagger in this process.
+    assert (first.images, second.images) == (("picture 0",), ())
+
+
+def test_a_post_without_names_has_one_for_each_of_its_pictures(server: StandIn) -> None:
+    server.answers = [(200, {"posts": [{"entities": [{**ENTITY, "boxes": [{"image": 1, "box": [1, 2, 3, 4]}]}]}]})]
+    post = (Example(id="1", text="Ann left"), (Image.new("RGB", (9, 9)),) * 2)
+    [found] = Client(server.url).predict_opened([post])
+    assert found.images == ("picture 0", "picture 1")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +99,7 @@ def test_texts_and_pictures_are_sent_and_answers_are_predictions(server: StandIn
         ((200, {"posts": []}), "is it 'instruct-mner serve'"),
         ((200, [1]), "is it 'instruct-mner serve'"),
         ((200, {"posts": [{"entities": [{**ENTITY, "start": 9}]}]}), r"no prediction of texts\[0\]"),
+        ((200, {"posts": [FOUND]}), r"no prediction of texts\[0\]: .* has a box on picture 0, the post has 0 picture"),
     ],
 )
 def test_refusals_are_told(answer: tuple[int, Any], reason: str, server: StandIn) -> None:

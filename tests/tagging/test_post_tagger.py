@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
-from name_finder import NameFinder
+from name_finder import NameFinder, tagger_of
 from PIL import Image
 
 from instruct_mner.console import quiet_libraries
+from instruct_mner.engines.engine import Request
 from instruct_mner.errors import ConfigError, HiddenPicturesWarning
 from instruct_mner.models.tuned import zero_shot
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.tagging.hidden_pictures import most_shown
 from instruct_mner.tagging.post_tagger import PostTagger
 from instruct_mner.tagging.tagger import Tagger
@@ -55,6 +57,54 @@ def test_pictures_that_are_not_shown_are_told_once_and_the_commands_tell_them_th
         quiet_libraries()
         list(tagger.predict([post], lambda _: files, labels=["PER"]))
     assert not caught
+
+
+class BoxFinder(NameFinder):
+    """A name finder that sees each name on the last picture."""
+
+    @staticmethod
+    def lines(request: Request) -> list[str]:
+        number = f"{len(request.images)}, " if len(request.images) > 1 else ""
+        return [f"{line} [{number}0, 0, 500, 1000]" for line in NameFinder.lines(request)]
+
+
+@pytest.mark.parametrize("num_words", [2, 500], ids=["whole", "in windows"])
+def test_boxes_are_on_pictures_however_they_are_given(num_words: int, tmp_path: Path) -> None:
+    tagger = tagger_of(BoxFinder(), grounded=True)
+    tagger = tagger._with_manifest(tagger.manifest.model_copy(update={"max_images": 2}))
+    picture, file, text = Image.new("RGB", (8, 8)), tmp_path / "a.png", " ".join(["Zoe", *["left"] * (num_words - 1)])
+    picture.save(file)
+
+    def box_of(found: Prediction) -> tuple[int, tuple[str, ...]]:
+        assert (found.windows is not None) == (num_words > 400)
+        [[box]] = [entity.boxes or () for entity in found.entities]
+        assert box.box == (0, 0, 4, 8)
+        return box.image, found.images
+
+    assert box_of(tagger(text, images=file)) == (0, (str(file),))
+    assert box_of(tagger([text], images=[[picture, str(file)]])[0]) == (1, ("picture 0", str(file)))
+    assert box_of(tagger(text, images=[file.read_bytes()])) == (0, ("picture 0",))
+    for post, names in ((Example(id="1", text=text), ()), (Example(id="1", text=text, images=("x.png",)), ("x.png",))):
+        assert box_of(tagger.predict_opened([(post, (picture,))])[0]) == (0, names or ("picture 0",))
+        # As with the pictures of another post, which may be more.
+        [several] = tagger.predict([post], lambda _: [str(file), file])
+        assert box_of(several) == (1, (*(names or ("picture 0",)), "picture 1"))
+    for given in (file, picture, str(file), file.read_bytes()):
+        [entity] = tagger.predict_entities(text, image=given)
+        assert entity["boxes"] == ({"image": 0, "box": (0, 0, 4, 8)},)
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [(None, "None"), ("a.png", "'a.png'"), ([3], "one of int"), ([b"a", None], "one of bytes, NoneType")],
+)
+def test_a_function_that_finds_no_list_of_pictures_is_told_with_the_post(returned: Any, reason: str) -> None:
+    tagger, post = tagger_of(NameFinder()), Example(id="7", text="Zoe left", images=("a.png",))
+    with pytest.raises(ConfigError, match=f"post '7': picture_paths must return a list of paths, not {reason}"):
+        list(tagger.predict([post], lambda _: returned))
+    with pytest.raises(KeyError) as raised:  # the function's own error stays what it is
+        list(tagger.predict([post], lambda example: {}[example.id]))
+    assert raised.value.__notes__ == ["picture_paths was called with post '7'"]
 
 
 def test_a_tagger_of_a_model_is_one() -> None:
