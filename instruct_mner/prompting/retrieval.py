@@ -22,7 +22,7 @@ from instruct_mner.data.leaks import normalised
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import DataError
 from instruct_mner.prompting.templates import shown_text
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Example, UnnamedExample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -224,9 +224,10 @@ def key_of(text: str) -> str:
     return normalised(text) or text
 
 
-def _own(post: Example) -> tuple[str, str]:
+def _own(post: Example) -> tuple[str, ...]:
     """Return the keys that a post must not share with its examples."""
-    return f"id {post.id}", f"text {key_of(post.text)}"
+    text = f"text {key_of(post.text)}"
+    return (text,) if isinstance(post, UnnamedExample) else (f"id {post.id}", text)
 
 
 class Neighbours:
@@ -254,7 +255,7 @@ class Neighbours:
     def choose(self, posts: Sequence[tuple[Example, Sequence[Image]]]) -> list[tuple[int, ...]]:
         """Return the examples of each post, as indices in the pool, in the order of the prompt.
 
-        A post is never its own example: posts with its id or its text are left out.
+        A post is never its own example: posts with its text are left out, and with its id, where it has one.
 
         Args:
             posts: Posts, each with the opened pictures that the model sees.

@@ -217,6 +217,10 @@ class Example(Record):
         return self.model_copy(update={"images": (), "entities": entities})
 
 
+class UnnamedExample(Example):
+    """A post whose id is its place in a call: one of the same id elsewhere is another post."""
+
+
 class Rejected(Record):
     """Items of a completion that are no entities; each counts as a false positive.
 

@@ -16,7 +16,7 @@ from instruct_mner.data.stream import STREAMED, HeldPosts, Posts, look_through
 from instruct_mner.errors import DataError
 from instruct_mner.images import check_no_address
 from instruct_mner.schema.choices import MissingImage, TaggingImageSource
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Example, UnnamedExample
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tagging.output import fingerprint
 from instruct_mner.tagging.texts import WINDOW
@@ -80,7 +80,7 @@ class PostSource:
         if self.text is not None:
             names = () if self.image is None else (_picture(self.image),)
             try:
-                post = Example(id="post", text=self.text, images=names)
+                post = UnnamedExample(id="post", text=self.text, images=names)
             except ValidationError as error:
                 raise DataError(f"--text: {'; '.join(reasons(error, Example))}") from None
             return Dataset("post", "text", Path("-"), fingerprint(text=self.text), (post,), Path("/"))

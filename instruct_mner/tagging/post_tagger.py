@@ -20,7 +20,7 @@ from instruct_mner.models.tuned import with_segmentation
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.schema.records import Example, Prediction, UnnamedExample
 from instruct_mner.tagging.argument_values import items, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import ExampleSelector, Post, SameExamples
@@ -109,7 +109,7 @@ class PostTagger(TextTagger):
             MnerError: There are no labels, or one of them or the picture cannot be used.
         """
         images = () if image is None else (as_image(image),)
-        [prediction] = self.predict_opened([(Example(id="post", text=text), images)], labels)
+        [prediction] = self.predict_opened([(UnnamedExample(id="post", text=text), images)], labels)
         return [entity.model_dump(exclude_none=True) for entity in prediction.above(threshold).entities]
 
     @checked

@@ -16,7 +16,7 @@ from instruct_mner.console import tracked
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
-from instruct_mner.schema.records import Example, Prediction, unnamed_picture
+from instruct_mner.schema.records import Prediction, UnnamedExample, unnamed_picture
 from instruct_mner.tagging.argument_values import items, no_list, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
@@ -177,7 +177,7 @@ def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:
         opened = tuple(map(as_image, pictures))
     except MnerError as error:
         raise type(error)(f"images[{number}]: {error}") from None
-    return Example(id=str(number), text=text, images=tuple(starmap(_name, enumerate(pictures)))), opened
+    return UnnamedExample(id=str(number), text=text, images=tuple(starmap(_name, enumerate(pictures)))), opened
 
 
 def _name(index: int, picture: Picture) -> str:

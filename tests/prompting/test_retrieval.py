@@ -16,7 +16,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.prompting import retrieval_cache
 from instruct_mner.prompting.retrieval import Neighbours, Pool, build_index, text_vectors
 from instruct_mner.prompting.retrieval_cache import cached_index
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Example, UnnamedExample
 from instruct_mner.tagging.word_embedder import WordEmbedder
 
 TEXTS = [
@@ -68,6 +68,12 @@ def test_a_post_is_never_its_own_example(tmp_path) -> None:
     assert sorted(by_text) == sorted(TEXTS[1:])  # nor in another spelling
     assert TEXTS[0] not in by_id
     assert len(by_id) == 5
+    # The id of a text of a call is no more than its place there.
+    nearest, own = texts_for(
+        neighbours, UnnamedExample(id="t0", text="a striker who scored"), UnnamedExample(id="t0", text=TEXTS[0])
+    )
+    assert TEXTS[0] in nearest
+    assert sorted(own) == sorted(TEXTS[1:])
 
 
 def test_the_choice_depends_on_the_post_alone_and_comes_in_one_order(tmp_path) -> None:

@@ -11,13 +11,18 @@ from name_finder import NameFinder, tagger_of
 from PIL import Image
 
 from instruct_mner.console import quiet_libraries
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.engines.engine import Request
 from instruct_mner.errors import ConfigError, HiddenPicturesWarning
 from instruct_mner.models.tuned import zero_shot
+from instruct_mner.prompting.retrieval import Pool
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.examples import example_selector
 from instruct_mner.tagging.hidden_pictures import most_shown
+from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.post_tagger import PostTagger
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.tagging.word_embedder import WordEmbedder
 
 
 def test_any_engine_answers_and_posts_keep_their_order() -> None:
@@ -30,6 +35,28 @@ def test_any_engine_answers_and_posts_keep_their_order() -> None:
     assert all([entity.text for entity in each.entities] == ["Zoe"] for each in found)
     with pytest.raises(ConfigError, match="labels"):
         list(tagger.predict(posts))
+
+
+def test_the_nearest_examples_of_a_text_are_the_same_wherever_it_stands(tmp_path: Path) -> None:
+    manifest, prompt = zero_shot("m", with_examples=True)
+    texts = ["Zoe scored twice for Arsenal", "the budget of London", "a new album is out"]
+    for name in ("0", "1", "post"):
+        ids = (name, "x", "y")
+        write_jsonl(
+            tmp_path / "pool.jsonl",
+            [Example(id=identifier, text=text, entities=()) for identifier, text in zip(ids, texts, strict=True)],
+        )
+        pool, engine = Pool.load(str(tmp_path / "pool.jsonl"), 1), NameFinder()
+        selector = example_selector(pool, WordEmbedder(), 1, engine.special_tokens())
+        tagger = PostTagger(engine, manifest, prompt, selector=selector)
+        tagger(["Zoe scored for Arsenal"] * 3, labels=["PER"])
+        tagger.predict_entities("Zoe scored for Arsenal", ["PER"])
+        list(tagger.predict(PostSource(text="Zoe scored for Arsenal").load().posts(), labels=["PER"]))
+        assert len(engine.requests) == 5
+        assert all(texts[0] in str(request.messages) for request in engine.requests)
+        # A post with an id of its own is never its own example.
+        list(tagger.predict([Example(id=name, text="Zoe scored for Arsenal")], labels=["PER"]))
+        assert texts[0] not in str(engine.requests[-1].messages)
 
 
 def test_pictures_that_are_not_shown_are_told_once_and_the_commands_tell_them_themselves(tmp_path: Path) -> None:
