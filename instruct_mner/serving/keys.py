@@ -143,7 +143,8 @@ def _rate(word: str, place: str) -> float:
     except ValueError:
         rate = math.nan
     if not 0 < rate < math.inf:
-        raise ConfigError(f"{place}: {word!r}: write rate= with the requests a second, such as rate=5")
+        # Not the word, which may be the rest of a key.
+        raise ConfigError(f"{place}: the third word: write rate= with the requests a second, such as rate=5")
     return rate
 
 

@@ -227,7 +227,7 @@ def _with_pictures(
     read: Mapping[str, TaskPicture],
 ) -> list[tuple[Post | None, str | None]]:
     posts: list[tuple[Post | None, str | None]] = []
-    notes = []
+    unseen = []
     for task, source in zip(tasks, sources, strict=True):
         text = task.data.get(config.text_field)
         if not isinstance(text, str):
@@ -235,10 +235,11 @@ def _with_pictures(
             continue
         picture = source if isinstance(source, TaskPicture) else read.get(source, TaskPicture(content=source))
         note = _note(task, picture, config)
-        notes += [] if note is None else [note]
+        unseen += [] if note is None else [picture.reason or "of several, one is read"]
         posts.append((Post(text=text, images=[] if picture.content is None else [picture.content]), note))
-    if notes:
-        _log.warning("/predict: of %d task(s) a picture was not seen: %s", len(notes), notes[0])
+    if unseen:
+        # Without the notes, which hold names of fields: tasks and interface are the client's.
+        _log.warning("/predict: of %d task(s) a picture was not seen: %s", len(unseen), unseen[0])
     return posts
 
 
@@ -251,14 +252,14 @@ def _source(task: Task, config: LabelConfig, *, takes_pictures: bool) -> str | T
         return TaskPicture(reason="the model takes none")
     if isinstance(held, str):
         return held
-    return TaskPicture(reason=f"the field {config.image_field!r} holds no text, but {held!r:.40}")
+    return TaskPicture(reason=f"its field holds no text, but a value of the type {type(held).__name__}")
 
 
 def _note(task: Task, picture: TaskPicture, config: LabelConfig) -> str | None:
     """Return what is to be said of the pictures of a task that were not seen."""
     further = [repr(name) for name in config.further_image_fields if task.data.get(name)]
     if picture.reason is not None:
-        return f"the picture was not seen, the text alone is read: {picture.reason}"
+        return f"the picture of {config.image_field!r} was not seen, the text alone is read: {picture.reason}"
     if further:
         return f"one picture is read, that of {config.image_field!r}; not seen: {', '.join(further)}"
     return None

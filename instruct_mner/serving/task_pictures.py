@@ -39,7 +39,7 @@ class TaskPicture:
 
     Attributes:
         content: The picture as a data URL; ``None`` where it was not read.
-        reason: Reason why it was not read.
+        reason: Reason why it was not read, in words that hold nothing of the task, as they are logged.
     """
 
     content: str | None = None

@@ -44,7 +44,7 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
         ("", "no keys"),
         ("name", ":1: write a name and a key"),
         ("a b c d", ":1: write a name and a key"),
-        ("a b c", ":1: 'c': write rate="),
+        ("a b c", ":1: the third word: write rate="),
         ("a b rate=0", "write rate="),
         ("a b rate=inf", "write rate="),
         ("a b\na c", ":2: write a name and a key"),

@@ -118,7 +118,7 @@ def test_a_picture_is_seen_without_rectangles_and_none_are_written(
     [
         ("s3://bucket/a.png", "it is an address"),
         ("http://127.0.0.1:1/a.png", "it is an address"),
-        ([PICTURE], "the field 'photo' holds no text, but ['data:image/png"),
+        ([PICTURE], "its field holds no text, but a value of the type list"),
     ],
 )
 @pytest.mark.parametrize("config", [FULL, WITHOUT_RECTANGLES])
@@ -126,9 +126,20 @@ def test_a_picture_that_is_not_seen_is_said(
     gateway: Gateway, caplog: pytest.LogCaptureFixture, config: str, picture: object, reason: str
 ) -> None:
     [found] = predict(gateway.client, {"data": {"tweet": "Ann", "photo": picture}}, config=config).json()["results"]
-    assert found["error"].startswith(f"the picture was not seen, the text alone is read: {reason}")
+    assert found["error"].startswith(f"the picture of 'photo' was not seen, the text alone is read: {reason}")
     assert found["result"]
-    assert "of 1 task(s) a picture was not seen" in caplog.text
+    assert f"of 1 task(s) a picture was not seen: {reason}" in caplog.text
+    assert "photo" not in caplog.text
+
+
+def test_nothing_of_a_task_or_an_interface_is_logged(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    config = WITHOUT_RECTANGLES.replace("$photo", "$JaneDoe").replace("$second", "$JohnDoe")
+    for value in (["secret"], {"secret": 1}, 12345, "secret://secret", "/data/secret.png", "secret"):
+        predict(gateway.client, task("secret", JaneDoe=value), config=config)  # type: ignore[arg-type]
+    for further in ("secret", ["secret"]):
+        predict(gateway.client, task("secret", JaneDoe=PICTURE, JohnDoe=further), config=config)  # type: ignore[arg-type]
+    assert len(caplog.records) >= 8
+    assert not any(word in caplog.text for word in ("secret", "Doe", "12345", "tweet"))
 
 
 def test_a_model_without_pictures_says_so(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +148,7 @@ def test_a_model_without_pictures_says_so(gateway: Gateway, monkeypatch: pytest.
     monkeypatch.setattr(EntityService, "takes_pictures", lambda self, name: False)
     results = predict(gateway.client, task("Ann is", photo=PICTURE), task("Bob is")).json()["results"]
     assert [each.get("error") for each in results] == [
-        "the picture was not seen, the text alone is read: the model takes none", None,
+        "the picture of 'photo' was not seen, the text alone is read: the model takes none", None,
     ]  # fmt: skip
 
 
@@ -153,7 +164,7 @@ def test_labels_that_no_answer_can_hold_are_refused_with_the_interface(gateway: 
 
 def test_an_address_is_not_fetched_and_said(gateway: Gateway) -> None:
     [found] = predict(gateway.client, task("Ann is", photo="http://127.0.0.1:1/a.png")).json()["results"]
-    assert found["error"].startswith("the picture was not seen, the text alone is read: it is an address")
+    assert found["error"].startswith("the picture of 'photo' was not seen, the text alone is read: it is an address")
     assert "--label-studio URL" in found["error"]
     assert len(found["result"]) == 1
 
@@ -182,7 +193,7 @@ def test_pictures_of_the_one_label_studio_are_seen(monkeypatch: pytest.MonkeyPat
         results = predict(gateway.client, *tasks).json()["results"]
     assert sorted(seen) == [[], [PICTURE], [PICTURE]]
     assert [each.get("error") for each in results] == [
-        None, "the picture was not seen, the text alone is read: gone", None,
+        None, "the picture of 'photo' was not seen, the text alone is read: gone", None,
     ]  # fmt: skip
 
 
