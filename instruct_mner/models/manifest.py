@@ -175,6 +175,18 @@ class Manifest(Record):
         with replacing(folder / FILE_NAME) as file:
             file.write(json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
 
+    def base_at(self, place: str | None = None) -> tuple[str, str | None]:
+        """Return name and commit of the base to load.
+
+        Args:
+            place: Hub name or folder where the base lies now; ``None`` where it lies under its name. Of another place
+                no commit is known.
+        """
+        if place in {None, self.base_model}:
+            return self.base_model, self.base_revision
+        assert place is not None
+        return place, None
+
     def check_base(self, family: str, name: str) -> None:
         """Refuse a base of another family than the adapter's own.
 

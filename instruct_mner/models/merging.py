@@ -33,11 +33,9 @@ def merge_adapter(adapter: Path, output: Path, *, base_model: str | None = None)
 
 def _merge(adapter: Path, output: Path, base_model: str | None) -> None:
     folder, manifest, prompt = check_merge(adapter, output)
-    name = base_model or manifest.base_model
+    name, revision = manifest.base_at(base_model)
     with working(f"loading {name}"):
-        base = load_model(
-            name, revision=None if base_model else manifest.base_revision, dtype="bfloat16", pixels=manifest.pixels
-        )
+        base = load_model(name, revision=revision, dtype="bfloat16", pixels=manifest.pixels)
     manifest.check_base(base.family.name, base.name)
     manifest = manifest.after(tuned_before(base))
     merged = load_adapter(base, folder).merged().model

@@ -120,7 +120,9 @@ def make_card(run: RunFiles, name: str, scores: Sequence[SetScore], licence: str
         entity_types=list(manifest.answer.labels.names),
     )
     # The name of a folder of this machine says nothing to others.
-    text = run.text.replace(manifest.base_model, run.base) if run.base and "/" in manifest.base_model else run.text
+    text = run.text
+    if run.base not in {None, manifest.base_model} and "/" in manifest.base_model:
+        text = text.replace(f" at revision `{manifest.base_revision}`", "").replace(manifest.base_model, run.base)
     text = _COMMAND.sub(rf"\1 {name} -o predictions.jsonl", text)
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}{_heads(run)}{_lines(scores)}"))
 

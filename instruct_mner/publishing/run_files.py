@@ -63,6 +63,9 @@ class RunFiles:
                 continue
             values = json.loads(read_text(path))
             values[key] = base
+            if path.name == FILE_NAME:
+                # The commit is one of the repository that the run names.
+                _, values["base_revision"] = self.manifest.base_at(base)
             yield path.name, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
         # `tag` looks for them in this folder beside the weights.
         yield from ((f"{path.parent.name}/{path.name}", path) for path in self._heads() if _goes(path))

@@ -102,6 +102,7 @@ def check_same(start: Start, own: Manifest, lora: LoraSettings) -> None:
     adapter = json.loads(read_text(start.folder / "adapter_config.json"))
     pairs = [
         *((name, getattr(start.manifest, name), getattr(own, name)) for name in _SAME),
+        ("revision", start.manifest.base_revision, own.base_revision),
         *(
             (f"answer.{name}", value, own.answer.model_dump()[name])
             for name, value in start.manifest.answer.model_dump().items()

@@ -170,9 +170,10 @@ def transformers_backend(
         else:
             manifest, prompt = tuned(folder, examples)
             whole = manifest.tuning == "full"
+            base, revision = (str(folder), None) if whole else manifest.base_at(base_model)
             loaded = load_model(
-                str(folder) if whole else base_model or manifest.base_model,
-                revision=None if whole or base_model else manifest.base_revision,
+                base,
+                revision=revision,
                 dtype=dtype,
                 pixels=manifest.pixels,
                 device_map=device_map,

@@ -125,10 +125,9 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
             raise ConfigError(f"'{full[0]}' is a whole model: it is served alone, without --model and other adapters")
         name, folder, _, _ = tuned[0]
         return _whole_model(str(folder), name, dtype)
-    base = _common([(model or manifest.base_model, name) for name, _, manifest, _ in tuned], "base models")
-    pixels = [(manifest.pixels.model_dump_json(), name) for name, _, manifest, _ in tuned]
-    _common(pixels, "pixel limits")
-    whole = _whole_model(base, None, dtype, tuned[0][2].base_revision if model is None else None)
+    base, revision = _common_base([(manifest, name) for name, _, manifest, _ in tuned], model)
+    _common([(manifest.pixels.model_dump_json(), name) for name, _, manifest, _ in tuned], "pixel limits")
+    whole = _whole_model(base, None, dtype, revision)
     adapters = []
     for name, folder, manifest, prompt in tuned:
         manifest.check_base(whole.whole.description.family.name, base)
@@ -158,6 +157,17 @@ def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
         why = "vLLM takes it for a kind of input" if name in _RESERVED else "use letters, digits, '.', '_' and '-'"
         raise ConfigError(f"an adapter cannot be named '{name}' ({why}); write NAME={path}")
     return name, absolute, *Manifest.load(folder)
+
+
+def _common_base(manifests: Sequence[tuple[Manifest, str]], place: str | None) -> tuple[str, str | None]:
+    """Return name and commit of the base of all adapters, which may lie in another place now."""
+    if place is None:
+        _common([(manifest.base_model, name) for manifest, name in manifests], "base models")
+    own = {manifest.base_model: manifest for manifest, _ in reversed(manifests)}
+    for base in own:
+        commits = [(str(each.base_revision), name) for each, name in manifests if each.base_model == base]
+        _common(commits, f"commits of {base}")
+    return own.get(place or "", manifests[0][0]).base_at(place)
 
 
 def _common(values: Sequence[tuple[str, str]], what: str) -> str:

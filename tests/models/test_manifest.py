@@ -31,6 +31,11 @@ def test_it_comes_back_as_it_was(tmp_path) -> None:
     assert Manifest.load(tmp_path) == (MANIFEST, PROMPT)
 
 
+def test_the_base_has_its_commit_under_its_own_name_alone() -> None:
+    assert MANIFEST.base_at() == MANIFEST.base_at("some/model") == ("some/model", "abc")
+    assert MANIFEST.base_at("/a/folder") == ("/a/folder", None)
+
+
 def test_one_of_before_calibration_is_read(tmp_path) -> None:
     MANIFEST.save(tmp_path, PROMPT)
     values = json.loads((tmp_path / "mner.json").read_text())

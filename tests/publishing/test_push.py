@@ -259,3 +259,16 @@ def test_a_dry_run_prints_the_card_and_asks_nobody(
     verb.run(run, "ann/mner", public=True)
     assert capsys.readouterr().out.endswith(f"/ann/mner/commit/{COMMIT}\n")
     assert hub.private_made == {"ann/mner": False}
+
+
+def test_a_base_of_another_name_has_no_commit_of_the_first(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    manifest, prompt = Manifest.load(run / "adapter")
+    manifest.model_copy(update={"base_revision": "abc"}).save(run / "adapter", prompt)
+    (run / "README.md").write_text("A LoRA adapter on `some/base` at revision `abc`.\n")
+    for base, name, revision in ((None, "some/base", "abc"), ("other/base", "other/base", None)):
+        upload = prepare_upload(run, "ann/mner", reports=[], base=base, licence=None)
+        content = dict(upload.run.contents())["mner.json"]
+        values = json.loads(content if isinstance(content, bytes) else content.read_text())
+        assert (values["base_model"], values["base_revision"]) == (name, revision)
+        assert ("`some/base` at revision `abc`." if revision else "`other/base`.") in upload.card

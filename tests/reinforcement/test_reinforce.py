@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
-from instruct_mner.reinforcement.config import find_start, left_out, reinforced_config
+from instruct_mner.reinforcement.config import check_same, find_start, left_out, reinforced_config
 from instruct_mner.reinforcement.dry_run import count_steps
 from instruct_mner.reinforcement.reinforce import reinforce
 from instruct_mner.testing.posts import make_posts
@@ -167,6 +167,15 @@ def test_what_does_not_fit_is_one_clear_message(changes, message, tuned) -> None
     done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), *flags])
     assert done.exit_code != 0
     assert message in f"{done.output} {done.exception}"
+
+
+def test_an_adapter_of_another_commit_of_the_base_is_refused(tuned) -> None:
+    config = load_config(tuned / "config.yaml")
+    start = find_start(reinforced_config(config))
+    check_same(start, start.manifest, config.lora)
+    other = start.manifest.model_copy(update={"base_revision": "2"})
+    with pytest.raises(ConfigError, match="revision: None in the adapter, 2 by the config"):
+        check_same(start, other, config.lora)
 
 
 def test_settings_of_fine_tuning_that_are_not_used_are_named(tuned) -> None:

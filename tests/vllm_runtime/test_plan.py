@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from instruct_mner.engines.vllm import VllmEngine
+from instruct_mner.errors import ConfigError
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.tagging.engine_choice import manifest_of
 from instruct_mner.tagging.settings import TaggingSettings
@@ -37,6 +40,37 @@ def test_an_adapter_on_the_starter(named: str) -> None:
     arguments = engine_arguments(plan)
     assert arguments[arguments.index("--model") + 1] == str(STARTER_FOLDER)
     assert plan.adapters[0].rank == 16
+
+
+def adapter_at(folder: Path, **values: object) -> str:
+    """The adapter of the demo, as one whose manifest has other values."""
+    shutil.copytree(DEMO, folder)
+    manifest, prompt = Manifest.load(folder)
+    manifest.model_copy(update=values).save(folder, prompt)
+    return f"{folder.name}={folder}"
+
+
+@pytest.mark.parametrize("model", [None, "starter"])
+def test_adapters_on_two_commits_of_a_base_are_refused(tmp_path: Path, model: str | None) -> None:
+    first = adapter_at(tmp_path / "a", base_model="some/base", base_revision="1" * 40)
+    second = adapter_at(tmp_path / "b", base_model="some/base", base_revision="2" * 40)
+    message = f"'a' and 'b' have different commits of some/base \\({'1' * 40} and {'2' * 40}\\): one vLLM serves one"
+    with pytest.raises(ConfigError, match=message):
+        make_plan((first, second), model)
+    # In another place it has no commit that is known; two names may be of one base.
+    other = adapter_at(tmp_path / "c", base_model="/old/base", base_revision=None)
+    plan = make_plan((first, other), "starter")
+    assert (plan.revision, [model.name for model in plan.adapters]) == (None, ["a", "c"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_base_that_is_named_as_the_adapter_names_it_is_that_of_its_commit(tmp_path: Path, order: int) -> None:
+    named = (
+        adapter_at(tmp_path / "a", base_revision="main"),
+        adapter_at(tmp_path / "b", base_model="/old/base", base_revision=None),
+    )
+    assert make_plan(named[::order], "starter").revision == "main"
+    assert make_plan(named[:1]).revision == "main"
 
 
 @pytest.mark.parametrize("name", ["starter", DEMO])
