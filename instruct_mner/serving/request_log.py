@@ -10,7 +10,8 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING
@@ -171,6 +172,23 @@ class FloodFilter(logging.Filter):
         if held:
             record.msg, record.args = f"{record.getMessage()} ({held} more like it were not written)", ()
         return True
+
+
+@contextmanager
+def held_back(*loggers: str) -> Iterator[None]:
+    """Let each kind of message of some loggers pass once a minute within the block.
+
+    Args:
+        loggers: Names of the loggers.
+    """
+    filters = {logging.getLogger(name): FloodFilter() for name in loggers}
+    for logger, flood in filters.items():
+        logger.addFilter(flood)
+    try:
+        yield
+    finally:
+        for logger, flood in filters.items():
+            logger.removeFilter(flood)
 
 
 def access_log(file: Path) -> Callable[[str], None]:

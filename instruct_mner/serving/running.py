@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,10 +18,12 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.request_log import FloodFilter
+from instruct_mner.serving.request_log import held_back
 from instruct_mner.serving.restarts import RestartPolicy, keep_running
 from instruct_mner.vllm_runtime.process import VllmProcess
 
+# Loggers of which a request alone can have a line written.
+_FLOODED = ("uvicorn.error", "instruct_mner.serving.label_studio")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -64,7 +65,7 @@ def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) ->
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run the gateway in the event loop that serves most connections in a time: uvloop's, where it is installed."""
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+    with held_back(*_FLOODED), asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(work)
 
 
@@ -103,7 +104,6 @@ async def open_gateway(
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     config = uvicorn.Config(
         gateway,
         log_level="warning",

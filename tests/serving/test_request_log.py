@@ -15,7 +15,7 @@ from gateway_bodies import post_body
 
 from instruct_mner.serving.gateway import Door
 from instruct_mner.serving.metrics import Counters
-from instruct_mner.serving.request_log import FloodFilter, RefusalSummary, RequestLog, access_log
+from instruct_mner.serving.request_log import FloodFilter, RefusalSummary, RequestLog, access_log, held_back
 
 ENTITIES = "/v1/entities"
 
@@ -87,6 +87,15 @@ def test_a_message_is_written_once_a_minute(caplog: pytest.LogCaptureFixture) ->
         "other",
         "Invalid HTTP request received. (499 more like it were not written)",
     ]
+
+
+def test_loggers_are_held_back_within_a_block(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("flood.block")
+    with held_back("flood.block", "flood.other"):
+        for _ in range(3):
+            logger.warning("of %d tasks", 1)
+    logger.warning("of %d tasks", 2)
+    assert [record.getMessage() for record in caplog.records] == ["of 1 tasks", "of 2 tasks"]
 
 
 def test_a_failure_is_answered_with_its_id_and_logged_without_contents(caplog: pytest.LogCaptureFixture) -> None:
