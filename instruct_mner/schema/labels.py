@@ -113,6 +113,18 @@ class LabelSet(Record):
         """True where any label has a definition."""
         return any(label.definition for label in self.labels)
 
+    def defined_as_in(self, other: LabelSet) -> LabelSet:
+        """Return these labels, those without a definition with the one that they have in another set."""
+        known = {label.name: label.definition for label in other.labels}
+        labels = (Label(name=each.name, definition=each.definition or known.get(each.name)) for each in self.labels)
+        return LabelSet(labels=tuple(labels))
+
+    def respelled(self, other: LabelSet) -> dict[str, str]:
+        """Return the labels that another set does not have but in another spelling, each with the one there."""
+        known = {folded_label(name): name for name in other.names}
+        foreign = (name for name in self.names if name not in other)
+        return {name: known[folded_label(name)] for name in foreign if folded_label(name) in known}
+
     def __contains__(self, name: object) -> bool:
         return name in self.names
 

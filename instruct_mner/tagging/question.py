@@ -110,12 +110,16 @@ class QuestionBuilder:
     def answer_spec(self, labels: Labels | None = None) -> AnswerSpec:
         """Return the form of answers with these labels, or with those of the tuning.
 
+        A label of the tuning that is given without a definition keeps the one that the model was tuned with.
+
         Raises:
             ConfigError: There are no labels, or one cannot be used.
         """
         if labels is None and self.labels is None:
             raise ConfigError(NO_LABELS)
         chosen = labels if isinstance(labels, LabelSet) or labels is None else LabelSet.of(labels)
+        if chosen is not None and self.labels is not None:
+            chosen = chosen.defined_as_in(self.labels)
         return checked_labels(self.manifest.answer.with_labels(chosen), self.engine.special_tokens())
 
     def question(

@@ -105,6 +105,7 @@ def _tag(
         manifest = tagger.manifest
         predict = _local_predictions(tagger, posts, label_set, local, attention)
     _warn_of_calibration(manifest, local.engine, console)
+    _warn_of_spellings(manifest, label_set, console)
     _say_what_is_hidden(manifest, posts, console)
     predict = _with_notice_of_windows(predict, console)
     if is_stream(output):
@@ -230,6 +231,14 @@ def _warn_of_calibration(manifest: Manifest, engine: str, console: Console) -> N
             f"confidences were calibrated with the engine {calibration.engine}, those of {engine} may be of another "
             "kind: calibrate with it, or do not rely on them"
         )
+
+
+def _warn_of_spellings(manifest: Manifest, labels: LabelSet | None, console: Console) -> None:
+    if labels is None or manifest.tuning == "none":
+        return
+    respelled = [f"{own!r}, given {name!r}" for name, own in labels.respelled(manifest.answer.labels).items()]
+    if respelled:
+        console.print(f"the model was tuned with other spellings of labels: {', '.join(respelled)}", markup=False)
 
 
 def _print(predictions: Iterable[Prediction], num_posts: int, output: str) -> None:

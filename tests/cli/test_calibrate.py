@@ -19,11 +19,12 @@ from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError, ModelError
 from instruct_mner.models.manifest import Calibration, Manifest
+from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example, Prediction
 from instruct_mner.scoring import score_spans
 from instruct_mner.scoring.calibration import Scaling
 from instruct_mner.scoring.predictions import read_predictions
-from instruct_mner.tagging.run import _warn_of_calibration
+from instruct_mner.tagging.run import _warn_of_calibration, _warn_of_spellings
 from instruct_mner.testing.posts import TEXTS
 
 
@@ -153,6 +154,16 @@ def test_a_calibration_holds_for_all_engines_of_this_process(
     console = Console(file=io.StringIO())
     _warn_of_calibration(manifest.model_copy(update={"calibration": calibration}), engine, console)
     assert ("were calibrated with" in console.file.getvalue()) == warns  # type: ignore[attr-defined]
+
+
+def test_other_spellings_of_the_labels_of_a_tuning_are_told(tuned: Path) -> None:
+    manifest, _ = Manifest.load(tuned / "adapter")
+    first, *others = manifest.answer.labels.names
+    for labels, told in (([first.lower(), *others, "DATE"], True), ([first, "DATE"], False)):
+        console = Console(file=io.StringIO(), width=200)
+        _warn_of_spellings(manifest, LabelSet.of(labels), console)
+        output = console.file.getvalue()  # type: ignore[attr-defined]
+        assert (f"other spellings of labels: {first!r}, given {first.lower()!r}\n" in output) == told
 
 
 def test_a_plot_takes_the_place_of_no_other_file(tuned: Path, tmp_path: Path) -> None:

@@ -63,6 +63,20 @@ def test_the_text_is_where_text_begins_says() -> None:
     assert builder(constrained=False).question(question.example, (), question.spec).request.grammar is None
 
 
+def test_labels_of_the_tuning_keep_their_definitions() -> None:
+    manifest, prompt = zero_shot("m")
+    tuned = manifest.answer.with_labels(LabelSet.of({"PER": "a person", "LOC": None, "ORG": "a firm"}))
+    manifest = manifest.model_copy(update={"tuning": "lora", "answer": tuned})
+    questions = QuestionBuilder(engine=Idle(), manifest=manifest, prompt=prompt)
+    assert questions.answer_spec(["PER", "LOC", "ORG"]) == questions.answer_spec()
+    chosen = questions.answer_spec({"ORG": "a club", "PER": None, "DATE": None}).labels
+    assert [(each.name, each.definition) for each in chosen.each()] == [
+        ("ORG", "a club"),
+        ("PER", "a person"),
+        ("DATE", None),
+    ]
+
+
 def test_an_answer_is_read_back() -> None:
     questions = builder()
     question = questions.question(Example(id="1", text="Ann here"), (), questions.answer_spec(LABELS))
