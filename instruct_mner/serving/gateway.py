@@ -28,7 +28,7 @@ from instruct_mner.serving.entities_models import (
     PostsResponse,
 )
 from instruct_mner.serving.entities_route import EntityService, status_and_message
-from instruct_mner.serving.http_models import ErrorResponse, Health, Model, ModelList, error_of
+from instruct_mner.serving.http_models import ErrorResponse, Health, error_of
 from instruct_mner.serving.json_body import JsonRoute, describe_problems
 from instruct_mner.serving.keys import Keys
 from instruct_mner.serving.label_studio import add_label_studio
@@ -37,6 +37,7 @@ from instruct_mner.serving.limits import BusyError, Limits, RefusedError
 from instruct_mner.serving.methods import Methods
 from instruct_mner.serving.metrics import Counters
 from instruct_mner.serving.middleware import Admission
+from instruct_mner.serving.models_routes import add_models
 from instruct_mner.serving.openai_bodies import ChatBody, CompletionBody
 from instruct_mner.serving.openai_routes import Upstream
 from instruct_mner.serving.places import Places, Rates
@@ -140,10 +141,7 @@ def build_gateway(
         """Complete a text as OpenAI's completions do."""
         return await upstream.complete(body)
 
-    @app.get("/v1/models", responses=_errors(401, 413, 429), dependencies=locked, operation_id="list_models")
-    async def list_models() -> ModelList:
-        """List the models that are served."""
-        return ModelList(data=[Model(id=name, labels=service.labels_of(name)) for name in upstream.names])
+    add_models(app, service, upstream.names, errors=_errors(401, 404, 413, 429), locked=locked)
 
     @app.get("/health", responses=_errors(503), operation_id="health")
     async def health() -> Health:

@@ -8,12 +8,15 @@ from instruct_mner.schema.records import Prediction
 
 _OPENAI_PATHS = {"/v1/chat/completions", "/v1/completions", "/v1/models"}
 _OWN_PATHS = {"/", "/v1/entities", "/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
+_MODEL_PATH = "/v1/models/{name}"
 _LABEL_STUDIO_PATHS = {"/predict", "/setup", "/webhook"}
 _PATHS = frozenset(_OPENAI_PATHS | _OWN_PATHS | _LABEL_STUDIO_PATHS)
 
 
 def route_name(path: str) -> str:
     """Return a path, or ``other`` for one that there is not: what a client has made up is written nowhere."""
+    if path.startswith("/v1/models/"):
+        return _MODEL_PATH
     return path if path in _PATHS else "other"
 
 
