@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 # Not inside of functions: FastAPI looks up annotations here, and this module is itself imported late.
 from fastapi import FastAPI
+from fastapi.params import Depends
 
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.http_models import Model, ModelList
@@ -14,7 +14,12 @@ from instruct_mner.serving.limits import RefusedError
 
 
 def add_models(
-    app: FastAPI, service: EntityService, names: Sequence[str], *, errors: dict[int | str, Any], locked: list[Any]
+    app: FastAPI,
+    service: EntityService,
+    names: Sequence[str],
+    *,
+    errors: dict[int | str, dict[str, object]],
+    locked: Sequence[Depends],
 ) -> None:
     """Add the routes of the models.
 
