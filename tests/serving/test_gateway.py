@@ -317,17 +317,6 @@ def test_every_route_is_counted_under_its_own_name(gateway: Gateway) -> None:
     assert route_name("/v1/models/org/secret") == "/v1/models/{name}"
 
 
-def test_a_model_is_described_by_its_name(gateway: Gateway) -> None:
-    [listed] = gateway.client.get("/v1/models").json()["data"]
-    assert gateway.client.get("/v1/models/m").json() == listed
-    missing = gateway.client.get("/v1/models/org/other")
-    assert (missing.status_code, missing.json()["error"]["message"]) == (
-        404,
-        "there is no model 'org/other'; there are m",
-    )
-    assert httpx.get(f"{gateway.url}/v1/models/m").status_code == 401
-
-
 def test_more_than_can_be_taken_in_are_told_to_come_again() -> None:
     with running_gateway(limits=replace(LIMITS, concurrency=0)) as busy:
         response = busy.client.post(ENTITIES, json=post_body())
