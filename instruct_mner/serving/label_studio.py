@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field, StringConstraints
 
-from instruct_mner.data.exporting.label_studio import results_of, score_of
+from instruct_mner.data.exporting.label_studio import results_of
+from instruct_mner.schema.certainty import certainty
 from instruct_mner.serving.entities_models import EntitiesResponse, Post, PostError, PostsRequest
 from instruct_mner.serving.label_config import LabelConfig, read_label_config
 from instruct_mner.serving.limits import RefusedError
@@ -76,13 +77,14 @@ class TaskPrediction(BaseModel):
 
     Attributes:
         result: Spans, rectangles in per cent of the sides of the picture, and relations between them.
-        score: Mean confidence of the entities, by which Label Studio sorts tasks.
+        score: Certainty of the answer, by which Label Studio sorts tasks: that of the least certain entity, 0 where items
+            of the answer are no entities, 1 where there is none; left out of a task that was not answered.
         model_version: Name of the model.
         error: Reason why there is no result, or none on the picture.
     """
 
     result: list[dict[str, object]]
-    score: float
+    score: float | None = None
     model_version: str
     error: str | None = None
 
@@ -185,7 +187,7 @@ async def predictions(
             answer = None if post is None else next(answers)
             if post is None or answer is None or isinstance(answer, PostError):
                 error = answer.error.message if isinstance(answer, PostError) else note
-                results.append(TaskPrediction(result=[], score=0.0, model_version=model, error=error))
+                results.append(TaskPrediction(result=[], model_version=model, error=error))
                 continue
             results.append(await _prediction(service, post, answer, config, note))
         return PredictResponse(results=results, model_version=model)
@@ -199,7 +201,7 @@ async def _prediction(
     size = (await service.picture_sizes(post.images))[0] if post.images and config.has_rectangles else None
     return TaskPrediction(
         result=[dict(each) for each in results_of(entities, size, config.tags)],
-        score=score_of(entities),
+        score=certainty(entities, answer.rejected),
         model_version=answer.model,
         error=note,
     )

@@ -202,6 +202,7 @@ def test_a_task_without_a_text_has_a_reason_and_the_others_their_answers(gateway
     assert [bool(each["result"]) for each in results] == [False, True, False]
     assert results[0]["error"] == "the task has no text in its field 'tweet'"
     assert "longer than the 300 characters" in results[2]["error"]
+    assert ["score" in each for each in results] == [False, True, False]
     refused = predict(gateway.client, {"data": {}})
     assert refused.status_code == 422
     assert "no task has a text in its field 'tweet'" in refused.json()["error"]["message"]
@@ -221,6 +222,26 @@ def test_the_key_is_needed_and_goes_as_a_password_too(gateway: Gateway) -> None:
     basic = base64.b64encode(f"label-studio:{KEY}".encode()).decode()
     answer = httpx.post(f"{gateway.url}/setup", json={"schema": FULL}, headers={"authorization": f"Basic {basic}"})
     assert answer.status_code == 200
+
+
+def test_the_score_is_the_certainty_of_the_post(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    from instruct_mner.schema.records import PredictedEntity
+    from instruct_mner.serving.entities_models import EntitiesResponse, Post
+    from instruct_mner.serving.entities_route import EntityService
+
+    sure, unsure = (
+        PredictedEntity(start=start, end=start + 3, text="Ann", label="PER", score=score)
+        for start, score in ((0, 0.9), (4, 0.3))
+    )
+    entities = {"Ann Ann": [sure, unsure], "none": [], "broken": [sure]}
+
+    async def answer(self: EntityService, post: Post) -> EntitiesResponse:
+        rejected = Rejected(malformed=int(post.text == "broken"))
+        return EntitiesResponse(model="m", entities=entities[post.text], rejected=rejected)
+
+    monkeypatch.setattr(EntityService, "answer", answer)
+    results = predict(gateway.client, *map(task, entities)).json()["results"]
+    assert [each["score"] for each in results] == [0.3, 1.0, 0.0]
 
 
 def test_an_event_is_taken_and_nothing_is_trained(gateway: Gateway) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.schema.certainty import certainty
 from instruct_mner.schema.records import Prediction
-from instruct_mner.tagging.order import certainty, least_certain_first, lines_by_certainty
+from instruct_mner.tagging.order import least_certain_first, lines_by_certainty
 from instruct_mner.tagging.output import write_predictions
 
 TEXT = "Ann Bo Cy"
@@ -32,7 +33,7 @@ ORDER = ["broken", "unsure", "middle", "same", "sure", "none"]
 
 
 def test_the_least_certain_entity_decides() -> None:
-    assert {each.id: certainty(each) for each in MADE} == {
+    assert {each.id: certainty(each.entities, each.rejected) for each in MADE} == {
         "sure": 0.8, "none": 1.0, "unsure": 0.2, "broken": 0.0, "middle": 0.5, "same": 0.5,
     }  # fmt: skip
     assert [each.id for each in least_certain_first(MADE)] == ORDER

@@ -47,11 +47,6 @@ def results_of(entities: Sequence[Entity], size: tuple[int, int] | None, names: 
     return results
 
 
-def score_of(entities: Sequence[PredictedEntity]) -> float:
-    """Return the score of a task, the mean of its entities'; 0 without any."""
-    return sum(entity.score for entity in entities) / len(entities) if entities else 0.0
-
-
 def _span(number: int, entity: Entity, tags: TagNames) -> Result:
     value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
     span = {"id": f"e{number}", "from_name": tags.labels, "to_name": tags.text, "type": "labels", "value": value}

@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from instruct_mner.data.exporting.label_studio import results_of, score_of
+from instruct_mner.data.exporting.label_studio import results_of
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, json_line
 from instruct_mner.errors import DataError
+from instruct_mner.schema.certainty import certainty
 from instruct_mner.schema.records import Prediction
 
 Row = Mapping[str, object]
@@ -121,7 +122,7 @@ def _task(post: Post, posts: ExportedPosts) -> Row:
     results = results_of(post.entities or (), size)
     task: dict[str, object] = {"id": post.id, "data": data}
     if isinstance(post, Prediction):
-        score = score_of(post.entities)
+        score = certainty(post.entities, post.rejected)
         task["predictions"] = [{"model_version": "instruct-mner", "score": score, "result": results}]
     else:
         task["annotations"] = [] if post.entities is None else [{"result": results}]

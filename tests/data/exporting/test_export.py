@@ -24,7 +24,7 @@ from instruct_mner.data.exporting.targets import TARGETS, choose_target
 from instruct_mner.data.loading import load
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import replacing
-from instruct_mner.schema.records import Box, Context, Entity, Example, PredictedEntity, Prediction
+from instruct_mner.schema.records import Box, Context, Entity, Example, PredictedEntity, Prediction, Rejected
 
 BY_NAME = {target.name: target for target in TARGETS}
 WIDTH, HEIGHT = 200, 100
@@ -292,6 +292,24 @@ def test_predictions_become_pre_annotations(tmp_path: Path, predictions: Path, m
     assert rectangle["value"] | {"x": 5.0, "y": 20.0, "width": 25.0, "height": 60.0} == rectangle["value"]
     assert (relation["from_id"], relation["to_id"]) == (span["id"], rectangle["id"])
     assert "annotations" not in task
+
+
+def test_the_score_of_a_task_is_the_certainty_of_its_post(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sure, unsure = (
+        PredictedEntity(start=start, end=start + 3, text="Ann", label="PER", score=score)
+        for start, score in ((0, 0.9), (4, 0.3))
+    )
+    rows = [
+        Prediction(id="two", text="Ann Ann", entities=(sure, unsure)),
+        Prediction(id="none", text="Ann Ann"),
+        Prediction(id="broken", text="Ann Ann", entities=(sure,), rejected=Rejected(malformed=1)),
+    ]
+    path = tmp_path / "pred.jsonl"
+    path.write_text("".join(f"{each.model_dump_json()}\n" for each in rows))
+    assert run(monkeypatch, path, tmp_path / "a.json", "--to", "label-studio") == 0
+    tasks = json.loads((tmp_path / "a.json").read_text())
+    scores = {each["id"]: each["predictions"][0]["score"] for each in tasks}
+    assert scores == {"two": 0.3, "none": 1.0, "broken": 0.0}
 
 
 def test_scores_that_a_format_cannot_hold_are_counted(
