@@ -105,7 +105,7 @@ class PostsRequest(EntitiesSettings):
     """Several posts, with the settings of their answers.
 
     Attributes:
-        posts: Posts; each is answered, or has an error of its own.
+        posts: Posts; each is answered, or has an error of its own. A wrong field in one refuses all.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"posts": [_EXAMPLE]}]})

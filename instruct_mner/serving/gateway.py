@@ -51,7 +51,7 @@ _DESCRIPTIONS = {
     404: "There is no such model",
     408: "The body did not come in time",
     413: "The body or the text is too large",
-    415: "The type of the body is not application/json",
+    415: "The type of the body is not application/json, or the body is compressed",
     422: "A field, a picture or a label cannot be used",
     429: "Too many requests are under way, or came in the last seconds",
     503: "vLLM is not there or has failed, or too much is under way: try again after Retry-After",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.datastructures import Headers
 
 from instruct_mner.schema.validation_messages import explained, is_half_of_a_character
 
@@ -15,18 +17,22 @@ _MOST_PROBLEMS = 5
 
 
 def read_json(body: bytes) -> Any:
-    """Return the value of a body.
+    """Return the value of a body; a byte order mark in front of it is passed over.
 
     Raises:
-        HTTPException: With 400, it is not JSON (``NaN`` and deep nesting included); with 422, a text holds half of a
-            character, which JSON's escapes can write and UTF-8 cannot.
+        HTTPException: With 400, it is not JSON in UTF-8 (``NaN`` and deep nesting are none); with 422, a text holds
+            half of a character, which JSON's escapes can write and UTF-8 cannot.
     """
     try:
-        return from_json(body, allow_inf_nan=False)
+        return from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
         reason = str(error)
     if is_half_of_a_character(reason):
         raise HTTPException(422, f"a text holds half of a character: {reason}")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, f"the body is not JSON in UTF-8: {error}") from None
     raise HTTPException(400, f"the body is not JSON: {reason}")
 
 
@@ -45,10 +51,23 @@ class JsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if needs_json:
+                _check_encoding(request.headers)
                 _check_type(request.headers.get("content-type"))
             return await handler(_JsonRequest(request.scope, request.receive))
 
         return handle
+
+
+def _check_encoding(headers: Headers) -> None:
+    """Refuse a body that is compressed: none is unpacked, as a small one can fill the memory.
+
+    Raises:
+        HTTPException: With 415, it is.
+    """
+    encoding = ", ".join(headers.getlist("content-encoding"))
+    if {each.strip().lower() for each in encoding.split(",")} - {"", "identity"}:
+        message = f"send the body as it is, without 'Content-Encoding: {encoding:.80}'; no body is unpacked"
+        raise HTTPException(415, message, headers={"accept-encoding": "identity"})
 
 
 def _check_type(content_type: str | None) -> None:

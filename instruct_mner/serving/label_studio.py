@@ -77,8 +77,8 @@ class TaskPrediction(BaseModel):
 
     Attributes:
         result: Spans, rectangles in per cent of the sides of the picture, and relations between them.
-        score: Certainty of the answer, by which Label Studio sorts tasks: that of the least certain entity, 0 where items
-            of the answer are no entities, 1 where there is none; left out of a task that was not answered.
+        score: Certainty of the answer, by which Label Studio sorts tasks: that of the least certain entity, 0 where
+            items of the answer are no entities, 1 where there is none; left out of a task that was not answered.
         model_version: Name of the model.
         error: Reason why there is no result, or none on the picture.
     """

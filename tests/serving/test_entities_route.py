@@ -49,6 +49,7 @@ def test_each_post_is_answered_or_has_its_error(gateway: Gateway) -> None:
         ({"posts": []}, 422, "posts: must not be empty"),
         ({"posts": [{"text": "a"}] * 65}, 413, "65 posts, more than the 64 allowed"),
         ({"posts": [{"text": "a"}, {"txt": "b"}]}, 422, "posts.1.text: is needed"),
+        ({"posts": [{"text": "a"}, {"text": 5}]}, 422, "posts.1.text: "),
         ({"posts": [{"text": "a", "labels": ["PER"]}]}, 422, "posts.0.labels: this server does not take"),
         ({"posts": [{"text": "a"}], "text": "b"}, 422, "text: this server does not take"),
         ({"posts": [{"text": "a"}], "model": "nobody"}, 404, "no model 'nobody'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -124,6 +125,21 @@ def test_wrong_labels_have_one_reason_with_the_field(gateway: Gateway, labels: o
 def test_definitions_of_labels_are_taken(gateway: Gateway) -> None:
     body = {"text": "Ann is", "labels": {"PER": "people", "LOC": None}}
     assert gateway.client.post(ENTITIES, json=body).json()["entities"][0]["label"] == "PER"
+
+
+@pytest.mark.parametrize("path", [ENTITIES, CHAT, "/predict"])
+def test_a_compressed_body_is_refused_with_its_encoding(gateway: Gateway, path: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    response = gateway.client.post(path, content=gzip.compress(b'{"text": "Ann"}'), headers=headers)
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    message = "send the body as it is, without 'Content-Encoding: gzip'; no body is unpacked"
+    assert response.json()["error"]["message"] == message
+
+
+def test_a_body_may_begin_with_a_byte_order_mark_and_name_no_compression(gateway: Gateway) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "identity"}
+    body = b'\xef\xbb\xbf{"text": "Ann is", "labels": ["PER"]}'
+    assert gateway.client.post(ENTITIES, content=body, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])

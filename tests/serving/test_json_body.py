@@ -29,6 +29,13 @@ def test_what_is_not_read(body: bytes, status: int) -> None:
     assert refusal.value.status_code == status
 
 
+def test_a_byte_order_mark_is_passed_over_and_another_encoding_is_named() -> None:
+    assert read_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    for body in ('{"a": "é"}'.encode("latin-1"), '{"a": 1}'.encode("utf-16")):
+        with pytest.raises(HTTPException, match="the body is not JSON in UTF-8: 'utf-8' codec"):
+            read_json(body)
+
+
 def test_pairs_of_surrogates_are_read() -> None:
     assert read_json(b'"\\ud83d\\ude00"') == "😀"
 
