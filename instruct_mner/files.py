@@ -179,7 +179,7 @@ def read_yaml(path: Path) -> Any:
         mark = error.problem_mark
         where = "" if mark is None else f":{mark.line + 1}"
         raise ConfigError(f"{path}{where}: not YAML: {error.problem or error.context}; mend the line") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
         reason = "nested too deep; make it flat" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML: {reason}") from None
 
@@ -188,7 +188,10 @@ def check_place(path: Path) -> None:
     """Raise a ConfigError for a place in which no file or folder can be made, before hours of work are lost to it."""
     if (name := next((part for part in path.parts if len(os.fsencode(part)) > _LONGEST_NAME), None)) is not None:
         raise ConfigError(too_long(name))
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise ConfigError(f"{link} is a link to {link.readlink()}, which is not there; choose another place")
+    above = next(folder for folder in path.resolve().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "may not be written to" if above.is_dir() else "is a file"
         raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
@@ -196,10 +199,7 @@ def check_place(path: Path) -> None:
 
 def is_file(path: Path) -> bool:
     """Return whether there is a file of a name that stands in data, and that may be too long for any file."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error of such a name)
 
 
 def write_error(path: Path, error: OSError) -> DataError:
@@ -226,8 +226,8 @@ def exclusive(path: Path) -> Iterator[None]:
     if is_stream(path):
         yield
         return
-    path = path.resolve()
     check_place(path)
+    path = path.resolve()
     above = [folder for folder in path.parents if not folder.exists()]
     lock = path.parent / f".{path.name}.lock"
     try:

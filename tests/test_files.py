@@ -126,6 +126,16 @@ def test_a_lock_leaves_no_folder_behind_and_locks_no_device(tmp_path: Path) -> N
         pass
 
 
+@pytest.mark.parametrize("output", ["link", "link/runs/a"])
+def test_a_link_that_leads_nowhere_is_no_place(tmp_path: Path, output: str) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(ConfigError, match="link is a link to gone, which is not there"):
+        check_place(tmp_path / output)
+    with pytest.raises(ConfigError, match="link is a link to gone, which is not there"), exclusive(tmp_path / output):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
 def test_a_full_disk_is_told_with_what_to_do() -> None:
     with pytest.raises(DataError, match="make room"), replacing(Path("/dev/full")) as file:
         file.write("x")

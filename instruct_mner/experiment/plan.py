@@ -19,8 +19,9 @@ from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.schema.choices import Decode, LeakPolicy, MissingImageOption
 from instruct_mner.schema.validation_messages import reasons
-from instruct_mner.training.config import FinetuneConfig, override
+from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources, load_sources
+from instruct_mner.training.overrides import override
 
 FILE_NAME = "experiment.json"
 
@@ -196,7 +197,7 @@ def _base(settings: ExperimentSettings, splits: Splits) -> dict[str, object]:
         base = merged(merged(base, own), {"model": settings.model})
     base = merged({}, base)
     for each in settings.overrides:
-        override(base, each)
+        override(base, each, FinetuneConfig)
     return base
 
 

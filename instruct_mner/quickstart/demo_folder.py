@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import replacing
+from instruct_mner.files import check_place, replacing
 
 MARKER = ".made-by-instruct-mner-demo"
 _MADE = ("data", "run", "predictions", "index.html")
@@ -16,8 +16,9 @@ def check_demo_folder(folder: Path) -> None:
     """Refuse a folder that the demo cannot use.
 
     Raises:
-        ConfigError: It is a file, or holds something that no demo made.
+        ConfigError: It cannot be made, is a file, or holds something that no demo made.
     """
+    check_place(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder} is a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -56,8 +57,8 @@ def explained(details: ErrorDetails) -> str:
         # Where both kinds of number are allowed, pydantic complains of each.
         both = details["loc"] and details["loc"][-1] in {"int", "float"}
         return "expected a number" if both or kind.startswith("float") else "expected a whole number, an integer"
-    if kind == "string_type":
-        unquoted = isinstance(details.get("input"), bool | int | float)
+    if kind in {"string_type", "path_type"}:
+        unquoted = isinstance(details.get("input"), bool | int | float | date)
         return "expected a text, a string" + ("; put it into quotes" if unquoted else "")
     if kind == "literal_error":
         expected = str(context.get("expected", ""))
@@ -91,14 +92,20 @@ def is_half_of_a_character(reason: str) -> bool:
 
 def fields_at(model: type[BaseModel], location: Location) -> list[str]:
     """Return names that are known at a place inside of a model; none where no model is there."""
+    inner = model_at(model, location)
+    return [] if inner is None else list(inner.model_fields)
+
+
+def model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | None:
+    """Return the model at a place inside of a model; ``None`` where no model is there."""
     for part in location:
         if isinstance(part, str):
             field = model.model_fields.get(part)
             inner = None if field is None else _model_in(field.annotation)
             if inner is None:
-                return []
+                return None
             model = inner
-    return list(model.model_fields)
+    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -50,6 +50,8 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
     """
     folder, name = config.output, output_setting(config)
     check_place(folder)
+    if config.vision_cache.folder is not None:
+        check_place(config.vision_cache.folder / "features")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{name}: {folder} is a file; choose another (--set {name}=…)")
     used = folder.exists() and any(folder.iterdir())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from instruct_mner.training.optimizer_settings import (
     OptimizerSettings,
     VisionCacheSettings,
 )
+from instruct_mner.training.overrides import override
 from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 
 AttentionName = Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"]
@@ -191,7 +191,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
     Args:
         path: YAML file.
         overrides: Settings in place of those of the file, ``key=value`` each, with dots into sections:
-            ``optimizer.epochs=5``; values are YAML.
+            ``optimizer.epochs=5``; see :func:`~.overrides.override`.
 
     Raises:
         ConfigError: Settings are wrong; the message lists all of them, with the nearest right key.
@@ -204,7 +204,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         kind = "empty" if values is None else f"a {type(values).__name__}"
         raise ConfigError(f"{path}: a config is a mapping of settings, this is {kind}; {_INIT}")
     for each in overrides:
-        override(values, each)
+        override(values, each, FinetuneConfig)
     values = _with_home(values)
     try:
         return FinetuneConfig.model_validate(values)
@@ -222,37 +222,6 @@ def _with_home(value: Any) -> Any:
     if not isinstance(value, str) or not (found := _HOME.match(value)):
         return value
     return f"{found.group(1)}{Path.home()}/{value[found.end() :]}"
-
-
-def override(values: dict[str, Any], setting: str) -> None:
-    """Put a setting into the values of a config.
-
-    Args:
-        values: Values by name, changed in place.
-        setting: Setting as ``key=value``, with dots into sections; the value is YAML.
-
-    Raises:
-        ConfigError: It is not written so.
-    """
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {setting}: write key=value, for example --set optimizer.epochs=5")
-    *sections, name = key.split(".")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {setting}: the value is not YAML") from None
-    # YAML 1.1 reads 2e-4 as a text; it is meant as a number.
-    if isinstance(value, str):
-        with suppress(ValueError):
-            value = float(value)
-    for section in sections:
-        # A section that is off is `null`; a setting of it switches it on, as where the config leaves it out.
-        values[section] = {} if values.get(section) is None else values[section]
-        values = values[section]
-        if not isinstance(values, dict):
-            raise ConfigError(f"--set {setting}: '{section}' is not a section")
-    values[name] = value
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -56,3 +56,12 @@ def test_messages_name_the_setting_that_names_the_folder(tmp_path: Path, name: s
     with pytest.raises(ConfigError, match=rf"^{name}: .*--set {name}=…") as raised:
         check_run_folder(config_of(tmp_path, "starter", **own), resume=False)
     assert name in str(raised.value)
+
+
+def test_a_folder_of_features_that_cannot_be_made_is_told_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in use")
+    (tmp_path / "link").symlink_to("gone")
+    for name, message in (("file", "is a file"), ("link", "is a link to gone")):
+        with pytest.raises(ConfigError, match=message):
+            config = config_of(tmp_path / "run", "starter", vision_cache={"folder": str(tmp_path / name)})
+            check_run_folder(config, resume=False)
