@@ -9,6 +9,14 @@ import typer
 
 from instruct_mner.schema.choices import Decode, LabelColumn, LeakPolicy
 
+
+def _below_one(share: float) -> float:
+    """Return a share of posts that leaves some; click's ranges hold their ends."""
+    if not 0 <= share < 1:
+        raise typer.BadParameter(f"{share:g} is no share from 0, for none, to below 1")
+    return share
+
+
 ImagesOption = Annotated[Path | None, typer.Option(help="Folder of the pictures.", metavar="DIR")]
 DecodeOption = Annotated[Decode, typer.Option(help="Rule that turns BIO tags into entities.")]
 LabelColumnOption = Annotated[LabelColumn, typer.Option(help="Column of labels, where the format has both (fmnerg).")]
@@ -25,8 +33,7 @@ ColumnOption = Annotated[
 DevShareOption = Annotated[
     float,
     typer.Option(
-        min=0,
-        max=1,
+        callback=_below_one,
         metavar="SHARE",
         help="Share of the posts that choose the checkpoint, where DATA has no splits: 0, for none, or more, below 1.",
     ),

@@ -116,3 +116,10 @@ def test_help_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_share_of_all_posts_is_no_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "init", tmp_path / "mine", "--data", "posts.csv", "--split", 1) == 2
+    assert "from 0, for none, to below 1" in " ".join(capsys.readouterr().err.split())

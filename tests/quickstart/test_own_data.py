@@ -130,3 +130,15 @@ def test_finetune_takes_a_config_or_data(
 
     assert run(monkeypatch, "finetune", *arguments) == 2
     assert re.search(reason, capsys.readouterr().err)
+
+
+def test_what_can_be_learned_is_kept_and_one_post_asks_for_a_share_of_none(tmp_path: Path) -> None:
+    rows = [{"text": "Anna left", "entities": [{"start": 0, "end": 4, "label": "PER"}]}, {"text": "b", "entities": []}]
+    data = tmp_path / "posts.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for seed in range(4):
+        own = import_own_data(str(data), tmp_path / str(seed), ImportOptions(), share=0.1, seed=seed)
+        assert own.labels.names == ("PER",)
+    data.write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(ConfigError, match=r"give more posts, or hold none out .*init and finetune: --split 0"):
+        import_own_data(str(data), tmp_path / "one", ImportOptions(), share=0.1, seed=0)

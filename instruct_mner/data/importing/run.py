@@ -31,7 +31,7 @@ from instruct_mner.data.importing.sources import (
     is_plain,
     plain_posts,
 )
-from instruct_mner.data.importing.splitting import write_splits
+from instruct_mner.data.importing.splitting import NO_SPLIT, write_splits
 from instruct_mner.data.importing.writing import Imported, ImportOptions, write_posts
 from instruct_mner.data.lenient import loads
 from instruct_mner.data.loading import read_with
@@ -87,7 +87,7 @@ def import_and_split(source: str, folder: Path, options: ImportOptions, share: f
         DataError: Anything wrong in the file; nothing is written.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"--split {share:g}: give a share of the posts between 0 and 1, such as 0.1")
+        raise ConfigError(f"--split {share:g}: give a share of the posts, above 0 and below 1, such as 0.1")
     if folder.suffix == ".jsonl":
         raise ConfigError(f"--split writes train.jsonl and dev.jsonl; name a folder (-o DIR), not {folder}")
     check_absent(folder / "train.jsonl", folder / "dev.jsonl")
@@ -96,7 +96,7 @@ def import_and_split(source: str, folder: Path, options: ImportOptions, share: f
         total = import_file(source, together, options)
         splits = [note for note in total.notes if "are in one file, each post with its split" in note]
         if splits:
-            raise ConfigError(f"{source} holds splits already; leave --split out, or name one of its files")
+            raise ConfigError(f"{source} holds splits already; {NO_SPLIT}, or name one of its files")
         total.notes += write_splits(together, share, seed)
     finally:
         together.unlink(missing_ok=True)

@@ -8,12 +8,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from instruct_mner.data.jsonl import rows
 from instruct_mner.data.leaks import normalised
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Example
+
+
+NO_SPLIT = "hold none out (import: leave --split out; init and finetune: --split 0)"
+"""Remedy where no posts can be held out."""
+
+
+class Member(NamedTuple):
+    """A post, as far as the choice depends on it.
+
+    Attributes:
+        keys: Keys that it may share with others: its text, and its pictures.
+        has_entities: True where it has entities.
+    """
+
+    keys: Sequence[str]
+    has_entities: bool
 
 
 @dataclass(frozen=True)
@@ -31,11 +48,11 @@ class Split:
     largest: int
 
 
-def split_posts(keys: Iterable[Sequence[str]], share: float, seed: int) -> Split:
-    """Hold out about a share of posts, whole groups of those that share a key.
+def split_posts(posts: Iterable[Member], share: float, seed: int) -> Split:
+    """Hold out about a share of posts, whole groups of those that share a key, but never all that have entities.
 
     Args:
-        keys: Keys of each post: its text, and its pictures.
+        posts: Posts in their order.
         share: Share of the posts that are held out, in 0..1.
         seed: Seed of the choice.
 
@@ -44,6 +61,7 @@ def split_posts(keys: Iterable[Sequence[str]], share: float, seed: int) -> Split
     """
     parents: list[int] = []
     first: dict[str, int] = {}
+    with_entities: list[int] = []
 
     def root(post: int) -> int:
         while parents[post] != post:
@@ -51,9 +69,11 @@ def split_posts(keys: Iterable[Sequence[str]], share: float, seed: int) -> Split
             post = parents[post]
         return post
 
-    for number, own in enumerate(keys):
+    for number, post in enumerate(posts):
         parents.append(number)
-        for key in own:
+        if post.has_entities:
+            with_entities.append(number)
+        for key in post.keys:
             other = first.setdefault(key, number)
             parents[root(number)] = root(other)
     groups: defaultdict[int, list[int]] = defaultdict(list)
@@ -62,17 +82,21 @@ def split_posts(keys: Iterable[Sequence[str]], share: float, seed: int) -> Split
     order = list(groups.values())
     random.Random(seed).shuffle(order)  # noqa: S311 (a choice of posts, no secret)
     wanted = max(1, round(share * len(parents)))
+    teaching = {root(number) for number in with_entities}
     held: list[int] = []
     for group in order:
-        if len(held) + len(group) <= wanted:
+        own = {root(group[0])}
+        if len(held) + len(group) <= wanted and teaching != own:
             held += group
+            teaching -= own
     if not held or len(held) == len(parents):
-        smallest = min(map(len, order), default=0)
-        reason = f"none can be held out (the smallest has {smallest}); choose a larger share"
+        free = [len(group) for group in order if teaching != {root(group[0])}]
+        but = "" if len(free) == len(order) else " but the one that has all entities"
+        reason = f"none can be held out (the smallest{but} has {min(free, default=0)}); choose a larger share"
         if held:
             reason = "all would be held out, and none is left to train on; choose a smaller share"
         if len(order) < 2:
-            reason = "none can be held out and another kept; give more posts, or leave --split out"
+            reason = f"none can be held out and another kept; give more posts, or {NO_SPLIT}"
         raise ConfigError(
             f"--split {share:g}: of {len(parents)} posts in {len(groups)} groups that share no text and no picture "
             f"{reason}"
@@ -112,7 +136,8 @@ def write_splits(path: Path, share: float, seed: int) -> list[str]:
     """
     folder = path.parent
     examples = (row.example for row in rows(path) if row.example is not None)
-    split = split_posts((keys_of(example, folder) for example in examples), share, seed)
+    members = (Member(keys_of(example, folder), bool(example.entities)) for example in examples)
+    split = split_posts(members, share, seed)
     with replacing(folder / "train.jsonl") as train, replacing(folder / "dev.jsonl") as dev:
         posts = (row.example for row in rows(path) if row.example is not None)
         for example, is_dev in zip(posts, split.is_dev, strict=True):

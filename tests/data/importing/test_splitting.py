@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from instruct_mner.data.importing.run import import_and_split
-from instruct_mner.data.importing.splitting import keys_of, split_posts, write_splits
+from instruct_mner.data.importing.splitting import Member, keys_of, split_posts, write_splits
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError
@@ -19,10 +19,11 @@ from instruct_mner.schema.records import Example
 KEYS = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=2), min_size=2, max_size=12)
 
 
-@given(KEYS, st.floats(0.1, 0.9), st.integers(0, 5))
-def test_no_key_is_on_both_sides(keys: list[list[str]], share: float, seed: int) -> None:
+@given(KEYS, st.data(), st.floats(0.1, 0.9), st.integers(0, 5))
+def test_no_key_is_on_both_sides(keys: list[list[str]], data: st.DataObject, share: float, seed: int) -> None:
+    posts = [Member(own, data.draw(st.booleans())) for own in keys]
     try:
-        split = split_posts(keys, share, seed)
+        split = split_posts(posts, share, seed)
     except ConfigError:
         assume(False)
         raise
@@ -30,20 +31,36 @@ def test_no_key_is_on_both_sides(keys: list[list[str]], share: float, seed: int)
              for side in (False, True)]  # fmt: skip
     assert not sides[0] & sides[1]
     assert 0 < sum(split.is_dev) <= max(1, round(share * len(keys)))
-    assert split == split_posts(keys, share, seed)
+    assert split == split_posts(posts, share, seed)
+    kept = [post for post, is_dev in zip(posts, split.is_dev, strict=True) if not is_dev]
+    assert any(post.has_entities for post in kept) is any(post.has_entities for post in posts)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_last_post_with_entities_is_not_held_out(seed: int) -> None:
+    posts = [Member(["a"], True), Member(["b"], False)]
+    assert split_posts(posts, 0.1, seed).is_dev == (False, True)
+    grouped = [Member(["a"], True), *[Member(["b"], False)] * 3]
+    reason = "none can be held out .the smallest but the one that has all entities has 3.; choose a larger share"
+    with pytest.raises(ConfigError, match=reason):
+        split_posts(grouped, 0.1, seed)
 
 
 @pytest.mark.parametrize(
     ("keys", "share", "reason"),
     [
-        ("aaa", 0.3, "of 3 posts in 1 groups .* none can be held out and another kept; give more posts"),
+        (
+            "aaa",
+            0.3,
+            "of 3 posts in 1 groups .* none can be held out and another kept; give more posts, or hold none out",
+        ),
         ("aaabbb", 0.1, "of 6 posts in 2 groups .* none can be held out .the smallest has 3.; choose a larger share"),
         ("abcdef", 0.99, "of 6 posts in 6 groups .* all would be held out, .*; choose a smaller share"),
     ],
 )
 def test_a_share_that_leaves_one_side_empty_is_refused_with_the_way_out(keys: str, share: float, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        split_posts([[key] for key in keys], share, 0)
+        split_posts([Member([key], False) for key in keys], share, 0)
 
 
 def test_the_same_picture_under_two_names_is_one(tmp_path: Path) -> None:
@@ -72,7 +89,7 @@ def test_an_import_is_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "share", "reason"), [("o", 1.5, "between 0 and 1"), ("o.jsonl", 0.1, "name a folder")]
+    ("target", "share", "reason"), [("o", 1.0, "above 0 and below 1"), ("o.jsonl", 0.1, "name a folder")]
 )
 def test_what_is_refused(tmp_path: Path, target: str, share: float, reason: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
