@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,14 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from instruct_mner.reinforcement.config import find_start
-from instruct_mner.reinforcement.reinforce import build_trainer, prepare_run
+from instruct_mner.reinforcement.reinforce import build_trainer, count_steps, prepare_run
 from instruct_mner.reinforcement.rollouts import Answers
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.dry_run import seconds_of_dev
-from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 from instruct_mner.training.resolved_config import resolved_yaml
 from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, peak_bytes
+from instruct_mner.training.warmups import warmup_remarks
 
 
 def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = None) -> None:
@@ -66,19 +65,8 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
         dev_seconds=dev_seconds,
         peak_bytes=peak_bytes(),
     )
-    console.print(estimate.describe(), markup=False)
-
-
-def count_steps(settings: ReinforcementSettings, num_posts: int) -> int:
-    """Return the number of steps of a run in one process; posts that fill no step are left out of an epoch.
-
-    Args:
-        settings: Settings of the run.
-        num_posts: Number of posts.
-    """
-    if settings.max_steps is not None:
-        return settings.max_steps
-    return math.ceil(settings.epochs * (num_posts // settings.posts_per_step))
+    late = warmup_remarks("reinforcement", settings, steps)
+    console.print("\n".join((estimate.describe(), *late)), markup=False)
 
 
 def _described(answers: Answers, tokenizer: object) -> Iterator[str]:

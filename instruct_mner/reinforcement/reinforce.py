@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -42,6 +43,7 @@ from instruct_mner.training.summary import say_what_is_trained
 from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trl_arguments import common_arguments, shares_prompt_prefix
 from instruct_mner.training.vision_cache import keep_features_of_run
+from instruct_mner.training.warmups import warmup_remarks
 
 
 def reinforce(
@@ -120,6 +122,9 @@ def _reinforce(run: Run, start: Start, processes: PartialState, console: Console
         f"{settings.num_answers} answers a step, learning rate {settings.learning_rate:g}, seed {config.seed}",
         markup=False,
     )
+    num_steps = count_steps(settings, len(run.train.examples), processes.num_processes)
+    for line in warmup_remarks("reinforcement", settings, num_steps):
+        console.print(f"warm-up   {line}", markup=False)
     with working("preparing the trainer"):
         trainer = build_trainer(run, start, folder / "checkpoints", console)
     console.print(f"rewards   {', '.join(trainer.reward_func_names)}")
@@ -258,6 +263,19 @@ def grpo_config(config: FinetuneConfig, checkpoints: Path, run: Run, loaded: Loa
         save_steps=settings.evaluate_every,
         ddp_find_unused_parameters=False,
     )
+
+
+def count_steps(settings: ReinforcementSettings, num_posts: int, num_processes: int = 1) -> int:
+    """Return the number of steps of a run; posts that fill no step are left out of an epoch.
+
+    Args:
+        settings: Settings of the run.
+        num_posts: Number of posts.
+        num_processes: Number of processes that share each step.
+    """
+    if settings.max_steps is not None:
+        return settings.max_steps
+    return math.ceil(settings.epochs * (num_posts // (settings.posts_per_step * num_processes)))
 
 
 def _check_posts(run: Run, settings: ReinforcementSettings, num_processes: int) -> None:

@@ -23,6 +23,7 @@ from instruct_mner.training.resolved_config import resolved_yaml
 from instruct_mner.training.setup import Run, prepare
 from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, count_evaluations, count_steps, peak_bytes
 from instruct_mner.training.trainer import MnerTrainer
+from instruct_mner.training.warmups import warmup_remarks
 
 # Number of posts whose tokens are counted.
 _SAMPLE = 64
@@ -56,7 +57,8 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     console.rule("adapted modules")
     console.print(_adapted(run, trainer.model), markup=False)
     console.rule("time and memory")
-    console.print(estimate.describe(), markup=False)
+    late = warmup_remarks("optimizer", config.optimizer, estimate.num_steps, run.alignment)
+    console.print("\n".join((estimate.describe(), *late)), markup=False)
 
 
 def estimate(config: FinetuneConfig) -> Estimate:

@@ -14,6 +14,7 @@ from instruct_mner.training.earlier_trainings import describe_earlier
 from instruct_mner.training.setup import Run
 from instruct_mner.training.steps import count_steps
 from instruct_mner.training.vision_cache import describe_cache
+from instruct_mner.training.warmups import warmup_remarks
 
 
 def say_what_was_decided(run: Run, console: Console) -> None:
@@ -57,11 +58,13 @@ def say_what_was_decided(run: Run, console: Console) -> None:
         say(f"heads     {line}")
     if run.loaded.family.sees:
         say(f"features  {describe_cache(config, run.loaded, run.pictures())}")
-    say(
-        f"steps     {count_steps(optimizer, len(run.train.examples), PartialState().num_processes)}: "
-        f"{optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
+    num_steps = count_steps(optimizer, len(run.train.examples), PartialState().num_processes)
+    steps = (
+        f"steps     {num_steps}: {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
         f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
     )
+    remarks = warmup_remarks("optimizer", optimizer, num_steps, run.alignment)
+    say("\n".join((steps, *(f"warm-up   {each}" for each in remarks))))
 
 
 def describe(settings: BaseModel) -> str:

@@ -131,8 +131,9 @@ def test_the_saved_adapter_is_the_best_one_of_the_run(family, tiny_models, tmp_p
 
 def test_dry_run_shows_all_and_makes_nothing(tiny_models, tmp_path) -> None:
     config = config_of(tiny_models("idefics3"), tmp_path)
-    shown = run("finetune", config, "--dry-run", "--set", "optimizer.epochs=7")
+    shown = run("finetune", config, "--dry-run", "--set", "optimizer.epochs=7", "--set", "optimizer.warmup_steps=500")
     for part in (
+        "optimizer.warmup_steps 500: in ",
         "epochs: 7",
         "Post: RT @ user : Jordan",
         "PER: Jordan [56",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from runs import QUIET, killed_at
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -21,8 +23,7 @@ from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.reinforcement.config import check_same, find_start, left_out, reinforced_config
-from instruct_mner.reinforcement.dry_run import count_steps
-from instruct_mner.reinforcement.reinforce import reinforce
+from instruct_mner.reinforcement.reinforce import count_steps, reinforce
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.finetune import finetune
@@ -217,10 +218,12 @@ def test_two_processes_draw_answers_to_posts_of_their_own_and_end_with_one_adapt
 
 def test_a_dry_run_shows_answers_with_rewards_and_makes_nothing(tuned: Path) -> None:
     before = sorted(tuned.rglob("*"))
-    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--dry-run"])
+    warmup = ["--set", "reinforcement.warmup_steps=9"]
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--dry-run", *warmup])
     assert done.exit_code == 0, done.output
     for part in (
         "num_answers: 2",
+        "reinforcement.warmup_steps 9: ",
         "RT @ user : Jordan",
         "steps    4, about ",
         "dev      scored 3 times",
@@ -242,9 +245,12 @@ def test_a_dry_run_shows_answers_with_rewards_and_makes_nothing(tuned: Path) -> 
 
 def test_the_number_of_steps_of_a_dry_run_is_that_of_the_run(tuned: Path, tmp_path: Path) -> None:
     changes = ["max_steps=null", "epochs=1.5", "posts_per_step=4", f"output={tmp_path / 'again'}"]
+    changes += ["scheduler=constant_with_warmup", "warmup_steps=4"]
     config = reinforced_config(
         load_config(tuned / "config.yaml", ["data.dev=null", *(f"reinforcement.{each}" for each in changes)])
     )
-    reinforce(config, QUIET)
+    banner = io.StringIO()
+    reinforce(config, Console(file=banner, width=300))
+    assert "warm-up   reinforcement.warmup_steps 4: in 2 steps the learning rate reaches 0.25 of" in banner.getvalue()
     steps = [line["step"] for line in metrics(tmp_path / "again") if "reward" in line]
     assert count_steps(config.reinforcement, num_posts=6) == max(steps) == len(steps)

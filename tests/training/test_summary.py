@@ -120,6 +120,28 @@ def test_objectives_are_named_with_their_settings() -> None:
     )
 
 
+def warmups(**changes: Any) -> list[str]:
+    return [line for line in decided(**changes) if line.startswith("warm-up")]
+
+
+def test_a_warmup_that_is_not_over_in_the_steps_of_the_run_is_named() -> None:
+    assert not warmups(optimizer={"warmup_steps": 2}, alignment={"information_bottleneck": {"warmup_steps": 3}})
+    assert warmups(optimizer={"warmup_steps": 200}) == [
+        "warm-up   optimizer.warmup_steps 200: in 3 steps the learning rate reaches 0.01 of its peak at most; choose "
+        "fewer, or train for longer"
+    ]
+    assert len(warmups(optimizer={"warmup_steps": 3})) == 1
+    alignment = {"cross_view": {"warmup_steps": 4}, "information_bottleneck": {"divergence_warmup_steps": 5}}
+    assert warmups(alignment=alignment) == [
+        f"warm-up   alignment.{name}: its weight is still growing when the run ends after 3 steps; choose fewer, or "
+        "train for longer"
+        for name in ("cross_view.warmup_steps 4", "information_bottleneck.divergence_warmup_steps 5")
+    ]
+    assert warmups(optimizer={"warmup_steps": 2, "scheduler": "constant"}) == [
+        "warm-up   optimizer.warmup_steps 2: scheduler constant begins at the peak; constant_with_warmup warms up"
+    ]
+
+
 def test_settings_that_are_null_are_left_out() -> None:
     assert "layer" not in describe(InformationBottleneckSettings())
     assert "layer 3" in describe(InformationBottleneckSettings(layer=3))

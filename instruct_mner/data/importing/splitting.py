@@ -16,7 +16,6 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.files import replacing
 from instruct_mner.schema.records import Example
 
-
 NO_SPLIT = "hold none out (import: leave --split out; init and finetune: --split 0)"
 """Remedy where no posts can be held out."""
 
