@@ -18,8 +18,10 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Entity, Example
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 from instruct_mner.training.setup import Run
 from instruct_mner.training.summary import describe, say_what_is_trained, say_what_was_decided
+from instruct_mner.training.warmups import warmup_remarks
 
 POSTS = (
     Example(
@@ -140,6 +142,10 @@ def test_a_warmup_that_is_not_over_in_the_steps_of_the_run_is_named() -> None:
     assert warmups(optimizer={"warmup_steps": 2, "scheduler": "constant"}) == [
         "warm-up   optimizer.warmup_steps 2: scheduler constant begins at the peak; constant_with_warmup warms up"
     ]
+    reinforced = ReinforcementSettings(warmup_steps=1, scheduler="linear")
+    [line] = warmup_remarks("reinforcement", reinforced, 1)
+    assert line.startswith("reinforcement.warmup_steps 1: in 1 steps the learning rate reaches 0 of its peak at most")
+    assert not list(warmup_remarks("reinforcement", reinforced, 2))
 
 
 def test_settings_that_are_null_are_left_out() -> None:
