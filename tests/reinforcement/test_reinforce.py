@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from instruct_mner.cli import app
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.reinforcement.config import check_same, find_start, left_out, reinforced_config
+from instruct_mner.reinforcement.dry_run import _spread
 from instruct_mner.reinforcement.reinforce import count_steps, reinforce
 from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.config import FinetuneConfig, load_config
@@ -241,6 +243,11 @@ def test_a_dry_run_shows_answers_with_rewards_and_makes_nothing(tuned: Path) -> 
         assert float(total) == pytest.approx(sum(map(float, parts)) / 4, abs=0.02)
     assert re.search(r"2 posts: mean reward 0\.\d{3}; of [012] all answers are worth the same", done.output)
     assert sorted(tuned.rglob("*")) == before
+
+
+def test_posts_whose_answers_are_all_worth_the_same_are_counted() -> None:
+    drawn: Any = [SimpleNamespace(totals=torch.tensor(totals)) for totals in ([0.5, 0.5], [0.0, 1.0], [1.0, 1.0])]
+    assert _spread(drawn) == ("3 posts: mean reward 0.667; of 2 all answers are worth the same, which teaches nothing")
 
 
 def test_the_number_of_steps_of_a_dry_run_is_that_of_the_run(tuned: Path, tmp_path: Path) -> None:
