@@ -112,19 +112,20 @@ class EndpointEngine:
     @cached_property
     def context_size(self) -> int | None:
         """Number of tokens that prompt and answer may have together, as the endpoint or its server says."""
-        return self._endpoint.window or self._served_context()
+        size = self._endpoint.window or self.listed.get("max_model_len")
+        return size if isinstance(size, int) and size > 0 else None
 
-    def _served_context(self) -> int | None:
-        """Return what vLLM says under ``/models``; other servers do not say it, and some have no such address."""
+    @cached_property
+    def listed(self) -> dict[str, Any]:
+        """Entry of the model under ``/models``; empty where the server lists none, or has no such address."""
         try:
             with OpenAI(base_url=self._base_url, api_key=self._api_key, timeout=10, max_retries=0) as client:
                 answer = client.models.with_raw_response.list().http_response.json()
         except (OpenAIError, ValueError):
-            return None
-        listed = answer.get("data") if isinstance(answer, dict) else None
-        models = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        sizes = [each.get("max_model_len") for each in models if each.get("id") == self._endpoint.model]
-        return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+            return {}
+        models = answer.get("data") if isinstance(answer, dict) else None
+        entries = [each for each in models if isinstance(each, dict)] if isinstance(models, list) else []
+        return next((each for each in entries if each.get("id") == self._endpoint.model), {})
 
     def count_prompt(self, request: Request) -> int:
         """Return the number of tokens of a prompt, with its pictures.

@@ -6,7 +6,7 @@ client of a server. Only those of the chosen one are loaded, so that posts are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -239,6 +239,7 @@ def endpoint_backend(
         endpoint = Endpoint(endpoint, model)
     description = None
     if adapter is None:
+        _refuse_tuned(EndpointEngine(endpoint).listed, endpoint)
         manifest, prompt = zero_shot(endpoint.model, with_examples=has_examples(examples))
     else:
         from instruct_mner.models.description import describe_adapter
@@ -255,6 +256,16 @@ def endpoint_backend(
         embedder=WordEmbedder(),
         constrained=endpoint.constraint != "none",
     )
+
+
+def _refuse_tuned(listed: Mapping[str, object], endpoint: Endpoint) -> None:
+    """Refuse a model that a server of ours lists as tuned: asked as one that was not, it answers, and wrongly."""
+    if listed.get("owned_by") == "instruct-mner" and listed.get("labels"):
+        raise ConfigError(
+            f"'{endpoint.model}' at {endpoint.url} was tuned, so it must be asked as in its tuning: give its adapter "
+            "or run folder too (--adapter DIR; Python: adapter=…), or ask the server for entities (Client; POST "
+            "/v1/entities)"
+        )
 
 
 def attention_map_drawer(

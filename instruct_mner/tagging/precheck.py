@@ -11,7 +11,7 @@ from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned_folder
 from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.tagging.question import NO_LABELS
+from instruct_mner.tagging.question import NO_LABELS, NO_LABELS_AT_ENDPOINT
 from instruct_mner.tagging.settings import TaggingSettings
 
 
@@ -26,7 +26,7 @@ def check_labels_are_known(settings: TaggingSettings, labels: LabelSet | None) -
         ConfigError: There are none.
     """
     if labels is None and settings.adapter is None and _tuned_folder(settings) is None:
-        raise ConfigError(NO_LABELS)
+        raise ConfigError(NO_LABELS if settings.endpoint is None else NO_LABELS_AT_ENDPOINT)
 
 
 def takes_pictures(settings: TaggingSettings) -> bool | None:

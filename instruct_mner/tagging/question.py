@@ -13,6 +13,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion, Engine, FromText, Request
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.manifest import Manifest
+from instruct_mner.models.tuned import UNKNOWN_FAMILY
 from instruct_mner.prompting.conversation import Message, PromptWriter
 from instruct_mner.prompting.templates import Prompt, Shot
 from instruct_mner.schema.labels import LabelSet
@@ -27,6 +28,10 @@ Labels = LabelSet | Sequence[str] | Mapping[str, str | None]
 NO_LABELS = (
     "this model was not tuned, so it does not know which types to look for: give labels (--labels PER,LOC, or a YAML "
     "file of NAME: definition)"
+)
+NO_LABELS_AT_ENDPOINT = (
+    "which types the model behind the endpoint looks for is not known: give labels (--labels PER,LOC, or a YAML file "
+    "of NAME: definition) if it was not tuned, or --adapter DIR (Python: adapter=…) if the endpoint serves an adapter"
 )
 
 
@@ -116,7 +121,7 @@ class QuestionBuilder:
             ConfigError: There are no labels, or one cannot be used.
         """
         if labels is None and self.labels is None:
-            raise ConfigError(NO_LABELS)
+            raise ConfigError(NO_LABELS_AT_ENDPOINT if self.manifest.family == UNKNOWN_FAMILY else NO_LABELS)
         chosen = labels if isinstance(labels, LabelSet) or labels is None else LabelSet.of(labels)
         if chosen is not None and self.labels is not None:
             chosen = chosen.defined_as_in(self.labels)

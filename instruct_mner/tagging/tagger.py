@@ -174,7 +174,8 @@ class Tagger(PostTagger):
 
         Raises:
             ModelError: The folder is no adapter.
-            ConfigError: The address is none, or the answers cannot be constrained as the endpoint says.
+            ConfigError: The address is none, the answers cannot be constrained as the endpoint says, or a server of
+                ``instruct-mner serve`` has a tuned model under this name, and no adapter is given.
         """
         backend = engine_choice.endpoint_backend(endpoint, model=model, adapter=adapter, examples=examples)
         return cls._of(backend, examples, context)

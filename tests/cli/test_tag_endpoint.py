@@ -127,6 +127,24 @@ def test_mistakes(flags, message, tiny_models, tmp_path) -> None:
         run("--text", "x", "--labels", "PER", *given)
 
 
+def test_a_tuned_model_is_not_asked_as_one_that_was_not(tmp_path) -> None:
+    """The list of models of our own server tells of a tuning; those of others, and of models without labels, do not."""
+    own = {"id": "a", "object": "model", "owned_by": "instruct-mner", "labels": {"PER": None}}
+    with serving() as server:
+        server.models = [{**own, "id": "base", "labels": {}}, own, {"id": "v", "owned_by": "vllm", "labels": {"x": 1}}]
+        with pytest.raises(ConfigError, match=r"'a' at .* was tuned.*--adapter DIR; Python: adapter="):
+            run("--text", "Ann", "--endpoint", server.url, "--model", "a", "--labels", "PER")
+        with pytest.raises(ConfigError, match=r"'a' at .* was tuned"):
+            Tagger.connect(server.url, model="a")
+        assert not server.bodies
+        for name in ("base", "v", "unknown"):
+            assert run("--text", "Ann", "--endpoint", server.url, "--model", name, "--labels", "PER")
+        with pytest.raises(ConfigError, match=r"or --adapter DIR .* if the endpoint serves an adapter"):
+            run("--text", "Ann", "--endpoint", server.url, "--model", "base")
+        with pytest.raises(ConfigError, match=r"or --adapter DIR .* if the endpoint serves an adapter"):
+            Tagger.connect(server.url, model="base").predict_entities("Ann")
+
+
 def test_an_adapter_behind_an_endpoint(tiny_models, tmp_path) -> None:
     """Prompt, labels, special tokens and units are those of the tuning; the adapter's folder has all of them."""
 
