@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.file_errors import resumable
 from instruct_mner.cli.options import (
     BaseModelOption,
     ColumnOption,
@@ -95,7 +97,8 @@ def _run(config: Path, overrides: Sequence[str], *, resume: bool, leaks: str | N
     else:
         from instruct_mner.training.finetune import finetune
 
-        finetune(settings, console(), resume=resume, sources=sources)
+        with resumable(settings.output, resume=resume):
+            finetune(settings, console(), resume=resume, sources=sources)
 
 
 def _config(
@@ -130,8 +133,8 @@ def _config(
         if resume:
             return own
         raise ConfigError(
-            f"{folder} holds a config for these data already, and nothing is overwritten; train with it "
-            f"('instruct-mner finetune {own}'), or name another folder (-o)"
+            f"{folder} holds a config for these data already, and nothing is overwritten; name another folder (-o), or "
+            f"train with it: instruct-mner finetune {quote(str(own))}"
         )
     announce(f"finetune: importing {data}")
     options = ImportOptions(images=images, columns=column or ())
@@ -139,5 +142,7 @@ def _config(
     for note in imported.notes:
         typer.echo(note, err=True)
     if keeps:
-        typer.echo(f"wrote {written}; change it and run 'instruct-mner finetune {written}' for another run", err=True)
+        typer.echo(
+            f"wrote {written}; change it for another run: instruct-mner finetune {quote(str(written))}", err=True
+        )
     return written

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from instruct_mner.cli.file_errors import resumable
 from instruct_mner.cli.options import LeaksOption, ResumeOption
 from instruct_mner.cli.output import announce, console
 
@@ -57,4 +58,5 @@ def run(
     else:
         from instruct_mner.reinforcement.reinforce import reinforce
 
-        reinforce(settings, console(), resume=resume, sources=sources)
+        with resumable(settings.output, resume=resume):
+            reinforce(settings, console(), resume=resume, sources=sources)

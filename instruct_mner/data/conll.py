@@ -21,6 +21,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from instruct_mner.data.bio import Joiner
 from instruct_mner.data.column_layout import Layout, is_columns
@@ -72,8 +73,8 @@ def _is_plain_text(path: Path, columns: Columns, content: bytes) -> Iterator[str
     is_text = bool(content.strip()) and b"\t" not in content
     if columns.problems and not columns.posts and is_text and not is_columns(path):
         yield (
-            f"{path}: its lines look like plain text; if they are, turn them into JSONL with 'instruct-mner import "
-            f"{path} -o posts.jsonl'"
+            f"{path}: its lines look like plain text; if they are, turn them into JSONL: instruct-mner import "
+            f"{quote(str(path))} -o posts.jsonl"
         )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet, standard_input
 from instruct_mner.data.dataset import Reader
@@ -91,7 +92,7 @@ def _sniff(path: Path) -> str:
         return _sniff_columns(path)
     raise ConfigError(
         f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}, or turn it "
-        f"into JSONL with 'instruct-mner import {path} -o posts.jsonl'"
+        f"into JSONL: instruct-mner import {quote(str(path))} -o posts.jsonl"
     )
 
 

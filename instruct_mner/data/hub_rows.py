@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Self
 
 from instruct_mner.data.bio import decode_spans
@@ -92,12 +93,12 @@ class HubColumns:
         if not self.names.keys() & {"text", "tokens"}:
             return [
                 f"{source}: no column is named text, sentence, tokens or words; found: {', '.join(columns)}; say which "
-                f"holds the text with 'instruct-mner import {source} --column text=NAME'"
+                f"holds the text: instruct-mner import {quote(source)} --column text=NAME"
             ]
         if "tags" in self.names and "tokens" not in self.names:
             return [
                 f"{source}: column {self.names['tags']!r} holds tags, but there are no tokens or words beside it; say "
-                f"which holds them with 'instruct-mner import {source} --column tokens=NAME', or --column meta=…"
+                f"which holds them: instruct-mner import {quote(source)} --column tokens=NAME, or --column meta=…"
             ]
         others = (name for name in self.meta if name not in self.carried)
         asked = (self._question(name, source, (values or {}).get(name, ())) for name in others)

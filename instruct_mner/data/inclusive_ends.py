@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from instruct_mner.schema.offsets import is_edge
 from instruct_mner.schema.records import Example
@@ -32,5 +33,5 @@ class InclusiveEnds:
         return [
             f"{path}: {self._num_inclusive} of {self._num_mentions} mentions without a text cut a word by its last "
             f"character, the first is {self._first}: an end is one past the last character; add 1 to every end, or "
-            f"'import {path} --offsets characters-inclusive' does so"
+            f"let it be done: instruct-mner import {quote(str(path))} --offsets characters-inclusive"
         ]

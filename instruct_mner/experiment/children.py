@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import socket
 import subprocess
 import sys
@@ -34,9 +35,9 @@ def call(verb: str, *arguments: object, num_processes: int = 1) -> None:
     command = [sys.executable, *launch_arguments(num_processes), "instruct_mner", verb, *map(str, arguments)]
     status = _guarded(command, launch_environment(num_processes))
     if status:
-        words = " ".join(command[command.index("instruct_mner") :]).replace("instruct_mner", "instruct-mner", 1)
+        words = shlex.join(["instruct-mner", verb, *map(str, arguments)])
         raise ConfigError(
-            f"'{words}' {describe_status(status)}, its message stands above; mend that and run the same command again: "
+            f"{words}: {describe_status(status)}, its message stands above; mend that and run the same command again: "
             "what is complete is kept"
         )
 

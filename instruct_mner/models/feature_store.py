@@ -11,7 +11,7 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from instruct_mner.errors import DataError
+from instruct_mner.files import write_error
 
 # Key, begin of the features in the file beside the index, number of rows and of columns, and number of the type.
 _RECORD = struct.Struct("<16sQIII")
@@ -94,10 +94,7 @@ class FeatureStore:
             with self._own.with_suffix(".index").open("ab") as index:
                 index.write(_RECORD.pack(key, begin, *data.shape, _DTYPES.index(data.dtype)))
         except OSError as error:
-            raise DataError(
-                f"{self._folder}: features of pictures cannot be written ({error.strerror or error}); make room, or "
-                "set vision_cache.enabled: false"
-            ) from error
+            raise write_error(path, error) from error
         self._places[key] = (path, begin, data.shape[0], data.shape[1], data.dtype)
         self._num_bytes += data.nbytes
 

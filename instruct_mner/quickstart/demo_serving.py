@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 
 import httpx
 from rich.console import Console
@@ -69,6 +70,6 @@ def server(run: Path, console: Console) -> Iterator[DemoServer | None]:
     # The posts are few: a small cache is enough. Nobody else is to ask it, so that it needs no key.
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
     environment.pop(KEY_VARIABLE, None)
-    console.print(f"serving   {run.name}, the adapter, with vLLM: instruct-mner serve {run}", markup=False)
+    console.print(f"serving   {run.name}, the adapter, with vLLM: instruct-mner serve {quote(str(run))}", markup=False)
     with VllmProcess(command, f"http://127.0.0.1:{port}", environment) as process:
         yield DemoServer(run, process, console)

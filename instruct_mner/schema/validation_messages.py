@@ -68,6 +68,7 @@ def explained(details: ErrorDetails) -> str:
         return "must not be empty: at least 1 is needed"
     return {
         "missing": "is needed",
+        "string_unicode": HALF_CHARACTER,
         "model_type": "expected a JSON object, {…}",
         "model_attributes_type": "expected a JSON object, {…}",
         "tuple_type": "expected a list",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB
 from instruct_mner.models.manifest import Manifest
@@ -54,7 +55,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
         "Versions: " + ", ".join(f"{name} {version}" for name, version in manifest.versions.items()) + ".",
         "",
         "```",
-        f"instruct-mner tag posts.jsonl {flag} {config.output} -o predictions.jsonl",
+        f"instruct-mner tag posts.jsonl {flag} {quote(str(config.output))} -o predictions.jsonl",
         "```",
         "",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -56,8 +57,8 @@ def adapter_rank(folder: Path, family: Family, config: Any) -> int:
     if not takes_adapters(family, config):
         where = "" if not family.takes_adapters else " without a GPU"
         raise ModelError(
-            f"vLLM cannot serve adapters on {family.name}{where}: 'instruct-mner merge {folder} MODEL' makes a whole "
-            "model of it, which it can serve"
+            f"vLLM cannot serve adapters on {family.name}{where}; make a whole model of it, which it can serve: "
+            f"instruct-mner merge {quote(str(folder))} MODEL"
         )
     settings = _settings(folder)
     problems = _refused(settings)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.cli.file_errors import when_full
-from instruct_mner.cli.process import escaped, exit_code
+from instruct_mner.cli.file_errors import resumable, when_full
+from instruct_mner.cli.process import MENDABLE, escaped, exit_code
 from instruct_mner.errors import DataError
+from instruct_mner.files import write_error
 
 POST = {"id": "1", "text": "Jordan 😍 … é", "entities": []}
 
@@ -56,6 +57,29 @@ def test_a_full_disk_is_told_by_number_and_by_words() -> None:
     wrapped.__cause__ = RuntimeError("I/O error: No space left on device (os error 28)")
     assert "No space left" in str(when_full(wrapped))
     assert when_full(ValueError("no")) is None
+
+
+def test_a_full_disk_in_a_run_is_told_with_the_way_on() -> None:
+    """The same command alone is refused, because the folder of the run is no longer empty."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    written = write_error(Path("run/metrics.jsonl"), full)
+    for error, message in ((full, "^run cannot be written: "), (written, "^run/metrics.jsonl: cannot be written: ")):
+        remedy = "No space left on device; make room, and run the same command again"
+        with pytest.raises(DataError, match=f"{message}{remedy} with --resume$"), resumable(Path("run"), resume=False):
+            raise error
+        with pytest.raises(DataError, match=f"{message}{remedy}$"), resumable(Path("run"), resume=True):
+            raise error
+    with pytest.raises(KeyError), resumable(Path("run"), resume=False):
+        raise KeyError
+
+
+def test_a_name_that_is_not_utf8_is_told_where_a_file_would_hold_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "instruct_mner", "init", os.fsdecode(b"caf\xe9")]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    message = "error: caf\\udce9: the name is not UTF-8, and would stand in a file that is; give another\n"
+    assert (ended.returncode, ended.stderr, list(tmp_path.iterdir())) == (MENDABLE, message, [])
+    with pytest.raises(UnicodeEncodeError):
+        exit_code(raising(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")))
 
 
 def test_streams_that_are_closed_are_told(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,15 @@ def test_what_does_not_fit_is_said_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_full_disk_names_the_flag_that_goes_on(tiny_models, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("instruct_mner.training.finetune._train", full)
+    with pytest.raises(DataError, match=r"run cannot be written: No space left on device; .* with --resume$"):
+        run("finetune", config_of(tiny_models("idefics3"), tmp_path))
+
+
 def test_one_command_from_a_table_to_an_adapter(tiny_models, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     posts = [json.loads(line) for line in make_posts(tmp_path / "posts").read_text().split("\n") if line]
@@ -237,6 +249,12 @@ def test_one_command_from_a_table_to_an_adapter(tiny_models, tmp_path, monkeypat
         "--set", "optimizer.max_steps=2", "--set", "optimizer.batch_size=2")  # fmt: skip
     assert (tmp_path / "posts-mner" / "run" / "adapter" / "mner.json").is_file()
     before = sorted(tmp_path.rglob("*"))
+    own = tmp_path / "one öut"
+    own.mkdir()
+    (own / "config.yaml").touch()
+    quoted = CliRunner().invoke(app, ["finetune", "--data", "posts.csv", "-o", "one öut"])
+    assert str(quoted.exception).endswith("train with it: instruct-mner finetune 'one öut/config.yaml'")
+    shutil.rmtree(own)
     again = CliRunner().invoke(app, ["finetune", "--data", "posts.csv", "--images", str(pictures)])
     assert "posts-mner holds a config for these data already" in str(again.exception)
     dry = run("finetune", "--data", "posts.csv", "--images", pictures, "--model", tiny_models("smolvlm"), "--dry-run",

@@ -27,7 +27,7 @@ PLAIN = "IMGID:7\nWebber\tB-PER\nMS\tI-PER\nsmiles\tO\n\nIMGID:8\nnothing\tO\n"
 @pytest.mark.parametrize("content", ["Anna runs home\n\nBob too\n", "Anna\nBob\n"])
 def test_plain_text_is_told_the_way_to_be_read(tmp_path: Path, content: str) -> None:
     path = write(tmp_path, content)
-    with pytest.raises(DataError, match=f"{path}: its lines look like plain text; .*'instruct-mner import {path} -o"):
+    with pytest.raises(DataError, match=f"{path}: its lines look like plain text; .*: instruct-mner import {path} -o"):
         load_split(str(path))
 
 

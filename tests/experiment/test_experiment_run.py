@@ -123,7 +123,7 @@ def test_a_run_that_failed_is_made_again_and_no_other(tmp_path: Path, monkeypatc
 
 def test_a_verb_that_fails_ends_the_experiment_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "_guarded", lambda command, environment: 2)
-    with pytest.raises(ConfigError, match=r"'instruct-mner finetune x\.yaml --resume' ended with exit code 2"):
+    with pytest.raises(ConfigError, match=r"instruct-mner finetune x\.yaml --resume: ended with exit code 2"):
         call("finetune", tmp_path.relative_to(tmp_path) / "x.yaml", "--resume")
     monkeypatch.setattr(children, "_guarded", lambda command, environment: -9)
     with pytest.raises(ConfigError, match="was ended by SIGKILL"):

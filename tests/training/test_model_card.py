@@ -54,10 +54,10 @@ def test_it_names_the_run_its_base_its_labels_and_its_data() -> None:
     assert f"| train | a/train | - | 40 | `{'1' * 64}` |" in text
     assert f"| dev | a/dev | Set, dev | 12 | `{'2' * 64}` |" in text
     assert "Versions: torch 2.0, trl 1.0." in text
-    assert "instruct-mner tag posts.jsonl --adapter runs/my run -o predictions.jsonl" in text
+    assert "instruct-mner tag posts.jsonl --adapter 'runs/my run' -o predictions.jsonl" in text
     whole = card(tuning="full", base_revision="abc")
     assert "A fully tuned model for multimodal named entity recognition on `some/model` at revision `abc`." in whole
-    assert "tag posts.jsonl --model runs/my run" in whole
+    assert "tag posts.jsonl --model 'runs/my run'" in whole
 
 
 def test_the_dev_score_is_that_of_the_checkpoint_that_was_kept() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any
 
 from instruct_mner.data.importing.looks import is_known_to_hold_none, looks_like
@@ -216,10 +217,10 @@ def asks_about(name: str, source: str, values: Sequence[Any] = ()) -> str | None
 
 def question(source: str, reason: str, role: str | None, name: str) -> str:
     """Return the message on a column that is not guessed, with the ways to say what it is."""
-    say = f"--column {role}={name} if it is, or " if role is not None else ""
+    say = f"--column {quote(f'{role}={name}')} if it is, or " if role is not None else ""
     return (
-        f"{source}: {reason}, and that is not guessed; with 'instruct-mner import {source}' say "
-        f"{say}--column meta={name} to carry the column along"
+        f"{source}: {reason}, and that is not guessed; with instruct-mner import {quote(source)} say "
+        f"{say}--column {quote(f'meta={name}')} to carry the column along"
     )
 
 
