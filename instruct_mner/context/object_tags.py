@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
 from huggingface_hub.utils.tqdm import enable_progress_bars
-from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 from transformers.utils import logging as transformers_logging
 
-from instruct_mner.errors import ModelError
+from instruct_mner.models.hub import DETECTOR_FILES, hub_errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,15 +32,9 @@ class Detector:
         transformers_logging.disable_progress_bar()
         if not HF_HUB_DISABLE_PROGRESS_BARS:  # which the line above has disabled too
             enable_progress_bars()
-        try:
+        with hub_errors(name, None, DETECTOR_FILES):
             self._processor = AutoImageProcessor.from_pretrained(name)
             self._model = AutoModelForObjectDetection.from_pretrained(name, use_safetensors=True)
-        except (OSError, ValueError, ImportError, SafetensorError) as error:
-            first = str(error).strip().split("\n")[0]
-            raise ModelError(
-                f"--tags {name}: cannot be loaded: {first} (an object detector of Hugging Face with *.safetensors and "
-                "preprocessor_config.json is needed)"
-            ) from error
         self._model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self._least_score = least_score
         self._most_tags = most_tags

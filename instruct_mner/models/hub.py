@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -23,12 +23,16 @@ from tqdm import tqdm
 
 from instruct_mner.console import Work, working
 from instruct_mner.errors import ModelError
+from instruct_mner.models.tuned import tuned_folder
 
 # Files of a model that are loaded; weights of other names and folders are other forms of the same model.
 _FILES = ["*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors"]
 _OTHER_FORMS = ["*/*"]
 # Those of an adapter, or of a run with its folder `adapter`.
 _ADAPTER_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+# What a folder needs, as words.
+DETECTOR_FILES = "config.json, preprocessor_config.json and *.safetensors of an object detector is needed"
+WHOLE_MODEL_FILES = "config.json, the processor's files and *.safetensors is needed"
 _MEGABYTE = 1_000_000
 # Errors of the connection itself, of the HTTP library that the hub's client uses: httpx, and from 2.0 on httpx2.
 _CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -68,6 +72,27 @@ def fetch_adapter(name: str, revision: str | None) -> Path:
     """
     with hub_errors(name, revision, "adapter_config.json and adapter_model.safetensors is needed"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=_ADAPTER_FILES))
+
+
+def check_whole_model(name: str, needed: str) -> None:
+    """Refuse what is no whole model, or is not there, by its ``config.json``: before torch, and before a download.
+
+    Args:
+        name: Hub name or folder.
+        needed: Files that a folder needs, as words.
+
+    Raises:
+        ModelError: It is an adapter, or there is no such model.
+    """
+    folder = Path(name)
+    tuned = tuned_folder(folder)
+    with hub_errors(name, None, needed):
+        if tuned is not None and (tuned / "adapter_config.json").is_file():
+            raise OSError("it is an adapter, and a whole model is asked for")
+        if not folder.is_dir():
+            hf_hub_download(name, "config.json")
+        elif file_of(name, "config.json", None) is None:
+            raise OSError("there is no config.json in it")
 
 
 def commit_of(name: str, revision: str | None) -> str | None:
@@ -112,7 +137,7 @@ def hub_errors(name: str, revision: str | None, needed: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, SafetensorError, _CONNECTION_ERROR) as error:
+    except (OSError, ValueError, ImportError, SafetensorError, _CONNECTION_ERROR) as error:
         reason = _reason(error, name, revision) or str(error).strip().split("\n")[0]
         raise ModelError(f"model {name} cannot be loaded: {reason} (a hub name or a folder with {needed})") from error
 

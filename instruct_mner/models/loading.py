@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from instruct_mner.errors import ConfigError, ModelError, listing
 from instruct_mner.models.description import ModelDescription, load_processor
 from instruct_mner.models.families import Family, find_family
-from instruct_mner.models.hub import commit_of, fetch_model, hub_errors
+from instruct_mner.models.hub import WHOLE_MODEL_FILES, commit_of, fetch_model, hub_errors
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
 
@@ -182,7 +182,7 @@ def load_model(
     if not HF_HUB_DISABLE_PROGRESS_BARS:  # which the line above has disabled too
         enable_progress_bars()
     source = locate(name)
-    with hub_errors(name, revision, "config.json, the processor's files and *.safetensors is needed"):
+    with hub_errors(name, revision, WHOLE_MODEL_FILES):
         config = AutoConfig.from_pretrained(source, revision=revision)
         family = find_family(config.model_type)
         commit = commit_of(source, revision)

@@ -157,14 +157,26 @@ def test_a_killed_run_goes_on(detector, tmp_path, monkeypatch) -> None:
     [
         ([], ConfigError, "nothing is asked for"),
         (["--endpoint", "http://127.0.0.1:1"], ConfigError, "nothing is asked for"),
-        (["--tags", "nowhere"], ModelError, "--tags nowhere: cannot be loaded"),
+        (
+            ["--tags", "nowhere"],
+            ModelError,
+            "model nowhere cannot be loaded: it is not in the cache, and HF_HUB",
+        ),
+        (["--captions", "a/b"], ModelError, "model a/b cannot be loaded: it is not in the cache, and HF_HUB_OFFLINE"),
+        (["--tags", "ADAPTER"], ModelError, "it is an adapter, and a whole model is asked for"),
+        (["--captions", "ADAPTER"], ModelError, "it is an adapter, and a whole model is asked for"),
+        (["--tags", "EMPTY"], ModelError, "there is no config.json in it"),
         (["--tags", "MODEL"], ModelError, "cannot be loaded"),
     ],
 )
 def test_mistakes(flags, error, message, tiny_models, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     posts = make_posts(tmp_path)
-    given = [str(tiny_models("idefics3")) if flag == "MODEL" else flag for flag in flags]
+    (tmp_path / "run" / "adapter").mkdir(parents=True)
+    (tmp_path / "run" / "adapter" / "adapter_config.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
+    folders = {"MODEL": tiny_models("idefics3"), "ADAPTER": tmp_path / "run", "EMPTY": tmp_path / "empty"}
+    given = [str(folders.get(flag, flag)) for flag in flags]
     with pytest.raises(error, match=message):
         run(posts, tmp_path / "out.jsonl", *given)
     with pytest.raises(ConfigError, match=r"name a \.jsonl file"):

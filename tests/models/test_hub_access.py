@@ -244,3 +244,9 @@ def test_a_folder_is_never_looked_for_on_the_hub(hub: StandIn, tmp_path: Path, m
     assert adapter_place("someone/tweets") == Path("someone/tweets")
     assert adapter_place(tmp_path / "not here") == tmp_path / "not here"
     assert not hub.requests
+
+
+def test_a_package_that_a_model_needs_is_named() -> None:
+    message = "model m cannot be loaded: It requires timm "
+    with pytest.raises(ModelError, match=message), hub_module.hub_errors("m", None, "config.json is needed"):
+        raise ImportError("\nIt requires timm\nInstall it")
