@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.file_errors import resumable
 from instruct_mner.cli.options import (
     BaseModelOption,
     ColumnOption,
@@ -95,6 +94,7 @@ def _run(config: Path, overrides: Sequence[str], *, resume: bool, leaks: str | N
 
         describe(settings, console(stderr=False), sources)
     else:
+        from instruct_mner.cli.file_errors import resumable
         from instruct_mner.training.finetune import finetune
 
         with resumable(settings.output, resume=resume):

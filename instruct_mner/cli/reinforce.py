@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from instruct_mner.cli.file_errors import resumable
 from instruct_mner.cli.options import LeaksOption, ResumeOption
 from instruct_mner.cli.output import announce, console
 
@@ -56,6 +55,7 @@ def run(
 
         describe(settings, console(stderr=False), sources)
     else:
+        from instruct_mner.cli.file_errors import resumable
         from instruct_mner.reinforcement.reinforce import reinforce
 
         with resumable(settings.output, resume=resume):
