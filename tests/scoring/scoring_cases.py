@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from instruct_mner.data.bio import decode_spans, join_tokens
-from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.report import Gold, evaluate
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
@@ -11,6 +11,16 @@ LEFT = (0, 0, 100, 100)
 LEFT_HALF = (0, 0, 100, 50)
 LEFT_THIRD = (0, 0, 100, 49)
 RIGHT = (200, 0, 300, 100)
+
+ANNA = Example(
+    id="a",
+    text="Anna flew to Oslo",
+    entities=(
+        Entity(start=0, end=4, text="Anna", label="PER"),
+        Entity(start=13, end=17, text="Oslo", label="LOC"),
+    ),
+)
+NOTHING = Example(id="b", text="nothing to see", entities=())
 
 
 def boxed(*boxes, image=0):

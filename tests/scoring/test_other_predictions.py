@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scoring_cases import ANNA, NOTHING
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
@@ -23,15 +24,6 @@ from instruct_mner.scoring.other_texts import on_text_of, squeezed
 from instruct_mner.scoring.predictions import read_predictions
 from instruct_mner.scoring.triples import score_triples
 
-ANNA = Example(
-    id="a",
-    text="Anna flew to Oslo",
-    entities=(
-        Entity(start=0, end=4, text="Anna", label="PER"),
-        Entity(start=13, end=17, text="Oslo", label="LOC"),
-    ),
-)
-NOTHING = Example(id="b", text="nothing to see", entities=())
 POSTS = (ANNA, NOTHING)
 NAMED = [{"text": "Anna", "label": "PER"}, {"text": "Oslo", "label": "LOC"}]
 LINES = "PER: Anna\nLOC: Oslo"

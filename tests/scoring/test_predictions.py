@@ -10,22 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from scoring_cases import ANNA, NOTHING
 
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Box, Entity, Example, Prediction
+from instruct_mner.schema.records import Box, Example, Prediction
 from instruct_mner.scoring.files import GoldSource
 from instruct_mner.scoring.predictions import read_predictions
 
-ANNA = Example(
-    id="a",
-    text="Anna flew to Oslo",
-    entities=(
-        Entity(start=0, end=4, text="Anna", label="PER"),
-        Entity(start=13, end=17, text="Oslo", label="LOC"),
-    ),
-)
-NOTHING = Example(id="b", text="nothing to see", entities=())
 POSTS = (ANNA, NOTHING)
 
 
