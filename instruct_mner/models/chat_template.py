@@ -39,6 +39,11 @@ def around_answer(processor: ProcessorMixin) -> tuple[str, str]:
     return before, after
 
 
+def question_prompt(processor: ProcessorMixin) -> str:
+    """Return the prompt of a short question, in which chat templates show how they differ."""
+    return _rendered(processor)[0]
+
+
 def continue_generation_prompt(processor: ProcessorMixin) -> None:
     """Change a chat template so that a last answer stands right behind the generation prompt, and ends.
 

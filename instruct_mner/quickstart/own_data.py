@@ -59,7 +59,7 @@ def import_own_data(data: str, folder: Path, options: ImportOptions, *, share: f
     if "train" not in written:
         raise DataError(f"{data}: holds no split for training; found: {', '.join(written) or 'none'}; name its files")
     train, *others = (load_split(str(path), missing_image="keep") for path in written.values())
-    labels = labels_of(train, *others)
+    labels = labels_of(train, *others, source=data)
     notes = (*result.notes, *untaught(train, *others), _summary(result, labels))
     return OwnData(train=written["train"], dev=written.get("dev"), test=written.get("test"), labels=labels, notes=notes)
 

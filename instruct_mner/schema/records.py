@@ -17,11 +17,22 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from instruct_mner.schema.labels import why_no_label
 from instruct_mner.schema.record import Record
 
-Coordinates = tuple[int | float, int | float, int | float, int | float]
+
+def _no_flag(value: object) -> object:
+    """Refuse ``true`` and ``false`` for a number, which pydantic takes as 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+_Number = Annotated[int | float, BeforeValidator(_no_flag)]
+Coordinates = tuple[_Number, _Number, _Number, _Number]
+_Count = Annotated[int, Field(ge=0), BeforeValidator(_no_flag)]
 
 
 def _as_text(value: object) -> object:
@@ -39,7 +50,7 @@ class Box(Record):
         box: ``(x0, y0, x1, y1)``, pixels of the original picture, ``x0 < x1`` and ``y0 < y1``.
     """
 
-    image: int = Field(default=0, ge=0)
+    image: _Count = 0
     box: Coordinates
 
     @model_validator(mode="after")
@@ -69,8 +80,8 @@ class Entity(Record):
         boxes: Regions in which it is seen: ``None`` = not annotated, ``()`` = annotated as not visible.
     """
 
-    start: int = Field(ge=0)
-    end: int
+    start: _Count
+    end: Annotated[int, BeforeValidator(_no_flag)]
     text: str
     label: str = Field(min_length=1)
     boxes: tuple[Box, ...] | None = None
@@ -97,7 +108,7 @@ class PredictedEntity(Entity):
         boxes: At most one; ``None`` where boxes were not asked for.
     """
 
-    score: float = Field(default=1.0, ge=0.0, le=1.0)
+    score: Annotated[float, Field(ge=0.0, le=1.0), BeforeValidator(_no_flag)] = 1.0
     boxes: Annotated[tuple[Box, ...], Field(max_length=1)] | None = None
 
 
@@ -230,9 +241,9 @@ class Rejected(Record):
         unplaceable: Surfaces all of whose occurrences were taken already.
     """
 
-    malformed: int = Field(default=0, ge=0)
-    hallucinated: int = Field(default=0, ge=0)
-    unplaceable: int = Field(default=0, ge=0)
+    malformed: _Count = 0
+    hallucinated: _Count = 0
+    unplaceable: _Count = 0
 
     @property
     def total(self) -> int:

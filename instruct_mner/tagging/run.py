@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from instruct_mner.console import quiet_libraries, tracked, working
+from instruct_mner.data.standard_output import standard_output
 from instruct_mner.data.stream import Posts
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import check_place, exclusive, is_stream
@@ -80,6 +80,8 @@ def _tag(
         check_place(attention / "drawing.png")
     if not is_stream(output):
         check_output(Path(output))
+    elif output == "-":
+        standard_output()
     label_set = None if labels is None else parse_labels(labels)
     local.check()
     check_labels_are_known(local, label_set)
@@ -243,7 +245,7 @@ def _warn_of_spellings(manifest: Manifest, labels: LabelSet | None, console: Con
 
 def _print(predictions: Iterable[Prediction], num_posts: int, output: str) -> None:
     """Write predictions one by one to standard output, a device or a pipe."""
-    with nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as file:
+    with nullcontext(standard_output()) if output == "-" else Path(output).open("w", encoding="utf-8") as file:
         for prediction in tracked(predictions, "tagging", num_posts):
             file.write(prediction.model_dump_json(exclude_none=True) + "\n")
             file.flush()

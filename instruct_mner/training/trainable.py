@@ -12,19 +12,22 @@ from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 
 
-def labels_of(train: Dataset, *scored: Dataset | None) -> LabelSet:
+def labels_of(train: Dataset, *scored: Dataset | None, source: str | None = None) -> LabelSet:
     """Return the labels of the entities of a run's splits, in alphabetical order.
 
     Args:
         train: Posts to train on.
         scored: Posts that are scored, of which an answer must be able to say every type.
+        source: File or folder that the user named, for the message, where ``train`` lies in another that is written.
 
     Raises:
         DataError: There is no entity to train on.
     """
     names = set(_counts(train))
     if not names:
-        raise DataError(f"{train.path}: no post has an entity, so there is nothing to learn; check its 'entities'")
+        raise DataError(
+            f"{source or train.path}: no post has an entity, so there is nothing to learn; check its 'entities'"
+        )
     return LabelSet.of(sorted(names.union(*(_counts(each) for each in scored if each is not None))))
 
 

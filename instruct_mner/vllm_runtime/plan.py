@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.models.chat_template import question_prompt
 from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
 from instruct_mner.models.loading import own_dtype
 from instruct_mner.models.locations import adapter_place, locate
@@ -132,7 +133,9 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
     for name, folder, manifest, prompt in tuned:
         manifest.check_base(whole.whole.description.family.name, base)
         rank = adapter_rank(folder, whole.whole.description.family, _config(base, whole.revision))
-        adapters.append(Served(name, manifest, prompt, describe_adapter(folder, manifest), folder, rank))
+        description = describe_adapter(folder, manifest)
+        _check_template(name, description, whole.whole.description)
+        adapters.append(Served(name, manifest, prompt, description, folder, rank))
     _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
     return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole), whole.tied)
 
@@ -179,6 +182,15 @@ def _common(values: Sequence[tuple[str, str]], what: str) -> str:
                 "a server for each"
             )
     return first
+
+
+def _check_template(name: str, adapter: ModelDescription, base: ModelDescription) -> None:
+    """Refuse an adapter whose prompts vLLM would write otherwise, with the chat template of the base."""
+    if question_prompt(adapter.processor) != question_prompt(base.processor):
+        raise ConfigError(
+            f"'{name}' was tuned with another chat template than that of {base.name}; serve it on the base that it was "
+            "tuned on (--model), or merge it ('instruct-mner merge') and serve the merged model"
+        )
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -93,6 +93,8 @@ def test_streams_that_are_closed_are_told(tmp_path: Path) -> None:
     assert ended("import - <&-") == (2, "error: standard input is closed")
     assert ended("import posts.jsonl >&-") == (2, "error: standard output is closed")
     assert ended("import posts.jsonl -o out.jsonl >&- 2>&-") == (0, "")
+    told = "tag: loading starter\nerror: standard output is closed"
+    assert ended("tag posts.jsonl --model starter --labels PER -o - >&-") == (2, told)
 
 
 def test_a_failure_of_ours_keeps_its_traceback() -> None:

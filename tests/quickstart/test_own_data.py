@@ -92,7 +92,7 @@ def test_a_share_of_none_holds_nothing_out(share: float, dev: str | None, tmp_pa
 
 def test_nothing_is_left_of_data_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a", "entities": []}\n{"text": "b", "entities": []}\n')
-    with pytest.raises(DataError, match="no post has an entity"):
+    with pytest.raises(DataError, match=r"a\.jsonl: no post has an entity"):
         write_own_project(tmp_path / "mine", str(tmp_path / "a.jsonl"), ImportOptions(), share=0.5)
     assert not list((tmp_path / "mine").glob("*")) if (tmp_path / "mine").exists() else True
     (tmp_path / "full").mkdir()

@@ -32,6 +32,18 @@ def test_a_box() -> None:
         Box(image=-1, box=(1, 2, 4, 6))
 
 
+@pytest.mark.parametrize("wrong", [{"start": False}, {"end": True, "text": "A"}, {"score": True}])
+def test_a_flag_is_no_number(wrong: dict[str, object]) -> None:
+    sound = {"start": 0, "end": 3, "text": "Ann", "label": "PER", "score": 0.5}
+    assert PredictedEntity.model_validate(sound).score == 0.5
+    with pytest.raises(ValidationError, match="valid number"):
+        PredictedEntity.model_validate({**sound, **wrong})
+    with pytest.raises(ValidationError, match="valid number"):
+        Box.model_validate({"box": [False, 0, True, 1]})
+    with pytest.raises(ValidationError, match="valid number"):
+        Rejected.model_validate({"malformed": True})
+
+
 @pytest.mark.parametrize(("start", "end", "text"), [(3, 3, ""), (4, 3, "a"), (0, 2, "Ann"), (-1, 2, "Ann")])
 def test_entities_whose_offsets_cannot_be(start: int, end: int, text: str) -> None:
     with pytest.raises(ValidationError):

@@ -63,6 +63,14 @@ def test_adapters_on_two_commits_of_a_base_are_refused(tmp_path: Path, model: st
     assert (plan.revision, [model.name for model in plan.adapters]) == (None, ["a", "c"])
 
 
+def test_an_adapter_of_another_chat_template_than_its_base_is_refused(tmp_path: Path) -> None:
+    named = adapter_at(tmp_path / "a")
+    template = tmp_path / "a" / "chat_template.jinja"
+    template.write_text("You find entities. " + template.read_text())
+    with pytest.raises(ConfigError, match="'a' was tuned with another chat template than that of .*merge"):
+        make_plan((named,))
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_base_that_is_named_as_the_adapter_names_it_is_that_of_its_commit(tmp_path: Path, order: int) -> None:
     named = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.regions import Finder, Regions
 from instruct_mner.data.importing.sources import Item
 from instruct_mner.data.problem_groups import ProblemGroups
-from instruct_mner.errors import ConfigError
+from instruct_mner.data.standard_output import standard_output
 from instruct_mner.files import replacing
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 from instruct_mner.schema.records import Example
@@ -150,11 +149,9 @@ def _target(out: Path | None) -> Iterator[TextIO]:
         return
     with TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
         yield file
-        if sys.stdout is None:
-            raise ConfigError("standard output is closed; open it, or name a file to write with -o")
         file.seek(0)
-        shutil.copyfileobj(file, sys.stdout)
-        sys.stdout.flush()
+        shutil.copyfileobj(file, output := standard_output())
+        output.flush()
 
 
 def _where(item: Example | Item, source: str, number: int) -> str:
