@@ -67,7 +67,7 @@ def test_an_adapter_of_another_chat_template_than_its_base_is_refused(tmp_path: 
     named = adapter_at(tmp_path / "a")
     template = tmp_path / "a" / "chat_template.jinja"
     template.write_text("You find entities. " + template.read_text())
-    with pytest.raises(ConfigError, match="'a' was tuned with another chat template than that of .*merge"):
+    with pytest.raises(ConfigError, match=r"'a' was tuned with another chat template than that of .*merge"):
         make_plan((named,))
 
 
