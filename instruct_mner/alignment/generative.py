@@ -17,10 +17,21 @@ from torch.nn.functional import layer_norm
 from instruct_mner.alignment.generators import Generator, Sampler, grid_shares, kept_mean, softened_divergence
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import gathered, image_mask, image_tokens, nothing, span_mask
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.settings import GenerativeSettings
 
 # Largest number of tokens of a post that are generated from its picture; posts are shorter.
 _MOST_TOKENS = 256
+
+
+def is_usable(image: SampleTokens, text: SampleTokens) -> bool:
+    """Return true for a post that has a picture and a text, each of which can be generated from the other.
+
+    Args:
+        image: Positions in the tokens of the post with its picture.
+        text: Positions in the tokens of the bare post.
+    """
+    return bool(image_tokens(image)) and text.post is not None
 
 
 class Generative(nn.Module):
@@ -72,7 +83,7 @@ class Generative(nn.Module):
         usable = [
             number
             for number, row in enumerate(batch.origin)
-            if text is not None and image_tokens(batch.image.rows[row]) and text.rows[number].post is not None
+            if text is not None and is_usable(batch.image.rows[row], text.rows[number])
         ]
         pictures = self._real(batch, [batch.origin[number] for number in usable]) if usable else None
         self._measure(pictures)
@@ -83,11 +94,10 @@ class Generative(nn.Module):
         losses, generated, metrics = self._stages(pictures, texts, own, keys)
         loss = losses.sum() / len(batch.states)
         if batch.generated is not None:
-            lines = [usable.index(row) for row in batch.generated.rows if row in usable]
-            if len(lines) == len(batch.generated.rows):
-                answered = batch.generated.answer_loss(generated[lines])
-                loss = loss + self._settings.generated_weight * answered
-                metrics["generated_answer_loss"] = answered.item()
+            lines = [usable.index(row) for row in batch.generated.rows]
+            answered = batch.generated.answer_loss(generated[lines])
+            loss = loss + self._settings.generated_weight * answered
+            metrics["generated_answer_loss"] = answered.item()
         return loss, metrics
 
     def picture_of(self, states: Sequence[Tensor], own: Tensor) -> Tensor:

@@ -107,8 +107,8 @@ def _calibrate(
     takes_pictures = manifest.max_images > 0
     fitted_on = dev.load(takes_pictures=takes_pictures)
     measured_on = fitted_on if held_out is None else held_out.load(takes_pictures=takes_pictures)
-    _refuse_training_data(manifest, fitted_on)
     for dataset in (fitted_on, measured_on):
+        _refuse_training_data(manifest, dataset)
         _refuse_other_types(manifest, dataset)
     quiet_libraries()
     local = settings.of_one_process()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from instruct_mner.alignment.generative import is_usable
 from instruct_mner.alignment.objective import Needs
 from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.seeded_noise import chance
@@ -126,8 +127,10 @@ class ViewCollator:
         chosen = [samples[number] for number in origin]
         bare = [self._bare_sample(sample) for sample in chosen]
         text = self._view(bare)
+        # Of the others there is nothing to generate a picture from, or none that it could be compared with.
+        usable = [number for number, row in enumerate(origin) if rows and is_usable(rows[row], text.rows[number])]
         return AlignmentViews(
-            rows=rows, text=text, origin=origin, teacher=self._teacher(chosen), generated=self._generated(bare)
+            rows=rows, text=text, origin=origin, teacher=self._teacher(chosen), generated=self._generated(bare, usable)
         )
 
     def _has_more_than_text(self, sample: TrainingSample) -> bool:
@@ -155,9 +158,9 @@ class ViewCollator:
         row = conversations.row(example, sample.paths if pictures else (), sample.labels)
         return replace(sample, example=example, row=row)
 
-    def _generated(self, bare: Sequence[TrainingSample]) -> GeneratedPosts | None:
+    def _generated(self, bare: Sequence[TrainingSample], usable: Sequence[int]) -> GeneratedPosts | None:
         share = self._needs.generated_share
-        rows = tuple(number for number, post in enumerate(bare) if chance(post.key, "generated").random() < share)
+        rows = tuple(number for number in usable if chance(bare[number].key, "generated").random() < share)
         if not rows:
             return None
         posts = [bare[number] for number in rows]

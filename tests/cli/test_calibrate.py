@@ -180,6 +180,9 @@ def test_what_is_refused(tuned: Path, tmp_path: Path) -> None:
     trained_on = tuned.parent / "posts" / "posts.jsonl"
     with pytest.raises(DataError, match="was trained on these posts"):
         run("calibrate", tuned, trained_on)
+    write_jsonl(tmp_path / "dev.jsonl", [Example(id="1", text="Ann", entities=())])
+    with pytest.raises(DataError, match=f"{trained_on}: the model was trained on these posts"):
+        run("calibrate", tuned, tmp_path / "dev.jsonl", "--held-out", trained_on)
     write_jsonl(tmp_path / "plain.jsonl", [Example(id="1", text="no gold")])
     with pytest.raises(DataError, match="no post is annotated"):
         run("calibrate", tuned, tmp_path / "plain.jsonl")
