@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from instruct_mner.answers.spec import AnswerSpec
@@ -24,6 +25,9 @@ class NameFinder:
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        return [0] * len(sizes)
 
     def count_prompt(self, request: Request) -> int:
         parts = [part for message in request.messages for part in message["content"]]

@@ -137,6 +137,12 @@ class EndpointEngine:
         parts = [part["text"] for message in request.messages for part in message["content"] if "text" in part]
         return sum(len(part.encode()) for part in parts) + PICTURE_TOKENS * len(request.images)
 
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """Return the number of tokens of pictures of some widths and heights, as :meth:`count_prompt` counts them."""
+        if self._description is None:
+            return [PICTURE_TOKENS] * len(sizes)
+        return self._description.count_image_tokens(sizes)
+
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return None if self._description is None else self._description.resized(size)

@@ -71,8 +71,8 @@ class Token:
     Attributes:
         start: First character of the completion's text that it writes to.
         end: Position after the last character.
-        logprob: Natural logarithm of its probability before any constraint; a server may give that after it, as vLLM
-            0.32 does for requests with a grammar.
+        logprob: Natural logarithm of its probability among the tokens that the grammar allowed; from some servers,
+            among all.
     """
 
     start: int
@@ -163,6 +163,9 @@ class Engine(Protocol):
 
     def count_prompt(self, request: Request) -> int:
         """Return the number of tokens of a prompt, with its pictures; at most, where the tokenizer is not known."""
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """Return the number of tokens of pictures of some widths and heights, cheaply; 0 where it is not known."""
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""

@@ -49,10 +49,12 @@ def request_body(request: Request, constraint: Constraint, *, logprobs: bool, jo
     body: dict[str, Any] = {"messages": messages, "max_tokens": request.max_tokens}
     if logprobs:
         body["logprobs"] = True
-    if constraint == "grammar" and request.grammar is not None:
+    if constraint == "grammar":
         # vLLM takes what a request does not say from the model's generation_config.json: a penalty of repetitions
         # there (Qwen2-VL and Qwen2.5-VL have one) would change what greedy means.
-        body["extra_body"] = {"structured_outputs": {"grammar": request.counted_grammar}, "repetition_penalty": 1.0}
+        body["extra_body"] = {"repetition_penalty": 1.0}
+        if request.grammar is not None:
+            body["extra_body"]["structured_outputs"] = {"grammar": request.counted_grammar}
     if constraint == "schema" and request.schema is not None:
         schema = {"name": "entities", "schema": request.schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}

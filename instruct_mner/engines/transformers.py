@@ -66,6 +66,10 @@ class TransformersEngine:
         """Return the number of tokens of a prompt, with its pictures."""
         return self._loaded.count_prompt(request.messages, request.images)
 
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        """Return the number of tokens of pictures of some widths and heights; 0 where it is not known."""
+        return self._loaded.count_image_tokens(sizes)
+
     def resized(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Return width and height of a picture after the processor's resize, where boxes are written in them."""
         return self._loaded.resized(size)

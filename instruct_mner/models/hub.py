@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from instruct_mner.console import Work, working
 from instruct_mner.errors import ModelError
+from instruct_mner.models.manifest import FILE_NAME as MANIFEST
 from instruct_mner.models.tuned import tuned_folder
 
 # Files of a model that are loaded; weights of other names and folders are other forms of the same model.
@@ -72,6 +74,28 @@ def fetch_adapter(name: str, revision: str | None) -> Path:
     """
     with hub_errors(name, revision, "adapter_config.json and adapter_model.safetensors is needed"):
         return Path(snapshot_download(name, revision=revision, allow_patterns=_ADAPTER_FILES))
+
+
+@lru_cache(maxsize=8)  # each verb asks more than once, and a hub that cannot be reached is asked for half a minute
+def fetch_tuned(name: str, revision: str | None) -> Path | None:
+    """Return the folder of a model of the hub that was tuned by this package, as :func:`fetch_adapter` does.
+
+    Args:
+        name: Hub name.
+        revision: Commit, branch or tag.
+
+    Returns:
+        Folder; ``None`` for a model without a manifest, and for one that is not there, which loading it tells.
+
+    Raises:
+        ModelError: It cannot be downloaded.
+    """
+    if file_of(name, MANIFEST, revision) is None:
+        try:
+            hf_hub_download(name, MANIFEST, revision=revision)
+        except (OSError, ValueError, _CONNECTION_ERROR):
+            return None
+    return fetch_adapter(name, revision)
 
 
 def check_whole_model(name: str, needed: str) -> None:

@@ -32,6 +32,24 @@ def locate(name: str | Path) -> str:
 _HUB_NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
+def tuned_place(name: str | Path, revision: str | None = None) -> Path:
+    """Return the place of a model that may be tuned: of the hub, a folder with what was tuned, else what it is named.
+
+    Args:
+        name: Folder, hub name, ``starter`` or ``smollm2``.
+        revision: Commit, branch or tag on the hub.
+
+    Raises:
+        ModelError: The hub has it, and it cannot be downloaded.
+    """
+    if isinstance(name, str) and _is_of_hub(name):
+        # The client of the hub takes a while, and a folder does not need it.
+        from instruct_mner.models.hub import fetch_tuned
+
+        return fetch_tuned(name, revision) or Path(name)
+    return Path(locate(name))
+
+
 def adapter_place(name: str | Path, revision: str | None = None) -> Path:
     """Return the folder of an adapter: a folder of this machine, or what the hub has under ``user/name[@revision]``.
 
@@ -42,10 +60,14 @@ def adapter_place(name: str | Path, revision: str | None = None) -> Path:
     Raises:
         ModelError: The hub does not have it, or cannot be reached.
     """
-    path, match = Path(name), _HUB_NAME.fullmatch(str(name))
-    if match is None or path.exists():
-        return path
+    match = _HUB_NAME.fullmatch(str(name))
+    if match is None or not _is_of_hub(str(name)):
+        return Path(name)
     # The client of the hub takes a while, and a folder does not need it.
     from instruct_mner.models.hub import fetch_adapter
 
     return fetch_adapter(match["name"], revision or match["revision"])
+
+
+def _is_of_hub(name: str) -> bool:
+    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()

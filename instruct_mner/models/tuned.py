@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import check_place
-from instruct_mner.models.locations import locate
+from instruct_mner.models.locations import tuned_place
 from instruct_mner.models.manifest import Manifest, PromptStamp
 from instruct_mner.prompting.few_shot import has_examples
 from instruct_mner.prompting.retrieval import Pool
@@ -101,14 +101,18 @@ def tuned(folder: Path, examples: Sequence[Example] | Pool) -> tuple[Manifest, P
     return Manifest.load(folder)
 
 
-def tuned_folder(name: str | Path) -> Path | None:
+def tuned_folder(name: str | Path, revision: str | None = None) -> Path | None:
     """Return the folder of an adapter or a fully tuned model; ``None`` for a model that was not tuned.
 
     Args:
         name: Folder of the adapter or model, its run folder, the folder of ``finetune --data … -o`` in which that is
-            ``run``, a hub name, or ``starter``.
+            ``run``, a hub name, from which what was tuned is downloaded, or ``starter``.
+        revision: Commit, branch or tag on the hub.
+
+    Raises:
+        ModelError: The hub has it, and it cannot be downloaded.
     """
-    path = Path(locate(name))
+    path = tuned_place(name, revision)
     for folder in (path, path / "adapter", path / "model", path / "run" / "adapter", path / "run" / "model"):
         if (folder / "mner.json").is_file() or (folder / "adapter_config.json").is_file():
             return folder

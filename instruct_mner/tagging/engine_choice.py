@@ -160,7 +160,7 @@ def transformers_backend(
 
     wanted = checked_device(device)
     device_map = checked_device_map(device_map, device)
-    folder = tuned_folder(name)
+    folder = tuned_folder(name, revision)
     with device_map_errors(device_map):
         if folder is None:
             if base_model is not None:

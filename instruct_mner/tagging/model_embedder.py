@@ -43,8 +43,11 @@ class ModelEmbedder:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of some numbers of every weight, which differs for another model or another tuning."""
-        digest = hashlib.sha256()
+        """Hash of some numbers of every weight and of the processor, which differs for another model or tuning."""
+        processor = self._loaded.processor
+        pictures = getattr(processor, "image_processor", None)
+        settings = (repr(processor.chat_template), str(pictures and pictures.to_json_string()))
+        digest = hashlib.sha256("".join((self._loaded.tokenizer.backend_tokenizer.to_str(), *settings)).encode())
         for name, weight in self._loaded.model.named_parameters():
             sample = weight.detach().flatten()[:: max(1, weight.numel() // _SAMPLED)]
             digest.update(f"{name} {tuple(weight.shape)}".encode() + sample.float().cpu().numpy().tobytes())

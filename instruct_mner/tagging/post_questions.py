@@ -18,8 +18,8 @@ from instruct_mner.tagging.windows import Span, WindowSize, cut, joined, most_ch
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# No tokenizer makes more than one token of a byte: shorter texts are not what fills a context, unless the rest of the
-# prompt (labels, examples, context) has half as many bytes as the context has tokens.
+# No tokenizer makes more than one token of a byte: shorter texts are not what fills a context, unless the prompt with
+# labels, examples, context and pictures may take half of it.
 _NEVER_CUT_BYTES, _PROMPT_SHARE = 1000, 2
 # The answer has at least this share of the context, where it could need as much; the post has at least that one.
 _ANSWER_SHARE, _LEAST_TEXT_SHARE = 4, 16
@@ -87,7 +87,7 @@ def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     """Return the size of the windows of a text; ``None`` where it fits as a whole."""
     text, most = question.text, most_characters(question.spec, question.text)
     context = engine.context_size
-    long_prompt = context is not None and _PROMPT_SHARE * _num_bytes(question.request) > context
+    long_prompt = context is not None and _PROMPT_SHARE * _most_tokens(engine, question.request) > context
     if len(text.encode()) <= _NEVER_CUT_BYTES and not long_prompt:
         return None
     if context is None:
@@ -108,10 +108,11 @@ def _window_size(engine: Engine, question: Question) -> WindowSize | None:
     return WindowSize(num_tokens=room, num_characters=most)
 
 
-def _num_bytes(request: Request) -> int:
-    """Return the number of bytes of the texts of a prompt."""
+def _most_tokens(engine: Engine, request: Request) -> int:
+    """Return the tokens that a prompt has at most: as many as its texts have bytes, and those of its pictures."""
     parts = (part for message in request.messages for part in message["content"])
-    return sum(len(part["text"].encode()) for part in parts if part["type"] == "text")
+    num_bytes = sum(len(part["text"].encode()) for part in parts if part["type"] == "text")
+    return num_bytes + sum(engine.count_image_tokens([image.size for image in request.images]))
 
 
 def with_fitting_answer(engine: Engine, question: Question) -> Question:

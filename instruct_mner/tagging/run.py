@@ -204,6 +204,7 @@ def _fingerprint(
         endpoint=endpoint,
         examples=_examples_stamp(examples),
         engine=settings.of_one_process().engine,
+        vllm=settings.vllm,
     )
 
 

@@ -45,10 +45,10 @@ class Tagger(PostTagger):
         """Load a model into this process.
 
         Args:
-            name: Adapter, fully tuned model, the run folder of either, or a base model (hub name or folder), which
-                then tags zero-shot.
+            name: Adapter, fully tuned model, the run folder of either, or a base model, which then tags zero-shot;
+                hub name or folder.
             base_model: Hub name or folder of the adapter's base, if it is not where ``mner.json`` says.
-            revision: Commit of a base model on the hub.
+            revision: Commit, branch or tag of that on the hub.
             dtype: Data type of the weights; ``auto`` keeps the model's own.
             batch_size: Number of posts tagged at once.
             constrained: Whether only answers that are legal on the post are allowed; leave it on.

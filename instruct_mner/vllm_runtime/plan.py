@@ -212,7 +212,7 @@ def _config(name: str, revision: str | None) -> Any:
 def _whole_model(name: str, display_name: str | None, dtype: str, revision: str | None = None) -> Plan:
     """Return a base model, or a fully tuned one."""
     config, source = _config(name, revision), locate(name)
-    folder = tuned_folder(name)
+    folder = tuned_folder(name, revision)
     if folder is not None:
         manifest, prompt = Manifest.load(folder)
         description = describe_adapter(folder, manifest)

@@ -15,6 +15,7 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Request
+from instruct_mner.engines.fallback import unconstrained
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
@@ -215,6 +216,14 @@ class Said:
 def test_where_tokens_stand(text: str, said: list[tuple[str, bytes | None]], spans: list[str] | None) -> None:
     tokens = written_tokens(text, [Said(*each) for each in said])
     assert [text[each.start : each.end] for each in tokens] == (spans or [])
+
+
+def test_a_second_answer_without_grammar_has_no_penalty_of_repetitions_either() -> None:
+    with serving() as server:
+        engine(server.url).generate([unconstrained(request("Ann is here"))])
+        [body] = server.bodies
+    assert body["repetition_penalty"] == 1.0
+    assert "structured_outputs" not in body
 
 
 def test_special_tokens_of_an_unknown_model_cover_those_of_the_families() -> None:

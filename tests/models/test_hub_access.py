@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,22 @@ from transformers.utils import hub as transformers_hub
 
 from instruct_mner.cli import calibrate, merge
 from instruct_mner.console import Work
-from instruct_mner.errors import ModelError
+from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models import hub as hub_module
 from instruct_mner.models import merging
 from instruct_mner.models.description import describe_model, tuned_before
+from instruct_mner.models.hub import fetch_tuned
 from instruct_mner.models.loading import load_model
 from instruct_mner.models.locations import STARTER_FOLDER, adapter_place
 from instruct_mner.tagging import calibrate as calibration
+from instruct_mner.tagging.engine_choice import manifest_of
+from instruct_mner.tagging.precheck import check_labels_are_known
 from instruct_mner.tagging.settings import TaggingSettings
+from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.plan import make_plan
 
 NAME = "someone/tiny"
+DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,7 @@ def hub(server, published, tmp_path, monkeypatch) -> Iterator[StandIn]:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(hf_api.api, "endpoint", address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    fetch_tuned.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -111,6 +117,26 @@ def test_a_model_of_the_hub_brings_its_manifest(hub, published, tmp_path) -> Non
     before = tuned_before(load_model("someone/tuned"))
     assert before is not None
     assert before.tuning == "full"
+
+
+def test_a_fully_tuned_model_of_the_hub_is_asked_as_it_was_tuned(hub, published) -> None:
+    hub.models |= {"someone/tuned": STARTER_FOLDER, "someone/adapter": DEMO}
+    plain = Tagger.from_pretrained(NAME)
+    assert plain.manifest.tuning == "none"
+    tuned = Tagger.from_pretrained("someone/tuned")
+    assert (tuned.manifest.tuning, tuned.labels) == ("full", Tagger.from_pretrained("starter").labels)
+    assert Tagger.from_pretrained("someone/adapter").manifest.tuning == "lora"
+    for name, told in ((NAME, None), ("someone/tuned", "full"), ("someone/adapter", "lora")):
+        settings = TaggingSettings(model=name)
+        known = told is not None
+        with nullcontext() if known else pytest.raises(ConfigError, match="was not tuned"):
+            check_labels_are_known(settings, None)
+        assert manifest_of(settings, ()).tuning == (told or "none")
+    assert make_plan((), "someone/tuned").whole.manifest.tuning == "full"
+    # The hub is asked once.
+    hub.requests.clear()
+    assert fetch_tuned(NAME, None) is None
+    assert hub.requests == []
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(hub, published, monkeypatch) -> None:

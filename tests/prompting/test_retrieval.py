@@ -154,5 +154,7 @@ def test_the_models_own_embeddings_of_pictures(family, tiny_models) -> None:
         assert distances[number] < 1e-4
         assert min(distances[:number] + distances[number + 1 :]) > 1e-3
     assert embedder.identity == ModelEmbedder(loaded, TransformersEngine(loaded)).identity
+    loaded.processor.image_processor.image_mean = [0.25, 0.25, 0.25]
+    assert embedder.identity != ModelEmbedder(loaded, TransformersEngine(loaded)).identity
     decoder = loaded.model.get_submodule(loaded.family.decoder_path)
     assert not decoder._forward_pre_hooks

@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.errors import ConfigError
+from instruct_mner.models.locations import STARTER_FOLDER
+from instruct_mner.models.manifest import Manifest
 from instruct_mner.schema.records import Example, Prediction
+from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.output import check_output, fingerprint, write_predictions
+from instruct_mner.tagging.run import _fingerprint
+from instruct_mner.tagging.settings import TaggingSettings
 
 POSTS = [Example(id=str(number), text=f"post {number}\u2028x") for number in range(7)]
 
@@ -27,6 +33,18 @@ def predicting(asked: list[str], dies_at: int | None = None):
             yield Prediction(id=example.id, text=example.text)
 
     return predict
+
+
+def test_flags_of_vllm_are_settings_of_a_run(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "posts.jsonl", POSTS)
+    source = PostSource(data=str(tmp_path / "posts.jsonl"))
+
+    def stamp(*flags: str) -> str:
+        settings = TaggingSettings(model="starter", engine="vllm", vllm=flags)
+        return _fingerprint(source, settings, Manifest.load(STARTER_FOLDER)[0], source.load(), None, ())
+
+    assert stamp() == stamp()
+    assert len({stamp(), stamp("--max-model-len=512"), stamp("--quantization=fp8")}) == 3
 
 
 def read(path) -> list[str]:

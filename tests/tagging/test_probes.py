@@ -51,6 +51,9 @@ class Seeing:
     def count_tokens(self, text: str) -> int:
         return len(text)
 
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        return [0] * len(sizes)
+
     def count_prompt(self, request: Request) -> int:
         return 1
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from PIL import Image
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.engines.engine import Completion, Request
@@ -40,6 +43,9 @@ class Idle:
     @property
     def context_size(self) -> int | None:
         return None
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        return [0] * len(sizes)
 
     def count_prompt(self, request: Request) -> int:
         raise AssertionError("a prompt was counted")
@@ -168,6 +174,28 @@ def test_a_text_that_does_not_fit_is_asked_about_in_windows() -> None:
     for narrow, post in ((20, long), (20, short)):
         with pytest.raises(ConfigError, match="leaves no room for the text"):
             asked(Narrow(narrow), post)
+
+
+class Pictured(Narrow):
+    """An engine that is given so many tokens of each picture."""
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        return [1500] * len(sizes)
+
+    def count_prompt(self, request: Request) -> int:
+        texts = (part.get("text", "") for message in request.messages for part in message["content"])
+        return sum(map(self.count_tokens, texts)) + 1500 * len(request.images)
+
+
+def test_a_short_text_behind_a_large_picture_is_counted_too() -> None:
+    manifest, prompt = zero_shot("m", max_images=2)
+    questions = QuestionBuilder(engine=Pictured(2000), manifest=manifest, prompt=prompt)
+    pictures = (Image.new("RGB", (8, 8)),) * 2
+    spec = questions.answer_spec(LABELS)
+    with pytest.raises(ConfigError, match=r"post '1': the prompt without the text takes .* of the 2000 tokens"):
+        post_questions(questions, Example(id="1", text="Ann is here.", images=("a.png", "b.png")), pictures, spec)
+    one = Example(id="1", text="Ann is here.", images=("a.png",))
+    assert len(post_questions(questions, one, pictures[:1], spec).questions) == 1
 
 
 def test_a_short_text_behind_many_labels_is_counted_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from instruct_mner.tagging.tagger import Tagger
 
 class Seeing(NameFinder):
     """An engine that keeps the sizes of the pictures that it is shown."""
+
+    def count_image_tokens(self, sizes: Sequence[tuple[int, int]]) -> Sequence[int]:
+        return [0] * len(sizes)
 
     def count_prompt(self, request: Request) -> int:
         parts = (part for message in request.messages for part in message["content"])
