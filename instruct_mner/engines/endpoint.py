@@ -186,14 +186,11 @@ class EndpointEngine:
             logprobs=self._endpoint.scores,
             joined=self._description is not None and not self._description.family.sees,
         )
-        window = self._known_window()
+        # The size of the context, where the endpoint says it or the server was asked for it.
+        window = self._endpoint.window or self.__dict__.get("context_size")
         if window is not None and request.max_tokens > window // 4:
             del body["max_tokens"]
         return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
-
-    def _known_window(self) -> int | None:
-        """Return the size of the context, where the endpoint says it or the server was asked for it."""
-        return self._endpoint.window or self.__dict__.get("context_size")
 
     async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)
