@@ -22,6 +22,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Restart, ServedMissingImage
 from instruct_mner.serving.keys import Client, Keys, check_key
 from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.log_files import check_logs
 from instruct_mner.serving.self_check import check_post, check_server
 from instruct_mner.serving.usage import usage
 from instruct_mner.vllm_runtime.command import (
@@ -94,8 +95,7 @@ def serve(settings: ServeSettings, console: Console) -> None:
 def _serve(settings: ServeSettings, console: Console) -> None:
     keys = _keys(settings)
     check_origins(settings.origins)
-    check_file(settings.access_log, "--access-log")
-    check_file(settings.engine_log, "--engine-log")
+    check_logs(settings.access_log, settings.engine_log, settings.keys)
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers
     from instruct_mner.serving.connections import ConnectionLimit
@@ -230,19 +230,6 @@ def check_origins(origins: Iterable[str]) -> None:
     for origin in origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"--cors {origin}: write an origin such as https://pages.example, without a path, or '*'")
-
-
-def check_file(file: Path | None, flag: str) -> None:
-    """Check that lines can be appended to a file.
-
-    Raises:
-        ConfigError: They cannot.
-    """
-    try:
-        if file is not None:
-            file.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"{flag} {file}: the file cannot be written ({error.strerror or error})") from None
 
 
 def _check_installed() -> None:

@@ -74,7 +74,7 @@ class VllmProcess:
     ) -> None:
         self.stop()
         if not self._keeps_log and (error is None or isinstance(error, KeyboardInterrupt | SystemExit)):
-            for log in (self.log, self._older_log):
+            for log in (self.log, older_log(self.log)):
                 log.unlink(missing_ok=True)
 
     @property
@@ -152,16 +152,11 @@ class VllmProcess:
             + "\nmend what it says there; its own flags can be given with --vllm"
         )
 
-    @property
-    def _older_log(self) -> Path:
-        return self.log.with_name(f"{self.log.name}.1")
-
     def _tail(self, num_bytes: int = 65536) -> list[str]:
         content = b""
-        for path in (self._older_log, self.log):
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - num_bytes))
-                content += log.read()
+        for path in (older_log(self.log), self.log):
+            with contextlib.suppress(OSError):
+                content += _end_of(path, num_bytes)
         return content[-num_bytes:].decode(errors="replace").splitlines()
 
     def _phase(self) -> str:
@@ -201,6 +196,20 @@ def describe_status(status: int | None) -> str:
         hint = ": was the memory short?" if -status == signal.SIGKILL else ""
         return f"was ended by {name} (signal {-status}{hint})"
     return f"ended with exit code {status}"
+
+
+def _end_of(path: Path, num_bytes: int) -> bytes:
+    """Return the last bytes of a file; none of a device or a pipe, which may have no end."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - num_bytes))
+        return file.read(num_bytes)
+
+
+def older_log(log: Path) -> Path:
+    """Return the file that a large log of vLLM is renamed to."""
+    return log.with_name(f"{log.name}.1")
 
 
 def free_port() -> int:

@@ -80,11 +80,8 @@ def test_domains_are_checked_and_compared_in_lower_case() -> None:
             serve.checked_domains([bad])
 
 
-def test_origins_and_files_are_checked(tmp_path: Path) -> None:
+def test_origins_are_checked() -> None:
     serve.check_origins(["*", "https://pages.example", "http://[::1]:8000"])
     for bad in ("pages.example", "https://pages.example/", "file:///a", "https://a b"):
         with pytest.raises(ConfigError, match=r"--cors .*: write an origin"):
             serve.check_origins([bad])
-    serve.check_file(tmp_path / "log", "--access-log")
-    with pytest.raises(ConfigError, match=r"--access-log .* cannot be written"):
-        serve.check_file(tmp_path / "missing" / "log", "--access-log")

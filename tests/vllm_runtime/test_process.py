@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -131,6 +132,16 @@ def test_how_it_ended(code: str, words: str, exit_code: int, tmp_path: Path) -> 
         process.start()
         wait_for_end(process)
     assert log.read_text() == "last words\n" * 2
+
+
+def test_a_log_without_an_end_is_not_read() -> None:
+    process = VllmProcess([], "", os.environ, Path("/dev/zero"))
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 2**28, limit[1]))
+    try:
+        assert process._tail() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
 
 
 def wait_for_end(process: VllmProcess) -> None:
