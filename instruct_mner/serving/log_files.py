@@ -14,7 +14,7 @@ from instruct_mner.vllm_runtime.process import older_log
 _Identity = tuple[int, int] | Path
 
 
-def check_logs(access_log: Path | None, engine_log: Path | None, keys: Path | None) -> None:
+def check_logs(*, access_log: Path | None = None, engine_log: Path | None = None, keys: Path | None = None) -> None:
     """Check that lines can be appended to the logs, and to nothing else.
 
     Args:
@@ -27,11 +27,12 @@ def check_logs(access_log: Path | None, engine_log: Path | None, keys: Path | No
     """
     _check_apart(access_log, engine_log, keys)
     for flag, log in (("--access-log", access_log), ("--engine-log", engine_log)):
+        if log is None:
+            continue
         try:
-            if log is engine_log is not None and log.exists() and not log.is_file():
+            if flag == "--engine-log" and log.exists() and not log.is_file():
                 raise ConfigError(f"{flag} {log}: it is renamed and read again, which needs a file; name one")
-            if log is not None:
-                log.open("a").close()
+            log.open("a").close()
         except OSError as error:
             raise ConfigError(f"{flag} {log}: the file cannot be written ({error.strerror or error})") from None
 

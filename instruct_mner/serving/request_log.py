@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
 from instruct_mner.serving.http_models import error_of
 from instruct_mner.serving.metrics import route_name
+from instruct_mner.vllm_runtime.process_guard import LineFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from instruct_mner.serving.metrics import Counters
 
 HEADER = "x-request-id"
+ACCESS = f"{__name__}.access"
+"""Name of the logger that tells of the access log."""
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _CLIENT_GONE = 499
@@ -194,12 +196,15 @@ def held_back(*loggers: str) -> Iterator[None]:
 def access_log(file: Path) -> Callable[[str], None]:
     """Return a function that appends a line to a file, which may be moved away at any time.
 
+    A line that cannot be written is dropped, counted and told of in the log: it is no matter of the client.
+
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be opened.
     """
-    handler = WatchedFileHandler(file, encoding="utf-8")
+    lines = LineFile(str(file), logging.getLogger(ACCESS).warning)
+    lines.open()
 
     def write(line: str) -> None:
-        handler.emit(logging.LogRecord("access", logging.INFO, "", 0, line, (), None))
+        lines.append(f"{line}\n".encode())
 
     return write

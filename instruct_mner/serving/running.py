@@ -18,12 +18,12 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.request_log import held_back
+from instruct_mner.serving.request_log import ACCESS, held_back
 from instruct_mner.serving.restarts import RestartPolicy, keep_running
 from instruct_mner.vllm_runtime.process import VllmProcess
 
 # Loggers of which a request alone can have a line written.
-_FLOODED = ("uvicorn.error", "instruct_mner.serving.label_studio")
+_FLOODED = ("uvicorn.error", "instruct_mner.serving.label_studio", ACCESS)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -95,7 +95,7 @@ def serve(settings: ServeSettings, console: Console) -> None:
 def _serve(settings: ServeSettings, console: Console) -> None:
     keys = _keys(settings)
     check_origins(settings.origins)
-    check_logs(settings.access_log, settings.engine_log, settings.keys)
+    check_logs(access_log=settings.access_log, engine_log=settings.engine_log, keys=settings.keys)
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers
     from instruct_mner.serving.connections import ConnectionLimit

@@ -176,8 +176,7 @@ def _started(
         return subprocess.Popen(  # noqa: S603 (our own program; no shell)
             command,
             stdin=its_input.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # standard error is ours: the guard says there what becomes of the log
             env=environment,
             start_new_session=True,
         )

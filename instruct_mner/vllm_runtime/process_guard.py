@@ -6,7 +6,8 @@ way, ``kill -9`` included. A signal to end is passed on. Whatever is left of the
 program with it. Before that, the exit status of the command is written to standard input, where that is a socket.
 
 With ``--log`` the output of the command goes into a file, which is renamed to ``FILE.1`` when it is large. What clients
-have sent and vLLM may write there (grammars hold posts) is left out.
+have sent and vLLM may write there (grammars hold posts) is left out. Lines that cannot be written end nothing; standard
+error is told.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 GRACE_SECONDS = 10.0
 MOST_BYTES = 10 * 2**20
@@ -40,6 +42,79 @@ def without_contents(line: bytes) -> bytes:
     return line if len(line) <= _MOST_LINE_BYTES else line[:_MOST_LINE_BYTES] + b" [cut]\n"
 
 
+class LineFile:
+    """File to which lines are appended, and which may be moved away at any time.
+
+    Where they cannot be written (a full disk, a folder that is gone), they are dropped and counted: nobody who has them
+    written fails or waits.
+
+    Args:
+        path: Path of the file.
+        say: Function that is told, as loggers are, that lines are dropped, and that they are written again.
+    """
+
+    def __init__(self, path: str, say: Callable[..., object]) -> None:
+        self._path, self._say = path, say
+        self._file: int | None = None
+        self._num_dropped, self._fails, self._grows = 0, False, False
+
+    def open(self) -> None:
+        """Open the file, unless it is open and still at its place.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        if self._file is not None:
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(self._path), os.fstat(self._file)):  # noqa: PTH116
+                    return
+            os.close(self._file)
+            self._file = None
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def append(self, lines: bytes) -> None:
+        """Append lines, all of them or none."""
+        if not lines:
+            return
+        try:
+            self.open()
+            self._write(lines)
+        except OSError as error:
+            if not self._fails:
+                self._say(
+                    "%s cannot be written (%s): its lines are dropped until it can be", self._path, error.strerror
+                )
+            self._num_dropped += lines.count(b"\n")
+            self._fails = True
+            return
+        if self._fails:
+            self._say("%s is written again; it lacks %d lines so far", self._path, self._num_dropped)
+            self._fails = False
+
+    def _write(self, lines: bytes) -> None:
+        assert self._file is not None
+        size, left = os.fstat(self._file).st_size, lines
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            with contextlib.suppress(OSError):  # a pipe
+                if left != lines:
+                    os.ftruncate(self._file, size)  # half a line
+            raise
+
+    def rename(self, most_bytes: int) -> None:
+        """Rename the file to ``FILE.1`` where it is larger; where that cannot be, it grows, which is said once."""
+        older = f"{self._path}.1"
+        try:
+            if self._file is not None and os.fstat(self._file).st_size > most_bytes:
+                os.replace(self._path, older)  # noqa: PTH105
+        except OSError as error:
+            if not self._grows:
+                self._say("%s cannot be renamed to %s (%s): it grows", self._path, older, error.strerror)
+            self._grows = True
+
+
 class Log:
     """Log file that is renamed when it is large.
 
@@ -49,8 +124,7 @@ class Log:
     """
 
     def __init__(self, path: str, most_bytes: int = MOST_BYTES) -> None:
-        self._path, self._most_bytes = path, most_bytes
-        self._file = open(path, "ab")  # noqa: PTH123, SIM115 (kept open)
+        self._file, self._most_bytes = LineFile(path, _warn), most_bytes
         self._rest = b""
 
     def write(self, data: bytes) -> None:
@@ -58,12 +132,8 @@ class Log:
         *lines, self._rest = (self._rest + data).splitlines(keepends=True) or [b""]
         if self._rest.endswith(b"\n") or len(self._rest) > _MOST_LINE_BYTES:
             lines, self._rest = [*lines, self._rest], b""
-        self._file.writelines(map(without_contents, lines))
-        self._file.flush()
-        if self._file.tell() > self._most_bytes:
-            self._file.close()
-            os.replace(self._path, f"{self._path}.1")  # noqa: PTH105
-            self._file = open(self._path, "ab")  # noqa: PTH123, SIM115 (kept open)
+        self._file.append(b"".join(map(without_contents, lines)))
+        self._file.rename(self._most_bytes)
 
     def copy(self, source: int) -> bool:
         """Write what has come; tell whether there may be more."""
@@ -114,6 +184,12 @@ class _Command:
         """Copy its output into the log."""
         if self._log is not None and self._output >= 0 and not self._log.copy(self._output):
             self._output = -1
+
+
+def _warn(message: str, *values: object) -> None:
+    """Tell those who started the guard."""
+    with contextlib.suppress(OSError):
+        print("warning:", message % values, file=sys.stderr, flush=True)
 
 
 def _die_with_parent() -> None:

@@ -125,3 +125,29 @@ def test_a_log_may_be_moved_away(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"):
         access_log(tmp_path / "missing" / "log")
+
+
+def test_an_access_log_that_cannot_be_written_is_no_matter_of_the_client(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    with running_gateway(door=Door(access_log=folder / "log")) as gateway:
+        folder.rename(tmp_path / "moved")
+        answers = [gateway.client.get("/livez") for _ in range(3)]
+        folder.mkdir()
+        answers.append(gateway.client.get("/livez"))
+    with running_gateway(door=Door(access_log=Path("/dev/full"))) as gateway:
+        answers += [gateway.client.get("/livez") for _ in range(3)]
+    assert [each.status_code for each in answers] == [200] * 7
+    assert [
+        record.getMessage().partition("/log ")[2] for record in caplog.records if "/log " in record.getMessage()
+    ] == [
+        "cannot be written (No such file or directory): its lines are dropped until it can be",
+        "is written again; it lacks 3 lines so far",
+    ]
+    assert [record.args for record in caplog.records if "/dev/full" in record.getMessage()] == [
+        ("/dev/full", "No space left on device")
+    ]
+    assert len((folder / "log").read_text().splitlines()) == 1
+    assert "Logging error" not in capfd.readouterr().err

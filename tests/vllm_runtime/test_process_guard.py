@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from instruct_mner.vllm_runtime import process_guard
-from instruct_mner.vllm_runtime.process_guard import Log
+from instruct_mner.vllm_runtime.process_guard import LineFile, Log
 
 # Says that it runs, and writes down the signal that ends it.
 POLITE = """
@@ -121,3 +122,65 @@ def test_output_of_the_last_moment_is_in_the_log(tmp_path: Path) -> None:
         assert process.wait(timeout=120) == -signal.SIGKILL
         assert ours.recv(16) == b"7"
     assert (tmp_path / "log").read_text().endswith("end\n")
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    """A full disk, with the guard as it is started, and what it says of it."""
+    command = [sys.executable, "-I", process_guard.__file__, "--log", "/dev/full", sys.executable, "-c"]
+    code = "import sys; print('one', flush=True); print('two', flush=True); raise SystemExit(7)"
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        subprocess.Popen(
+            [*command, code], stdin=theirs.fileno(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process,
+    ):
+        theirs.close()
+        _, said = process.communicate(timeout=120)
+        assert ours.recv(16) == b"7"
+    assert said == (
+        "warning: /dev/full cannot be written (No space left on device): its lines are dropped until it can be\n"
+    )
+
+
+def test_lines_that_cannot_be_written_are_counted_and_leave_no_half_line(tmp_path: Path) -> None:
+    """A file that may not grow over a size is as a disk that is full."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path, said = folder / "log", list[str]()
+    file = LineFile(str(path), lambda message, *values: said.append(message % values))
+    file.append(b"first\n")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+    try:
+        file.append(b"too long for it\nand one more\n")
+        file.append(b"too long as well\n")
+        assert path.read_bytes() == b"first\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, former)
+    file.append(b"second\n")
+    assert path.read_bytes() == b"first\nsecond\n"
+    folder.rename(tmp_path / "moved")
+    file.append(b"third\n")
+    folder.mkdir()
+    file.append(b"fourth\n")
+    assert path.read_bytes() == b"fourth\n"
+    dropped = "its lines are dropped until it can be"
+    assert said == [
+        f"{path} cannot be written (File too large): {dropped}",
+        f"{path} is written again; it lacks 3 lines so far",
+        f"{path} cannot be written (No such file or directory): {dropped}",
+        f"{path} is written again; it lacks 4 lines so far",
+    ]
+
+
+def test_a_log_that_cannot_be_renamed_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.1").mkdir()
+    log = Log(str(tmp_path / "log"), most_bytes=20)
+    for _ in range(9):
+        log.write(b"a line of it\n")
+    assert (tmp_path / "log").read_text() == "a line of it\n" * 9
+    [said] = capsys.readouterr().err.splitlines()
+    assert "log.1 (Is a directory): it grows" in said
