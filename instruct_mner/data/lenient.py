@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -35,9 +36,9 @@ def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     values = dict(pairs)
     if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        key = next(key for key in keys if keys.count(key) > 1)
-        raise RepeatedKeyError(f"key {key!r} is given twice in one object (duplicate); keep one of them")
+        counts = Counter(key for key, _ in pairs)
+        key = next(key for key, count in counts.items() if count > 1)
+        raise RepeatedKeyError(f"key {key!r:.80} is given twice in one object (duplicate); keep one of them")
     return values
 
 

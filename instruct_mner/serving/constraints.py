@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AfterValidator, Field, StrictBool, model_validator
+
+from instruct_mner.serving.http_models import Closed
 
 # The grammars of this package's own client are smaller: one of 20,000 characters of text has 300 kB, an inline one
 # 4,500 rules. A chain of some 5,000 rules overflows the stack of llguidance 1.7.6 in vLLM.
@@ -81,11 +83,7 @@ Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
 Choices = Annotated[list[str], Field(min_length=1, max_length=NUM_CHOICES), AfterValidator(_choices)]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class StructuredOutputs(_Closed):
+class StructuredOutputs(Closed):
     """vLLM's constraint on an answer: one of grammar, regex, choice, json and json_object."""
 
     grammar: Annotated[str, Field(min_length=1), AfterValidator(_grammar)] | None = None
@@ -105,7 +103,7 @@ class StructuredOutputs(_Closed):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-class NamedSchema(_Closed):
+class NamedSchema(Closed):
     """A JSON schema with the name that OpenAI wants."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -114,13 +112,13 @@ class NamedSchema(_Closed):
     strict: StrictBool | None = None
 
 
-class PlainFormat(_Closed):
+class PlainFormat(Closed):
     """An answer without a schema."""
 
     type: Literal["text", "json_object"]
 
 
-class SchemaFormat(_Closed):
+class SchemaFormat(Closed):
     """An answer that is JSON of a schema."""
 
     type: Literal["json_schema"]

@@ -21,7 +21,7 @@ from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Context, PredictedEntity, Rejected
 from instruct_mner.schema.validation_messages import causes, explained
-from instruct_mner.serving.http_models import ErrorDetail
+from instruct_mner.serving.http_models import Closed, ErrorDetail
 
 MOST_CHARACTERS_OF_A_LABEL = 200
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS_OF_A_LABEL)]
@@ -60,7 +60,7 @@ Images = Annotated[list[str], Field(max_length=16)]
 _EXAMPLE: dict[str, JsonValue] = {"text": "Ada meets Acme in Lagos"}
 
 
-class Post(BaseModel):
+class Post(Closed):
     """A post.
 
     Attributes:
@@ -69,14 +69,12 @@ class Post(BaseModel):
         context: Description of the pictures in words, for models that were tuned with it.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     text: str
     images: Images = []
     context: Context | None = None
 
 
-class EntitiesSettings(BaseModel):
+class EntitiesSettings(Closed):
     """Settings of an answer.
 
     Attributes:
@@ -87,8 +85,6 @@ class EntitiesSettings(BaseModel):
         model: Name of the served model; without it the first.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     labels: Labels | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     segmentation: Segmentation | None = None
@@ -98,7 +94,7 @@ class EntitiesSettings(BaseModel):
 class EntitiesRequest(EntitiesSettings, Post):
     """A post, with the settings of its answer."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
 
 class PostsRequest(EntitiesSettings):
@@ -108,7 +104,7 @@ class PostsRequest(EntitiesSettings):
         posts: Posts; each is answered, or has an error of its own. A wrong field in one refuses all.
     """
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"posts": [_EXAMPLE]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"posts": [_EXAMPLE]}]})
 
     posts: Annotated[list[Post], Field(min_length=1, max_length=1024)]
 

@@ -1,8 +1,14 @@
-"""Bodies that all routes share: errors as OpenAI's API writes them, models, and the state of the server."""
+"""Bodies that all routes share: closed parts, errors as OpenAI's API writes them, models, and the state of the server."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+
+class Closed(BaseModel):
+    """A part of a body that takes no further fields and converts no values."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ErrorDetail(BaseModel):

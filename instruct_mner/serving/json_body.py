@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 
+from instruct_mner.data.lenient import RepeatedKeyError, unique_object
 from instruct_mner.schema.validation_messages import explained, is_half_of_a_character
 
 _MOST_PROBLEMS = 5
@@ -20,11 +22,17 @@ def read_json(body: bytes) -> Any:
     """Return the value of a body; a byte order mark in front of it is passed over.
 
     Raises:
-        HTTPException: With 400, it is not JSON in UTF-8 (``NaN`` and deep nesting are none); with 422, a text holds
-            half of a character, which JSON's escapes can write and UTF-8 cannot.
+        HTTPException: With 400, it is not JSON in UTF-8 (``NaN`` and deep nesting are none); with 422, a key is given
+            twice, or a text holds half of a character, which JSON's escapes can write and UTF-8 cannot.
     """
+    body = body.removeprefix(BOM_UTF8)
     try:
-        return from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
+        value = from_json(body, allow_inf_nan=False)
+        # That parser has the bounds, and takes the last of two equal keys; this one finds them.
+        json.loads(body, object_pairs_hook=unique_object, parse_int=str, parse_float=str)
+        return value
+    except RepeatedKeyError as error:
+        raise HTTPException(422, str(error)) from None
     except ValueError as error:
         reason = str(error)
     if is_half_of_a_character(reason):
@@ -37,8 +45,16 @@ def read_json(body: bytes) -> Any:
 
 
 def is_too_wide(body: bytes, most: int) -> bool:
-    """Return whether a body may hold more than so many values, without parsing it; texts with many commas count too."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{") > most
+    """Return whether a body holds more than so many values, without parsing it."""
+    if _num_values(body) <= most:
+        return False
+    # What stands in texts is no value. A value has at most two texts, its key and itself, in two quotes each.
+    unescaped = body.replace(rb"\\", b"").replace(rb'\"', b"")
+    return unescaped.count(b'"') > 4 * (most + 1) or _num_values(b"".join(unescaped.split(b'"')[::2])) > most
+
+
+def _num_values(body: bytes) -> int:
+    return sum(map(body.count, (b",", b"[", b"{")))
 
 
 class JsonRoute(APIRoute):

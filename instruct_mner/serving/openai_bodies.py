@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag
+from pydantic import Discriminator, Field, StrictBool, Tag
 
 from instruct_mner.serving.constraints import ResponseFormat, StructuredOutputs
+from instruct_mner.serving.http_models import Closed
 
 Prompt = Annotated[str, Field(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 _INT64 = 2**63
-
-
-class Closed(BaseModel):
-    """A part of a body that takes no further fields and converts no values."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _kind_of_list(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi import HTTPException
 
@@ -21,6 +23,8 @@ from instruct_mner.serving.json_body import describe_problems, field_path, is_to
         (b'{"\\udc00": 1}', 422),
         (b'"\\ud800 and more"', 422),
         (b'"\\ud800\\ud800"', 422),
+        (b'{"a": 1, "a": 1}', 422),
+        (b'[{"a": {"b": 1e999, "\\u0062": "c"}}]', 422),
     ],
 )
 def test_what_is_not_read(body: bytes, status: int) -> None:
@@ -56,6 +60,24 @@ def test_only_the_first_problems_are_named() -> None:
     assert message.endswith("; and 4 more")
 
 
+def test_a_key_that_is_given_twice_is_named() -> None:
+    with pytest.raises(HTTPException, match=r"key 'text' is given twice in one object") as refusal:
+        read_json(b'{"text": "Ada", "text": "Bob"}')
+    assert refusal.value.status_code == 422
+    many = ", ".join(f'"{number}": 0' for number in (*range(50_000), 49_999))
+    with pytest.raises(HTTPException, match=r"key '49999' is given twice"):
+        read_json(f"{{{many}}}".encode())
+
+
 def test_width_is_bounded_without_parsing() -> None:
     assert is_too_wide(b"[" + b"1," * 100 + b"1]", 100)
     assert not is_too_wide(b"[" + b"1," * 50 + b"1]", 100)
+
+
+@pytest.mark.parametrize("text", [", " * 900, "[{" * 900, '",",' * 900, "\\", '\\"' * 900, '\\\\",' * 900])
+def test_what_stands_in_texts_does_not_count_as_values(text: str) -> None:
+    body = json.dumps({"posts": [{"text": text, "images": []}] * 3}).encode()
+    values = 1 + 1 + 2 + 3 * 3  # object, list, commas between posts; each an object with two fields, one of them a list
+    assert not is_too_wide(body, values)
+    assert is_too_wide(body + b",", values)
+    assert is_too_wide(b'"' * 500 + b"," * 101, 100)
