@@ -32,7 +32,8 @@ def run(
     keys: Annotated[
         Path | None,
         typer.Option(
-            help="File of API keys: a line for each client, its name and its key. Read again when it changes.",
+            help="File of API keys: a line for each client, its name and its key; '#' at the beginning of a line or "
+            "behind a space begins a comment. Read again when it changes.",
             exists=True,
             dir_okay=False,
         ),
@@ -135,7 +136,7 @@ def run(
 ) -> None:
     """Serve adapters with vLLM: OpenAI's API and /v1/entities, checked before it says ready.
 
-    Clients must send the key in INSTRUCT_MNER_API_KEY, where that is set, or one of those in --keys.
+    Clients must send one of the keys in --keys, or, without that, the key in INSTRUCT_MNER_API_KEY, where it is set.
 
     Exit codes: 0 after a signal; 2 where a setting is wrong, or vLLM does not start; where vLLM has ended, 128 + N if
     signal N ended it, and else 1.
@@ -143,7 +144,13 @@ def run(
     names = ", ".join(adapters or ()) or model or "nothing"
     announce(f"serve: checking {names}")
     from instruct_mner.serving.limits import Limits
-    from instruct_mner.serving.serve import ServeSettings, checked_domains, serve, vllm_command_line
+    from instruct_mner.serving.serve import (
+        ServeSettings,
+        checked_domains,
+        checked_origins,
+        serve,
+        vllm_command_line,
+    )
 
     settings = ServeSettings(
         adapters=tuple(adapters or ()),
@@ -154,7 +161,7 @@ def run(
         missing_image=missing_image,
         remote_domains=checked_domains(allow_remote_pictures or ()),
         keys=keys,
-        origins=tuple(cors or ()),
+        origins=checked_origins(cors or ()),
         access_log=access_log,
         max_queued=max_queued,
         max_queued_tokens=max_queued_tokens,

@@ -49,7 +49,7 @@ def is_too_wide(body: bytes, most: int) -> bool:
     if _num_values(body) <= most:
         return False
     # What stands in texts is no value. A value has at most two texts, its key and itself, in two quotes each.
-    unescaped = body.replace(rb"\\", b"").replace(rb'\"', b"")
+    unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
     return unescaped.count(b'"') > 4 * (most + 1) or _num_values(b"".join(unescaped.split(b'"')[::2])) > most
 
 

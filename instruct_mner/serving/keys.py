@@ -1,6 +1,7 @@
 """API keys: one from the environment, or several with names from a file that is read again when it changes.
 
-A line of the file is the name of a client, its key, and, where it has a rate of its own, ``rate=REQUESTS_A_SECOND``.
+A line of the file is the name of a client, its key, and, where it has a rate of its own, ``rate=REQUESTS_A_SECOND``,
+with spaces or tabs between them. ``#`` at the beginning of a line or behind a space begins a comment.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ import hashlib
 import hmac
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.files import read_lines
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_WORD = re.compile(r"[^ \t]+")
+_COMMENT = re.compile(r"(^|[ \t])#.*")
+FIRST_KEY = r"""awk '{sub(/^\357\273\277/, ""); sub(/(^|[ \t])#.*/, ""); sub(/\r$/, "")} NF {print $2; exit}'"""
+"""Command that prints the first key of a file, which it reads as :func:`read_keys` does."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +62,7 @@ class Keys:
 
     @classmethod
     def of_file(cls, file: Path, clock: Callable[[], float] = time.monotonic) -> Keys:
-        """Return the keys of a file: a line for each client; ``#`` begins a comment.
+        """Return the keys of a file: a line for each client.
 
         Raises:
             ConfigError: The file cannot be read, or holds no keys.
@@ -112,15 +120,17 @@ def read_keys(file: Path) -> dict[str, Client]:
     """Return the clients of a file by their names.
 
     Raises:
-        ConfigError: The file cannot be read, holds no keys, or a line is not a name, a key and perhaps a rate.
+        ConfigError: The file cannot be read, holds no keys, two clients have one name or key, or a line is not a name,
+            a key and perhaps a rate.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: the file of keys cannot be read ({error})") from None
+        lines = read_lines(file)
+    except DataError as error:
+        raise ConfigError(f"the file of keys cannot be read: {error}") from None
     clients: dict[str, Client] = {}
+    lines_of_keys: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        words = line.partition("#")[0].split()
+        words = _WORD.findall(_COMMENT.sub("", line))
         if not words:
             continue
         if not 2 <= len(words) <= 3 or words[0] in clients:
@@ -129,6 +139,8 @@ def read_keys(file: Path) -> dict[str, Client]:
                 "has a rate of its own; each name once"
             )
         check_key(words[1], f"{file}:{number}")
+        if (first := lines_of_keys.setdefault(words[1], number)) != number:
+            raise ConfigError(f"{file}:{number}: the key is that of line {first}; give each client a key of its own")
         rate = _rate(words[2], f"{file}:{number}") if len(words) == 3 else None
         clients[words[0]] = Client(key=words[1], rate=rate)
     if not clients:

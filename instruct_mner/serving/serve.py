@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from instruct_mner.serving.application import Taggers
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
-_ORIGIN = re.compile(r"https?://[a-zA-Z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?:(?P<host>[a-z0-9.-]+)|\[(?P<ipv6>[0-9a-f:.]+)\])(?::(?P<port>\d{1,5}))?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _DOMAIN = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -93,8 +95,7 @@ def serve(settings: ServeSettings, console: Console) -> None:
 
 
 def _serve(settings: ServeSettings, console: Console) -> None:
-    keys = _keys(settings)
-    check_origins(settings.origins)
+    keys = _keys(settings, console)
     check_logs(access_log=settings.access_log, engine_log=settings.engine_log, keys=settings.keys)
     _check_installed()
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers
@@ -185,15 +186,19 @@ def _generation(plan: Plan, settings: ServeSettings, console: Console) -> Callab
     return partial(make_generating, plan, load_generator(plan))
 
 
-def _keys(settings: ServeSettings) -> Keys | None:
-    """Return the keys that clients must send.
+def _keys(settings: ServeSettings, console: Console) -> Keys | None:
+    """Return the keys that clients must send: those of the file, or else the one of the environment.
 
     Raises:
         ConfigError: There are none, and others than this machine could send requests; or they cannot be used.
     """
-    if settings.keys is not None:
-        return Keys.of_file(settings.keys)
     key = os.environ.get(KEY_VARIABLE) or None
+    if settings.keys is not None:
+        keys = Keys.of_file(settings.keys)
+        # The printed commands take the first key of the file into that variable, where it may still be.
+        if key is not None and keys.client_of(b"Bearer " + os.fsencode(key)) is None:
+            console.print(f"the key in {KEY_VARIABLE} is not taken: it is none of those in --keys", markup=False)
+        return keys
     if key is None and settings.host not in _LOOPBACK:
         raise ConfigError(
             f"--host {settings.host} lets others ask: set {KEY_VARIABLE} to a key that they must send, give --keys, or "
@@ -221,15 +226,29 @@ def checked_domains(domains: Iterable[str]) -> tuple[str, ...]:
     return lower
 
 
-def check_origins(origins: Iterable[str]) -> None:
-    """Check what is given for ``--cors``.
+def checked_origins(origins: Iterable[str]) -> tuple[str, ...]:
+    """Return the origins of ``--cors`` as browsers send them: in lower case, without the default port.
 
     Raises:
-        ConfigError: It is no origin.
+        ConfigError: One is no origin.
     """
-    for origin in origins:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ConfigError(f"--cors {origin}: write an origin such as https://pages.example, without a path, or '*'")
+    return tuple(origin if origin == "*" else _origin(origin) for origin in origins)
+
+
+def _origin(origin: str) -> str:
+    wrong = f"--cors {origin}: write an origin such as https://pages.example, without a path, or '*'"
+    parts = _ORIGIN.fullmatch(origin.lower())
+    if parts is None:
+        raise ConfigError(wrong)
+    scheme, host, ipv6, port = parts.group("scheme", "host", "ipv6", "port")
+    try:
+        host = host if ipv6 is None else f"[{IPv6Address(ipv6).compressed}]"
+    except ValueError:
+        raise ConfigError(wrong) from None
+    number = _DEFAULT_PORTS[scheme] if port is None else int(port)
+    if not 0 < number < 2**16:
+        raise ConfigError(f"--cors {origin}: there is no port {number}; ports are 1 to 65535")
+    return f"{scheme}://{host}" + ("" if number == _DEFAULT_PORTS[scheme] else f":{number}")
 
 
 def _check_installed() -> None:

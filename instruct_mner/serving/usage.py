@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from shlex import quote
 
+from instruct_mner.serving.keys import FIRST_KEY
 from instruct_mner.vllm_runtime.plan import Plan
 
 
@@ -31,9 +32,8 @@ def usage(plan: Plan, host: str, port: int, key_variable: str | None, keys: Path
         python_key = f', headers={{"Authorization": "Bearer " + os.environ["{key_variable}"]}}'
     export = ""
     if keys is not None:
-        # The first key, without showing it: a line is a name, a key and perhaps a rate; "#" begins a comment.
-        first = "awk '{sub(/#.*/, \"\")} NF {print $2; exit}' " + quote(str(keys.resolve()))
-        export = f"export {key_variable}=$({first})\n\n"
+        # Without showing it.
+        export = f"export {key_variable}=$({FIRST_KEY} {quote(str(keys.resolve()))})\n\n"
     return f"""ready at {address} (a page to try it; documentation at {address}/docs)
 
 {export}curl -s {address}/v1/entities {curl_key}-H 'Content-Type: application/json' -d {quote(body)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving.keys import Keys, read_keys
+from instruct_mner.serving.keys import FIRST_KEY, Keys, read_keys
 
 
 def test_keys_change_without_a_restart(tmp_path: Path) -> None:
@@ -38,6 +39,32 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
     assert keys.client_of(b"Bearer changed-key") == "news"
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    ("lines", "keys"),
+    [
+        ([b"ann ab#cdef", b"bob #1"], None),
+        ([b"ann ab#cdef # theirs", b"#bob secret", b"bob\tgh#"], ["ab#cdef", "gh#"]),
+        ([b"# of the teams", b" # and more", b"", b"\tann sk-1 rate=2", b"bob sk-2"], ["sk-1", "sk-2"]),
+        (["jérôme sk-1".encode()], ["sk-1"]),
+    ],
+)
+def test_comments_begin_behind_a_space_and_the_printed_command_reads_them_so(
+    tmp_path: Path, lines: list[bytes], keys: list[str] | None, end: bytes, mark: bytes
+) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(mark + end.join(lines) + end)
+    if keys is None:
+        with pytest.raises(ConfigError, match=":2: write a name and a key"):
+            read_keys(file)
+        return
+    clients = read_keys(file)
+    assert [each.key for each in clients.values()] == keys
+    assert all(name.isalpha() for name in clients)
+    assert subprocess.check_output(["/bin/sh", "-c", f"{FIRST_KEY} {file}"], text=True) == f"{keys[0]}\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -49,6 +76,9 @@ def test_keys_change_without_a_restart(tmp_path: Path) -> None:
         ("a b rate=inf", "write rate="),
         ("a b\na c", ":2: write a name and a key"),
         ("a ключ", "no HTTP header"),
+        ("a b#\x1cc", ":1 holds characters that no HTTP header may hold"),
+        ("a\u00a0b", ":1: write a name and a key"),
+        ("a b\n\nc b rate=2", r":3: the key is that of line 1; give each client a key of its own"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, content: str, message: str) -> None:

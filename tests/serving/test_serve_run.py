@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from pathlib import Path
+from typing import cast
 
 import pytest
+from rich.console import Console
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.serving import running, serve
@@ -22,7 +25,7 @@ def settings(host: str = "127.0.0.1", keys: Path | None = None) -> ServeSettings
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_needs_no_key(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    assert serve._keys(settings(host)) is None
+    assert serve._keys(settings(host), Console()) is None
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -31,12 +34,26 @@ def test_others_must_send_a_key(value: str | None, monkeypatch: pytest.MonkeyPat
     if value is not None:
         monkeypatch.setenv(KEY_VARIABLE, value)
     with pytest.raises(ConfigError, match=rf"--host 0\.0\.0\.0 lets others ask: set {KEY_VARIABLE}"):
-        serve._keys(settings("0.0.0.0"))
+        serve._keys(settings("0.0.0.0"), Console())
 
 
 def test_a_key_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, GOOD)
-    assert serve._keys(settings("0.0.0.0")) is not None
+    assert serve._keys(settings("0.0.0.0"), Console()) is not None
+
+
+def test_a_key_of_the_environment_that_is_not_taken_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys"
+    file.write_text("ann file-key-1\nbob file-key-2\n")
+    for key, told in ((GOOD, True), ("file-key-2", False), ("", False)):
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        console = Console(file=io.StringIO(), width=200)
+        keys = serve._keys(settings(keys=file), console)
+        assert keys is not None
+        assert keys.client_of(f"Bearer {GOOD}".encode()) is None
+        said = cast("io.StringIO", console.file).getvalue()
+        assert (f"the key in {KEY_VARIABLE} is not taken: it is none of those in --keys" in said) == told
+        assert GOOD not in said
 
 
 def test_a_port_that_is_taken_is_a_config_error() -> None:
@@ -80,8 +97,20 @@ def test_domains_are_checked_and_compared_in_lower_case() -> None:
             serve.checked_domains([bad])
 
 
-def test_origins_are_checked() -> None:
-    serve.check_origins(["*", "https://pages.example", "http://[::1]:8000"])
-    for bad in ("pages.example", "https://pages.example/", "file:///a", "https://a b"):
+def test_origins_are_checked_and_written_as_browsers_send_them() -> None:
+    given = [
+        "*",
+        "https://Pages.Example:443",
+        "HTTP://a:80",
+        "http://a:443",
+        "http://[0:0::1]:08000",
+        "http://[::A]:80",
+    ]
+    as_sent = ("*", "https://pages.example", "http://a", "http://a:443", "http://[::1]:8000", "http://[::a]")
+    assert serve.checked_origins(given) == serve.checked_origins(as_sent) == as_sent
+    for bad in ("pages.example", "https://pages.example/", "file:///a", "https://a b", "http://[::1::2]", "http://a:"):
         with pytest.raises(ConfigError, match=r"--cors .*: write an origin"):
-            serve.check_origins([bad])
+            serve.checked_origins([bad])
+    for bad in ("https://pages.example:99999", "http://a:0"):
+        with pytest.raises(ConfigError, match=r"--cors .*: there is no port \d+; ports are 1 to 65535"):
+            serve.checked_origins([bad])
