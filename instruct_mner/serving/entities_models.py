@@ -70,7 +70,7 @@ class Post(Closed):
     """
 
     text: str
-    images: Images = []
+    images: Images = Field(default=[])
     context: Context | None = None
 
 

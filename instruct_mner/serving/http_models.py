@@ -1,4 +1,4 @@
-"""Bodies that all routes share: closed parts, errors as OpenAI's API writes them, models, and the state of the server."""
+"""Parts of bodies that all routes share: errors as OpenAI's API writes them, models, and the state of the server."""
 
 from __future__ import annotations
 

@@ -30,11 +30,12 @@ def read_json(body: bytes) -> Any:
         value = from_json(body, allow_inf_nan=False)
         # That parser has the bounds, and takes the last of two equal keys; this one finds them.
         json.loads(body, object_pairs_hook=unique_object, parse_int=str, parse_float=str)
-        return value
     except RepeatedKeyError as error:
         raise HTTPException(422, str(error)) from None
     except ValueError as error:
         reason = str(error)
+    else:
+        return value
     if is_half_of_a_character(reason):
         raise HTTPException(422, f"a text holds half of a character: {reason}")
     try:
