@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.parquet import BOX, stream_values, with_meta, write_rows
 from instruct_mner.data.prediction_rows import prediction_of
 from instruct_mner.errors import DataError, listing
@@ -70,11 +71,14 @@ def read_table(path: Path) -> Iterator[Prediction]:
     """Read predictions that were written as Parquet.
 
     Raises:
-        DataError: The file cannot be read, or a row is no prediction.
+        DataError: The file cannot be read, a row is no prediction, or ends are those of the last characters.
     """
+    ends = InclusiveEnds()
     for number, row in enumerate(stream_rows(path), start=1):
         try:
-            yield prediction_of(row)
+            yield prediction_of(row, ends=ends)
         except ValidationError as error:
             wrong = listing(f"{path}:{number}: {reason}" for reason in reasons(error, Prediction))
             raise DataError(f"{path} holds rows that are not predictions:\n{wrong}") from None
+    if inclusive := ends.problems_of_predictions(path):
+        raise DataError(listing(inclusive))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import RepeatedKeyError, completed, loads
 from instruct_mner.schema.records import Example, Prediction
 
@@ -30,20 +31,23 @@ def no_images(_: str) -> tuple[str, ...]:
     return ()
 
 
-def prediction_of(row: Mapping[str, object], images_of: ImagesOf = no_images) -> Prediction:
+def prediction_of(
+    row: Mapping[str, object], images_of: ImagesOf = no_images, *, ends: InclusiveEnds | None = None
+) -> Prediction:
     """Make a prediction of a row.
 
     Args:
         row: The row, by the fields of a prediction.
         images_of: Pictures of the posts, for boxes of rows that name none.
+        ends: Ends of mentions whose texts are not given, which are counted.
 
     Raises:
         ValidationError: It is no prediction.
     """
-    return _parsed(partial(Prediction.model_validate, row), row, images_of)
+    return _parsed(partial(Prediction.model_validate, row), row, images_of, ends)
 
 
-def prediction_of_line(line: str, images_of: ImagesOf = no_images) -> Prediction:
+def prediction_of_line(line: str, images_of: ImagesOf = no_images, *, ends: InclusiveEnds | None = None) -> Prediction:
     """Make a prediction of a line of JSONL; see ``prediction_of``.
 
     Raises:
@@ -56,18 +60,21 @@ def prediction_of_line(line: str, images_of: ImagesOf = no_images) -> Prediction
         raise
     except (ValueError, RecursionError):
         row = None  # which the record says
-    return _parsed(partial(Prediction.model_validate_json, line), row, images_of)
+    return _parsed(partial(Prediction.model_validate_json, line), row, images_of, ends)
 
 
-def _parsed(parse: Callable[[], Prediction], row: Any, images_of: ImagesOf) -> Prediction:
+def _parsed(parse: Callable[[], Prediction], row: Any, images_of: ImagesOf, ends: InclusiveEnds | None) -> Prediction:
     try:
         return parse()
     except ValidationError:
         if not isinstance(row, Mapping):
             raise
-        whole, _ = completed(row)
+        whole, num_filled = completed(row)
         if not whole.get("images") and (images := images_of(str(whole.get("id")))):
             whole["images"] = images
         if whole == row:
             raise
-        return Prediction.model_validate(whole)
+        prediction = Prediction.model_validate(whole)
+        if num_filled and ends is not None:
+            ends.look_at(prediction)
+        return prediction

@@ -27,9 +27,7 @@ def note_on_types(gold: Sequence[Example], predicted: Sequence[Prediction]) -> s
     foreign = sorted(counts.keys() - types)
     if not types or not foreign:
         return None
-    by_spelling = {folded_label(label): label for label in sorted(types)}
-    spellings = {label: folded_label(_TAG.sub("", label, count=1)) for label in foreign}
-    meant = {label: by_spelling[spelling] for label, spelling in spellings.items() if spelling in by_spelling}
+    meant = meant_types(foreign, types)
     if len(foreign) == len(counts):
         odd = "no predicted type is one of the gold's"
     elif meant:
@@ -40,6 +38,18 @@ def note_on_types(gold: Sequence[Example], predicted: Sequence[Prediction]) -> s
     if not meant:
         return f"{odd}: predicted are {_listed(foreign)}, gold are {_listed(sorted(types))}"
     return f"{odd}; did you mean {_listed(f'{own} by {label}' for label, own in meant.items())}?"
+
+
+def meant_types(foreign: Iterable[str], types: Iterable[str]) -> dict[str, str]:
+    """Return the types that are others in another spelling, each with the one that is meant.
+
+    Args:
+        foreign: Types that are not those of the gold.
+        types: Types of the gold.
+    """
+    by_spelling = {folded_label(label): label for label in sorted(types)}
+    spellings = {label: folded_label(_TAG.sub("", label, count=1)) for label in foreign}
+    return {label: by_spelling[spelling] for label, spelling in spellings.items() if spelling in by_spelling}
 
 
 def _listed(names: Iterable[str]) -> str:

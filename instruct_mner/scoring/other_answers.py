@@ -8,13 +8,15 @@ Answers on ``Anna met Anna`` (shortened)::
     PER: Anna
 
 Offsets hold where the mention stands at them; other mentions are placed by their text, in what is left of the post.
+Types are those of the gold; those in another spelling are entities, too, as in files of entities.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from instruct_mner.answers.codec import parse
@@ -24,15 +26,17 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing.entities import EntityNotes
 from instruct_mner.data.importing.offsets import UNITS, same_surface, span_of
 from instruct_mner.data.importing.posts import Mark, RawPost, to_mark, to_marks
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import loads
 from instruct_mner.schema.labels import LabelSet, why_no_label
 from instruct_mner.schema.offsets import place
 from instruct_mner.schema.records import Box, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.scoring.foreign_types import meant_types
 
 Span = tuple[int, int]
 
-# What a model that thinks writes before its answer.
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+# What a model that thinks writes before its answer; the templates of some write the first mark into the prompt.
+_THINKS, _HAS_THOUGHT = "<think>", "</think>"
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _NOTHING = frozenset({"", NO_ENTITIES, f"{NO_ENTITIES}.", "null"})
 _READ_ANYWAY = ("text", "label", "boxes", "box")
@@ -45,9 +49,13 @@ class PredictionNotes(EntityNotes):
 
     Attributes:
         num_boxes: Entities with several boxes, of which the largest is taken.
+        num_thoughts: Answers that end before the thought does.
+        ends: Ends of mentions of answers whose texts are not given.
     """
 
     num_boxes: int = 0
+    num_thoughts: int = 0
+    ends: InclusiveEnds = field(default_factory=InclusiveEnds)
 
     def largest(self, boxes: Sequence[Box] | None) -> tuple[Box, ...] | None:
         """Return the largest box alone, which is what an answer of ours would hold; note the choice."""
@@ -61,7 +69,9 @@ class PredictionNotes(EntityNotes):
         lines = super().lines(source)
         if self.num_boxes:
             lines.append(f"{source}: {self.num_boxes} entities have several boxes, and the largest of each was taken")
-        return lines
+        if self.num_thoughts:
+            lines.append(f"{source}: {self.num_thoughts} answers end within {_THINKS}: each is one malformed item")
+        return lines + self.ends.problems_of_predictions(Path(source))
 
 
 def answer_spec(posts: Sequence[Example]) -> AnswerSpec | None:
@@ -83,7 +93,11 @@ def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: PredictionNot
         spec: Specification of the answers.
         notes: Choices that are added to.
     """
-    answer = _THOUGHT.sub("", answer)
+    thought, ended, behind = answer.partition(_HAS_THOUGHT)
+    if not ended and thought.lstrip().startswith(_THINKS):
+        notes.num_thoughts += 1
+        return Prediction(id=post.id, text=post.text, images=post.images, rejected=Rejected(malformed=1))
+    answer = behind if ended else thought
     fenced = _FENCE.search(answer)
     answer = (fenced.group(1) if fenced else answer).strip()
     if answer.casefold() in _NOTHING:
@@ -91,6 +105,10 @@ def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: PredictionNot
     marks = _marks(answer, spec, notes)
     if marks is not None:
         return _placed(marks, post, spec, notes)
+    labels = dict.fromkeys(line.partition(": ")[0] for line in answer.split("\n"))
+    spelled = [label for label in labels if label not in spec.labels and _is_type(label, spec)]
+    if spelled:
+        spec = spec.model_copy(update={"labels": LabelSet.of([*spec.labels.names, *spelled])})
     read = parse(spec, post.text, answer)
     entities = tuple(
         PredictedEntity(start=each.start, end=each.end, text=post.text[each.start : each.end], label=each.label)
@@ -175,13 +193,21 @@ def _placed(marks: Sequence[Mark | None], post: Example, spec: AnswerSpec, notes
         hallucinated=len(placement.hallucinated),
         unplaceable=unplaceable + len(placement.unplaceable),
     )
-    return Prediction(id=post.id, text=post.text, images=post.images, entities=entities, rejected=rejected)
+    prediction = Prediction(id=post.id, text=post.text, images=post.images, entities=entities, rejected=rejected)
+    if any(not mark.surface for mark in at.values()):
+        notes.ends.look_at(prediction)
+    return prediction
 
 
 def _can_be(mark: Mark, post: Example, spec: AnswerSpec) -> bool:
     """Return whether a mark is an entity that may stand in a post."""
     named = mark.surface.strip() if mark.surface else _stated(mark, post)
-    return bool(named) and mark.label in spec.labels and all(box.image < len(post.images) for box in mark.boxes or ())
+    return bool(named) and _is_type(mark.label, spec) and all(box.image < len(post.images) for box in mark.boxes or ())
+
+
+def _is_type(label: str, spec: AnswerSpec) -> bool:
+    """Return whether a label is a type of the gold, in its spelling or in another one, which the report tells."""
+    return label in spec.labels or (why_no_label(label) is None and bool(meant_types([label], spec.labels.names)))
 
 
 def _stated(mark: Mark, post: Example) -> Span | None:

@@ -8,8 +8,8 @@ A row of each (shortened)::
     by id           {"id": "7", "entities": [{"start": 0, "end": 4, "label": "PER"}]}
     others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools
 
-They are matched with the gold by their ids, else by their order where each holds the text of its post, else by their
-texts; see :mod:`~instruct_mner.scoring.other_answers` for what an answer may be.
+See :mod:`~instruct_mner.scoring.posts_of_rows` for the posts that they are of, and
+:mod:`~instruct_mner.scoring.other_answers` for what an answer may be.
 
 Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/train/sft/trainer.py
 (``generated_predictions.jsonl``), https://swift.readthedocs.io/en/latest/Instruction/Inference-and-deployment.html
@@ -29,6 +29,7 @@ from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.entities import entities_of
 from instruct_mner.data.importing.posts import RawPost, to_marks
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import stream_rows
@@ -39,13 +40,10 @@ from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.imported_predictions import imported_rows, is_table
 from instruct_mner.scoring.other_answers import PredictionNotes, answer_spec, of_answer
-from instruct_mner.scoring.other_texts import on_text_of, squeezed
+from instruct_mner.scoring.other_texts import on_text_of
+from instruct_mner.scoring.posts_of_rows import ANSWERS, Row, is_answer, match_posts
 
-Row = Mapping[str, Any]
-
-_ANSWERS = ("predict", "response")
-_OWN = frozenset({"entities", *_ANSWERS})
-_USERS = frozenset({"user", "human"})
+_OWN = frozenset({"entities", *ANSWERS})
 
 
 def rows_of_others(path: Path) -> list[Row] | None:
@@ -101,12 +99,8 @@ def _listed(path: Path) -> list[Row]:
     return rows if known else []
 
 
-def _is_answer(row: Row) -> bool:
-    return any(isinstance(row.get(name), str) for name in _ANSWERS)
-
-
 def _is_of_others(row: Row) -> bool:
-    return _is_answer(row) or ("entities" in row and not {"id", "text"} <= row.keys())
+    return is_answer(row) or ("entities" in row and not {"id", "text"} <= row.keys())
 
 
 def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:
@@ -126,22 +120,26 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
     problems = ProblemGroups()
     spec = answer_spec(posts)
     notes = PredictionNotes()
-    for number, (row, post) in enumerate(zip(rows, _matched(path, rows, posts), strict=True), start=1):
+    ends = InclusiveEnds()
+    for number, (row, post) in enumerate(zip(rows, match_posts(path, rows, posts), strict=True), start=1):
         try:
-            predictions.append(_prediction(row, post, spec, notes))
+            predictions.append(_prediction(row, post, spec, notes, ends))
         except ValidationError as error:
             problems.add_all(f"{path}: row {number}: {reason}" for reason in reasons(error, Prediction))
         except ValueError as error:
             problems.add(f"{path}: row {number}: {error}")
+    problems.add_all(ends.problems_of_predictions(path))
     problems.stop(str(path))
     for line in notes.lines(str(path)):
         print(line, file=sys.stderr)
     return predictions
 
 
-def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: PredictionNotes) -> Prediction:
-    if _is_answer(row):
-        answer = next(row[name] for name in _ANSWERS if isinstance(row.get(name), str))
+def _prediction(
+    row: Row, post: Example, spec: AnswerSpec | None, notes: PredictionNotes, ends: InclusiveEnds
+) -> Prediction:
+    if is_answer(row):
+        answer = next(row[name] for name in ANSWERS if isinstance(row.get(name), str))
         if spec is None:
             raise ValueError("an answer cannot be read where the gold has no entity, and hence no types")
         return of_answer(answer, post, spec, notes)
@@ -149,12 +147,14 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: Predict
         raise ValueError("entities: is needed; [] says that there is none (is it a file of posts?)")
     own = row["text"] if isinstance(row.get("text"), str) else post.text
     known = {name: value for name, value in row.items() if name in Prediction.model_fields}
-    values = {**completed({**known, "text": own})[0], "id": post.id, "images": post.images}
+    whole, num_without_text = completed({**known, "text": own})
+    values = {**whole, "id": post.id, "images": post.images}
     try:
         prediction = Prediction.model_validate(values)
     except ValidationError:
         raw = RawPost(where="", text=own, marks=to_marks(row["entities"]))
         entities = entities_of(raw, "characters", notes)
+        num_without_text = sum(mark.surface is None for mark in raw.marks or ())
         notes.unread.discard("score")  # which is read below
         scores = _scores(row["entities"], len(entities))
         scored = [
@@ -162,6 +162,8 @@ def _prediction(row: Row, post: Example, spec: AnswerSpec | None, notes: Predict
             for entity, score in zip(entities, scores, strict=True)
         ]
         prediction = Prediction.model_validate({**values, "entities": scored})
+    if num_without_text:
+        ends.look_at(prediction)
     return on_text_of(prediction, post)
 
 
@@ -173,65 +175,3 @@ def _scores(value: Any, num_entities: int) -> list[dict[str, Any]]:
     else:
         given = [each.get("score") if isinstance(each, Mapping) else None for each in value]
     return [{} if score is None else {"score": score} for score in given]
-
-
-def _matched(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:
-    """Return the post of each row."""
-    by_id = {post.id: post for post in posts}
-    if all(str(row.get("id", "")) in by_id for row in rows):
-        return _of_their_ids(path, rows, [by_id[str(row["id"])] for row in rows])
-    if len(rows) != len(posts):
-        raise DataError(
-            f"{path}: its {len(rows)} rows have no ids of the gold, which has {len(posts)} posts; rows are matched by "
-            "their order and texts, so there must be one for each post"
-        )
-    questions = [squeezed(_question(row)) for row in rows]
-    texts = [squeezed(post.text) for post in posts]
-    wrong = [number for number, question in enumerate(questions) if question and texts[number] not in question]
-    if not wrong:
-        return list(posts)
-    order = _by_text(questions, texts)
-    if order is None:
-        raise DataError(
-            f"{path}: row {wrong[0] + 1} is not that of post {posts[wrong[0]].id!r}, and texts do not tell which post "
-            f"each row is of: its question {_question(rows[wrong[0]])[-80:]!r} does not hold "
-            f"{posts[wrong[0]].text[:60]!r}; score predictions against the file that they were made from"
-        )
-    return [posts[number] for number in order]
-
-
-def _of_their_ids(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:
-    """Return the posts of rows with ids, unless no row was asked about its post: many files have the ids 1 and 2."""
-    asked = [(squeezed(_question(row)), post) for row, post in zip(rows, posts, strict=True) if _is_answer(row)]
-    asked = [(question, post) for question, post in asked if question]
-    if asked and not any(squeezed(post.text) in question for question, post in asked):
-        raise DataError(
-            f"{path}: no row was asked about the post of its id: the question of the first, {asked[0][0][-60:]!r}, "
-            f"does not hold {asked[0][1].text[:60]!r}; score predictions against the file that they were made from"
-        )
-    return list(posts)
-
-
-def _by_text(questions: Sequence[str], texts: Sequence[str]) -> list[int] | None:
-    """Return the post of each question whose text it holds, the longest; ``None`` where that is no matching."""
-    order: list[int] = []
-    by_length = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
-    taken: set[int] = set()
-    for question in questions:
-        found_at = next((number for number in by_length if number not in taken and texts[number] in question), None)
-        if not question or found_at is None:
-            return None
-        taken.add(found_at)
-        order.append(found_at)
-    return order
-
-
-def _question(row: Row) -> str:
-    """Return the text that a row was asked about, or its own."""
-    if isinstance(row.get("prompt"), str):
-        return str(row["prompt"])
-    messages = row.get("messages")
-    if isinstance(messages, list):
-        return "\n".join(str(each.get("content", "")) for each in messages
-                         if isinstance(each, dict) and each.get("role") in _USERS)  # fmt: skip
-    return str(row.get("query") or row.get("text") or "")

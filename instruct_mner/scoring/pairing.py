@@ -10,7 +10,14 @@ from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.records import Example, Prediction
 
 
-def _named(what: str, ids: Iterable[str], *, most: int = 5) -> list[str]:
+def named_ids(what: str, ids: Iterable[str], *, most: int = 5) -> list[str]:
+    """Return a line with the number of some ids and the first ones; none where there are none.
+
+    Args:
+        what: Noun phrase for what has the ids.
+        ids: The ids.
+        most: Number of ids that are named.
+    """
     names = list(ids)
     if not names:
         return []
@@ -82,12 +89,12 @@ def pair_posts(gold: Sequence[Example], predicted: Sequence[Prediction]) -> Pair
             differ.append(post.id)
         places.append(place)
     problems = [
-        *_named("gold post(s) whose id is given twice", gold_twice),
-        *_named("gold post(s) without 'entities'", unannotated),
-        *_named("predicted post(s) whose id is given twice", twice),
-        *_named("gold post(s) without a prediction", lacking),
-        *_named("predicted post(s) that gold does not have", (key for key in place_of if key not in gold_ids)),
-        *_named("post(s) whose predicted text is not the gold text", differ),
+        *named_ids("gold post(s) whose id is given twice", gold_twice),
+        *named_ids("gold post(s) without 'entities'", unannotated),
+        *named_ids("predicted post(s) whose id is given twice", twice),
+        *named_ids("gold post(s) without a prediction", lacking),
+        *named_ids("predicted post(s) that gold does not have", (key for key in place_of if key not in gold_ids)),
+        *named_ids("post(s) whose predicted text is not the gold text", differ),
     ]
     if problems:
         raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import RepeatedKeyError
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import stream_rows
@@ -61,7 +62,8 @@ def read_predictions(
 
 def _of_rows(path: Path, images_of: ImagesOf, problems: list[str]) -> Iterator[Prediction]:
     """Iterate over the predictions of a file, and note what is wrong in its rows."""
-    for number, read in _readers(path, images_of):
+    ends = InclusiveEnds()
+    for number, read in _readers(path, images_of, ends):
         try:
             prediction = read()
         except ValidationError as error:
@@ -72,17 +74,18 @@ def _of_rows(path: Path, images_of: ImagesOf, problems: list[str]) -> Iterator[P
             yield prediction
             if "entities" not in prediction.model_fields_set:
                 problems.append(f"{path}:{number}: {_NO_ENTITIES}")
+    problems += ends.problems_of_predictions(path)
 
 
-def _readers(path: Path, images_of: ImagesOf) -> Iterator[tuple[int, Callable[[], Prediction]]]:
+def _readers(path: Path, images_of: ImagesOf, ends: InclusiveEnds) -> Iterator[tuple[int, Callable[[], Prediction]]]:
     """Yield the number of each row, and the function that makes its prediction."""
     if is_parquet(path):
         for number, row in enumerate(stream_rows(path), start=1):
-            yield number, partial(prediction_of, row, images_of)
+            yield number, partial(prediction_of, row, images_of, ends=ends)
         return
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
-            yield number, partial(prediction_of_line, line, images_of)
+            yield number, partial(prediction_of_line, line, images_of, ends=ends)
 
 
 def _of_columns(path: Path, posts: Sequence[Example], decode: Decode, label_column: LabelColumn) -> list[Prediction]:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 from scoring_cases import ANNA, NOTHING
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
+from instruct_mner.scoring.foreign_types import note_on_types
 from instruct_mner.scoring.imported_predictions import imported_rows
 from instruct_mner.scoring.other_answers import PredictionNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
@@ -63,6 +66,7 @@ GOLD = [("a", [(0, 4, "PER"), (13, 17, "LOC")]), ("b", [])]
         (LINES, "none"),
         (json.dumps({"entities": NAMED}), '{"entities": []}'),
         (f"<think>PER: a\n[{{}}]</think>\n\n{json.dumps(NAMED)}", "<think>\n</think>none"),
+        (f"PER: Oslo, or is it\n[{{}}]?</think>\n\n{json.dumps(NAMED)}", "PER: see?</think>none"),
     ],
 )
 def test_answers_of_every_form(
@@ -88,6 +92,59 @@ def test_what_is_no_answer_is_rejected_and_counted(tmp_path: Path) -> None:
 def test_an_answer_that_is_empty_or_says_none_holds_no_entity(nothing: str, tmp_path: Path) -> None:
     _, second = read_predictions(written(tmp_path, [factory(LINES, ANNA), factory(nothing, NOTHING)]), POSTS)
     assert (second.entities, second.rejected.total) == ((), 0)
+
+
+def test_an_answer_that_ends_in_its_thought_is_one_malformed_item(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, [factory("<think>PER: Anna\nLOC: Oslo\nWait", ANNA), factory("none", NOTHING)])
+    first, _ = read_predictions(path, POSTS)
+    assert (first.entities, first.rejected) == ((), Rejected(malformed=1))
+    assert "1 answers end within <think>" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Per: Anna\nB-LOC: Oslo\nSure: that is all",
+        '[{"text": "Anna", "label": "Per"}, ["Oslo", "B-LOC"], ["Anna", "X"]]',
+    ],
+)
+def test_types_of_answers_in_another_spelling_stay_those_of_entities_and_are_told(answer: str, tmp_path: Path) -> None:
+    read = read_predictions(written(tmp_path, [factory(answer, ANNA), factory("none", NOTHING)]), POSTS)
+    assert spans(read) == [("a", [(0, 4, "Per"), (13, 17, "B-LOC")]), ("b", [])]
+    assert read[0].rejected == Rejected(malformed=1)
+    assert "did you mean LOC by B-LOC, PER by Per?" in (note_on_types(POSTS, read) or "")
+
+
+_CUT = [{"start": 0, "end": 3, "label": "PER"}, {"start": 13, "end": 16, "label": "LOC"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out", "as_lists"),
+    [
+        *((name, left_out, False) for name in ("a.jsonl", "a.json", "a.parquet") for left_out in ("", "id", "text")),
+        ("a.jsonl", "id", True),
+        ("a.json", "text", True),
+    ],
+)
+def test_ends_of_the_last_characters_are_refused(name: str, left_out: str, as_lists: bool, tmp_path: Path) -> None:
+    found = [list(each.values()) for each in _CUT] if as_lists else _CUT
+    rows = [{"id": "a", "text": ANNA.text, "entities": found}, {"id": "b", "text": NOTHING.text, "entities": []}]
+    rows = [{key: value for key, value in row.items() if key != left_out} for row in rows]
+    if name == "a.parquet":
+        path = tmp_path / name
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path = written(tmp_path, rows, name)
+    with pytest.raises(DataError, match=r"2 of 2 mentions without a text cut a word by its last .*'Ann' for"):
+        read_predictions(path, POSTS)
+
+
+def test_ends_of_the_last_characters_in_answers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, [factory(json.dumps(_CUT), ANNA), factory("[]", NOTHING)])
+    assert starts(read_predictions(path, POSTS)[0]) == [0, 13]
+    assert "2 of 2 mentions without a text cut a word" in capsys.readouterr().err
 
 
 PARIS = Example(
@@ -252,7 +309,7 @@ OTHER = [{"id": "a", "text": "Omar flew to Rome"}, {"id": "b", "text": "no more 
          "row 1: its text 'Omar flew to Rome' is not that of post 'a'"),
         ("a.csv", "id,text,entities\na,Omar flew to Rome,[]\nb,nothing to see,[]\n", "is not that of post 'a'"),
         ("a.jsonl", [{"id": row["id"], "prompt": row["text"], "predict": "none"} for row in OTHER],
-         "no row was asked about the post of its id"),
+         "2 of 2 rows were not asked about the post of their id: the question of row 1"),
         ("a.json", [{"text": f"{ANNA.text} again", "entities": []}, {"text": NOTHING.text, "entities": []}],
          "row 1: its text 'Anna flew to Oslo again' is not that of post 'a'"),
     ],

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import loads
-from instruct_mner.data.prediction_parquet import read_table
+from instruct_mner.data.prediction_parquet import read_table, stream_rows
 from instruct_mner.data.prediction_rows import prediction_of_line
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import picture_root
 from instruct_mner.errors import DataError
-from instruct_mner.files import stream_lines
+from instruct_mner.files import Line, stream_lines
 from instruct_mner.images import image_size
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example, Prediction
@@ -99,23 +100,25 @@ def read_predicted(data: str, images: Path | None, folder: Path) -> dict[str, Ex
         return None
     [(split, path)] = files.items()
     if form == "parquet":
-        from_table = _columns_of(path)
-        posts = pack(read_table(path)) if "rejected" in from_table else None
+        posts = pack(read_table(path)) if _is_table_of_predictions(path) else None
     else:
         posts = _of_lines(path)
     return None if posts is None else {split: _named(split, posts, picture_root(path, images), folder)}
 
 
-def _columns_of(path: Path) -> set[str]:
+def _is_table_of_predictions(path: Path) -> bool:
     try:
-        return set(parquet.read_schema(path).names)
+        columns = parquet.read_schema(path)
     except (ArrowException, OSError):
-        return set()  # which its reader says
+        return False  # which its reader says
+    if "rejected" in columns.names or "entities" not in columns.names:
+        return "rejected" in columns.names
+    return "score" in str(columns.field("entities").type) and any(map(_is_prediction, stream_rows(path)))
 
 
 def _of_lines(path: Path) -> Sequence[Prediction] | None:
-    first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
-    if not _is_prediction(first):
+    # Any row may be the first that tells: rejected items and confidences are optional.
+    if not any(map(_is_line_of_prediction, stream_lines(path))):
         return None
     problems = ProblemGroups()
     predictions = pack(_predictions(path, problems))
@@ -124,25 +127,33 @@ def _of_lines(path: Path) -> Sequence[Prediction] | None:
 
 
 def _predictions(path: Path, problems: ProblemGroups) -> Iterator[Prediction]:
+    ends = InclusiveEnds()
     for line in stream_lines(path):
         if line.text.strip():
             try:
-                yield prediction_of_line(line.text)
+                yield prediction_of_line(line.text, ends=ends)
             except ValidationError as error:
                 problems.add_all(f"{path}:{line.number}: no prediction: {each}" for each in reasons(error, Prediction))
             except ValueError as error:
                 problems.add(f"{path}:{line.number}: no prediction: {error}")
+    problems.add_all(ends.problems_of_predictions(path))
 
 
-def _is_prediction(line: str) -> bool:
+def _is_line_of_prediction(line: Line) -> bool:
+    if '"rejected"' not in line.text and '"score"' not in line.text:  # which is much faster than to parse it
+        return False
     try:
-        row = loads(line)
+        row = loads(line.text)
     except (ValueError, RecursionError):
         return False
-    if not isinstance(row, dict):
-        return False
+    return isinstance(row, dict) and _is_prediction(row)
+
+
+def _is_prediction(row: Mapping[str, object]) -> bool:
     entities = row.get("entities")
-    scored = isinstance(entities, list) and any(isinstance(each, dict) and "score" in each for each in entities)
+    scored = isinstance(entities, list) and any(
+        isinstance(each, dict) and each.get("score") is not None for each in entities
+    )
     return "rejected" in row or scored
 
 

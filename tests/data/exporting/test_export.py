@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -395,6 +396,33 @@ def test_predictions_need_no_text_of_their_entities(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({**row, "text": "Bo"}))
     with pytest.raises(DataError, match=r"a\.jsonl:1: no prediction: entities\.0\.text: is needed"):
         read_predicted(str(tmp_path / "a.jsonl"), None, tmp_path)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("told_by", ["score", "rejected"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_any_row_may_tell_that_a_file_holds_predictions(first: int, told_by: str, name: str, tmp_path: Path) -> None:
+    found = {"start": 0, "end": 4, "text": "Anna", "label": "PER", "score": 0.5}
+    one: dict[str, Any] = {"id": "1", "text": "Anna", "entities": [found], "rejected": {"malformed": 1}}
+    if told_by == "score":
+        del one["rejected"]
+    else:
+        del found["score"]
+    rows = [one, {"id": "2", "text": "no", "entities": []}]
+    rows = rows[first:] + rows[:first]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parquet.write_table(pa.Table.from_pylist(sorted(rows, key=len)[::-1]), tmp_path / "a.parquet")
+    [read] = (read_predicted(str(tmp_path / name), None, tmp_path) or {}).values()
+    assert {type(post) for post in read.posts} == {Prediction}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_predictions_with_ends_of_their_last_characters_are_refused(name: str, tmp_path: Path) -> None:
+    row = {"id": "1", "text": "Anna left", "entities": [{"start": 0, "end": 3, "label": "PER", "score": 0.5}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="1 of 1 mentions without a text cut a word by its last character"):
+        read_predicted(str(tmp_path / name), None, tmp_path)
 
 
 def test_other_files_are_no_predictions(tmp_path: Path, pictured: Path) -> None:
