@@ -52,6 +52,18 @@ def config_of(base: Path, folder: Path, **changes: object) -> Path:
     return path
 
 
+def captioned_posts(folder: Path) -> Path:
+    """Writes the tests' posts with a caption each, also that without a picture."""
+    from instruct_mner.data.jsonl import write_jsonl
+    from instruct_mner.data.loading import load_split
+    from instruct_mner.schema.records import Context
+
+    path = make_posts(folder)
+    posts = load_split(str(path)).examples
+    write_jsonl(path, [post.model_copy(update={"context": Context(caption="a red car")}) for post in posts])
+    return path
+
+
 class Killed(BaseException):
     """Stands for a kill: nothing may catch it."""
 

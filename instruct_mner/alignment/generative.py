@@ -119,6 +119,11 @@ class Generative(nn.Module):
         return self._layers
 
     @property
+    def has_seen_pictures(self) -> bool:
+        """True where the scale of real pictures is known, without which generated ones are all 0."""
+        return bool(cast("Tensor", self.scale).any())
+
+    @property
     def _dtype(self) -> torch.dtype:
         return cast("Tensor", self.scale).dtype
 
@@ -144,9 +149,9 @@ class Generative(nn.Module):
     @torch.no_grad()
     def _measure(self, pictures: Tensor | None) -> None:
         """Measure the scale on the first picture of the run, the same one in all processes of a launch."""
-        scale = cast("Tensor", self.scale)
-        if bool(scale.any()):
+        if self.has_seen_pictures:
             return
+        scale = cast("Tensor", self.scale)
         measured = torch.zeros_like(scale)
         if pictures is not None:
             measured = pictures[0].reshape(-1, len(scale), self._width).square().mean(dim=(0, 2)).sqrt()

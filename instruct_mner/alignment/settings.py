@@ -188,8 +188,8 @@ class AlignmentSettings(Settings):
         """Return the needs of objectives that a run does not meet, a line each.
 
         Args:
-            shows_pictures: Whether prompts hold the pictures.
-            shows_context: Whether prompts hold captions, tags and OCR.
+            shows_pictures: Whether any prompt holds pictures.
+            shows_context: Whether any prompt holds captions, tags or OCR.
             batch_size: Number of posts in one forward.
         """
         problems = []
@@ -200,7 +200,10 @@ class AlignmentSettings(Settings):
         if needs_picture and not shows_pictures:
             problems.append(f"{', '.join(needs_picture)} need(s) pictures, of which none is shown")
         if teacher in {"context", "both"} and not shows_context:
-            problems.append(f"cross_view with teacher: {teacher} needs context: true")
+            problems.append(
+                f"cross_view with teacher: {teacher} needs captions, tags or OCR of pictures, of which none is shown "
+                "('instruct-mner context' adds them to posts, context: true shows them)"
+            )
         bottleneck = self.information_bottleneck
         if bottleneck is not None and bottleneck.store == 0 and batch_size == 1:
             problems.append("information_bottleneck has no negatives: raise its store, or optimizer.batch_size")

@@ -56,6 +56,8 @@ class PictureGenerator:
             raise ModelError(f"{heads}: no post was answered from a generated picture in training{needed}")
         generator = objectives["generative"]
         assert isinstance(generator, Generative)
+        if not generator.has_seen_pictures:
+            raise ModelError(f"{heads}: no picture was seen in training{needed}")
         self._engine, self._loaded = engine, loaded
         self._generator = generator.to(loaded.model.device)
         self._tokens = PromptTokens(loaded)

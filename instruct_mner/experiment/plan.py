@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from instruct_mner.errors import ConfigError, listing
+from instruct_mner.errors import ConfigError, DataError, MnerError, listing
 from instruct_mner.experiment.arms import Arm, choose_arms, merged
 from instruct_mner.experiment.data import Splits, find_splits, published_sets
 from instruct_mner.experiment.launcher import check_processes
@@ -22,6 +22,7 @@ from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources, load_sources
 from instruct_mner.training.overrides import override
+from instruct_mner.training.precheck import check_sources
 
 FILE_NAME = "experiment.json"
 
@@ -213,14 +214,24 @@ def _misfits(arm: Arm, config: FinetuneConfig) -> list[str]:
 
 
 def read_sources(plan: Plan) -> Sources:
-    """Read all splits as a training does, and look for leaks.
+    """Read all splits as a training does, look for leaks, and check that every arm can be trained on them.
 
     Raises:
         MnerError: Data cannot be used, or leak.
     """
     config = plan.config(plan.arms[0], 0)
     sees = takes_pictures(config.model, config.revision) is not False and config.max_images > 0
-    return load_sources(config.data, shows_pictures=sees)
+    sources = load_sources(config.data, shows_pictures=sees)
+    arms_by_problem: dict[str, list[str]] = {}
+    for arm in plan.arms:
+        try:
+            if arm.trains:
+                check_sources(plan.config(arm, 0), sources)
+        except MnerError as error:
+            arms_by_problem.setdefault(str(error), []).append(arm.name)
+    if arms_by_problem:
+        raise DataError("\n".join(f"arm(s) {', '.join(arms)}: {each}" for each, arms in arms_by_problem.items()))
+    return sources
 
 
 def write_plan(plan: Plan, stamps: Sequence[DatasetStamp]) -> None:

@@ -144,8 +144,9 @@ class FinetuneConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> FinetuneConfig:
-        if self.answer.grounded and self.max_images == 0:
-            raise ValueError("answer.grounded asks for boxes on pictures, max_images: 0 shows none")
+        hidden = self.pictures_hidden_by
+        if self.answer.grounded and hidden:
+            raise ValueError(f"answer.grounded asks for boxes on pictures, {hidden} shows none")
         if self.optimizer.torch_compile and self.alignment.is_on:
             raise ValueError("optimizer.torch_compile: objectives read states by hooks, which a compiled model lacks")
         grounding = self.alignment.region_span_grounding
@@ -155,11 +156,23 @@ class FinetuneConfig(Settings):
                 "take sdpa"
             )
         problems = self.alignment.without_use(
-            shows_pictures=self.max_images > 0, shows_context=self.context, batch_size=self.optimizer.batch_size
+            shows_pictures=hidden is None,
+            shows_context=self.context and self.augmentation.drop_picture < 1,
+            batch_size=self.optimizer.batch_size,
         )
         if problems:
+            problems += [f"{hidden} shows no pictures"] if hidden else []
             raise ValueError("alignment: " + "; ".join(problems))
         return self
+
+    @property
+    def pictures_hidden_by(self) -> str | None:
+        """Setting, with its value, by which no post of train is shown with a picture; ``None`` where there is none."""
+        if self.max_images == 0:
+            return "max_images: 0"
+        if self.data.image_source == "none":
+            return "data.image_source: none"
+        return "augmentation.drop_picture: 1" if self.augmentation.drop_picture == 1 else None
 
     @property
     def prompt_name(self) -> str:

@@ -6,6 +6,7 @@ import os
 
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.console import working
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
 from instruct_mner.files import exclusive
 from instruct_mner.models.config_file import takes_pictures
@@ -69,5 +70,20 @@ def check_sources(config: FinetuneConfig, sources: Sources) -> None:
             check(() if dataset is None else dataset.examples, spec)
         except DataError as error:
             problems.append(f"{dataset and dataset.path}: {error}")
+    problems += _without_pictures(config, train)
     if problems:
         raise DataError("\n".join(problems))
+
+
+def _without_pictures(config: FinetuneConfig, train: Dataset) -> list[str]:
+    """Return what a run is to learn from pictures, captions, tags or OCR, where no post to train on has any."""
+    has_pictures = any(example.images for example in train.examples)
+    reasons = config.alignment.without_use(
+        shows_pictures=has_pictures,
+        shows_context=config.context and any(example.context is not None for example in train.examples),
+        batch_size=config.optimizer.batch_size,
+    )
+    problems = [f"{train.path}: alignment: {reason}" for reason in reasons]
+    if config.answer.grounded and not has_pictures:
+        problems.append(f"{train.path}: answer.grounded asks for boxes on pictures, and no post has one")
+    return problems

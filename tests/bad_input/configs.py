@@ -79,6 +79,8 @@ SETTINGS = (
     _config("config-unknown-tuning", "tuning: .*'lora', 'qlora' or 'full'.*did you mean 'lora'", tuning="loar"),
     _config("config-negative-pictures", "max_images: .*greater than or equal to 0", max_images=-1),
     _config("config-boxes-without-pictures", "max_images: 0 shows none", answer={"grounded": True}, max_images=0),
+    _config("config-objectives-without-pictures", r"need\(s\) pictures.*image_source: none shows no pictures",
+            data={"train": "posts.jsonl", "image_source": "none"}, alignment={"generative": {}}),
     _config("config-pixels", r"pixels: .*min_pixels .*more than", pixels={"min_pixels": 9, "max_pixels": 3}),
     _config("labels-empty", "labels: .*at least 1", labels=[]),
     _config("labels-twice", r"labels: label\(s\) given twice: PER", labels=["PER", "PER"]),

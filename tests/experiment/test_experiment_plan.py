@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_experiment import make_splits, plan_of
 
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.experiment.arms import choose_arms, known_arms, merged
 from instruct_mner.experiment.data import find_splits, published_sets, set_known_as
 from instruct_mner.experiment.estimate import describe_experiment
@@ -155,6 +155,15 @@ def test_an_arm_whose_definition_changed_is_refused(tmp_path: Path, before: str,
     with pytest.raises(ConfigError, match=r"other settings of arm mine, see .*; take these back"):
         write_plan(planned(after, "plain", "mine"), stamps)
     write_plan(planned(after.replace("mine", "other"), "plain", "other"), stamps)
+
+
+def test_arms_that_need_pictures_are_refused_before_the_first_run(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, ["plain", "smner", "bga", "bga-generated"])
+    with pytest.raises(DataError) as refused:
+        read_sources(plan)
+    lines = str(refused.value).split("\n")
+    assert [line.split(": ")[0] for line in lines] == ["arm(s) smner", "arm(s) bga"]
+    assert all("need(s) pictures, of which none is shown" in line for line in lines)
 
 
 def test_the_dry_run_adds_up_all_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from families import TEXT_FAMILIES
 from peft import get_peft_model
 from PIL import Image
 from rich.console import Console
-from runs import config_of
+from runs import captioned_posts, config_of
 
 from instruct_mner.answers import codec
 from instruct_mner.data.loading import load_split
@@ -127,6 +127,7 @@ def test_finetune_and_tag_with_words_about_the_pictures(family, tiny_models, tmp
         "prompt": "tag-twice",
     }
     config = load_config(config_of(tiny_models(family), tmp_path, **changes))
+    captioned_posts(tmp_path / "posts")
     console = Console(record=True, width=200)
     finetune(config, console)
     assert "5 posts of train have pictures that are not shown" in console.export_text()

@@ -16,6 +16,7 @@ from conftest import LIMITS
 from fake_server import FakeServer, chat, serving, token
 from PIL import Image
 from runs import QUIET, config_of
+from safetensors.torch import load_file, save_file
 
 from instruct_mner.engines.generated import GeneratedPictureEngine
 from instruct_mner.engines.generated_endpoint import GeneratedPictureEndpoint
@@ -115,6 +116,11 @@ def test_who_cannot_generate_is_told(tuned: Callable[..., Path], tiny_models: Ca
     run = tuned("idefics3", generative={"width": 16, "grid": 2, "generated_share": 0.0})
     with pytest.raises(ModelError, match="no post was answered from a generated picture in training"):
         load_generator(make_plan((f"tuned={run}",)))
+    blind = tuned("idefics3", generative={"width": 16, "grid": 2, "generated_share": 1.0})
+    heads = blind / "alignment" / "heads.safetensors"
+    save_file({name: value * (not name.endswith(".scale")) for name, value in load_file(heads).items()}, heads)
+    with pytest.raises(ModelError, match="no picture was seen in training; a generated picture needs"):
+        load_generator(make_plan((f"tuned={blind}",)))
     with pytest.raises(ConfigError, match="name one adapter, and start a server for each"):
         load_generator(make_plan((f"a={run}", f"b={run}")))
     with pytest.raises(ConfigError, match="not generated for models of type gemma3; for idefics3, smolvlm"):

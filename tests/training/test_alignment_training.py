@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from families import BOTH_KINDS
-from runs import EVERYTHING, QUIET, aligned_run, config_of, killed_at, trainer_of
+from runs import EVERYTHING, QUIET, aligned_run, captioned_posts, config_of, killed_at, trainer_of
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -41,11 +41,13 @@ GENERATIVE = {"generative": {**EVERYTHING["generative"], "generation": 0.5, "cyc
         (EVERYTHING, {}, 3, 1),
         ({"cross_view": {"teacher": "both"}}, {"context": True}, 2, 1),
         ({"cross_view": {"teacher": "context"}}, {"context": True}, 3, 1),
-        ({"cross_view": {"teacher": "context"}}, {"context": True, "max_images": 0}, 1, 0),
+        ({"cross_view": {"teacher": "context"}}, {"context": True, "max_images": 0}, 2, 0),
     ],
 )
 def test_no_forward_that_is_not_needed(alignment, more, decoder, vision, tiny_models, tmp_path) -> None:
-    run = aligned_run(tiny_models("idefics3"), tmp_path, alignment, optimizer={"max_steps": 1}, **more)
+    posts = captioned_posts if more.get("context") else make_posts
+    data = {"train": str(posts(tmp_path / "data"))}
+    run = aligned_run(tiny_models("idefics3"), tmp_path, alignment, optimizer={"max_steps": 1}, data=data, **more)
     counts = {"decoder": 0, "vision": 0}
 
     def count(name: str):
@@ -298,8 +300,37 @@ def test_settings_that_have_nothing_to_align(tmp_path) -> None:
     path.write_text(yaml.safe_dump(wrong))
     with pytest.raises(ConfigError) as raised:
         load_config(path)
-    for part in ("need(s) pictures", "teacher: both needs context: true", "has no negatives"):
+    for part in (
+        "need(s) pictures",
+        "teacher: both needs captions",
+        "has no negatives",
+        "max_images: 0 shows no pictures",
+    ):
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize("hiding", ["data.image_source: none", "augmentation.drop_picture: 1"])
+def test_objectives_and_boxes_are_refused_where_a_setting_hides_all_pictures(hiding: str, tmp_path) -> None:
+    section, value = hiding.split(".")
+    settings = {"data": {"train": "t"}, "model": "m", "output": "o"}
+    settings |= {section: {**settings.get(section, {}), **yaml.safe_load(value)}}
+    for alignment in ({"generative": {}}, HEAD, {"cross_view": {}}, {"information_bottleneck": {}}):
+        with pytest.raises(
+            ValueError, match=rf"need\(s\) pictures, of which none is shown; {hiding} shows no pictures"
+        ):
+            FinetuneConfig.model_validate({**settings, "alignment": alignment})
+    with pytest.raises(ValueError, match=rf"asks for boxes on pictures, {hiding} shows none"):
+        FinetuneConfig.model_validate({**settings, "answer": {"grounded": True}})
+
+
+def test_a_teacher_of_context_needs_no_pictures(tiny_models, tmp_path) -> None:
+    alignment = {"cross_view": {"teacher": "context"}}
+    data = {"train": str(captioned_posts(tmp_path / "data")), "image_source": "none"}
+    trainer = trainer_of(aligned_run(tiny_models("idefics3"), tmp_path, alignment, data=data, context=True))
+    trainer.train()
+    losses = [line["cross_view/loss"] for line in trainer.state.log_history if "cross_view/loss" in line]
+    assert losses
+    assert min(losses) > 0
 
 
 def test_layers_and_heads_that_are_not_there(tiny_models, tmp_path) -> None:
@@ -317,10 +348,10 @@ def test_layers_and_heads_that_are_not_there(tiny_models, tmp_path) -> None:
 def test_shuffled_pictures_are_of_other_posts(tiny_models, tmp_path) -> None:
     rows = [{"index": index} for index in (0, 2, 3, 4, 5)]
     shown = {}
-    for source in ("own", "shuffled", "none"):
+    for source, alignment in (("own", HEAD), ("shuffled", HEAD), ("none", {})):
         posts = make_posts(tmp_path / source / "posts")
         run = aligned_run(
-            tiny_models("idefics3"), tmp_path / source, HEAD, data={"train": str(posts), "image_source": source}
+            tiny_models("idefics3"), tmp_path / source, alignment, data={"train": str(posts), "image_source": source}
         )
         shown[source] = run.collator(rows)
     assert "pixel_values" not in shown["none"]

@@ -12,6 +12,7 @@ from runs import aligned_run
 from instruct_mner.models.hooks import AttentionInputs
 from instruct_mner.synthetic.settings import Synthesis
 from instruct_mner.synthetic.write import synth
+from instruct_mner.testing.posts import make_posts
 from instruct_mner.training import grounding_heads
 from instruct_mner.training.span_alignment import SpanAnnotator
 
@@ -65,8 +66,7 @@ def test_a_head_that_looks_at_boxes_is_found_and_the_next_layer_must_attend(tiny
 
 
 def test_without_boxes_the_first_heads_are_taken_and_a_line_says_so(tiny_models, tmp_path) -> None:
-    bare = tmp_path / "bare.jsonl"
-    bare.write_text('{"id": "1", "text": "Ann in Paris", "entities": [{"start": 0, "end": 3, "label": "PER"}]}\n')
+    bare = make_posts(tmp_path / "bare", boxes=False)
     run = aligned_run(tiny_models("qwen3_vl"), tmp_path, AUTO, data={"train": str(bare)}, answer={"grounded": False})
     assert run.notes == ("auto: no mention of the first posts has a box to choose by; heads 0 and 1 are taken",)
     assert run.objectives[0]._heads == (0, 1)

@@ -106,7 +106,8 @@ def test_objectives_and_other_pictures_are_said() -> None:
     assert "Trained with `cross_view`, `generative` beside the answer" in text
     shuffled = card(settings={"data": {"train": "t.jsonl", "image_source": "shuffled"}})
     assert "\nIt was shown pictures of other posts.\n" in shuffled
-    both = card(settings={"alignment": {"cross_view": {}}, "data": {"train": "t", "image_source": "none"}})
+    words = {"context": True, "alignment": {"cross_view": {"teacher": "context"}}}
+    both = card(settings={**words, "data": {"train": "t", "image_source": "none"}})
     assert "but its effect. It was shown no pictures.\n" in both
 
 

@@ -108,11 +108,37 @@ def test_problems_of_train_and_dev_are_told_at_once(tmp_path: Path) -> None:
         precheck(config)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"alignment": {"generative": {}, "cross_view": {}}},
+            r"generative, cross_view .* pictures, of which none is shown",
+        ),
+        (
+            {"alignment": {"cross_view": {"teacher": "context"}}, "context": True},
+            "captions, tags or OCR .* none is shown",
+        ),
+        ({"answer": {"grounded": True}}, "answer.grounded asks for boxes on pictures, and no post has one"),
+    ],
+)
+def test_what_is_learned_from_pictures_needs_posts_that_have_some(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    data = {"train": _posts(tmp_path / "train.jsonl", "PER"), "dev": _posts(tmp_path / "dev.jsonl", "PER")}
+    config = load_config(config_of(Path("starter"), tmp_path, data=data, **changes))
+    with pytest.raises(DataError, match=rf"train\.jsonl: .*{message}"):
+        precheck(config)
+
+
 def test_boxes_of_dev_need_not_be_annotated(tmp_path: Path) -> None:
     """Their score is then that of spans alone."""
     data = {"train": _posts(tmp_path / "train.jsonl", "PER"), "dev": _posts(tmp_path / "dev.jsonl", "PER")}
-    rows = [json.loads(line) | {"images": ["a.png"]} for line in Path(data["dev"]).read_text().splitlines()]
-    Path(data["dev"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for path in map(Path, data.values()):
+        rows = [json.loads(line) | {"images": ["a.png"]} for line in path.read_text().splitlines()]
+        for row in rows if path.stem == "train" else ():
+            row["entities"][0]["boxes"] = []
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     config = load_config(config_of(Path("starter"), tmp_path, data=data, answer={"grounded": True}))
     assert precheck(config) is not None

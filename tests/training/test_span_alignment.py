@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 import torch
 from families import BOTH_KINDS, FAMILY_NAMES
-from runs import EVERYTHING, aligned_run
+from runs import EVERYTHING, aligned_run, captioned_posts
 
-from instruct_mner.data.jsonl import write_jsonl
-from instruct_mner.data.loading import load_split
-from instruct_mner.schema.records import Context
-from instruct_mner.testing.posts import make_posts
 from instruct_mner.training.batch import VIEWS
 from instruct_mner.training.span_alignment import covered
 from instruct_mner.training.views import AlignmentViews
@@ -107,11 +103,9 @@ def test_nothing_is_made_that_no_objective_needs(tiny_models, tmp_path) -> None:
 
 
 def test_posts_with_a_caption_and_no_picture_are_not_answered_from_a_generated_one(tiny_models, tmp_path) -> None:
-    path = make_posts(tmp_path / "captioned")
-    posts = load_split(str(path)).examples
-    write_jsonl(path, [post.model_copy(update={"context": Context(caption="a red car")}) for post in posts])
+    data = {"train": str(captioned_posts(tmp_path / "captioned"))}
     objectives = {"generative": {"generated_share": 1.0}}
-    run = aligned_run(tiny_models("idefics3"), tmp_path, objectives, context=True, data={"train": str(path)})
+    run = aligned_run(tiny_models("idefics3"), tmp_path, objectives, context=True, data=data)
     views = run.collator([{"index": index} for index in range(4)])[VIEWS]
     assert views.origin == (0, 1, 2, 3)
     assert views.generated.rows == (0, 2, 3)
@@ -120,7 +114,8 @@ def test_posts_with_a_caption_and_no_picture_are_not_answered_from_a_generated_o
 
 def test_views_move_to_a_device_with_all_their_forwards(tiny_models, tmp_path) -> None:
     objectives = {"cross_view": {"teacher": "both"}, "generative": {"generated_share": 1.0}}
-    run = aligned_run(tiny_models("idefics3"), tmp_path, objectives, context=True)
+    data = {"train": str(captioned_posts(tmp_path / "captioned"))}
+    run = aligned_run(tiny_models("idefics3"), tmp_path, objectives, context=True, data=data)
     views = run.collator([{"index": index} for index in range(4)])[VIEWS]
     moved = views.to(torch.device("meta"))
     assert moved.rows == views.rows
