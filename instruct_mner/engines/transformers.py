@@ -132,10 +132,13 @@ class TransformersEngine:
         yield from (each for each in answers if each.finished)
         waiting = deque(sorted((each for each in answers if not each.finished), key=PartialAnswer.length))
         rows = times or 1
-        part = max(1, self._num_read_together() // rows)
+        joinable = AnswerBatch.is_joinable(self._loaded.model)
+        # Where no others could join a batch, all of it is read at once.
+        read_together = max(-(-self._batch_size // _PARTS), min(self._batch_size, _LEAST_PART))
+        part = max(1, (read_together if joinable else self._batch_size) // rows)
         batch: AnswerBatch | None = None
         while waiting or batch:
-            has_room = part * rows <= self._batch_size - len(batch or ())
+            has_room = joinable and part * rows <= self._batch_size - len(batch or ())
             if batch and not (waiting and has_room):
                 batch.step()
                 self._write(batch, temperature)
@@ -149,12 +152,6 @@ class TransformersEngine:
                 batch.join(begun, num_rows=self._batch_size)
             else:
                 batch = batch or begun
-
-    def _num_read_together(self) -> int:
-        """Return the number of prompts that are read at once: all of a batch where no others could join it."""
-        if not AnswerBatch.is_joinable(self._loaded.model):
-            return self._batch_size
-        return max(-(-self._batch_size // _PARTS), min(self._batch_size, _LEAST_PART))
 
     def inputs(self, batch: Sequence[Request]) -> Any:
         """Return the output of the processor for requests: the ids that training would see, padded on the left."""

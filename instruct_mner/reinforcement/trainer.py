@@ -97,7 +97,10 @@ class ReinforceTrainer(ScoredTrainer, GRPOTrainer):  # type: ignore[misc]
         apart = totals - totals.mean(dim=1, keepdim=True)
         if self.scale_rewards == "none":
             return apart
-        spread = totals.std(dim=1, keepdim=True) if self.scale_rewards == "group" else totals.std()
+        if self.scale_rewards == "group":
+            spread = totals.std(dim=1, keepdim=True)
+        else:  # of all answers of the step, which several processes share
+            spread = self.accelerator.gather(totals.to(self.accelerator.device)).std().to(totals.device)
         return apart / (spread + _SMALL)
 
     def _inputs(self, answers: Answers, advantages: Tensor, num_tokens: Tensor) -> dict[str, Any]:

@@ -129,6 +129,20 @@ def test_answers_that_are_finished_make_room_for_others(loaded, requests, monkey
         assert [t.logprob for t in one.tokens] == pytest.approx([t.logprob for t in other.tokens], abs=1e-3)
 
 
+@pytest.mark.parametrize("batch_size", [9, 10])
+def test_answers_are_drawn_where_caches_cannot_be_joined(batch_size: int, tiny_models) -> None:
+    """Three answers to each request, which end at different steps, so that places become free in a batch."""
+    loaded = load_model(str(tiny_models("gemma3")))
+    assert not AnswerBatch.is_joinable(loaded.model)
+    message = {"role": "user", "content": [{"type": "text", "text": "hello"}]}
+    asked = [
+        Request([message], grammar=f"start: /[a-z]{{{4 + 6 * (number % 5)}}}/", max_tokens=40) for number in range(6)
+    ]
+    drawn = TransformersEngine(loaded, batch_size).sample(asked, 3)
+    assert [len(samples) for samples in drawn] == [3] * 6
+    assert all(sample.completion.finished for samples in drawn for sample in samples)
+
+
 def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatch) -> None:
     engine = TransformersEngine(loaded, batch_size=1)
     # An answer of some tokens, whatever the random weights prefer.

@@ -107,6 +107,17 @@ def test_loss_and_gradient_are_those_of_a_plain_loop(divergence, scale, tiny_mod
         assert torch.allclose(found.get(name, torch.zeros_like(gradient)), gradient, atol=2e-6), name
 
 
+def test_processes_share_the_spread_of_a_batch(tiny_models, tmp_path, monkeypatch) -> None:
+    """Here one process draws for a post of large and the other for one of small differences."""
+    _, trainer = trainer_of(tiny_models, tmp_path, scale_rewards="batch")
+    shares = torch.tensor([[[0.0, 1.0, 0.5]], [[0.5, 0.51, 0.5]]])
+    expected = trainer._advantages(torch.cat(list(shares)))
+    monkeypatch.setattr(trainer.accelerator, "gather", lambda totals: torch.cat([totals, *others]))
+    for number, own in enumerate(shares):
+        others = [shares[1 - number]]
+        assert torch.allclose(trainer._advantages(own), expected[number : number + 1])
+
+
 def test_a_step_along_the_gradient_makes_better_answers_more_likely(tiny_models, tmp_path) -> None:
     run, trainer = trainer_of(tiny_models, tmp_path)
     inputs = next(each for each in trainer._draw(run.train.examples) if each["advantages"].any())
