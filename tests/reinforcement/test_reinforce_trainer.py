@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,18 @@ def test_loss_and_gradient_are_those_of_a_plain_loop(divergence, scale, tiny_mod
         assert torch.allclose(found.get(name, torch.zeros_like(gradient)), gradient, atol=2e-6), name
 
 
+def _with_others(others: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Stands for the gathering of two processes."""
+    return torch.cat([own, others])
+
+
 def test_processes_share_the_spread_of_a_batch(tiny_models, tmp_path, monkeypatch) -> None:
     """Here one process draws for a post of large and the other for one of small differences."""
     _, trainer = trainer_of(tiny_models, tmp_path, scale_rewards="batch")
     shares = torch.tensor([[[0.0, 1.0, 0.5]], [[0.5, 0.51, 0.5]]])
     expected = trainer._advantages(torch.cat(list(shares)))
-    monkeypatch.setattr(trainer.accelerator, "gather", lambda totals: torch.cat([totals, *others]))
     for number, own in enumerate(shares):
-        others = [shares[1 - number]]
+        monkeypatch.setattr(trainer.accelerator, "gather", partial(_with_others, shares[1 - number]))
         assert torch.allclose(trainer._advantages(own), expected[number : number + 1])
 
 

@@ -312,9 +312,10 @@ def test_settings_that_have_nothing_to_align(tmp_path) -> None:
 @pytest.mark.parametrize("hiding", ["data.image_source: none", "augmentation.drop_picture: 1"])
 def test_objectives_and_boxes_are_refused_where_a_setting_hides_all_pictures(hiding: str, tmp_path) -> None:
     section, value = hiding.split(".")
-    settings = {"data": {"train": "t"}, "model": "m", "output": "o"}
-    settings |= {section: {**settings.get(section, {}), **yaml.safe_load(value)}}
-    for alignment in ({"generative": {}}, HEAD, {"cross_view": {}}, {"information_bottleneck": {}}):
+    settings: dict[str, Any] = {"data": {"train": "t"}, "model": "m", "output": "o"}
+    settings.setdefault(section, {}).update(yaml.safe_load(value))
+    objectives: list[dict[str, Any]] = [{"generative": {}}, HEAD, {"cross_view": {}}, {"information_bottleneck": {}}]
+    for alignment in objectives:
         with pytest.raises(
             ValueError, match=rf"need\(s\) pictures, of which none is shown; {hiding} shows no pictures"
         ):
