@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -24,23 +26,41 @@ from instruct_mner.vllm_runtime.process import VllmProcess
 
 # Loggers of which a request alone can have a line written.
 _FLOODED = ("uvicorn.error", "instruct_mner.serving.label_studio", ACCESS)
+_HOSTS = "give a name or address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of its addresses"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return the socket of the gateway; it is taken now, and listened on when there is somebody to answer.
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Hold the socket of the gateway; it is taken now, and listened on when there is somebody to answer.
 
     Raises:
         ConfigError: The address or the port cannot be taken.
     """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise ConfigError(f"--host {host} --port {port}: {error.strerror or error}; choose another port") from None
-    return listener
+    with ExitStack() as held:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = held.enter_context(socket.socket(family, kind))
+            # Or connections of an earlier server would keep the port for a minute.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            if sys.platform == "linux":
+                # There, such sockets share a port until one of them listens; names of this kind are of one process.
+                name = f"\0instruct-mner serve {listener.getsockname()}"
+                held.enter_context(socket.socket(socket.AF_UNIX)).bind(name)
+        except (OSError, UnicodeError) as error:
+            raise _refusal(host, port, error) from None
+        yield listener
+
+
+def _refusal(host: str, port: int, error: OSError | UnicodeError) -> ConfigError:
+    """Return the error of an address that cannot be listened on."""
+    if isinstance(error, UnicodeError):  # empty labels, and such of more than 63 characters
+        return ConfigError(f"--host {host}: no host has such a name; {_HOSTS}")
+    reason = error.strerror or error
+    if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+        return ConfigError(f"--host {host} --port {port}: {reason}; choose another port")
+    return ConfigError(f"--host {host}: {reason}; {_HOSTS}")
 
 
 def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) -> None:
@@ -94,6 +114,7 @@ async def open_gateway(
         wait_until_ready: Function that waits until a vLLM that was started again is ready, and checks it.
 
     Raises:
+        ConfigError: Another program listens on the port.
         EngineEndedError: vLLM has ended.
     """
 
@@ -119,7 +140,11 @@ async def open_gateway(
         timeout_keep_alive=90,
     )
     server = Server(config)
-
+    try:
+        # The event loop says nothing of an error.
+        listener.listen(config.backlog)
+    except OSError as error:
+        raise _refusal(*listener.getsockname()[:2], error) from None
     drains: list[asyncio.Task[None]] = []
 
     def end() -> None:
@@ -139,6 +164,9 @@ async def open_gateway(
     running = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not running.done():
         await asyncio.sleep(0.05)
+    if not server.started:
+        await running  # raises what has ended it
+        return
     say_ready()
     watcher = asyncio.create_task(keep_running(vllm, policy, wait_until_ready, lifecycle))
     await asyncio.wait([running, watcher], return_when=asyncio.FIRST_COMPLETED)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import socket
+import sys
 from pathlib import Path
 from typing import cast
 
 import pytest
+from fastapi import FastAPI
 from rich.console import Console
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.serving import running, serve
+from instruct_mner.serving.connections import ConnectionLimit
+from instruct_mner.serving.lifecycle import Lifecycle
+from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.pictures import is_allowed_address
+from instruct_mner.serving.restarts import RestartPolicy
 from instruct_mner.serving.serve import KEY_VARIABLE, ServeSettings
+from instruct_mner.vllm_runtime.process import VllmProcess
 
 GOOD = "a-long-and-random-key-0123456789"
 
@@ -56,20 +65,74 @@ def test_a_key_of_the_environment_that_is_not_taken_is_told(tmp_path: Path, monk
         assert GOOD not in said
 
 
+def listens(host: str, port: int) -> None:
+    with running.listen(host, port):
+        pass
+
+
+def opened(app: FastAPI, listener: socket.socket) -> list[str]:
+    """Open a gateway that a signal ends as soon as it is ready; return what it said."""
+    limits, said = Limits(), list[str]()
+
+    def ready() -> None:
+        said.append("ready")
+        signal.raise_signal(signal.SIGTERM)
+
+    process = VllmProcess([sys.executable, "-c", "import time; time.sleep(600)"], "", os.environ)
+    with process as vllm:
+        connections = ConnectionLimit(limits.connections, limits.header_seconds, limits.header_bytes)
+        policy = RestartPolicy()
+        running.run(
+            running.open_gateway(app, vllm, listener, connections, Lifecycle(), limits, ready, policy, lambda: None)
+        )
+    return said
+
+
 def test_a_port_that_is_taken_is_a_config_error() -> None:
     with running.listen("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
         assert port > 0
+        refusal = rf"--host 127\.0\.0\.1 --port {port}: Address already in use; choose another port"
+        # Also by a server that is not ready yet.
+        with pytest.raises(ConfigError, match=refusal):
+            listens("127.0.0.1", port)
         free.listen()
-        with pytest.raises(ConfigError, match=rf"--host 127\.0\.0\.1 --port {port}: .*; choose another port"):
-            running.listen("127.0.0.1", port)
+        with pytest.raises(ConfigError, match=refusal):
+            listens("127.0.0.1", port)
+    listens("127.0.0.1", port)
+
+
+def test_a_port_that_another_program_takes_while_vllm_starts_is_a_config_error() -> None:
+    with running.listen("127.0.0.1", 0) as ours:
+        assert opened(FastAPI(), ours) == ["ready"]
+    with running.listen("127.0.0.1", 0) as ours, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(ours.getsockname())
+        other.listen()
+        with pytest.raises(ConfigError, match=r"--port \d+: Address already in use; choose another port"):
+            opened(FastAPI(), ours)
 
 
 def test_both_families_of_addresses_are_listened_on() -> None:
-    with running.listen("127.0.0.1", 0) as listener:
-        assert listener.family == socket.AF_INET
-    with pytest.raises(ConfigError, match="choose another port"):
-        running.listen("256.256.256.256", 8000)
+    for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+        with running.listen(host, 0) as listener:
+            assert listener.family == family
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("256.256.256.256", "Name or service not known"),
+        ("nosuch.invalid", "not known|name resolution|No address"),
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("a..b", "no host has such a name"),
+        ("a" * 64, "no host has such a name"),
+        ("", "Name or service not known"),
+    ],
+)
+def test_a_host_that_is_none_of_this_machine_is_said_to_be_it(host: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^--host {host}: .*({reason}).*; give a name or address of this machine"):
+        listens(host, 8000)
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
