@@ -6,6 +6,7 @@ import httpx
 from fastapi import FastAPI
 
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
+from instruct_mner.errors import ServingError
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.entities_route import EntityService
 from instruct_mner.serving.gateway import Door, build_gateway
@@ -25,9 +26,16 @@ Taggers = dict[str, tuple[Tagger, EndpointEngine]]
 
 
 def context_window(url: str, private_key: str) -> int:
-    """Return the number of tokens of prompt and answer that vLLM takes, by the model, its flags or the memory."""
-    answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
-    return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
+    """Return the number of tokens of prompt and answer that vLLM takes, by the model, its flags or the memory.
+
+    Raises:
+        ServingError: It does not say it.
+    """
+    try:
+        answer = httpx.get(f"{url}/v1/models", headers={"Authorization": f"Bearer {private_key}"}, timeout=60)
+        return int(answer.raise_for_status().json()["data"][0]["max_model_len"])
+    except httpx.HTTPError as error:
+        raise ServingError(f"vLLM does not say how long its context is: {error}") from None
 
 
 def make_taggers(plan: Plan, url: str, private_key: str, window: int) -> Taggers:

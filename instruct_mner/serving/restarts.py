@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from instruct_mner.errors import ServingError
+from instruct_mner.errors import EngineEndedError, MnerError
 from instruct_mner.schema.choices import Restart
 from instruct_mner.vllm_runtime.process import describe_status
 
@@ -49,46 +49,43 @@ async def keep_running(
     Args:
         vllm: Process of vLLM.
         policy: Settings of restarts.
-        wait_until_ready: Function that waits until vLLM is ready, and checks it; it raises ``ServingError`` where it
-            ends instead. It runs in a thread.
+        wait_until_ready: Function that waits until vLLM is ready, and checks it; it raises an ``MnerError`` where it
+            ends instead, or does not do what it must. It runs in a thread.
         lifecycle: State of the server.
 
     Raises:
         EngineEndedError: vLLM has ended, and is not started again.
     """
     failures, begin = 0, time.monotonic()
+    failed: Exception | None = None
     while True:
         while vllm.is_running:
             await asyncio.sleep(policy.poll_seconds)
         if time.monotonic() - begin > policy.healthy_seconds:
             failures = 0
-        error = vllm.ended()
         if policy.when == "never" or failures >= policy.most:
-            raise error
-        await _restart(vllm, policy, failures, wait_until_ready, lifecycle)
+            raise vllm.ended() if failed is None else EngineEndedError(f"vLLM is not started again: {failed}")
+        how = describe_status(vllm.exit_status) if failed is None else "was not started again"
+        tries = f"restart {failures + 1} of {policy.most}"
+        pause = min(policy.longest_seconds, policy.first_seconds * 2**failures)
+        _log.warning("vLLM %s; it is started again in %g seconds (%s)", how, pause, tries)
+        lifecycle.is_starting = True
+        await asyncio.sleep(pause)
+        failed = await _restart(vllm, wait_until_ready, lifecycle)
         failures, begin = failures + 1, time.monotonic()
 
 
-async def _restart(
-    vllm: VllmProcess,
-    policy: RestartPolicy,
-    failures: int,
-    wait_until_ready: Callable[[], None],
-    lifecycle: Lifecycle,
-) -> None:
-    """Start vLLM again after a pause; where it does not come up, it is left ended, which is the next failure."""
-    pause = min(policy.longest_seconds, policy.first_seconds * 2**failures)
-    how, tries = describe_status(vllm.exit_status), f"restart {failures + 1} of {policy.most}"
-    _log.warning("vLLM %s; it is started again in %g seconds (%s)", how, pause, tries)
-    lifecycle.is_starting = True
-    await asyncio.sleep(pause)
+async def _restart(vllm: VllmProcess, wait_until_ready: Callable[[], None], lifecycle: Lifecycle) -> Exception | None:
+    """Start vLLM again; where it does not come up, end it, and return the error unless its own end says more."""
     try:
         await asyncio.to_thread(vllm.start)
         await asyncio.to_thread(wait_until_ready)
-    except ServingError as error:
+    except (MnerError, OSError) as error:  # the second: no process can be started, for want of memory
         _log.warning("%s", error)
+        has_ended = isinstance(error, MnerError) and not vllm.is_running
         await asyncio.to_thread(vllm.stop)
-        return
+        return None if has_ended else error
     lifecycle.note_token()
     lifecycle.is_starting = False
     _log.warning("vLLM is ready again")
+    return None

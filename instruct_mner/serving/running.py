@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -16,16 +17,19 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.loops.auto import auto_loop_factory
 
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.request_log import ACCESS, held_back
 from instruct_mner.serving.restarts import RestartPolicy, keep_running
-from instruct_mner.vllm_runtime.process import VllmProcess
+from instruct_mner.vllm_runtime.process import VllmProcess, describe_status
 
 # Loggers of which a request alone can have a line written.
 _FLOODED = ("uvicorn.error", "instruct_mner.serving.label_studio", ACCESS)
+# Time from an answer that fails to the end of a vLLM whose engine has ended.
+_END_SECONDS = 5.0
+_POLL_SECONDS = 0.05
 _HOSTS = "give a name or address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of its addresses"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -81,6 +85,27 @@ def wait(vllm: VllmProcess, show: Callable[[str], None] = lambda phase: None) ->
             return False
 
         vllm.wait_until_ready(is_ready, show)
+
+
+@contextmanager
+def checking(vllm: VllmProcess) -> Iterator[None]:
+    """Say how vLLM ended, where that is why a check within the block failed.
+
+    Args:
+        vllm: Process of vLLM.
+
+    Raises:
+        ServingError: The check failed.
+    """
+    try:
+        yield
+    except ServingError:
+        deadline = time.monotonic() + _END_SECONDS
+        while vllm.is_running and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        if vllm.is_running:
+            raise
+        raise vllm.failure(f"{describe_status(vllm.exit_status)} while it was checked") from None
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -144,7 +169,8 @@ async def open_gateway(
         # The event loop says nothing of an error.
         listener.listen(config.backlog)
     except OSError as error:
-        raise _refusal(*listener.getsockname()[:2], error) from None
+        host, port, *_ = listener.getsockname()
+        raise _refusal(host, port, error) from None
     drains: list[asyncio.Task[None]] = []
 
     def end() -> None:

@@ -43,7 +43,7 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
         key: Key of vLLM.
 
     Raises:
-        ServingError: An adapter answers as the base does, or an answer is not constrained.
+        ServingError: An adapter answers as the base does, an answer is not constrained, or there is none.
         ModelError: Boxes are in other units than the manifest says, or pictures do not reach the model.
     """
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=600) as client:
@@ -60,7 +60,10 @@ def check_server(plan: Plan, taggers: Mapping[str, Tagger], url: str, key: str) 
 
 def _ask(client: httpx.Client, model: str, text: str, **settings: Any) -> dict[str, Any]:
     body = {"model": model, "messages": [{"role": "user", "content": text}], "temperature": 0, **settings}
-    response = client.post("/v1/chat/completions", json=body)
+    try:
+        response = client.post("/v1/chat/completions", json=body)
+    except httpx.HTTPError as error:
+        raise ServingError(f"the self-check of '{model}' failed: {error}") from None
     if response.is_error:
         raise ServingError(f"the self-check of '{model}' failed: HTTP {response.status_code}: {response.text[:300]}")
     return dict(response.json())

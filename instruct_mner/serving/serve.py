@@ -103,7 +103,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     from instruct_mner.serving.gateway import Door
     from instruct_mner.serving.lifecycle import Lifecycle
     from instruct_mner.serving.restarts import RestartPolicy
-    from instruct_mner.serving.running import listen, open_gateway, run, wait
+    from instruct_mner.serving.running import checking, listen, open_gateway, run, wait
     from instruct_mner.serving.task_pictures import KEY_VARIABLE as LABEL_STUDIO_KEY
     from instruct_mner.serving.task_pictures import TaskPictures
 
@@ -113,8 +113,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         task_pictures = TaskPictures(settings.label_studio, label_studio_key, most_bytes=settings.limits.body_bytes)
     with listen(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
-        names = ", ".join(model.name for model in plan.models)
-        console.print(f"serving {names} ({plan.base}, {plan.dtype})")
+        console.print(f"serving {', '.join(model.name for model in plan.models)} ({plan.base}, {plan.dtype})")
         pictureless_of = _generation(plan, settings, console)
         port, private_key = free_port(), secrets.token_urlsafe(32)
         url = f"http://127.0.0.1:{port}"
@@ -122,14 +121,16 @@ def _serve(settings: ServeSettings, console: Console) -> None:
         environment = {**os.environ, **vllm_environment(), "VLLM_API_KEY": private_key}
         with VllmProcess(command, url, environment, settings.engine_log) as vllm:
             wait(vllm, lambda phase: name_work(f"serve: vLLM: {phase.rpartition(' (')[0]}"))
-            window = context_window(url, private_key)
+            with checking(vllm):
+                window = context_window(url, private_key)
             taggers = make_taggers(plan, url, private_key, window)
             pictureless = pictureless_of(url, private_key, window)
 
             def check() -> list[str]:
-                lines = check_server(plan, {name: tagger for name, (tagger, _) in taggers.items()}, url, private_key)
-                for name, (tagger, _) in pictureless.items():
-                    check_post(name, tagger)
+                with checking(vllm):
+                    lines = check_server(plan, {name: each for name, (each, _) in taggers.items()}, url, private_key)
+                    for name, (tagger, _) in pictureless.items():
+                        check_post(name, tagger)
                 return lines
 
             def wait_again() -> None:

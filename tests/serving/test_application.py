@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from instruct_mner.errors import EngineEndedError
+from instruct_mner.errors import EngineEndedError, ServingError
 from instruct_mner.serving import application
 from instruct_mner.serving.application import context_window
 from instruct_mner.serving.connections import ConnectionLimit
@@ -30,6 +30,15 @@ def test_the_context_is_the_one_that_vllm_names(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(httpx, "get", get)
     assert context_window("http://vllm", "k") == 2048
+
+
+def test_a_vllm_that_ends_before_it_names_its_context_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(url: str, **_: object) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused")
+
+    monkeypatch.setattr(httpx, "get", get)
+    with pytest.raises(ServingError, match="does not say how long its context is: Connection refused"):
+        context_window("http://vllm", "k")
 
 
 def test_placeholders_are_those_that_the_processor_has() -> None:
