@@ -109,7 +109,15 @@ def build_gateway(
         if close is not None:
             await close()
 
-    app = FastAPI(title="instruct-mner", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="instruct-mner",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        # Behind a proxy with TLS, the address of a redirection would have the wrong scheme.
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.router.route_class = JsonRoute
     errors = _errors(400, 401, 404, 408, 413, 415, 422, 429, 503)
     # The middleware checks the key; this only says so in the description.
@@ -175,7 +183,7 @@ def build_gateway(
         return PlainTextResponse(counters.text() + theirs)
 
     def failed(request: Request, error: Any) -> JSONResponse:
-        status, message = _status_and_message(error)
+        status, message = _status_and_message(error, request.url.path)
         headers = getattr(error, "headers", None)
         if status == 503:
             headers = {"retry-after": str(getattr(error, "seconds", None) or places.pause)}
@@ -271,10 +279,12 @@ def _handle_errors(app: FastAPI, failed: Callable[..., Any]) -> None:
         app.add_exception_handler(kind, failed)
 
 
-def _status_and_message(error: Any) -> tuple[int, str]:
-    """Return the status and the message of an error."""
+def _status_and_message(error: Any, path: str) -> tuple[int, str]:
+    """Return the status and the message of an error at a path."""
     if isinstance(error, RequestValidationError):
         return 422, describe_problems(error.errors(), error.body)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return 404, f"there is no route {path!r:.80}; see /docs"
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
     return status_and_message(error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from starlette.routing import compile_path
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,17 +16,18 @@ class Methods:
 
     Args:
         app: Application behind it.
-        by_path: Methods of each path, as its routes have them.
+        by_path: Methods of each path, as its routes have them; a path may have parameters.
     """
 
     def __init__(self, app: ASGIApp, by_path: Mapping[str, frozenset[str]]) -> None:
         self._app = app
-        self._allowed = {path: _with_own(methods) for path, methods in by_path.items()}
-        self._allowed["*"] = frozenset().union(*self._allowed.values())
+        self._allowed = [(compile_path(path)[0], _with_own(methods)) for path, methods in by_path.items()]
+        self._allowed.append((compile_path("*")[0], frozenset().union(*(methods for _, methods in self._allowed))))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer OPTIONS; pass everything else on."""
-        allowed = self._allowed.get(scope.get("path", ""))
+        path = scope.get("path", "")
+        allowed = next((methods for pattern, methods in self._allowed if pattern.match(path)), None)
         if scope["type"] != "http" or allowed is None:
             await self._app(scope, receive, send)
         elif scope["method"] == "OPTIONS":

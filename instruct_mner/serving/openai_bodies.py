@@ -78,7 +78,8 @@ class StreamOptions(Closed):
     continuous_usage_stats: StrictBool | None = None
 
 
-StopTexts = Annotated[list[StopText], Field(min_length=1, max_length=16)]
+# Source: OpenAI's API, and vLLM 0.32 (VLLM_MAX_STOP_STRINGS).
+StopTexts = Annotated[list[StopText], Field(min_length=1, max_length=4)]
 Stop = Annotated[Annotated[StopText, Tag("text")] | Annotated[StopTexts, Tag("list")], Discriminator(_kind_of_list)]
 
 

@@ -96,20 +96,27 @@ function show(body, answer, seconds) {
   field("json").textContent = JSON.stringify(answer, null, 1);
 }
 
-// What a shell would read in a here-document, and what Python would read in a string.
+// What a shell would read in a here-document is escaped.
 const forShell = words => words.replace(/[\\$`]/g, "\\$&");
 const quoted = name => "'" + name.replace(/'/g, "'\\''") + "'";
 
+// Python writes texts and numbers as JSON does.
+function forPython(value) {
+  if (value === null) return "None";
+  if (typeof value !== "object") return JSON.stringify(value);
+  return "{" + Object.entries(value).map(([name, inner]) => `${JSON.stringify(name)}: ${forPython(inner)}`).join(", ") + "}";
+}
+
 function showCode(body) {
   const address = new URL("v1/entities", location.href).href, hasKey = Boolean(field("key").value);
-  const [bare, PICTURE] = [{ ...body }, "@picture@"];
-  if (picture) bare.images = [PICTURE];
-  const written = forShell(JSON.stringify(bare));
-  const sent = picture ? written.replace(PICTURE, `$(base64 -w0 ${quoted(picture.name)})`) : written;
+  const { images, ...rest } = body, name = picture ? picture.name : "";
+  // The picture is read from its file.
+  const withPicture = (object, content) => images ? `${object.slice(0, -1)}, "images": [${content}]}` : object;
+  const sent = withPicture(forShell(JSON.stringify(rest)), `"$(base64 -w0 ${quoted(name)})"`);
   field("curl").textContent = `curl -s ${address} ${hasKey ? '-H "Authorization: Bearer $INSTRUCT_MNER_API_KEY" ' : ""}`
     + `-H 'Content-Type: application/json' -d @- <<END\n${sent}\nEND`;
-  const python = JSON.stringify(bare).replace(/\bnull\b/g, "None").replace(`"${PICTURE}"`, "picture");
-  const opened = picture ? `picture = base64.b64encode(open(${JSON.stringify(picture.name)}, "rb").read()).decode()\n` : "";
+  const python = withPicture(forPython(rest), "picture");
+  const opened = picture ? `picture = base64.b64encode(open(${JSON.stringify(name)}, "rb").read()).decode()\n` : "";
   const key = hasKey ? `, headers={"Authorization": "Bearer " + os.environ["INSTRUCT_MNER_API_KEY"]}` : "";
   field("python").textContent = `import base64, os, httpx\n${opened}`
     + `answer = httpx.post("${address}", json=${python}${key}, timeout=60)\nprint(answer.json())`;

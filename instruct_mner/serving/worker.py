@@ -10,6 +10,7 @@ import ctypes
 import io
 import json
 import os
+import re
 import resource
 import signal
 import struct
@@ -30,6 +31,9 @@ _PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 _STACK_BYTES = 6 * 2**20
 # A progressive JPEG of a camera or an editor has 10 to 12 scans; each costs the work of a whole picture.
 _MOST_SCANS = 64
+# Source: ITU T.81, B.1.1.3, and libjpeg (jdmarker.c): the end of a picture, and the markers whose length follows.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xdd\xe0-\xef\xfe])")
+_SCAN, _END = b"\xda", b"\xd9"
 
 Result = tuple[dict[str, Any], bytes]
 
@@ -40,11 +44,20 @@ def measure_picture(job: dict[str, Any], payload: bytes) -> Result:
     Raises:
         DataError: Not a picture, too large, or with too many scans.
     """
-    scans = payload.count(b"\xff\xda") if payload.startswith(b"\xff\xd8") else 1
+    scans = _num_scans(payload) if payload.startswith(b"\xff\xd8") else 1
     if scans > _MOST_SCANS:
         raise DataError(f"a JPEG with {scans} scans, more than the {_MOST_SCANS} allowed; save it again as PNG")
     width, height = image_size(payload, max_pixels=job["max_pixels"], max_bytes=max(1, len(payload)))
     return {"size": [width, height]}, b""
+
+
+def _num_scans(jpeg: bytes) -> int:
+    """Return the number of scans that a decoder would find in a JPEG: none in a preview, or in a film behind its end."""
+    scans, position = 0, 2
+    while (marker := _MARKER.search(jpeg, position)) is not None and marker[1] != _END:
+        scans += marker[1] == _SCAN
+        position = marker.end() + max(2, int.from_bytes(jpeg[marker.end() : marker.end() + 2]))
+    return scans
 
 
 def decode_picture(job: dict[str, Any], payload: bytes) -> Result:

@@ -12,7 +12,7 @@ from gateway_bodies import post_body
 from instruct_mner.serving import methods
 from instruct_mner.serving.gateway import Door
 
-GETS = ["/health", "/livez", "/readyz", "/metrics", "/v1/models", "/docs", "/openapi.json"]
+GETS = ["/health", "/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/m", "/docs", "/openapi.json"]
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -29,6 +29,7 @@ def test_head_is_get_without_a_body(gateway: Gateway, path: str) -> None:
     [
         ("/v1/entities", "OPTIONS, POST"),
         ("/v1/models", "GET, HEAD, OPTIONS"),
+        ("/v1/models/org/m", "GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
         ("*", "GET, HEAD, OPTIONS, POST"),
     ],
@@ -47,7 +48,16 @@ def test_another_method_is_refused_with_those_that_there_are(gateway: Gateway) -
     for method in ("GET", "HEAD", "PUT"):
         response = gateway.client.request(method, "/v1/entities")
         assert (response.status_code, response.headers["allow"]) == (405, "OPTIONS, POST")
-    assert gateway.client.delete("/v1/models").headers["allow"] == "GET, HEAD, OPTIONS"
+    for path in ("/v1/models", "/v1/models/m"):
+        assert gateway.client.delete(path).headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("path", ["/v1/entities/", "/metrics/", "/docs/"])
+def test_a_slash_at_the_end_leads_nowhere_else(gateway: Gateway, path: str) -> None:
+    """Behind a proxy with TLS, the address of a redirection would have the wrong scheme."""
+    response = gateway.client.request("POST" if "entities" in path else "GET", path, json=post_body())
+    assert (response.status_code, "location" in response.headers) == (404, False)
+    assert response.json()["error"]["message"] == f"there is no route {path!r}; see /docs"
 
 
 def test_pages_of_allowed_origins_may_ask() -> None:

@@ -66,19 +66,24 @@ def test_the_code_on_the_page_runs(tab: Tab, gateway: Gateway, tmp_path: Path) -
     content = list((tmp_path / "it's a picture.png").read_bytes())
     script = f"usePicture(new File([new Uint8Array({content})], \"it's a picture.png\", {{type: 'image/png'}}))"
     tab.run(f"new Promise(done => {{ new MutationObserver(done).observe(preview, {{childList: true}}); {script}; }})")
-    tab.run("field('text').value = 'Zoë pays $5 for `x` \\\\ \\'y\\''; field('labels').value = 'PER'; 0")
-    assert "1 entity" in asked(tab)
+    text = "Zoë pays $5 for `x` \\ 'y' \"z\" null true @picture@ picture"
+    tab.run("field('labels').value = 'PER\\nnull: a null type'; 0")
+    assert "1 entity" in asked(tab, text)
+    seen = gateway.vllm.bodies[-1]["messages"]
     answer = json.loads(tab.run("field('json').textContent"))
     environment = {"INSTRUCT_MNER_API_KEY": KEY, "PATH": "/usr/bin:/bin"}
     curl = subprocess.run(
         tab.run("field('curl').textContent"), shell=True, cwd=tmp_path, env=environment, capture_output=True, check=True
     )
     assert json.loads(curl.stdout) == answer
+    assert gateway.vllm.bodies[-1]["messages"] == seen
     code = tab.run("field('python').textContent")
     python = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert ast.literal_eval(python.stdout) == answer
+    assert gateway.vllm.bodies[-1]["messages"] == seen
+    assert seen[0]["content"][-1]["text"].endswith(text)
 
 
 def test_the_page_needs_no_key_and_runs_one_script(gateway: Gateway) -> None:

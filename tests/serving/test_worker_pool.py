@@ -50,6 +50,23 @@ def test_pictures_that_are_not_decoded(content: bytes, message: str) -> None:
     assert not rest
 
 
+def test_scans_are_those_of_the_picture_alone() -> None:
+    """A phone's photo with a preview in its EXIF, and with a film behind it."""
+    jpeg, hidden = many_scans(scans=20), b"\xff\xda" * 70
+    preview = b"\xff\xe1" + (2 + len(hidden)).to_bytes(2) + hidden
+    photo = jpeg[:2] + preview + b"\xff\xff" + jpeg[2:] + b"\x00\x00\x00\x18ftypmp42" + hidden
+    head, _ = answer(MEASURE, photo)
+    assert head == {"size": [64, 64]}
+
+
+@pytest.mark.parametrize("cover", [b"\xff\x02\xff\xff", b"\xff\xd0\xff\xff", b"\xff\x00\xff\xff", b"\xff\xe0\x00\x00"])
+def test_scans_are_not_hidden_behind_what_a_decoder_passes_over(cover: bytes) -> None:
+    scans = many_scans()
+    first = scans.index(b"\xff\xda", scans.index(b"\xff\xda") + 2)
+    head, _ = answer(MEASURE, scans[:first] + cover + scans[first:])
+    assert "scans, more than the 64" in head["refused"]
+
+
 @pytest.mark.parametrize("form", ["rgb", "png"])
 def test_a_picture_is_decoded_upright(form: str) -> None:
     file = io.BytesIO()
