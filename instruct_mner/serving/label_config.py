@@ -11,7 +11,8 @@ Source: https://labelstud.io/tags/labels, https://labelstud.io/tags/text and htt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 
 from instruct_mner.data.exporting.label_studio import TagNames
@@ -49,8 +50,8 @@ def read_label_config(source: str | None) -> LabelConfig:
         source: XML of the interface; without it, names are those that ``convert`` writes.
 
     Raises:
-        RefusedError: It is not XML, declares entities, has no labels for spans of a text, or has labels that no
-            answer can hold.
+        RefusedError: It is not XML, declares entities, has no labels for spans of a text, or for those of several, has
+            labels that no answer can hold or that stand in two tags, or a text that is not in the tasks.
     """
     if not source:
         return LabelConfig()
@@ -62,36 +63,88 @@ def read_label_config(source: str | None) -> LabelConfig:
     except (ElementTree.ParseError, ValueError) as error:
         raise RefusedError(422, f"label_config is not XML: {error}") from None
     by_name = {each.get("name"): each for each in root.iter() if each.get("name")}
-    for labels in root.iter("Labels"):
-        text = by_name.get(labels.get("toName"))
-        if text is not None and text.tag == "Text":
-            return _with_pictures(root, by_name, labels, text)
-    raise RefusedError(422, "label_config has no <Labels> on a <Text>: spans have no place in it")
+    # With the text that they are on; other tags than texts may have labels, too.
+    pairs = [(tag, text) for tag in root.iter("Labels") for text in _targets(tag, by_name) if text.tag == "Text"]
+    if not pairs:
+        raise RefusedError(422, "label_config has no <Labels> on a <Text>: spans have no place in it")
+    text = pairs[0][1]
+    if (other := next((each for _, each in pairs if each is not text), None)) is not None:
+        names = f"{text.get('name')!r:.80} and {other.get('name')!r:.80}"
+        raise RefusedError(
+            422, f"label_config: there are <Labels> on the texts {names}; a post has one: keep those of one"
+        )
+    _check_text(text)
+    return _with_pictures(root, by_name, [tag for tag, _ in pairs], text)
+
+
+def _targets(tag: ElementTree.Element, by_name: Mapping[str | None, ElementTree.Element]) -> list[ElementTree.Element]:
+    """Return the tags that a tag with labels is on."""
+    names = dict.fromkeys(each.strip() for each in tag.get("toName", "").split(","))
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _check_text(text: ElementTree.Element) -> None:
+    """Refuse a text that is not in the task as it is shown.
+
+    Raises:
+        RefusedError: It is fetched from an address, or encoded.
+    """
+    for attribute, plain in (("valueType", "text"), ("encoding", "none")):
+        if (value := text.get(attribute, plain)) != plain:
+            tag = f'<Text name="{text.get("name"):.80}" {attribute}="{value:.80}">'
+            reason = f"texts are read from the tasks as they stand there; take {attribute} out"
+            raise RefusedError(422, f"label_config: {tag}: {reason}")
 
 
 def _with_pictures(
     root: ElementTree.Element,
-    by_name: dict[str | None, ElementTree.Element],
-    labels: ElementTree.Element,
+    by_name: Mapping[str | None, ElementTree.Element],
+    labels: Sequence[ElementTree.Element],
     text: ElementTree.Element,
 ) -> LabelConfig:
-    names = {"labels": labels.get("name", "label"), "text": text.get("name", "text")}
+    tags = TagNames(labels=labels[0].get("name", "label"), text=text.get("name", "text"), labels_of=_by_label(labels))
     # The picture is read whether or not it takes rectangles, which are only part of an answer.
     images = list(root.iter("Image"))
-    pairs = [(each, by_name.get(each.get("toName"))) for each in root.iter("RectangleLabels")]
-    rectangles, marked = next(((each, image) for each, image in pairs if image in images), (None, None))
-    if rectangles is not None and marked is not None:
-        names |= {"rectangles": rectangles.get("name", "box"), "image": marked.get("name", "image")}
+    rectangles = root.iter("RectangleLabels")
+    pairs = [(tag, image) for tag in rectangles for image in _targets(tag, by_name) if image.tag == "Image"]
+    if pairs:
+        first, marked = pairs[0]
+        tags = replace(
+            tags,
+            rectangles=first.get("name", "box"),
+            image=marked.get("name", "image"),
+            rectangles_of=_by_label([tag for tag, image in pairs if image is marked]),
+        )
         images.sort(key=lambda image: image is not marked)
     fields = list(dict.fromkeys(_field(each, "image") for each in images))
     return LabelConfig(
-        tags=TagNames(**names),
+        tags=tags,
         text_field=_field(text, "text"),
         image_field=fields[0] if fields else None,
         further_image_fields=tuple(fields[1:]),
-        has_rectangles=rectangles is not None,
-        labels=_labels(labels),
+        has_rectangles=bool(pairs),
+        labels=tuple(label for tag in labels for label in _labels(tag)),
     )
+
+
+def _by_label(tags: Sequence[ElementTree.Element]) -> dict[str, str]:
+    """Return the name of the tag of each label, where there are several tags.
+
+    Raises:
+        RefusedError: It cannot be told which tag a label belongs to.
+    """
+    if len(tags) == 1:
+        return {}
+    names: dict[str, str] = {}
+    for tag in tags:
+        name, labels = tag.get("name", ""), _labels(tag)
+        if not labels:
+            raise RefusedError(422, f"label_config: beside other <{tag.tag}>, {name!r:.80} must name its labels")
+        if (label := next((each for each in labels if each in names), None)) is not None:
+            both = f"{names[label]!r:.80} and {name!r:.80}"
+            raise RefusedError(422, f"label_config: label {label!r} is in the <{tag.tag}> {both}; keep it in one")
+        names |= dict.fromkeys(labels, name)
+    return names
 
 
 def _labels(tag: ElementTree.Element) -> tuple[str, ...]:

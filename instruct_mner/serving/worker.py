@@ -52,7 +52,7 @@ def measure_picture(job: dict[str, Any], payload: bytes) -> Result:
 
 
 def _num_scans(jpeg: bytes) -> int:
-    """Return the number of scans that a decoder would find in a JPEG: none in a preview, or in a film behind its end."""
+    """Return the number of scans that a decoder finds in a JPEG, without those of a preview or behind its end."""
     scans, position = 0, 2
     while (marker := _MARKER.search(jpeg, position)) is not None and marker[1] != _END:
         scans += marker[1] == _SCAN

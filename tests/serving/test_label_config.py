@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from instruct_mner.data.exporting.label_studio import TagNames
+from instruct_mner.data.exporting.label_studio import TagNames, results_of
+from instruct_mner.schema.records import Box, Entity
 from instruct_mner.serving.label_config import LabelConfig, read_label_config
 from instruct_mner.serving.limits import RefusedError
 
@@ -52,6 +53,21 @@ def test_a_picture_is_read_with_and_without_rectangles(
     assert config.has_rectangles == has_rectangles
 
 
+def test_labels_may_be_in_several_tags_and_a_tag_on_several_objects() -> None:
+    more = """<Labels name="more" toName="pic, post"><Label value="ORG"/></Labels>
+      <RectangleLabels name="others" toName="pic"><Label value="ORG"/><Label value="LOC"/></RectangleLabels></View>"""
+    config = read_label_config(FULL.replace("</View>", more))
+    assert config.labels == ("PER", "LOC", "ORG")
+    assert (config.tags.labels_of, config.tags.rectangles_of) == (
+        {"PER": "ner", "LOC": "ner", "ORG": "more"},
+        {"PER": "rect", "ORG": "others", "LOC": "others"},
+    )
+    boxes = (Box(box=(1, 1, 2, 2)),)
+    entities = [Entity(start=0, end=1, text="a", label=label, boxes=boxes) for label in ("PER", "ORG")]
+    results = results_of(entities, (4, 4), config.tags)
+    assert [each.get("from_name") for each in results] == ["ner", "rect", None, "more", "others", None]
+
+
 def test_without_an_interface_names_are_those_of_convert() -> None:
     assert read_label_config(None) == read_label_config("") == LabelConfig()
 
@@ -66,6 +82,24 @@ def test_without_an_interface_names_are_those_of_convert() -> None:
         ('<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><View>&c;</View>', "document type"),
         ("<View><![CDATA[a]]></View>", "document type or CDATA"),
         (FULL.replace("LOC", "MISC: other"), "label_config: label 'MISC: other' holds ': '"),
+        (
+            FULL.replace('"$tweet"', '"$tweet" valueType="url"'),
+            'name="post" valueType="url">: texts are read from the tasks',
+        ),
+        (FULL.replace('"$tweet"', '"$tweet" encoding="base64"'), 'encoding="base64">: texts .*; take encoding out'),
+        (
+            FULL.replace('"post"><', '"post,b"><').replace("<Text", '<Text name="b"/><Text'),
+            "texts 'post' and 'b'; a post has one",
+        ),
+        (FULL.replace("</View>", f"{SPANS}</View>"), "texts 'post' and 'b'; a post has one: keep those of one"),
+        (
+            FULL.replace("<Text", '<Labels name="n2" toName="post"><Label value="PER"/></Labels><Text'),
+            "label 'PER' is in the <Labels> 'ner' and 'n2'; keep it in one",
+        ),
+        (
+            FULL.replace("<Text", '<Labels name="n2" toName="post"/><Text'),
+            "beside other <Labels>, 'n2' must name its labels",
+        ),
         (FULL.replace("LOC", "L" * 201), "label_config: label 'L{40}'… is longer than the 200 characters"),
     ],
 )

@@ -6,7 +6,7 @@ Source: https://labelstud.io/guide/predictions and https://labelstud.io/tags/rec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from instruct_mner.schema.records import Box, Entity, PredictedEntity
 
@@ -22,12 +22,16 @@ class TagNames:
         text: Name of the tag of the text.
         rectangles: Name of the tag with the labels of rectangles.
         image: Name of the tag of the picture.
+        labels_of: Names of the tags of spans by label, where there are several.
+        rectangles_of: Names of the tags of rectangles by label, where there are several.
     """
 
     labels: str = "label"
     text: str = "text"
     rectangles: str = "box"
     image: str = "image"
+    labels_of: Mapping[str, str] = field(default_factory=dict)
+    rectangles_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def results_of(entities: Sequence[Entity], size: tuple[int, int] | None, names: TagNames | None = None) -> list[Result]:
@@ -49,7 +53,8 @@ def results_of(entities: Sequence[Entity], size: tuple[int, int] | None, names: 
 
 def _span(number: int, entity: Entity, tags: TagNames) -> Result:
     value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
-    span = {"id": f"e{number}", "from_name": tags.labels, "to_name": tags.text, "type": "labels", "value": value}
+    name = tags.labels_of.get(entity.label, tags.labels)
+    span = {"id": f"e{number}", "from_name": name, "to_name": tags.text, "type": "labels", "value": value}
     return span | ({"score": entity.score} if isinstance(entity, PredictedEntity) else {})
 
 
@@ -64,6 +69,7 @@ def _rectangle(key: str, owner: str, entity: Entity, box: Box, size: tuple[int, 
         "rotation": 0,
         "rectanglelabels": [entity.label],
     }
-    rectangle = {"id": key, "from_name": tags.rectangles, "to_name": tags.image, "type": "rectanglelabels",
+    name = tags.rectangles_of.get(entity.label, tags.rectangles)
+    rectangle = {"id": key, "from_name": name, "to_name": tags.image, "type": "rectanglelabels",
                  "value": value, "original_width": width, "original_height": height, "image_rotation": 0}  # fmt: skip
     return [rectangle, {"type": "relation", "from_id": owner, "to_id": key, "direction": "right"}]
