@@ -46,6 +46,7 @@ hmod hyph infmod intj iobj mark meta neg nmod nn npadvmod nsubj nsubjpass num nu
 pcomp pobj poss possessive preconj prep prt punct quantmod relcl rcmod root xcomp acl ENT_KB_ID MORPH ENT_ID IDX _
 """
 _NAMES = dict(enumerate([*_SYMBOLS.split(), *_DEPRECATED, *_LABELS.split()], start=64))
+_KNOWLEDGE_BASE = next(number for number, name in _NAMES.items() if name == "ENT_KB_ID")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def posts(path: Path, notes: list[str]) -> Iterator[RawPost]:
     filled = sum(group not in _EMPTY_GROUPS for group in groups) if isinstance(groups, list) else 0
     if filled:
         notes.append(f"{path}: span groups of {filled} documents are left out; entities are read")
+    if _KNOWLEDGE_BASE in documents.attrs and documents.tokens[:, documents.attrs.index(_KNOWLEDGE_BASE)].any():
+        notes.append(f"{path}: ids of a knowledge base (kb_id) of entities are left out")
     first = 0
     for number, length in enumerate(documents.lengths):
         try:

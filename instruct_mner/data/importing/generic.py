@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
+from instruct_mner.data.importing.excel_cells import ERRORS
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
 from instruct_mner.data.joining import choose_joiners
@@ -20,7 +22,7 @@ from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 
-_NO_TEXT = NOTHING - {"-", "N/A"}
+_NO_TEXT = (NOTHING | ERRORS) - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _EXACT = 2**53
 
@@ -54,7 +56,10 @@ def to_post(
     if isinstance(text, bool) or (text is not None and not isinstance(text, str | int | float)):
         raise ValueError(f"the text is no string but {str(text)[:60]!r}")
     if str(text) in _NO_TEXT and text is not None:
-        raise ValueError(f"the text is {text!r}, which programs write for nothing; write the text, or take the row out")
+        raise ValueError(
+            f"the text is {text!r}, which programs write for nothing or for an error; write the text, or take the row "
+            "out"
+        )
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
     if tags is not None and tokens is None:
         tokens = str(text).split()
@@ -109,16 +114,23 @@ def as_id(value: Any) -> str | int | None:
     """Return an id as it is written, and ``None`` for nothing, for which an id is made.
 
     Raises:
-        ValueError: It is a number of which a spreadsheet or a float has lost the last digits.
+        ValueError: It is a number of which a spreadsheet or a float has lost the last digits, or no name or number.
     """
     rounded = isinstance(value, float) and abs(value) >= _EXACT
     if rounded or (isinstance(value, str) and _SCIENTIFIC.fullmatch(value)):
         raise ValueError(f"id {value} is a rounded number, whose last digits are lost; save the column as text")
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, str) and value in NOTHING:
         raise ValueError(f"the id is {value!r}, which programs write for nothing; leave it empty to have one made")
-    return value if isinstance(value, str | int) and value != "" else None
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(
+            f"id {str(value)[:40]!r} is no text and no whole number; save the column as text, or carry it along "
+            "(--column meta=NAME) to have ids made"
+        )
+    return value
 
 
 def _named_labels(entities: Any, names: Sequence[str]) -> Any:
@@ -207,6 +219,7 @@ def _of_python(value: str) -> Any:
         pieces = list(tokenize.generate_tokens(io.StringIO(value).readline))
     except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError):
         return value
+    parsed = _without_tuples(parsed)
     pieces = [piece for piece in pieces if piece.type not in {tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}]
     if not any(left.type == right.type == tokenize.STRING for left, right in pairwise(pieces)):
         return parsed
@@ -214,3 +227,10 @@ def _of_python(value: str) -> Any:
     texts = [piece.string for piece in pieces if piece.type == tokenize.STRING]
     plain = len(texts) + 2 == len(pieces) and [pieces[0].string, pieces[-1].string] == ["[", "]"]
     return [ast.literal_eval(text) for text in texts] if plain else value
+
+
+def _without_tuples(value: Any) -> Any:
+    """Return lists in place of tuples, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _without_tuples(each) for key, each in value.items()}
+    return [_without_tuples(each) for each in value] if isinstance(value, list | tuple) else value

@@ -12,6 +12,8 @@ A picture is a field whose value ends as a picture does or is one (``data:image/
 
 A rectangle belongs to the mention that a relation names, else to the only mention of its label.
 
+A span names the control that it was drawn on (``to_name``), which is often, but not always, called as its field.
+
 Source: https://labelstud.io/guide/export and https://labelstud.io/tags/rectanglelabels
 """
 
@@ -30,6 +32,8 @@ from instruct_mner.data.importing.roles import IMAGE_NAMES
 from instruct_mner.schema.records import Box
 
 Result = Mapping[str, Any]
+# Id of a region, which spans of several controls may share, and its offsets.
+_Key = tuple[str, int | None, int | None]
 # Label Studio numbers tasks anew; this field, which `convert` writes, keeps the id of the post.
 _ID = "post_id"
 _BYTES = "data:image/"
@@ -47,16 +51,19 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
         left_out: Counts of the kinds of results that are not read, which are added to.
 
     Raises:
-        ValueError: It has no text, several annotators, or a rectangle that belongs to no mention.
+        ValueError: It has no text, several annotators, spans of which nobody can tell which are the text's, or a
+            rectangle that belongs to no mention.
     """
     data = task["data"]
     results = _results(task)
     pictures = _pictures(data, results or ())
     text_name = _text_name(data, pictures)
     images = tuple(name for each in pictures for name in to_names(data[each]))
-    marks = None if results is None else _marks(results, images)
+    elsewhere = _elsewhere(results or (), data, text_name)
+    marks = None if results is None else _marks(results, images, elsewhere)
     named = tuple(name for name in images if not name.startswith(_BYTES))
     if left_out is not None:
+        left_out.update(f"span(s) on {each['to_name']!r}, which is not the text" for each in elsewhere)
         left_out["picture(s) whose bytes stand in the task"] += len(images) - len(named)
         left_out.update(f"result(s) of the type {each['type']}" for each in results or () if each["type"] in _UNREAD)
         if results is None and task.get("predictions"):
@@ -113,37 +120,92 @@ def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
     return made[0].get("result", []) if made else None
 
 
-def _marks(results: Sequence[Result], images: Sequence[str]) -> tuple[Mark, ...]:
-    spans = {str(each.get("id", number)): _mark(each) for number, each in enumerate(results) if each["type"] in _SPANS}
+def _elsewhere(results: Sequence[Result], data: Mapping[str, Any], text_name: str) -> list[Result]:
+    """Return the spans of fields other than the text.
+
+    Raises:
+        ValueError: The others are of several controls, so that not all can be of the text.
+    """
+    spans = [each for each in results if each["type"] in _SPANS]
+    elsewhere = [each for each in spans if _is_on_another(each, data, text_name)]
+    controls = {each["to_name"]: None for each in spans if each not in elsewhere and each.get("to_name") is not None}
+    if len(controls) > 1:
+        raise ValueError(
+            f"the task has spans on {' and '.join(controls)}, and which of them are of {text_name!r} nobody can tell; "
+            "name the text in the interface of Label Studio as its field, or take the other spans out"
+        )
+    return elsewhere
+
+
+def _is_on_another(span: Result, data: Mapping[str, Any], text_name: str) -> bool:
+    target, surface = str(span.get("to_name")), span["value"].get("text")
+    other = data.get(target) if target != text_name else None
+    return isinstance(other, str) and (surface is None or surface in other)
+
+
+def _marks(results: Sequence[Result], images: Sequence[str], elsewhere: Sequence[Result]) -> tuple[Mark, ...]:
     rectangles = [each for each in results if each["type"] == "rectanglelabels"]
     others = {each["type"] for each in results} - {*_SPANS, *_OTHER_TYPES}
     if others:
         raise ValueError(f"results of the type {', '.join(sorted(others))} cannot be read; export spans and rectangles")
+    spans: dict[_Key, Mark] = {}
+    for number, each in enumerate(results):
+        if each["type"] in _SPANS and each not in elsewhere:
+            mark = _mark(each)
+            same = spans.setdefault((str(each.get("id", number)), mark.start, mark.end), mark)
+            if same.label != mark.label:
+                raise ValueError(
+                    f"the span {mark.surface!r} has the labels {same.label!r} and {mark.label!r}, of two controls; "
+                    "keep those of one"
+                )
     relations = [each for each in results if each["type"] == "relation"]
+    of_others = {str(each["id"]) for each in elsewhere if "id" in each}
     for rectangle in rectangles:
-        key = _owner(rectangle, spans, relations)
+        key = _owner(rectangle, spans, relations, of_others)
         spans[key] = replace(spans[key], boxes=(*(spans[key].boxes or ()), _box(rectangle, images)))
     return tuple(spans.values())
 
 
 def _mark(result: Result) -> Mark:
     value = result["value"]
-    labels = value.get(result["type"]) or value.get("labels") or []
-    if len(labels) != 1:
-        raise ValueError(f"the span {value.get('text')!r} has {len(labels)} labels; give it one")
+    label = _only_label(result, f"the span {value.get('text')!r}")
     start, end = value.get("start"), value.get("end")
     if type(start) is not int or type(end) is not int:
         start, end = value.get("globalOffsets", {}).get("start"), value.get("globalOffsets", {}).get("end")
-    return Mark(start=start, end=end, surface=value.get("text"), label=labels[0])
+    return Mark(start=start, end=end, surface=value.get("text"), label=label)
 
 
-def _owner(rectangle: Result, spans: Mapping[str, Mark], relations: Sequence[Result]) -> str:
+def _only_label(result: Result, name: str) -> Any:
+    value = result["value"]
+    labels = value.get(result["type"]) or value.get("labels") or []
+    if len(labels) != 1:
+        raise ValueError(f"{name} has {len(labels)} labels; give it one")
+    return labels[0]
+
+
+def _owner(rectangle: Result, spans: Mapping[_Key, Mark], relations: Sequence[Result], of_others: set[str]) -> _Key:
+    """Return the mention of a rectangle.
+
+    Args:
+        rectangle: The rectangle.
+        spans: Mentions by the ids of their regions and their offsets.
+        relations: Relations of the task.
+        of_others: Ids of spans on other fields.
+
+    Raises:
+        ValueError: Nobody can tell, or it is a span of another field.
+    """
     own = str(rectangle.get("id", ""))
-    pairs = [(str(each.get("from_id")), str(each.get("to_id"))) for each in relations]
-    related = [other for pair in pairs if own in pair for other in pair if other in spans]
+    pairs = [{str(each.get("from_id")), str(each.get("to_id"))} for each in relations]
+    partners = {other for pair in pairs if own in pair for other in pair - {own}}
+    related = [key for key in spans if key[0] in partners]
+    if len(related) > 1:
+        raise ValueError(f"a rectangle is related to {len(related)} mentions; relate it to one of them")
     if related:
         return related[0]
-    [label] = rectangle["value"].get("rectanglelabels") or [None]
+    if partners & of_others:
+        raise ValueError("a rectangle is related to a span that is not of the text; relate it to a mention of the text")
+    label = _only_label(rectangle, "a rectangle")
     same = [key for key, mark in spans.items() if mark.label == label]
     if len(same) != 1:
         raise ValueError(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault
+from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault, to_surface
 from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES, is_nothing
 from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
 from instruct_mner.errors import DataError
@@ -159,7 +159,7 @@ def _in_order(rows: list[Numbered], columns: MentionColumns) -> list[Numbered]:
         starts = [row.get(columns.start) for _, row in rows]
         places = [float(str(start)) if _is_place(start) else 0.0 for start in starts]
     else:
-        surfaces = [str(row.get(columns.surface or "") or "") for _, row in rows]
+        surfaces = [str(to_surface(row.get(columns.surface or "")) or "") for _, row in rows]
         found_at = place(str(rows[0][1].get(columns.text)), surfaces).starts
         places = [0.0 if start is None else float(start) for start in found_at]
     return [rows[number] for number in sorted(range(len(rows)), key=places.__getitem__)]
@@ -168,6 +168,8 @@ def _in_order(rows: list[Numbered], columns: MentionColumns) -> list[Numbered]:
 def _mention(row: Mapping[str, object], columns: MentionColumns) -> dict[str, object]:
     """Return the mention of a row; an empty one where all of its cells say that there is none."""
     mention = {field: row[name] for field, name in columns.of_mention.items() if row.get(name) is not None}
+    if "text" in mention:
+        mention["text"] = to_surface(mention["text"])
     return {} if all(map(is_nothing, mention.values())) else mention
 
 
@@ -206,7 +208,7 @@ def _fits(row: Mapping[str, object], columns: MentionColumns) -> bool:
         return False
     if columns.start is not None and columns.end is not None:
         return _is_place(row.get(columns.start)) and _is_place(row.get(columns.end))
-    surface = row.get(columns.surface or "")
+    surface = to_surface(row.get(columns.surface or ""))
     return isinstance(surface, str) and surface in whole
 
 

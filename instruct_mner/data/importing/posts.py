@@ -20,6 +20,7 @@ START_NAMES = ("start", "begin", "start_offset", "startOffset", "start_char", "s
 END_NAMES = ("end", "stop", "end_offset", "endOffset", "end_char", "end_index", "end_idx", "to", "e")
 LABEL_NAMES = ("label", "type", "labels", "entity_type", "entity_group", "tag", "class", "category", "entity_label")
 SURFACE_NAMES = ("text", "word", "name", "mention", "surface", "value", "phrase", "span", "entity", "entity_text")
+_NUMBERS_TOO = ("text", "mention", "surface", "phrase", "entity_text")
 _BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
 _LENGTHS = ("length", "len", "size")
@@ -137,19 +138,16 @@ def to_mark(value: Any) -> Mark:
 
 
 def _of_object(value: Mapping[str, Any]) -> Mark:
-    start, end, read_as_offsets = _offsets(value)
-    label = _label(value)
-    name = next((name for name in SURFACE_NAMES if isinstance(value.get(name), str)), None)
-    surface = None if name is None else value[name]
-    if start is None or end is None:
-        if surface is None or read_as_offsets:
+    label_name, label = _label(value)
+    start, end, read = _offsets(value)
+    name, surface = _surface(value, with_numbers=start is None)
+    if start is None:
+        meant = [key for key in (*START_NAMES, *END_NAMES, *_OFFSET_PAIRS) if _as_whole(value.get(key)) is not None]
+        if surface is None or {*meant} - {name}:
             raise ValueError(f"entity {_short(value)} needs start, end and label, or a text and label")
-        start = end = None
-    boxes = value.get("boxes", value.get("box"))
-    read = {*START_NAMES, *END_NAMES, *LABEL_NAMES, *_OFFSET_PAIRS, "boxes", "box", name, *read_as_offsets}
-    if label is value.get("entity"):
-        read.add("entity")
-    unread = frozenset(key for key, each in value.items() if key not in read and each is not None)
+    box_name, boxes = _boxes(value)
+    read |= {label_name, name, box_name}
+    unread = frozenset(key for key, each in value.items() if key not in read and not _is_null(each))
     for key in unread:
         if _BOX.search(key):
             raise ValueError(
@@ -161,25 +159,63 @@ def _of_object(value: Mapping[str, Any]) -> Mark:
     return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes), unread=unread)
 
 
-def _offsets(value: Mapping[str, Any]) -> tuple[int | None, int | None, tuple[str, ...]]:
-    """Return start and end of an entity, and the fields that were meant as such.
+def _surface(value: Mapping[str, Any], *, with_numbers: bool) -> tuple[str | None, str | None]:
+    """Return the field of the words of an entity, and the words; beside offsets a number may be something else."""
+    name = next((name for name in SURFACE_NAMES if isinstance(value.get(name), str)), None)
+    if name is None and with_numbers:
+        name = next((name for name in _NUMBERS_TOO if _as_whole(value.get(name)) is not None), None)
+    return name, None if name is None else to_surface(value[name])
+
+
+def to_surface(value: Any) -> Any:
+    """Return the words of a mention, also where a table or another program made a whole number of them."""
+    whole = None if isinstance(value, str) else _as_whole(value)
+    return value if whole is None else str(whole)
+
+
+def _boxes(value: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """Return the field of the boxes of an entity, and what it holds."""
+    there = [name for name in ("boxes", "box") if not _is_null(value.get(name))]
+    if len(there) > 1:
+        raise ValueError(f"entity {_short(value)} has both 'boxes' and 'box'; write all of its boxes into 'boxes'")
+    return (there[0], value[there[0]]) if there else (None, None)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _offsets(value: Mapping[str, Any]) -> tuple[int | None, int | None, set[str | None]]:
+    """Return start and end of an entity, both or none, and the fields that they stand in.
 
     They are numbers, whole floats or digits, in fields of their own, in a pair, in an object, or as start and length.
     """
-    pair = _first(value, _OFFSET_PAIRS)
-    if isinstance(pair, Mapping):
-        value, pair = {**value, **pair}, None
-    start, end = _first(value, START_NAMES), _first(value, END_NAMES)
-    if start is None and isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
-        start, end = pair
-    first = start if start is not None else pair if not isinstance(pair, list) else None
-    length = next((name for name in _LENGTHS if _as_whole(value.get(name)) is not None), None)
-    if end is None and length is not None and (begin := _as_whole(first)) is not None:
-        return begin, begin + (_as_whole(value[length]) or 0), (length,)
-    fields = tuple(
-        name for name in (*START_NAMES, *END_NAMES, *_OFFSET_PAIRS) if _as_whole(value.get(name)) is not None
-    )
-    return _as_whole(start), _as_whole(end), fields
+    begin_name, end_name = _name_of(value, START_NAMES), _name_of(value, END_NAMES)
+    begin, end = _as_whole(value.get(begin_name or "")), _as_whole(value.get(end_name or ""))
+    if begin is not None and end is not None:
+        return begin, end, {begin_name, end_name}
+    for name in _OFFSET_PAIRS:
+        pair = value.get(name)
+        if isinstance(pair, Mapping):
+            first, last, _ = _offsets(pair)
+        elif isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+            first, last = map(_as_whole, pair)
+        else:
+            continue
+        if first is not None and last is not None:
+            return first, last, {name}
+    length_name = next((name for name in _LENGTHS if _as_whole(value.get(name)) is not None), None)
+    if begin is None:
+        begin_name = next((name for name in _OFFSET_PAIRS if _as_whole(value.get(name)) is not None), None)
+        begin = _as_whole(value.get(begin_name or ""))
+    if begin is not None and length_name is not None and end_name is None:
+        return begin, begin + (_as_whole(value[length_name]) or 0), {begin_name, length_name}
+    return None, None, set()
+
+
+def _name_of(value: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Return the first of some fields that is filled."""
+    return next((name for name in names if value.get(name) is not None), None)
 
 
 def _as_whole(value: Any) -> int | None:
@@ -195,31 +231,30 @@ def _as_whole(value: Any) -> int | None:
 
 def _looks_like_offsets(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return _first(value, START_NAMES) is not None and _first(value, END_NAMES) is not None
+        return _name_of(value, START_NAMES) is not None and _name_of(value, END_NAMES) is not None
     return isinstance(value, list) and len(value) == 2 and all(_as_whole(each) is not None for each in value)
 
 
-def _label(value: Mapping[str, Any]) -> str:
-    label = _first(value, LABEL_NAMES)
-    if label is None and isinstance(value.get("entity"), str) and set(value) & set(START_NAMES) and "word" in value:
-        label = value["entity"]
-        if _TAG.match(label):
+def _label(value: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the field of the type of an entity, and the type."""
+    name = _name_of(value, LABEL_NAMES)
+    if name is None and isinstance(value.get("entity"), str) and set(value) & set(START_NAMES) and "word" in value:
+        name = "entity"
+        if _TAG.match(value[name]):
             raise ValueError(
-                f"{label!r} is the tag of a token: join the tokens of a mention (transformers' pipeline does so with "
-                "aggregation_strategy='simple')"
+                f"{value[name]!r} is the tag of a token: join the tokens of a mention (transformers' pipeline does so "
+                "with aggregation_strategy='simple')"
             )
+    if name is None:
+        raise ValueError(f"entity {_short(value)} needs start, end and label")
+    label = value[name]
     if isinstance(label, list):
         if len(label) != 1:
             raise ValueError(f"entity {_short(value)} has {len(label)} labels; give it one")
         label = label[0]
     if not isinstance(label, str):
-        raise ValueError(f"entity {_short(value)} needs start, end and label" if label is None else
-                         f"label {label!r} is a number without a name; name it (--label-names)")  # fmt: skip
-    return label
-
-
-def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return next((value[name] for name in names if value.get(name) is not None), None)
+        raise ValueError(f"label {label!r} is a number without a name; name it (--label-names)")
+    return name, label
 
 
 def to_boxes(value: Any) -> tuple[Box, ...] | None:
@@ -228,7 +263,7 @@ def to_boxes(value: Any) -> tuple[Box, ...] | None:
     Raises:
         ValueError: They are no boxes.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_null(value):
         return None
     if isinstance(value, Sequence) and len(value) == 4 and all(isinstance(each, int | float) for each in value):
         value = [value]

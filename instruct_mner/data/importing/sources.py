@@ -20,12 +20,12 @@ from instruct_mner.data.importing.chat import of_chat
 from instruct_mner.data.importing.generic import to_post
 from instruct_mner.data.importing.label_studio import of_task
 from instruct_mner.data.importing.posts import Fault, RawPost
+from instruct_mner.data.importing.prodigy import Answers, of_prodigy
 from instruct_mner.data.importing.roles import Roles, choose_roles
 from instruct_mner.data.importing.tables import Table
 from instruct_mner.data.importing.tools import (
     convention_of,
     flatten_instruct_uie,
-    of_prodigy,
     of_spacy,
     tell_layout,
 )
@@ -84,8 +84,10 @@ class Source:
         """Read the posts, and everything that is none."""
         left_out: Counter[str] = Counter()
         carried: dict[str, None] = {}
+        answers = Answers()
         for where, row in self._rows():
-            for item in self._items_of(row, where, left_out):
+            items = self._items_of(row, where, left_out)
+            for item in answers.joined(row, items, left_out) if self.told_layout == "prodigy" else items:
                 if isinstance(item, RawPost) and self.told_layout not in _WITH_ROLES:
                     carried |= dict.fromkeys(item.meta)
                 yield item
@@ -151,7 +153,7 @@ class Source:
     def _posts(self, row: Any, where: str, left_out: Counter[str]) -> Iterable[RawPost]:
         layout = self.told_layout
         if layout == "spacy":
-            return of_spacy(row, where)
+            return of_spacy(row, where, left_out)
         if layout == "coco":
             return coco.of_content(row, where)
         if not isinstance(row, dict):

@@ -16,6 +16,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from instruct_mner.data.importing.cells import ends_lines_with_returns, read_cells
+from instruct_mner.data.importing.excel_cells import why_unread
 from instruct_mner.data.importing.generic import parse_cell
 from instruct_mner.data.importing.mention_rows import MentionColumns, gathered_mentions, mention_columns
 from instruct_mner.data.importing.posts import Fault
@@ -50,7 +51,7 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header.
         """
-        rows, layout = self._cells(), self._layout
+        rows, layout = self._cells(self._words), self._layout
         if isinstance(layout, TokenColumns):
             gathered: Iterator[tuple[int, dict[str, object] | Fault]] = gathered_tokens(
                 rows, layout, self.chosen, self.path, self.notes
@@ -101,8 +102,18 @@ class Table:
         cells = [row[name] for row in self._head if row.get(name) is not None]
         return bool(cells) and all(isinstance(parse_cell(cell), list | dict) for cell in cells)
 
-    def _cells(self) -> Iterator[Numbered]:
-        return self._of_excel() if self._is_excel else self._of_text()
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """Columns of texts, tokens and mentions, whose cells are read as they are shown."""
+        names = {*self.chosen.get("text", ("text",))}
+        if isinstance(self._layout, TokenColumns):
+            names = {self._layout.token}
+        elif isinstance(self._layout, MentionColumns):
+            names = {self._layout.text, self._layout.surface or ""}
+        return frozenset(names)
+
+    def _cells(self, words: frozenset[str] = frozenset()) -> Iterator[Numbered]:
+        return self._of_excel(words) if self._is_excel else self._of_text()
 
     @property
     def _is_excel(self) -> bool:
@@ -120,7 +131,7 @@ class Table:
         for number, cells in rows:
             yield number, self._named(header, cells, number)
 
-    def _of_excel(self) -> Iterator[Numbered]:
+    def _of_excel(self, words: frozenset[str]) -> Iterator[Numbered]:
         try:
             import openpyxl
         except ImportError:
@@ -140,12 +151,16 @@ class Table:
                 f"{self.path}: holds several sheets ({sheet.title}, {', '.join(full)}), of which only the first would "
                 "be read; save each as a file of its own"
             )
-        rows = sheet.iter_rows(values_only=True)
-        header = ["" if name is None else str(name) for name in next(rows, ())]
+        rows = sheet.iter_rows()
+        header = ["" if cell.value is None else str(cell.value) for cell in next(rows, ())]
         while header and not header[-1]:
             header.pop()
         self._check_header(header)
-        for number, cells in enumerate(rows, start=2):
+        for number, row in enumerate(rows, start=2):
+            for name, cell in zip(header, row, strict=False):
+                if name and (reason := why_unread(cell, words=name in words)) is not None:
+                    raise DataError(f"{self.path}:{number}: cell {cell.coordinate} {reason}")
+            cells = [cell.value for cell in row]
             values = self._named(header, cells, number)
             if None in cells[: len(header)]:
                 self._check_formulas(number)

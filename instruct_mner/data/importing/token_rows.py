@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.column_layout import GROUP_NAMES, TAG_NAMES, TOKEN_NAMES
+from instruct_mner.data.importing.excel_cells import ERRORS
 from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
 from instruct_mner.data.tag_schemes import is_tag
 from instruct_mner.errors import DataError
@@ -87,6 +88,11 @@ def _groups(rows: Iterable[Numbered], columns: TokenColumns, path: Path) -> Iter
         token, key = row.get(columns.token), row.get(columns.group)
         if row.get(columns.tag) is None:
             raise DataError(f"{path}:{number}: token {token!r} has no tag in column {columns.tag!r}")
+        if token in ERRORS:
+            raise DataError(
+                f"{path}:{number}: token {token!r} is an error of a spreadsheet, as it makes of a token that begins "
+                "with =, - or @; write the token in its place"
+            )
         if "\n" in str(token).strip():
             raise DataError(
                 f"{path}:{number}: token {str(token)[:40]!r} holds line breaks, as where a bare quote begins a cell; "

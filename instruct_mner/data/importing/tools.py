@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from instruct_mner.data.importing import coco
-from instruct_mner.data.importing.generic import to_names
 from instruct_mner.data.importing.posts import RawPost, to_marks
 from instruct_mner.schema.choices import ImportLayout, Offsets
 
@@ -82,32 +81,8 @@ def flatten_instruct_uie(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in row.items() if key != "Instance"}, **columns}
 
 
-def of_spacy(row: Any, where: str) -> list[RawPost]:
+def of_spacy(row: Any, where: str, left_out: Counter[str]) -> list[RawPost]:
     """Read a training tuple, a document of version 2 or one of version 3.
-
-    Raises:
-        ValueError: It is none of them.
-    """
-    if isinstance(row, list):
-        text, annotations = row
-        others = {key: value for key, value in annotations.items() if key not in {"entities", "spans"} and value}
-        marks = annotations.get("entities", annotations.get("spans"))
-        return [RawPost(where=where, text=text, marks=None if marks is None else to_marks(marks), meta=others)]
-    if "paragraphs" in row:
-        return [_of_paragraph(each, where) for each in row["paragraphs"]]
-    ents = [{key: ent[key] for key in ("start", "end", "label") if key in ent} for ent in row["ents"]]
-    meta = {key: row[key] for key in ("cats", "meta") if row.get(key)}
-    return [RawPost(where=where, text=row["text"], marks=to_marks(ents), meta=meta, unit="characters")]
-
-
-def _of_paragraph(paragraph: Mapping[str, Any], where: str) -> RawPost:
-    if "entities" in paragraph and "raw" in paragraph:
-        return RawPost(where=where, text=paragraph["raw"], marks=to_marks(paragraph["entities"]))
-    raise ValueError("a paragraph without 'raw' and 'entities'; convert it with spaCy (Example.to_dict) to tuples")
-
-
-def of_prodigy(row: Mapping[str, Any], where: str, left_out: Counter[str]) -> RawPost | None:
-    """Read a row of Prodigy; ``None`` for one that was not accepted.
 
     Args:
         row: The row.
@@ -115,26 +90,35 @@ def of_prodigy(row: Mapping[str, Any], where: str, left_out: Counter[str]) -> Ra
         left_out: Counts of what is not read, which are added to.
 
     Raises:
-        ValueError: It has no text, or its entities are none.
+        ValueError: It is none of them.
     """
-    if row.get("answer", "accept") != "accept":
-        left_out[f"row(s) with the answer {row['answer']!r}"] += 1
-        return None
-    if not isinstance(row.get("text"), str):
-        raise ValueError("the row has no text")
-    hidden = {"text", "spans", "tokens", "answer", "image", "id"}
-    spans = row.get("spans")
-    for span in spans or ():
-        if isinstance(span, dict) and {"points", "width"} & span.keys():
-            raise ValueError("a span is a region of the picture; its mention is not said, so it cannot be read")
-    is_data = str(row.get("image", "")).startswith("data:")
-    left_out["picture(s) whose bytes stand in the row"] += is_data
-    return RawPost(
-        where=where,
-        id=row.get("id"),
-        text=row["text"],
-        marks=None if spans is None else to_marks([{key: span.get(key) for key in ("start", "end", "label")}
-                                                   for span in spans]),
-        images=() if is_data else to_names(row.get("image")),
-        meta={key: value for key, value in row.items() if key not in hidden and not key.startswith("_")},
-    )  # fmt: skip
+    if "paragraphs" in row:
+        return [_of_paragraph(each, where) for each in row["paragraphs"]]
+    unit: Offsets | None = None if isinstance(row, list) else "characters"
+    if isinstance(row, list):
+        text, annotations = row
+        read = "spans" if annotations.get("entities") is None else "entities"
+        entities = annotations.get(read)
+        meta = {key: value for key, value in annotations.items() if key not in {"entities", "spans"} and value}
+    else:
+        text, annotations, read, entities = row["text"], row, "ents", row["ents"]
+        meta = {key: row[key] for key in ("cats", "meta") if row.get(key)}
+    left_out["document(s) with span groups beside the entities"] += read != "spans" and bool(annotations.get("spans"))
+    marks = None if entities is None else to_marks(_without_empty(entities))
+    return [RawPost(where=where, text=text, marks=marks, meta=meta, unit=unit)]
+
+
+def _without_empty(entities: Any) -> Any:
+    """Return entities without the fields that spaCy leaves empty, such as the id of a knowledge base."""
+    if not isinstance(entities, list):
+        return entities
+    return [
+        {key: value for key, value in each.items() if value != ""} if isinstance(each, dict) else each
+        for each in entities
+    ]
+
+
+def _of_paragraph(paragraph: Mapping[str, Any], where: str) -> RawPost:
+    if "entities" in paragraph and "raw" in paragraph:
+        return RawPost(where=where, text=paragraph["raw"], marks=to_marks(paragraph["entities"]))
+    raise ValueError("a paragraph without 'raw' and 'entities'; convert it with spaCy (Example.to_dict) to tuples")

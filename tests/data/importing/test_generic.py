@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from instruct_mner.data.importing.generic import to_names, to_post
+from instruct_mner.data.importing.generic import as_id, parse_cell, to_names, to_post
 from instruct_mner.data.importing.posts import Mark, to_boxes, to_mark
 from instruct_mner.data.importing.roles import Roles
 
@@ -59,6 +60,54 @@ def test_an_entity_of_the_pipeline_of_transformers() -> None:
         to_mark({**mark, "entity": "B-PER"})
 
 
+@pytest.mark.parametrize(
+    ("more", "boxes"),
+    [
+        ({"boxes": None, "box": [1, 2, 3, 4]}, [1, 2, 3, 4]),
+        ({"boxes": float("nan"), "box": [1, 2, 3, 4]}, [1, 2, 3, 4]),
+        ({"boxes": [], "box": None}, []),
+    ],
+)
+def test_an_empty_field_of_boxes_hides_no_other(more: dict[str, Any], boxes: list[int]) -> None:
+    mark = to_mark({"start": 0, "end": 4, "label": "PER", **more})
+    assert (mark.boxes, mark.unread) == (to_boxes(boxes), frozenset())
+
+
+def test_two_fields_of_boxes_are_a_question() -> None:
+    with pytest.raises(ValueError, match="has both 'boxes' and 'box'; write all of its boxes into 'boxes'"):
+        to_mark({"start": 0, "end": 4, "label": "PER", "boxes": [[1, 2, 3, 4]], "box": [5, 6, 7, 8]})
+
+
+@pytest.mark.parametrize(
+    ("mark", "read", "unread"),
+    [
+        ({"type": "NamedEntity", "category": "PER", "start": 0, "end": 4}, (0, 4, "NamedEntity"), {"category"}),
+        ({"label": "PER", "type": "LOC", "start": 0, "end": 4}, (0, 4, "PER"), {"type"}),
+        ({"label": "PER", "start": 0, "end": 4, "from": 1, "to": 3}, (0, 4, "PER"), {"from", "to"}),
+        ({"label": "PER", "start": 0, "end": 4, "offsets": [1, 3]}, (0, 4, "PER"), {"offsets"}),
+        ({"label": "PER", "start": 0, "end": 4, "length": 9}, (0, 4, "PER"), {"length"}),
+        ({"label": "PER", "pos": "NNP", "offsets": [0, 4]}, (0, 4, "PER"), {"pos"}),
+        ({"label": "PER", "start": 9, "span": {"begin": 0, "end": 4}}, (0, 4, "PER"), {"start"}),
+        ({"label": "PER", "offset": 2, "length": 4, "idx": None}, (2, 6, "PER"), set()),
+        ({"label": "PER", "text": "Anna", "start": "first", "end": "last"}, (None, None, "PER"), {"start", "end"}),
+    ],
+)
+def test_of_several_fields_that_may_be_type_or_offsets_the_others_are_told(
+    mark: dict[str, Any], read: tuple[Any, ...], unread: set[str]
+) -> None:
+    entity = to_mark(mark)
+    assert ((entity.start, entity.end, entity.label), entity.unread) == (read, unread)
+
+
+def test_a_whole_number_is_the_words_of_a_mention_without_offsets() -> None:
+    for number in (2024, 2024.0):
+        assert to_mark({"text": number, "label": "DATE"}).surface == "2024"
+    assert to_mark({"text": 3, "start": 0, "end": 4, "label": "DATE"}).unread == {"text"}
+    for other in ({"text": True}, {"text": 0.5}, {"value": 7}, {"entity": 7}):
+        with pytest.raises(ValueError, match="needs start, end and label, or a text and label"):
+            to_mark({"label": "DATE", **other})
+
+
 def test_tags_become_entities_in_tokens() -> None:
     row = {"words": ["Ann", "left"], "ner": ["S-PER", "O"], "uid": 7.0, "lang": "en", "meta": {"likes": 3}}
     post = to_post(row, TAGGED, "f:1")
@@ -68,6 +117,23 @@ def test_tags_become_entities_in_tokens() -> None:
     numbers = to_post({"words": ["Ann", "left"], "ner": [1, 0]}, TAGGED, "f:1", tag_names=("O", "B-PER"))
     assert numbers.marks == post.marks
     assert to_post({"words": ["Ann"], "ner": None}, TAGGED, "f:1").marks is None
+
+
+def test_ids_that_are_neither_texts_nor_whole_numbers_are_refused() -> None:
+    assert [as_id(value) for value in (7, 7.0, "a", "", None, float("nan"))] == [7, 7, "a", None, None, None]
+    for value in (1.5, [3], True, date(2024, 1, 2)):
+        with pytest.raises(ValueError, match=r"id '.*' is no text and no whole number; .*--column meta=NAME"):
+            as_id(value)
+
+
+def test_tuples_in_a_cell_are_lists() -> None:
+    assert parse_cell("[(0, 4, 'PER')]") == [[0, 4, "PER"]]
+    assert parse_cell("[{'span': (0, 4), 'label': 'PER'}]") == [{"span": [0, 4], "label": "PER"}]
+
+
+def test_an_error_of_a_spreadsheet_is_no_text() -> None:
+    with pytest.raises(ValueError, match="the text is '#NAME\\?', which programs write for nothing or for an error"):
+        to_post({"text": "#NAME?"}, Roles({"text": "text"}), "f:1")
 
 
 def test_labels_that_are_numbers_get_their_names() -> None:

@@ -118,3 +118,41 @@ def test_what_a_rectangle_is_drawn_on_is_a_picture() -> None:
         ValueError, match="a rectangle on a picture whose bytes stand in the task; save it as a file and"
     ):
         of_task(task(span("a", "Anna", "PER"), drawn, image="data:image/png;base64,AAAA"), "f:1")
+
+
+def test_a_span_on_another_field_is_no_entity_of_the_text() -> None:
+    elsewhere = {**span("t", "Anna", "LOC"), "to_name": "title"}
+    left_out: Counter[str] = Counter()
+    one = task(elsewhere, {**span("o", "Oslo", "LOC"), "to_name": "text"}, title="Anna was there")
+    assert [mark.surface for mark in of_task(one, "f:1", left_out).marks or ()] == ["Oslo"]
+    assert +left_out == {"span(s) on 'title', which is not the text": 1}
+    # A control need not be called as its field; `title` is one of the text where its words do not stand in the title.
+    for other in ({}, {"title": "nobody"}):
+        [mark] = of_task(task(elsewhere, **other), "f:1").marks or ()
+        assert mark.surface == "Anna"
+    both = [{**span("a", "Anna", "PER"), "to_name": "headline"}, {**span("e", "Eve", "PER"), "to_name": "body"}]
+    with pytest.raises(ValueError, match="spans on headline and body, and which of them are of 'text' nobody can tell"):
+        of_task(task(*both), "f:1")
+
+
+def test_results_of_one_region_are_read_together() -> None:
+    assert boxes(span("a", "Anna", "PER"), span("a", "Eve", "PER"), span("a", "Eve", "PER")) == [
+        ("PER", "Anna", None),
+        ("PER", "Eve", None),
+    ]
+    with pytest.raises(ValueError, match="the span 'Anna' has the labels 'PER' and 'NEG', of two controls; keep those"):
+        boxes(span("a", "Anna", "PER"), span("a", "Anna", "NEG"))
+
+
+def test_a_rectangle_that_is_related_to_more_or_other_than_a_mention_is_refused() -> None:
+    pairs: list[dict[str, Any]] = [{"type": "relation", "from_id": "r", "to_id": key} for key in ("a", "b")]
+    both = [span("a", "Anna", "PER"), span("b", "Eve", "PER")]
+    with pytest.raises(ValueError, match="a rectangle is related to 2 mentions; relate it to one of them"):
+        boxes(*both, rectangle("PER"), *pairs)
+    title = {**span("b", "Eve", "PER"), "to_name": "title"}
+    with pytest.raises(ValueError, match="a rectangle is related to a span that is not of the text"):
+        of_task(task(both[0], title, rectangle("PER"), pairs[1], title="Eve left"), "f:1")
+    two = rectangle("PER")
+    two["value"]["rectanglelabels"] = ["PER", "LOC"]
+    with pytest.raises(ValueError, match="a rectangle has 2 labels; give it one"):
+        boxes(both[0], two)

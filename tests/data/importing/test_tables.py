@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +246,66 @@ def test_a_formula_without_a_value_is_named(tmp_path: Path) -> None:
     book.save(tmp_path / "a.xlsx")
     with pytest.raises(DataError, match=r"a\.xlsx:4: cell B4 is a formula without a value \('=SUM\(1,2\)'\); open the"):
         list(Table(tmp_path / "a.xlsx").rows())
+
+
+def sheet(path: Path, *rows: list[Any], formats: dict[str, str] | None = None) -> Path:
+    book = openpyxl.Workbook()
+    page = book.active
+    assert page is not None
+    for row in rows:
+        page.append(row)
+    for cell, form in (formats or {}).items():
+        page[cell].number_format = form
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (0.05, "0%"),
+        (1, "0%"),
+        (5, "000"),
+        (1.5, "General"),
+        (True, "General"),
+        (datetime(2024, 1, 2), "d.m.yyyy"),
+        (time(12, 30), "hh:mm"),
+    ],
+)  # fmt: skip
+def test_words_that_excel_holds_as_values_are_refused_with_their_cell(value: Any, form: str, tmp_path: Path) -> None:
+    tokens = sheet(
+        tmp_path / "a.xlsx", ["sentence_id", "word", "tag"], [1, "in", "O"], [1, value, "O"], formats={"B3": form}
+    )
+    with pytest.raises(DataError, match=r"a\.xlsx:3: cell B3 holds .* no text, and is shown otherwise .* as text"):
+        list(Table(tokens).rows())
+    mentions = sheet(
+        tmp_path / "b.xlsx",
+        ["text", "mention", "type"],
+        ["in 2024", 2024, "DATE"],
+        ["x", value, "DATE"],
+        formats={"B3": form},
+    )
+    with pytest.raises(DataError, match=r"b\.xlsx:3: cell B3 holds"):
+        list(Table(mentions).rows())
+
+
+def test_whole_numbers_and_values_of_other_columns_are_read(tmp_path: Path) -> None:
+    tokens = sheet(tmp_path / "a.xlsx", ["sentence_id", "word", "tag", "day"], [1, 2024, "O", datetime(2024, 1, 2)])
+    [(_, row)] = Table(tokens).rows()
+    assert isinstance(row, dict)
+    assert (row["word"], row["day"]) == (["2024"], datetime(2024, 1, 2))
+
+
+@pytest.mark.parametrize("error", ["#NAME?", "#REF!", "#N/A"])
+def test_errors_of_a_spreadsheet_are_refused(error: str, tmp_path: Path) -> None:
+    for name, rows_of in (
+        ("a", [["text"], ["fine"], [error]]),
+        ("b", [["text", "note"], ["fine", 1], ["left", error]]),
+    ):
+        path = sheet(tmp_path / f"{name}.xlsx", *rows_of)
+        with pytest.raises(
+            DataError, match=rf"{name}\.xlsx:3: cell [AB]3 shows the error {re.escape(error)}, as where"
+        ):
+            list(Table(path).rows())
+    with pytest.raises(DataError, match="is an error of a spreadsheet"):
+        rows(tmp_path, f"sentence_id,word,tag\n1,in,O\n1,{error},O\n")

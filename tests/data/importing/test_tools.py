@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instruct_mner.data.importing.tools import convention_of, flatten_instruct_uie, of_prodigy, of_spacy, tell_layout
+from instruct_mner.data.importing.tools import convention_of, flatten_instruct_uie, of_spacy, tell_layout
 
 
 @pytest.mark.parametrize(
@@ -40,30 +40,32 @@ def test_instruct_uie_is_flattened_without_its_doubles() -> None:
 
 
 def test_all_forms_of_spacy() -> None:
-    [post] = of_spacy(["Anna left", {"entities": [[0, 4, "PER"]], "cats": {"a": 1}, "links": {}}], "f:1")
+    [post] = of_spacy(["Anna left", {"entities": [[0, 4, "PER"]], "cats": {"a": 1}, "links": {}}], "f:1", Counter())
     [mark] = post.marks or ()
     assert (post.text, mark.start, mark.end, mark.label, post.meta) == ("Anna left", 0, 4, "PER", {"cats": {"a": 1}})
-    [document] = of_spacy({"text": "Anna", "ents": [{"start": 0, "end": 4, "label": "PER", "kb_id": "Q"}]}, "f:1")
+    [document] = of_spacy(
+        {"text": "Anna", "ents": [{"start": 0, "end": 4, "label": "PER", "kb_id": "Q"}]}, "f:1", Counter()
+    )
     assert document.unit == "characters"
     assert [(each.start, each.end) for each in document.marks or ()] == [(0, 4)]
     paragraphs = [{"raw": "Anna", "entities": [[0, 4, "PER"]]}, {"raw": "b", "entities": []}]
-    assert [each.text for each in of_spacy({"paragraphs": paragraphs}, "f:1")] == ["Anna", "b"]
+    assert [each.text for each in of_spacy({"paragraphs": paragraphs}, "f:1", Counter())] == ["Anna", "b"]
     with pytest.raises(ValueError, match="a paragraph without 'raw' and 'entities'"):
-        of_spacy({"paragraphs": [{"sentences": []}]}, "f:1")
-    assert of_spacy(["a", {}], "f:1")[0].marks is None
+        of_spacy({"paragraphs": [{"sentences": []}]}, "f:1", Counter())
+    assert of_spacy(["a", {}], "f:1", Counter())[0].marks is None
 
 
-def test_prodigy_gives_what_was_accepted() -> None:
-    row = {"text": "Anna", "spans": [{"start": 0, "end": 4, "label": "PER", "token_start": 0}], "answer": "accept"}
-    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": "data:image/png;base64,AA"}, "f:1", Counter())
-    assert post is not None
-    [mark] = post.marks or ()
-    assert ((mark.start, mark.end, mark.label), post.meta, post.images) == ((0, 4, "PER"), {"source": "x"}, ())
-    assert of_prodigy({**row, "answer": "ignore"}, "f:1", Counter()) is None
-    bare = of_prodigy({"text": "a"}, "f:1", Counter())
-    assert bare is not None
-    assert bare.marks is None
-    with pytest.raises(ValueError, match="the row has no text"):
-        of_prodigy({"spans": []}, "f:1", Counter())
-    with pytest.raises(ValueError, match="a span is a region of the picture"):
-        of_prodigy({"text": "a", "spans": [{"points": [], "width": 3}]}, "f:1", Counter())
+def test_what_spacy_has_beside_entities_is_told() -> None:
+    left_out: Counter[str] = Counter()
+    groups = {"sc": [[5, 9, "V"]]}
+    ents = [{"start": 0, "end": 4, "label": "PER", "kb_id": "Q1", "id": ""}]
+    [pair] = of_spacy(["Anna left", {"entities": [[0, 4, "PER"]], "spans": groups}], "f:1", left_out)
+    [document] = of_spacy({"text": "Anna left", "ents": ents, "spans": groups}, "f:2", left_out)
+    assert left_out == {"document(s) with span groups beside the entities": 2}
+    assert [[(each.label, each.unread) for each in post.marks or ()] for post in (pair, document)] == [
+        [("PER", frozenset())],
+        [("PER", frozenset({"kb_id"}))],
+    ]
+    assert (
+        of_spacy(["Anna left", {"entities": None, "spans": [[0, 4, "PER"]]}], "f:1", Counter())[0].marks == pair.marks
+    )
