@@ -186,7 +186,8 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     """Return the file of a picture, or ``None`` where there is none.
 
     A name without the ending of a picture is tried with each: many sets name pictures by ids. One that differs in case,
-    or in the form of its accents, from a single file is that file's: archives and file systems change both.
+    or in the form of its accents, from a single file is that file's: archives and file systems change both. Of two
+    files none is guessed.
     """
     if root is None or not name:
         return None
@@ -194,9 +195,16 @@ def find_picture(root: Path | None, name: str) -> Path | None:
     if is_file(path):
         return path
     if path.suffix.lower() not in PICTURE_SUFFIXES:
-        endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
-        return next((file for ending in endings if is_file(file := root / f"{name}{ending}")), None)
+        files = _with_endings(root, name)
+        return files[0] if len(files) == 1 else None
     return _same_name(path)
+
+
+def _with_endings(root: Path, name: str) -> list[Path]:
+    """Return the files of a name with each ending of a picture; where case does not matter, one file has two names."""
+    endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
+    files = [file for ending in endings if is_file(file := root / f"{name}{ending}")]
+    return [file for number, file in enumerate(files) if not any(map(file.samefile, files[:number]))]
 
 
 def _same_name(path: Path) -> Path | None:
@@ -214,7 +222,7 @@ def _names_in(folder: Path, _changed: int) -> dict[str, tuple[str, ...]]:
     """Return the files of a folder by what their names have in common; listed again where the folder has changed."""
     names: dict[str, tuple[str, ...]] = {}
     with os.scandir(folder) as entries:
-        files = sorted(entry.name for entry in entries if entry.is_file())
+        files = sorted(entry.name for entry in entries if is_file(Path(entry.path)))
     for name in files:
         names[_folded(name)] = (*names.get(_folded(name), ()), name)
     return names
@@ -250,7 +258,8 @@ def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = 
     """
     path = find_picture(root, identifier)
     if path is None or root is None:
-        return f"{identifier}{PICTURE_SUFFIXES[0]}" if supposed_suffix else identifier
+        suppose = supposed_suffix and (root is None or not _with_endings(root, identifier))
+        return f"{identifier}{PICTURE_SUFFIXES[0]}" if suppose else identifier
     return path.relative_to(root).as_posix()
 
 

@@ -43,8 +43,11 @@ Match = Literal["offset", "surface", "surface-lower-set"]
   on LLMs score so; it forgives wrong places and wrong case, and inflates the score.
 """
 
-Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive"]
-"""Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself."""
+Offsets = Literal["characters", "characters-inclusive", "tokens", "tokens-inclusive", "utf-16", "bytes"]
+"""Meaning of the offsets of entities; ``inclusive``: the end is that of the last character or token itself.
+
+``utf-16`` and ``bytes``: units of UTF-16 and bytes of UTF-8, which differ from characters behind an emoji.
+"""
 
 ImportLayout = Literal["columns", "label-studio", "prodigy", "spacy", "instruct-uie", "chat", "coco", "argilla"]
 """Layout of the rows of a JSON file that is imported; ``columns``: objects with the post's fields under any name."""

@@ -132,8 +132,8 @@ def label_set(value: object) -> LabelSet:
     if isinstance(value, LabelSet):
         return value
     names: Any = value if isinstance(value, str | bytes | Mapping) else items(value)
-    if names is None or isinstance(value, set | frozenset):
-        raise RefusedError("a list of names, or a mapping NAME: definition")
+    if names is None:
+        raise NoListError("a list of names, or a mapping NAME: definition")
     try:
         return LabelSet.of(names)
     except ValidationError as error:

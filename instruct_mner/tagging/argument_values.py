@@ -19,6 +19,8 @@ def no_list(value: object) -> str:
     """Return what stands in a message behind a value that was given for a list: why it is none, and what to do."""
     if is_table(value):
         return ", whose items are the names of its columns; give a list, such as the column table['text']"
+    if isinstance(value, set | frozenset):
+        return ", whose items have no order; give a list"
     return "; put it into a list" if isinstance(value, BaseModel) else ""
 
 
@@ -28,8 +30,8 @@ def is_table(value: object) -> bool:
 
 
 def is_one(value: object) -> bool:
-    """Return true for what can be iterated over and is no source of items: a text, a mapping, a record, a table."""
-    return isinstance(value, str | bytes | Mapping | BaseModel) or is_table(value)
+    """Return true for what has items that are no list: a text, a mapping, a record, a table, a set."""
+    return isinstance(value, str | bytes | Mapping | BaseModel | set | frozenset) or is_table(value)
 
 
 def items(value: object) -> list[object] | None:

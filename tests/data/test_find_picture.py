@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data.dataset import find_picture
+from instruct_mner.data.dataset import find_picture, picture_name
 
 ACCENT = "é.jpg"
 
@@ -48,3 +48,20 @@ def test_of_two_files_none_is_guessed_and_new_ones_are_seen(tmp_path: Path) -> N
     (tmp_path / "a.JPG").touch()
     assert find_picture(tmp_path, "a.jpg") is None
     assert find_picture(tmp_path / "nowhere", "a.jpg") is None
+
+
+def test_of_two_endings_of_an_id_none_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "7.jpg").touch()
+    (tmp_path / "7.JPG").symlink_to("7.jpg")  # as one file is where case does not matter
+    assert find_picture(tmp_path, "7") == tmp_path / "7.jpg"
+    assert picture_name("7", tmp_path) == "7.jpg"
+    (tmp_path / "7.png").touch()
+    assert find_picture(tmp_path, "7") is None
+    assert (picture_name("7", tmp_path), picture_name("8", tmp_path)) == ("7", "8.jpg")
+
+
+def test_a_link_onto_itself_is_no_picture_and_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "B.JPG").touch()
+    assert find_picture(tmp_path, "b.jpg") == tmp_path / "B.JPG"
+    assert find_picture(tmp_path, "LOOP.png") is None

@@ -107,6 +107,14 @@ def test_a_threshold_leaves_entities_out() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (
+            {"texts": {"a", "b"}},
+            "texts are a string or a list of strings, not set, whose items have no order; give a list",
+        ),
+        (
+            {"texts": "a", "labels": {"A", "B"}},
+            "labels must be a list of names, .*, not set, whose items have no order",
+        ),
         ({"texts": 3}, "texts are a string or a list of strings, not 3"),
         ({"texts": b"a"}, "not b"),
         ({"texts": {"a": 1}}, "not dict"),

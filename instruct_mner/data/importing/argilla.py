@@ -22,13 +22,14 @@ from typing import Any
 
 from instruct_mner.data.exporting.argilla import GOLD_AGENT
 from instruct_mner.data.importing.generic import to_names
-from instruct_mner.data.importing.offsets import Unit, span_of
+from instruct_mner.data.importing.offsets import span_of
 from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.offsets import can_say
 
 Object = Mapping[str, Any]
 Spans = Sequence[Object]
-_UNITS: tuple[Unit, Unit] = ("characters", "utf-16")
+_UNITS: tuple[Offsets, Offsets] = ("characters", "utf-16")
 _COMPLETED = "completed"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from instruct_mner.data.importing.offsets import Unit, same_surface, span_of, text_of
+from instruct_mner.data.importing.offsets import UNITS, same_surface, span_of, text_of
 from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.offsets import place
 from instruct_mner.schema.records import Entity
 
@@ -38,7 +39,7 @@ class EntityNotes:
         return lines
 
 
-def entities_of(post: RawPost, unit: Unit, notes: EntityNotes) -> list[Entity]:
+def entities_of(post: RawPost, unit: Offsets, notes: EntityNotes) -> list[Entity]:
     """Return the entities of a post in characters.
 
     Args:
@@ -63,16 +64,26 @@ def entities_of(post: RawPost, unit: Unit, notes: EntityNotes) -> list[Entity]:
         if span is None:
             raise ValueError(
                 f"{_at(mark)}entity with the offsets {mark.start} to {mark.end} lies outside of the text, or is empty; "
-                f"they are read as {unit} (--offsets)"
+                f"they are read as {unit}{_fitting(mark, post) or ' (--offsets)'}"
             )
         surface = text[slice(*span)]
         if mark.surface is not None and not same_surface(surface, mark.surface):
             raise ValueError(
                 f"{_at(mark)}entity {mark.surface!r} at {mark.start} to {mark.end} does not stand there: the text has "
-                f"{surface!r}"
+                f"{surface!r}{_fitting(mark, post)}"
             )
         entities.append(Entity(start=span[0], end=span[1], text=surface, label=mark.label, boxes=mark.boxes))
     return entities
+
+
+def _fitting(mark: Mark, post: RawPost) -> str:
+    """Return what stands behind a message on offsets that do not fit: the unit in which they do, if any."""
+    if mark.surface is None:
+        return ""
+    spans = {unit: span for unit in UNITS if (span := span_of(mark, post, unit)) is not None}
+    text = text_of(post)
+    fitting = next((unit for unit, span in spans.items() if same_surface(text[slice(*span)], mark.surface)), None)
+    return "" if fitting is None else f"; it stands there where they are read as {fitting}: --offsets {fitting}"
 
 
 def _at(mark: Mark) -> str:

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 from instruct_mner.data.bio import gaps_after, token_bounds
 from instruct_mner.data.importing.posts import Mark, RawPost
@@ -25,9 +24,7 @@ from instruct_mner.errors import DataError
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.offsets import can_say
 
-Unit = Literal[Offsets, "utf-16", "bytes"]
-
-UNITS: tuple[Unit, ...] = (
+UNITS: tuple[Offsets, ...] = (
     "characters", "tokens", "tokens-inclusive", "characters-inclusive", "utf-16", "bytes",
 )  # fmt: skip
 _FIRST = 3
@@ -59,7 +56,7 @@ def bounds_of(post: RawPost) -> list[tuple[int, int]] | None:
     return bounds
 
 
-def span_of(mark: Mark, post: RawPost, unit: Unit) -> tuple[int, int] | None:
+def span_of(mark: Mark, post: RawPost, unit: Offsets) -> tuple[int, int] | None:
     """Return the characters of an entity in a unit of offsets; ``None`` where the offsets are none of it."""
     start, end = mark.start, mark.end
     if start is None or end is None:
@@ -98,7 +95,7 @@ class _Evidence:
     spans: list[tuple[int, int] | None] = field(default_factory=list)
     num_cut: int = 0
 
-    def look_at(self, mark: Mark, post: RawPost, unit: Unit) -> None:
+    def look_at(self, mark: Mark, post: RawPost, unit: Offsets) -> None:
         span = span_of(mark, post, unit)
         self.spans.append(span)
         if span is None:
@@ -117,7 +114,7 @@ def same_surface(text: str, surface: str) -> bool:
     return text == text.strip() and "".join(text.split()) == "".join(surface.split())
 
 
-def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None = None) -> Unit:
+def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None = None) -> Offsets:
     """Tell the unit of the offsets of a file.
 
     Args:
@@ -157,7 +154,7 @@ def tell_unit(posts: Sequence[RawPost], source: str, convention: Offsets | None 
     return sayable[0]
 
 
-def _sayable(num_cut: dict[Unit, int], num_marked: int) -> list[Unit]:
+def _sayable(num_cut: dict[Offsets, int], num_marked: int) -> list[Offsets]:
     """Return the units in which few entities cut a word, or the one in which far fewer do than in any other."""
     few = [unit for unit, number in num_cut.items() if 10 * number <= num_marked]
     if few:
@@ -167,19 +164,19 @@ def _sayable(num_cut: dict[Unit, int], num_marked: int) -> list[Unit]:
     return [best] if clear else []
 
 
-def _least_wrong(marked: Sequence[tuple[Mark, RawPost]]) -> Unit | None:
+def _least_wrong(marked: Sequence[tuple[Mark, RawPost]]) -> Offsets | None:
     """Return the unit that fits nine of ten entities: their surfaces, or else words as wholes."""
     fitting = (unit for unit in UNITS if 10 * sum(_fits(*each, unit) for each in marked) >= 9 * len(marked))
     return next(fitting, None)
 
 
-def _fits(mark: Mark, post: RawPost, unit: Unit) -> bool:
+def _fits(mark: Mark, post: RawPost, unit: Offsets) -> bool:
     single = _Evidence()
     single.look_at(mark, post, unit)
     return single.possible and (mark.surface is not None or not single.num_cut)
 
 
-def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Unit]) -> str:
+def _cases(marked: Sequence[tuple[Mark, RawPost]], units: Sequence[Offsets]) -> str:
     mark, post = marked[0]
     read = partial(span_of, mark, post)
     text = text_of(post)
@@ -204,14 +201,14 @@ def _none_fits(marked: Sequence[tuple[Mark, RawPost]], source: str) -> str:
     )
 
 
-def _all_cut(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
+def _all_cut(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Offsets]) -> str:
     return (
         f"{source}: however the offsets are read, most mentions cut a word at their start or end; the first "
         f"({_place(*marked[0])}) reads as {_cases(marked, units)}; mend the offsets, or say --offsets {units[0]}"
     )
 
 
-def _several(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Unit]) -> str:
+def _several(marked: Sequence[tuple[Mark, RawPost]], source: str, units: Sequence[Offsets]) -> str:
     return (
         f"{source}: its offsets may be {' or '.join(units)}, and nothing in the file tells; the first entity "
         f"({_place(*marked[0])}) reads as {_cases(marked, units)}; choose with --offsets {units[0]} or "

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
+from instruct_mner.files import is_file
 
 _MOST_FILES = 1_000_000
 # Label Studio puts eight digits before the names of files that are uploaded.
@@ -113,7 +114,7 @@ class PictureNamer:
         paths: dict[str, tuple[Path, ...]] = {}
         walked = (Path(folder, name) for folder, _, names in os.walk(self._images or ".") for name in names)
         for path in islice(walked, _MOST_FILES):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if path.suffix.lower() in PICTURE_SUFFIXES and is_file(path):
                 for name in {path.name, path.stem}:
                     paths[name] = (*paths.get(name, ()), path)
         return paths

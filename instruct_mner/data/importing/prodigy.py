@@ -68,7 +68,7 @@ class Answers:
 
         Args:
             row: The row.
-            items: Its posts.
+            items: Posts of the row, and faults.
             left_out: Counts of what is not read, which are added to.
         """
         who = next((f" by {row[name]}" for name in _WHO if row.get(name)), "")

@@ -18,7 +18,7 @@ from instruct_mner.data.dataset import Reading, ReadOptions
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.effects import refuse_without_effect
-from instruct_mner.data.importing.offsets import Unit, tell_unit
+from instruct_mner.data.importing.offsets import tell_unit
 from instruct_mner.data.importing.piped import piped_file
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.data.importing.roles import parse_columns
@@ -206,7 +206,7 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
         items, convention = source.items, source.convention
     else:
         refuse_without_effect(str(path), "DocBin" if is_docbin else "one post a line" if plain else "brat", options)
-    unit: Unit | None = options.offsets
+    unit: Offsets | None = options.offsets
     converted = False
     if unit is None:
         try:
@@ -243,7 +243,7 @@ def _check_plain(path: Path) -> None:
         raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
 
 
-def _unit_of(items: Callable[[], Iterator[Item]], path: Path, convention: Offsets | None) -> Unit:
+def _unit_of(items: Callable[[], Iterator[Item]], path: Path, convention: Offsets | None) -> Offsets:
     first = [item for item in islice(items(), ROWS_LOOKED_AT) if isinstance(item, RawPost)]
     return tell_unit(first, str(path), convention)
 

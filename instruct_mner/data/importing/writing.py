@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
-from instruct_mner.data.importing.offsets import Unit, text_of
+from instruct_mner.data.importing.offsets import text_of
 from instruct_mner.data.importing.picture_names import FileNames, PictureNamer
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.regions import Finder, Regions
@@ -76,7 +76,7 @@ def write_posts(
     total: Imported,
     *,
     root: Path | None,
-    unit: Unit = "characters",
+    unit: Offsets = "characters",
 ) -> None:
     """Write posts, or raise everything that is wrong in them.
 
@@ -179,7 +179,7 @@ def _made_id(source: str, text: str, number: int) -> str:
 
 def _example(
     item: Example | Item,
-    unit: Unit,
+    unit: Offsets,
     problems: ProblemGroups,
     source: str,
     number: int,

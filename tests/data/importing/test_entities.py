@@ -51,6 +51,7 @@ def test_surfaces_are_looked_up_one_after_the_other_and_doubts_are_noted() -> No
             [mark(17, 22)],
             "entity with the offsets 17 to 22 lies outside of the text, or is empty; they are read as char",
         ),
+        ([mark(16, 20, "Oslo")], r"the text has ' Osl'$"),
         ([mark(4, 4)], "lies outside of the text, or is empty"),
         ([mark(0, 4, "Oslo")], "entity 'Oslo' at 0 to 4 does not stand there: the text has 'Anna'"),
         ([mark(None, None, "Bob")], "entity 'Bob' does not stand in the text"),
@@ -61,3 +62,14 @@ def test_surfaces_are_looked_up_one_after_the_other_and_doubts_are_noted() -> No
 def test_entities_that_are_none_of_the_text(marks: list[Mark], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         spans(marks)
+
+
+def test_a_unit_in_which_a_surface_stands_there_is_named() -> None:
+    text = "😀 Anna in Oslo"
+    for pair, surface, unit in (
+        ((3, 7), "Anna", "utf-16"),
+        ((13, 17), "Oslo", "bytes"),
+        ((2, 5), "Anna", "characters-"),
+    ):
+        with pytest.raises(ValueError, match=f"they are read as {unit}.*: --offsets {unit}"):
+            spans([mark(*pair, surface)], text=text)

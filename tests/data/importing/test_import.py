@@ -294,6 +294,16 @@ def test_brat(tmp_path: Path, source: str) -> None:
     assert notes == ["annotations that are no entities are left out: 1 of R"]
 
 
+def test_the_unit_of_offsets_that_the_first_rows_do_not_tell_can_be_said(tmp_path: Path) -> None:
+    rows = [{"text": "Anna left", "entities": [{"start": 0, "end": 4, "text": "Anna", "label": "PER"}]}] * 2001
+    late = {"text": "😀 Anna", "entities": [{"start": 3, "end": 7, "text": "Anna", "label": "PER"}]}
+    (tmp_path / "a.jsonl").write_text(lines(*rows, late))
+    with pytest.raises(DataError, match="it stands there where they are read as utf-16: --offsets utf-16"):
+        import_file(str(tmp_path / "a.jsonl"), tmp_path / "out.jsonl", ImportOptions())
+    import_file(str(tmp_path / "a.jsonl"), tmp_path / "out.jsonl", ImportOptions(offsets="utf-16"))
+    assert given_posts(tmp_path / "out.jsonl")[-1] == ("😀 Anna", [(2, 6, "PER")])
+
+
 def test_rejected_ones_of_prodigy_are_counted(tmp_path: Path) -> None:
     file, content = FORMATS["prodigy"]
     (tmp_path / file).write_text(content)

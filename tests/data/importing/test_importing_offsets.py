@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_mner.data.importing.offsets import UNITS, Unit, bounds_of, same_surface, span_of, tell_unit, text_of
+from instruct_mner.data.importing.offsets import UNITS, bounds_of, same_surface, span_of, tell_unit, text_of
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Offsets
 
 ANNA = "Anna Bell flew to Oslo"
 
@@ -46,7 +47,7 @@ def test_every_unit_gives_back_the_span_that_was_written_in_it(tokens: list[str]
     [((3, 3), "characters"), ((-1, 2), "characters"), ((0, 23), "characters"), ((4, 6), "tokens"), ((1, 2), "utf-16"),
      ((1, 5), "bytes")],
 )  # fmt: skip
-def test_offsets_that_are_none_of_the_text(pair: tuple[int, int], unit: Unit) -> None:
+def test_offsets_that_are_none_of_the_text(pair: tuple[int, int], unit: Offsets) -> None:
     raw = post(pair, text="😀 a b c" if unit in {"utf-16", "bytes"} else ANNA)
     [mark] = raw.marks or ()
     assert span_of(mark, raw, unit) is None
@@ -76,7 +77,7 @@ def test_surfaces_may_differ_in_inner_spaces_alone(text: str, surface: str, same
         ([(0, 1), (4, 4)], "tokens-inclusive"),
     ],
 )
-def test_the_unit_is_told_by_the_words_that_are_cut(pairs: list[tuple[int, int]], unit: Unit) -> None:
+def test_the_unit_is_told_by_the_words_that_are_cut(pairs: list[tuple[int, int]], unit: Offsets) -> None:
     assert tell_unit([post(*pairs)], "f") == unit
 
 

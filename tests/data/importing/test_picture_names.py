@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_without_a_folder_of_the_user_no_subfolder_is_looked_through(tmp_path: P
     pictures = PictureNamer(None, tmp_path, tmp_path / "out.jsonl")
     assert pictures.name("7.jpg") == "7.jpg"
     assert pictures.lines("a.csv") == ["a.csv: 1 of 1 pictures are not there; name their folder with --images DIR"]
+
+
+def test_broken_links_and_pipes_are_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        (folder / "dead.png").symlink_to("nowhere.png")
+        os.mkfifo(folder / "pipe.png")
+    pictures = PictureNamer(tmp_path, None, tmp_path / "out.jsonl")
+    assert [pictures.name(name) for name in ("dead.png", "pipe.png")] == ["dead.png", "pipe.png"]
+    assert pictures.lines("a.csv") == [f"a.csv: 2 of 2 pictures are not in {tmp_path}"]
 
 
 @pytest.mark.parametrize(
