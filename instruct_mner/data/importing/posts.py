@@ -164,10 +164,10 @@ def _surface(value: Mapping[str, Any], *, with_numbers: bool) -> tuple[str | Non
     name = next((name for name in SURFACE_NAMES if isinstance(value.get(name), str)), None)
     if name is None and with_numbers:
         name = next((name for name in _NUMBERS_TOO if _as_whole(value.get(name)) is not None), None)
-    return name, None if name is None else to_surface(value[name])
+    return name, None if name is None else str(to_surface(value[name]))
 
 
-def to_surface(value: Any) -> Any:
+def to_surface(value: object) -> object:
     """Return the words of a mention, also where a table or another program made a whole number of them."""
     whole = None if isinstance(value, str) else _as_whole(value)
     return value if whole is None else str(whole)
@@ -218,7 +218,7 @@ def _name_of(value: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return next((name for name in names if value.get(name) is not None), None)
 
 
-def _as_whole(value: Any) -> int | None:
+def _as_whole(value: object) -> int | None:
     """Return a whole number, also one that a table or another program wrote as digits or as a float."""
     if isinstance(value, bool):
         return None

@@ -62,7 +62,7 @@ class Answers:
         self._first: dict[Hashable, tuple[RawPost, str]] = {}
 
     def joined(
-        self, row: Mapping[str, Any], items: Iterable[RawPost | Fault], left_out: Counter[str]
+        self, row: Mapping[str, object], items: Iterable[RawPost | Fault], left_out: Counter[str]
     ) -> Iterator[RawPost | Fault]:
         """Yield the posts of a row that are not there already, and a fault for each that differs from an earlier one.
 
