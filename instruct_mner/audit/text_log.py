@@ -18,7 +18,7 @@ from instruct_mner.audit.supports import findings_on
 from instruct_mner.errors import DataError
 
 _BEST = re.compile(
-    r"best (?:micro-?f1 score|\w*f1\w*) on the (dev|test) set:?\s*(\d?\.?\d+)|best (dev|test) f1 score is (\d+\.?\d*)",
+    r"best (?:(?:micro-?f1 score|\w*f1\w*) on the (dev|test) set:?|(dev|test) f1 score is)\s*(\d+\.?\d*|\.\d+)",
     re.IGNORECASE,
 )
 
@@ -53,7 +53,7 @@ def _summaries(lines: Sequence[str]) -> Iterator[tuple[str, tuple[float, str]]]:
     """Yield the best score of each split, as the log itself sums it up, in per cent, with its line."""
     for number, line in enumerate(lines, start=1):
         for match in _BEST.finditer(line):
-            split, value = (match[1] or match[3]).lower(), float(match[2] or match[4])
+            split, value = (match[1] or match[2]).lower(), float(match[3])
             yield split, (value if value > 1 else 100 * value, f"line {number}: {line.strip()[-200:]}")
 
 

@@ -9,6 +9,7 @@ transformers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,6 +22,9 @@ FILES = ("trainer_log.jsonl", "trainer_state.json", "all_results.json", "predict
 """Files that are read beside each other, where they lie in one folder."""
 
 _TEXT_SCORES = ("bleu", "rouge")
+# Words of a name in any spelling: mner_test, mnerTest, MNER-TEST. CoNLL's testa is a dev set.
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_TEST_WORDS = frozenset({"test", "tests", "testset", "testing", "testb"})
 
 
 def audit_trainer(name: str, files: Mapping[str, Path]) -> Audit:
@@ -49,7 +53,10 @@ def _choice(
     results: Mapping[str, object],
     arguments: Mapping[str, object],
 ) -> Iterator[Finding]:
-    evaluated = sum(any(key.startswith("eval_") for key in row) for row in logged)
+    # Two of the files hold the same evaluations; one that names no step is counted by itself.
+    steps = (row.get("step", row.get("current_steps", f"row {number}")) for number, row in enumerate(logged)
+             if any(key.startswith("eval_") for key in row))  # fmt: skip
+    evaluated = len(set(steps))
     best = state.get("best_model_checkpoint")
     eval_set = arguments.get("eval_dataset")
     share = arguments.get("val_size")
@@ -67,7 +74,7 @@ def _choice(
     )
     evidence = f"best_model_checkpoint, best_metric {state.get('best_metric')}" if best else ""
     if eval_set:
-        is_test = "test" in str(eval_set).lower()
+        is_test = any(word.lower() in _TEST_WORDS for word in _WORD.findall(str(eval_set)))
         text = f"{how}; the evaluation set is {eval_set}" + (", a test set by its name" if is_test else "")
         yield Finding(
             topic="choice",

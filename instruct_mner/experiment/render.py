@@ -17,8 +17,6 @@ def markdown(table: ExperimentTable) -> str:
     head, *rows = _cells(table)
     lines = [f"# {table.title}", "", _row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
     lines += [f"- {note}" for note in table.notes]
-    if table.missing:
-        lines += ["", f"Not complete: {', '.join(table.missing)}. Run the same command again."]
     return "\n".join(lines) + "\n"
 
 
@@ -28,7 +26,7 @@ def latex(table: ExperimentTable) -> str:
 
 
 def comma_separated(table: ExperimentTable) -> str:
-    """Return the table as CSV: a line for each arm and score, and for each published score; shares in 0..1."""
+    """Return the table as CSV: a line for each arm and score, published score, and missing run; shares in 0..1."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
@@ -45,6 +43,8 @@ def comma_separated(table: ExperimentTable) -> str:
             if value is not None:
                 cells = [each.system, name, "", round(value / 100, 6), *[""] * 9]
                 writer.writerow([*cells, each.labels or "", each.link or "", each.stamp])
+    for name in table.missing:
+        writer.writerow([name, "run", 0, *[""] * 12, "not complete"])
     return file.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -
         )
         for name in names
     }
+    missing = tuple(run.name for run in plan.runs() if not run.is_complete)
     gold = scored[0].system.report.gold
     name = set_known_as(gold.known)
     return ExperimentTable(
@@ -124,8 +126,8 @@ def make_table(plan: Plan, scored: Sequence[ScoredRun], *, num_resamples: int) -
         ),
         not_visible_baseline=scored[0].system.report.not_visible_baseline if names[0] == GMNER else None,
         published=published_scores(name),
-        notes=(*_many_types(names), *_notes(plan, config, gold, scored, num_resamples)),
-        missing=tuple(run.name for run in plan.runs() if not run.is_complete),
+        notes=(*_not_complete(missing), *_many_types(names), *_notes(plan, config, gold, scored, num_resamples)),
+        missing=missing,
     )
 
 
@@ -141,6 +143,11 @@ def _score_names(scored: Sequence[ScoredRun], *, with_boxes: bool) -> tuple[str,
 
 def _types_of(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith(_TYPE)]
+
+
+def _not_complete(missing: Sequence[str]) -> Iterator[str]:
+    if missing:
+        yield f"Not complete: {', '.join(missing)}. Run the same command again."
 
 
 def _many_types(names: Sequence[str]) -> Iterator[str]:
@@ -187,7 +194,8 @@ def _notes(
     if num_processes > 1:
         posts = num_processes * config.optimizer.batch_size * config.optimizer.gradient_accumulation_steps
         yield f"Trained in {num_processes} processes: {posts} posts a step."
-    if plan.settings.num_seeds < _FEWEST_SEEDS:
+    done = Counter(each.run.arm.name for each in scored if each.run.arm.trains)
+    if min(done.values(), default=plan.settings.num_seeds) < _FEWEST_SEEDS:
         yield f"Fewer than {_FEWEST_SEEDS} seeds: differences of a point or so say nothing."
     named = {arm.name for arm in plan.arms}
     absent = [words for name, words in _CONTROLS.items() if name not in named]

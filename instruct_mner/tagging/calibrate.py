@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class CalibrationPosts:
     text_where_missing: bool = False
 
     def load(self, *, takes_pictures: bool = True) -> Dataset:
-        """Read the posts that are annotated.
+        """Read the posts that are annotated; the number of the others is printed on standard error.
 
         Args:
             takes_pictures: False for a model that reads text only, which misses no picture.
@@ -57,6 +58,11 @@ class CalibrationPosts:
         annotated = tuple(example for example in dataset.examples if example.entities is not None)
         if not annotated:
             raise DataError(f"{dataset.path}: no post is annotated, nothing can be fitted; give posts with gold")
+        if num_others := len(dataset.examples) - len(annotated):
+            print(
+                f"{dataset.path}: {num_others} of {len(dataset.examples)} posts are not annotated, and left out",
+                file=sys.stderr,
+            )
         return replace(dataset, examples=annotated)
 
 

@@ -138,6 +138,17 @@ def test_a_log_that_scores_test_alone_chooses_on_it() -> None:
     assert text == "test was scored 2 times; the best, 72.00 (epoch not named), is chosen on test"
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["The best Micro-F1 score on the test set: {}", "best test performance at epoch 2, best test f1 score is {}."],
+)
+@pytest.mark.parametrize("value", ["85.33", "0.8533", ".8533"])
+def test_a_best_score_is_read_whole_as_a_share_or_in_per_cent(line: str, value: str) -> None:
+    [warning] = texts(audit_text("log", [line.format(value)], None), "choice", "warning")
+    assert "best score on test, 85.33:" in warning
+    assert texts(audit_text("log", [line.format(value)], 85.33), "score", "warning")[0].startswith("85.33 is the best")
+
+
 def test_a_file_with_bars_and_bytes_of_any_kind(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     path.write_bytes(b"\xff 10%|#\r" + "\n".join(umt([(0.7, 0.71), (0.6, 0.72)])).encode())

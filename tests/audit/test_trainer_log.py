@@ -49,6 +49,25 @@ def test_a_part_of_train_is_no_test_set(tmp_path: Path) -> None:
     assert (choice.verdict, choice.evidence) == ("fine", "training_args.yaml: val_size: 0.1")
 
 
+@pytest.mark.parametrize(
+    ("name", "is_test"),
+    [("mner_latest", False), ("contest", False), ("attested", False), ("conll_testa", False), ("conll_testb", True),
+     ("mnerTest", True), ("MNER-TEST2017", True), (["dev", "test"], True)],
+)  # fmt: skip
+def test_a_test_set_is_one_by_a_word_of_its_name(name: object, is_test: bool, tmp_path: Path) -> None:
+    [choice] = findings(write(tmp_path, trainer_log_jsonl=LOG, training_args_yaml={"eval_dataset": name}), "choice")
+    assert (choice.verdict == "warning") == is_test
+
+
+def test_an_evaluation_that_stands_in_two_files_is_one(tmp_path: Path) -> None:
+    history = [{"step": step, "epoch": 0.5, "eval_loss": 0.31} for step in (10, 20)]
+    write(tmp_path, trainer_log_jsonl=LOG, trainer_state_json={"log_history": [{"step": 10, "loss": 0.5}, *history]})
+    [choice] = findings(tmp_path, "choice")
+    assert "scored 2 time(s)" in choice.text
+    write(tmp_path, trainer_state_json={"log_history": [{"eval_loss": 0.3}, {"eval_loss": 0.2}]})
+    assert "scored 3 time(s)" in findings(tmp_path, "choice")[0].text
+
+
 def test_which_set_it_was_is_not_in_the_log_alone(tmp_path: Path) -> None:
     write(tmp_path, trainer_log_jsonl=LOG)
     with (tmp_path / "trainer_log.jsonl").open("a") as file:

@@ -49,7 +49,9 @@ def test_every_arm_has_a_row_and_what_is_missing_is_named(made: ExperimentTable)
     assert made.missing == ("plain-2", "ita-2")
     text = markdown(made)
     assert "| plain | 2 | 80.00 ± 18.86 |" in text
-    assert "Not complete: plain-2, ita-2. Run the same command again." in text
+    assert "- Not complete: plain-2, ita-2. Run the same command again.\n- " in text
+    assert "Not complete: plain-2, ita-2. Run the same command again." in latex(made)
+    assert "Fewer than 3 seeds" in text
     assert "| ITA 2022 [summary] https://arxiv.org/abs/2112.06482 |  | 89.75 |" in text
     assert "BGA-MNER 2023, no picture at inference [unchecked]" in text
     assert "unchecked: could not be checked" in text
@@ -138,5 +140,7 @@ def test_the_csv_holds_the_numbers_themselves(made: ExperimentTable) -> None:
     assert float(plain["mean"]) == pytest.approx(0.8)
     assert (plain["runs"], plain["stamp"]) == ("2", "measured")
     assert [float(value) for value in plain["values"].split()] == pytest.approx([8 / 12, 14 / 15], abs=1e-6)
+    missing = [(row["system"], row["runs"]) for row in rows if row["stamp"] == "not complete"]
+    assert missing == [("plain-2", "0"), ("ita-2", "0")]
     [log] = [row for row in rows if row["stamp"] == "log" and row["score"] == "micro"]
     assert (log["system"], log["mean"]) == ("UMT, its log", "0.8509")

@@ -126,11 +126,15 @@ def test_examples_of_all_posts_and_of_each(tmp_path) -> None:
         nearest.check(builder().answer_spec(["OTHER", "LOC"]))
 
 
-def test_calibration_needs_annotated_posts(tmp_path) -> None:
+def test_calibration_needs_annotated_posts(tmp_path, capsys) -> None:
     path = tmp_path / "posts.jsonl"
     path.write_text('{"id": "1", "text": "Ann"}\n')
     with pytest.raises(DataError, match="no post is annotated"):
         CalibrationPosts(data=str(path)).load()
+    with path.open("a") as file:
+        file.write('{"id": "2", "text": "Ann", "entities": []}\n')
+    assert [each.id for each in CalibrationPosts(data=str(path)).load().examples] == ["2"]
+    assert "1 of 2 posts are not annotated, and left out" in capsys.readouterr().err
     annotated = CalibrationPosts(data=str(make_posts(tmp_path / "all"))).load()
     assert all(example.entities is not None for example in annotated.examples)
 
