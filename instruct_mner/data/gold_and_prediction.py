@@ -19,15 +19,18 @@ from typing import Literal
 from instruct_mner.data import fmnerg
 from instruct_mner.data.column_layout import find_tag_columns, is_columns
 from instruct_mner.data.dataset import Dataset, ReadOptions
+from instruct_mner.data.importing.sources import is_json
 from instruct_mner.data.loading import checked, read_with
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.files import read_lines
 from instruct_mner.schema.choices import Decode, LabelColumn
 
+_OF_ROWS = frozenset({".json", ".jsonl", ".ndjson", ".parquet"})
+
 
 def num_tag_columns(path: Path) -> int:
     """Return the number of columns of tags of a file: 0 for a file without columns, 2 for gold and prediction."""
-    if not path.is_file() or path.suffix.lower() in {".jsonl", ".parquet"} or not is_columns(path):
+    if not path.is_file() or path.suffix.lower() in _OF_ROWS or is_json(path) or not is_columns(path):
         return 0
     lines = read_lines(path)
     return 1 if fmnerg.is_fmnerg(lines) else len(find_tag_columns(lines))

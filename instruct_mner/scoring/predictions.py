@@ -24,6 +24,7 @@ from instruct_mner.schema.records import Example, PredictedEntity, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.imported_predictions import with_absent_posts
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
+from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
 
@@ -91,11 +92,12 @@ def _readers(path: Path, images_of: ImagesOf, ends: InclusiveEnds) -> Iterator[t
 def _of_columns(path: Path, posts: Sequence[Example], decode: Decode, label_column: LabelColumn) -> list[Prediction]:
     examples = read_column(path, "prediction", decode, label_column).examples
     ids = [example.id for example in examples]
-    if posts and not {post.id for post in posts} & set(ids):
-        texts = [example.text for example in examples]
-        if texts != [post.text for post in posts]:
+    by_id = {post.id: post for post in posts}
+    if posts and by_id.keys().isdisjoint(ids):
+        texts = [squeezed(example.text) for example in examples]
+        if texts != [squeezed(post.text) for post in posts]:
             number = next(
-                (n for n, pair in enumerate(zip(texts, posts, strict=False)) if pair[0] != pair[1].text), None
+                (n for n, pair in enumerate(zip(texts, posts, strict=False)) if pair[0] != squeezed(pair[1].text)), None
             )
             where = f"the first that differs is number {number + 1}" if number is not None else "one holds more"
             raise DataError(
@@ -104,13 +106,20 @@ def _of_columns(path: Path, posts: Sequence[Example], decode: Decode, label_colu
             )
         ids = [post.id for post in posts]
     return [
-        Prediction(
-            id=identifier,
-            text=example.text,
-            entities=tuple(
-                PredictedEntity(start=each.start, end=each.end, text=each.text, label=each.label)
-                for each in example.gold
-            ),
-        )
+        _on_text_of(by_id.get(identifier), _of_example(example, identifier))
         for identifier, example in zip(ids, examples, strict=True)
     ]
+
+
+def _of_example(example: Example, identifier: str) -> Prediction:
+    entities = (
+        PredictedEntity(start=each.start, end=each.end, text=each.text, label=each.label) for each in example.gold
+    )
+    return Prediction(id=identifier, text=example.text, entities=tuple(entities))
+
+
+def _on_text_of(post: Example | None, prediction: Prediction) -> Prediction:
+    """Return a prediction on the text of its post where they differ in blanks alone; others are told with all such."""
+    if post is None or squeezed(post.text) != squeezed(prediction.text):
+        return prediction
+    return on_text_of(prediction, post)

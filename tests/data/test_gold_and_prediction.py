@@ -37,6 +37,10 @@ def test_columns_of_tags_are_counted(content: str, count: int, tmp_path: Path) -
 
 def test_files_of_rows_and_what_is_no_file_have_no_columns(tmp_path: Path) -> None:
     assert num_tag_columns(written(tmp_path, BOTH, "a.jsonl")) == 0
+    for name in ("a.json", "a.txt"):
+        assert num_tag_columns(written(tmp_path, '[{"text": "Jackie O left"}]', name)) == 0
+    for name in ("a.txt", "a.tsv"):
+        assert num_tag_columns(written(tmp_path, "[\tO\nAnna\tB-PER\n", name)) == 1
     assert num_tag_columns(tmp_path) == 0
     assert num_tag_columns(tmp_path / "nowhere.txt") == 0
 

@@ -411,6 +411,21 @@ def test_what_convert_writes_for_a_tool_is_scored_with_the_boxes_that_it_holds(t
     assert {each.boxes for each in read[0].entities} == {(large,) if target in {"label-studio", "coco"} else None}
 
 
+@pytest.mark.parametrize("to", [None, "coco"])
+def test_json_on_one_line_is_no_file_of_columns_whatever_words_stand_in_it(to: str | None, tmp_path: Path) -> None:
+    entity = Entity(start=0, end=8, text="Jackie O", label="PER", boxes=(Box(box=(1, 2, 3, 4)),))
+    post = Example(id="a", text="Jackie O", images=("7.png",), entities=(entity,))
+    gold, path = tmp_path / "gold.jsonl", tmp_path / "a.json"
+    gold.write_text(post.model_dump_json(exclude_none=True))
+    if to is None:
+        path.write_text(f"[{gold.read_text()}]")
+    else:
+        Image.new("RGB", (90, 90)).save(tmp_path / "7.png")
+        done = CliRunner().invoke(app, ["convert", str(gold), str(path), "--to", to])
+        assert done.exit_code == 0, done.output
+    assert spans(read_predictions(path, [post])) == [("a", [(0, 8, "PER")])]
+
+
 def test_a_docbin_of_spacy_is_scored(tmp_path: Path) -> None:
     spacy = pytest.importorskip("spacy")
     document = spacy.blank("en")(ANNA.text)

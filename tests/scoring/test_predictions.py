@@ -111,6 +111,16 @@ def test_no_other_table_is_completed(
     assert "stand in none of its rows" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("header", ["", "IMGID:{}\n"])
+def test_columns_of_other_blanks_are_moved_to_the_text_of_the_gold(header: str, tmp_path: Path) -> None:
+    posts = (Example(id="1", text="Insta gram's Anna", entities=()), Example(id="2", text="no", entities=()))
+    words = ["Instagram B-ORG", "' O", "s O", "An B-PER", "na I-PER"]
+    rows = [header.format(1) + "\n".join(words), header.format(2) + "no O"]
+    path = tmp_path / "a.conll"
+    path.write_text("\n\n".join(rows).replace(" ", "\t") + "\n")
+    assert spans(read_predictions(path, posts)) == [("1", [(0, 10, "ORG"), (13, 17, "PER")]), ("2", [])]
+
+
 def test_a_table_of_mentions_of_other_posts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text,start,end,label\na,Anna flew to Oslo,0,4,PER\nz,Anna,0,4,PER\n")
     with pytest.raises(DataError, match=r"its ids are not those of the gold.*\n.*1 row.*: 'z'"):

@@ -85,7 +85,7 @@ TARGETS: Sequence[Target] = (
 )  # fmt: skip
 """All formats; a new one is a function that writes it, and a line here."""
 
-_FILE_SUFFIXES = {suffix for target in TARGETS for suffix in target.suffixes}
+_FILE_SUFFIXES = tuple(dict.fromkeys(suffix for target in TARGETS for suffix in target.suffixes))
 
 
 def is_file_name(out: Path) -> bool:
@@ -106,10 +106,15 @@ def choose_target(out: Path, chosen: ExportFormat | None) -> Target:
         chosen: Format that the user says; ``None`` where the suffix of the file tells it.
 
     Raises:
-        ConfigError: The suffix is that of several formats, or not that of the chosen one.
+        ConfigError: The suffix is that of no format or of several, or not that of the chosen one.
     """
     by_name = {target.name: target for target in TARGETS}
     suffix = out.suffix.lower()
+    if suffix[1:].isalpha() and not is_file_name(out) and not out.is_dir():
+        raise ConfigError(
+            f"{out}: {suffix} is the suffix of no format that is written; name a file {', '.join(_FILE_SUFFIXES)}, or "
+            f"a folder without a suffix, {out.with_suffix('')}, for all splits"
+        )
     if chosen is not None:
         target = by_name[chosen]
         if is_file_name(out) and suffix not in target.suffixes:

@@ -50,7 +50,7 @@ _BINARY = {
 _OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w+\*\)?|\*\))$", re.IGNORECASE)
 # In a text file `[Anna` begins a text. A list goes on in the next line, or with a value.
 _BEGINS_JSON = re.compile(r"\{\s*($|[\"}])|\[\s*($|[\[{\"\]]|(-?\d|true|false|null)[^\]]*,)")
-_OF_TEXTS = frozenset({".txt", ".text", ".conll", ".bio", ".iob", ".iob2", ""})
+_OF_JSON = frozenset({".json", ".jsonl", ".ndjson"})
 # The roles of the columns of these are noted.
 _WITH_ROLES = frozenset({"columns", "instruct-uie"})
 _TABLES = frozenset({".csv", ".xlsx", ".xlsm"})
@@ -201,7 +201,7 @@ def _of_tool(layout: ImportLayout, row: Mapping[str, Any], where: str, left_out:
 def is_json(path: Path) -> bool:
     """Return true for a file that begins as an object or a list of JSON; texts may begin with a bracket too."""
     first = next((line.text.strip() for line in stream_lines(path) if line.text.strip()), "")
-    return _BEGINS_JSON.match(first) is not None if path.suffix.lower() in _OF_TEXTS else first[:1] in {"{", "["}
+    return first[:1] in {"{", "["} if path.suffix.lower() in _OF_JSON else _BEGINS_JSON.match(first) is not None
 
 
 def is_json_lines(path: Path) -> bool:

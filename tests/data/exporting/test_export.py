@@ -242,12 +242,20 @@ def test_splits_get_a_file_each(
     assert '"../set/0.png"' in (tmp_path / "out" / "train.csv").read_text().replace('""', '"')
 
 
+def test_a_folder_may_have_a_point_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.set").mkdir()
+    for name in ("a.set", "twitter.2017", "v1.2b", "out"):
+        assert choose_target(tmp_path / name, None).name == "jsonl"
+
+
 @pytest.mark.parametrize(
     ("out", "to", "reason"),
     [
         ("a.json", None, r"\.json is the suffix of several formats; choose with --to label-studio"),
         ("a.jsonl", "csv", r"--to csv does not write \.jsonl; call it .*a\.csv"),
         ("a.json", "voc", r"--to voc does not write \.json; name a folder"),
+        ("a.tsv", None, r"\.tsv is the suffix of no format that is written; name a file \.jsonl, .* or a folder"),
+        ("a.xml", "voc", r"\.xml is the suffix of no format"),
     ],
 )
 def test_a_suffix_that_does_not_fit_is_refused(out: str, to: str | None, reason: str) -> None:
