@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from instruct_mner.cli.process import CLOSED_PIPE, INTERRUPTED, drop_output
 from instruct_mner.console import displayed
+from instruct_mner.errors import ConfigError
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
@@ -23,6 +24,8 @@ _Row = tuple[str, str]
 
 # Section of options that name none.
 _DEFAULT = "Options"
+
+_INSTALL = "--install-completion"
 
 # A name longer than this stands on a line of its own, its explanation below it.
 _WIDEST_NAME = 26
@@ -53,6 +56,23 @@ class SectionedCommand(TyperCommand):
 
 class SectionedGroup(TyperGroup):
     """A group whose commands stand in sections."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse the command line.
+
+        Raises:
+            ConfigError: Completion is asked for with a word, which Typer would pass over, or cannot be installed.
+        """
+        [first, *rest] = args or [""]
+        if first in {_INSTALL, "--show-completion"} and rest:
+            raise ConfigError(f"{first} {rest[0]}: give {first} alone; it is for the shell in which it is typed")
+        try:
+            return super().parse_args(ctx, args)
+        except (OSError, UnicodeError) as error:
+            if first != _INSTALL or isinstance(error, BrokenPipeError):
+                raise
+            remedy = "put what --show-completion prints into a file that your shell reads"
+            raise ConfigError(f"{_INSTALL}: {error}; {remedy}") from None
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the commands of each section, then the options of the group."""

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from instruct_mner import __version__
 from instruct_mner.cli import app
 from instruct_mner.cli.help import SectionedCommand
+from instruct_mner.errors import ConfigError
 
 VERBS = tuple(command.name for command in app.registered_commands if command.name is not None)
 HEAVY = ("numpy", "torch", "transformers", "PIL", "rich", "pandas", "yaml", "jinja2", "datasets")
@@ -127,6 +128,32 @@ def test_the_shell_completes_verbs() -> None:
     finished = program(_INSTRUCT_MNER_COMPLETE="complete_bash", COMP_WORDS="instruct-mner fi", COMP_CWORD="1")
     assert finished.stdout.split() == ["finetune"]
     assert "--install-completion" in help_of()
+
+
+@pytest.mark.parametrize("flag", ["--install-completion", "--show-completion"])
+def test_completion_takes_no_word(flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=f"^{flag} zsh: give {flag} alone; it is for the shell in which it is typed$"):
+        raise error_of(flag, "zsh")
+    assert not list(tmp_path.iterdir())
+
+
+def test_completion_that_cannot_be_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "bash"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").touch()
+    with pytest.raises(ConfigError, match=r"^--install-completion: .*/home.*; put what --show-completion prints"):
+        raise error_of("--install-completion")
+    (tmp_path / "home").unlink()
+    (tmp_path / "home").mkdir()
+    assert "bash completion installed" in CliRunner().invoke(app, ["--install-completion"]).output
+
+
+def error_of(*arguments: str) -> BaseException:
+    """Return the error with which a command ends."""
+    error = CliRunner().invoke(app, arguments).exception
+    assert error is not None
+    return error
 
 
 @pytest.mark.parametrize("verb", VERBS)
