@@ -115,12 +115,14 @@ class AttentionGrounding(nn.Module):
         return [weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
 
     def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
-        """Return first and last token between the mentions before and after one."""
+        """Return first and last token between the entities before and after a mention."""
         if row.post is None:
             return mention.span
         first, last = row.post
-        before = [each.span[1] + 1 for each in row.mentions if each.span[1] < mention.span[0]]
-        after = [each.span[0] - 1 for each in row.mentions if each.span[0] > mention.span[1]]
+        others = [each.span for each in row.mentions]
+        others += [(row.words[begin][0], row.words[end][1]) for begin, end in row.left_out]
+        before = [end + 1 for _, end in others if end < mention.span[0]]
+        after = [begin - 1 for begin, _ in others if begin > mention.span[1]]
         return max([first, *before]), min([last, *after])
 
     def _scores(self, batch: AlignmentBatch, layer: int, number: int, at: list[int]) -> Tensor:

@@ -164,7 +164,7 @@ class HeadGrounding(nn.Module):
         return Spans(*padded.unbind(dim=-1))
 
     def _negatives(self, row: SampleTokens) -> list[tuple[int, int, int, int]]:
-        gold = {mention.words for mention in row.mentions}
+        gold = {*row.left_out, *(mention.words for mention in row.mentions)}
         draw, spans = chance(row.key, "spans"), []
         for _ in range(self._settings.negatives if row.words else 0):
             first = draw.randrange(len(row.words))

@@ -43,6 +43,8 @@ class SampleTokens:
         post: Tokens of the text; ``None`` where the text was not found.
         words: Tokens of each word of the text.
         mentions: Entities in text order.
+        left_out: First and last word of each other entity: its type is left out of the label set of this epoch, or it
+            was not found in the tokens.
         content: Answer tokens that carry content: labels and mentions, or the word for none.
         image_boxes: Boxes of the post's image tokens, ``(image_tokens, 4)``, in 0..1 of their picture.
         picture: Hash of the post's pictures, from 1; 0 where there are none, or where it is not known.
@@ -54,6 +56,7 @@ class SampleTokens:
     post: TokenSpan | None = None
     words: tuple[TokenSpan, ...] = ()
     mentions: tuple[MentionTokens, ...] = ()
+    left_out: tuple[tuple[int, int], ...] = ()
     content: tuple[int, ...] = ()
     image_boxes: Tensor | None = None
     picture: int = 0

@@ -88,8 +88,8 @@ class Collator:
         return samples, batch
 
     def _sample(self, example: Example) -> TrainingSample:
-        labels = self._conversations.spec.labels
-        example, labels = augment(example, labels, self._augmentation, self._seed, self.epoch)
+        annotated = example.gold
+        example, labels = augment(example, self._conversations.spec.labels, self._augmentation, self._seed, self.epoch)
         paths = self._picture_paths(example)
         return TrainingSample(
             example=example,
@@ -97,4 +97,5 @@ class Collator:
             row=self._conversations.row(example, paths, labels),
             key=f"{self._seed}/{self.epoch}/{example.id}",
             paths=paths,
+            annotated=annotated,
         )

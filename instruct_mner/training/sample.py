@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from instruct_mner.prompting.conversation import Message, answer_text, post_text
 from instruct_mner.schema.labels import LabelSet
-from instruct_mner.schema.records import Example
+from instruct_mner.schema.records import Entity, Example
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,6 +34,7 @@ class TrainingSample:
         row: Prompt, gold answer and opened pictures, in TRL's form.
         key: Key of its random numbers: seed, epoch and id.
         paths: Files of its pictures.
+        annotated: All of its entities, also those of types that its label set leaves out.
     """
 
     example: Example
@@ -41,6 +42,7 @@ class TrainingSample:
     row: PromptCompletion
     key: str
     paths: Sequence[Path] = ()
+    annotated: Sequence[Entity] = ()
 
     @property
     def post_text(self) -> str:

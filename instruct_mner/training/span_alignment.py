@@ -90,11 +90,14 @@ class SpanAnnotator:
         words = word_spans(text, self.spec.segmentation)
         answered = self._answered(sample, text, written)
         mentions = self._mentions(sample, place, begin, words, answered, boxes)
+        annotated = [overlapping(words, entity.start, entity.end) for entity in sample.annotated]
+        known = {mention.words for mention in mentions}
         return SampleTokens(
             key=sample.key,
             post=span,
             words=tuple(place.tokens(begin + start, begin + end) or span for start, end in words),
             mentions=mentions,
+            left_out=tuple(inside for inside in annotated if inside is not None and inside not in known),
             content=_content(answered, written),
             image_boxes=None if boxes is None else torch.cat(boxes),
             picture=sample.picture_hash,

@@ -143,6 +143,13 @@ def test_grounding_through_attention(annotated: bool, around: str, window: int) 
     agree(objective, made, reference)
 
 
+def test_what_locates_a_mention_ends_at_entities_that_are_left_out() -> None:
+    row = made_up().batch.image.rows[0]
+    objective = AttentionGrounding(RegionSpanGroundingSettings(around="neighbours"), 1, IMAGE)
+    assert objective._around(row, row.mentions[0]) == (5, 7)
+    assert objective._around(replace(row, left_out=((0, 0),)), row.mentions[0]) == (6, 7)
+
+
 @pytest.mark.parametrize("around", ["mention", "neighbours"])
 @pytest.mark.parametrize("window", [1, 2, 4, 7])
 def test_what_lies_outside_a_sliding_window_is_left_out_and_counted(around: str, window: int) -> None:

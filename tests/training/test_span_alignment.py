@@ -9,8 +9,9 @@ import torch
 from families import BOTH_KINDS, FAMILY_NAMES
 from runs import EVERYTHING, aligned_run, captioned_posts
 
+from instruct_mner.models.token_offsets import overlapping, word_spans
 from instruct_mner.training.batch import VIEWS
-from instruct_mner.training.span_alignment import covered
+from instruct_mner.training.span_alignment import SpanAnnotator, covered
 from instruct_mner.training.views import AlignmentViews
 
 # Further forms of answers.
@@ -110,6 +111,28 @@ def test_posts_with_a_caption_and_no_picture_are_not_answered_from_a_generated_o
     assert views.origin == (0, 1, 2, 3)
     assert views.generated.rows == (0, 2, 3)
     assert run.collator([{"index": 1}])[VIEWS].generated is None
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_no_entity_that_is_left_out_is_taken_for_none(lost: bool, tiny_models, tmp_path, monkeypatch) -> None:
+    """Of types that an epoch does not ask for, or whose answer is not found in the tokens."""
+    if lost:
+        monkeypatch.setattr(SpanAnnotator, "_answered", lambda *_: [])
+    grounding = {"region_span_grounding": {"through": "head", "width": 4, "negatives": 40}}
+    augmentation = {"sample_labels": 0.0 if lost else 1.0}
+    run = aligned_run(tiny_models("idefics3"), tmp_path, grounding, augmentation=augmentation)
+    [objective] = run.objectives
+    num_left_out = 0
+    for run.collator.epoch in range(2 if lost else 6):
+        rows = run.collator([{"index": index} for index in range(6)])[VIEWS].rows
+        for example, row in zip(run.train.examples, rows, strict=True):
+            words = word_spans(example.text, run.spec.segmentation)
+            gold = {overlapping(words, entity.start, entity.end) for entity in example.gold}
+            assert {mention.words for mention in row.mentions} | set(row.left_out) == gold
+            num_left_out += len(row.left_out)
+            entities = {(row.words[first][0], row.words[last][1]) for first, last in gold}
+            assert entities.isdisjoint(span[:2] for span in objective._negatives(row))
+    assert num_left_out
 
 
 def test_views_move_to_a_device_with_all_their_forwards(tiny_models, tmp_path) -> None:
