@@ -1,4 +1,4 @@
-"""BIO tags to spans and back.
+"""BIO tags to spans.
 
 Two readings of a tag sequence are in use, and they give different gold::
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from instruct_mner.data.tag_schemes import to_bio
-from instruct_mner.errors import DataError
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Entity
 
@@ -86,29 +85,3 @@ def token_bounds(tokens: Sequence[str], joiner: Joiner = " ") -> list[tuple[int,
         bounds.append((start, start + len(token)))
         start += len(token) + len(gap)
     return bounds
-
-
-def encode_tags(tokens: Sequence[str], entities: Iterable[Entity], joiner: Joiner = " ") -> list[str]:
-    """Return the IOB2 tags of entities, one a token: the inverse of decoding.
-
-    Args:
-        tokens: The tokens of the post.
-        entities: Flat entities whose offsets are in the joined text.
-        joiner: The text between two tokens.
-
-    Raises:
-        DataError: An entity begins or ends inside of a token.
-    """
-    bounds = token_bounds(tokens, joiner)
-    starts = {start: index for index, (start, _) in enumerate(bounds)}
-    ends = {end: index for index, (_, end) in enumerate(bounds)}
-    tags = ["O"] * len(tokens)
-    for entity in entities:
-        first, last = starts.get(entity.start), ends.get(entity.end)
-        if first is None or last is None:
-            raise DataError(
-                f"entity {entity.text!r} at {entity.start}:{entity.end} begins or ends inside of a token, "
-                "so BIO tags cannot say it; score it by characters"
-            )
-        tags[first : last + 1] = [f"B-{entity.label}", *[f"I-{entity.label}"] * (last - first)]
-    return tags

@@ -195,8 +195,3 @@ def special_tokens(processor: ProcessorMixin) -> tuple[str, ...]:
     }
     image_token = getattr(processor, "image_token", None)
     return tuple(sorted(tokens if image_token is None else tokens | {image_token}))
-
-
-def answer_prefix(processor: ProcessorMixin) -> str:
-    """Return what the chat template puts between its generation prompt and an answer; see :func:`around_answer`."""
-    return around_answer(processor)[0]

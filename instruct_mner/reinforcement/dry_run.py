@@ -16,7 +16,7 @@ from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.dry_run import seconds_of_dev
 from instruct_mner.training.resolved_config import resolved_yaml
-from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, peak_bytes
+from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, count_evaluations, peak_bytes
 from instruct_mner.training.warmups import warmup_remarks
 
 
@@ -61,7 +61,7 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
         num_steps=steps,
         step_seconds=clock.seconds,
         # Before the first step, too.
-        num_evaluations=1 + steps // settings.evaluate_every if run.dev else 0,
+        num_evaluations=1 + count_evaluations(steps, settings.evaluate_every) if run.dev else 0,
         dev_seconds=dev_seconds,
         peak_bytes=peak_bytes(),
     )

@@ -21,7 +21,15 @@ from instruct_mner.training.finetune import build_trainer
 from instruct_mner.training.precheck import precheck
 from instruct_mner.training.resolved_config import resolved_yaml
 from instruct_mner.training.setup import Run, prepare
-from instruct_mner.training.steps import TRIAL_STEPS, Estimate, StepClock, count_evaluations, count_steps, peak_bytes
+from instruct_mner.training.steps import (
+    TRIAL_STEPS,
+    Estimate,
+    StepClock,
+    count_evaluations,
+    count_steps,
+    peak_bytes,
+    steps_of_an_epoch,
+)
 from instruct_mner.training.trainer import MnerTrainer
 from instruct_mner.training.warmups import warmup_remarks
 
@@ -87,10 +95,12 @@ def _tried(run: Run) -> tuple[MnerTrainer, Estimate]:
         with trainer.without_heads():
             dev_seconds = seconds_of_dev(run, trainer.model)
     num_posts = len(run.train.examples)
+    num_steps = count_steps(config.optimizer, num_posts)
+    every = config.evaluation.every_steps or steps_of_an_epoch(config.optimizer, num_posts)
     return trainer, Estimate(
-        num_steps=count_steps(config.optimizer, num_posts),
+        num_steps=num_steps,
         step_seconds=clock.seconds,
-        num_evaluations=count_evaluations(config.optimizer, config.evaluation, num_posts) if run.dev else 0,
+        num_evaluations=count_evaluations(num_steps, every) if run.dev else 0,
         dev_seconds=dev_seconds,
         peak_bytes=peak_bytes(),
         num_dev_posts=len(run.dev.examples) if run.dev else 0,

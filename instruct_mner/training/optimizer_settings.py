@@ -115,7 +115,7 @@ class VisionCacheSettings(Settings):
 
     Attributes:
         enabled: Whether they are kept on disk. By default where ``optimizer.share_prompt_prefix`` is in force and
-            pictures are seen more than once: in several epochs, or of ``data.dev``.
+            pictures are seen more than once: in several epochs, of ``data.dev``, or by the runs that share ``folder``.
         gib: Largest size, in GiB; what finds no room is computed each time.
         folder: Folder that several runs share, and that stays; by default one of the run, removed as it ends.
     """

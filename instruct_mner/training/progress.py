@@ -118,7 +118,9 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
 
 
 class EpochOfCollator(TrainerCallback):  # type: ignore[misc]
-    """Callback that sets the epoch of the collator; batches are made in this process, so it takes effect at once.
+    """Callback that sets the epoch of the collator, before its first batch is made.
+
+    Batches are made in this process, or in workers that begin anew with a copy of the collator in each epoch.
 
     Args:
         collator: Collator of the run.

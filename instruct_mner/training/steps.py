@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from instruct_mner.training.optimizer_settings import EvaluationSettings, OptimizerSettings
+from instruct_mner.training.optimizer_settings import OptimizerSettings
 
 TRIAL_STEPS = 2
 """Number of steps that are tried: the first also allocates what the others find there."""
@@ -40,10 +40,12 @@ def count_steps(optimizer: OptimizerSettings, num_posts: int, num_processes: int
     return math.ceil(optimizer.epochs * steps_of_an_epoch(optimizer, num_posts, num_processes))
 
 
-def count_evaluations(optimizer: OptimizerSettings, evaluation: EvaluationSettings, num_posts: int) -> int:
-    """Return how often the dev subset is scored."""
-    every = evaluation.every_steps or steps_of_an_epoch(optimizer, num_posts)
-    return max(1, count_steps(optimizer, num_posts) // every)
+def count_evaluations(num_steps: int, every: int) -> int:
+    """Return how often the dev subset is scored: so many steps apart, and after the last one.
+
+    Source: ``DefaultFlowCallback`` of transformers 5.19.
+    """
+    return math.ceil(num_steps / every)
 
 
 class StepClock(TrainerCallback):  # type: ignore[misc]

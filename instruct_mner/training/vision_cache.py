@@ -42,7 +42,8 @@ def reason_against(config: FinetuneConfig, loaded: LoadedModel) -> str | None:
 def keeps_features(config: FinetuneConfig, loaded: LoadedModel) -> bool:
     """Return whether a run keeps the features of its pictures.
 
-    By default it does where a picture is seen more than once, and forwards may differ by rounding from those of TRL.
+    By default it does where a picture is seen more than once, by this run or by those that share its folder, and
+    forwards may differ by rounding from those of TRL.
 
     Args:
         config: Config of the run.

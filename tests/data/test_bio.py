@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from instruct_mner.data.bio import Joiner, decode_spans, encode_tags, join_tokens, token_bounds
+from instruct_mner.data.bio import Joiner, decode_spans, join_tokens, token_bounds
 from instruct_mner.data.tag_schemes import is_tag
-from instruct_mner.errors import DataError
-from instruct_mner.schema.records import Entity, Example
+from instruct_mner.schema.records import Example
 
 LABELS = st.sampled_from(["PER", "LOC", "a-b", "person of note"])
 TAGS = st.lists(st.one_of(st.just("O"), st.tuples(st.sampled_from("BI"), LABELS).map("-".join)))
@@ -43,26 +42,20 @@ def test_decodings_agree_with_seqeval(tags: list[str]) -> None:
 
 
 @given(TAGS, st.data(), st.sampled_from([" ", ""]))
-def test_tags_come_back(tags: list[str], data: st.DataObject, joiner: str) -> None:
+def test_entities_are_the_joined_tokens_of_their_spans(tags: list[str], data: st.DataObject, joiner: str) -> None:
     word = st.text(st.characters(codec="utf-8"), min_size=1, max_size=3)
     tokens = data.draw(st.lists(word, min_size=len(tags), max_size=len(tags)))
     spans = decode_spans(tags)
     text, entities = join_tokens(tokens, spans, joiner)
     assert Example(id="1", text=text, entities=tuple(entities)).gold == tuple(entities)
-    encoded = encode_tags(tokens, entities, joiner)
-    assert decode_spans(encoded, "strict") == decode_spans(encoded, "tolerant") == spans
+    said = [(joiner.join(tokens[first:last]), label) for first, last, label in spans]
+    assert [(entity.text, entity.label) for entity in entities] == said
 
 
 @pytest.mark.parametrize("joiner", [" ", "", ()])
 def test_of_no_tokens_there_is_no_text(joiner: Joiner) -> None:
     assert join_tokens([], [], joiner) == ("", [])
-    assert (token_bounds([], joiner), encode_tags([], [], joiner)) == ([], [])
-
-
-def test_an_entity_inside_of_a_token_has_no_tags() -> None:
-    entity = Entity(start=1, end=4, text="Ann", label="PER")
-    with pytest.raises(DataError, match="'Ann' at 1:4 begins or ends inside of a token"):
-        encode_tags(["@Ann", "left"], [entity])
+    assert token_bounds([], joiner) == []
 
 
 @pytest.mark.parametrize("tag", ["", "X", "B", "B-", "b-PER", "Z-PER", "B-PER ", "B- PER", "o", "B_PER"])

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from published import published
 
-from instruct_mner.data.bio import encode_tags
+from instruct_mner.data.bio import token_bounds
 from instruct_mner.data.jsonl import write_jsonl
 from instruct_mner.data.known import _KNOWN, known_name
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.choices import LabelColumn
+from instruct_mner.schema.records import Example
 
 SETS = [
     ("twitter2015", "fine", "Twitter-2015 (original labels)"),
@@ -68,6 +69,15 @@ def test_gmner_is_known_by_its_text_whatever_its_boxes(shared_data: Path, tmp_pa
     assert all(entity.boxes == () for example in without_boxes.examples for entity in example.gold)
 
 
+def _tags(post: Example) -> list[str]:
+    """Return the BIO tags of the tokens of a post."""
+    tags = []
+    for start, _ in token_bounds(post.tokens or ()):
+        inside = [entity for entity in post.gold if entity.start <= start < entity.end]
+        tags.append("".join(f"{'B' if start == entity.start else 'I'}-{entity.label}" for entity in inside) or "O")
+    return tags
+
+
 @pytest.mark.parametrize(
     ("folder", "name"), [("twitter2017", "Twitter-2017"), ("twitter2015", "Twitter-2015 (original labels)")]
 )
@@ -88,10 +98,7 @@ def test_published_sets_are_known_however_they_are_written(
     if change == "columns":
         rows = (
             f"IMGID:{post.id}\n"
-            + "".join(
-                f"{token}\t{tag}\n"
-                for token, tag in zip(post.tokens or (), encode_tags(post.tokens or (), post.gold), strict=True)
-            )
+            + "".join(f"{token}\t{tag}\n" for token, tag in zip(post.tokens or (), _tags(post), strict=True))
             for post in dataset.examples
         )
         (tmp_path / "again.txt").write_text("\n".join(rows))

@@ -203,7 +203,7 @@ def test_two_processes_draw_answers_to_posts_of_their_own_and_end_with_one_adapt
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
               "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
               "-m", "instruct_mner", "reinforce", str(tuned / "config.yaml"),
-              "--set", f"reinforcement.output={output}", "--set", "reinforcement.max_steps=2"]  # fmt: skip
+              "--set", f"reinforcement.output={output}", "--set", "reinforcement.max_steps=3"]  # fmt: skip
     result = subprocess.run(
         launch,
         capture_output=True,
@@ -213,21 +213,21 @@ def test_two_processes_draw_answers_to_posts_of_their_own_and_end_with_one_adapt
     )
     assert result.returncode == 0, result.stderr[-3000:]
     lines = metrics(output)
-    assert [line["step"] for line in lines if "reward" in line] == [1, 2]
-    assert [line["step"] for line in lines if "eval_f1" in line] == [0, 2]
+    assert [line["step"] for line in lines if "reward" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines if "eval_f1" in line] == [0, 2, 3]
     assert weights(output).keys() == weights(tuned / "run").keys()
 
 
 def test_a_dry_run_shows_answers_with_rewards_and_makes_nothing(tuned: Path) -> None:
     before = sorted(tuned.rglob("*"))
-    warmup = ["--set", "reinforcement.warmup_steps=9"]
-    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--dry-run", *warmup])
+    changes = ["--set", "reinforcement.warmup_steps=9", "--set", "reinforcement.max_steps=3"]
+    done = RUNS.invoke(app, ["reinforce", str(tuned / "config.yaml"), "--dry-run", *changes])
     assert done.exit_code == 0, done.output
     for part in (
         "num_answers: 2",
         "reinforcement.warmup_steps 9: ",
         "RT @ user : Jordan",
-        "steps    4, about ",
+        "steps    3, about ",
         "dev      scored 3 times",
         "GiB of memory",
     ):
