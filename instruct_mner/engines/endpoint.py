@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError
-from openai.types.chat import ChatCompletion
 
 from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import answer_state
-from instruct_mner.engines.openai_format import SPECIAL_TOKENS, request_body, written_tokens
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, Choice, read_choice, request_body
 from instruct_mner.engines.retries import TOO_MANY_REQUESTS, UNAVAILABLE, Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.choices import Constraint
@@ -207,15 +206,15 @@ class EndpointEngine:
                 for task in tasks:
                     task.cancel()
 
-    async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Any:
+    async def _ask(self, client: AsyncOpenAI, body: dict[str, Any]) -> Choice:
         """Return the first choice of the server's answer; the slot is kept through all retries, to relieve it."""
         pauses, retries_left = Pauses(self._endpoint.first_retry_seconds), self._endpoint.max_retries
         broken_since: float | None = None
         while True:
             try:
-                response = await client.chat.completions.create(**body)
+                response = await client.chat.completions.with_raw_response.create(**body)
                 self._has_answered = self._has_served = True
-                return self._first_choice(response)
+                return read_choice(response.http_response.json())
             except APITimeoutError:
                 if not retries_left:
                     raise ServingError(
@@ -241,24 +240,16 @@ class EndpointEngine:
                     raise ServingError(
                         f"{self._base_url} cannot be reached ({reason}): start the server, or check --endpoint"
                     ) from None
-            except APIError as error:
-                raise self._no_such_server(error.message) from None
+            except (APIError, ValueError) as error:
+                raise ServingError(
+                    f"{self._base_url} does not answer as OpenAI's chat completions do ({error}): check --endpoint; "
+                    "most servers have them under /v1"
+                ) from None
             await asyncio.sleep(pauses.next(wait))
 
     def _may_reconnect(self, seconds: float) -> bool:
         """Return whether to try again after so many seconds without a connection."""
         return self._has_answered and self._endpoint.max_retries > 0 and seconds < self._endpoint.reconnect_seconds
-
-    def _first_choice(self, response: Any) -> Any:
-        if not isinstance(response, ChatCompletion) or not response.choices or response.choices[0].message is None:
-            raise self._no_such_server("no choices")
-        return response.choices[0]
-
-    def _no_such_server(self, reason: str) -> ServingError:
-        return ServingError(
-            f"{self._base_url} does not answer as OpenAI's chat completions do ({reason}): check --endpoint; most "
-            "servers have them under /v1"
-        )
 
     def _refusal(self, error: Any) -> ServingError:
         body = error.body if isinstance(error.body, dict) else {}
@@ -276,8 +267,8 @@ class EndpointEngine:
             response=str(reason),
         )
 
-    def _completion(self, request: Request, choice: Any) -> Completion:
-        text = choice.message.content or ""
+    def _completion(self, request: Request, choice: Choice) -> Completion:
+        text = choice.text
         constrained = self._endpoint.constraint == "grammar" and request.grammar is not None
         state = answer_state(request, text) if constrained else "whole"
         # Servers ignore what they do not know, with HTTP 200: only the answer tells.
@@ -286,15 +277,19 @@ class EndpointEngine:
                 f"{self._base_url} ignores the grammar of the answers (it wrote {text[:80]!r}): start vLLM with "
                 '--structured-outputs-config \'{"backend":"guidance"}\', or choose --constraint schema or none'
             )
-        tokens: tuple[Token, ...] = ()
-        if self._endpoint.scores and text:
-            content = choice.logprobs.content if choice.logprobs is not None else None
-            tokens = written_tokens(text, content or ())
-            if not tokens:
-                raise ServingError(
-                    f"{self._base_url} says no log-probabilities of what it wrote, so confidences are not known; with "
-                    "--no-scores (Python: scores=False) it is used without, and every score is 1"
-                )
+        tokens = self._tokens(choice) if self._endpoint.scores and text else ()
         ended = choice.finish_reason != "length"
         # vLLM ends the turn, with no more than a line in its log, where the matcher of a grammar fails.
         return Completion(text, tokens, finished=ended and state == "whole", failed=ended and state != "whole")
+
+    def _tokens(self, choice: Choice) -> tuple[Token, ...]:
+        reason = ""
+        try:
+            if tokens := choice.tokens():
+                return tokens
+        except ValueError as error:
+            reason = f" ({error})"
+        raise ServingError(
+            f"{self._base_url} says no log-probabilities of what it wrote{reason}, so confidences are not known; with "
+            "--no-scores (Python: scores=False) it is used without, and every score is 1"
+        )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from instruct_mner.engines.engine import Request, Token
 from instruct_mner.prompting.conversation import joined_parts
 from instruct_mner.schema.choices import Constraint
+from instruct_mner.schema.validation_messages import reasons
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,7 +64,90 @@ def request_body(request: Request, constraint: Constraint, *, logprobs: bool, jo
     return body
 
 
-def written_tokens(text: str, logprobs: Sequence[Any]) -> tuple[Token, ...]:
+def _joined(content: object) -> object:
+    """Return the text of content that is a list of texts, as some servers write it, and other content as it is."""
+    if not isinstance(content, list):
+        return content
+    parts = [each for each in content if isinstance(each, dict) and each.get("type") == "text"]
+    texts = [text for each in parts if isinstance(text := each.get("text"), str)]
+    return "".join(texts) if len(texts) == len(content) else content
+
+
+class WrittenToken(BaseModel):
+    """Token of an answer.
+
+    Attributes:
+        token: Text of the token, as far as it is one.
+        bytes: Its bytes, where the server gives them.
+        logprob: Natural logarithm of its probability; above 0 by no more than a computation may round.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    token: str
+    bytes: list[Annotated[int, Field(ge=0, le=255)]] | None = None
+    logprob: Annotated[float, Field(le=1e-2)]
+
+
+class _Logprobs(BaseModel):
+    content: list[WrittenToken] | None = None
+
+
+class _Message(BaseModel):
+    content: Annotated[str | None, BeforeValidator(_joined)] = None
+
+
+class Choice(BaseModel):
+    """Answer of a server, of whose fields its own client checks none.
+
+    Attributes:
+        message: Message with the text, if there is any.
+        finish_reason: Reason why it ends; ``length`` where it was cut.
+        logprobs: Log-probabilities of the tokens, which are checked where they are read.
+    """
+
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+    @property
+    def text(self) -> str:
+        """Text of the answer; empty where there is none."""
+        return self.message.content or ""
+
+    def tokens(self) -> tuple[Token, ...]:
+        """Return the place of each token in the text; none where there are none, or they do not spell it.
+
+        Raises:
+            ValueError: The log-probabilities are none; the message says where.
+        """
+        try:
+            logprobs = _Logprobs() if self.logprobs is None else _Logprobs.model_validate(self.logprobs)
+        except ValidationError as error:
+            raise ValueError(f"logprobs: {reasons(error, _Logprobs)[0]}") from None
+        return written_tokens(self.text, logprobs.content or ())
+
+
+class _Answer(BaseModel):
+    choices: Annotated[list[Choice], Field(min_length=1)]
+
+
+def read_choice(answer: object) -> Choice:
+    """Return the first choice of the answer of a server.
+
+    Args:
+        answer: Value of its JSON.
+
+    Raises:
+        ValueError: It is no chat completion; the message says where.
+    """
+    try:
+        return _Answer.model_validate(answer).choices[0]
+    except ValidationError as error:
+        raise ValueError(reasons(error, _Answer)[0]) from None
+
+
+def written_tokens(text: str, logprobs: Sequence[WrittenToken]) -> tuple[Token, ...]:
     """Return the place of each token in the text of an answer; none where the tokens do not spell it.
 
     A token that is no text of its own (the end of the turn, or a part of a character, of which servers show nothing)
@@ -69,7 +155,7 @@ def written_tokens(text: str, logprobs: Sequence[Any]) -> tuple[Token, ...]:
 
     Args:
         text: Text of the answer.
-        logprobs: ``choices[0].logprobs.content``.
+        logprobs: Tokens with their log-probabilities.
     """
     whole = text.encode(errors="replace")
     position, tokens = 0, []

@@ -17,7 +17,7 @@ from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.fallback import unconstrained
 from instruct_mner.engines.grammar_check import grammar_state
-from instruct_mner.engines.openai_format import SPECIAL_TOKENS, written_tokens
+from instruct_mner.engines.openai_format import SPECIAL_TOKENS, WrittenToken, written_tokens
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet
@@ -147,7 +147,9 @@ def test_no_server() -> None:
         engine(f"http://127.0.0.1:{port}").generate([request("Ann")])
 
 
-@pytest.mark.parametrize("said", ["<html>hello</html>", {"hello": 1}, {"choices": []}, {"choices": [{"index": 0}]}])
+@pytest.mark.parametrize(
+    "said", ["<html>hello</html>", {"hello": 1}, {"choices": []}, {"choices": [{"index": 0}]}, {"choices": ["Ann"]}]
+)
 def test_something_else_answers(said: object) -> None:
     with serving(lambda body, number: (200, said)) as server, pytest.raises(ServingError, match="under /v1"):
         engine(server.url).generate([request("Ann")])
@@ -195,11 +197,55 @@ def test_no_logprobs_is_an_error_unless_none_are_wanted() -> None:
     assert completion.tokens == ()
 
 
-class Said:
-    """A token as the client gives it."""
+def test_content_may_be_a_list_of_texts() -> None:
+    def reply(body, number):
+        status, said = first_word_is_a_person(body, number)
+        content = said["choices"][0]["message"]["content"]
+        said["choices"][0]["message"]["content"] = [
+            {"type": "text", "text": each} for each in (content[:5], content[5:])
+        ]
+        return status, said
 
-    def __init__(self, text: str, raw: bytes | None) -> None:
-        self.token, self.bytes, self.logprob = text, None if raw is None else list(raw), -1.0
+    with serving(reply) as server:
+        [completion] = engine(server.url).generate([request("Ann is here")])
+    assert completion.text == '[{"text":"Ann","label":"PER"}]'
+    assert len(completion.tokens) == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ([{"type": "thinking", "thinking": "hm"}], "choices.0.message.content: expected a text"),
+        ([{"type": "text", "text": 5}], "choices.0.message.content: expected a text"),
+        ({"text": "[]"}, "choices.0.message.content: expected a text"),
+        (5, "choices.0.message.content: expected a text"),
+    ],
+)
+def test_content_of_another_kind_is_told_with_its_place(content: Any, where: str) -> None:
+    with (
+        serving(lambda body, number: (200, chat(content, logprobs=[]))) as server,
+        pytest.raises(ServingError, match=rf"chat completions do \({where}"),
+    ):
+        engine(server.url).generate([request("Ann")])
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"logprob": None}, "logprob: expected a number"),
+        ({"logprob": float("nan")}, "logprob: Input should be less"),
+        ({"logprob": 3.0}, "logprob: Input should be less"),
+        ({"logprob": True}, "logprob: expected a number"),
+        ({"bytes": [300]}, r"bytes\.0: "),
+        ({"token": None}, "token: expected a text"),
+    ],
+)
+def test_log_probabilities_that_are_none_are_told_and_not_needed_without_scores(change: Any, where: str) -> None:
+    with serving(lambda body, number: (200, chat("[]", logprobs=[token("[]") | change]))) as server:
+        with pytest.raises(ServingError, match=rf"of what it wrote \(logprobs: content\.0\.{where}.*--no-scores"):
+            engine(server.url).generate([request("Ann")])
+        [completion] = engine(server.url, scores=False).generate([request("Ann")])
+    assert (completion.text, completion.tokens) == ("[]", ())
 
 
 @pytest.mark.parametrize(
@@ -214,7 +260,10 @@ class Said:
     ],
 )
 def test_where_tokens_stand(text: str, said: list[tuple[str, bytes | None]], spans: list[str] | None) -> None:
-    tokens = written_tokens(text, [Said(*each) for each in said])
+    logprobs = [
+        WrittenToken(token=piece, bytes=None if raw is None else list(raw), logprob=-1.0) for piece, raw in said
+    ]
+    tokens = written_tokens(text, logprobs)
     assert [text[each.start : each.end] for each in tokens] == (spans or [])
 
 
