@@ -78,7 +78,7 @@ class WrittenToken(BaseModel):
 
     Attributes:
         token: Text of the token, as far as it is one.
-        bytes: Its bytes, where the server gives them.
+        bytes: Bytes of the token, where the server gives them.
         logprob: Natural logarithm of its probability; above 0 by no more than a computation may round.
     """
 
