@@ -17,9 +17,11 @@ from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.other_texts import squeezed
+from instruct_mner.scoring.tool_predictions import SCORES, import_predictions
 
 Row = Mapping[str, object]
 
+_OF_TOOLS = frozenset({".json", ".jsonl", ".ndjson"})
 _SCORE = re.compile(r"0?\.\d+(?:[eE]-\d+)?|[01](?:\.0*)?|\d(?:\.\d+)?[eE]-\d+")
 
 
@@ -31,6 +33,8 @@ def is_table(path: Path) -> bool:
 def imported_rows(path: Path) -> list[Row]:
     """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them.
 
+    Pre-annotations of Label Studio and suggestions of Argilla are read where no post of the file is annotated.
+
     Raises:
         DataError: It cannot be imported, a post holds no prediction, or a confidence is none.
     """
@@ -40,13 +44,21 @@ def imported_rows(path: Path) -> list[Row]:
     with TemporaryDirectory() as folder:
         out = Path(folder) / "posts.jsonl"
         import_file(str(path), out, ImportOptions())
-        examples = [row.example for row in posts_of(out) if row.example is not None]
+        examples = _posts(out)
+        if path.suffix.lower() in _OF_TOOLS and all(example.entities is None for example in examples):
+            out.unlink()
+            import_predictions(path, out)
+            examples = _posts(out)
     unannotated = sum(example.entities is None for example in examples)
     if unannotated:
         raise DataError(
             f"{path}: {unannotated} of {len(examples)} posts hold no prediction, not even that there is none"
         )
     return [{"id": each.id, "text": each.text, "entities": _scored(each, path)} for each in examples]
+
+
+def _posts(path: Path) -> list[Example]:
+    return [row.example for row in posts_of(path) if row.example is not None]
 
 
 def with_absent_posts(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> Sequence[Row]:
@@ -111,15 +123,15 @@ def _of_predictions(path: Path) -> list[Row] | None:
 
 
 def _scored(example: Example, path: Path) -> list[Row]:
-    """Return the entities of an imported post, with the confidences that stand in a table of one mention a row."""
+    """Return the entities of an imported post, with the confidences of a table of one mention a row, or of a tool."""
     entities: list[Row] = [each.model_dump(mode="json", exclude_none=True) for each in example.gold]
-    scores = (example.meta or {}).get("score")
-    if not isinstance(scores, list) or len(scores) != len(entities):
+    scores = (example.meta or {}).get(SCORES)
+    if not isinstance(scores, list) or len(scores) != len(entities) or all(score is None for score in scores):
         return entities
     numbers = [float(score) for score in scores if _SCORE.fullmatch(str(score))]
     if len(numbers) != len(scores):
         raise DataError(
-            f"{path}: post {example.id!r}: column 'score' holds {scores}, and confidences are numbers from 0 to 1; "
+            f"{path}: post {example.id!r}: 'score' holds {scores}, and confidences are numbers from 0 to 1; "
             "mend them, or name the column otherwise"
         )
     return [{**entity, "score": number} for entity, number in zip(entities, numbers, strict=True)]

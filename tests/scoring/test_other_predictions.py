@@ -411,6 +411,32 @@ def test_what_convert_writes_for_a_tool_is_scored_with_the_boxes_that_it_holds(t
     assert {each.boxes for each in read[0].entities} == {(large,) if target in {"label-studio", "coco"} else None}
 
 
+@pytest.mark.parametrize("target", ["label-studio", "argilla"])
+@pytest.mark.parametrize("scored", [True, False])
+def test_what_models_predicted_in_a_tool_is_scored(target: str, scored: bool, tmp_path: Path) -> None:
+    seen = ANNA.model_copy(update={"images": ("7.png",)})
+    Image.new("RGB", (90, 90)).save(tmp_path / "7.png")
+    entities = [{**each, "text": ANNA.text[each["start"] : each["end"]]} for each in WHOLE["entities"]]
+    rows = [{**WHOLE, "text": ANNA.text, "images": ["7.png"], "entities": entities[::-1], "rejected": {}},
+            {"id": "b", "text": NOTHING.text, "entities": [], "rejected": {}}]  # fmt: skip
+    if not scored:
+        for entity in entities:
+            del entity["score"]
+    source, path = written(tmp_path, rows), tmp_path / "tasks.json"
+    done = CliRunner().invoke(app, ["convert", str(source), str(path), "--to", target])
+    assert done.exit_code == 0, done.output
+    read = read_predictions(path, (seen, NOTHING))
+    expected = read_predictions(source, (seen, NOTHING))
+    assert spans(read) == GOLD
+    assert [[each.score for each in post.entities] for post in read] == [
+        [each.score for each in post.entities] for post in expected
+    ]
+    if target == "label-studio":
+        assert [each.boxes for each in read[0].entities] == [None, (Box(box=(1, 2, 3, 4)),)]
+    lines = written(tmp_path, json.loads(path.read_text()), "tasks.jsonl")
+    assert spans(read_predictions(lines, (seen, NOTHING))) == GOLD
+
+
 @pytest.mark.parametrize("to", [None, "coco"])
 def test_json_on_one_line_is_no_file_of_columns_whatever_words_stand_in_it(to: str | None, tmp_path: Path) -> None:
     entity = Entity(start=0, end=8, text="Jackie O", label="PER", boxes=(Box(box=(1, 2, 3, 4)),))
