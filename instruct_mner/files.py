@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TextIO
 
 import yaml
@@ -23,6 +24,8 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAKE_ROOM = "make room, or choose another place, and run the same command again"
+is_file = os.path.isfile  # Path.is_file raises an error of a name that is too long
+"""Function that tells whether there is a file of a name that stands in data, and that may be too long for any file."""
 _LONGEST_NAME = 255  # bytes, on all usual file systems
 _A_PIPE = "a pipe can be read once only; save it as a file, or give posts on standard input, named -"
 
@@ -192,14 +195,11 @@ def check_place(path: Path) -> None:
         if link.is_symlink() and not link.exists():
             raise ConfigError(f"{link} is a link to {link.readlink()}, which is not there; choose another place")
     above = next(folder for folder in path.resolve().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        reason = "may not be written to" if above.is_dir() else "is a file"
-        raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place")
-
-
-def is_file(path: Path) -> bool:
-    """Return whether there is a file of a name that stands in data, and that may be too long for any file."""
-    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises an error of such a name)
+    try:  # by doing it: in /proc nobody can make a file, whatever its rights say
+        TemporaryFile(dir=above).close()
+    except OSError as error:
+        reason = "is a file" if isinstance(error, NotADirectoryError) else f"takes no file ({error.strerror})"
+        raise ConfigError(f"{path}: cannot be written, {above} {reason}; choose another place") from None
 
 
 def write_error(path: Path, error: OSError) -> DataError:

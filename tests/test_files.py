@@ -136,6 +136,11 @@ def test_a_link_that_leads_nowhere_is_no_place(tmp_path: Path, output: str) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
+def test_a_folder_that_takes_no_file_is_no_place() -> None:
+    with pytest.raises(ConfigError, match="/proc/x: cannot be written, /proc takes no file"):
+        check_place(Path("/proc/x"))
+
+
 def test_a_full_disk_is_told_with_what_to_do() -> None:
     with pytest.raises(DataError, match="make room"), replacing(Path("/dev/full")) as file:
         file.write("x")

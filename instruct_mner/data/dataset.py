@@ -172,14 +172,23 @@ def picture_folder(folder: Path, images: Path | None) -> Path | None:
         ConfigError: The user's choice is not a folder.
     """
     if images is not None:
-        if not images.is_dir():
-            raise ConfigError(f"--images {images}: there is no such folder; check the path")
+        check_picture_folder(images)
         return images
     name = f"{folder.resolve().name}_images"
     for usual in (folder / "images", folder / name, folder.resolve().parent / name):
         if usual.is_dir():
             return usual
     return None
+
+
+def check_picture_folder(images: Path) -> None:
+    """Refuse what is no folder of pictures.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not images.is_dir():
+        raise ConfigError(f"--images {images} (in a config data.images): there is no such folder; check the path")
 
 
 def find_picture(root: Path | None, name: str) -> Path | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from instruct_mner.errors import ConfigError
+
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 SMOLLM2 = "smollm2"
@@ -30,6 +32,22 @@ def locate(name: str | Path) -> str:
 
 
 _HUB_NAME = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+def check_revision(name: str | Path, revision: str | None) -> None:
+    """Refuse a revision of what is no model of the hub, where it would have no effect.
+
+    Args:
+        name: Folder, hub name, ``starter`` or ``smollm2``.
+        revision: Commit, branch or tag that the user gives.
+
+    Raises:
+        ConfigError: It has no effect.
+    """
+    own = name in (STARTER, SMOLLM2)
+    if revision is not None and (own or Path(name).exists()):
+        kind = "comes with a fixed one" if own else "is a folder, and no model of the hub"
+        raise ConfigError(f"revision {revision!r} has no effect on {name}, which {kind}; leave it out")
 
 
 def tuned_place(name: str | Path, revision: str | None = None) -> Path:
@@ -60,6 +78,7 @@ def adapter_place(name: str | Path, revision: str | None = None) -> Path:
     Raises:
         ModelError: The hub does not have it, or cannot be reached.
     """
+    check_revision(name, revision)
     match = _HUB_NAME.fullmatch(str(name))
     if match is None or not _is_of_hub(str(name)):
         return Path(name)

@@ -38,7 +38,7 @@ def _reason(details: ErrorDetails, record: type[BaseModel]) -> str:
     message = explained(details)
     if details["type"] == "extra_forbidden":
         message = f"unknown field{suggest(str(location[-1]), fields_at(record, location[:-1]))}"
-    field = ".".join(map(str, location))
+    field = setting_name(location)
     return f"{field}: {message}" if field else message
 
 
@@ -46,6 +46,12 @@ def place(details: ErrorDetails) -> Location:
     """Return names and indices that lead to the value, without validators and kinds of number."""
     named = [part for part in details["loc"] if not str(part).startswith("function-")]
     return named[:-1] if named and named[-1] in {"int", "float"} else named
+
+
+def setting_name(location: Location) -> str:
+    """Return the name of a place, with dots; a list of labels is checked in a field that has the name of its own."""
+    parts = [str(part) for number, part in enumerate(location) if number == 0 or part != location[number - 1]]
+    return ".".join(parts)
 
 
 def explained(details: ErrorDetails) -> str:

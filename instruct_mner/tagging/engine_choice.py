@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from instruct_mner.answers import codec
 from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.models.locations import check_revision
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import UNKNOWN_FAMILY, heads_folder, tuned, tuned_folder, untuned, zero_shot
 from instruct_mner.prompting.few_shot import has_examples
@@ -160,6 +161,7 @@ def transformers_backend(
 
     wanted = checked_device(device)
     device_map = checked_device_map(device_map, device)
+    check_revision(name, revision)
     folder = tuned_folder(name, revision)
     with device_map_errors(device_map):
         if folder is None:

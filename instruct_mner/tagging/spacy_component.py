@@ -13,6 +13,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.tagging.argument_checks import check_value
+from instruct_mner.tagging.arguments import CHECKS
 from instruct_mner.tagging.client import Client
 from instruct_mner.tagging.predictions import with_entities
 from instruct_mner.tagging.tagger import Tagger
@@ -73,10 +75,12 @@ def make_component(
         server: Address of ``instruct-mner serve``, which then answers.
 
     Raises:
-        MnerError: The model or the server cannot be used.
+        MnerError: Labels or threshold are none, or the model or the server cannot be used.
     """
     if not model and server is None:
         raise ConfigError(f"component {name}: give config={{'model': …}}, a run folder, an adapter or a base model")
+    for argument, value in (("labels", labels), ("threshold", threshold)):
+        check_value(argument, value, CHECKS[argument])  # not at the first document
     tagger = Tagger.from_pretrained(model) if server is None else Client(server, model=model or None)
     return EntityTagger(tagger, labels, threshold)
 

@@ -48,12 +48,8 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
     Raises:
         ConfigError: The folder cannot be made, is in use, or holds a run of other settings.
     """
+    check_run_place(config)
     folder, name = config.output, output_setting(config)
-    check_place(folder)
-    if config.vision_cache.folder is not None:
-        check_place(config.vision_cache.folder / "features")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{name}: {folder} is a file; choose another (--set {name}=…)")
     used = folder.exists() and any(folder.iterdir())
     if used and not resume:
         raise ConfigError(
@@ -64,6 +60,20 @@ def check_run_folder(config: FinetuneConfig, *, resume: bool) -> None:
         # Of a model that reads text only, the config that a run keeps says that no picture is shown.
         shown = 0 if takes_pictures(config.model, config.revision) is False else config.max_images
         _check_same_settings(folder, config.model_copy(update={"max_images": shown}))
+
+
+def check_run_place(config: FinetuneConfig) -> None:
+    """Refuse a place in which no run folder can be.
+
+    Raises:
+        ConfigError: The folder, or that of the features of pictures, cannot be made.
+    """
+    folder, name = config.output, output_setting(config)
+    check_place(folder)
+    if config.vision_cache.folder is not None:
+        check_place(config.vision_cache.folder / "features")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{name}: {folder} is a file; choose another (--set {name}=…)")
 
 
 def open_run_folder(config: FinetuneConfig) -> Path | None:

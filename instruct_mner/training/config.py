@@ -20,7 +20,7 @@ from instruct_mner.schema.choices import ImageSource, Segmentation, Tracker
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits
 from instruct_mner.schema.settings import Settings
-from instruct_mner.schema.validation_messages import causes, explained, fields_at, place
+from instruct_mner.schema.validation_messages import causes, explained, fields_at, place, setting_name
 from instruct_mner.training.augmentation import AugmentationSettings
 from instruct_mner.training.optimizer_settings import (
     EvaluationSettings,
@@ -239,7 +239,7 @@ def _with_home(value: Any) -> Any:
 
 def _problem(error: ErrorDetails) -> str:
     location = place(error)
-    name, kind = ".".join(map(str, location)), error["type"]
+    name, kind = setting_name(location), error["type"]
     given = error.get("input")
     if kind == "extra_forbidden":
         known = fields_at(FinetuneConfig, location[:-1])

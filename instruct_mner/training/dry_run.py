@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 from torch import nn
 
-from instruct_mner.files import check_place
 from instruct_mner.models.loading import Model, count_adapted_modules
+from instruct_mner.training.checkpoints import check_run_place
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.datasets import Sources
 from instruct_mner.training.earlier_trainings import describe_earlier
@@ -50,7 +50,7 @@ def dry_run(config: FinetuneConfig, console: Console, sources: Sources | None = 
     Raises:
         MnerError: The run itself would raise it.
     """
-    check_place(config.output)
+    check_run_place(config)
     run = prepare(config, sources)
     console.rule("config")
     console.print(resolved_yaml(run).rstrip(), markup=False)

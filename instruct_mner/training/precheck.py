@@ -10,6 +10,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
 from instruct_mner.files import exclusive
 from instruct_mner.models.config_file import takes_pictures
+from instruct_mner.models.locations import check_revision
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.training.augmentation import all_names
 from instruct_mner.training.checkpoints import check_run_folder
@@ -20,7 +21,7 @@ from instruct_mner.training.trainable import check_scored, check_trainable, labe
 
 
 def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = False) -> Sources | None:
-    """Check trackers, run folder, template, data, pictures and labels.
+    """Check trackers, revision, run folder, template, data, pictures and labels.
 
     Args:
         config: Config of the run.
@@ -34,6 +35,7 @@ def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = Fa
         MnerError: Something does not fit; the message says what and where.
     """
     check_trackers(config.report_to)
+    check_revision(config.model, config.revision)
     # Of several processes one has the folder.
     if not dry_run and os.environ.get("RANK", "0") == "0":
         with exclusive(config.output):

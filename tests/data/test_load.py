@@ -106,7 +106,7 @@ def test_pictures_are_found_in_the_usual_places(tmp_path: Path, folder: Path, pl
 
 def test_pictures_are_taken_from_the_folder_that_is_named(tmp_path: Path, folder: Path) -> None:
     (folder / "images").mkdir()
-    with pytest.raises(ConfigError, match=r"--images .*: there is no such folder"):
+    with pytest.raises(ConfigError, match=r"--images .* \(in a config data\.images\): there is no such folder"):
         load(str(folder), images=tmp_path / "nowhere")
     chosen = tmp_path / "chosen"
     chosen.mkdir()

@@ -276,3 +276,10 @@ def test_a_package_that_a_model_needs_is_named() -> None:
     message = "model m cannot be loaded: It requires timm "
     with pytest.raises(ModelError, match=message), hub_module.hub_errors("m", None, "config.json is needed"):
         raise ImportError("\nIt requires timm\nInstall it")
+
+
+@pytest.mark.parametrize("load", [Tagger.from_pretrained, Tagger.from_adapter])
+def test_a_revision_of_what_is_no_model_of_the_hub_is_refused(load, tmp_path: Path) -> None:
+    for name in ("starter", str(tmp_path)):
+        with pytest.raises(ConfigError, match=f"revision 'abc' has no effect on {name}, which .*; leave it out"):
+            load(name, revision="abc")

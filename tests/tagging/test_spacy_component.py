@@ -41,3 +41,18 @@ def test_a_component_without_a_model_says_what_to_give() -> None:
 
     with pytest.raises(ConfigError, match="give config"):
         spacy.blank("en").add_pipe(spacy_component.NAME)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"threshold": 2}, "threshold 2 is no confidence from 0 to 1"),
+        ({"labels": ["PER: x"]}, "labels: .*separates"),
+    ],
+)
+def test_settings_of_a_component_are_checked_before_the_model_is_loaded(config: dict[str, object], reason: str) -> None:
+    spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
+    from instruct_mner.tagging import spacy_component
+
+    with pytest.raises(ConfigError, match=reason):
+        spacy.blank("en").add_pipe(spacy_component.NAME, config={"model": "nothing/there", **config})

@@ -71,7 +71,9 @@ def test_files_that_are_no_config(tmp_path, text: str | None, message: str) -> N
     [
         ({"labels": ["A", "A"]}, "twice"),
         ({"labels": ["A: B"]}, "separates"),
-        ({"labels": []}, "at least 1"),
+        ({"labels": []}, r"(?<![.])labels: must not be empty: at least 1"),
+        ({"pixels": {"max_pixels": 0}}, "pixels.max_pixels: Input should be greater than or equal to 1"),
+        ({"pixels": {"min_pixels": -5}}, "pixels.min_pixels: Input should be greater than or equal to 1"),
         ({"labels": [" A"]}, "space at its edge"),
         ({"answer": {"grounded": True}, "max_images": 0}, "max_images"),
         ({"output": 2024}, "output: expected a text, a string; put it into quotes"),

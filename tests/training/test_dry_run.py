@@ -89,11 +89,18 @@ def test_of_an_even_number_the_upper_middle_is_the_median(values: list[int], med
     assert _median(values) == median
 
 
-def test_a_place_in_which_no_run_can_be_is_told_before_anything_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("n" * 300, "nnn"), ("file", "output: .*file is a file; choose another"), ("/proc/x", "/proc")],
+)
+def test_a_place_in_which_no_run_can_be_is_told_before_anything_is_read(
+    output: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
     config = FinetuneConfig.model_validate(
-        {"model": "nothing/there", "data": {"train": "nothing.jsonl"}, "output": str(tmp_path / ("n" * 300))}
+        {"model": "nothing/there", "data": {"train": "nothing.jsonl"}, "output": str(tmp_path / output)}
     )
-    with pytest.raises(MnerError, match=r"nnn"):
+    with pytest.raises(MnerError, match=message):
         dry_run(config, Console())
 
 

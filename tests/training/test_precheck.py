@@ -21,6 +21,11 @@ from instruct_mner.training.trainable import labels_of
     ("changes", "error", "message"),
     [
         ({"labels": ["PER"]}, DataError, "outside the label set"),
+        (
+            {"revision": "abc"},
+            ConfigError,
+            "revision 'abc' has no effect on starter, which comes with a fixed",
+        ),
         ({"prompt": "nowhere"}, ConfigError, "no prompt template"),
         ({"data": {"train": "nowhere.jsonl"}}, DataError, "no such file"),
         ({"augmentation": {"rename_labels": 1.0, "label_names": {"XYZ": ["z"]}}}, ConfigError, "XYZ"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ Cells = tuple[int, list[str]]
 
 _DELIMITERS = ",;\t|"
 _TAB = "\t"
+# A quote begins a cell in quotes at the beginning of a cell alone.
+_IN_QUOTES = re.compile(r'(?<![^,;\t|\n])"[^"]*"')
+_HEADER = re.compile(r'(?:(?<![^,;\t|\n])"[^"]*"|[^\n])*')
 
 
 def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) -> Iterator[Cells]:
@@ -39,7 +43,7 @@ def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) ->
     # All of it, because a cell may hold newlines; as it is, because offsets count a carriage return too.
     text = read_text(path, keep_returns=not newlines_alone)
     first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count) if any(each in first for each in _DELIMITERS) else ","
+    delimiter = _delimiter(text)
     # The limit guards those who read streams; here the text is in memory already.
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     if delimiter == _TAB and '"' in text and not first.startswith('"'):
@@ -56,6 +60,14 @@ def read_cells(path: Path, notes: list[str], *, newlines_alone: bool = False) ->
                 notes.append(note)
             return _unquoted(text, delimiter)
     return _quoted(text, delimiter, path)
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter of the header: that which stands in it most often, outside of quotes where there is any."""
+    header = _HEADER.match(text)
+    first = "" if header is None else _IN_QUOTES.sub("", header.group())
+    first = first if any(each in first for each in _DELIMITERS) else text.partition("\n")[0]
+    return max(_DELIMITERS, key=first.count)
 
 
 def ends_lines_with_returns(path: Path) -> bool:

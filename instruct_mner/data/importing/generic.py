@@ -8,7 +8,9 @@ import json
 import math
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +27,8 @@ from instruct_mner.schema.choices import Decode
 _NO_TEXT = (NOTHING | ERRORS) - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _EXACT = 2**53
+BYTES = "data:"
+"""Beginning of an address that is the bytes of a picture."""
 
 
 def to_post(
@@ -180,7 +184,7 @@ def to_names(value: Any) -> tuple[str, ...]:
     Raises:
         ValueError: It is none of these.
     """
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return ()
     if isinstance(value, list):
         return tuple(name for each in value for name in to_names(each))
@@ -198,6 +202,15 @@ def to_names(value: Any) -> tuple[str, ...]:
     if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
         raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
     return (name,)
+
+
+def without_bytes(post: RawPost, left_out: Counter[str]) -> RawPost:
+    """Return a post without the pictures whose bytes stand in its row, which are counted: no file has their names."""
+    named = tuple(name for name in post.images if not name.startswith(BYTES))
+    if len(named) == len(post.images):
+        return post
+    left_out["picture(s) whose bytes stand in the row"] += len(post.images) - len(named)
+    return replace(post, images=named)
 
 
 def parse_cell(value: Any) -> Any:

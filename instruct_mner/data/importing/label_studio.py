@@ -61,10 +61,8 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
     images = tuple(name for each in pictures for name in to_names(data[each]))
     elsewhere = _elsewhere(results or (), data, text_name)
     marks = None if results is None else _marks(results, images, elsewhere)
-    named = tuple(name for name in images if not name.startswith(_BYTES))
     if left_out is not None:
         left_out.update(f"span(s) on {each['to_name']!r}, which is not the text" for each in elsewhere)
-        left_out["picture(s) whose bytes stand in the task"] += len(images) - len(named)
         left_out.update(f"result(s) of the type {each['type']}" for each in results or () if each["type"] in _UNREAD)
         if results is None and task.get("predictions"):
             left_out["task(s) with predictions of a model, which are no annotations"] += 1
@@ -73,7 +71,7 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
         id=data.get(_ID, task.get("id")),
         text=data[text_name],
         marks=marks,
-        images=named,
+        images=images,
         meta={name: value for name, value in data.items() if name not in {_ID, text_name, *pictures}},
     )
 

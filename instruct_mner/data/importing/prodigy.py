@@ -42,15 +42,13 @@ def of_prodigy(row: Mapping[str, Any], where: str, left_out: Counter[str]) -> Ra
     for span in spans or ():
         if isinstance(span, dict) and {"points", "width"} & span.keys():
             raise ValueError("a span is a region of the picture; its mention is not said, so it cannot be read")
-    is_data = str(row.get("image", "")).startswith("data:")
-    left_out["picture(s) whose bytes stand in the row"] += is_data
     return RawPost(
         where=where,
         id=row.get("id"),
         text=row["text"],
         marks=None if spans is None else to_marks([{key: span.get(key) for key in ("start", "end", "label")}
                                                    for span in spans]),
-        images=() if is_data else to_names(row.get("image")),
+        images=to_names(row.get("image")),
         meta={key: value for key, value in row.items() if key not in hidden and not key.startswith("_")},
     )  # fmt: skip
 

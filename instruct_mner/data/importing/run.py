@@ -14,7 +14,7 @@ from typing import Any
 from instruct_mner.data import standard_input
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.conversion import check_absent
-from instruct_mner.data.dataset import Reading, ReadOptions
+from instruct_mner.data.dataset import Reading, ReadOptions, check_picture_folder
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.effects import refuse_without_effect
@@ -58,8 +58,8 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
         ConfigError: An option is wrong, or the output exists.
         DataError: Anything wrong in the file; all of it at once, by cause, and nothing is written.
     """
-    if options.images is not None and not options.images.is_dir():
-        raise ConfigError(f"--images {options.images}: there is no such folder; check the path")
+    if options.images is not None:
+        check_picture_folder(options.images)
     if source == standard_input.NAME and not Path(source).exists():
         source = str(piped_file(parse_columns(options.columns)))
     with nullcontext() if out is None else exclusive(out):

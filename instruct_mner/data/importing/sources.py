@@ -17,7 +17,7 @@ from instruct_mner.data.formats import COLUMN_SUFFIXES
 from instruct_mner.data.importing import brat, coco
 from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
-from instruct_mner.data.importing.generic import to_post
+from instruct_mner.data.importing.generic import to_post, without_bytes
 from instruct_mner.data.importing.label_studio import of_task
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.prodigy import Answers, of_prodigy
@@ -110,7 +110,7 @@ class Source:
             left_out["empty item(s) (null)"] += 1
             return
         try:
-            yield from self._posts(row, where, left_out)
+            yield from (without_bytes(post, left_out) for post in self._posts(row, where, left_out))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"a row of another layout ({error!r})"
             yield Fault(where, reason)

@@ -19,6 +19,7 @@ TAGGED = Roles({"tokens": "words", "tags": "ner", "id": "uid"}, meta=("lang", "m
     [
         (None, ()),
         ("", ()),
+        ("  ", ()),
         ("a/7.jpg", ("a/7.jpg",)),
         (7, ("7",)),
         (7.0, ("7",)),

@@ -16,10 +16,11 @@ from instruct_mner.data.importing.sources import Source
 
 def test_prodigy_gives_what_was_accepted() -> None:
     row = {"text": "Anna", "spans": [{"start": 0, "end": 4, "label": "PER", "token_start": 0}], "answer": "accept"}
-    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": "data:image/png;base64,AA"}, "f:1", Counter())
+    bytes_ = "data:image/png;base64,AA"
+    post = of_prodigy({**row, "_task_hash": 1, "source": "x", "image": bytes_}, "f:1", Counter())
     assert post is not None
     [mark] = post.marks or ()
-    assert ((mark.start, mark.end, mark.label), post.meta, post.images) == ((0, 4, "PER"), {"source": "x"}, ())
+    assert ((mark.start, mark.end, mark.label), post.meta, post.images) == ((0, 4, "PER"), {"source": "x"}, (bytes_,))
     assert of_prodigy({**row, "answer": "ignore"}, "f:1", Counter()) is None
     bare = of_prodigy({"text": "a"}, "f:1", Counter())
     assert bare is not None

@@ -309,3 +309,17 @@ def test_errors_of_a_spreadsheet_are_refused(error: str, tmp_path: Path) -> None
             list(Table(path).rows())
     with pytest.raises(DataError, match="is an error of a spreadsheet"):
         rows(tmp_path, f"sentence_id,word,tag\n1,in,O\n1,{error},O\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ('"text, original";label', ["text, original", "label"]),
+        ('"a, b"', ["a, b"]),
+        ('"one\ntwo, three, four";b', ["one\ntwo, three, four", "b"]),
+        ('size 5";b', ['size 5"', "b"]),
+    ],
+)
+def test_separators_in_quotes_are_none(header: str, names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n")
+    assert next(read_cells(tmp_path / "a.csv", []))[1] == names
