@@ -56,25 +56,30 @@ class AnswerBatch:
             pad_token_id: Id of padding.
         """
         cache = kv_cache.roomy_cache(model.config)
+        read: list[Self] = []
 
-        def first_forward(base: Any, input_ids: Tensor, **named: Any) -> AnswerBatch:
+        def first_forward(base: Any, input_ids: Tensor, **named: Any) -> Tensor:
             prepared = {name: value for name, value in named.items() if name not in _OF_GENERATE}
             outputs = base(
                 **base.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **prepared), return_dict=True
             )
-            return cls(
-                model=base,
-                answers=list(answers),
-                cache=cache,
-                mask=inputs["attention_mask"],
-                of_tokens={name: named[name][..., -1:] for name in _OF_TOKENS if named.get(name) is not None},
-                logits=outputs.logits[:, -1].float(),
+            of_tokens = {name: named[name][..., -1:] for name in _OF_TOKENS if named.get(name) is not None}
+            read.append(
+                cls(
+                    model=base,
+                    answers=list(answers),
+                    cache=cache,
+                    mask=inputs["attention_mask"],
+                    of_tokens=of_tokens,
+                    logits=outputs.logits[:, -1].float(),
+                )
             )
+            # Not the batch: FSDP copies what comes back, with the answers in it.
+            return input_ids
 
         config = GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=pad_token_id, use_cache=True)
-        begun = model.generate(**inputs, past_key_values=cache, generation_config=config, custom_generate=first_forward)
-        assert isinstance(begun, cls)
-        return begun
+        model.generate(**inputs, past_key_values=cache, generation_config=config, custom_generate=first_forward)
+        return read[0]
 
     @torch.no_grad()
     def step(self) -> None:

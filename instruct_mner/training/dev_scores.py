@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -16,6 +16,7 @@ from instruct_mner.prompting.templates import Prompt
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring import score_spans, score_triples
 from instruct_mner.tagging.tagger import Tagger
+from instruct_mner.training.sharding import forwards_in_step, is_sharded
 
 
 def score_dev(
@@ -35,12 +36,15 @@ def score_dev(
         ``f1`` (typed, offset), ``span_f1`` (types ignored), ``rejected`` per predicted item and, with boxes,
         ``gmner_f1``, each in 0..1.
     """
-    tagger = Tagger(TransformersEngine(loaded, batch_size), manifest, prompt)
+    engine = TransformersEngine(loaded, batch_size, shares_prefix=not is_sharded())
+    tagger = Tagger(engine, manifest, prompt)
 
     def predict(posts: Sequence[Example]) -> Iterator[Prediction]:
         return tracked(tagger.predict(posts, dev.picture_paths), "scoring dev", len(posts))
 
-    predictions = _by_all_processes(dev.examples, predict)
+    with forwards_in_step(loaded):
+        predictions = list(predict(_share(dev.examples)))
+    predictions = list(gather_object(predictions)) if PartialState().num_processes > 1 else predictions
     report = score_spans(dev.examples, predictions)
     scores = {
         "f1": report.micro.score.f1,
@@ -52,10 +56,7 @@ def score_dev(
     return scores
 
 
-def _by_all_processes(
-    examples: Sequence[Example], predict: Callable[[Sequence[Example]], Iterable[Prediction]]
-) -> list[Prediction]:
-    """Predict in all processes of a launch, a share in each, and return all predictions in every process."""
+def _share(examples: Sequence[Example]) -> Sequence[Example]:
+    """Return the posts that this process of a launch tags."""
     state = PartialState()
-    predictions = list(predict(examples[state.process_index :: state.num_processes]))
-    return list(gather_object(predictions)) if state.num_processes > 1 else predictions
+    return examples[state.process_index :: state.num_processes]

@@ -92,7 +92,8 @@ def _train(run: Run, processes: PartialState, console: Console) -> None:
     if checkpoint is None or not trainer.take_up_finished(checkpoint):
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
-    whole = whole_weights(trainer.model)
+    with trainer.without_heads():
+        whole = whole_weights(trainer.model)
     if processes.is_main_process:
         with working(f"writing {folder}"):
             _finish(trainer, run, console, whole)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +17,7 @@ from instruct_mner.models.hooks import Captured, capture, shortened
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import num_shared, shared_beginning
 from instruct_mner.training.batch import Batch
+from instruct_mner.training.sharding import in_any_process, is_sharded, whole
 from instruct_mner.training.views import AlignmentViews
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ class Forwards:
         self._head: nn.Module = base.get_output_embeddings()
         self._loaded = loaded
         self._needs = needs
-        self._autocast = autocast
+        # FSDP casts weights and inputs by itself.
+        self._autocast = nullcontext if is_sharded() else autocast
         # States that are handed from token to token, and the load of experts, are those of whole rows.
         has_experts = hasattr(loaded.model.config.get_text_config(), "output_router_logits")
         self._share_prompt_prefix = share_prompt_prefix and not (loaded.family.recurrent or has_experts)
+        self._head_weights: list[Tensor] = []
+        self._last_states: list[Tensor] = []
+        self._missing: Batch | None = None
 
     def capture_image_view(self) -> AbstractContextManager[Captured]:
         """Capture the states of the answer's own forward that objectives need."""
@@ -70,7 +75,9 @@ class Forwards:
         """Compute the prefix of all prompts once in the forwards of the block, where the run does so."""
         if not self._share_prompt_prefix:
             return nullcontext()
-        return shared_beginning(self.decoder, num_shared(inputs["input_ids"], self._loaded.image_token_id))
+        shared = num_shared(inputs["input_ids"], self._loaded.image_token_id)
+        [differs] = in_any_process(not shared)
+        return shared_beginning(self.decoder, 0 if differs else shared)
 
     def batch(self, captured: Captured, inputs: Batch, views: AlignmentViews, num_tokens: float) -> AlignmentBatch:
         """Return the input of the objectives, after the answer's own forward.
@@ -82,14 +89,24 @@ class Forwards:
             num_tokens: Number of answer tokens by which the answer loss is divided.
         """
         text = teacher = generated = None
-        if views.text is not None:
+        # Where weights lie in parts, a forward is one of all processes: one that needs none goes along with a token.
+        has_text, has_teacher, has_generated = in_any_process(
+            views.text is not None, views.teacher is not None, views.generated is not None
+        )
+        token = _first_token(inputs)
+        self._head_weights = [whole(weight) for weight in self._head.parameters()] if is_sharded() else []
+        self._last_states = []
+        self._note(captured)
+        self._missing = token if has_generated else None
+        if has_text:
             with capture(self.decoder, layers=self._needs.text_layers) as bare, self._only_needed_layers():
-                self._forward(views.text.batch)
-            text = _view(bare, views.text.batch, views.text.rows)
-        if views.teacher is not None:
+                self._forward(token if views.text is None else views.text.batch)
+            text = None if views.text is None else _view(bare, views.text.batch, views.text.rows)
+            self._note(bare)
+        if has_teacher:
             with torch.no_grad(), capture(self.decoder) as taught:
-                self._forward(views.teacher.batch)
-            teacher = _view(taught, views.teacher.batch, views.teacher.rows)
+                self._forward(token if views.teacher is None else views.teacher.batch)
+            teacher = None if views.teacher is None else _view(taught, views.teacher.batch, views.teacher.rows)
         if views.generated is not None:
             generated = Generated(
                 forwards=self, batch=views.generated.batch, rows=views.generated.rows, num_tokens=num_tokens
@@ -103,6 +120,25 @@ class Forwards:
             output_embedding=self._logits,
             num_tokens=num_tokens,
         )
+
+    def tie(self) -> Tensor | None:
+        """Return a zero on which the gradients of all forwards of the batch depend, after those of the objectives.
+
+        With it, a backward pass goes through the same layers in all processes; ``None`` where none waits for another.
+        """
+        if not is_sharded():
+            return None
+        if self._missing is not None:
+            embeddings = cast("PreTrainedModel", self._inner).get_input_embeddings()
+            with capture(self.decoder) as captured, _with_gradient(embeddings):
+                self._forward(self._missing)
+            self._note(captured)
+        noted, self._last_states = self._last_states, []
+        return torch.stack([states.sum() * 0 for states in noted]).sum()
+
+    def _note(self, captured: Captured) -> None:
+        if captured.states is not None and is_sharded():
+            self._last_states.append(captured.states)
 
     def _only_needed_layers(self) -> AbstractContextManager[None]:
         """Run the bare post up to the deepest layer that an objective needs, where its answer is not learned."""
@@ -118,6 +154,8 @@ class Forwards:
 
     def _logits(self, states: Tensor) -> Tensor:
         with self._autocast():
+            if self._head_weights:
+                return nn.functional.linear(states, *self._head_weights).float()
             return self._head(states).float()  # type: ignore[no-any-return]
 
     def answer_loss(self, batch: Batch, pictures: Tensor, num_tokens: float) -> Tensor:
@@ -129,9 +167,11 @@ class Forwards:
             num_tokens: Number of answer tokens by which the sum is divided.
         """
         dtype = self._loaded.model.dtype
+        self._missing = None
         with capture(self.decoder) as captured:
             self._forward(batch, mm_encoder_outputs=encoder_outputs(self._loaded, pictures.to(dtype)))
         assert captured.states is not None
+        self._note(captured)
         return answer_loss(captured.states, batch[_LABELS], self._logits, num_tokens)
 
 
@@ -168,6 +208,23 @@ def answer_loss(states: Tensor, labels: Tensor, logits: Callable[[Tensor], Tenso
     answered = labels[:, 1:] != -100
     predicted = logits(states[:, :-1][answered])
     return nn.functional.cross_entropy(predicted, labels[:, 1:][answered], reduction="sum") / num_tokens
+
+
+def _first_token(inputs: Mapping[str, object]) -> Batch:
+    """Return the inputs of the first token of a batch, which is never one of padding or of a picture."""
+    ids = cast("Tensor", inputs["input_ids"])
+    of_tokens = {name: each for name, each in inputs.items() if isinstance(each, Tensor) and each.shape == ids.shape}
+    return {name: each[:1, :1] for name, each in of_tokens.items()}
+
+
+@contextmanager
+def _with_gradient(embeddings: nn.Module) -> Iterator[None]:
+    """Let what enters the decoder in the block have a gradient, as a generated picture has."""
+    handle = embeddings.register_forward_hook(lambda *hooked: hooked[-1].requires_grad_())
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _view(captured: Captured, inputs: Batch, rows: tuple[SampleTokens, ...]) -> View:

@@ -7,6 +7,9 @@ from random import Random
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from instruct_mner.training.sharding import whole
 
 MEASURED_STEPS = 3
 """Number of steps at the beginning of a run that are measured."""
@@ -31,10 +34,24 @@ def measured_weights(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 
 def gradient_norm(loss: Tensor, weights: Sequence[nn.Parameter]) -> float:
-    """Return the norm of the gradient of a loss on some weights; the gradients of the step stay as they are."""
+    """Return the norm of the gradient of a loss on some weights.
+
+    The gradients of the step stay as they are; only where weights lie in parts, they must be dropped afterwards.
+    """
+    if any(isinstance(weight, DTensor) for weight in weights):
+        return _norm_in_parts(loss, weights)
     gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
     norms = [gradient.float().norm() for gradient in gradients if gradient is not None]
     return torch.stack(norms).norm().item() if norms else 0.0
+
+
+def _norm_in_parts(loss: Tensor, weights: Sequence[nn.Parameter]) -> float:
+    """Return the norm of the mean gradient of all processes: FSDP gathers it in a backward pass alone."""
+    for weight in weights:
+        weight.grad = None
+    loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    return whole(norm).item()
 
 
 class GradientShares:

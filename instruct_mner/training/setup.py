@@ -179,7 +179,7 @@ def prepare(config: FinetuneConfig, sources: Sources | None = None) -> Run:
     objectives = make_objectives(alignment, loaded, spec, config.seed)
     collator = make_collator(views=make_views(objectives, alignment, loaded, conversations, annotator, collate))
     attention_layers = together(objectives).attention_layers
-    if attention_layers:
+    if attention_layers and reads_weights():
         with_picture = next((at for at, each in enumerate(train.examples) if pictures(each)), 0)
         check_attention(loaded, collator.inputs([{"index": with_picture}]), attention_layers)
     return Run(

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
+import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from instruct_mner.models.loading import LoadedModel
+from instruct_mner.models.modes import in_use
 from instruct_mner.training.config import FinetuneConfig
+
+_Result = TypeVar("_Result")
 
 
 def is_sharded() -> bool:
@@ -34,22 +41,16 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
     if os.environ.get("FSDP_STATE_DICT_TYPE") == "FULL_STATE_DICT":
         # Source: accelerate 1.15 and torch 2.13: with gloo, the optimizer of such a checkpoint is never read.
         yield "FSDP: a run with FULL_STATE_DICT is not resumed; set fsdp_state_dict_type: SHARDED_STATE_DICT"
-    if config.alignment.is_on:
+    grounding = config.alignment.region_span_grounding
+    if grounding is not None and grounding.through == "attention" and grounding.heads == "auto":
         yield (
-            "alignment: objectives run parts of the model by themselves, which FSDP and DeepSpeed do not allow; launch "
-            "with --multi_gpu (a whole model in each process), or leave them out"
-        )
-    if config.data.dev is not None:
-        yield (
-            "data.dev: each process tags posts of its own, which it cannot do with a part of the weights; leave it "
-            "out, and evaluate the run afterwards"
+            "alignment.region_span_grounding.heads: auto tries a whole model on posts before it lies in parts; name "
+            "the layer and the heads, as 'finetune --dry-run' of the config without FSDP says them"
         )
     if config.tuning == "qlora":
         yield "tuning: qlora holds the whole decoder in 4 bits in each process; launch with --multi_gpu, or take lora"
     if config.tuning == "full":
         yield "tuning: full is not saved from parts; launch with --multi_gpu (a whole model each), or take lora"
-    if config.optimizer.share_prompt_prefix:
-        yield "optimizer.share_prompt_prefix: layers are called as they are under FSDP and DeepSpeed; leave it out"
     if config.vision_cache.enabled:
         yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
 
@@ -70,6 +71,101 @@ def part_layers_alone(accelerator: Accelerator, decoder: nn.Module) -> None:
         plugin.transformer_cls_names_to_wrap = sorted({type(layer).__name__ for layer in layers})
 
 
+def as_forward(model: nn.Module, function: Callable[[], _Result]) -> _Result:
+    """Call a function that runs parts of a model, as a forward of it: FSDP gathers what no layer gathers by itself.
+
+    Args:
+        model: Model that is trained.
+        function: Function; its gradients go through the tensors that it returns.
+    """
+    if not isinstance(model, FSDPModule):
+        return function()
+    # FSDP casts what a forward returns to the data type of the weights: the tensors themselves are kept beside.
+    results: list[_Result] = []
+
+    def forward() -> _Result:
+        results.append(function())
+        return results[0]
+
+    owner: Any = model
+    owner.run_parts = forward
+    register_fsdp_forward_method(owner, "run_parts")
+    try:
+        owner.run_parts()
+    finally:
+        del owner.run_parts
+    return results[0]
+
+
+@contextmanager
+def whole_gradients(model: nn.Module, *, in_step: bool) -> Iterator[None]:
+    """Let the backward passes of the block give the gradients of all processes, where weights lie in parts.
+
+    Args:
+        model: Model that is trained.
+        in_step: Whether those after the block do so too, as the last of a step does.
+    """
+    if not isinstance(model, FSDPModule):
+        yield
+        return
+    model.set_requires_gradient_sync(True)
+    try:
+        yield
+    finally:
+        model.zero_grad()
+        model.set_requires_gradient_sync(in_step)
+
+
+def in_any_process(*flags: bool) -> list[bool]:
+    """Return which flags are true in any process, where weights lie in parts and all call this; else the flags."""
+    if not is_sharded():
+        return list(flags)
+    found = torch.tensor(flags, dtype=torch.int32, device=PartialState().device)
+    distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
+    return [bool(each) for each in found.tolist()]
+
+
+@contextmanager
+def forwards_in_step(loaded: LoadedModel) -> Iterator[None]:
+    """Let each process use a model for work of its own in the block, until the last has done all of its.
+
+    Where weights lie in parts, a forward is one of all processes: those that have finished go along with a token.
+
+    Args:
+        loaded: Model that is trained; in the block, each forward must call all of its layers once.
+    """
+    if not is_sharded():
+        yield
+        return
+    model: Any = loaded.model
+    parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    as_forward(model, lambda: None)
+    hook = loaded.base.register_forward_pre_hook(lambda *_: in_any_process(True) and None)
+    try:
+        yield
+    finally:
+        hook.remove()
+    token = torch.tensor([loaded.end_tokens[:1]], device=PartialState().device)
+    with in_use(model), torch.no_grad():
+        while any(in_any_process(False)):
+            loaded.base(input_ids=token, attention_mask=torch.ones_like(token))
+    for part in parts:
+        part.reshard()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients of weights that are whole beside those in parts; all processes must call this.
+
+    Args:
+        parameters: Weights; one without a gradient here counts with 0.
+    """
+    for parameter in parameters if is_sharded() else ():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        distributed.all_reduce(parameter.grad)
+        parameter.grad /= distributed.get_world_size()
+
+
 def reads_weights() -> bool:
     """Return whether the weights are read in this process; of those in parts, accelerate may read them in the first."""
     return not is_sharded() or PartialState().is_main_process
@@ -86,12 +182,12 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
     """
     if not is_sharded():
         return None
-    return {name: _whole(each) for name, each in model.named_parameters() if each.requires_grad}
+    return {name: _plain(whole(each.detach())) for name, each in model.named_parameters() if each.requires_grad}
 
 
-def _whole(parameter: nn.Parameter) -> Tensor:
-    data = parameter.detach()
-    return _plain(data.full_tensor() if isinstance(data, DTensor) else data)
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor that may lie in parts in several processes, which all must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ answer loss is divided by the answer tokens of the whole step here as it is in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from trl import SFTTrainer
 
 from instruct_mner.alignment.build import together
 from instruct_mner.alignment.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from instruct_mner.alignment.objective import AlignmentBatch, Objective
+from instruct_mner.alignment.objective import Objective
+from instruct_mner.models.hooks import Captured
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
 from instruct_mner.training.batch import VIEWS, Batch
@@ -26,7 +27,14 @@ from instruct_mner.training.forwards import Forwards
 from instruct_mner.training.gradient_share import MEASURED_STEPS, METRIC, gradient_norm, measured_weights
 from instruct_mner.training.length_grouping import LengthGroupedSampler
 from instruct_mner.training.scored_trainer import DevEvaluation, ScoredTrainer
-from instruct_mner.training.sharding import part_layers_alone, whole_weights
+from instruct_mner.training.sharding import (
+    as_forward,
+    average_gradients,
+    is_sharded,
+    part_layers_alone,
+    whole_gradients,
+    whole_weights,
+)
 from instruct_mner.training.trl_arguments import answers_scored_alone, keep_adapter_in_float32
 from instruct_mner.training.views import AlignmentViews
 
@@ -81,7 +89,8 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         modules = {each.name: each for each in objectives if isinstance(each, nn.Module)}
         if modules:
             self.heads = nn.ModuleDict(modules).to(self.accelerator.device)
-            self.model.add_module(_HEADS, self.heads)
+            if not is_sharded():
+                self.model.add_module(_HEADS, self.heads)
         unwrapped = self.accelerator.unwrap_model(self.model)
         base = unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped
         keep_adapter_in_float32(unwrapped)
@@ -123,9 +132,10 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         # The loss in the log is the sum of all losses.
         self._metrics["train"]["answer_loss"].append(loss.item() * steps)
         num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
-        batch = self._forwards.batch(captured, inputs, views.to(self.accelerator.device), num_tokens)
-        loss = self._with_objectives(loss, replace(batch, step=self.state.global_step), steps)
-        if self.accelerator.num_processes > 1:
+        views = views.to(self.accelerator.device)
+        found = as_forward(model, lambda: self._of_objectives(captured, inputs, views, num_tokens))
+        loss = self._with_objectives(loss, found, steps)
+        if self.accelerator.num_processes > 1 and not is_sharded():
             # Processes wait for each other's gradient of every parameter, even if a batch did not use it: a head, or of
             # a whole model the vision tower.
             tuned = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
@@ -139,26 +149,39 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         with self._forwards.with_shared_prefix(inputs), alone:
             yield
 
-    def _with_objectives(self, loss: Tensor, batch: AlignmentBatch, steps: int) -> Tensor:
-        """Return the answer loss of a forward plus the losses of the objectives, and log them."""
+    def _of_objectives(
+        self, captured: Captured, inputs: Batch, views: AlignmentViews, num_tokens: float
+    ) -> list[tuple[Tensor, Mapping[str, float]]]:
+        """Return the losses and metrics of the objectives, after the answer's own forward."""
+        batch = replace(self._forwards.batch(captured, inputs, views, num_tokens), step=self.state.global_step)
         rows = (*batch.image.rows, *(() if batch.text is None else batch.text.rows))
-        logged = {
-            "alignment/posts_not_found": float(sum(row.is_lost for row in rows)),
-            "alignment/mentions_not_found": float(sum(row.lost_mentions for row in rows)),
-        }
-        weights = self._weights_to_measure()
-        answer = gradient_norm(loss, weights) if weights else 0.0
-        for objective in self._objectives:
-            value, metrics = objective(batch)
-            if answer and metrics:
-                share = objective.weight * gradient_norm(value, weights) / steps / answer
-                logged[f"{objective.name}/{METRIC}"] = share
+        self._metrics["train"]["alignment/posts_not_found"].append(float(sum(row.is_lost for row in rows)))
+        self._metrics["train"]["alignment/mentions_not_found"].append(float(sum(row.lost_mentions for row in rows)))
+        found = [objective(batch) for objective in self._objectives]
+        tie = self._forwards.tie()
+        return found if tie is None else [(value + tie, metrics) for value, metrics in found]
+
+    def _with_objectives(self, loss: Tensor, found: Sequence[tuple[Tensor, Mapping[str, float]]], steps: int) -> Tensor:
+        """Return the answer loss of a forward plus the losses of the objectives, and log them."""
+        norms = self._gradient_norms([loss, *(value for value, _ in found)])
+        logged: dict[str, float] = {}
+        for number, (objective, (value, metrics)) in enumerate(zip(self._objectives, found, strict=True), start=1):
+            if norms and norms[0] and metrics:
+                logged[f"{objective.name}/{METRIC}"] = objective.weight * norms[number] / steps / norms[0]
             loss = loss + self._weight(objective) * value / steps
             logged[f"{objective.name}/loss"] = value.item()
             logged |= {f"{objective.name}/{name}": metric for name, metric in metrics.items()}
         for name, metric in logged.items():
             self._metrics["train"][name].append(metric)
         return loss
+
+    def _gradient_norms(self, losses: Sequence[Tensor]) -> list[float]:
+        """Return the norms of the gradients of losses on the tuned weights; none in a forward that is not measured."""
+        weights = self._weights_to_measure()
+        if not weights:
+            return []
+        with whole_gradients(self.model, in_step=self.accelerator.sync_gradients):
+            return [gradient_norm(loss, weights) for loss in losses]
 
     def _weights_to_measure(self) -> list[nn.Parameter]:
         """Return the weights on which this forward's gradients are measured: none, but for the first of early steps."""
@@ -198,6 +221,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         with self.without_heads():
             norm: Tensor | None = super()._clip_grad_norm(model)
         own = [] if self.heads is None else list(self.heads.parameters())
+        average_gradients(own)
         if own:
             # Gradients are unscaled by now, and may be so only once.
             head_norm = nn.utils.clip_grad_norm_(own, self.args.max_grad_norm)
@@ -216,6 +240,21 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
                     optimizer.add_param_group({**group, "params": mine, "lr": self._head_learning_rate})
         return optimizer  # type: ignore[no-any-return]
 
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """Return the scheduler; heads join weights that lie in parts by now, as accelerate would let none be whole."""
+        if self.heads is not None and is_sharded():
+            self.model.add_module(_HEADS, self.heads)
+            # Source: torch 2.13, `_split_optim_state_dict`: a group without weights is read back only where it is last.
+            groups = self.optimizer.param_groups
+            groups[:] = [group for group in groups if group["params"]]
+            decayed = set(self.get_decay_parameter_names(self.heads))
+            rate = self._head_learning_rate or self.args.learning_rate
+            for decays, decay in ((True, self.args.weight_decay), (False, 0.0)):
+                mine = [each for name, each in self.heads.named_parameters() if (name in decayed) is decays]
+                if mine:
+                    self.optimizer.add_param_group({"params": mine, "weight_decay": decay, "lr": rate})
+        return super().create_scheduler(num_training_steps, optimizer)
+
     @contextmanager
     def without_heads(self) -> Iterator[None]:
         """Take the heads out of the model in the block: it is then the model that is served."""
@@ -228,7 +267,8 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the weights; where they lie in parts in several processes, all must call this."""
-        weights = whole_weights(self.model)
+        with self.without_heads():
+            weights = whole_weights(self.model)
         if weights is None:
             super().save_model(output_dir, _internal_call)
         elif self.args.should_save:

@@ -17,7 +17,6 @@ from instruct_mner.models.loading import Dtype
 from instruct_mner.training.batch import Collate
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.optimizer_settings import OptimizerSettings
-from instruct_mner.training.sharding import is_sharded
 from instruct_mner.training.trackers import PROJECT
 
 
@@ -25,7 +24,7 @@ def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:
     """Return whether a run takes the shortcuts of ``models.prefix_sharing``; by default on a CPU alone."""
     if optimizer.share_prompt_prefix is not None:
         return optimizer.share_prompt_prefix
-    replaced = optimizer.gradient_checkpointing or optimizer.liger or optimizer.torch_compile or is_sharded()
+    replaced = optimizer.gradient_checkpointing or optimizer.liger or optimizer.torch_compile
     return not (replaced or torch.accelerator.is_available())
 
 

@@ -26,6 +26,7 @@ SETTINGS = {
     "ACCELERATE_USE_FSDP": "true",
     "ACCELERATE_USE_CPU": "true",
     "FSDP_VERSION": "2",
+    "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
     "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
     "FSDP_RESHARD_AFTER_FORWARD": "true",
     "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT",
@@ -43,6 +44,9 @@ def allow_cpus() -> None:
         whole(self, *arguments, fsdp_plugin=fsdp_plugin, **named)
         if fsdp_plugin is not None:
             self.distributed_type = state.DistributedType.FSDP
+            state.PartialState._shared_state["distributed_type"] = self.distributed_type
+            if self.mixed_precision != "no":
+                fsdp_plugin.set_mixed_precision(self.mixed_precision)
             self.fsdp_plugin = fsdp_plugin
 
     state.AcceleratorState.__init__ = patched

@@ -51,7 +51,7 @@ def tagged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 ids.append(post.id)
                 yield predicted(post)
 
-    monkeypatch.setattr(dev_scores, "TransformersEngine", lambda loaded, batch_size: (loaded, batch_size))
+    monkeypatch.setattr(dev_scores, "TransformersEngine", lambda loaded, batch_size, **_: (loaded, batch_size))
     monkeypatch.setattr(dev_scores, "Tagger", Tagger)
     return ids
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import Needs
 from instruct_mner.alignment.sample_tokens import SampleTokens
+from instruct_mner.training import forwards as module
 from instruct_mner.training.forwards import Forwards, Generated, answer_loss
 from instruct_mner.training.views import AlignmentViews, CollatedView, GeneratedPosts
 
@@ -139,6 +140,23 @@ def test_the_teacher_gets_no_gradient() -> None:
     assert batch.teacher.states.tolist() == states(5, layers=3)
     assert (batch.teacher.states.requires_grad, batch.text.states.requires_grad) == (False, True)
     assert [each["gradient"] for each in base.model.called] == [True, True, False]
+
+
+def test_a_process_without_a_bare_post_goes_along_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where weights lie in parts; its loss does not change."""
+    monkeypatch.setattr(module, "is_sharded", lambda: True)
+    monkeypatch.setattr(module, "in_any_process", lambda *flags: [True, True, False])
+    base = Base()
+    own = forwards(base, Needs(text_view=True, text_answer=True, teacher=(True, True)))
+    with own.capture_image_view() as captured:
+        base.model(input_ids=torch.tensor([[5, 6]]))
+    batch = own.batch(captured, view(5, 6).batch, AlignmentViews(rows=ROWS), 1.0)
+    assert batch.text is batch.teacher is None
+    assert [each["input_ids"].tolist() for each in base.model.called] == [[[5, 6]], [[5]], [[5]]]
+    assert [each["gradient"] for each in base.model.called] == [True, True, False]
+    tie = own.tie()
+    assert tie is not None
+    assert (tie.item(), tie.requires_grad) == (0.0, True)
 
 
 def test_logits_are_those_of_the_output_layer_in_float32() -> None:
