@@ -40,7 +40,7 @@ class TransformersEngine:
     def __init__(self, loaded: LoadedModel, batch_size: int = 8, *, shares_prefix: bool = True) -> None:
         self._loaded = loaded
         self._batch_size = batch_size
-        self._shares_prefix = shares_prefix and not loaded.family.recurrent
+        self._shares_prefix = shares_prefix
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled: models of some families cannot be once they have answered, for transformers' hooks."""
@@ -193,7 +193,8 @@ class TransformersEngine:
         for answer in answers:
             answer.guide = guide_of(self.grammar_tokenizer, answer.request)
         inputs = self.inputs([answer.request for answer in answers])
-        shared = padded_after_beginning(inputs, loaded.image_token_id, pad) if self._shares_prefix else 0
+        shares = self._shares_prefix and not loaded.family.recurrent
+        shared = padded_after_beginning(inputs, loaded.image_token_id, pad) if shares else 0
         with shared_beginning(loaded.decoder, shared):
             return AnswerBatch.read(loaded.model, inputs.to(loaded.model.device), answers, pad)
 
