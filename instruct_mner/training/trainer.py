@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from trl import SFTTrainer
 
 from instruct_mner.alignment.build import together
@@ -118,7 +120,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         The states come from a hook on the decoder: ``super().compute_loss(…, return_outputs=True)`` would return
         those of a second forward without gradient, on which an auxiliary loss trains nothing.
         """
-        views = cast("AlignmentViews", inputs.pop(VIEWS, AlignmentViews()))
+        views = cast("AlignmentViews", inputs.pop(VIEWS, AlignmentViews())).to(self.accelerator.device)
         if not self._objectives or not model.training:
             with self._shortcuts(inputs):
                 return super().compute_loss(  # type: ignore[no-any-return]
@@ -132,7 +134,6 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         # The loss in the log is the sum of all losses.
         self._metrics["train"]["answer_loss"].append(loss.item() * steps)
         num_tokens = self._num_tokens(inputs, num_items_in_batch, steps)
-        views = views.to(self.accelerator.device)
         found = as_forward(model, lambda: self._of_objectives(captured, inputs, views, num_tokens))
         loss = self._with_objectives(loss, found, steps)
         if self.accelerator.num_processes > 1 and not is_sharded():
@@ -228,7 +229,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
             self._metrics["train"]["alignment/head_grad_norm"].append(head_norm.item())
         return norm
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Return the optimizer, with the heads' own learning rate where there is one."""
         optimizer = super().create_optimizer(model)
         if self.heads is not None and self._head_learning_rate is not None:
@@ -240,20 +241,19 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
                     optimizer.add_param_group({**group, "params": mine, "lr": self._head_learning_rate})
         return optimizer  # type: ignore[no-any-return]
 
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """Return the scheduler; heads join weights that lie in parts by now, as accelerate would let none be whole."""
         if self.heads is not None and is_sharded():
             self.model.add_module(_HEADS, self.heads)
             # Source: torch 2.13, `_split_optim_state_dict`: a group without weights is read back only where it is last.
-            groups = self.optimizer.param_groups
-            groups[:] = [group for group in groups if group["params"]]
+            self.optimizer.param_groups[:] = [each for each in self.optimizer.param_groups if each["params"]]
             decayed = set(self.get_decay_parameter_names(self.heads))
             rate = self._head_learning_rate or self.args.learning_rate
             for decays, decay in ((True, self.args.weight_decay), (False, 0.0)):
                 mine = [each for name, each in self.heads.named_parameters() if (name in decayed) is decays]
                 if mine:
                     self.optimizer.add_param_group({"params": mine, "weight_decay": decay, "lr": rate})
-        return super().create_scheduler(num_training_steps, optimizer)
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[no-any-return]
 
     @contextmanager
     def without_heads(self) -> Iterator[None]:
