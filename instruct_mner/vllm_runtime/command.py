@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 
 import torch
 
+from instruct_mner.errors import ConfigError
 from instruct_mner.vllm_runtime.adapter_checks import RANKS
 from instruct_mner.vllm_runtime.plan import Plan
 
@@ -33,6 +36,8 @@ _CPU_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
 }
 
+# Characters at which a command line is split, and those that keep it from being split.
+_SPLIT = re.compile(r"[\s'\"\\]")
 
 # Adapters as vLLM computes them on a CPU are slow, and wrong for the base beside them: see cpu_lora.py.
 _CPU_WORKER = "instruct_mner.vllm_runtime.cpu_worker.WorkerExtension"
@@ -118,13 +123,32 @@ def vllm_command(arguments: Sequence[str], host: str, port: int) -> list[str]:
 
 
 def vllm_environment() -> dict[str, str]:
-    """Return the environment of vLLM; variables that the user has set stay, with our plugin among those allowed."""
+    """Return the environment of vLLM; variables that the user has set stay, with our plugin among those allowed.
+
+    Raises:
+        ConfigError: vLLM could compile nothing in the folder of temporary files.
+    """
+    if not has_gpu():
+        _check_compilable("TMPDIR", tempfile.gettempdir())
+        _check_compilable("TORCHINDUCTOR_CACHE_DIR", os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))
     variables = {**_ENVIRONMENT} if has_gpu() else {**_ENVIRONMENT, **_CPU_ENVIRONMENT}
     chosen = {name: os.environ.get(name, value) for name, value in variables.items()}
     plugins = os.environ.get("VLLM_PLUGINS")
     if plugins is not None and _PLUGIN not in plugins.split(","):
         chosen["VLLM_PLUGINS"] = ",".join(each for each in (plugins, _PLUGIN) if each)
     return chosen
+
+
+def _check_compilable(variable: str, folder: str) -> None:
+    """Check that a compiler's command can hold the name of a folder, or the first request would end vLLM.
+
+    Source: torch 2.13, ``cpp_builder.run_compile_cmd`` splits a command that names files as they are.
+    """
+    if _SPLIT.search(folder):
+        raise ConfigError(
+            f"{variable} is '{folder}': vLLM compiles there, and cannot where it has spaces, quotes or backslashes; "
+            f"set {variable} to another folder"
+        )
 
 
 def shown_command(arguments: Sequence[str], host: str, port: int) -> str:

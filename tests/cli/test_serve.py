@@ -123,6 +123,20 @@ def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch, run: Pat
         invoke(run)
 
 
+def test_a_folder_in_which_nothing_can_be_compiled(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first request of the self-check would end vLLM, minutes later."""
+    monkeypatch.setattr("instruct_mner.vllm_runtime.command.has_gpu", lambda: False)
+    monkeypatch.setattr("tempfile.tempdir", "/tmp/my files")
+    with pytest.raises(MnerError, match=r"TMPDIR is '/tmp/my files': .*; set TMPDIR to another folder"):
+        invoke(run, "--print-command")
+    monkeypatch.setattr("tempfile.tempdir", "/tmp/größe")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/tmp/it's")
+    with pytest.raises(MnerError, match="set TORCHINDUCTOR_CACHE_DIR to another folder"):
+        invoke(run, "--print-command")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    invoke(run, "--print-command")
+
+
 def test_ui_serves_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ui.run.__doc__ is not None
     served: list[ServeSettings] = []
