@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -31,7 +31,11 @@ def run(
     column: ColumnOption = None,
     offsets: Annotated[
         Offsets | None,
-        typer.Option(help="Meaning of the offsets of entities. Default: told by the content, or refused."),
+        typer.Option(
+            metavar="UNIT",
+            help=f"Unit of the offsets of entities: {', '.join(get_args(Offsets))}. Default: told by the content, or "
+            "refused.",
+        ),
     ] = None,
     decode: Annotated[Decode, typer.Option(help="How BIO tags become entities.")] = "tolerant",
     layout: Annotated[ImportLayout | None, typer.Option(help="Layout of JSON. Default: told by its keys.")] = None,

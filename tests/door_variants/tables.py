@@ -109,7 +109,7 @@ CELLS = (
     _cell("id", "007"),
     _refused("null and rounded values", "a.jsonl", "id float", '{"tweet_id": 912345678901234567.0, "text": "a"}\n', "digits"),
     _read("null and rounded values", "a.jsonl", "id whole float", '{"id": 7.0, "text": "a"}\n', [("a", None)]),
-    _refused("null and rounded values", "a.jsonl", "id true", '{"id": true, "text": "a"}\n', "expected a text"),
+    _refused("null and rounded values", "a.jsonl", "id true", '{"id": true, "text": "a"}\n', "is no text and no whole number"),
     _refused("null and rounded values", "a.jsonl", "ids 1 and '1'", '{"id": 1, "text": "a"}\n{"id": "1", "text": "b"}\n', "already"),
     *(_refused("null and rounded values", "a.csv", f"entities {value}", table(["text", "entities"], [ANNA, value]), "write for nothing")
       for value in ("nan", "None", "null", "N/A", "-")),

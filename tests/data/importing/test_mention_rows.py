@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,16 @@ def test_a_mention_may_be_given_by_its_words(tmp_path: Path) -> None:
         "text": "Anna met Bo", "entities": [{"label": "PER", "text": "Anna"}, {"label": "PER", "text": "Bo"}]
     }  # fmt: skip
     assert other == {"text": "nobody", "entities": []}
+
+
+def test_a_mention_may_be_a_number(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (["text", "mention", "type"], ["Oslo in 2024", 2024, "DATE"], ["Oslo in 2025", 2025, "DATE"]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    rows = [row for _, row in Table(tmp_path / "a.xlsx").rows() if isinstance(row, dict)]
+    assert [row["entities"] for row in rows] == [[{"label": "DATE", "text": year}] for year in ("2024", "2025")]
 
 
 def imported(folder: Path, content: str, *columns: str) -> tuple[list[Example], list[str]]:
