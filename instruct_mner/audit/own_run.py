@@ -98,7 +98,8 @@ def _choice(manifest: Manifest, scored: Sequence[_DevScore]) -> Iterator[Finding
 def _best(scored: Sequence[_DevScore]) -> Iterator[Finding]:
     if scored:
         best = max(scored, key=lambda score: score.chosen_by)
-        text = f"F1 of dev {100 * best.eval_f1:.2f} at step {best.step} chose the checkpoint: not to be quoted"
+        score = "F1" if best.eval_gmner_f1 is None else "GMNER F1"
+        text = f"{score} of dev {100 * best.chosen_by:.2f} at step {best.step} chose the checkpoint: not to be quoted"
         yield Finding(topic="score", verdict="fine", text=text, evidence=METRICS)
 
 

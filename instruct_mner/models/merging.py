@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from instruct_mner.console import working
 from instruct_mner.files import exclusive
@@ -40,9 +41,9 @@ def _merge(adapter: Path, output: Path, base_model: str | None) -> None:
     manifest = manifest.after(tuned_before(base))
     merged = load_adapter(base, folder).merged().model
     # Written beside its place and moved there whole: a folder that exists is a model.
-    unfinished = output.with_name(f"{output.name}.partial")
-    with working(f"writing {output}"):
+    with working(f"writing {output}"), TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as beside:
+        unfinished = Path(beside) / "model"
         save_whole(merged, unfinished, base.family)
         base.processor.save_pretrained(unfinished)
-    manifest.model_copy(update={"tuning": "full"}).save(unfinished, prompt)
-    unfinished.rename(output)
+        manifest.model_copy(update={"tuning": "full"}).save(unfinished, prompt)
+        unfinished.rename(output)

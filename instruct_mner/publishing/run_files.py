@@ -10,7 +10,7 @@ from pathlib import Path
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import read_text
 from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER
-from instruct_mner.models.manifest import FILE_NAME, Manifest
+from instruct_mner.models.manifest import FILE_NAME, PROMPT_FILE_NAME, Manifest
 from instruct_mner.models.tuned import heads_folder
 
 CARD = "README.md"
@@ -87,6 +87,11 @@ def read_run(run: Path, base: str | None) -> RunFiles:
     manifest, _ = Manifest.load(folder)
     if not any(path.suffix == ".safetensors" for path in folder.iterdir()):
         raise ModelError(f"{folder}: there are no weights as safetensors; name the run folder of 'finetune'")
+    links = sorted(path.name for path in folder.iterdir() if _is_needed(path) and path.is_symlink())
+    if links:
+        raise ModelError(
+            f"{folder}: {', '.join(links)}: a symbolic link, which is not followed; put the file itself there"
+        )
     name = base or _NAMES.get(manifest.base_model, manifest.base_model)
     if Path(name).is_absolute() or Path(name).is_dir():
         raise ConfigError(
@@ -101,6 +106,10 @@ def read_run(run: Path, base: str | None) -> RunFiles:
         text=read_text(card) if card.is_file() else "",
         base=None if name == STARTER else name,
     )
+
+
+def _is_needed(path: Path) -> bool:
+    return path.suffix == ".safetensors" or path.name in {FILE_NAME, PROMPT_FILE_NAME, _ADAPTER_CONFIG, "config.json"}
 
 
 def _goes(path: Path) -> bool:

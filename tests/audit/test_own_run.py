@@ -46,6 +46,10 @@ def test_a_run_says_what_chose_its_checkpoint(tmp_path: Path) -> None:
     assert said["choice", "fine"] == f"chosen on set/dev, 5 posts, sha256 {'b' * 12}"
     assert said["score", "fine"] == "F1 of dev 50.00 at step 3 chose the checkpoint: not to be quoted"
     assert said["labels", "fine"] == f"train: Twitter-2017, train, sha256 {'a' * 12}"
+    rows = ({"step": 3, "eval_f1": 0.9, "eval_gmner_f1": 0.5}, {"step": 6, "eval_f1": 0.85, "eval_gmner_f1": 0.6})
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    [score] = [each.text for each in audit_run("run", tmp_path / "run").findings if each.topic == "score"]
+    assert score == "GMNER F1 of dev 60.00 at step 6 chose the checkpoint: not to be quoted"
     assert said["decoding", "fine"].startswith("strict")
     assert ("choice", "warning") not in said
 

@@ -36,8 +36,14 @@ def deltas(adapter: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("family", BOTH_KINDS)
 def test_the_whole_model_has_the_adapter_in_it(family, tuning, tiny_models, tmp_path) -> None:
     run = finetune(load_config(config_of(tiny_models(family), tmp_path, tuning=tuning)), QUIET)
+    (tmp_path / "whole.partial").mkdir()
+    (tmp_path / "whole.partial" / "notes.txt").write_text("mine")
+    before = {path.name for path in tmp_path.iterdir()}
     result = RUNNER.invoke(app, ["merge", str(run), str(tmp_path / "whole")], catch_exceptions=False)
     assert result.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} - before == {"whole"}
+    assert not (tmp_path / "whole" / "notes.txt").exists()
+    assert (tmp_path / "whole.partial" / "notes.txt").read_text() == "mine"
     merged = load_model(str(tmp_path / "whole"))
     assert merged.model.dtype == torch.bfloat16
     base = load_model(str(tiny_models(family)), dtype="bfloat16")

@@ -191,7 +191,12 @@ def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(ConfigError, match="named USER/NAME"):
         prepare_upload(run, "mner", reports=[], base=None, licence=None)
-    (run / "adapter" / "adapter_model.safetensors").unlink()
+    weights = run / "adapter" / "adapter_model.safetensors"
+    elsewhere = weights.rename(tmp_path / "weights.safetensors")
+    weights.symlink_to(elsewhere)
+    with pytest.raises(ModelError, match=r"adapter_model\.safetensors: a symbolic link, which is not followed"):
+        read_run(run, None)
+    weights.unlink()
     with pytest.raises(ModelError, match="no weights as safetensors"):
         read_run(run, None)
 
