@@ -29,7 +29,7 @@ class Evaluation:
         split: Split that was scored.
         epoch: Epoch after which it was scored, as the log counts; ``None`` where no epoch was named before.
         line: Number of the line of the micro average.
-        f1: Micro F1 in 0..1; ``None`` where the table has none.
+        f1: Micro F1 in per cent.
         num_entities: Number of gold entities.
         types: Number of gold entities of each type.
         of_best_dev: True where the log says that this is the model that dev chose.
@@ -38,7 +38,7 @@ class Evaluation:
     split: Split
     epoch: int | None
     line: int
-    f1: float | None = None
+    f1: float = 0.0
     num_entities: int = 0
     types: dict[str, int] = field(default_factory=dict)
     of_best_dev: bool = False
@@ -72,7 +72,7 @@ def read_evaluations(lines: Iterable[str]) -> list[Evaluation]:
         if row is None or current is None:
             continue
         if row[1] in _MICRO:
-            current.f1, current.num_entities, current.line = float(row[4]), int(row[5]), number
+            current.f1, current.num_entities, current.line = 100 * float(row[4]), int(row[5]), number
             evaluations.append(current)
             current = None
         elif row[1] not in _AVERAGES:

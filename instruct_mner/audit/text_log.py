@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
 from instruct_mner.audit.evaluations import Evaluation, read_evaluations
-from instruct_mner.audit.findings import Audit, Finding
+from instruct_mner.audit.findings import Audit, Finding, Verdict
 from instruct_mner.audit.supports import findings_on
 from instruct_mner.errors import DataError
 
@@ -21,15 +23,17 @@ _BEST = re.compile(
     r"best (?:(?:micro-?f1 score|\w*f1\w*) on the (dev|test) set:?|(dev|test) f1 score is)\s*(\d+\.?\d*|\.\d+)",
     re.IGNORECASE,
 )
+# Of scores in per cent: tables have four digits of a share.
+_DIGITS = 2
 
 
-def audit_text(name: str, lines: Sequence[str], reported: float | None) -> Audit:
+def audit_text(name: str, lines: Sequence[str], reported: Decimal | None) -> Audit:
     """Return the findings on a text log.
 
     Args:
         name: Name of the log.
         lines: Lines of the log.
-        reported: F1 that was reported for this run, in per cent.
+        reported: F1 that was reported for this run, in per cent, with the digits that were written.
 
     Raises:
         DataError: It holds no scores that are known here.
@@ -61,46 +65,72 @@ def _choices(evaluations: Sequence[Evaluation], summaries: dict[str, tuple[float
     tests = [each for each in evaluations if each.split == "test" and not each.of_best_dev]
     chosen, best = _by_dev(evaluations), _best(tests)
     if chosen is not None:
-        text = f"the epoch that dev chose ({_epoch(chosen)}) has {_score(chosen)} on test"
+        text = f"the epoch that dev chose ({_epoch(chosen)}) has {chosen.f1:.2f} on test"
         yield Finding(topic="choice", verdict="fine", text=text, evidence=f"line {chosen.line}")
     if "test" in summaries:
         value, evidence = summaries["test"]
-        if chosen is not None and chosen.f1 is not None and _same(value, 100 * chosen.f1):
+        if chosen is not None and _same(value, chosen.f1):
             text = f"the best score on test, {value:.2f}, is that of the epoch of dev"
             yield Finding(topic="choice", verdict="fine", text=text, evidence=evidence)
             return
-        gain = "" if chosen is None or chosen.f1 is None else f", {value - 100 * chosen.f1:+.2f} above that of dev"
+        gain = "" if chosen is None else f", {value - chosen.f1:+.2f} above that of dev"
         text = f"the log sums up the best score on test, {value:.2f}{gain}: quoting it is choosing the epoch on test"
         yield Finding(topic="choice", verdict="warning", text=text, evidence=evidence)
     elif best is not None and len(tests) > 1:
-        text = f"test was scored {len(tests)} times; the best, {_score(best)} ({_epoch(best)}), is chosen on test"
+        text = f"test was scored {len(tests)} times; the best, {best.f1:.2f} ({_epoch(best)}), is chosen on test"
         yield Finding(topic="choice", verdict="warning", text=text, evidence=f"line {best.line}")
     if chosen is None and len(tests) < 2:
         yield Finding(topic="choice", verdict="unknown", text="the log does not say which epoch was kept, and by what")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _TestScore:
+    """Test score in per cent, its epoch, and the judgement on a reported number that is this score."""
+
+    f1: float
+    epoch: str
+    judgement: str
+    verdict: Verdict = "warning"
+
+
 def _reported(
-    evaluations: Sequence[Evaluation], summaries: dict[str, tuple[float, str]], reported: float | None
+    evaluations: Sequence[Evaluation], summaries: dict[str, tuple[float, str]], reported: Decimal | None
 ) -> Iterator[Finding]:
-    """Compare a number that was reported with those that the log has."""
+    """Look for a number among the test scores of the log, to the digits in which it was reported."""
     if reported is None:
         return
-    tests = [each for each in evaluations if each.split == "test"]
-    chosen, best = _by_dev(evaluations), _best(tests)
-    most = summaries.get("test", (None if best is None or best.f1 is None else 100 * best.f1, ""))[0]
-    if chosen is not None and chosen.f1 is not None and _same(reported, 100 * chosen.f1):
-        yield Finding(topic="score", verdict="fine", text=f"{reported:.2f} is the test score of the epoch of dev")
-    elif most is not None and _same(reported, most):
-        text = f"{reported:.2f} is the best test score of all epochs: it was chosen on test"
-        yield Finding(topic="score", verdict="warning", text=text)
-    elif any(each.f1 is not None and _same(reported, 100 * each.f1) for each in tests):
-        text = f"{reported:.2f} is the test score of an epoch that neither dev nor test chose"
-        yield Finding(topic="score", verdict="warning", text=text)
-    else:
+    number, digits = f"{reported:f}", -int(reported.as_tuple().exponent)
+    scores = [each for each in _test_scores(evaluations, summaries) if _same(float(reported), each.f1, digits)]
+    if not scores:
         share = (
-            f"; it is taken as per cent: for a share of {reported:g} give {100 * reported:.2f}" if reported <= 1 else ""
+            f"; it is taken as per cent: for a share of {number} give {reported.scaleb(2):f}" if reported <= 1 else ""
         )
-        yield Finding(topic="score", verdict="warning", text=f"{reported:.2f} is no test score of this log{share}")
+        yield Finding(topic="score", verdict="warning", text=f"{number} is no test score of this log{share}")
+        return
+    # The nearest; the first of those that are as near.
+    nearest = min(scores, key=lambda each: round(abs(each.f1 - float(reported)), 6))
+    rest = f"; {len(scores) - 1} other test score(s) of this log round to it, too" if len(scores) > 1 else ""
+    text = f"{number} is the test score {nearest.f1:.2f} ({nearest.epoch}), {nearest.judgement}{rest}"
+    yield Finding(topic="score", verdict=nearest.verdict, text=text)
+
+
+def _test_scores(evaluations: Sequence[Evaluation], summaries: dict[str, tuple[float, str]]) -> list[_TestScore]:
+    """Return the test scores of the log, each once: that of the epoch of dev, the best, and the others."""
+    tests = [each for each in evaluations if each.split == "test"]
+    chosen, best = _by_dev(evaluations), _best([each for each in tests if not each.of_best_dev])
+    scores = []
+    if chosen is not None:
+        scores.append(_TestScore(f1=chosen.f1, epoch=_epoch(chosen), judgement="which dev chose", verdict="fine"))
+    most = summaries["test"][0] if "test" in summaries else None if best is None else best.f1
+    if most is not None:
+        named = best if best is not None and _same(most, best.f1) else None
+        scores.append(
+            _TestScore(f1=most, epoch=_epoch(named), judgement="the best of all epochs: it was chosen on test")
+        )
+    scores += [
+        _TestScore(f1=each.f1, epoch=_epoch(each), judgement="which neither dev nor test chose") for each in tests
+    ]
+    return [each for at, each in enumerate(scores) if not any(_same(each.f1, other.f1) for other in scores[:at])]
 
 
 def _by_dev(evaluations: Sequence[Evaluation]) -> Evaluation | None:
@@ -115,20 +145,15 @@ def _by_dev(evaluations: Sequence[Evaluation]) -> Evaluation | None:
 
 
 def _best(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    scored = [each for each in evaluations if each.f1 is not None]
-    return max(scored, key=lambda each: each.f1 or 0.0) if scored else None
+    return max(evaluations, key=lambda each: each.f1, default=None)
 
 
-def _same(first: float, second: float) -> bool:
-    # Tables have four digits of a share, papers two of a percentage.
-    return abs(first - second) < 0.0101
+def _same(first: float, second: float, digits: int = _DIGITS) -> bool:
+    """Return true where two scores in per cent are one, as far as both are written: half a unit apart at most."""
+    return abs(first - second) <= 0.5 * 10.0 ** -max(0, min(digits, _DIGITS)) + 1e-9
 
 
-def _score(evaluation: Evaluation) -> str:
-    return f"{100 * (evaluation.f1 or 0.0):.2f}"
-
-
-def _epoch(evaluation: Evaluation) -> str:
-    if evaluation.of_best_dev:
+def _epoch(evaluation: Evaluation | None) -> str:
+    if evaluation is not None and evaluation.of_best_dev:
         return "the log says so"
-    return "epoch not named" if evaluation.epoch is None else f"epoch {evaluation.epoch}"
+    return "epoch not named" if evaluation is None or evaluation.epoch is None else f"epoch {evaluation.epoch}"

@@ -20,9 +20,10 @@ def run(
     ],
     *,
     reported: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            metavar="F1", min=0, max=100, help="F1 in per cent that was reported for a text log: which epoch it is of."
+            metavar="F1",
+            help="F1 in per cent that was reported, looked for in a text log: its epoch, and what chose that.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,

@@ -68,7 +68,7 @@ def test_a_run_that_chose_on_test_or_leaks_says_so(tmp_path: Path) -> None:
 
 def test_a_reported_score_of_a_run_is_not_left_unread(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="looked for in text logs only; leave out --reported"):
-        audit(make_run(tmp_path / "run"), reported=50.0)
+        audit(make_run(tmp_path / "run"), reported="50")
 
 
 def test_the_command_prints_lines_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

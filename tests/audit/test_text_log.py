@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from instruct_mner.audit.evaluations import read_evaluations
 from instruct_mner.audit.findings import Audit
 from instruct_mner.audit.run import audit
 from instruct_mner.audit.text_log import audit_text
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError
 
 TYPES = {"PER": 1873, "LOC": 1720, "ORG": 860, "OTHER": 754}
 STAMP = "07/01/2020 11:15:16 - INFO - __main__ -   "
@@ -73,7 +74,7 @@ def test_a_best_test_score_that_dev_chose_too_is_no_warning() -> None:
 def test_epochs_are_not_the_percentages_of_progress_bars() -> None:
     evaluations = read_evaluations(umt([(0.7, 0.71), (0.74, 0.72)]))
     assert [(each.split, each.epoch, each.f1) for each in evaluations] == [
-        ("dev", 0, 0.7), ("test", 0, 0.71), ("dev", 1, 0.74), ("test", 1, 0.72),
+        ("dev", 0, 70.0), ("test", 0, 71.0), ("dev", 1, 74.0), ("test", 1, 72.0),
     ]  # fmt: skip
 
 
@@ -85,20 +86,50 @@ def test_without_a_last_test_the_epoch_of_the_best_dev_score_is_taken() -> None:
 @pytest.mark.parametrize(
     ("reported", "verdict", "words"),
     [
-        (72.0, "fine", "72.00 is the test score of the epoch of dev"),
-        (73.5, "warning", "73.50 is the best test score of all epochs: it was chosen on test"),
-        (71.0, "warning", "71.00 is the test score of an epoch that neither dev nor test chose"),
-        (80.0, "warning", "80.00 is no test score of this log"),
+        ("72.00", "fine", "72.00 is the test score 72.00 (epoch 1), which dev chose"),
+        ("73.5", "warning", "73.5 is the test score 73.50 (epoch 2), the best of all epochs: it was chosen on test"),
+        ("71.0", "warning", "71.0 is the test score 71.00 (epoch 0), which neither dev nor test chose"),
+        ("80", "warning", "80 is no test score of this log"),
+        ("0.72", "warning", "0.72 is no test score of this log; it is taken as per cent: for a share of 0.72 give 72"),
+    ],
+)
+def test_a_reported_score_is_looked_for(reported: str, verdict: str, words: str) -> None:
+    result = audit_text("log", umt([(0.70, 0.71), (0.74, 0.72), (0.73, 0.735)]), Decimal(reported))
+    assert texts(result, "score", verdict) == [words]
+
+
+@pytest.mark.parametrize(
+    ("reported", "verdict", "words"),
+    [
+        ("85.32", "fine", "85.32 is the test score 85.32 (epoch 1), which dev chose"),
+        ("85.33", "warning", "85.33 is the test score 85.33 (epoch 2), the best of all epochs: it was chosen on test"),
         (
-            0.72,
+            "85.331",
             "warning",
-            "0.72 is no test score of this log; it is taken as per cent: for a share of 0.72 give 72.00",
+            "85.331 is the test score 85.33 (epoch 2), the best of all epochs: it was chosen on test",
+        ),
+        ("85.30", "warning", "85.30 is no test score of this log"),
+        (
+            "85.3",
+            "fine",
+            "85.3 is the test score 85.32 (epoch 1), which dev chose; 1 other test score(s) of this log round to it, "
+            "too",
         ),
     ],
 )
-def test_a_reported_score_is_looked_for(reported: float, verdict: str, words: str) -> None:
-    result = audit_text("log", umt([(0.70, 0.71), (0.74, 0.72), (0.73, 0.735)]), reported)
+def test_scores_that_are_near_are_not_the_same(reported: str, verdict: str, words: str) -> None:
+    result = audit_text("log", umt([(0.70, 0.71), (0.74, 0.8532), (0.73, 0.8533)]), Decimal(reported))
     assert texts(result, "score", verdict) == [words]
+    [warning] = texts(result, "choice", "warning")
+    assert "the best score on test, 85.33, +0.01 above that of dev" in warning
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "100.01", "85,33", "85.33 %", "1e1", ""])
+def test_a_reported_score_is_a_number_in_per_cent(text: str, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("\n".join(umt([(0.7, 0.71)])))
+    with pytest.raises(ConfigError, match=r"--reported .*: no F1 in per cent; give a number from 0 to 100"):
+        audit(log, reported=text)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +157,7 @@ def test_mkgformer_names_the_epoch_after_the_table() -> None:
                   f"Epoch {epoch}/3, best test f1: 0.0, best epoch: None, current test f1 score: {test}"]  # fmt: skip
     lines += ["Get best dev performance at epoch 2, best dev f1 score is 0.88"]
     lines += ["Get best test performance at epoch 3, best test f1 score is 0.874"]
-    result = audit_text("log", lines, 87.4)
+    result = audit_text("log", lines, Decimal("87.4"))
     assert texts(result, "choice", "fine") == ["the epoch that dev chose (epoch 2) has 86.50 on test"]
     assert "87.40, +0.90 above" in texts(result, "choice", "warning")[0]
     assert "chosen on test" in texts(result, "score", "warning")[0]
@@ -146,7 +177,9 @@ def test_a_log_that_scores_test_alone_chooses_on_it() -> None:
 def test_a_best_score_is_read_whole_as_a_share_or_in_per_cent(line: str, value: str) -> None:
     [warning] = texts(audit_text("log", [line.format(value)], None), "choice", "warning")
     assert "best score on test, 85.33:" in warning
-    assert texts(audit_text("log", [line.format(value)], 85.33), "score", "warning")[0].startswith("85.33 is the best")
+    assert texts(audit_text("log", [line.format(value)], Decimal("85.33")), "score", "warning") == [
+        "85.33 is the test score 85.33 (epoch not named), the best of all epochs: it was chosen on test"
+    ]
 
 
 def test_a_file_with_bars_and_bytes_of_any_kind(tmp_path: Path) -> None:
