@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from command import exit_code
 
+from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.data.loading import load_split
 from instruct_mner.quickstart.example_posts import dozen
 from instruct_mner.schema.settings import Settings
@@ -76,6 +78,18 @@ def test_every_setting_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if isinstance(section, dict):
             assert set(values[name]) == set(section)
     assert set(values) == set(FinetuneConfig.model_fields)
+
+
+def test_settings_of_objectives_in_comments_are_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "init", tmp_path / "mine") == 0
+    section = (tmp_path / "mine" / "config.yaml").read_text().partition("\nalignment:\n")[2]
+    names = AlignmentSettings.model_fields.keys() - {"head_learning_rate"}
+    for name, settings in AlignmentSettings.model_validate({name: {} for name in names}).each():
+        comment, _, section = section.partition(f"\n  {name}: null\n")
+        listed = [yaml.safe_load(each) for each in re.findall(r"{.*?}", comment.replace("\n  #", ""), re.DOTALL)]
+        # Further ones are of another choice than the default; `warmup_steps` is named once, above all objectives.
+        values = {key: value for each in reversed(listed) for key, value in each.items()}
+        assert {"warmup_steps": 0, **values} == settings.model_dump(mode="json"), name
 
 
 def test_the_examples_can_be_trained_on_grounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
