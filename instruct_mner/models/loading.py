@@ -200,7 +200,7 @@ def load_model(
                 revision=pinned,
                 dtype=_dtype(config, dtype),
                 use_safetensors=True,
-                quantization_config=_nf4(family) if quantized else None,
+                quantization_config=_nf4(family, in_parts=not moves) if quantized else None,
                 **further,
             )
         except RuntimeError as error:
@@ -217,10 +217,11 @@ def load_model(
     return loaded
 
 
-def _nf4(family: Family) -> Any:
+def _nf4(family: Family, *, in_parts: bool) -> Any:
     """Return the 4-bit form of the QLoRA paper; vision tower, projector and output embedding are not quantized.
 
-    Source: https://arxiv.org/abs/2305.14314, section 3.
+    Source: https://arxiv.org/abs/2305.14314, section 3. FSDP lays only weights in parts whose bits are stored as
+    floats, and casts them to the type in which it computes: that must be their own.
     """
     if not is_bitsandbytes_available():
         raise ConfigError("tuning: qlora needs bitsandbytes: pip install 'instruct-mner[qlora]'")
@@ -229,6 +230,7 @@ def _nf4(family: Family) -> Any:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_storage=torch.bfloat16 if in_parts else torch.uint8,
         llm_int8_skip_modules=["lm_head", *family.vision_paths],
     )
 

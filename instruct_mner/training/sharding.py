@@ -47,8 +47,8 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
             "alignment.region_span_grounding.heads: auto tries a whole model on posts before it lies in parts; name "
             "the layer and the heads, as 'finetune --dry-run' of the config without FSDP says them"
         )
-    if config.tuning == "qlora":
-        yield "tuning: qlora holds the whole decoder in 4 bits in each process; launch with --multi_gpu, or take lora"
+    if config.tuning == "qlora" and os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
+        yield "tuning: qlora: FSDP would cast its bits, which lie in bfloat16; set mixed_precision: bf16"
     if config.tuning == "full":
         yield "tuning: full is not saved from parts; launch with --multi_gpu (a whole model each), or take lora"
     if config.vision_cache.enabled:

@@ -52,7 +52,6 @@ def test_one_process_has_its_weights_whole() -> None:
     ("settings", "reason"),
     [
         ({"alignment": {"region_span_grounding": {}}}, "region_span_grounding.heads: auto"),
-        ({"tuning": "qlora"}, "tuning: qlora"),
         ({"tuning": "full"}, "tuning: full"),
         ({"vision_cache": {"enabled": True}}, "vision_cache.enabled"),
     ],
@@ -67,6 +66,9 @@ def test_the_rest_passes(monkeypatch) -> None:
     check_machine(config())
     check_machine(config(optimizer={"gradient_checkpointing": True}, data={"train": "t", "dev": "d"}))
     check_machine(config(alignment={"region_span_grounding": {"heads": [0, 1]}, "cross_view": {}}))
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    with pytest.raises(ConfigError, match="tuning: qlora: FSDP would cast"):
+        check_machine(config(tuning="qlora"))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ConfigError, match="DeepSpeed: weights are not saved"):
         check_machine(config())
@@ -112,17 +114,21 @@ ATTENTION = {"cross_view": {}, "region_span_grounding": {"layer": 1, "heads": [0
 
 @pytest.mark.prove  # about a minute each
 @pytest.mark.parametrize(
-    ("alignment", "batch", "more"),
+    ("tuning", "alignment", "batch", "more"),
     [
-        ({}, 1, {}),
-        (OBJECTIVES, 1, {"gradient_accumulation_steps": 2}),
-        (ATTENTION, 3, {"share_prompt_prefix": True}),
+        ("lora", {}, 1, {}),
+        ("lora", OBJECTIVES, 1, {"gradient_accumulation_steps": 2}),
+        ("lora", ATTENTION, 3, {"share_prompt_prefix": True}),
+        ("qlora", ATTENTION, 1, {}),
     ],
-    ids=["plain", "objectives", "shared_prefix"],
+    ids=["plain", "objectives", "shared_prefix", "qlora"],
 )
-def test_two_processes_with_parts_have_the_loss_of_one(alignment, batch, more, tiny_models, tmp_path) -> None:
+def test_two_processes_with_parts_have_the_loss_of_one(tuning, alignment, batch, more, tiny_models, tmp_path) -> None:
     """20 steps, ended after the checkpoint of step 10 and resumed; the weights are those of one process, and merge."""
-    changes = {"lora": {"rank": 8, "dropout": 0.0}, "evaluation": {"every_steps": 10, "posts": 3}}
+    if tuning == "qlora":
+        pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install 'instruct-mner[qlora]'")
+    lora = {"rank": 8, "dropout": 0.0}
+    changes = {"tuning": tuning, "lora": lora, "evaluation": {"every_steps": 10, "posts": 3}}
     settings = {**EXACT, "max_steps": 20, "learning_rate": 2e-3, **more}
     runs = {}
     for name, size in (("one", 2 * batch), ("two", batch)):
