@@ -89,23 +89,23 @@ class Forwards:
             num_tokens: Number of answer tokens by which the answer loss is divided.
         """
         text = teacher = generated = None
-        # Where weights lie in parts, a forward is one of all processes: one that needs none goes along with a token.
+        # Where weights lie in parts, a forward is one of all processes: one that needs none goes along with two tokens.
         has_text, has_teacher, has_generated = in_any_process(
             views.text is not None, views.teacher is not None, views.generated is not None
         )
-        token = _first_token(inputs)
+        tokens = _first_tokens(inputs)
         self._head_weights = [whole(weight) for weight in self._head.parameters()] if is_sharded() else []
         self._last_states = []
         self._note(captured)
-        self._missing = token if has_generated else None
+        self._missing = tokens if has_generated else None
         if has_text:
             with capture(self.decoder, layers=self._needs.text_layers) as bare, self._only_needed_layers():
-                self._forward(token if views.text is None else views.text.batch)
+                self._forward(tokens if views.text is None else views.text.batch)
             text = None if views.text is None else _view(bare, views.text.batch, views.text.rows)
             self._note(bare)
         if has_teacher:
             with torch.no_grad(), capture(self.decoder) as taught:
-                self._forward(token if views.teacher is None else views.teacher.batch)
+                self._forward(tokens if views.teacher is None else views.teacher.batch)
             teacher = None if views.teacher is None else _view(taught, views.teacher.batch, views.teacher.rows)
         if views.generated is not None:
             generated = Generated(
@@ -210,11 +210,14 @@ def answer_loss(states: Tensor, labels: Tensor, logits: Callable[[Tensor], Tenso
     return nn.functional.cross_entropy(predicted, labels[:, 1:][answered], reduction="sum") / num_tokens
 
 
-def _first_token(inputs: Mapping[str, object]) -> Batch:
-    """Return the inputs of the first token of a batch, which is never one of padding or of a picture."""
+def _first_tokens(inputs: Mapping[str, object]) -> Batch:
+    """Return the inputs of the first two tokens of a batch, which are never ones of padding or of a picture.
+
+    Source: bitsandbytes 0.50, ``matmul_4bit``: a single token has no gradient.
+    """
     ids = cast("Tensor", inputs["input_ids"])
     of_tokens = {name: each for name, each in inputs.items() if isinstance(each, Tensor) and each.shape == ids.shape}
-    return {name: each[:1, :1] for name, each in of_tokens.items()}
+    return {name: each[:1, :2] for name, each in of_tokens.items()}
 
 
 @contextmanager

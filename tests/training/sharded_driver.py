@@ -52,6 +52,13 @@ def allow_cpus() -> None:
     state.AcceleratorState.__init__ = patched
 
 
+def keep_four_bits() -> None:
+    """Let bitsandbytes pack no weight anew, as it does on CPUs alone, in a forward without gradient."""
+    from bitsandbytes.nn import modules
+
+    vars(modules)["has_avx512bf16"] = lambda: False
+
+
 class End(TrainerCallback):
     """Ends the process, as a kill would, after the checkpoint of a step."""
 
@@ -74,7 +81,10 @@ def process(rank: int, chosen: argparse.Namespace) -> None:
             return trainer
 
         module.build_trainer = build_trainer
-    module.finetune(load_config(chosen.config), Console(quiet=rank > 0), resume=chosen.resume)
+    config = load_config(chosen.config)
+    if config.tuning == "qlora":
+        keep_four_bits()
+    module.finetune(config, Console(quiet=rank > 0), resume=chosen.resume)
 
 
 def main() -> int:

@@ -142,17 +142,17 @@ def test_the_teacher_gets_no_gradient() -> None:
     assert [each["gradient"] for each in base.model.called] == [True, True, False]
 
 
-def test_a_process_without_a_bare_post_goes_along_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_bare_post_goes_along_with_two_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where weights lie in parts; its loss does not change."""
     monkeypatch.setattr(module, "is_sharded", lambda: True)
     monkeypatch.setattr(module, "in_any_process", lambda *flags: [True, True, False])
     base = Base()
     own = forwards(base, Needs(text_view=True, text_answer=True, teacher=(True, True)))
     with own.capture_image_view() as captured:
-        base.model(input_ids=torch.tensor([[5, 6]]))
-    batch = own.batch(captured, view(5, 6).batch, AlignmentViews(rows=ROWS), 1.0)
+        base.model(input_ids=torch.tensor([[5, 6, 7]]))
+    batch = own.batch(captured, view(5, 6, 7).batch, AlignmentViews(rows=ROWS), 1.0)
     assert batch.text is batch.teacher is None
-    assert [each["input_ids"].tolist() for each in base.model.called] == [[[5, 6]], [[5]], [[5]]]
+    assert [each["input_ids"].tolist() for each in base.model.called] == [[[5, 6, 7]], [[5, 6]], [[5, 6]]]
     assert [each["gradient"] for each in base.model.called] == [True, True, False]
     tie = own.tie()
     assert tie is not None
