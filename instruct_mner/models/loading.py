@@ -220,8 +220,7 @@ def load_model(
 def _nf4(family: Family, *, in_parts: bool) -> Any:
     """Return the 4-bit form of the QLoRA paper; vision tower, projector and output embedding are not quantized.
 
-    Source: https://arxiv.org/abs/2305.14314, section 3. FSDP lays only weights in parts whose bits are stored as
-    floats, and casts them to the type in which it computes: that must be their own.
+    Source: https://arxiv.org/abs/2305.14314, section 3. FSDP lays only floats in parts, in the type it computes in.
     """
     if not is_bitsandbytes_available():
         raise ConfigError("tuning: qlora needs bitsandbytes: pip install 'instruct-mner[qlora]'")
