@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,14 +77,9 @@ def run(
         ).with_cues(cues)
         for name in (SPLITS if split == "all" else (split,))
     ]
-    made: list[Path] = []
-    try:
+    with ExitStack() as undo:  # All or none: the same command can be run again.
         for synthesis in chosen:
             written = synth(out, synthesis, num, seed)
-            made.append(written.path)
+            undo.callback(written.remove)
             output.print(bounds_table(written))
-    except BaseException:
-        # All or none: the same command can be run again.
-        for path in made:
-            path.unlink()
-        raise
+        undo.pop_all()

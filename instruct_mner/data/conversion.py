@@ -13,6 +13,7 @@ Split = TypeVar("Split")
 
 # Bytes of a file in which the mark of the command that wrote it stands.
 _NUM_MARKED_BYTES = 1000
+_MOST_NAMED = 3
 
 
 def choose_splits(splits: Mapping[str, Split], split: str | None) -> list[str]:
@@ -67,7 +68,9 @@ def check_absent(*outputs: Path, own_mark: bytes | None = None) -> None:
     """
     there = [str(path) for path in outputs if path.is_file() and not _has_mark(path, own_mark)]
     if there:
-        raise ConfigError(f"{', '.join(there)} exists; choose another name or remove it")
+        more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+        exist, them = ("exists", "it") if len(there) == 1 else ("exist", "them")
+        raise ConfigError(f"{', '.join(there[:_MOST_NAMED])}{more} {exist}; choose another name or remove {them}")
 
 
 def check_output_file(output: Path, *, own_mark: bytes | None = None) -> None:

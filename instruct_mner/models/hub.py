@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -143,7 +144,10 @@ def file_of(name: str, file: str, revision: str | None) -> Path | None:
     if Path(name).is_dir():
         path = Path(name, file)
         return path if path.is_file() else None
-    cached = try_to_load_from_cache(name, file, constants.HF_HUB_CACHE, revision or "main")
+    try:
+        cached = try_to_load_from_cache(name, file, constants.HF_HUB_CACHE, revision or "main")
+    except HFValidationError:  # no name of the hub, which loading it tells
+        return None
     return Path(cached) if isinstance(cached, str) else None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from instruct_mner.console import working
 from instruct_mner.errors import ConfigError, ServingError
@@ -18,7 +18,6 @@ from instruct_mner.publishing.card import make_card, read_score
 from instruct_mner.publishing.run_files import CARD, RunFiles, read_run
 
 TOKEN = "HF_TOKEN"  # noqa: S105 (the name of a variable)
-_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # Errors of the connection itself: those of the HTTP library that the hub's client uses.
 _CONNECTION_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 
@@ -57,12 +56,20 @@ def prepare_upload(run: Path, name: str, *, reports: Sequence[Path], base: str |
     Raises:
         MnerError: The run or a report cannot be used.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name}: a repository of the hub is named USER/NAME")
+    _check_name(name)
     files = read_run(run, base)
     weights = weights_hash(files.folder, weights_only=True) or ""
     scores = [read_score(path, weights) for path in reports]
     return Upload(run=files, name=name, card=make_card(files, name, scores, licence))
+
+
+def _check_name(name: str) -> None:
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ConfigError(f"{name}: the hub takes no such name; write USER/NAME: {error}") from None
+    if "/" not in name:
+        raise ConfigError(f"{name}: a repository of the hub is named USER/NAME")
 
 
 def push(upload: Upload, *, public: bool) -> str:

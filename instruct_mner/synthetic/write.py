@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,20 @@ class Written:
     Attributes:
         path: JSONL file of the split.
         bounds: Best strict F1 in percent with the picture and without it, for all mentions and by cue.
+        files: All files that were made for it.
     """
 
     path: Path
     bounds: tuple[tuple[str, int, float, float], ...]
+    files: tuple[Path, ...]
+
+    def remove(self) -> None:
+        """Remove the split, so that the same command can be run again."""
+        _remove(self.files)
 
 
 def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
-    """Write one split.
+    """Write one split, whole or not at all.
 
     Args:
         folder: Folder of the output; other splits may lie there already.
@@ -67,44 +74,47 @@ def synth(folder: Path, synthesis: Synthesis, num: int, seed: int) -> Written:
         seed: The same seed gives the same bytes.
 
     Raises:
-        ConfigError: The split is there already, or a README.md that is none of these posts.
+        ConfigError: A file of the split is there already, or a README.md that is none of these posts.
         DataError: The split cannot be written.
     """
-    path = folder / f"{synthesis.split}.jsonl"
-    with exclusive(path):
-        made = _write(path, synthesis, num, seed)
-    with working("finding the best possible scores"):
-        return Written(path, tuple(bounds(made)))
+    path, card = folder / f"{synthesis.split}.jsonl", folder / "README.md"
+    truths = folder / f"{synthesis.split}.truth.jsonl"
+    pictures = [folder / f"pictures/{synthesis.split}-{number:06d}.png" for number in range(num)]
+    with exclusive(path), ExitStack() as undo:
+        check_absent(path, truths, *pictures)
+        check_absent(card, own_mark=_TITLE.encode())
+        files = (path, truths, *pictures, *([] if card.exists() else [card]))
+        undo.callback(_remove, files)
+        made = list(itertools.islice(posts(synthesis, seed), num))
+        drawn = tracked(zip(pictures, made, strict=True), f"drawing {path}", num)
+        examples = [_with_picture(picture, post) for picture, post in drawn]
+        with replacing(truths) as file:
+            for example, post in zip(examples, made, strict=True):
+                file.write(json.dumps({"id": example.id, **truth(post)}) + "\n")
+        with replacing(card) as file:
+            file.write(_CARD.format(conditions=CONDITIONS))
+        write_jsonl(path, examples)
+        with working("finding the best possible scores"):
+            written = Written(path, tuple(bounds(made)), files)
+        undo.pop_all()
+    return written
 
 
-def _write(path: Path, synthesis: Synthesis, num: int, seed: int) -> list[SyntheticPost]:
-    folder = path.parent
-    card = folder / "README.md"
-    check_absent(path)
-    check_absent(card, own_mark=_TITLE.encode())
-    made = list(itertools.islice(posts(synthesis, seed), num))
-    examples = [
-        _with_picture(folder, f"{synthesis.split}-{number:06d}", post)
-        for number, post in enumerate(tracked(made, f"drawing {path}", num))
-    ]
-    with replacing(folder / f"{synthesis.split}.truth.jsonl") as file:
-        for example, post in zip(examples, made, strict=True):
-            file.write(json.dumps({"id": example.id, **truth(post)}) + "\n")
-    with replacing(card) as file:
-        file.write(_CARD.format(conditions=CONDITIONS))
-    write_jsonl(path, examples)
-    return made
+def _remove(files: Iterable[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is more in it
+            path.parent.rmdir()
 
 
-def _with_picture(folder: Path, identifier: str, post: SyntheticPost) -> Example:
-    name = f"pictures/{identifier}.png"
+def _with_picture(path: Path, post: SyntheticPost) -> Example:
     scene = draw_scene(post)
     try:
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        scene.image.save(folder / name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene.image.save(path)
     except OSError as error:
-        raise write_error(folder / name, error) from None
-    return post.example(identifier, name, scene.boxes)
+        raise write_error(path, error) from None
+    return post.example(path.stem, f"{path.parent.name}/{path.name}", scene.boxes)
 
 
 def truth(post: SyntheticPost) -> dict[str, Any]:

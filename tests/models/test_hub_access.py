@@ -137,6 +137,8 @@ def test_a_fully_tuned_model_of_the_hub_is_asked_as_it_was_tuned(hub, published)
     hub.requests.clear()
     assert fetch_tuned(NAME, None) is None
     assert hub.requests == []
+    # No name of the hub, which loading it tells.
+    assert fetch_tuned("someone/a--b", None) is None
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_was(hub, published, monkeypatch) -> None:

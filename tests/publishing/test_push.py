@@ -191,6 +191,9 @@ def test_what_cannot_be_published_is_said(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(ConfigError, match="named USER/NAME"):
         prepare_upload(run, "mner", reports=[], base=None, licence=None)
+    for name in ("ann/a--b", "ann/mner.git", "ann/-x", "ann/" + "x" * 97, "ann/n\xe4me", "ann/b/c", ""):
+        with pytest.raises(ConfigError, match="the hub takes no such name; write USER/NAME: "):
+            prepare_upload(run, name, reports=[], base=None, licence=None)
     weights = run / "adapter" / "adapter_model.safetensors"
     elsewhere = weights.rename(tmp_path / "weights.safetensors")
     weights.symlink_to(elsewhere)

@@ -81,7 +81,7 @@ def test_every_number_of_the_other_commands_has_its_meaning() -> None:
     assert all(word in text for word in numbers)
     assert numbers <= glossary.CALIBRATION_TERMS.keys()
 
-    table = bounds_table(Written(Path(LONG), tuple((name, 9, 1.0, 1.0) for name in ("all", *slices()))))
+    table = bounds_table(Written(Path(LONG), tuple((name, 9, 1.0, 1.0) for name in ("all", *slices())), ()))
     names = ("all", *slices())
     words = {part for name in names for part in re.split("one mention, |several, ", name) if part}
     assert {str(column.header) for column in table.columns} | words <= glossary.SYNTHETIC_TERMS.keys()

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
+from instruct_mner.cli import app
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError
+from instruct_mner.synthetic import write
 from instruct_mner.synthetic.posterior import posterior
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.settings import Synthesis
@@ -75,10 +78,44 @@ def test_the_same_seed_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
 
 def test_a_split_that_is_there_is_kept_and_others_go_beside_it(folder: Path) -> None:
     before = (folder / "dev.jsonl").read_bytes()
-    with pytest.raises(ConfigError, match=r"dev\.jsonl exists; choose another name or remove it"):
-        synth(folder, Synthesis(split="dev"), 1, 0)
+    with pytest.raises(ConfigError, match=r"dev\.jsonl, .* and 7 more exist; choose another name or remove them"):
+        synth(folder, Synthesis(split="dev"), NUM, 0)
     assert (folder / "dev.jsonl").read_bytes() == before
     assert synth(folder, Synthesis(split="test"), 1, 0).path == folder / "test.jsonl"
+
+
+def test_files_of_a_split_that_was_renamed_are_kept(tmp_path: Path) -> None:
+    synth(tmp_path, Synthesis(split="dev"), 5, 3).path.rename(tmp_path / "mine.jsonl")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=r"dev\.truth\.jsonl, .*000001\.png and 3 more exist; choose another"):
+        synth(tmp_path, Synthesis(split="dev"), 9, 0)
+    (tmp_path / "dev.truth.jsonl").rename(tmp_path / "mine.truth.jsonl")
+    with pytest.raises(ConfigError, match=r"000000\.png, .* and 2 more exist; choose another"):
+        synth(tmp_path, Synthesis(split="dev"), 9, 0)
+    assert sorted(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()) == sorted(before.values())
+
+
+@pytest.mark.parametrize("before", [[], ["train"]])
+def test_a_run_that_ends_early_leaves_what_was_there(
+    before: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    for split in before:
+        synth(out, Synthesis(split=split), 2, 0)
+    kept = sorted(path for path in tmp_path.rglob("*"))
+    drawn: list[int] = []
+
+    def ends_in_dev(made: object) -> list[tuple[str, int, float, float]]:
+        drawn.append(1)
+        if len(drawn) == 2 - len(before):
+            raise KeyboardInterrupt
+        return []
+
+    monkeypatch.setattr(write, "bounds", ends_in_dev)
+    flags = ["--split", "dev"] if before else []
+    assert CliRunner().invoke(app, ["synth", str(out), "--num", "2", *flags]).exit_code == 130
+    assert sorted(path for path in tmp_path.rglob("*")) == kept
+    assert CliRunner().invoke(app, ["synth", str(out), "--num", "2", *flags]).exit_code == 0
 
 
 def test_a_readme_of_other_things_is_kept(tmp_path: Path) -> None:
