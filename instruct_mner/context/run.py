@@ -141,6 +141,8 @@ def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None
         check_output(output)
         with working(f"reading {data}"):
             posts = PostSource(data=data, images=images, missing_image=missing_image).load()
+        for note in posts.notes:
+            console.print(note, markup=False)
         quiet_libraries()
         with working("loading the models"):
             maker = ContextMaker(wanted)

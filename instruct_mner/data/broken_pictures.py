@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from instruct_mner.console import tracked
-from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.dataset import FATES, Dataset
 from instruct_mner.errors import DataError, listing
 from instruct_mner.images import PictureCheck, check_image
 from instruct_mner.schema.choices import MissingImage
 
 _MOST_NAMED = 3
-_FATES = {"text": "read as text", "skip": "left out", "keep": "kept as they are"}
 REMEDY = (
     "mend them, or take --missing-image text (config: data.missing_image) to keep such posts as text, skip to leave "
     "them out"
@@ -74,8 +73,9 @@ class PictureChecks:
         lines = []
         if self.broken and how != "error":
             first = listing(self.broken.values(), most=_MOST_NAMED)
-            fate = _FATES.get(how, how)
-            lines.append(f"{path}: {len(self.broken)} picture(s) cannot be used, their posts are {fate}:\n{first}")
+            lines.append(
+                f"{path}: {len(self.broken)} picture(s) cannot be used, their posts are {FATES[how]}:\n{first}"
+            )
         if self.lacking:
             names = list(self.lacking.values())
             first = ", ".join(names[:_MOST_NAMED]) + (", …" if names[_MOST_NAMED:] else "")
@@ -119,7 +119,7 @@ def without_broken(dataset: Dataset, how: MissingImage) -> Dataset:
         how: Treatment; with ``keep`` no picture is opened.
 
     Raises:
-        DataError: There are such pictures, and they are an error.
+        DataError: There are such pictures, and they are an error, or no post is left.
     """
     if how == "keep":
         return dataset

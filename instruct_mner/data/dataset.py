@@ -21,6 +21,8 @@ MISSING_REMEDY = (
     "give --images DIR (in a config data.images), or --missing-image text (data.missing_image; of calibrate "
     "--missing-image-as-text) to keep such posts as text, skip to leave them out"
 )
+FATES: dict[MissingImage, str] = {"text": "read as text", "skip": "left out", "keep": "kept as they are"}
+"""Words for what becomes of posts whose pictures are missing or cannot be opened."""
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 """Endings of the names of pictures, in the order in which they are tried; each in capitals too."""
 
@@ -85,6 +87,9 @@ class Dataset:
             how: ``text``: such a post is kept as text; ``skip``: it is left out; ``keep``: it stays as it is
                 annotated, for work that opens no picture; ``error``: as ``keep``, because whoever calls this
                 has asked ``missing_report`` before.
+
+        Raises:
+            DataError: No post is left.
         """
         if how in {"error", "keep"} or not self.missing_images:
             return self
@@ -94,17 +99,44 @@ class Dataset:
             for example in self.examples
             if how == "text" or missing.isdisjoint(example.images)
         )
-        return replace(self, examples=pack(kept))
+        examples = pack(kept)
+        if not examples:
+            raise DataError(none_left(self.path, len(missing)))
+        return replace(self, examples=examples)
 
-    def missing_report(self) -> str | None:
-        """Return a message on the pictures that are missing, with their place and the remedy; ``None``: none is."""
+    def missing_report(self, how: MissingImage = "error") -> str | None:
+        """Return a message on the pictures that are missing, as :func:`missing_report` does; ``None``: none is."""
         if not self.missing_images:
             return None
         num_named = len({name for example in self.examples for name in example.images})
-        first = ", ".join(map(shortened, self.missing_images[:3])) + (", …" if len(self.missing_images) > 3 else "")
-        where = f"not in {self.image_root}" if self.image_root else "no folder of pictures beside the file"
-        num_missing = len(self.missing_images)
-        return f"{self.path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {MISSING_REMEDY}"
+        return missing_report(self.path, len(self.missing_images), num_named, self.missing_images, self.image_root, how)
+
+
+def missing_report(
+    path: Path, num_missing: int, num_named: int, missing: Sequence[str], root: Path | None, how: MissingImage
+) -> str:
+    """Return a message on missing pictures, with their place, and the remedy or what becomes of their posts.
+
+    Args:
+        path: File of the posts.
+        num_missing: Number of missing pictures.
+        num_named: Number of all pictures.
+        missing: Names of missing pictures, of which the first are told.
+        root: Folder of the pictures, if there is one.
+        how: Treatment of their posts.
+    """
+    first = ", ".join(map(shortened, missing[:3])) + (", …" if len(missing) > 3 else "")
+    where = f"not in {root}" if root else "no folder of pictures beside the file"
+    end = MISSING_REMEDY if how == "error" else f"their posts are {FATES[how]}"
+    return f"{path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {end}"
+
+
+def none_left(path: Path, num_missing: int) -> str:
+    """Return the message of posts of which none is left, because pictures are missing or cannot be opened."""
+    return (
+        f"{path}: no post is left, {num_missing} pictures are missing or cannot be used; give --images DIR (in a "
+        "config data.images), or keep such posts as text with --missing-image text (data.missing_image)"
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,11 +62,14 @@ def checked(readings: Mapping[str, Reading], data: str, missing_image: MissingIm
     if problems:
         raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(group_problems(problems))}")
     return {
-        split: replace(reading.dataset, notes=(*reading.dataset.notes, *checks[split].lines())).without_missing(
-            missing_image
-        )
-        for split, reading in readings.items()
+        split: _treated(reading.dataset, checks[split].lines(), missing_image) for split, reading in readings.items()
     }
+
+
+def _treated(dataset: Dataset, lines: Iterable[str], how: MissingImage) -> Dataset:
+    missing = dataset.missing_report(how) if how in {"text", "skip"} else None
+    told = () if missing is None else (missing,)
+    return replace(dataset, notes=(*dataset.notes, *lines, *told)).without_missing(how)
 
 
 def load_split(

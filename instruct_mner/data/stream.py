@@ -14,9 +14,9 @@ import numpy as np
 
 from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.broken_pictures import PictureChecks, look_at
-from instruct_mner.data.dataset import MISSING_REMEDY, Dataset, find_picture
+from instruct_mner.data.dataset import Dataset, find_picture, missing_report, none_left
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
-from instruct_mner.errors import DataError, listing, shortened
+from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Example
 
@@ -30,7 +30,6 @@ class Posts(Protocol):
     Attributes:
         sha256: Hash of all that they were made from.
         num_posts: Number of posts.
-        num_missing: Pictures that are not there.
         pictures_sha256: Hash of the contents of the pictures; ``None`` where they were not opened.
         notes: Lines for the user on the pictures and the posts.
     """
@@ -46,9 +45,6 @@ class Posts(Protocol):
 
     @property
     def num_posts(self) -> int: ...  # noqa: D102
-
-    @property
-    def num_missing(self) -> int: ...  # noqa: D102
 
     def posts(self, first: int = 0) -> Iterator[Example]:
         """Yield the posts from one on, counted from 0, in their order."""
@@ -84,11 +80,6 @@ class HeldPosts:
         """Of the data set."""
         return len(self.dataset.examples)
 
-    @property
-    def num_missing(self) -> int:
-        """Of the data set."""
-        return len(self.dataset.missing_images)
-
     def posts(self, first: int = 0) -> Iterator[Example]:
         """Yield the posts from one on."""
         return iter(self.dataset.examples[first:])
@@ -112,7 +103,6 @@ class StreamedPosts:
         show_pictures: True where posts are shown with their pictures.
         every: Posts between two marks.
         marks: Position in the file of every so manieth post.
-        num_missing: Pictures that are not there.
         broken: Names of pictures that cannot be opened.
         pictures_sha256: Hash of the contents of the pictures; ``None`` where none is shown.
         notes: Lines for the user on the pictures.
@@ -127,7 +117,6 @@ class StreamedPosts:
     show_pictures: bool
     every: int
     marks: Sequence[int] = field(repr=False)
-    num_missing: int = 0
     broken: frozenset[str] = frozenset()
     pictures_sha256: str | None = None
     notes: tuple[str, ...] = ()
@@ -196,13 +185,17 @@ def look_through(
     problems += seen.repeated(path, form)
     if not seen.ids and not problems:
         problems.append(no_post(path, form))
-    if missing_image == "error" and seen.num_missing:
-        problems.append(seen.missing_report(path))
+    missing = None if missing_image == "keep" else seen.missing_report(path, missing_image)
+    if missing_image == "error" and missing is not None:
+        problems.append(missing)
     report = seen.checks.report(path)
     if missing_image == "error" and report is not None:
         problems.append(report)
     if problems:
         raise DataError(f"{path} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
+    if not num_posts:
+        raise DataError(none_left(path, seen.num_missing + len(seen.checks.broken)))
+    told = () if missing is None else (missing,)
     return StreamedPosts(
         path,
         form,
@@ -213,10 +206,9 @@ def look_through(
         show_pictures,
         every,
         marks,
-        seen.num_missing,
         frozenset(seen.checks.broken),
         seen.checks.sha256 if show_pictures else None,
-        seen.checks.notes(path, missing_image),
+        (*told, *seen.checks.notes(path, missing_image)),
     )
 
 
@@ -252,13 +244,12 @@ class _Seen:
         """Pictures that are not there, each counted once."""
         return len(np.unique(np.asarray(self._missing)))
 
-    def missing_report(self, path: Path) -> str:
+    def missing_report(self, path: Path, how: MissingImage) -> str | None:
         """Return the message of ``Dataset.missing_report``."""
-        first = ", ".join(map(shortened, self._first_missing[:3])) + (", …" if len(self._first_missing) > 3 else "")
-        return (
-            f"{path}: {self.num_missing} of {len(np.unique(np.asarray(self._named)))} pictures are missing ({first}): "
-            f"not in {self._root}; {MISSING_REMEDY}"
-        )
+        if not self._missing:
+            return None
+        num_named = len(np.unique(np.asarray(self._named)))
+        return missing_report(path, self.num_missing, num_named, self._first_missing, self._root, how)
 
     def repeated(self, path: Path, form: str) -> list[str]:
         """Return the problems of repeated ids; the file is read again only where hashes are equal."""

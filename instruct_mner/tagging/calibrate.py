@@ -42,7 +42,7 @@ class CalibrationPosts:
     text_where_missing: bool = False
 
     def load(self, *, takes_pictures: bool = True) -> Dataset:
-        """Read the posts that are annotated; the number of the others is printed on standard error.
+        """Read the posts that are annotated; notes and the number of the others are printed on standard error.
 
         Args:
             takes_pictures: False for a model that reads text only, which misses no picture.
@@ -55,6 +55,8 @@ class CalibrationPosts:
             missing_image = "keep"
         dataset = load_split(self.data, images=self.images, missing_image=missing_image)
         dataset = without_broken(dataset, missing_image)
+        for note in dataset.notes:
+            print(note, file=sys.stderr)
         annotated = tuple(example for example in dataset.examples if example.entities is not None)
         if not annotated:
             raise DataError(f"{dataset.path}: no post is annotated, nothing can be fitted; give posts with gold")

@@ -89,8 +89,6 @@ def _tag(
         source = replace(source, takes_pictures=False)
     with working(f"reading {source.data or 'the post'}"):
         posts = source.load()
-    if posts.num_missing and source.takes_pictures and not source.shows_own_words_only:
-        console.print(f"{posts.num_missing} pictures are missing: {source.missing_image}")
     for note in posts.notes:
         console.print(note, markup=False)
     quiet_libraries()

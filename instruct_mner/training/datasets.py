@@ -10,7 +10,6 @@ from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.leaks import Leak, guard
 from instruct_mner.data.loading import load_split
-from instruct_mner.errors import DataError
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.training.config import DataSettings
@@ -115,7 +114,4 @@ def _load(settings: DataSettings, data: str, missing_image: MissingImage) -> Dat
         label_column=settings.label_column,
         xml=settings.xml,
     )
-    dataset = without_broken(dataset, missing_image)
-    if not dataset.examples:
-        raise DataError(f"{dataset.path}: no post is left to use ({len(dataset.missing_images)} pictures are missing)")
-    return dataset
+    return without_broken(dataset, missing_image)

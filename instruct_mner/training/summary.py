@@ -28,10 +28,6 @@ def say_what_was_decided(run: Run, console: Console) -> None:
         say("dev       none: the last checkpoint is kept")
     else:
         say(f"dev       {run.dev.name}, {len(run.dev.examples)} posts; the best {run.chooses_by} is kept")
-    for dataset in (run.train, run.dev):
-        if dataset is not None and dataset.missing_images and run.loaded.family.sees:
-            how = config.data.missing_image
-            say(f"pictures  {len(dataset.missing_images)} missing in {dataset.name}: {how}")
     if not run.loaded.family.sees:
         hidden = sum(bool(example.images) for example in run.train.examples)
         words = "what is said of them is shown" if config.context else "context: true shows what is said of them"

@@ -131,6 +131,22 @@ def test_what_is_not_asked_for_stays(detector, tmp_path) -> None:
     assert two.context is None
 
 
+def test_what_becomes_of_posts_with_missing_and_broken_pictures_is_told(tmp_path) -> None:
+    posts = make_posts(tmp_path)
+    (tmp_path / "2.png").unlink()
+    (tmp_path / "3.png").write_bytes(b"none")
+    with serving(lambda body, number: (200, chat("a square"))) as server:
+        flags = ["--captions", "m", "--endpoint", server.url, "--missing-image"]
+        told = run(posts, tmp_path / "a.jsonl", *flags, "skip")
+        as_text = run(posts, tmp_path / "b.jsonl", *flags, "text")
+    assert f"1 of 5 pictures are missing (2.png): not in {tmp_path}; their posts are left out\n" in told
+    assert "1 picture(s) cannot be used, their posts are left out:\n" in told
+    assert (len(load_split(str(tmp_path / "a.jsonl")).examples), as_text.count("their posts are read as text")) == (
+        4,
+        2,
+    )
+
+
 def test_a_killed_run_goes_on(detector, tmp_path, monkeypatch) -> None:
     posts = make_posts(tmp_path)
     monkeypatch.setattr(context_run, "_WINDOW", 2)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.loading import load_split
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
@@ -60,10 +61,27 @@ def test_missing_pictures(form, tmp_path) -> None:
         stream(path)
     for how in ("text", "skip", "keep"):
         found = stream(path, missing=how, every=2)
-        held = load_split(str(path), missing_image=how).examples
+        dataset = load_split(str(path), missing_image=how)
+        held = dataset.examples
         assert found.num_posts == len(held)
         assert [list(found.posts(first)) for first in range(6)] == [list(held[first:]) for first in range(6)]
-        assert found.num_missing == 2
+        fates = {"text": "read as text", "skip": "left out"}
+        told = (
+            f"{path}: 2 of 5 pictures are missing (2.png, 5.png): not in {tmp_path}; their posts are {fates.get(how)}"
+        )
+        assert found.notes == dataset.notes == (() if how == "keep" else (told,))
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"none")])
+def test_posts_of_which_none_is_left_are_refused(spoil, tmp_path) -> None:
+    path = make_posts(tmp_path)
+    path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
+    spoil(tmp_path / "0.png")
+    message = r"posts\.jsonl: no post is left, 1 pictures are missing or cannot be used; give --images DIR"
+    with pytest.raises(DataError, match=message):
+        stream(path, missing="skip")
+    with pytest.raises(DataError, match=message):
+        without_broken(load_split(str(path), missing_image="skip"), "skip")
 
 
 def test_all_that_is_wrong_at_once(tmp_path) -> None:
