@@ -19,6 +19,7 @@ from instruct_mner.synthetic import write
 from instruct_mner.synthetic.posterior import posterior
 from instruct_mner.synthetic.posts import posts
 from instruct_mner.synthetic.settings import Synthesis
+from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import bounds, bounds_table, slices, synth, truth
 
 NUM = 8
@@ -97,7 +98,7 @@ def test_files_of_a_split_that_was_renamed_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [[], ["train"]])
 def test_a_run_that_ends_early_leaves_what_was_there(
-    before: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: list[Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     for split in before:
