@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from instruct_mner.console import tracked
-from instruct_mner.data.dataset import FATES, Dataset
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.missing_pictures import FATES
 from instruct_mner.errors import DataError, listing
 from instruct_mner.images import PictureCheck, check_image
 from instruct_mner.schema.choices import MissingImage

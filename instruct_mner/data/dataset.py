@@ -11,18 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from instruct_mner.data.known import known_name
+from instruct_mner.data.missing_pictures import missing_report, none_left
 from instruct_mner.errors import ConfigError, DataError, shortened
 from instruct_mner.files import is_file
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets, Segmentation
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
 
-MISSING_REMEDY = (
-    "give --images DIR (in a config data.images), or --missing-image text (data.missing_image; of calibrate "
-    "--missing-image-as-text) to keep such posts as text, skip to leave them out"
-)
-FATES: dict[MissingImage, str] = {"text": "read as text", "skip": "left out", "keep": "kept as they are"}
-"""Words for what becomes of posts whose pictures are missing or cannot be opened."""
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 """Endings of the names of pictures, in the order in which they are tried; each in capitals too."""
 
@@ -110,33 +105,6 @@ class Dataset:
             return None
         num_named = len({name for example in self.examples for name in example.images})
         return missing_report(self.path, len(self.missing_images), num_named, self.missing_images, self.image_root, how)
-
-
-def missing_report(
-    path: Path, num_missing: int, num_named: int, missing: Sequence[str], root: Path | None, how: MissingImage
-) -> str:
-    """Return a message on missing pictures, with their place, and the remedy or what becomes of their posts.
-
-    Args:
-        path: File of the posts.
-        num_missing: Number of missing pictures.
-        num_named: Number of all pictures.
-        missing: Names of missing pictures, of which the first are told.
-        root: Folder of the pictures, if there is one.
-        how: Treatment of their posts.
-    """
-    first = ", ".join(map(shortened, missing[:3])) + (", …" if len(missing) > 3 else "")
-    where = f"not in {root}" if root else "no folder of pictures beside the file"
-    end = MISSING_REMEDY if how == "error" else f"their posts are {FATES[how]}"
-    return f"{path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {end}"
-
-
-def none_left(path: Path, num_missing: int) -> str:
-    """Return the message of posts of which none is left, because pictures are missing or cannot be opened."""
-    return (
-        f"{path}: no post is left, {num_missing} pictures are missing or cannot be used; give --images DIR (in a "
-        "config data.images), or keep such posts as text with --missing-image text (data.missing_image)"
-    )
 
 
 @dataclass(frozen=True)

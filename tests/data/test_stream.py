@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from instruct_mner.data.broken_pictures import without_broken
 from instruct_mner.data.loading import load_split
+from instruct_mner.data.missing_pictures import FATES, missing_report
 from instruct_mner.data.stream import look_through
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Prediction
@@ -65,10 +66,8 @@ def test_missing_pictures(form, tmp_path) -> None:
         held = dataset.examples
         assert found.num_posts == len(held)
         assert [list(found.posts(first)) for first in range(6)] == [list(held[first:]) for first in range(6)]
-        fates = {"text": "read as text", "skip": "left out"}
-        told = (
-            f"{path}: 2 of 5 pictures are missing (2.png, 5.png): not in {tmp_path}; their posts are {fates.get(how)}"
-        )
+        told = missing_report(path, 2, 5, ("2.png", "5.png"), tmp_path, how)
+        assert told.endswith(f"(2.png, 5.png): not in {tmp_path}; their posts are {FATES[how]}")
         assert found.notes == dataset.notes == (() if how == "keep" else (told,))
 
 
