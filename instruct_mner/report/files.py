@@ -116,19 +116,6 @@ def write_report(
     ]
     ordered = [[prediction for _, prediction in paired] for paired in pairs]
     compared = [differences(systems[0], other, **draws) for other in systems[1:]]
-    paths = _pictures(dataset)
+    paths = [[find_picture(dataset.image_root, name) for name in example.images] for example in dataset.examples]
     posts = page_posts(dataset.examples, runs, ordered, paths, most_pictures=options.most_pictures)
     write_page(path, text, runs, compared, posts)
-
-
-def _pictures(dataset: Dataset) -> dict[int, Path]:
-    """Return the first picture of each post that has one which is there."""
-    root = dataset.image_root
-    if root is None:
-        return {}
-    found = {
-        number: find_picture(root, example.images[0])
-        for number, example in enumerate(dataset.examples)
-        if example.images
-    }
-    return {number: path for number, path in found.items() if path is not None}

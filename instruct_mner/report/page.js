@@ -37,9 +37,10 @@ function runLine(post, run) {
   return line(who, post.t, marks);
 }
 
-function boxes(post, characters) {
-  const drawn = [];
-  const draw = (entity, kind) => entity[4].forEach(([left, top, width, height]) => {
+function boxes(post, image) {
+  const characters = Array.from(post.t), drawn = [];
+  const draw = (entity, kind) => entity[4].forEach(([place, left, top, width, height]) => {
+    if (place !== image) return;
     const name = data.labels[entity[2]] + ": " + characters.slice(entity[0], entity[1]).join("");
     const box = element("div", { className: "box " + kind + " c" + entity[2] % 8 }, element("span", {}, name));
     Object.assign(box.style, { left: left + "%", top: top + "%", width: width + "%", height: height + "%" });
@@ -52,14 +53,18 @@ function boxes(post, characters) {
 
 function card(number) {
   const post = data.posts[number], made = element("article", { className: "post" });
-  if (pictures[number]) {
+  const here = Object.entries(pictures[number] ?? {});
+  if (here.length) {
     made.classList.add("pictured");
-    const image = element("img", { src: pictures[number], alt: "the picture of the post" });
-    made.append(element("div", { className: "picture" }, image, ...boxes(post, Array.from(post.t))));
+    made.append(element("div", { className: "pictures" }, ...here.map(([place, source]) => {
+      const image = Number(place), alt = post.p === 1 ? "the picture of the post" : `picture ${image + 1} of the post`;
+      return element("div", { className: "picture" }, element("img", { src: source, alt }), ...boxes(post, image));
+    })));
   }
   const words = element("div", {}, goldLine(post), ...data.runs.map((_, run) => runLine(post, run)));
   let note = "post " + post.i;
-  if (post.p === 0) note += " · its picture is not in this page";
+  const absent = (post.p ?? 0) - here.length;
+  if (absent) note += " · not in this page: " + (post.p === 1 ? "its picture" : `${absent} of its ${post.p} pictures`);
   words.append(element("span", { className: "soft" }, note));
   made.append(words);
   return made;

@@ -31,27 +31,30 @@ const none = document.getElementById("list").textContent;
 change("text", "nobody 39");
 const without = [...document.querySelectorAll(".who")].map(who => who.textContent);
 change("text", "first");
-const image = document.querySelector("img").getBoundingClientRect();
 const boxes = [...document.querySelectorAll(".box")].map(box => {
-  const at = box.getBoundingClientRect();
+  const at = box.getBoundingClientRect(), image = box.parentElement.querySelector("img").getBoundingClientRect();
   return [(at.left - image.left) / image.width, (at.top - image.top) / image.height,
           (at.right - image.left) / image.width, (at.bottom - image.top) / image.height];
 });
 const marks = [...document.querySelectorAll("mark")].map(mark => mark.textContent);
 const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
 const dark = getComputedStyle(document.body).backgroundColor;
-return {all, counts, none, without, boxes, marks, wide, dark, shown: document.querySelector("img").naturalWidth > 0};
+const alts = [...document.images].map(image => image.alt), note = document.querySelector("article .soft").textContent;
+return {all, counts, none, without, boxes, alts, note, marks, wide, dark,
+        shown: document.querySelector("img").naturalWidth > 0};
 })()"""
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of 41 posts, the first with a picture."""
+    """A report of 41 posts, the first with two pictures and a third that is missing."""
     folder = tmp_path_factory.mktemp("report")
-    Image.new("RGB", (200, 100), "white").save(folder / "a.png")
-    ann = {"start": 6, "end": 9, "text": "Ann", "label": "PER", "boxes": [{"image": 0, "box": [50, 25, 150, 75]}]}
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (200, 100), "white").save(folder / name)
+    boxes = [{"image": 0, "box": [50, 25, 150, 75]}, {"image": 2, "box": [0, 0, 100, 50]}]
+    ann = {"start": 6, "end": 9, "text": "Ann", "label": "PER", "boxes": boxes}
     rome = {"start": 13, "end": 17, "text": "Rome", "label": "LOC", "boxes": []}
-    first = {"id": "first", "text": "𝒳 met Ann in Rome", "images": ["a.png"]}
+    first = {"id": "first", "text": "𝒳 met Ann in Rome", "images": ["a.png", "gone.png", "b.png"]}
     others = [{"id": f"post-{number}", "text": f"nobody {number}"} for number in range(40)]
     gold = [{**first, "entities": [ann, rome]}, *({**each, "entities": []} for each in others)]
     spurious = {"start": 0, "end": 6, "text": "nobody", "label": "PER", "boxes": [], "score": 0.3}
@@ -87,7 +90,12 @@ def test_filter_boxes_and_marks(width: int, dark: bool, page: Path, tmp_path: Pa
     assert measured["none"] == "No post has all of these."
     assert [each.rpartition("/")[2] for each in measured["without"]] == ["gold · no entity", "found.jsonl · no entity"]
     assert measured["shown"]
-    assert measured["boxes"] == [pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.02)]
+    assert measured["boxes"] == [
+        pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.02),
+        pytest.approx([0, 0, 0.5, 0.5], abs=0.02),
+    ]
+    assert measured["alts"] == ["picture 1 of the post", "picture 3 of the post"]
+    assert measured["note"] == "post first · not in this page: 1 of its 3 pictures"
     assert measured["marks"] == [
         "AnnPER · missed",
         "RomeLOC, not in the picture",

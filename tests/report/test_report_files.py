@@ -107,11 +107,38 @@ def test_the_posts_of_the_page(files: tuple[GoldSource, Path, Path], tmp_path: P
     assert (HOSTILE[start:end], data["labels"][label], visible, boxes) == ("Rome", "LOC", 0, [])
     assert (percent, data["outcomes"][outcome]) == (99, "right")
     assert [data["outcomes"][each] for each in hostile["r"][1][1]] == ["missed", "right"]
-    assert pictured["g"][0][3:] == [2, [[25, 25, 50, 50]]]
-    assert pictured["p"] == 1
-    assert "p" not in last
-    assert list(embedded(page, "pictures")) == ["1"]
-    assert "1 of 1 pictures are in this page" in page
+    assert pictured["g"][0][3:] == [2, [[0, 25, 25, 50, 50]]]
+    assert [each.get("p") for each in (hostile, pictured, last)] == [None, 1, 1]
+    assert {number: list(each) for number, each in embedded(page, "pictures").items()} == {"1": ["0"]}
+    assert "1 of 2 pictures are in this page" in page
+    assert "1 picture(s) are missing." in page
+
+
+def test_all_pictures_of_a_post_are_shown_with_their_boxes(tmp_path: Path) -> None:
+    for number, width in enumerate((100, 200)):
+        Image.new("RGB", (width, 100), "white").save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    boxes = [{"image": image, "box": [20, 0, 40, 100]} for image in (1, 2)]
+    images = ["gone.png", "0.png", "1.png", "broken.png"]
+    row = {"id": "1", "text": "Bo ran", "images": images, "entities": [span("Bo ran", "Bo", "PER", boxes=boxes)]}
+    gold = write(tmp_path / "gold.jsonl", row)
+    found = write(tmp_path / "found.jsonl", {**row, "entities": [span("Bo ran", "Bo", "PER", boxes=boxes[1:])]})
+
+    def made(most: int) -> tuple[str, dict[str, Any], list[str]]:
+        options = ReportOptions(num_resamples=5, most_pictures=most)
+        report_files(tmp_path / "page.html", GoldSource(data=str(gold)), [found], options=options)
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        return page, embedded(page, "data")["posts"][0], list(embedded(page, "pictures").get("0", {}))
+
+    page, post, shown = made(5)
+    assert (post["p"], shown) == (4, ["1", "2"])
+    assert post["g"][0][4] == [[1, 20, 0, 20, 100], [2, 10, 0, 10, 100]]
+    assert post["r"][0][0][0][4] == [[2, 10, 0, 10, 100]]
+    assert "2 of 4 pictures are in this page" in page
+    assert "1 picture(s) are missing. 1 picture(s) cannot be opened." in page
+    page, post, shown = made(1)
+    assert (shown, post["g"][0][4]) == (["1"], [[1, 20, 0, 20, 100]])
+    assert "1 of 4 pictures are in this page" in page
 
 
 def test_no_more_pictures_than_wanted(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:
@@ -120,8 +147,8 @@ def test_no_more_pictures_than_wanted(files: tuple[GoldSource, Path, Path], tmp_
     report_files(tmp_path / "page.html", gold, [first], options=few)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert embedded(page, "pictures") == {}
-    assert embedded(page, "data")["posts"][1]["p"] == 0
-    assert "0 of 1 pictures are in this page" in page
+    assert embedded(page, "data")["posts"][1]["p"] == 1
+    assert "0 of 2 pictures are in this page" in page
 
 
 def test_seen_mentions_and_differences(files: tuple[GoldSource, Path, Path], tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_posts_without_runs_or_pictures() -> None:
-    made = page_posts([], [], [], {}, most_pictures=3)
-    assert (made.posts, made.labels, made.pictures, made.num_pictured) == ((), (), {}, 0)
+    made = page_posts([], [], [], [], most_pictures=3)
+    assert (made.posts, made.labels, made.pictures, made.num_named) == ((), (), {}, 0)
     # The script names outcomes by their place in this order.
     assert tuple(Outcome) == OUTCOMES
