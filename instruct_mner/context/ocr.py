@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError, shortened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # Percent; below it, words of photographs are mostly none.
 _LEAST_CONFIDENCE = 60.0
 _TIMEOUT_SECONDS = 60
+# Pixels. Smaller pictures hold no legible letter, and of those of a few pixels Tesseract makes an error.
+_LEAST_SIDE = 8
 
 
 class TextReader:
@@ -43,18 +45,21 @@ class TextReader:
         self._pytesseract = pytesseract
 
     def read(self, picture: Image) -> str | None:
-        """Return its words from top to bottom, joined by spaces; ``None`` without any, or after a minute."""
+        """Return its words from top to bottom, joined by spaces; ``None`` without any.
+
+        Raises:
+            DataError: Tesseract fails, or takes longer than a minute.
+        """
         pytesseract = self._pytesseract
+        if min(picture.size) < _LEAST_SIDE:
+            return None
         try:
             recognised = pytesseract.image_to_data(
                 picture, lang=self._languages, timeout=_TIMEOUT_SECONDS, output_type=pytesseract.Output.DICT
             )
-        except RuntimeError as error:
-            if isinstance(error, pytesseract.TesseractError):
-                return None  # a picture of a few pixels
-            if "timeout" in str(error).lower():
-                return None
-            raise
+        except RuntimeError as error:  # TesseractError is one, and a timeout is no more than that
+            reason = error.message if isinstance(error, pytesseract.TesseractError) else str(error)
+            raise DataError(f"tesseract cannot read the picture ({shortened(reason)})") from None
         pairs = zip(recognised["text"], recognised["conf"], strict=True)
         words = [word.strip() for word, confidence in pairs if float(confidence) >= _LEAST_CONFIDENCE and word.strip()]
         return " ".join(words) or None

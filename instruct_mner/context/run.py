@@ -17,7 +17,7 @@ from instruct_mner.context.ocr import TextReader
 from instruct_mner.data.stream import Posts
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Engine
-from instruct_mner.errors import ConfigError
+from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import exclusive
 from instruct_mner.images import open_image
 from instruct_mner.models.hub import DETECTOR_FILES, WHOLE_MODEL_FILES, check_whole_model
@@ -31,6 +31,7 @@ from instruct_mner.tagging.progress import report
 
 # Posts whose pictures are open at once.
 _WINDOW = 16
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class ContextMaker:
         if wanted.captions is None and wanted.tags is None and not wanted.ocr:
             raise ConfigError("nothing is asked for: give --captions MODEL, --tags DETECTOR, --ocr, or several of them")
         self._wanted = wanted
+        self._num_read, self._unread = 0, list[str]()
         self._reader = TextReader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         # A wrong name is told before torch, which takes a while.
@@ -122,8 +124,41 @@ class ContextMaker:
         if self._detector is not None:
             changed["tags"] = tuple(dict.fromkeys(tag for image in images for tag in self._detector.tags(image)))
         if self._reader is not None:
-            changed["ocr"] = " ".join(filter(None, map(self._reader.read, images))) or None
+            changed |= self._read(example.id, images, self._reader)
         return context.model_copy(update=changed)
+
+    def _read(self, post: str, images: Sequence[Image], reader: TextReader) -> dict[str, str | None]:
+        """Return the text in the pictures of a post; nothing, where one cannot be read."""
+        self._num_read += 1
+        try:
+            return {"ocr": " ".join(filter(None, map(reader.read, images))) or None}
+        except DataError as error:
+            self._unread.append(f"post {post!r}: {error}")
+            return {}
+
+    def check_read(self, *, is_last: bool) -> None:
+        """Refuse to go on where no picture of many posts, or of all, can be read.
+
+        Args:
+            is_last: True where all posts are described.
+
+        Raises:
+            DataError: None can be read.
+        """
+        if len(self._unread) == self._num_read >= (1 if is_last else _WINDOW):
+            raise DataError(
+                f"--ocr: in none of {self._num_read} posts the pictures can be read; mend tesseract, or leave --ocr "
+                f"out:\n{listing(self._unread, most=_MOST_NAMED)}"
+            )
+
+    def note(self) -> str | None:
+        """Return a line for the user on pictures that cannot be read; ``None``: all can."""
+        if not self._unread:
+            return None
+        return (
+            f"--ocr: in {len(self._unread)} of {self._num_read} posts the pictures cannot be read; their text in "
+            f"pictures is left as it was:\n{listing(self._unread, most=_MOST_NAMED)}"
+        )
 
 
 def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None, missing_image: MissingImage) -> None:
@@ -155,14 +190,18 @@ def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None
             make, posts.num_posts, output, settings, record=Example, window=_WINDOW, posts=posts.posts
         )
         report(written, posts.num_posts, console, doing="describing", done="described")
+        if (unread := maker.note()) is not None:
+            console.print(unread, markup=False)
     console.print(f"wrote {output}", markup=False)
 
 
 def _windows(posts: Posts, maker: ContextMaker, first: int, folder: Path) -> Iterator[Example]:
-    remaining = posts.posts(first)
+    remaining, num_done = posts.posts(first), first
     while window := list(islice(remaining, _WINDOW)):
         opened = [(example, [open_image(path) for path in posts.picture_paths(example)]) for example in window]
-        for example in maker.add(opened):
+        described, num_done = maker.add(opened), num_done + len(window)
+        maker.check_read(is_last=num_done == posts.num_posts)
+        for example in described:
             paths = posts.picture_paths(example)
             names = tuple(Path(os.path.relpath(path.resolve(), folder)).as_posix() for path in paths)
             yield example.model_copy(update={"images": names})

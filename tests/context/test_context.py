@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_server import chat, serving
@@ -84,9 +85,56 @@ def test_text_in_pictures() -> None:
     reader = TextReader()
     assert reader.read(picture_of("OPENING NIGHT")) == "OPENING NIGHT"
     assert reader.read(Image.new("RGB", (200, 200), "blue")) is None
-    assert reader.read(Image.new("RGB", (2, 2), "blue")) is None
+    for side in (2, 8, 9):
+        assert reader.read(Image.new("RGB", (side, side), "blue")) is None
     with pytest.raises(ConfigError, match="tesseract has no xyz"):
         TextReader("eng+xyz")
+
+
+class Reader:
+    """A reader that fails on pictures of one colour, as Tesseract does without memory."""
+
+    read = TextReader.read
+    TesseractError = type("TesseractError", (RuntimeError,), {"message": "no memory"})
+    Output = SimpleNamespace(DICT="dict")
+    _languages = "eng"
+
+    def __init__(self, languages: str) -> None:
+        self._pytesseract = self
+
+    def image_to_data(self, picture: Image.Image, **_: object) -> dict[str, list[object]]:
+        if picture.getpixel((0, 0)) == (255, 0, 0):
+            raise self.TesseractError
+        if picture.getpixel((0, 0)) == (0, 0, 255):
+            raise RuntimeError("Tesseract process timeout")
+        return {"text": ["ACME"], "conf": [90]}
+
+
+@pytest.mark.parametrize("num", [3, 20])
+def test_pictures_that_tesseract_cannot_read_are_told_and_keep_their_text(num, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(context_run, "TextReader", Reader)
+    for colour in ("red", "blue", "green"):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / f"{colour}.png")
+    Image.new("RGB", (2, 2), "red").save(tmp_path / "tiny.png")
+
+    def posts(*names: str) -> Path:
+        rows = [
+            {"id": str(number), "text": "x", "images": [name], "context": {"ocr": "of before"}}
+            for number, name in enumerate(names)
+        ]
+        path = tmp_path / "posts.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    told = run(posts("green.png", "red.png", "blue.png", "tiny.png"), tmp_path / "a.jsonl", "--ocr")
+    assert "--ocr: in 2 of 4 posts the pictures cannot be read; their text in pictures is left as it was:\n" in told
+    assert "post '1': tesseract cannot read the picture (no memory)\n" in told
+    assert "post '2': tesseract cannot read the picture (Tesseract process timeout)\n" in told
+    texts = [post.context and post.context.ocr for post in load_split(str(tmp_path / "a.jsonl")).examples]
+    assert texts == ["ACME", "of before", "of before", None]
+    with pytest.raises(DataError, match=f"in none of {min(num, 16)} posts the pictures can be read; mend tesseract"):
+        run(posts(*["red.png"] * num), tmp_path / "b.jsonl", "--ocr")
+    assert not list(tmp_path.glob("b.jsonl*"))
 
 
 def test_all_of_it(detector, tiny_models, tmp_path) -> None:
