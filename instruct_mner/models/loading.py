@@ -16,14 +16,13 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    BitsAndBytesConfig,
 )
-from transformers.utils import is_bitsandbytes_available
 from transformers.utils import logging as transformers_logging
 
-from instruct_mner.errors import ConfigError, ModelError, listing
+from instruct_mner.errors import ModelError, listing
 from instruct_mner.models.description import ModelDescription, load_processor
 from instruct_mner.models.families import Family, find_family
+from instruct_mner.models.four_bits import four_bits, keep_as_they_are
 from instruct_mner.models.hub import WHOLE_MODEL_FILES, commit_of, fetch_model, hub_errors
 from instruct_mner.models.locations import locate
 from instruct_mner.schema.pixel_limits import PixelLimits
@@ -200,7 +199,7 @@ def load_model(
                 revision=pinned,
                 dtype=_dtype(config, dtype),
                 use_safetensors=True,
-                quantization_config=_nf4(family, in_parts=not moves) if quantized else None,
+                quantization_config=four_bits(family, in_parts=not moves) if quantized else None,
                 **further,
             )
         except RuntimeError as error:
@@ -210,28 +209,13 @@ def load_model(
                 f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back "
                 "the files as they were published"
             ) from error
+    if quantized:
+        keep_as_they_are(model)
     if moves and not quantized and device_map is None:  # bitsandbytes has placed its layers already
         model.to("cuda" if torch.cuda.is_available() else "cpu")
     loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
     loaded.limit_pixels(pixels or PixelLimits())
     return loaded
-
-
-def _nf4(family: Family, *, in_parts: bool) -> Any:
-    """Return the 4-bit form of the QLoRA paper; vision tower, projector and output embedding are not quantized.
-
-    Source: https://arxiv.org/abs/2305.14314, section 3. FSDP lays only floats in parts, in the type it computes in.
-    """
-    if not is_bitsandbytes_available():
-        raise ConfigError("tuning: qlora needs bitsandbytes: pip install 'instruct-mner[qlora]'")
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-        bnb_4bit_quant_storage=torch.bfloat16 if in_parts else torch.uint8,
-        llm_int8_skip_modules=["lm_head", *family.vision_paths],
-    )
 
 
 def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:

@@ -52,13 +52,6 @@ def allow_cpus() -> None:
     state.AcceleratorState.__init__ = patched
 
 
-def keep_four_bits() -> None:
-    """Let bitsandbytes pack no weight anew, as it does on CPUs alone, in a forward without gradient."""
-    from bitsandbytes.nn import modules
-
-    vars(modules)["has_avx512bf16"] = lambda: False
-
-
 class End(TrainerCallback):
     """Ends the process, as a kill would, after the checkpoint of a step."""
 
@@ -82,8 +75,6 @@ def process(rank: int, chosen: argparse.Namespace) -> None:
 
         module.build_trainer = build_trainer
     config = load_config(chosen.config)
-    if config.tuning == "qlora":
-        keep_four_bits()
     module.finetune(config, Console(quiet=rank > 0), resume=chosen.resume)
 
 

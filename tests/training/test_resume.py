@@ -16,6 +16,7 @@ from runs import QUIET, Killed, config_of, killed_at
 from safetensors.torch import load_file
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.models.four_bits import four_bits
 from instruct_mner.models.loading import count_adapted_modules, load_model, lora_config
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
@@ -143,10 +144,31 @@ def test_four_bits_are_for_the_decoder_only(family, tiny_models) -> None:
     quantized = [name for name, module in loaded.base.named_modules() if type(module).__name__ == "Linear4bit"]
     assert len(quantized) == 7 * 2
     assert all(name.startswith(loaded.family.decoder_path + ".layers.") for name in quantized)
+    assert four_bits(loaded.family, in_parts=False).bnb_4bit_quant_storage == torch.uint8
+    assert four_bits(loaded.family, in_parts=True).bnb_4bit_quant_storage == torch.bfloat16
     model = get_peft_model(loaded.model, lora_config(loaded.family, rank=8, alpha=16, dropout=0.0))
     counts = count_adapted_modules(model, loaded.family)
     assert counts.pop("decoder") == 14
     assert set(counts.values()) == {0}
+
+
+def test_a_forward_without_gradient_leaves_the_gradients_of_qlora_as_they_are(tiny_models) -> None:
+    """Scores of dev are such forwards, in which bitsandbytes would pack the weights of some processors anew."""
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install 'instruct-mner[qlora]'")
+    loaded = load_model(str(tiny_models("qwen3_vl")), quantized=True)
+    model = get_peft_model(loaded.model, lora_config(loaded.family, rank=8, alpha=16, dropout=0.0))
+    ids = torch.arange(5, 17)[None]
+
+    def gradients() -> list[torch.Tensor]:
+        model.zero_grad()
+        model.train()(input_ids=ids, labels=ids).loss.backward()
+        return [weight.grad.clone() for _, weight in sorted(model.named_parameters()) if weight.grad is not None]
+
+    before = gradients()
+    assert any(gradient.any() for gradient in before)
+    with torch.no_grad():
+        model.eval()(input_ids=ids)
+    assert all(torch.equal(*pair) for pair in zip(before, gradients(), strict=True))
 
 
 def test_qlora_trains_an_adapter_that_a_plain_base_takes(tiny_models, tmp_path) -> None:
