@@ -52,5 +52,5 @@ def keep_as_they_are(model: nn.Module) -> None:
         model: Model in 4 bits, changed in place.
     """
     for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+        if "support_avx512bf16_for_cpu" in vars(module):
+            vars(module)["support_avx512bf16_for_cpu"] = False
