@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 INSTRUCTION = (
     "Describe what this picture shows in one sentence. Name people, places and brands only if they are certain."
 )
-_MAX_TOKENS = 64
+# A sentence has a quarter of them; what does not end within them goes round in circles.
+_MAX_TOKENS = 256
 
 
 def caption(pictures: Sequence[Image], engine: Engine, instruction: str = INSTRUCTION) -> list[str | None]:
-    """One line a picture, greedy; ``None`` where the model says nothing.
+    """One line a picture, greedy; ``None`` where the model says nothing, or comes to no end.
 
     Args:
         pictures: Each is captioned alone.
@@ -27,4 +28,5 @@ def caption(pictures: Sequence[Image], engine: Engine, instruction: str = INSTRU
     """
     messages = picture_messages(1, instruction)
     requests = [Request(messages=messages, images=(picture,), max_tokens=_MAX_TOKENS) for picture in pictures]
-    return [" ".join(completion.text.split()) or None for completion in engine.generate(requests)]
+    completions = engine.generate(requests)
+    return [(" ".join(each.text.split()) or None) if each.finished else None for each in completions]

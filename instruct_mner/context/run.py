@@ -21,7 +21,8 @@ from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import exclusive
 from instruct_mner.images import open_image
 from instruct_mner.models.hub import DETECTOR_FILES, WHOLE_MODEL_FILES, check_whole_model
-from instruct_mner.models.locations import SMOLLM2, STARTER
+from instruct_mner.models.locations import SMOLLM2, STARTER, locate
+from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
 from instruct_mner.tagging.engine_choice import base_engine
@@ -60,6 +61,11 @@ class Wanted:
     ocr_languages: str = "eng"
     batch_size: int = 8
 
+    def weights(self) -> list[str | None]:
+        """Return the hashes of the models in folders of this machine; ``None`` for those of the hub and of a server."""
+        captioner = None if self.captions is None or self.endpoint is not None else locate(self.captions)
+        return [name and weights_hash(Path(name)) for name in (captioner, self.tags)]
+
 
 class ContextMaker:
     """Says what pictures show.
@@ -76,6 +82,7 @@ class ContextMaker:
             raise ConfigError("nothing is asked for: give --captions MODEL, --tags DETECTOR, --ocr, or several of them")
         self._wanted = wanted
         self._num_read, self._unread = 0, list[str]()
+        self._num_captioned = self._num_uncaptioned = 0
         self._reader = TextReader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         # A wrong name is told before torch, which takes a while.
@@ -112,7 +119,10 @@ class ContextMaker:
     def _captions(self, pictures: Sequence[Image]) -> list[str | None]:
         if self._engine is None or not pictures:
             return [None] * len(pictures)
-        return caption(pictures, self._engine, self._wanted.instruction)
+        captions = caption(pictures, self._engine, self._wanted.instruction)
+        self._num_captioned += len(captions)
+        self._num_uncaptioned += captions.count(None)
+        return captions
 
     def _context(self, example: Example, images: Sequence[Image], captions: Sequence[str | None]) -> Context | None:
         if not images:
@@ -151,14 +161,18 @@ class ContextMaker:
                 f"out:\n{listing(self._unread, most=_MOST_NAMED)}"
             )
 
-    def note(self) -> str | None:
-        """Return a line for the user on pictures that cannot be read; ``None``: all can."""
-        if not self._unread:
-            return None
-        return (
-            f"--ocr: in {len(self._unread)} of {self._num_read} posts the pictures cannot be read; their text in "
-            f"pictures is left as it was:\n{listing(self._unread, most=_MOST_NAMED)}"
-        )
+    def notes(self) -> Iterator[str]:
+        """Iterate over the remarks for the user on pictures that have no caption, or cannot be read."""
+        if self._num_uncaptioned:
+            yield (
+                f"--captions: {self._num_uncaptioned} of {self._num_captioned} pictures have none: the model said "
+                "nothing, or came to no end"
+            )
+        if self._unread:
+            yield (
+                f"--ocr: in {len(self._unread)} of {self._num_read} posts the pictures cannot be read; their text in "
+                f"pictures is left as it was:\n{listing(self._unread, most=_MOST_NAMED)}"
+            )
 
 
 def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None, missing_image: MissingImage) -> None:
@@ -185,13 +199,20 @@ def make_context(data: str, output: Path, wanted: Wanted, *, images: Path | None
         def make(first: int) -> Iterator[Example]:
             return _windows(posts, maker, first, output.parent.resolve())
 
-        settings = fingerprint(data=posts.sha256, images=str(images), missing_image=missing_image, wanted=vars(wanted))
+        settings = fingerprint(
+            data=posts.sha256,
+            pictures=posts.pictures_sha256,
+            images=str(images),
+            missing_image=missing_image,
+            wanted=vars(wanted),
+            weights=wanted.weights(),
+        )
         written = write_records(
             make, posts.num_posts, output, settings, record=Example, window=_WINDOW, posts=posts.posts
         )
         report(written, posts.num_posts, console, doing="describing", done="described")
-        if (unread := maker.note()) is not None:
-            console.print(unread, markup=False)
+        for note in maker.notes():
+            console.print(note, markup=False)
     console.print(f"wrote {output}", markup=False)
 
 

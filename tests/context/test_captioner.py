@@ -31,6 +31,14 @@ def test_a_caption_is_one_line_and_none_where_the_model_says_nothing() -> None:
     assert caption(PICTURES, cast("Engine", engine)) == ["A red square on sand.", None, None]
 
 
+def test_a_caption_that_comes_to_no_end_is_none() -> None:
+    class Rambling(Scripted):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
+            return [Completion(text="A man in front of the", finished=False) for _ in requests]
+
+    assert caption(PICTURES[:1], cast("Engine", Rambling())) == [None]
+
+
 def test_each_picture_is_asked_about_alone() -> None:
     engine = Scripted("a", "b", "c")
     assert caption(PICTURES, cast("Engine", engine)) == ["a", "b", "c"]
@@ -39,7 +47,7 @@ def test_each_picture_is_asked_about_alone() -> None:
     for request in engine.requests:
         assert request.messages == [{"role": "user", "content": content}]
         assert request.grammar is request.schema is None
-        assert request.max_tokens == 64
+        assert request.max_tokens == 256
 
 
 def test_another_instruction_takes_the_place_of_ours() -> None:
