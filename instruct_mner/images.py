@@ -86,28 +86,31 @@ class PictureCheck:
     """Result of a look at a picture that can be opened.
 
     Attributes:
+        format: Format of the file, as Pillow names it.
         lacks_end: True for a JPEG that lacks its last bytes.
         digest: Hash of the content of the file.
     """
 
+    format: str
     lacks_end: bool
     digest: bytes
 
 
-def check_image(path: Path) -> PictureCheck:
+def check_image(source: Path | bytes) -> PictureCheck:
     """Decode a picture as ``open_image`` does, a JPEG at an eighth of its size, and drop the pixels.
 
     Raises:
         DataError: The errors of ``open_image``.
     """
-    content = _content(path, MAX_BYTES)
-    with _open(content, str(path), MAX_PIXELS) as image:
+    name, content = _name(source), _content(source, MAX_BYTES)
+    with _open(content, name, MAX_PIXELS) as image:
+        form = image.format or ""
         try:
             image.draft(None, (1, 1))
             _, lacks_end = _loaded(image, content)
         except _BROKEN as error:
-            raise DataError(f"{path}: the picture is broken ({error}); {_REMEDY}") from None
-    return PictureCheck(lacks_end, hashlib.blake2b(content, digest_size=16).digest())
+            raise DataError(f"{name}: the picture is broken ({error}); {_REMEDY}") from None
+    return PictureCheck(form, lacks_end, hashlib.blake2b(content, digest_size=16).digest())
 
 
 def as_image(source: str | Path | bytes | Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError
 
+from instruct_mner.engines.address import check_no_credentials
 from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import answer_state
@@ -64,8 +65,9 @@ class Endpoint:
         """The address, with ``/v1`` where it has no path.
 
         Raises:
-            ConfigError: It is no address.
+            ConfigError: It is no address, or holds a name or a password.
         """
+        check_no_credentials(self.url, "leave it out of --endpoint, and set OPENAI_API_KEY where a key is needed")
         try:
             parts = urlsplit(self.url)
             right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

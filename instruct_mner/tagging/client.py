@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
+import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import httpx
-from PIL import Image
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
+from instruct_mner.engines.address import check_no_credentials
+from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.retries import Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.schema.labels import LabelSet
@@ -20,10 +21,30 @@ from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
 from instruct_mner.tagging.question import Labels
-from instruct_mner.tagging.texts import TextTagger
+from instruct_mner.tagging.request_posts import in_requests
+from instruct_mner.tagging.texts import GivenPost, TextTagger
 
 KEY_VARIABLE = "INSTRUCT_MNER_API_KEY"
 _FIRST_PAUSE_SECONDS = 0.5
+
+
+class _PostAnswer(BaseModel):
+    """Answer to a post, whose entities are checked where they become a prediction."""
+
+    entities: list[Any] | None = None
+    rejected: dict[str, Any] = {}
+    windows: int = 1
+    error: Any = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.entities is None and self.error is None:
+            raise ValueError("neither entities nor an error")
+        return self
+
+
+class _Answer(BaseModel):
+    posts: list[_PostAnswer]
 
 
 class Client(TextTagger):
@@ -33,11 +54,11 @@ class Client(TextTagger):
         url: Address of the server, such as ``http://127.0.0.1:8000``.
         model: Name of the served model; without it, the first.
         api_key: Key of the server; without it, that in the environment variable ``INSTRUCT_MNER_API_KEY``.
-        timeout_seconds: Timeout of one request, in seconds.
+        timeout_seconds: Timeout of one request, from its beginning to the end of the answer, in seconds.
         max_retries: Number of times that a request is sent again where the server is busy, or away for a moment.
 
     Raises:
-        ConfigError: The address is none.
+        ConfigError: The address is none, or holds a name or a password.
     """
 
     # The largest number that a server takes in one request by default.
@@ -53,6 +74,8 @@ class Client(TextTagger):
         timeout_seconds: float = 120.0,
         max_retries: int = 5,
     ) -> None:
+        if isinstance(url, str):
+            check_no_credentials(url, f"leave it out, and give a key as api_key, or in {KEY_VARIABLE}")
         if not _is_address(url):
             raise ConfigError(f"address {url!r} of the server is none; write http://HOST:PORT")
         self.url = url.rstrip("/").removesuffix("/v1")
@@ -64,29 +87,43 @@ class Client(TextTagger):
 
     @checked
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
-        """Tag posts whose pictures are open already, in one request.
+        """Tag posts whose pictures are open already, in no more requests than their pictures need.
 
         Raises:
             ServingError: The server cannot be reached, refuses the request, or has no answer to a post.
         """
-        body: dict[str, object] = {"posts": [_described(example, images) for example, images in posts]}
-        if labels is not None:
-            body["labels"] = _named(labels)
+        return self._predict_given(posts, labels)
+
+    def _predict_given(self, posts: Sequence[GivenPost], labels: Labels | None) -> list[Prediction]:
+        settings: dict[str, object] = {} if labels is None else {"labels": _named(labels)}
         if self.model is not None:
-            body["model"] = self.model
+            settings["model"] = self.model
+        return [
+            prediction
+            for given, described in in_requests(posts)
+            for prediction in self._answers(given, {"posts": described, **settings})
+        ]
+
+    def _answers(self, posts: Sequence[GivenPost], body: Mapping[str, object]) -> list[Prediction]:
         answer = self._post(body)
-        answers = answer.get("posts")
-        if not isinstance(answers, list) or len(answers) != len(posts):
-            raise ServingError(f"{self.url} answered {str(answer)[:80]!r}; is it 'instruct-mner serve'?")
+        try:
+            answers = _Answer.model_validate(answer).posts
+        except ValidationError as error:
+            raise self._no_answer(reasons(error, _Answer)[0]) from None
+        if len(answers) != len(posts):
+            raise self._no_answer(f"posts: {len(answers)} answers to {len(posts)} posts")
         named = [example.naming(len(images)) for example, images in posts]
         return [self._prediction(*each) for each in zip(named, answers, strict=True)]
 
-    def _prediction(self, example: Example, answer: Mapping[str, object]) -> Prediction:
-        if "error" in answer:
-            raise ServingError(f"{self.url} has no answer to texts[{example.id}]: {answer['error']}")
-        values = {name: answer[name] for name in ("entities", "rejected") if name in answer}
-        if answer.get("windows") != 1:  # as `tag` writes it: nothing for a text that is whole
-            values["windows"] = answer.get("windows")
+    def _no_answer(self, reason: str) -> ServingError:
+        return ServingError(f"{self.url} does not answer as 'instruct-mner serve' does ({reason}); check the address")
+
+    def _prediction(self, example: Example, answer: _PostAnswer) -> Prediction:
+        if answer.error is not None:
+            raise ServingError(f"{self.url} has no answer to texts[{example.id}]: {answer.error}")
+        values = answer.model_dump(include={"entities", "rejected"})
+        if answer.windows != 1:  # as `tag` writes it: nothing for a text that is whole
+            values["windows"] = answer.windows
         try:
             return Prediction.model_validate(
                 {"id": example.id, "text": example.text, "images": example.images, **values}
@@ -95,15 +132,13 @@ class Client(TextTagger):
             why = "; ".join(reasons(error, Prediction))
             raise ServingError(f"{self.url} answered what is no prediction of texts[{example.id}]: {why}") from None
 
-    def _post(self, body: Mapping[str, object]) -> dict[str, object]:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        address, pauses = f"{self.url}/v1/entities", Pauses(_FIRST_PAUSE_SECONDS)
+    def _post(self, body: Mapping[str, object]) -> object:
+        pauses = Pauses(_FIRST_PAUSE_SECONDS)
         for retries_left in reversed(range(self._max_retries + 1)):
             try:
-                response = httpx.post(address, json=body, headers=headers, timeout=self._timeout)
+                response = run_in_thread(self._sent(body))
                 response.raise_for_status()
-                answer = response.json()
-                return answer if isinstance(answer, dict) else {"answer": answer}
+                return response.json()
             except httpx.HTTPStatusError as error:
                 status, text = error.response.status_code, error.response.text
                 if not (retries_left and may_pass(status)):
@@ -111,14 +146,27 @@ class Client(TextTagger):
                         f"{self.url} refused the request ({status}): {text[:300]}", status=status, response=text
                     ) from None
                 pause = pauses.next(retry_after(error) or 0.0)
+            except (TimeoutError, httpx.TimeoutException):
+                if not retries_left:
+                    raise ServingError(
+                        f"{self.url} did not answer within {self._timeout:g} seconds, {self._max_retries + 1} times; "
+                        "give fewer texts at once (batch_size), or a larger timeout_seconds"
+                    ) from None
+                pause = pauses.next()
             except httpx.TransportError as error:
                 if not retries_left:
                     raise ServingError(f"{self.url} cannot be reached: {error}; is the server running?") from None
                 pause = pauses.next()
-            except ValueError:
-                raise ServingError(f"{self.url} answered what is no JSON; is it 'instruct-mner serve'?") from None
+            except (ValueError, RecursionError, httpx.DecodingError):
+                raise self._no_answer("it is no JSON") from None
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _sent(self, body: Mapping[str, object]) -> httpx.Response:
+        """Return the answer to a request; the timeout is that of all of it, where httpx has one of each read."""
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        async with asyncio.timeout(self._timeout), httpx.AsyncClient(timeout=self._timeout) as client:
+            return await client.post(f"{self.url}/v1/entities", json=body, headers=headers)
 
 
 def _is_address(url: object) -> bool:
@@ -128,22 +176,9 @@ def _is_address(url: object) -> bool:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.host)
+    return parts.scheme in {"http", "https"} and bool(parts.host) and not parts.query and not parts.fragment
 
 
 def _named(labels: Labels) -> object:
     chosen = labels if isinstance(labels, LabelSet) else LabelSet.of(labels)
     return {label.name: label.definition for label in chosen.labels} if chosen.defined else list(chosen.names)
-
-
-def _described(example: Example, images: Sequence[Image.Image]) -> dict[str, object]:
-    post: dict[str, object] = {"text": example.text}
-    if images:
-        post["images"] = [_encoded(image) for image in images]
-    return post
-
-
-def _encoded(image: Image.Image) -> str:
-    content = io.BytesIO()
-    image.save(content, "PNG")
-    return base64.b64encode(content.getvalue()).decode()

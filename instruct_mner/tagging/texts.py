@@ -6,6 +6,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, starmap
 from pathlib import Path
 from typing import ClassVar, overload
@@ -16,7 +17,7 @@ from instruct_mner.console import tracked
 from instruct_mner.errors import ConfigError, MnerError
 from instruct_mner.images import as_image
 from instruct_mner.schema.record import HALF_CHARACTER, is_whole
-from instruct_mner.schema.records import Prediction, UnnamedExample, unnamed_picture
+from instruct_mner.schema.records import Example, Prediction, UnnamedExample, unnamed_picture
 from instruct_mner.tagging.argument_values import items, no_list, shown
 from instruct_mner.tagging.arguments import checked
 from instruct_mner.tagging.examples import Post
@@ -28,6 +29,9 @@ Picture = str | Path | bytes | Image.Image
 
 Pictures = Picture | Sequence[Picture] | None
 """Pictures of one text."""
+
+GivenPost = tuple[Example, tuple[Picture, ...]]
+"""A post with its pictures, as they were given."""
 
 WINDOW = 64
 """Number of posts that are batched together; a run that was killed goes on at the beginning of such a window."""
@@ -46,6 +50,10 @@ class TextTagger(ABC):
     @abstractmethod
     def predict_opened(self, posts: Sequence[Post], labels: Labels | None = None) -> list[Prediction]:
         """Tag posts whose pictures are open already."""
+
+    def _predict_given(self, posts: Sequence[GivenPost], labels: Labels | None) -> list[Prediction]:
+        """Tag posts whose pictures are as they were given."""
+        return self.predict_opened(list(map(_opened, posts)), labels)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a string is an iterable of strings too
@@ -109,9 +117,9 @@ class TextTagger(ABC):
         result = Predictions(prediction.above(threshold) for prediction in predictions)
         return result[0] if isinstance(texts, str) else result
 
-    def _in_batches(self, posts: Iterator[Post], labels: Labels | None, batch_size: int) -> Iterator[Prediction]:
+    def _in_batches(self, posts: Iterator[GivenPost], labels: Labels | None, batch_size: int) -> Iterator[Prediction]:
         while batch := list(islice(posts, batch_size)):
-            yield from self.predict_opened(batch, labels)
+            yield from self._predict_given(batch, labels)
 
 
 def checked_texts(texts: object) -> list[str]:
@@ -172,12 +180,23 @@ def _is_missing(value: object) -> bool:
     return pandas is not None and value is pandas.NA
 
 
-def _post(number: int, text: str, pictures: Sequence[Picture]) -> Post:
+def _post(number: int, text: str, pictures: Sequence[Picture]) -> GivenPost:
+    return UnnamedExample(id=str(number), text=text, images=tuple(starmap(_name, enumerate(pictures)))), tuple(pictures)
+
+
+def _opened(post: GivenPost) -> Post:
+    example, pictures = post
+    with naming_pictures_of(example):
+        return example, tuple(map(as_image, pictures))
+
+
+@contextmanager
+def naming_pictures_of(example: Example) -> Iterator[None]:
+    """Put the place of a post, which is its id, before messages on its pictures."""
     try:
-        opened = tuple(map(as_image, pictures))
+        yield
     except MnerError as error:
-        raise type(error)(f"images[{number}]: {error}") from None
-    return UnnamedExample(id=str(number), text=text, images=tuple(starmap(_name, enumerate(pictures)))), opened
+        raise type(error)(f"images[{example.id}]: {error}") from None
 
 
 def _name(index: int, picture: Picture) -> str:
