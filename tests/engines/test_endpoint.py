@@ -13,6 +13,7 @@ from PIL import Image
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.engines.address import check_no_credentials
 from instruct_mner.engines.endpoint import Endpoint, EndpointEngine
 from instruct_mner.engines.engine import Request
 from instruct_mner.engines.fallback import unconstrained
@@ -159,6 +160,13 @@ def test_something_else_answers(said: object) -> None:
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ConfigError, match="--endpoint"):
         engine(url)
+
+
+def test_a_password_in_an_address_is_refused_and_not_told() -> None:
+    with pytest.raises(ConfigError, match=r"^the address of the server a:1 holds .*'@'; use a key$"):
+        check_no_credentials("http://ann:secret@a:1/v1", "use a key")
+    check_no_credentials("http://a:1/@v1", "")
+    check_no_credentials("http://[", "")
 
 
 def test_a_path_is_kept() -> None:

@@ -179,14 +179,14 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             embedder=None,  # type: ignore[arg-type]
         )
 
-    def post(address: str, **named: Any) -> SimpleNamespace:
+    async def post(client: httpx.AsyncClient, address: str, **named: Any) -> SimpleNamespace:
         json.dumps(named["json"], allow_nan=False)
         answer: dict[str, Any] = {"posts": [{"entities": []} for _ in named["json"]["posts"]]}
         return SimpleNamespace(raise_for_status=lambda: None, json=lambda: answer)
 
     for name in ("transformers_backend", "vllm_backend", "choose_backend"):
         monkeypatch.setattr(engine_choice, name, backend)
-    monkeypatch.setattr(httpx, "post", post)
+    monkeypatch.setattr(httpx.AsyncClient, "post", post)
     monkeypatch.delenv(client_module.KEY_VARIABLE, raising=False)
 
 
