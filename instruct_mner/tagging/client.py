@@ -176,7 +176,8 @@ def _is_address(url: object) -> bool:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.host) and not parts.query and not parts.fragment
+    is_port = parts.port is None or 0 < parts.port < 2**16
+    return parts.scheme in {"http", "https"} and bool(parts.host) and is_port and not parts.query and not parts.fragment
 
 
 def _named(labels: Labels) -> object:

@@ -213,7 +213,16 @@ def test_a_server_that_is_not_there_is_told(server: StandIn, pauses: list[float]
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "file:///etc", 3, "http://localhost:8000/?a=1", "http://localhost:8000/#a"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "file:///etc",
+        3,
+        "http://localhost:8000/?a=1",
+        "http://localhost:8000/#a",
+        "http://a:99999",
+    ],
 )
 def test_an_address_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(ConfigError, match="of the server is none"):
