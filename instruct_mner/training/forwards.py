@@ -93,7 +93,7 @@ class Forwards:
         has_text, has_teacher, has_generated = in_any_process(
             views.text is not None, views.teacher is not None, views.generated is not None
         )
-        tokens = _first_tokens(inputs)
+        tokens = _first_tokens(inputs) if is_sharded() else {}
         self._head_weights = [whole(weight) for weight in self._head.parameters()] if is_sharded() else []
         self._last_states = []
         self._note(captured)

@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import Gateway, running_gateway
 from gateway_bodies import post_body
+from starlette.responses import PlainTextResponse
 
 from instruct_mner.serving.gateway import Door
 from instruct_mner.serving.metrics import Counters
@@ -132,13 +134,22 @@ def test_an_access_log_that_cannot_be_written_is_no_matter_of_the_client(
 ) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
-    with running_gateway(door=Door(access_log=folder / "log")) as gateway:
-        folder.rename(tmp_path / "moved")
-        answers = [gateway.client.get("/livez") for _ in range(3)]
-        folder.mkdir()
-        answers.append(gateway.client.get("/livez"))
-    with running_gateway(door=Door(access_log=Path("/dev/full"))) as gateway:
-        answers += [gateway.client.get("/livez") for _ in range(3)]
+
+    def asked(times: int, write: Callable[[str], None]) -> list[httpx.Response]:
+        """Ask so many times; no answer comes before its line is written, as it may from a server."""
+        log = RequestLog(PlainTextResponse("alive"), Counters(), write, RefusalSummary())
+
+        async def ask() -> list[httpx.Response]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(log), base_url="http://gateway") as client:
+                return [await client.get("/livez") for _ in range(times)]
+
+        return asyncio.run(ask())
+
+    write = access_log(folder / "log")
+    folder.rename(tmp_path / "moved")
+    answers = asked(3, write)
+    folder.mkdir()
+    answers += asked(1, write) + asked(3, access_log(Path("/dev/full")))
     assert [each.status_code for each in answers] == [200] * 7
     assert [
         record.getMessage().partition("/log ")[2] for record in caplog.records if "/log " in record.getMessage()
