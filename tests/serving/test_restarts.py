@@ -95,7 +95,11 @@ def test_an_engine_that_fails_its_check_or_cannot_be_started_is_tried_again(
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_check_that_fails_because_the_engine_ended_says_so(ends: bool, tmp_path: Path) -> None:
+def test_a_check_that_fails_because_the_engine_ended_says_so(
+    ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not ends:  # it is waited for, for seconds
+        monkeypatch.setattr("instruct_mner.serving.running._END_SECONDS", 0.1)
     code = "print('last words', flush=True); " + ("raise SystemExit(3)" if ends else "import time; time.sleep(600)")
     said = r"^vLLM ended with exit code 3 while it was checked; (?s:.*)last words" if ends else "^the check$"
     process = VllmProcess([sys.executable, "-c", code], "", os.environ, tmp_path / "log")
