@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import httpx
+
 from instruct_mner.errors import ConfigError
 
 
@@ -18,8 +20,17 @@ def check_no_credentials(url: str, remedy: str) -> None:
         ConfigError: It holds one, which the message does not.
     """
     try:
-        before, at, host = urlsplit(url).netloc.rpartition("@")
+        _, at, host = urlsplit(url).netloc.rpartition("@")
     except ValueError:  # no address, which those tell who use it
         return
-    if before or at:
+    if at:
         raise ConfigError(f"the address of the server {host} holds a name or password before '@'; {remedy}")
+
+
+def is_address(url: str) -> bool:
+    """Return true for an address of a server, ``http://HOST`` or ``https://HOST``, with or without port and path."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.host) and (parts.port is None or 0 < parts.port < 2**16)

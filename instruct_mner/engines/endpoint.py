@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError
 
-from instruct_mner.engines.address import check_no_credentials
+from instruct_mner.engines.address import check_no_credentials, is_address
 from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import answer_state
@@ -68,13 +68,9 @@ class Endpoint:
             ConfigError: It is no address, or holds a name or a password.
         """
         check_no_credentials(self.url, "leave it out of --endpoint, and set OPENAI_API_KEY where a key is needed")
-        try:
-            parts = urlsplit(self.url)
-            right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is no number, brackets that do not close
-            right = False
-        if not right:
+        if not is_address(self.url):
             raise ConfigError(f"--endpoint {self.url}: write an address such as http://localhost:8000/v1")
+        parts = urlsplit(self.url)
         return self.url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/v1"
 
 

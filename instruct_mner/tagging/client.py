@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 from pydantic import BaseModel, ValidationError, model_validator
 
-from instruct_mner.engines.address import check_no_credentials
+from instruct_mner.engines.address import check_no_credentials, is_address
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.retries import Pauses, may_pass, retry_after
 from instruct_mner.errors import ConfigError, ServingError
@@ -76,7 +76,7 @@ class Client(TextTagger):
     ) -> None:
         if isinstance(url, str):
             check_no_credentials(url, f"leave it out, and give a key as api_key, or in {KEY_VARIABLE}")
-        if not _is_address(url):
+        if not isinstance(url, str) or not is_address(url) or {"?", "#"} & set(url):
             raise ConfigError(f"address {url!r} of the server is none; write http://HOST:PORT")
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
@@ -167,17 +167,6 @@ class Client(TextTagger):
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         async with asyncio.timeout(self._timeout), httpx.AsyncClient(timeout=self._timeout) as client:
             return await client.post(f"{self.url}/v1/entities", json=body, headers=headers)
-
-
-def _is_address(url: object) -> bool:
-    if not isinstance(url, str):
-        return False
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    is_port = parts.port is None or 0 < parts.port < 2**16
-    return parts.scheme in {"http", "https"} and bool(parts.host) and is_port and not parts.query and not parts.fragment
 
 
 def _named(labels: Labels) -> object:
