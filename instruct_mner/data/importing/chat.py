@@ -9,7 +9,9 @@ UniversalNER, and a row of ShareGPT, LLaMA-Factory or ms-swift (shortened)::
       {"role": "assistant", "content": "[{\"text\": \"Anna\", \"label\": \"PER\", \"box\": <bbox>}]"}],
       "images": ["7.jpg"], "objects": {"ref": ["Anna"], "bbox": [[10, 20, 60, 80]]}}
 
-Boxes of ms-swift's ``objects`` are those of the mention that ``ref`` names, or stand where ``<bbox>`` does.
+A message of the user that the assistant answers directly is a post, where it holds the text; what is of no post is
+counted. The prompt around the text is not read. Boxes of ms-swift's ``objects`` are those of the mention that ``ref``
+names, or stand where ``<bbox>`` does.
 
 Source: https://universal-ner.github.io, https://github.com/hiyouga/LLaMA-Factory/tree/main/data,
 https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html
@@ -18,110 +20,173 @@ https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from instruct_mner.data.importing import grounding
-from instruct_mner.data.importing.generic import to_names
-from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
+from instruct_mner.data.importing.bare_answers import THINKS, bare_answer
+from instruct_mner.data.importing.chat_pictures import pictures_of, without_places
+from instruct_mner.data.importing.chat_turns import ASSISTANT, LISTS, SYSTEM, USER, Turn, turns_of
+from instruct_mner.data.importing.generic import as_id, flat_meta
+from instruct_mner.data.importing.posts import Mark, RawPost, marks_of_type, to_marks
 from instruct_mner.data.lenient import loads
 
-Turn = tuple[str, str]
-
-_KNOWN = frozenset({
-    "messages", "conversations", "conversation", "query", "response", "instruction", "input", "output", "history",
-    "system", "images", "image", "id", "objects", "tools", "videos", "audios", "rejected_response",
-})  # fmt: skip
-_USERS = frozenset({"user", "human"})
+_READ = frozenset({"images", "image", "id", "objects"})
+_PROMPT = frozenset({"system", "tools"})
+_UNREAD = ("videos", "audios", "rejected_response")
 _QUESTION = re.compile(r"What describes (.+?) in the text\?")
 _TEXT = "Text: "
 HOW_TO_SAY = (
-    "say what stands before the text of the post: --text-after 'Post: ' (instruct-mner import); the last answer must "
+    "say what stands before the text of the post: --text-after 'Post: ' (instruct-mner import); its answer must "
     'be a JSON list, [{"text": "Anna", "label": "PER"}]'
 )
 
 
-def of_chat(row: Mapping[str, Any], where: str, text_after: str | None) -> RawPost:
-    """Read a conversation.
+class _Read(NamedTuple):
+    """A post of a conversation.
+
+    Attributes:
+        turn: Number of the turn with its text.
+        text: Text of the post.
+        marks: Entities of the answer.
+        used: Numbers of all turns that it was read from.
+    """
+
+    turn: int
+    text: str
+    marks: tuple[Mark, ...]
+    used: frozenset[int]
+
+
+def of_chat(row: Mapping[str, Any], where: str, text_after: str | None, left_out: Counter[str]) -> list[RawPost]:
+    """Read the posts of a conversation.
 
     Args:
         row: The row.
         where: File and row, for messages.
-        text_after: Words in the message of the user after which the text of the post begins.
+        text_after: Words in the message of the user after which the text of a post begins.
+        left_out: Counts of what is not read, which are added to.
 
     Raises:
-        ValueError: Where text and answer stand is not known, or the answer is no list of entities.
+        ValueError: Where text and answer stand is not known, a text has no answer or none that is a list of entities,
+            or nobody can tell of which post a picture is.
     """
     objects = grounding.objects_of(row)
-    turns = grounding.filled(_turns(row), objects)
-    questions = [message for who, message in turns if who in _USERS]
-    images = to_names(row.get("images", row.get("image")))
-    identifier = row.get("id")
-    if text_after is None and questions and questions[0].startswith(_TEXT) and _QUESTION.search("\n".join(questions)):
-        text = questions[0][len(_TEXT) :]
-        marks = grounding.with_boxes(_universal(turns), objects)
-        return RawPost(where=where, id=identifier, text=text, marks=marks, images=images, meta=_meta(row))
-    if text_after is None and not (isinstance(row.get("input"), str) and row["input"].strip() and "output" in row):
+    turns, columns = turns_of(row, left_out)
+    turns = grounding.filled(turns, objects)
+    if text_after is not None:
+        read = _behind(text_after, turns)
+    elif _is_universal(turns):
+        read = _universal(turns)
+    else:
+        read = [_of_input(row, turns)]
+    if objects and len(read) > 1:
+        raise ValueError(f"of which of the {len(read)} posts of the conversation its 'objects' are nobody can tell; "
+                         "write a conversation for each post")  # fmt: skip
+    used = frozenset().union(*(each.used for each in read))
+    others = (who for number, (who, _) in enumerate(turns) if number not in used and who != SYSTEM)
+    left_out.update(f"message(s) of {who!r} that are of no post" for who in others)
+    left_out.update(f"field(s) {name!r}" for name in _UNREAD if row.get(name))
+    known = columns | _READ | _PROMPT | {*_UNREAD}
+    meta = flat_meta({name: value for name, value in row.items() if name not in known and value is not None})
+    ids = _ids(as_id(row.get("id")), len(read))
+    pictures = pictures_of(row, turns, [each.turn for each in read])
+    return [
+        RawPost(
+            where=where,
+            id=identifier,
+            text=each.text,
+            marks=grounding.with_boxes(each.marks, objects),
+            images=images,
+            meta=meta,
+        )
+        for each, identifier, images in zip(read, ids, pictures, strict=True)
+    ]
+
+
+def _ids(identifier: str | int | None, number: int) -> Sequence[str | int | None]:
+    """Return the id of each post of a conversation, which are numbered where there are several."""
+    if identifier is None or number == 1:
+        return [identifier] * number
+    return [f"{identifier}-{each}" for each in range(1, number + 1)]
+
+
+def _behind(words: str, turns: Sequence[Turn]) -> list[_Read]:
+    """Read a post of each message of the user that holds the words, and of the answer that follows it."""
+    read = []
+    for number, (who, message) in enumerate(turns):
+        if who != USER or words not in message:
+            continue
+        text = message.partition(words)[2]
+        if words in text:
+            raise ValueError(
+                f"a message holds {words!r} {message.count(words)} times, and behind which of them the text begins "
+                "nobody can tell; say more of what stands before it (--text-after), or take the row out"
+            )
+        marks = _marks(_answer(turns, number))
+        read.append(_Read(number, without_places(text).strip(), marks, frozenset({number, number + 1})))
+    if not read:
+        raise ValueError(f"no message of the user holds {words!r}; {HOW_TO_SAY}")
+    return read
+
+
+def _is_universal(turns: Sequence[Turn]) -> bool:
+    questions = [message for who, message in turns if who == USER]
+    return bool(questions) and questions[0].startswith(_TEXT) and any(map(_QUESTION.search, questions))
+
+
+def _universal(turns: Sequence[Turn]) -> list[_Read]:
+    """Read a post of each text, with the answers to the questions about it."""
+    read: list[_Read] = []
+    for number, (who, message) in enumerate(turns):
+        question = _QUESTION.search(message)
+        if who != USER:
+            continue
+        if message.startswith(_TEXT):
+            confirmed = {number + 1} if _is_answered(turns, number) else set()
+            read.append(_Read(number, without_places(message[len(_TEXT) :]), (), frozenset({number} | confirmed)))
+        elif question is not None:
+            marks = _surfaces(_answer(turns, number), question.group(1))
+            last = read[-1]
+            read[-1] = last._replace(marks=last.marks + marks, used=last.used | {number, number + 1})
+    return read
+
+
+def _of_input(row: Mapping[str, Any], turns: Sequence[Turn]) -> _Read:
+    """Read the input of an instruction, and its output."""
+    text = row.get("input")
+    if not isinstance(text, str) or not text.strip() or "output" not in row or any(map(row.get, LISTS)):
         raise ValueError(f"where in this conversation the text stands nobody can tell; {HOW_TO_SAY}")
-    text = _after(questions, text_after) if text_after is not None else row["input"]
-    answer = next((message for who, message in reversed(turns) if who not in _USERS and who != "system"), "")
+    number = len(turns) - 2
+    return _Read(number, without_places(text), _marks(_answer(turns, number)), frozenset({number, number + 1}))
+
+
+def _is_answered(turns: Sequence[Turn], number: int) -> bool:
+    return number + 1 < len(turns) and turns[number + 1][0] == ASSISTANT
+
+
+def _answer(turns: Sequence[Turn], number: int) -> str:
+    """Return the answer to a message, without a thought before it and a fence around it."""
+    message = turns[number][1]
+    if not _is_answered(turns, number):
+        raise ValueError(f"the message {message[-60:]!r} is not followed by an answer of the assistant; add it, or "
+                         "take the message out")  # fmt: skip
+    answer = bare_answer(turns[number + 1][1])
+    if answer is None:
+        raise ValueError(f"the answer to {message[-60:]!r} ends within {THINKS}; take the message out")
+    return answer
+
+
+def _marks(answer: str) -> tuple[Mark, ...]:
     try:
-        marks = to_marks(loads(answer))
+        return to_marks(loads(answer))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the answer {answer[:60]!r} is no JSON list of entities ({error}); {HOW_TO_SAY}") from None
-    return RawPost(
-        where=where,
-        id=identifier,
-        text=text,
-        marks=grounding.with_boxes(marks, objects),
-        images=images,
-        meta=_meta(row),
-    )
 
 
-def _meta(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that are no part of the conversation."""
-    return {name: value for name, value in row.items() if name not in _KNOWN and value is not None}
-
-
-def _turns(row: Mapping[str, Any]) -> list[Turn]:
-    messages = row.get("messages", row.get("conversations", row.get("conversation")))
-    if isinstance(messages, list) and all(isinstance(each, dict) for each in messages):
-        return [(str(_of(turn, "role", "from")), _joined(_of(turn, "content", "value"))) for turn in messages]
-    if "query" in row:
-        return [("user", str(row["query"])), ("assistant", str(row.get("response", "")))]
-    question = "\n".join(str(row[key]) for key in ("instruction", "input") if row.get(key))
-    return [("user", question), ("assistant", str(row.get("output", "")))]
-
-
-def _of(turn: Mapping[str, Any], *names: str) -> Any:
-    return next((turn[name] for name in names if turn.get(name) is not None), "")
-
-
-def _joined(content: Any) -> str:
-    """Return the text of a message, whose content may be a list of parts of which some are pictures."""
-    if not isinstance(content, list):
-        return str(content)
-    return "".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
-
-
-def _after(questions: Sequence[str], mark: str) -> str:
-    last = next((message for message in reversed(questions) if mark in message), None)
-    if last is None:
-        raise ValueError(f"no message of the user holds {mark!r}; {HOW_TO_SAY}")
-    return last.rpartition(mark)[2].strip()
-
-
-def _universal(turns: Sequence[Turn]) -> tuple[Mark, ...]:
-    marks: list[Mark] = []
-    for (who, question), (_, answer) in pairwise(turns):
-        match = _QUESTION.search(question)
-        if who not in _USERS or match is None:
-            continue
-        try:
-            surfaces = loads(answer)
-        except (ValueError, RecursionError):
-            raise ValueError(f"the answer {answer[:60]!r} is no JSON list of texts") from None
-        marks += [Mark(start=None, end=None, surface=str(surface), label=match.group(1)) for surface in surfaces]
-    return tuple(marks)
+def _surfaces(answer: str, label: str) -> tuple[Mark, ...]:
+    try:
+        return marks_of_type(label, loads(answer))
+    except (ValueError, RecursionError):
+        raise ValueError(f"the answer {answer[:60]!r} is no JSON list of texts") from None

@@ -105,16 +105,26 @@ def to_marks(value: Any) -> tuple[Mark, ...]:
         columns = list(value.values())
         if set(value) & {*START_NAMES, *SURFACE_NAMES} and len({len(column) for column in columns}) == 1:
             return to_marks([dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)])
-        return tuple(
-            Mark(start=None, end=None, surface=str(surface), label=str(label))
-            for label, surfaces in value.items()
-            for surface in surfaces
-        )
+        if len(value) == 1 and columns[0] and all(isinstance(each, Mapping) for each in columns[0]):
+            return to_marks(columns[0])  # a mode for JSON objects asks for {"entities": […]}
+        return tuple(mark for label, surfaces in value.items() for mark in marks_of_type(str(label), surfaces))
     if value == {}:
         return ()
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError(f"the entities are no list but {_short(value)}")
     return tuple(to_mark(each) for each in value)
+
+
+def marks_of_type(label: str, surfaces: Any) -> tuple[Mark, ...]:
+    """Return the mentions of a type from the list of their words.
+
+    Raises:
+        ValueError: It is no list of texts.
+    """
+    words = [to_surface(each) for each in surfaces] if isinstance(surfaces, list) else [None]
+    if not all(isinstance(each, str) for each in words):
+        raise ValueError(f"the mentions of {label!r} are no list of texts but {_short(surfaces)}")
+    return tuple(Mark(start=None, end=None, surface=str(each), label=label) for each in words)
 
 
 def to_mark(value: Any) -> Mark:

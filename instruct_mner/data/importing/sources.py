@@ -162,7 +162,7 @@ class Source:
             post = _of_tool(layout, row, where, left_out)
             return [] if post is None else [post]
         if layout == "chat":
-            return [of_chat(row, where, self.text_after)]
+            return of_chat(row, where, self.text_after, left_out)
         flat = flatten_instruct_uie(row) if layout == "instruct-uie" else row
         return [to_post(self._known(flat), self.roles, where, decode=self.decode, tag_names=self.label_names)]
 

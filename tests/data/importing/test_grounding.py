@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def row(objects: Any, answer: str = NAMED) -> dict[str, Any]:
     ],
 )
 def test_the_same_box_of_every_form(objects: Any, answer: str) -> None:
-    post = of_chat(row(objects, answer), "f:1", "Post: ")
+    [post] = of_chat(row(objects, answer), "f:1", "Post: ", Counter())
     assert post.marks == (Mark(start=None, end=None, surface="Anna", label="PER", boxes=(BOX,)),)
 
 
@@ -48,7 +49,7 @@ def test_the_same_box_of_every_form(objects: Any, answer: str) -> None:
 )
 def test_what_is_refused(objects: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        of_chat(row(objects), "f:1", "Post: ")
+        of_chat(row(objects), "f:1", "Post: ", Counter())
 
 
 def test_pieces() -> None:
