@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from instruct_mner.data.importing.chat_turns import IMAGE, Turn
 from instruct_mner.data.importing.generic import to_names
@@ -42,7 +41,7 @@ def without_places(text: str) -> str:
     return piece
 
 
-def pictures_of(row: Mapping[str, Any], turns: Sequence[Turn], owners: Sequence[int]) -> list[tuple[str, ...]]:
+def pictures_of(row: Mapping[str, object], turns: Sequence[Turn], owners: Sequence[int]) -> list[tuple[str, ...]]:
     """Return the pictures of each post of a conversation.
 
     Args:

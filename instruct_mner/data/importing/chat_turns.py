@@ -30,7 +30,7 @@ _FIELDS = frozenset({"role", "from", "content", "value"})
 _PICTURES = ("image", "image_url", "url", "path", "source")
 
 
-def turns_of(row: Mapping[str, Any], left_out: Counter[str]) -> tuple[list[Turn], frozenset[str]]:
+def turns_of(row: Mapping[str, object], left_out: Counter[str]) -> tuple[list[Turn], frozenset[str]]:
     """Return the turns of a row, and the columns that they stand in.
 
     Args:
@@ -49,13 +49,13 @@ def turns_of(row: Mapping[str, Any], left_out: Counter[str]) -> tuple[list[Turn]
             raise ValueError(f"{lists[0]!r} is no list of messages but {str(messages)[:60]!r}")
         return [_turn(each, left_out) for each in messages], frozenset(lists)
     questions, answer = (("query",), "response") if "query" in row else (("instruction", "input"), "output")
-    question = "\n".join(as_text(row[name]) for name in questions if row.get(name))
+    question = "\n".join(_as_text(row[name]) for name in questions if row.get(name))
     pairs = [*_history(row), (question, row.get(answer))]
-    turns = [turn for asked, answered in pairs for turn in ((USER, as_text(asked)), (ASSISTANT, as_text(answered)))]
+    turns = [turn for asked, answered in pairs for turn in ((USER, _as_text(asked)), (ASSISTANT, _as_text(answered)))]
     return turns, frozenset({*questions, answer, "history"})
 
 
-def _history(row: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def _history(row: Mapping[str, object]) -> list[tuple[Any, Any]]:
     """Return the earlier questions of a row with their answers."""
     history = row.get("history") or []
     if not isinstance(history, list) or not all(isinstance(each, list) and len(each) == 2 for each in history):
@@ -68,7 +68,7 @@ def _turn(message: Mapping[str, Any], left_out: Counter[str]) -> Turn:
     left_out.update(f"field(s) {name!r} of messages" for name in unread)
     who = str(_filled(message, "role", "from"))
     content = _filled(message, "content", "value")
-    parts = content if isinstance(content, list) else [as_text(content)]
+    parts = content if isinstance(content, list) else [_as_text(content)]
     return _ROLES.get(who.lower(), who), "".join(_part(each, left_out) for each in parts)
 
 
@@ -82,7 +82,7 @@ def _part(part: Any, left_out: Counter[str]) -> str:
         return part
     if not isinstance(part, Mapping):
         raise ValueError(f"a part of a message is neither a text nor an object but {str(part)[:60]!r}")
-    kind, text = part.get("type"), as_text(part.get("text"))
+    kind, text = part.get("type"), _as_text(part.get("text"))
     if "image" in str(kind) or (kind is None and part.keys() & {"image", "image_url"}):
         names = to_names(next((part[name] for name in _PICTURES if part.get(name)), None))
         return ("".join(f"<img>{name}</img>" for name in names) or IMAGE) + text
@@ -91,7 +91,7 @@ def _part(part: Any, left_out: Counter[str]) -> str:
     return text
 
 
-def as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     """Return a text as it is, nothing as an empty one, and other values as JSON."""
     if value is None or isinstance(value, str):
         return value or ""

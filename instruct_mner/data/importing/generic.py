@@ -92,12 +92,12 @@ def to_post(
     )
 
 
-def _meta(row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
+def _meta(row: Mapping[str, Any], roles: Roles) -> dict[str, object]:
     """Return the columns that are carried along."""
     return flat_meta({name: row[name] for name in roles.meta if row.get(name) is not None})
 
 
-def flat_meta(columns: dict[str, Any]) -> dict[str, Any]:
+def flat_meta(columns: dict[str, object]) -> dict[str, object]:
     """Return columns that are carried along, with those in a column ``meta`` beside the others."""
     inner = columns.get("meta")
     if isinstance(inner, dict) and not inner.keys() & columns.keys():

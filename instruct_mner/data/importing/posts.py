@@ -115,7 +115,7 @@ def to_marks(value: Any) -> tuple[Mark, ...]:
     return tuple(to_mark(each) for each in value)
 
 
-def marks_of_type(label: str, surfaces: Any) -> tuple[Mark, ...]:
+def marks_of_type(label: str, surfaces: object) -> tuple[Mark, ...]:
     """Return the mentions of a type from the list of their words.
 
     Raises:
