@@ -16,10 +16,13 @@ from instruct_mner.files import FULL
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Entity, Example
 
+_NOT_ANNOTATED = "boxes of {} mentions that were not annotated (read as not visible)"
+_OF_ANOTHER = "boxes of {} mentions that had none (read with those of another mention)"
 _ORDER = (
-    "posts", "texts of posts", "marks of posts as not annotated", "marks of posts as holding none", "mentions",
-    "places of mentions", "boxes of mentions", "marks of mentions as not visible", "pictures of posts", "ids of posts",
-    "tokens of posts", "contexts of posts", "meta of posts",
+    "{} posts", "texts of {} posts", "marks of {} posts as not annotated", "marks of {} posts as holding none",
+    "{} mentions", "places of {} mentions", "boxes of {} mentions", _NOT_ANNOTATED, _OF_ANOTHER,
+    "marks of {} mentions as not visible", "pictures of {} posts", "ids of {} posts", "tokens of {} posts",
+    "contexts of {} posts", "meta of {} posts",
 )  # fmt: skip
 
 
@@ -69,49 +72,49 @@ def losses(posts: Sequence[Post], read: Sequence[Example], *, keeps_order: bool 
             if post.id in place_of:
                 _compare(as_gold(post), read[place_of[post.id]], counts)
             else:
-                counts["posts"] += 1
-    return [_phrase(kind, counts[kind]) for kind in _ORDER if counts[kind]]
-
-
-def _phrase(kind: str, number: int) -> str:
-    thing, _, owner = kind.partition(" of ")
-    if not owner:
-        return f"{number} {thing}"
-    owner, _, rest = owner.partition(" as ")
-    return f"{thing} of {number} {owner}{f' as {rest}' if rest else ''}"
+                counts["{} posts"] += 1
+    return [kind.format(counts[kind]) for kind in _ORDER if counts[kind]]
 
 
 def _compare(post: Example, read: Example, counts: Counter[str]) -> None:
-    counts["ids of posts"] += post.id != read.id
-    counts["texts of posts"] += post.text != read.text
-    counts["pictures of posts"] += post.images != read.images
-    counts["tokens of posts"] += post.tokens is not None and post.tokens != read.tokens
-    counts["contexts of posts"] += post.context != read.context
-    counts["meta of posts"] += post.meta != read.meta
-    counts["marks of posts as not annotated"] += post.entities is None and read.entities is not None
-    counts["marks of posts as holding none"] += post.entities == () and read.entities is None
-    left = Counter(_mention(entity) for entity in read.entities or ())
-    for entity in post.entities or ():
-        mention = _mention(entity)
-        same = next((each for each in read.entities or () if _span(each) == _span(entity)), None)
-        if not left[mention]:
-            counts["mentions"] += 1
+    counts["ids of {} posts"] += post.id != read.id
+    counts["texts of {} posts"] += post.text != read.text
+    counts["pictures of {} posts"] += post.images != read.images
+    counts["tokens of {} posts"] += post.tokens is not None and post.tokens != read.tokens
+    counts["contexts of {} posts"] += post.context != read.context
+    counts["meta of {} posts"] += post.meta != read.meta
+    counts["marks of {} posts as not annotated"] += post.entities is None and read.entities is not None
+    counts["marks of {} posts as holding none"] += post.entities == () and read.entities is None
+    there = list(read.entities or ())
+    places = {_place(entity) for entity in there}
+    # Those in their places first, so that none of them is taken for a mention that is elsewhere.
+    for entity in sorted(post.entities or (), key=lambda entity: _place(entity) not in places):
+        alike = [each for each in there if _mention(each) == _mention(entity)]
+        if not alike:
+            counts["{} mentions"] += 1
             continue
-        left[mention] -= 1
-        if same is None:
-            counts["places of mentions"] += post.text == read.text
-        elif entity.boxes and entity.boxes != same.boxes:
-            counts["boxes of mentions"] += 1
-        elif entity.boxes == () and same.boxes is None:
-            counts["marks of mentions as not visible"] += 1
+        other = min(alike, key=lambda each: _place(each) != _place(entity))
+        there.remove(other)
+        counts["places of {} mentions"] += _place(other) != _place(entity) and post.text == read.text
+        if entity.boxes != other.boxes:
+            counts[_change(entity, other)] += 1
+
+
+def _change(entity: Entity, other: Entity) -> str:
+    """Return the kind of the change of a mention whose boxes are not those that were written."""
+    if entity.boxes:
+        return "boxes of {} mentions"
+    if other.boxes:
+        return _OF_ANOTHER
+    return _NOT_ANNOTATED if entity.boxes is None else "marks of {} mentions as not visible"
 
 
 def _mention(entity: Entity) -> tuple[str, str]:
     return entity.text, entity.label
 
 
-def _span(entity: Entity) -> tuple[int, int, str]:
-    return entity.start, entity.end, entity.label
+def _place(entity: Entity) -> tuple[int, str, str]:
+    return entity.start, *_mention(entity)
 
 
 def added(posts: Sequence[Post], read: Sequence[Example]) -> int:

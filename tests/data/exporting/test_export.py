@@ -158,7 +158,7 @@ def test_conll_holds_tokens_and_tags(tmp_path_factory: pytest.TempPathFactory, d
     ]
     boxes = sum(bool(entity.boxes) for post in examples for entity in post.gold)
     same_texts = [post.text for post in read] == [post.text for post in examples]
-    assert not same_texts or (f"boxes of {boxes} mentions" in notes[0]) == (boxes > 0)
+    assert (f"boxes of {boxes} mentions" in notes[0]) == (boxes > 0)
     assert (" texts of" in notes[0]) == (not same_texts)
 
 
@@ -204,6 +204,19 @@ def test_voc_is_read_as_gmner(tmp_path: Path, pictured: Path, monkeypatch: pytes
         assert [post.model_copy(update={"tokens": None}) for post in after[split].examples] == list(dataset.examples)
     assert run(monkeypatch, pictured, tmp_path / "voc", "--to", "voc") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "voc"]
+
+
+def test_boxes_that_voc_gives_to_mentions_are_counted(tmp_path: Path) -> None:
+    seen, unseen, unasked = (
+        Entity(start=start, end=start + 3, text=text, label="PER", boxes=boxes)
+        for start, text, boxes in ((0, "Ann", (Box(box=(1, 1, 20, 20)),)), (4, "Ann", ()), (8, "Bob", None))
+    )
+    post = Example(id="0", text="Ann Ann Bob", images=("0.png",), entities=(seen, unseen, unasked))
+    Image.new("L", (WIDTH, HEIGHT)).save(tmp_path / "0.png")
+    splits = {"train": ExportedPosts("a/train", (post,), {"0.png": tmp_path / "0.png"})}
+    [(_, _, [note])] = write_splits(splits, tmp_path / "voc", BY_NAME["voc"])
+    assert "boxes of 1 mentions that were not annotated (read as not visible)" in note
+    assert "boxes of 1 mentions that had none (read with those of another mention)" in note
 
 
 def test_voc_needs_a_picture_for_each_post(tmp_path: Path) -> None:
@@ -383,6 +396,18 @@ def test_what_is_lost_is_told_by_kind(tmp_path: Path) -> None:
     assert losses([blank], []) == ["1 posts"]
     invisible = Example(id="1", text="Anna", images=("7.png",), entities=(seen.model_copy(update={"boxes": ()}),))
     assert losses([invisible], [without_boxes(invisible)]) == ["marks of 1 mentions as not visible"]
+
+
+def test_boxes_of_mentions_that_are_read_elsewhere_are_lost_too() -> None:
+    first, second = (
+        Entity(start=start, end=start + 4, text="Anna", label="PER", boxes=(Box(box=(start, 2, 9, 9)),))
+        for start in (0, 5)
+    )
+    post = Example(id="1", text="Anna Anna", images=("7.png",), entities=(second,))
+    moved = post.model_copy(update={"entities": (first.model_copy(update={"boxes": None}),)})
+    assert losses([post], [moved]) == ["places of 1 mentions", "boxes of 1 mentions"]
+    both = post.model_copy(update={"entities": (first, second)})
+    assert losses([both], [post]) == ["1 mentions"]
 
 
 def test_a_word_is_cut_where_an_entity_ends(tmp_path: Path) -> None:
