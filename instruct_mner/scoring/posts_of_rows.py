@@ -1,7 +1,8 @@
 """Posts of the gold that rows of other programs are of.
 
 They are matched by their ids where all are those of the gold, else by their order where each holds the text of its
-post, else by their texts. Rows with neither ids nor texts have nothing but their order, and that is told.
+post, else by their texts, where rows of one text hold the same. Rows with neither ids nor texts have nothing but their
+order, and that is told.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def match_posts(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
             f"each row is of: its question {(_question(rows[wrong[0]]) or '')[-80:]!r} does not hold "
             f"{posts[wrong[0]].text[:60]!r}; {_MEND}"
         )
+    if wrong:
+        _check_equal_texts(path, rows, order, posts)
     for line in _notes(path, ids, questions, by_id):
         print(line, file=sys.stderr)
     return [posts[number] for number in order]
@@ -137,6 +140,23 @@ def _by_text(questions: Sequence[str | None], texts: Sequence[str]) -> Sequence[
         taken.add(found_at)
         order.append(found_at)
     return order
+
+
+def _check_equal_texts(path: Path, rows: Sequence[Row], order: Sequence[int], posts: Sequence[Example]) -> None:
+    """Refuse rows in another order than the gold of which some have one text and different predictions."""
+    first_of: dict[str, int] = {}
+    for number, place in enumerate(order):
+        first = first_of.setdefault(squeezed(posts[place].text), number)
+        if _predicted(rows[first]) != _predicted(rows[number]):
+            raise DataError(
+                f"{path}: rows {first + 1} and {number + 1} have the same text, {posts[place].text[:60]!r}, and "
+                f"different predictions, one of them for post {posts[place].id!r}: nothing tells which, as the rows "
+                "are not in the order of the gold; give each row the id of its post, or bring them into that order"
+            )
+
+
+def _predicted(row: Row) -> list[Any]:
+    return [row.get(name) for name in (*ANSWERS, "entities", "rejected")]
 
 
 def _question(row: Row) -> str | None:

@@ -71,3 +71,17 @@ def test_a_question_of_another_post_than_that_of_the_id_is_refused_and_one_that_
     assert matched(row(ANNA, ANNA.text[:9]), row(NOTHING, NOTHING.text), row(BELL, BELL.text)) == ["a", "b", "c"]
     said = capsys.readouterr().err
     assert "1 of 3 rows were not asked about the post of their id as it stands, but scored on it" in said
+
+
+@pytest.mark.parametrize("name", ["predict", "entities"])
+def test_rows_of_one_text_are_taken_in_another_order_only_where_they_say_the_same(name: str) -> None:
+    again = Example(id="d", text=ANNA.text, entities=ANNA.gold[:1])
+    gold = (ANNA, NOTHING, again)
+    both, one, none = (
+        {"text": post.text, name: str(post.gold) if name == "predict" else [each.model_dump() for each in post.gold]}
+        for post in (ANNA, again, NOTHING)
+    )
+    assert list(match_posts(Path("a.jsonl"), [both, none, one], gold)) == list(gold)
+    assert list(match_posts(Path("a.jsonl"), [one, one, none], gold)) == [ANNA, again, NOTHING]
+    with pytest.raises(DataError, match="rows 1 and 2 have the same text, 'Anna flew to Oslo', and different predict"):
+        match_posts(Path("a.jsonl"), [one, both, none], gold)
