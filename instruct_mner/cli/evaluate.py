@@ -21,8 +21,8 @@ def run(
         typer.Argument(
             metavar="PRED...",
             help="Predictions of every post: JSONL or Parquet, as `tag` writes it, columns of tags, as conlleval reads "
-            "them, a JSON list, or answers of LLaMA-Factory and ms-swift. Further files are compared by a paired "
-            "bootstrap. Left out where the predictions stand in the last column of GOLD. One file may be -, for "
+            "them, answers of LLaMA-Factory and ms-swift, or what `import` reads. Further files are compared by a "
+            "paired bootstrap. Left out where the predictions stand in the last column of GOLD. One file may be -, for "
             "standard input.",
         ),
     ] = None,

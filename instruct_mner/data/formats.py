@@ -92,8 +92,12 @@ def _sniff(path: Path) -> str:
         return _sniff_columns(path)
     raise ConfigError(
         f"{path}: the format cannot be told from the name; write FORMAT:{path}, with {', '.join(FORMATS)}, or turn it "
-        f"into JSONL: instruct-mner import {quote(str(path))} -o posts.jsonl"
+        f"into JSONL: {_import_of(path)}"
     )
+
+
+def _import_of(path: Path) -> str:
+    return f"instruct-mner import {quote(str(path))} -o posts.jsonl"
 
 
 def _sniff_columns(path: Path) -> str:
@@ -125,8 +129,9 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
     if not by_format:
         wanted = " or ".join(dict.fromkeys(pattern.format(SPLITS) for pattern in patterns.values()))
         hub_name = f", or as a data set of Hugging Face, hub:{folder}" if _may_be_of_hub(folder) else ""
+        brat = f", or, from brat, turned into JSONL: {_import_of(folder)}" if any(folder.rglob("*.ann")) else ""
         raise DataError(
-            f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file{hub_name}"
+            f"{folder}: no split found; a folder holds {wanted}; anything else is named file by file{hub_name}{brat}"
         )
     if len(by_format) > 1:
         choices = ", ".join(f"{name}:{folder}" for name in by_format)

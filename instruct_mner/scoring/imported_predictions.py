@@ -15,6 +15,7 @@ from instruct_mner.data.importing.tables import Table
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.jsonl import rows as posts_of
 from instruct_mner.errors import DataError
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.other_texts import squeezed
 from instruct_mner.scoring.tool_predictions import SCORES, import_predictions
@@ -30,10 +31,14 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in {".csv", ".tsv", ".xlsx", ".xlsm"}
 
 
-def imported_rows(path: Path) -> list[Row]:
-    """Read a file as ``import`` does; posts get the ids of the gold by their order or texts unless they have them.
+def imported_rows(path: Path, decode: Decode = "tolerant") -> list[Row]:
+    """Read all that ``import`` reads; posts get the ids of the gold by their order or texts unless they have them.
 
     Pre-annotations of Label Studio and suggestions of Argilla are read where no post of the file is annotated.
+
+    Args:
+        path: File or folder, or ``format:path`` such as ``hub:user/name``.
+        decode: Decoding of tags.
 
     Raises:
         DataError: It cannot be imported, a post holds no prediction, or a confidence is none.
@@ -43,7 +48,7 @@ def imported_rows(path: Path) -> list[Row]:
         return written
     with TemporaryDirectory() as folder:
         out = Path(folder) / "posts.jsonl"
-        import_file(str(path), out, ImportOptions())
+        import_file(str(path), out, ImportOptions(decode=decode))
         examples = _posts(out)
         if path.suffix.lower() in _OF_TOOLS and all(example.entities is None for example in examples):
             out.unlink()

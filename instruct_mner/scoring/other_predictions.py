@@ -6,7 +6,7 @@ A row of each (shortened)::
     ms-swift        {"response": "PER: Anna", "labels": "…", "messages": [{"role": "user", "content": "… Anna left"}]}
     plain           {"text": "Anna left", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.9}]}
     by id           {"id": "7", "entities": [{"start": 0, "end": 4, "label": "PER"}]}
-    others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools
+    others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools, brat, ``hub:``
 
 See :mod:`~instruct_mner.scoring.posts_of_rows` for the posts that they are of, and
 :mod:`~instruct_mner.scoring.other_answers` for what an answer may be.
@@ -18,8 +18,9 @@ Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/trai
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from instruct_mner.data.prediction_parquet import stream_rows
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.errors import DataError, MnerError
 from instruct_mner.files import read_text, stream_lines
+from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
 from instruct_mner.scoring.imported_predictions import imported_rows, is_table
@@ -44,30 +46,44 @@ from instruct_mner.scoring.other_texts import on_text_of
 from instruct_mner.scoring.posts_of_rows import ANSWERS, Row, is_answer, match_posts
 
 _OWN = frozenset({"entities", *ANSWERS})
+_OF_ENTITY = frozenset({"start", "end", "label"})
 
 
-def rows_of_others(path: Path) -> list[Row] | None:
-    """Read the rows of a file of another program; ``None`` where its rows have ids, as those of ``tag``.
+def rows_of_others(path: Path, decode: Decode = "tolerant") -> list[Row] | None:
+    """Read the rows of another program; ``None`` for a file whose rows are those of ``tag``.
+
+    Args:
+        path: File or folder, or ``format:path`` such as ``hub:user/name``.
+        decode: Decoding of tags.
 
     Raises:
         DataError: It is not JSON, or what cannot be imported.
     """
     suffix = path.suffix.lower()
-    if is_table(path) or suffix == docbin.SUFFIX:
-        return imported_rows(path)
+    if path.is_dir() or not path.exists() or is_table(path) or suffix == docbin.SUFFIX:
+        return imported_rows(path, decode)
     if suffix == ".json":
-        return _listed(path) or imported_rows(path)
+        return _listed(path) or imported_rows(path, decode)
     if is_parquet(path):
-        return list(stream_rows(path)) if _is_of_others(next(stream_rows(path), {})) else None
-    first = next((line.text for line in stream_lines(path) if line.text.strip()), "")
-    try:
-        row = loads(first)
-    except (ValueError, RecursionError):
-        return None  # which is told with its line
-    if not isinstance(row, dict) or not row.keys() & _OWN:
+        return list(stream_rows(path)) if _are_of_others(stream_rows(path)) else None
+    first = next(_objects(path), None)
+    if first is None or not first.keys() & _OWN:
         with suppress(MnerError):
-            return imported_rows(path)
-    return _all_rows(path) if isinstance(row, dict) and _is_of_others(row) else None
+            return imported_rows(path, decode)  # else what is wrong is told with its line
+    return _all_rows(path) if _are_of_others(_objects(path)) else None
+
+
+def _objects(path: Path) -> Iterator[Row]:
+    """Iterate over the rows of a file of JSON lines, up to the first that is no object."""
+    for line in stream_lines(path):
+        if line.text.strip():
+            try:
+                row = loads(line.text)
+            except (ValueError, RecursionError):
+                return
+            if not isinstance(row, dict):
+                return
+            yield row
 
 
 def _all_rows(path: Path) -> list[Row]:
@@ -99,8 +115,16 @@ def _listed(path: Path) -> list[Row]:
     return rows if known else []
 
 
-def _is_of_others(row: Row) -> bool:
-    return is_answer(row) or ("entities" in row and not {"id", "text"} <= row.keys())
+def _are_of_others(rows: Iterator[Row]) -> bool:
+    """Return whether rows are not those of ``tag``: by the first of them, and by the first with an entity."""
+    first = next(rows, {})
+    if is_answer(first) or ("entities" in first and not {"id", "text"} <= first.keys()):
+        return True
+    with_entities = next((row for row in chain([first], rows) if row.get("entities")), {})
+    entities = with_entities.get("entities")
+    return isinstance(entities, list) and not any(
+        isinstance(each, dict) and each.keys() >= _OF_ENTITY for each in entities
+    )
 
 
 def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Prediction]:

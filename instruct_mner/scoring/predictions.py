@@ -9,14 +9,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from instruct_mner.data.formats import find_files
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
+from instruct_mner.data.importing.sources import brat_posts
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import RepeatedKeyError
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import stream_rows
 from instruct_mner.data.prediction_rows import ImagesOf, images_by_id, prediction_of, prediction_of_line
 from instruct_mner.data.problem_groups import group_problems
-from instruct_mner.errors import DataError, listing
+from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import read_lines
 from instruct_mner.schema.choices import Decode, LabelColumn
 from instruct_mner.schema.packed import pack
@@ -26,6 +28,7 @@ from instruct_mner.scoring.imported_predictions import with_absent_posts
 from instruct_mner.scoring.other_predictions import read_others, rows_of_others
 from instruct_mner.scoring.other_texts import on_text_of, squeezed
 
+_TOLD_BY_CONTENT = frozenset({"conll", "fmnerg", "jsonl", "parquet"})
 _NO_ENTITIES = "entities: is needed; [] says that there is none (is it a file of posts?)"
 
 
@@ -37,21 +40,23 @@ def read_predictions(
     What was chosen for the user, such as the last of several columns of tags, is printed on standard error.
 
     Args:
-        path: The file.
+        path: The file; a folder, or ``format:path``, where it is what ``import`` reads.
         posts: The gold, whose ids posts without ids get, in its order and by their texts, and whose pictures posts
             with boxes get that name none.
         decode: Decoding of the tags of columns.
         label_column: Column of FMNERG that holds the labels.
 
     Raises:
+        ConfigError: The format is unknown, or it holds several splits.
         DataError: The file cannot be read, or rows are wrong: each with file, line and reason.
     """
+    path = _named_file(path)
     num_columns = num_tag_columns(path)
     if num_columns > 1:
         print(f"{path}: its last column of tags is taken for the prediction", file=sys.stderr)
     if num_columns:
         return _of_columns(path, posts, decode, label_column)
-    others = rows_of_others(path)
+    others = rows_of_others(path, decode)
     if others is not None:
         return read_others(path, with_absent_posts(path, others, posts), posts)
     problems: list[str] = []
@@ -59,6 +64,16 @@ def read_predictions(
     if problems:
         raise DataError(f"{path} holds rows that are not predictions:\n{listing(group_problems(problems))}")
     return predictions
+
+
+def _named_file(path: Path) -> Path:
+    """Return the file of a folder or ``format:path`` whose content tells its format too; any other path as it is."""
+    if brat_posts(path, []) is not None if path.is_dir() else path.exists():
+        return path
+    form, files = find_files(str(path))
+    if len(files) > 1:
+        raise ConfigError(f"{path} holds the splits {', '.join(files)}; name the one to score alone")
+    return next(iter(files.values())) if form in _TOLD_BY_CONTENT else path
 
 
 def _of_rows(path: Path, images_of: ImagesOf, problems: list[str]) -> Iterator[Prediction]:

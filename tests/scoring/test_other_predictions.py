@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,7 +18,8 @@ from scoring_cases import ANNA, NOTHING
 from typer.testing import CliRunner
 
 from instruct_mner.cli import app
-from instruct_mner.errors import DataError
+from instruct_mner.data.loading import load
+from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction, Rejected
 from instruct_mner.scoring.foreign_types import note_on_types
 from instruct_mner.scoring.imported_predictions import imported_rows
@@ -354,6 +356,49 @@ def test_files_of_tag_are_none_of_others(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text(json.dumps(factory("[]", ANNA)) + "\n{\n")
     with pytest.raises(DataError, match=r"c\.jsonl:2: not a JSON object"):
         rows_of_others(tmp_path / "c.jsonl")
+
+
+def test_folders_and_data_sets_that_import_reads_are_scored(tmp_path: Path) -> None:
+    for post in POSTS:
+        (tmp_path / "brat").mkdir(exist_ok=True)
+        (tmp_path / "brat" / f"{post.id}.txt").write_text(post.text)
+        lines = [f"T{number}\t{each.label} {each.start} {each.end}\t{each.text}\n" for number, each
+                 in enumerate(post.gold, start=1)]  # fmt: skip
+        (tmp_path / "brat" / f"{post.id}.ann").write_text("".join(lines))
+    rows = [post.model_dump(include={"id", "text", "entities"}, exclude_none=True) for post in POSTS]
+    Dataset.from_list(rows).save_to_disk(str(tmp_path / "hf"))
+    (tmp_path / "set").mkdir()
+    scored = [{**row, "entities": [{**each, "score": 0.5} for each in row["entities"]]} for row in rows]
+    written(tmp_path / "set", scored, "test.jsonl")
+    for name in ("{}/brat", "hub:{}/hf", "{}/set", "jsonl:{}/set/test.jsonl"):
+        assert sorted(spans(read_predictions(Path(name.format(tmp_path)), POSTS))) == GOLD
+    written(tmp_path / "set", scored, "train.jsonl")
+    with pytest.raises(ConfigError, match="set holds the splits train, test; name the one to score"):
+        read_predictions(tmp_path / "set", POSTS)
+    with pytest.raises(DataError, match=r"no split found; .*, from brat, turned into JSONL: instruct-mner import "):
+        load(str(tmp_path / "brat"))
+
+
+def test_tags_in_a_table_are_decoded_as_those_of_columns(tmp_path: Path) -> None:
+    words = ["id,token,tag", "a,Anna,I-PER", "a,flew,O", "a,to,O", "a,Oslo,B-LOC", "b,nothing,O", "b,to,O", "b,see,O"]
+    (tmp_path / "a.csv").write_text("\n".join(words))
+    assert spans(read_predictions(tmp_path / "a.csv", POSTS)) == GOLD
+    assert spans(read_predictions(tmp_path / "a.csv", POSTS, "strict")) == [("a", [(13, 17, "LOC")]), ("b", [])]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+@pytest.mark.parametrize(
+    "found", [{"text": "Anna", "label": "PER"}, {"word": "Anna", "entity_group": "PER", "start": 0, "end": 4}]
+)
+def test_rows_with_ids_and_texts_may_hold_entities_as_other_programs_name_them(
+    name: str, found: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = [{"id": "b", "text": NOTHING.text, "entities": []}, {"id": "a", "text": ANNA.text, "entities": [found]}]
+    if name == "a.parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    else:
+        written(tmp_path, rows, name)
+    assert spans(read_predictions(tmp_path / name, POSTS)) == [("b", []), ("a", [(0, 4, "PER")])]
 
 
 def test_rows_of_ids_and_entities_alone_take_the_text_of_the_gold(tmp_path: Path) -> None:
