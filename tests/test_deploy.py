@@ -105,6 +105,8 @@ def test_caches_are_where_the_server_may_write(monkeypatch: pytest.MonkeyPatch) 
         [place] = re.findall(r"XDG_CACHE_HOME=(\S+)", settings)
         monkeypatch.setenv("XDG_CACHE_HOME", place)
         assert cache_folder().is_relative_to(folder)
+        # FlashInfer knows neither XDG_CACHE_HOME nor a home that cannot be written.
+        assert re.findall(r"FLASHINFER_WORKSPACE_BASE=(\S+)", settings) == [folder]
 
 
 def test_compose() -> None:
@@ -122,6 +124,15 @@ def test_compose() -> None:
     assert caddy.count("{") == caddy.count("}")
     assert "reverse_proxy gateway:8000" in caddy
     assert route_name("/readyz") in caddy
+
+
+def test_the_first_start_may_take_as_long_in_docker_as_in_kubernetes() -> None:
+    [rest] = [rest for name, rest in instructions() if name == "HEALTHCHECK"]
+    [minutes] = re.findall(r"--start-period=(\d+)m ", rest)
+    objects = {each["kind"]: each for each in documents("kubernetes/server.yaml")}
+    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert int(minutes) * 60 == probe["periodSeconds"] * probe["failureThreshold"]
 
 
 def test_the_unit() -> None:

@@ -25,6 +25,9 @@ _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     # Longer than the gateway keeps a connection that it does not use, or a request that is on its way is lost.
     "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "90",
+    # FlashInfer's sampler is compiled when vLLM starts on a GPU, and needs nvcc; vLLM's own draws from the same tokens.
+    # Source: vLLM 0.32, v1/sample/ops/topk_topp_sampler.py; read, not run.
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
 }
 _CPU_ENVIRONMENT = {
     # Without it vLLM asks for nearly all memory of the machine, and does not start where anything else runs.

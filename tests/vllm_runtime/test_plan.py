@@ -15,7 +15,7 @@ from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.tagging.engine_choice import manifest_of
 from instruct_mner.tagging.settings import TaggingSettings
-from instruct_mner.vllm_runtime.command import engine_arguments, server_arguments
+from instruct_mner.vllm_runtime.command import engine_arguments, server_arguments, vllm_environment
 from instruct_mner.vllm_runtime.plan import make_plan
 
 DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
@@ -86,6 +86,15 @@ def test_vllm_in_this_process(name: str | Path) -> None:
     plan = VllmEngine.plan(name)
     assert plan.base == str(STARTER_FOLDER)
     assert len(plan.adapters) == (name != "starter")
+
+
+def test_flashinfer_which_compiles_at_the_start_samples_only_where_the_user_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("VLLM_USE_FLASHINFER_SAMPLER", raising=False)
+    assert vllm_environment()["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+    monkeypatch.setenv("VLLM_USE_FLASHINFER_SAMPLER", "1")
+    assert vllm_environment()["VLLM_USE_FLASHINFER_SAMPLER"] == "1"
 
 
 def test_without_weights() -> None:
