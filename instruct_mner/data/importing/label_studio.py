@@ -20,13 +20,14 @@ Source: https://labelstud.io/guide/export and https://labelstud.io/tags/rectangl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.generic import to_names
 from instruct_mner.data.importing.looks import looks_like
+from instruct_mner.data.importing.picture_names import of_local_storage
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.importing.roles import IMAGE_NAMES
 from instruct_mner.schema.records import Box
@@ -40,6 +41,11 @@ _BYTES = "data:image/"
 _SPANS = ("labels", "hypertextlabels")
 _UNREAD = frozenset({"choices", "textarea", "rating"})
 _OTHER_TYPES = frozenset({"rectanglelabels", "relation", "choices", "textarea", "rating"})
+# Fields of a result that say where and how it was drawn; all others hold something of the annotator or of a model.
+_OF_DRAWING = frozenset({
+    "id", "type", "value", "from_name", "to_name", "origin", "original_width", "original_height", "image_rotation",
+    "readonly", "hidden", "locked", "selected", "item_index", "parentID",
+})  # fmt: skip
 
 
 def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None = None) -> RawPost:
@@ -60,12 +66,10 @@ def of_task(task: Mapping[str, Any], where: str, left_out: Counter[str] | None =
     text_name = _text_name(data, pictures)
     images = tuple(name for each in pictures for name in to_names(data[each]))
     elsewhere = _elsewhere(results or (), data, text_name)
-    marks = None if results is None else _marks(results, images, elsewhere)
+    marks = None if results is None else _marks(results, data[text_name], images, elsewhere)
     if left_out is not None:
         left_out.update(f"span(s) on {each['to_name']!r}, which is not the text" for each in elsewhere)
-        left_out.update(f"result(s) of the type {each['type']}" for each in results or () if each["type"] in _UNREAD)
-        if results is None and task.get("predictions"):
-            left_out["task(s) with predictions of a model, which are no annotations"] += 1
+        left_out.update(_unread(task, results or ()))
     return RawPost(
         where=where,
         id=data.get(_ID, task.get("id")),
@@ -101,7 +105,8 @@ def _text_name(data: Mapping[str, Any], pictures: Sequence[str]) -> str:
 def _is_picture(value: Any) -> bool:
     names = value if isinstance(value, list) else [value]
     return bool(names) and all(
-        _is_word(name) and (name.lower().partition("?")[0].endswith(PICTURE_SUFFIXES) or name.startswith(_BYTES))
+        _is_word(name)
+        and (of_local_storage(name).lower().partition("?")[0].endswith(PICTURE_SUFFIXES) or name.startswith(_BYTES))
         for name in names
     )
 
@@ -110,12 +115,34 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and bool(value) and not any(map(str.isspace, value[:1000]))
 
 
+def _annotations(task: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return task.get("annotations", task.get("completions")) or []
+
+
 def _results(task: Mapping[str, Any]) -> Sequence[Result] | None:
-    annotations = task.get("annotations", task.get("completions")) or []
-    made = [each for each in annotations if not each.get("was_cancelled")]
+    made = [each for each in _annotations(task) if not each.get("was_cancelled")]
     if len(made) > 1:
         raise ValueError(f"the task has {len(made)} annotations; export one of each task")
     return made[0].get("result", []) if made else None
+
+
+def _unread(task: Mapping[str, Any], results: Sequence[Result]) -> Iterator[str]:
+    """Yield the kind of each thing in a task that is not read."""
+    rectangles = {str(each.get("id")) for each in results if each["type"] == "rectanglelabels"}
+    for each in results:
+        if each["type"] in _UNREAD:
+            yield f"result(s) of the type {each['type']}"
+        elif each["type"] == "relation" and not {str(each.get("from_id")), str(each.get("to_id"))} & rectangles:
+            yield "relation(s) between mentions"
+    for each in task.get("drafts") or ():
+        if not isinstance(each, Mapping) or each.get("result"):
+            yield "draft(s), which nobody submitted"
+    annotations = _annotations(task)
+    yield from (
+        "annotation(s) of skipped tasks" for each in annotations if each.get("was_cancelled") and each.get("result")
+    )
+    if task.get("predictions") and all(each.get("was_cancelled") for each in annotations):
+        yield "task(s) with predictions of a model, which are no annotations"
 
 
 def _elsewhere(results: Sequence[Result], data: Mapping[str, Any], text_name: str) -> list[Result]:
@@ -138,10 +165,20 @@ def _elsewhere(results: Sequence[Result], data: Mapping[str, Any], text_name: st
 def _is_on_another(span: Result, data: Mapping[str, Any], text_name: str) -> bool:
     target, surface = str(span.get("to_name")), span["value"].get("text")
     other = data.get(target) if target != text_name else None
-    return isinstance(other, str) and (surface is None or surface in other)
+    return isinstance(other, str) and (surface is None or _with_line_breaks(surface, other) in other)
 
 
-def _marks(results: Sequence[Result], images: Sequence[str], elsewhere: Sequence[Result]) -> tuple[Mark, ...]:
+def _with_line_breaks(surface: str, text: str) -> str:
+    """Return the words of a span with the line breaks of a text, which are written as a backslash and an ``n``.
+
+    Source: ``selection-tools.js`` of https://github.com/HumanSignal/label-studio
+    """
+    return surface if surface in text else surface.replace("\\n", "\n")
+
+
+def _marks(
+    results: Sequence[Result], text: str, images: Sequence[str], elsewhere: Sequence[Result]
+) -> tuple[Mark, ...]:
     rectangles = [each for each in results if each["type"] == "rectanglelabels"]
     others = {each["type"] for each in results} - {*_SPANS, *_OTHER_TYPES}
     if others:
@@ -149,7 +186,7 @@ def _marks(results: Sequence[Result], images: Sequence[str], elsewhere: Sequence
     spans: dict[_Key, Mark] = {}
     for number, each in enumerate(results):
         if each["type"] in _SPANS and each not in elsewhere:
-            mark = _mark(each)
+            mark = _mark(each, text)
             same = spans.setdefault((str(each.get("id", number)), mark.start, mark.end), mark)
             if same.label != mark.label:
                 raise ValueError(
@@ -160,17 +197,26 @@ def _marks(results: Sequence[Result], images: Sequence[str], elsewhere: Sequence
     of_others = {str(each["id"]) for each in elsewhere if "id" in each}
     for rectangle in rectangles:
         key = _owner(rectangle, spans, relations, of_others)
-        spans[key] = replace(spans[key], boxes=(*(spans[key].boxes or ()), _box(rectangle, images)))
+        boxes = (*(spans[key].boxes or ()), _box(rectangle, images))
+        spans[key] = replace(spans[key], boxes=boxes, unread=spans[key].unread | _other_fields(rectangle))
     return tuple(spans.values())
 
 
-def _mark(result: Result) -> Mark:
+def _mark(result: Result, text: str) -> Mark:
     value = result["value"]
     label = _only_label(result, f"the span {value.get('text')!r}")
     start, end = value.get("start"), value.get("end")
     if type(start) is not int or type(end) is not int:
         start, end = value.get("globalOffsets", {}).get("start"), value.get("globalOffsets", {}).get("end")
-    return Mark(start=start, end=end, surface=value.get("text"), label=label)
+    surface = value.get("text")
+    if isinstance(surface, str):
+        surface = _with_line_breaks(surface, text)
+    return Mark(start=start, end=end, surface=surface, label=label, unread=_other_fields(result))
+
+
+def _other_fields(result: Result) -> frozenset[str]:
+    """Return the filled fields of a result that are not read, such as a note (``meta``) or a ``score``."""
+    return frozenset(name for name, value in result.items() if name not in _OF_DRAWING and value not in (None, {}, []))
 
 
 def _only_label(result: Result, name: str) -> Any:

@@ -15,6 +15,7 @@ from instruct_mner.files import is_file
 _MOST_FILES = 1_000_000
 # Label Studio puts eight digits before the names of files that are uploaded.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+_LOCAL_STORAGE = re.compile(r"(?:^|/)data/local-files/\?(?:[^#]*&)?d=([^&#]+)")
 
 
 class FileNames:
@@ -29,13 +30,14 @@ class FileNames:
         Raises:
             ValueError: It has no name, or that of another picture.
         """
-        name = _file_name(picture)
+        path = of_local_storage(picture)
+        name = _file_name(path)
         if name == picture:
             return picture
         if not name:
             raise ValueError(f"picture {picture[:80]!r} is an address without the name of a file; write its name")
         # Behind the name of a picture stands a size or a signature; behind another name, what tells pictures apart.
-        place = picture.partition("?")[0] if name.lower().endswith(PICTURE_SUFFIXES) else picture
+        place = picture.partition("?")[0] if path == picture and name.lower().endswith(PICTURE_SUFFIXES) else picture
         other = self._places.setdefault(name, place)
         if other != place:
             raise ValueError(
@@ -53,6 +55,15 @@ class FileNames:
             f"{source}: {len(self._places)} picture(s) are named by an address or a path of another machine: the name "
             f"of the file is kept ({first[1][:80]!r} is {first[0]!r}), and nothing is fetched"
         ]
+
+
+def of_local_storage(picture: str) -> str:
+    """Return the path of a picture in Label Studio's local storage; any other name as it is.
+
+    Source: https://labelstud.io/guide/storage (``/data/local-files/?d=pics/7.jpg``)
+    """
+    match = _LOCAL_STORAGE.search(picture)
+    return picture if match is None else unquote(match.group(1))
 
 
 def _file_name(picture: str) -> str:

@@ -74,7 +74,7 @@ class Answers:
             if isinstance(item, Fault) or row.get("_input_hash") is None:
                 yield item
                 continue
-            first, other = self._first.setdefault((row["_input_hash"], str(item.id), item.text), (item, who))
+            first, other = self._first.setdefault((str(row["_input_hash"]), str(item.id), item.text), (item, who))
             if first is item:
                 yield item
             elif _marked(first) == _marked(item):

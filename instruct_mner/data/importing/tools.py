@@ -35,7 +35,7 @@ def tell_layout(row: Any) -> ImportLayout:  # noqa: PLR0911 (a return for each l
         return "label-studio"
     if isinstance(row.get("fields"), dict) and row.keys() & {"responses", "suggestions"}:
         return "argilla"
-    if row.get("answer") in _ANSWERS or row.keys() & {"_input_hash", "_task_hash"}:
+    if (isinstance(row.get("answer"), str) and row["answer"] in _ANSWERS) or row.keys() & {"_input_hash", "_task_hash"}:
         return "prodigy"
     if "Instance" in row:
         return "instruct-uie"

@@ -153,3 +153,42 @@ def test_a_rectangle_that_is_related_to_more_or_other_than_a_mention_is_refused(
     two["value"]["rectanglelabels"] = ["PER", "LOC"]
     with pytest.raises(ValueError, match="a rectangle has 2 labels; give it one"):
         boxes(both[0], two)
+
+
+def test_drafts_and_relations_between_mentions_are_counted() -> None:
+    left_out: Counter[str] = Counter()
+    both = [span("a", "Anna", "PER"), span("b", "Eve", "PER")]
+    drawn: dict[str, Any] = {"type": "relation", "from_id": "a", "to_id": "r"}
+    between: dict[str, Any] = {"type": "relation", "from_id": "a", "to_id": "b", "labels": ["met"]}
+    drafts = [{"result": both}, {"result": []}]
+    skipped = {"was_cancelled": True, "result": both}
+    one = task(*both, rectangle("PER"), drawn, between)
+    of_task({**one, "annotations": [*one["annotations"], skipped], "drafts": drafts}, "f:1", left_out)
+    assert left_out == {
+        "relation(s) between mentions": 1, "draft(s), which nobody submitted": 1, "annotation(s) of skipped tasks": 1,
+    }  # fmt: skip
+
+
+def test_notes_and_scores_of_regions_are_told() -> None:
+    noted = {**span("a", "Anna", "PER"), "meta": {"text": ["sure?"]}, "origin": "manual", "score": None}
+    [mark] = of_task(task(noted, rectangle("PER", score=0.9)), "f:1").marks or ()
+    assert mark.unread == {"meta", "score"}
+
+
+def test_a_line_break_within_a_span_is_written_as_two_characters() -> None:
+    value = {"start": 0, "end": 9, "text": "Anna\\nBell", "labels": ["PER"]}
+    result = {"id": "a", "type": "labels", "value": value, "to_name": "title"}
+    one = {"data": {"text": "Anna\nBell left"}, "annotations": [{"result": [result]}]}
+    assert [mark.surface for mark in of_task(one, "f:1").marks or ()] == ["Anna\nBell"]
+    left_out: Counter[str] = Counter()
+    other = {**one, "data": {"text": "Eve left", "title": "Anna\nBell left"}}
+    assert of_task(other, "f:1", left_out).marks == ()
+    assert left_out == {"span(s) on 'title', which is not the text": 1}
+    literal = {**one, "data": {"text": "Anna\\nBell left"}}
+    assert [mark.surface for mark in of_task(literal, "f:1").marks or ()] == ["Anna\\nBell"]
+
+
+def test_pictures_of_local_storage_are_told_by_their_path() -> None:
+    data = {"text": TEXT, "foto": "/data/local-files/?d=pics/7.jpg"}
+    post = of_task({"data": data}, "f:1")
+    assert (post.images, post.meta) == (("/data/local-files/?d=pics/7.jpg",), {})

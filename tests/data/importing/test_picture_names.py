@@ -49,6 +49,10 @@ def test_broken_links_and_pipes_are_no_pictures(tmp_path: Path) -> None:
         ("C:\\pictures\\7.jpg", "7.jpg"),
         ("/data/upload/7-a.png?d=1", "7-a.png"),
         ("file:///home/a/7.jpg", "7.jpg"),
+        ("/data/local-files/?d=pics/7.jpg", "pics/7.jpg"),
+        ("http://host:8080/data/local-files/?d=pics%2F7%20a.jpg", "pics/7 a.jpg"),
+        ("/data/local-files/?d=/home/a/7.jpg", "7.jpg"),
+        ("/data/local-files/?d=C:%5Cpics%5C7.jpg", "7.jpg"),
     ],
 )
 def test_names_of_addresses_and_foreign_paths(picture: str, name: str) -> None:
@@ -89,3 +93,12 @@ def test_the_digits_that_label_studio_puts_before_a_name_are_left_out_where_no_f
     pictures = PictureNamer(tmp_path, None, tmp_path / "out.jsonl")
     names = [pictures.name(f"/data/upload/1/1a2b3c4d-{name}") for name in ("7.jpg", "8.jpg", "9.jpg")]
     assert names == ["7.jpg", "1a2b3c4d-8.jpg", "/data/upload/1/1a2b3c4d-9.jpg"]
+
+
+def test_pictures_of_local_storage_are_told_apart() -> None:
+    names = FileNames()
+    paths = ("pics/7.jpg", "pics/8.jpg", "others/7.jpg")
+    assert [names.name(f"/data/local-files/?d={path}") for path in paths] == [*paths]
+    names.name("/data/local-files/?d=/home/a/9.jpg")
+    with pytest.raises(ValueError, match=r"would both be called '9\.jpg'"):
+        names.name("/data/local-files/?d=/home/b/9.jpg")

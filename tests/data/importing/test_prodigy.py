@@ -51,3 +51,8 @@ def test_answers_of_two_people_are_one_post_or_a_question(tmp_path: Path) -> Non
     # An id of its own says that a post is another.
     others = items(tmp_path, {**anna, "id": 1}, {"spans": [], "id": 2})[0]
     assert [isinstance(each, RawPost) for each in others] == [True, True]
+
+
+def test_a_hash_that_is_no_number_is_no_obstacle(tmp_path: Path) -> None:
+    posts, _ = items(tmp_path, {"_input_hash": ["a"], "spans": []}, {"_input_hash": ["b"], "spans": None})
+    assert [post.marks for post in posts] == [(), None]

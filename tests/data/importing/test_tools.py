@@ -16,6 +16,8 @@ from instruct_mner.data.importing.tools import convention_of, flatten_instruct_u
         (["a", {"entities": []}], "spacy", "characters"),
         ({"data": {"text": "a"}, "annotations": []}, "label-studio", "characters"),
         ({"text": "a", "answer": "reject"}, "prodigy", "characters"),
+        ({"text": "a", "answer": ["a"]}, "columns", None),
+        ({"text": "a", "answer": {"text": ["a"]}}, "columns", None),
         ({"Instance": {"sentence": "a"}}, "instruct-uie", None),
         ({"text": "a", "ents": []}, "spacy", "characters"),
         ({"messages": []}, "chat", None),
