@@ -106,20 +106,24 @@ class Predictions(Sequence[Prediction]):
 
 
 def with_entities(document: Doc, prediction: Prediction) -> Doc:
-    """Return a document of spaCy with the entities of its text; they take the place of those it has.
+    """Return a document of spaCy with the entities of its text beside those that it has.
 
-    An entity that begins or ends inside of a token is widened to it. Of entities that then overlap the surest is kept,
-    with a warning. ``doc.user_data["scores"]`` holds the scores of ``doc.ents``, in their order.
+    An entity that overlaps with one that is there is left out, as spaCy's own ``ner`` and ``entity_ruler`` do. One that
+    begins or ends inside of a token is widened to it. Of entities that then overlap the surest is kept, with a warning.
+    ``doc.user_data["scores"]`` holds the scores of ``doc.ents``, in their order, ``None`` for those that were there.
 
     Args:
         document: Document of the text of the prediction.
         prediction: Prediction.
     """
-    kept: list[tuple[Span, float]] = []
+    there = list(document.ents)
+    kept: list[tuple[Span, float | None]] = [(span, None) for span in there]
     lost = []
     for entity in sorted(prediction.entities, key=lambda each: -each.score):
         span = document.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
-        if span is None or any(span.start < other.end and other.start < span.end for other, _ in kept):
+        if span is not None and _overlaps(span, there):
+            continue
+        if span is None or _overlaps(span, [other for other, _ in kept]):
             lost.append(f"{entity.text!r} ({entity.label})")
         else:
             kept.append((span, entity.score))
@@ -133,6 +137,10 @@ def with_entities(document: Doc, prediction: Prediction) -> Doc:
     document.set_ents([span for span, _ in kept])
     document.user_data["scores"] = [score for _, score in kept]
     return document
+
+
+def _overlaps(span: Span, others: Iterable[Span]) -> bool:
+    return any(span.start < other.end and other.start < span.end for other in others)
 
 
 def _cut(document: Doc, prediction: Prediction) -> Doc:

@@ -26,6 +26,8 @@ NAME = "instruct_mner"
 class EntityTagger:
     """Component that writes the entities of a tagger into ``doc.ents``, and their scores into ``doc.user_data``.
 
+    Entities of components before it stay; see :func:`~instruct_mner.tagging.predictions.with_entities`.
+
     Args:
         tagger: Tagger, or client of a server.
         labels: Names of labels, or names with definitions.

@@ -162,14 +162,20 @@ def checked_pictures(images: object, num_texts: int, *, single: bool) -> list[tu
 def _pictures(value: object, where: str) -> tuple[Picture, ...]:
     if value is None or _is_missing(value):
         return ()
-    if isinstance(value, Picture):
-        return (value,)
     if isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            if not isinstance(each, Picture):
-                raise ConfigError(f"{where}[{number}] is no path, bytes or picture but {type(each).__name__}")
-        return tuple(value)
-    raise ConfigError(f"{where} is no path, bytes or picture but {type(value).__name__}")
+        return tuple(_picture(each, f"{where}[{number}]") for number, each in enumerate(value))
+    return (_picture(value, where),)
+
+
+def _picture(value: object, where: str) -> Picture:
+    if not isinstance(value, Picture):
+        raise ConfigError(
+            f"{where} is no path, bytes or picture but {type(value).__name__}; give the path of a file, its bytes "
+            "(bytes(…), getvalue() of a stream, field 'bytes' of datasets), or a picture of Pillow (Image.fromarray(…))"
+        )
+    if value == "":
+        raise ConfigError(f"{where} is an empty path; give the path of a file, or None for a text without a picture")
+    return value
 
 
 def _is_missing(value: object) -> bool:

@@ -35,6 +35,21 @@ def test_documents_of_a_pipeline_have_the_entities_of_the_tagger(monkeypatch: py
     assert nlp.analyze_pipes()["summary"]["instruct_mner"]["assigns"] == ["doc.ents"]
 
 
+def test_entities_of_components_before_it_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
+    from instruct_mner.tagging import spacy_component
+
+    monkeypatch.setattr(Tagger, "from_pretrained", lambda model: tagger_of(NameFinder()))
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "BAND", "pattern": "Zed left"}])
+    nlp.add_pipe(spacy_component.NAME, config={"model": "runs/tweets"})
+    document = nlp("Zoe saw that Zed left.")
+    assert [(entity.text, entity.label_) for entity in document.ents] == [("Zoe", "PER"), ("Zed left", "BAND")]
+    first, second = document.user_data["scores"]
+    assert first > 0
+    assert second is None
+
+
 def test_a_component_without_a_model_says_what_to_give() -> None:
     spacy = pytest.importorskip("spacy", reason="spaCy, an optional extra, is not installed")
     from instruct_mner.tagging import spacy_component

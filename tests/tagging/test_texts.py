@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -122,6 +123,10 @@ def test_a_threshold_leaves_entities_out() -> None:
         ({"texts": ["a", "b"], "images": "a.png"}, "images of several texts are a list"),
         ({"texts": ["a", "b"], "images": ["a.png"]}, "2 texts and 1 images"),
         ({"texts": ["a"], "images": [3]}, r"images\[0\] is no path, bytes or picture but int"),
+        ({"texts": "a", "images": BytesIO()}, r"picture but BytesIO; give the path of a file, its bytes \(.*getvalue"),
+        ({"texts": "a", "images": {"bytes": b"", "path": None}}, "images is no .* but dict; give .*field 'bytes' of"),
+        ({"texts": ["a"], "images": [""]}, r"images\[0\] is an empty path; give .*, or None for a text without"),
+        ({"texts": "a", "images": ["a.png", ""]}, r"images\[1\] is an empty path"),
         ({"texts": ["a"], "images": [["x.png", 3]]}, r"images\[0\]\[1\] is no path"),
         ({"texts": ["a"], "images": ["nowhere.png"]}, r"images\[0\]: nowhere\.png: there is no such"),
         ({"texts": "a", "threshold": "0.5"}, "threshold must be a number from 0 to 1, not '0.5'"),

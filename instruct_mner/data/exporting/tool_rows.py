@@ -13,6 +13,7 @@ from instruct_mner.data.exporting.label_studio import results_of
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, json_line
 from instruct_mner.errors import DataError
 from instruct_mner.schema.certainty import certainty
+from instruct_mner.schema.offsets import is_word_character
 from instruct_mner.schema.records import Prediction
 
 Row = Mapping[str, object]
@@ -47,6 +48,28 @@ def spacy(posts: ExportedPosts) -> Iterator[str]:
         [post.text, {} if post.entities is None else {"entities": [[e.start, e.end, e.label] for e in post.entities]}]
         for post in posts.posts
     )
+
+
+def note_on_tokens(posts: ExportedPosts) -> str | None:
+    """Return a line on mentions that a tokenizer of spaCy may not have as tokens; ``None`` where there are none.
+
+    Source: https://spacy.io/api/doc#char_span; ``Example.from_dict`` leaves such mentions out with the warning W030.
+    """
+    number = sum(
+        any(_is_within_word(post.text, index) for index in (entity.start, entity.end))
+        for post in posts.posts
+        for entity in post.entities or ()
+    )
+    return (
+        f"{posts.name}: {number} mention(s) begin or end between two letters or digits: spaCy leaves them out (W030) "
+        "where its tokenizer does not cut there; choose one that does, such as spacy.blank('zh') for Chinese"
+        if number
+        else None
+    )
+
+
+def _is_within_word(text: str, index: int) -> bool:
+    return 0 < index < len(text) and all(map(is_word_character, text[index - 1 : index + 1]))
 
 
 def with_other_names(meta: Row | None, own: re.Pattern[str]) -> Row:

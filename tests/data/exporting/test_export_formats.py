@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from instruct_mner.data.exporting import argilla, columns, pictures, tables, tool_rows
 from instruct_mner.data.exporting.posts import ExportedPosts
+from instruct_mner.data.exporting.targets import choose_target
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Box, Entity, Example, PredictedEntity, Prediction
 
@@ -72,6 +73,16 @@ def test_rows_of_tools(posts: ExportedPosts) -> None:
     [rectangle] = [each for each in task["annotations"][0]["result"] if each["type"] == "rectanglelabels"]
     assert [rectangle["value"][side] for side in ("x", "y", "width", "height")] == [5, 20, 25, 60]
     assert json.loads("".join(tool_rows.write_list(iter(())))) == []
+
+
+def test_mentions_that_tokenizers_of_spacy_may_not_have_as_tokens_are_told(posts: ExportedPosts) -> None:
+    cities = (
+        Entity(start=start, end=end, text="我爱北京天安门"[start:end], label="LOC") for start, end in ((2, 4), (4, 7))
+    )
+    several = ExportedPosts("a", (ANNA, Example(id="19", text="我爱北京天安门", entities=tuple(cities))), {})
+    note = choose_target(Path("a.json"), "spacy").note
+    assert (note(several) or "").startswith("a: 2 mention(s) begin or end between two letters or digits: spaCy leaves")
+    assert note(posts) is None
 
 
 def test_records_of_argilla(posts: ExportedPosts) -> None:
