@@ -33,7 +33,7 @@ KINDS = (
     Kind("predictions-missing", "evaluate gold.jsonl said.jsonl", {"gold.jsonl": GOLD},
          r"said\.jsonl: there is no such file", "check the path"),
     Kind("predictions-folder", "evaluate gold.jsonl .", {"gold.jsonl": GOLD},
-         r"\.: cannot be read, it is a folder", "name a file"),
+         r"\.: no split found", "named file by file"),
     _predictions("predictions-empty", "", r"said\.jsonl", "2 gold post.*without a prediction"),
     _predictions("predictions-no-json", "PER: Ann\n", r"said\.jsonl:1: not JSON", "a line is one whole object"),
     _predictions("predictions-latin-1", said(text="Zürich", entities=[]).encode("latin-1"), r"said\.jsonl:1: ",

@@ -121,6 +121,13 @@ def test_columns_of_other_blanks_are_moved_to_the_text_of_the_gold(header: str, 
     assert spans(read_predictions(path, posts)) == [("1", [(0, 10, "ORG"), (13, 17, "PER")]), ("2", [])]
 
 
+@pytest.mark.parametrize("table", ["id,start,end,label\na,0,4,PER\n", "id,mention,type,score\na,Anna,PER,0.5\n"])
+def test_a_table_of_mentions_without_texts_says_what_to_add(table: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(table)
+    with pytest.raises(DataError, match=r"a\.csv: one mention a row needs the text of its post, .* a column 'text'$"):
+        read_predictions(tmp_path / "a.csv", POSTS)
+
+
 def test_a_table_of_mentions_of_other_posts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text,start,end,label\na,Anna flew to Oslo,0,4,PER\nz,Anna,0,4,PER\n")
     with pytest.raises(DataError, match=r"its ids are not those of the gold.*\n.*1 row.*: 'z'"):

@@ -96,6 +96,22 @@ def mention_columns(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> Men
     return columns if filled and 2 * sum(_fits(row, columns) for row in filled) >= len(filled) else None
 
 
+def lacks_texts(rows: Sequence[Mapping[str, object]], chosen: Chosen) -> bool:
+    """Return true for a table of one mention a row none of whose columns may be the text of the post.
+
+    Args:
+        rows: Rows from its beginning.
+        chosen: Columns by role, as the user says.
+    """
+    label, surface, start, end, *others = (
+        named(rows, names, chosen)
+        for names in (LABEL_NAMES, _SURFACES, START_NAMES, END_NAMES, ID_NAMES, tuple(_OF_MENTIONS))
+    )
+    known = {label, surface, start, end, *others}
+    marked = surface not in {None, label} or None not in {start, end}
+    return label is not None and marked and all(name in known for row in rows for name in row)
+
+
 def gathered_mentions(
     rows: Iterable[Numbered], columns: MentionColumns, chosen: Chosen, path: Path, notes: list[str]
 ) -> Iterator[tuple[int, dict[str, object] | Fault]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from instruct_mner.data.importing.cells import ends_lines_with_returns, read_cells
 from instruct_mner.data.importing.excel_cells import why_unread
 from instruct_mner.data.importing.generic import parse_cell
-from instruct_mner.data.importing.mention_rows import MentionColumns, gathered_mentions, mention_columns
+from instruct_mner.data.importing.mention_rows import MentionColumns, gathered_mentions, lacks_texts, mention_columns
 from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES
 from instruct_mner.data.importing.row_groups import Chosen, Numbered
@@ -87,7 +87,13 @@ class Table:
 
     @cached_property
     def _layout(self) -> TokenColumns | MentionColumns | None:
-        return token_columns(self._head, self.chosen) or mention_columns(self._head, self.chosen)
+        layout = token_columns(self._head, self.chosen) or mention_columns(self._head, self.chosen)
+        if layout is None and lacks_texts(self._head, self.chosen):
+            raise DataError(
+                f"{self.path}: one mention a row needs the text of its post, and no column holds it; add a column "
+                "'text'"
+            )
+        return layout
 
     @cached_property
     def _strings(self) -> frozenset[str]:
