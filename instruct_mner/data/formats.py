@@ -47,10 +47,14 @@ SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "valid", "val", "validation")
 """Names of files by the split that they hold; in every format, on the hub too."""
 COLUMN_SUFFIXES = frozenset({".txt", ".conll", ".bio", ".tsv", ".iob", ".iob2"})
 SPLITS = "|".join(name for names in SPLIT_NAMES.values() for name in names)
-_SPLIT_STEMS = frozenset(SPLITS.split("|"))
 _HEAD_CHARACTERS = 1 << 16
 _MOST_NAMED = 5
 _DATA_SUFFIXES = COLUMN_SUFFIXES | {".json", ".jsonl", ".csv", ".parquet", ".xlsx", ".arrow"}
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a name stands for, in capitals or not; ``None`` for any other name."""
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
 def find_files(data: str) -> tuple[str, Splits]:
@@ -161,7 +165,7 @@ def _may_be_data(path: Path, places: set[Path]) -> bool:
     """Return true for what is not read and may be meant as data: by its ending, or by the name of a split."""
     if path in places or (path.name.startswith(".") and path.is_dir()):
         return False
-    named = path.name.lower().partition(".")[0] in _SPLIT_STEMS
+    named = split_of(path.name.partition(".")[0]) is not None
     return named if path.is_dir() else named or path.suffix.lower() in _DATA_SUFFIXES
 
 

@@ -31,6 +31,7 @@ from instruct_mner.data.importing.entities import EntityNotes, entities_of
 from instruct_mner.data.importing.offsets import tell_unit, text_of
 from instruct_mner.data.importing.picture_names import FileNames
 from instruct_mner.data.importing.posts import RawPost
+from instruct_mner.data.joining import TokenCounts
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
 from instruct_mner.schema.choices import Decode, Offsets
@@ -106,6 +107,8 @@ def read(path: Path, options: ReadOptions) -> Reading:
             tags.append(columns.tags_of(row) or [])
         except ValueError as error:
             problems.append(f"hub:{path}: row {number}: {error}")
+    counts = TokenCounts.of(post.tokens for post in posts if post.text is None and post.tokens is not None)
+    posts = [post.joined(counts) for post in posts]
     notes, file_names = EntityNotes(), FileNames()
     examples, wrong = _examples(posts, f"hub:{path}", options.offsets, notes, file_names)
     problems += wrong
@@ -121,6 +124,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
         examples=tuple(examples),
         image_root=root,
         missing_images=missing_pictures(examples, root),
+        segmentation=counts.segmentation,
         notes=(
             *((f"hub:{path}: carried along in 'meta': {carried}",) if carried else ()),
             *notes.lines(f"hub:{path}"),

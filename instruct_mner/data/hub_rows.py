@@ -11,7 +11,6 @@ from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.importing.generic import as_id, check_tokens, to_names
 from instruct_mner.data.importing.posts import Mark, RawPost, to_mark
 from instruct_mner.data.importing.roles import asks_about, question
-from instruct_mner.data.joining import choose_joiners
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.errors import suggest
@@ -110,7 +109,7 @@ class HubColumns:
         return asks_about(name, source, [value for value in values if value is not None])
 
     def to_raw(self, row: Row, where: str, decode: Decode) -> RawPost:
-        """Return a row as a raw post.
+        """Return a row as a raw post; the text between tokens is that of the set, ``RawPost.joined``.
 
         Raises:
             ValueError: Anything wrong in it.
@@ -138,7 +137,6 @@ class HubColumns:
             id=as_id(self._get(row, "id")),
             text=text,
             tokens=tokens,
-            joiner=choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " ",
             marks=marks,
             images=to_names(self._get(row, "images")),
             unit="tokens" if tags is not None else None,

@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 from instruct_mner.data.bio import Joiner
 from instruct_mner.schema.choices import Segmentation
@@ -34,28 +35,69 @@ class Joining:
     segmentation: Segmentation = "words"
 
 
-def choose_joiners(posts: Sequence[Sequence[str]]) -> Joining:
-    """Choose how the tokens of each post of a file are joined.
+@dataclass
+class TokenCounts:
+    """Counts of the tokens of a file, which tell how those of each of its posts are joined.
 
     A file of characters is joined with nothing. Elsewhere this holds where most words of the file, or all words of a
     post, are of a script without spaces, and there only beside characters of that script.
+
+    Attributes:
+        num_posts: Number of posts.
+        num_tokens: Number of their tokens.
+        num_single: Tokens of one character.
+        num_words: Tokens with a letter.
+        num_spaceless: Words of a script without spaces.
+        num_scripts: Words of such a script or in Hangul.
     """
-    num_single = num_words = num_spaceless = num_scripts = 0
-    for tokens in posts:
+
+    num_posts: int = 0
+    num_tokens: int = 0
+    num_single: int = 0
+    num_words: int = 0
+    num_spaceless: int = 0
+    num_scripts: int = 0
+
+    @classmethod
+    def of(cls, posts: Iterable[Sequence[str]]) -> Self:
+        """Count the tokens of posts, which are read one by one."""
+        counts = cls()
+        for tokens in posts:
+            counts._add(tokens)
+        return counts
+
+    def _add(self, tokens: Sequence[str]) -> None:
+        self.num_posts += 1
+        self.num_tokens += len(tokens)
         for token in tokens:
-            num_single += len(token) == 1
+            self.num_single += len(token) == 1
             letter = _first_letter(token)
             if letter is not None:
-                num_words += 1
+                self.num_words += 1
                 spaceless = writes_no_spaces(letter)
-                num_spaceless += spaceless
-                num_scripts += spaceless or is_hangul(letter)
-    num_tokens = sum(map(len, posts))
-    # Latin words are cut into letters too, of which there may be many.
-    if 4 * num_scripts > num_words and num_single >= _SHARE_OF_CHARACTERS * num_tokens and num_tokens > len(posts):
-        return Joining([""] * len(posts), "characters")
-    most = 2 * num_spaceless > num_words
-    return Joining([spaceless_gaps(tokens) if most or _is_spaceless(tokens) else " " for tokens in posts])
+                self.num_spaceless += spaceless
+                self.num_scripts += spaceless or is_hangul(letter)
+
+    @property
+    def segmentation(self) -> Segmentation:
+        """``characters`` where the tokens are single characters."""
+        # Latin words are cut into letters too, of which there may be many.
+        of_script = 4 * self.num_scripts > self.num_words
+        single = self.num_single >= _SHARE_OF_CHARACTERS * self.num_tokens
+        return "characters" if of_script and single and self.num_tokens > self.num_posts else "words"
+
+    def joiner(self, tokens: Sequence[str]) -> Joiner:
+        """Return the text between the tokens of a post of the file."""
+        if self.segmentation == "characters":
+            return ""
+        most = 2 * self.num_spaceless > self.num_words
+        return spaceless_gaps(tokens) if most or _is_spaceless(tokens) else " "
+
+
+def choose_joiners(posts: Sequence[Sequence[str]]) -> Joining:
+    """Choose how the tokens of each post of a file are joined; see :class:`TokenCounts`."""
+    counts = TokenCounts.of(posts)
+    return Joining(list(map(counts.joiner, posts)), counts.segmentation)
 
 
 def spaceless_gaps(tokens: Sequence[str]) -> tuple[str, ...]:

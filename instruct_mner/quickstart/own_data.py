@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.importing.brat import split_folders
 from instruct_mner.data.importing.run import import_and_split, import_file
 from instruct_mner.data.importing.writing import Imported, ImportOptions
 from instruct_mner.data.loading import load_split
@@ -71,7 +72,7 @@ def has_splits(data: str) -> bool:
     try:
         return len(find_files(data)[1]) > 1
     except MnerError:
-        return False  # brat, or nothing, which the import says
+        return bool(split_folders(Path(data), []))  # of brat, or nothing, which the import says
 
 
 def _summary(result: Imported, labels: LabelSet) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.gold_and_prediction import num_tag_columns, read_column
-from instruct_mner.data.importing.sources import brat_posts
+from instruct_mner.data.importing.brat import brat_posts
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import RepeatedKeyError
 from instruct_mner.data.parquet import is_parquet

@@ -304,3 +304,9 @@ def test_chinese_tokens_are_joined_with_nothing(tmp_path: Path) -> None:
     rows = {"tokens": [list("张伟去北京2天")], "ner_tags": [["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "O", "O"]]}
     [post] = load_split(save(tmp_path, **rows)).examples
     assert (post.text, [each.text for each in post.gold]) == ("张伟去北京2天", ["张伟", "北京"])
+
+
+def test_the_tokens_of_all_rows_tell_how_those_of_each_are_joined(tmp_path: Path) -> None:
+    dataset = load_split(save(tmp_path, tokens=[list("张伟去北京2天"), list("NBA赛"), list("OK")]))
+    assert [post.text for post in dataset.examples] == ["张伟去北京2天", "NBA赛", "OK"]
+    assert dataset.segmentation == "characters"

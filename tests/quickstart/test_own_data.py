@@ -142,3 +142,12 @@ def test_what_can_be_learned_is_kept_and_one_post_asks_for_a_share_of_none(tmp_p
     data.write_text(json.dumps(rows[0]) + "\n")
     with pytest.raises(ConfigError, match=r"give more posts, or hold none out .*init and finetune: --split 0"):
         import_own_data(str(data), tmp_path / "one", ImportOptions(), share=0.1, seed=0)
+
+
+def test_the_splits_of_a_brat_folder_are_kept(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "valid", "test")):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        (tmp_path / "set" / split / f"{number}.txt").write_text(f"{split} left")
+        (tmp_path / "set" / split / f"{number}.ann").write_text(f"T1\tPER 0 {len(split)}\t{split}\n")
+    own = import_own_data(str(tmp_path / "set"), tmp_path / "out", ImportOptions(), share=0.1, seed=0)
+    assert [path and path.name for path in (own.train, own.dev, own.test)] == ["train.jsonl", "dev.jsonl", "test.jsonl"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, compress, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from instruct_mner.data.bio import gaps_after, token_bounds
 from instruct_mner.data.importing.msgpack import Value, unpack
 from instruct_mner.data.importing.posts import Mark, RawPost
-from instruct_mner.data.joining import choose_joiners
+from instruct_mner.data.joining import TokenCounts
 from instruct_mner.errors import DataError
 from instruct_mner.files import read_bytes
 
@@ -92,14 +93,16 @@ def posts(path: Path, notes: list[str]) -> Iterator[RawPost]:
         notes.append(f"{path}: span groups of {filled} documents are left out; entities are read")
     if _KNOWLEDGE_BASE in documents.attrs and documents.tokens[:, documents.attrs.index(_KNOWLEDGE_BASE)].any():
         notes.append(f"{path}: ids of a knowledge base (kb_id) of entities are left out")
-    first = 0
-    for number, length in enumerate(documents.lengths):
+    places = [slice(*ends) for ends in pairwise(accumulate(documents.lengths, initial=0))]
+    joined = compress(places, documents.unknown_spaces)
+    orth = documents.tokens[:, documents.attrs.index(_ORTH)]
+    counts = TokenCounts.of([documents.strings.get(int(each), "") for each in orth[place]] for place in joined)
+    for number, place in enumerate(places):
         try:
-            yield _post(documents, slice(first, first + length), number, f"{path}: document {number + 1}")
+            yield _post(documents, place, number, f"{path}: document {number + 1}", counts)
         except KeyError as error:
             reason = f"no text of it has the number {error}; is the file whole?"
             raise DataError(f"{path}: document {number + 1}: {reason}") from None
-        first += length
 
 
 def _unpacked(content: bytes) -> dict[Value, Value]:
@@ -149,11 +152,11 @@ def _bytes(value: Value) -> bytes:
     return value
 
 
-def _post(documents: _Bin, place: slice, number: int, where: str) -> RawPost:
+def _post(documents: _Bin, place: slice, number: int, where: str, counts: TokenCounts) -> RawPost:
     columns = {attr: documents.tokens[place, index] for index, attr in enumerate(documents.attrs)}
     words = [documents.strings[int(each)] for each in columns[_ORTH]]
     if documents.unknown_spaces[number]:
-        gaps: Sequence[str] = gaps_after(words, choose_joiners([words]).joiners[0])
+        gaps: Sequence[str] = gaps_after(words, counts.joiner(words))
     else:
         gaps = [" " if follows else "" for follows in documents.spaces[place]]
     text = "".join(word + gap for word, gap in zip(words, gaps, strict=True))

@@ -19,7 +19,6 @@ from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.excel_cells import ERRORS
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
-from instruct_mner.data.joining import choose_joiners
 from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
@@ -34,7 +33,7 @@ BYTES = "data:"
 def to_post(
     row: Mapping[str, Any], roles: Roles, where: str, *, decode: Decode = "tolerant", tag_names: Sequence[str] = ()
 ) -> RawPost:
-    """Read a row.
+    """Read a row; the text between tokens is that of their file, ``RawPost.joined``.
 
     Args:
         row: The row.
@@ -67,7 +66,6 @@ def to_post(
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
     if tags is not None and tokens is None:
         tokens = str(text).split()
-    joiner = choose_joiners([tokens]).joiners[0] if tokens is not None and text is None else " "
     marks: tuple[Mark, ...] | None = None
     if tags is not None and entities is not None:
         raise ValueError(
@@ -83,7 +81,6 @@ def to_post(
         id=as_id(roles.get(row, "id")),
         text=None if text is None else str(text),
         tokens=None if tokens is None else tuple(tokens),
-        joiner=joiner,
         marks=marks,
         images=to_names(roles.get(row, "images")),
         unit="tokens" if tags is not None else None,

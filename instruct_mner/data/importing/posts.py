@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from pydantic import ValidationError
 
 from instruct_mner.data.bio import Joiner
 from instruct_mner.data.importing.regions import PictureRegions
+from instruct_mner.data.joining import TokenCounts
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.records import Box
 from instruct_mner.schema.validation_messages import reasons
@@ -80,6 +81,11 @@ class RawPost:
     unit: Offsets | None = None
     context: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def joined(self, counts: TokenCounts) -> Self:
+        """Return the post with its tokens joined as those of its file are; one that has a text as it is."""
+        known = self.text is not None or self.tokens is None
+        return self if known else replace(self, joiner=counts.joiner(self.tokens or ()))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from instruct_mner.data import standard_input
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.conversion import check_absent
 from instruct_mner.data.dataset import Reading, ReadOptions, check_picture_folder
-from instruct_mner.data.formats import find_files
+from instruct_mner.data.formats import Splits, find_files
 from instruct_mner.data.importing import docbin
+from instruct_mner.data.importing.brat import brat_posts, of_folder, split_folders
 from instruct_mner.data.importing.effects import refuse_without_effect
 from instruct_mner.data.importing.offsets import tell_unit
 from instruct_mner.data.importing.piped import piped_file
@@ -26,7 +27,6 @@ from instruct_mner.data.importing.sources import (
     ROWS_LOOKED_AT,
     Item,
     Source,
-    brat_posts,
     is_json,
     is_plain,
     plain_posts,
@@ -68,7 +68,11 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
             check_place(out)
         known = _known_splits(source, options)
         if known is None:
-            return _import_posts(Path(source), out, options)
+            total = Imported()
+            folders = split_folders(Path(source), total.notes)
+            if not folders:
+                return _import_posts(Path(source), out, options)
+            return _import_folders(folders, source, out, options, total)
         return _import_splits(known, source, out, options)
 
 
@@ -170,6 +174,33 @@ def _import_splits(readings: Mapping[str, Reading], source: str, out: Path | Non
     return total
 
 
+def _import_folders(
+    folders: Splits, source: str, out: Path | None, options: ImportOptions, total: Imported
+) -> Imported:
+    """Write the splits of a brat folder, a file each, all of them or none."""
+    names = ", ".join(path.name for path in folders.values())
+    if out is None or out.suffix == ".jsonl":
+        raise ConfigError(
+            f"{source} holds splits, in its folders {names}; name a folder (import {source} -o DIR), in which each "
+            "becomes a file, or import one of them"
+        )
+    if options.boxes is not None:
+        raise ConfigError(f"--boxes: {source} holds several splits; import them one by one")
+    files = {split: out / f"{split}.jsonl" for split in folders}
+    check_absent(*files.values())
+    try:
+        for split, path in files.items():
+            part = _import_posts(folders[split], path, options)
+            total.num_posts += part.num_posts
+            total.num_entities += part.num_entities
+            total.notes += part.notes
+    except BaseException:
+        for path in files.values():
+            path.unlink(missing_ok=True)
+        raise
+    return total
+
+
 def _of_split(split: str, reading: Reading, mark: bool = False, prefix: bool = False) -> Iterator[Example]:
     """Return the posts of a split, marked with it, and with it in their ids."""
     for example in reading.dataset.examples:
@@ -195,6 +226,8 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     )
     is_docbin = path.suffix == docbin.SUFFIX
     items = partial(docbin.posts, path, total.notes) if is_docbin else brat_posts(path, total.notes)
+    if path.is_dir():  # of brat, as its split or as a whole; a split may hold no annotation
+        items = partial(of_folder, path, total.notes)
     convention: Offsets | None = "characters" if items is not None else None
     plain = items is None and is_plain(path)
     if plain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,7 @@ from typing import Any
 
 from instruct_mner.data.column_layout import is_columns
 from instruct_mner.data.formats import COLUMN_SUFFIXES
-from instruct_mner.data.importing import brat, coco
+from instruct_mner.data.importing import coco
 from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
 from instruct_mner.data.importing.generic import to_post, without_bytes
@@ -29,8 +29,9 @@ from instruct_mner.data.importing.tools import (
     of_spacy,
     tell_layout,
 )
+from instruct_mner.data.joining import TokenCounts
 from instruct_mner.data.lenient import RepeatedKeyError, loads, nan_as_null
-from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.errors import DataError
 from instruct_mner.files import Line, read_text, stream_lines
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
 
@@ -85,8 +86,9 @@ class Source:
         left_out: Counter[str] = Counter()
         carried: dict[str, None] = {}
         answers = Answers()
+        counts = self._token_counts
         for where, row in self._rows():
-            items = self._items_of(row, where, left_out)
+            items = self._items_of(row, where, left_out, counts)
             for item in answers.joined(row, items, left_out) if self.told_layout == "prodigy" else items:
                 if isinstance(item, RawPost) and self.told_layout not in _WITH_ROLES:
                     carried |= dict.fromkeys(item.meta)
@@ -100,9 +102,9 @@ class Source:
     def items_of_line(self, line: Line) -> Iterator[Item]:
         """Read the post of a line of JSON."""
         for where, row in _of_line(line, self.path):
-            yield from self._items_of(row, where, Counter())
+            yield from self._items_of(row, where, Counter(), self._token_counts)
 
-    def _items_of(self, row: Any, where: str, left_out: Counter[str]) -> Iterator[Item]:
+    def _items_of(self, row: Any, where: str, left_out: Counter[str], counts: TokenCounts) -> Iterator[Item]:
         if isinstance(row, Fault):
             yield row
             return
@@ -110,7 +112,7 @@ class Source:
             left_out["empty item(s) (null)"] += 1
             return
         try:
-            yield from (without_bytes(post, left_out) for post in self._posts(row, where, left_out))
+            yield from (without_bytes(post, left_out).joined(counts) for post in self._posts(row, where, left_out))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"a row of another layout ({error!r})"
             yield Fault(where, reason)
@@ -127,6 +129,16 @@ class Source:
         """Rows from the beginning, as objects."""
         rows = islice((row for _, row in self._rows() if not isinstance(row, Fault | None)), ROWS_LOOKED_AT)
         return list(rows)
+
+    @cached_property
+    def _token_counts(self) -> TokenCounts:
+        """Counts of the tokens of all rows whose text they are, for which a file with a column of them is read once."""
+        of_objects = self.told_layout in _WITH_ROLES and any(isinstance(row, dict) for row in self.head)
+        if not of_objects or "tokens" not in self.roles.columns:
+            return TokenCounts()
+        rows = (row for _, row in self._rows() if isinstance(row, dict) and self.roles.get(row, "text") is None)
+        lists = (tokens for row in rows if isinstance(tokens := self.roles.get(row, "tokens"), list))
+        return TokenCounts.of([token for token in tokens if isinstance(token, str)] for tokens in lists)
 
     @cached_property
     def told_layout(self) -> ImportLayout:
@@ -282,14 +294,3 @@ def plain_posts(path: Path) -> Iterator[Item]:
                                "write a token and its tag (O, B-<type>, I-<type>) a line")  # fmt: skip
         elif line.text.strip():
             yield RawPost(where=where, text=line.text.strip(" \t"))
-
-
-def brat_posts(path: Path, notes: list[str]) -> Callable[[], Iterator[Item]] | None:
-    """Return the reader of a brat folder, or of one of its files; ``None`` where there are no annotations."""
-    if path.is_dir():
-        return (lambda: brat.of_folder(path, notes)) if any(path.rglob("*.ann")) else None
-    if path.suffix in {".txt", ".ann"} and path.with_suffix(".ann").is_file() and path.with_suffix(".txt").is_file():
-        return lambda: brat.of_texts([path.with_suffix(".txt")], notes)
-    if path.suffix == ".ann":
-        raise ConfigError(f"{path}: there is no text beside it; put {path.stem}.txt into the same folder")
-    return None

@@ -6,10 +6,12 @@ import base64
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.docbin import hash_of, posts
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
@@ -52,6 +54,24 @@ def test_a_file_of_spacy(tmp_path: Path) -> None:
         ("not annotated", None),
     ]
     assert [post.meta for post in read] == [None, None, {"cats": {"a": 1.0}}, None]
+
+
+def test_words_without_their_spaces_are_joined_as_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = list("张伟去北京NBA赛")
+    documents = docbin._Bin(
+        attrs=[65, 77, 78],
+        tokens=np.array([[number, 2, len(words)] for number in range(len(words))], dtype=np.uint64),
+        spaces=np.ones(len(words), dtype=np.bool_),
+        lengths=[5, 4],
+        strings=dict(enumerate([*words, ""])),
+        cats=[],
+        unknown_spaces=[True, True],
+    )
+    monkeypatch.setattr(docbin, "_checked", lambda content: documents)
+    (tmp_path / "a.spacy").write_bytes(WRITTEN)
+    assert [post.text for post in posts(tmp_path / "a.spacy", [])] == ["张伟去北京", "NBA赛"]
 
 
 def test_hashes_are_those_of_spacy() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from instruct_mner.data.importing.brat import brat_posts
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.run import import_file
-from instruct_mner.data.importing.sources import Source, brat_posts, is_json, is_json_lines, is_plain, plain_posts
+from instruct_mner.data.importing.sources import Source, is_json, is_json_lines, is_plain, plain_posts
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
@@ -136,6 +138,10 @@ def test_brat_needs_both_files(tmp_path: Path) -> None:
         read = brat_posts(path, [])
         assert read is not None
         assert [item.where for item in read()] == [str(text)]
+    written(tmp_path, "c.TXT", "Anna")
+    read = brat_posts(written(tmp_path, "c.ANN", "T1\tPER 0 4\tAnna\n"), [])
+    assert read is not None
+    assert [item.where for item in read()] == [str(tmp_path / "c.TXT")]
     with pytest.raises(ConfigError, match=r"put b\.txt into the same folder"):
         brat_posts(written(tmp_path, "b.ann", ""), [])
 
@@ -156,3 +162,24 @@ def test_pictures_whose_bytes_stand_in_a_row_are_left_out_and_counted(name: str,
     assert isinstance(post, RawPost)
     assert post.images == (("a.png",) if "a.png" in content else ())
     assert any("left out: 1 picture(s) whose bytes stand in the row" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_the_tokens_of_all_rows_tell_how_those_of_each_are_joined(name: str, tmp_path: Path) -> None:
+    texts = ["张伟去北京", "NBA赛", "OK"]
+    rows = [json.dumps({"tokens": list(text)}) for text in texts]
+    cells = [f"{number},{token},O" for number, text in enumerate(texts) for token in text]
+    contents = {
+        "a.jsonl": "\n".join(rows),
+        "a.json": f"[{', '.join(rows)}]",
+        "a.csv": "\n".join(["sentence_id,word,tag", *cells]),
+    }
+    import_file(str(written(tmp_path, name, contents[name])), tmp_path / "out.jsonl", ImportOptions())
+    assert [post.text for post in load_split(str(tmp_path / "out.jsonl")).examples] == texts
+
+
+def test_the_rows_behind_the_first_tell_it_too(tmp_path: Path) -> None:
+    latin, chinese = (json.dumps({"tokens": list(text)}) + "\n" for text in ("OK", "张伟去北京"))
+    first = next(Source(written(tmp_path, "a.jsonl", latin * 2100 + chinese * 2100)).items())
+    assert isinstance(first, RawPost)
+    assert first.joiner == ""
