@@ -150,6 +150,9 @@ def _universal(turns: Sequence[Turn]) -> list[_Read]:
             marks = _surfaces(_answer(turns, number), question.group(1))
             last = read[-1]
             read[-1] = last._replace(marks=last.marks + marks, used=last.used | {number, number + 1})
+    for each in read:
+        if max(each.used) <= each.turn + 1:
+            raise ValueError(f"no question follows the text {each.text[:60]!r}; take it out, or ask for its entities")
     return read
 
 

@@ -112,6 +112,9 @@ def test_universal_ner_may_hold_several_texts() -> None:
     assert texts_and_mentions(read(row, None)) == [("Al sat", ["Al"]), ("Bo left", ["Bo"])]
     with pytest.raises(ValueError, match=r"LOC in the text\?' is not followed by an answer of the assistant"):
         read({"conversations": [*row["conversations"], last]}, None)
+    unasked = [{"from": "human", "value": "Text: Di sat"}, {"from": "gpt", "value": "I've read."}]
+    with pytest.raises(ValueError, match="no question follows the text 'Di sat'"):
+        read({"conversations": [*row["conversations"], *unasked]}, None)
     with pytest.raises(ValueError, match="is no JSON list of texts"):
         read({"conversations": [*row["conversations"], last, {"from": "gpt", "value": '"Rome"'}]}, None)
 
