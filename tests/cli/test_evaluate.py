@@ -138,7 +138,7 @@ def test_bad_input_ends_with_code_2_and_one_message(gold, tmp_path):
     command = [sys.executable, "-m", "instruct_mner", "evaluate", gold, str(lost)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {lost}: there is no such file; check the path\n"
+    assert done.stderr == f"error: {lost}: there is no such file or folder; check the path\n"
 
 
 def test_default_of_resamples_is_that_of_the_library(gold, predicted):
