@@ -192,10 +192,11 @@ def _has_tabs(rows: Sequence[str]) -> bool:
 
 
 def _token_column(table: Sequence[Sequence[str]], width: int) -> int:
-    """Return 0, unless the first column holds tags or numbers rows and the second does not."""
+    """Return 0, unless most cells of the first column are tags, and of the second fewer, or it numbers rows."""
     if width < 2 or not table:
         return 0
-    if all(is_tag(cells[0]) for cells in table) and not any(is_tag(cells[1]) for cells in table):
+    first, second = (sum(looks_like_tag(cells[column]) for cells in table) for column in (0, 1))
+    if 2 * first > len(table) and second < first:
         return 1
     numbered = width > 2 and all(_NUMBERED.fullmatch(cells[0]) for cells in table) and table[0][0][:1] in {"0", "1"}
     return 1 if numbered else 0

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from instruct_mner.schema.labels import why_no_label
 
@@ -28,7 +29,14 @@ CHUNK_TYPES = frozenset({
     "WHNP", "WHPP", "WHADVP", "VG", "SBARQ",
 })  # fmt: skip
 """Types of phrases. Source: CoNLL-2000, https://www.clips.uantwerpen.be/conll2000/chunking/, and of OntoNotes."""
-_NUMBER = re.compile(r"[:=/|]\d*\.\d+$")
+# After a blank, a hyphen or an underscore only what can be a share or its logarithm: GPE-2 and GPT-3.5 are types.
+_NUMBER = re.compile(
+    r"""(?: \s*[:=/|@#~^*&<(\[{]+\s* [-+]?(\d*[.,]\d+(e[-+]?\d+)? | \d+e-\d+ | \d+([.,]\d+)?%)
+          | [\s_-]+ (0?[.,]\d+ | 1[.,]0+ | \d([.,]\d+)?e-\d+ | \d+([.,]\d+)?%)
+          | [\s_-]-\d+[.,]\d+ )
+        \s*[)\]}>]*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def is_tag(tag: str) -> bool:
@@ -40,9 +48,13 @@ def is_tag(tag: str) -> bool:
 
 def _why_no_type(tag: str) -> str | None:
     """Return why what follows the prefix is no type: ``B-O``, ``B-PER:0.93``."""
-    if tag[2:].upper() == "O":
-        return "a token outside of entities has the tag O"
-    return "a number stands behind its type; take it out" if _NUMBER.search(tag) else None
+    return "a token outside of entities has the tag O" if tag[2:].upper() == "O" else why_no_type(tag[2:])
+
+
+@lru_cache(maxsize=1024)
+def why_no_type(name: str) -> str | None:
+    """Return why a name is none of a type: a confidence stands behind it, ``PER:0.93``, ``PER(93%)``, ``PER-0.93``."""
+    return "a number stands behind its type; take it out" if _NUMBER.search(name) else None
 
 
 def holds_several(tag: str) -> bool:

@@ -65,6 +65,13 @@ def test_tags_may_stand_first(tmp_path: Path, content: str) -> None:
     assert posts(tmp_path, content) == [("the Anna", [("Anna", "PER")])]
 
 
+def test_tokens_that_could_be_tags_do_not_turn_the_columns_round(tmp_path: Path) -> None:
+    assert posts(tmp_path, "O\tO\nB-PER\tAnna\nO\tleft\n") == [("O Anna left", [("Anna", "PER")])]
+    assert posts(tmp_path, "O\tO\nAnna\tB-PER\nO\tO\n") == [("O Anna O", [("Anna", "PER")])]
+    with pytest.raises(DataError, match=r"tag 'B-PER:0\.9' of token 'Anna' .*a number stands behind its type"):
+        posts(tmp_path, "O\tthe\nB-PER:0.9\tAnna\n")
+
+
 @pytest.mark.parametrize(
     ("header", "identifier", "images"),
     [

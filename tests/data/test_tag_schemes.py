@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_mner.data.bio import decode_spans
-from instruct_mner.data.tag_schemes import are_chunks, holds_several, is_tag, to_bio, why_no_tag
+from instruct_mner.data.tag_schemes import are_chunks, holds_several, is_tag, to_bio, why_no_tag, why_no_type
 
 SPANS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["PER", "LOC", ""])), max_size=8)
 
@@ -51,6 +51,30 @@ def test_two_tags_in_one(tag: str) -> None:
 @pytest.mark.parametrize("tag", ["B-a-b", "B-person of note", "I-B-cell", "S-PER", "O", "B-GPE/LOC", "M-x_1", "B-工作"])
 def test_one_tag(tag: str) -> None:
     assert is_tag(tag)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        ":0.93", "=.9", "/0.5", "(0.93)", "@0.93", "-0.93", "_0.93", "#0.93", "[0.93]", " 0.93", " (93%)", "=93%", 
+        ":9.3e-05", "-9.3e-05", ":-0.35", " -1.35", "-1.0", "_1.00",
+    ],
+)  # fmt: skip
+def test_a_confidence_behind_a_type_is_no_part_of_it(score: str) -> None:
+    for tag in (f"B-PER{score}", f"I-B-cell{score}"):
+        assert not is_tag(tag)
+        assert why_no_tag(tag, "Anna").endswith("a number stands behind its type; take it out")
+    assert why_no_type(f"PER{score}") is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GPE-2", "B2B", "WW2", "WW 2", "Covid-19", "covid_19", "GPT-3.5", "USB 3.0", "ENE:1.5.1.2", "24/7", "Grade:3",
+     "G#1", "0.5"],
+)  # fmt: skip
+def test_a_number_may_be_part_of_a_type(name: str) -> None:
+    assert is_tag(f"B-{name}")
+    assert why_no_type(name) is None
 
 
 def test_chunks() -> None:

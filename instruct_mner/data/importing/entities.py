@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from instruct_mner.data.importing.offsets import UNITS, same_surface, span_of, text_of
 from instruct_mner.data.importing.posts import Mark, RawPost
+from instruct_mner.data.tag_schemes import why_no_type
 from instruct_mner.schema.choices import Offsets
 from instruct_mner.schema.offsets import place
 from instruct_mner.schema.records import Entity
@@ -48,7 +49,7 @@ def entities_of(post: RawPost, unit: Offsets, notes: EntityNotes) -> list[Entity
         notes: Choices that are added to.
 
     Raises:
-        ValueError: Offsets or a surface are none of the text.
+        ValueError: Offsets or a surface are none of the text, or a label is none of a type.
     """
     text = text_of(post)
     marks = post.marks or ()
@@ -56,6 +57,8 @@ def entities_of(post: RawPost, unit: Offsets, notes: EntityNotes) -> list[Entity
     entities = []
     for mark in marks:
         notes.unread |= mark.unread
+        if (reason := why_no_type(mark.label)) is not None:
+            raise ValueError(f"{_at(mark)}label {mark.label!r}: {reason}")
         if mark.start is None:
             start = next(starts)
             span: tuple[int, int] | None = (start, start + len(mark.surface or ""))

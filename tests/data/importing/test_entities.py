@@ -73,3 +73,9 @@ def test_a_unit_in_which_a_surface_stands_there_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=f"they are read as {unit}.*: --offsets {unit}"):
             spans([mark(*pair, surface)], text=text)
+
+
+def test_a_confidence_behind_a_label_is_refused() -> None:
+    post = RawPost(where="f:1", text=TEXT, marks=(Mark(start=0, end=4, surface=None, label="PER:0.93"),))
+    with pytest.raises(ValueError, match=r"label 'PER:0\.93': a number stands behind its type"):
+        entities_of(post, "characters", EntityNotes())
