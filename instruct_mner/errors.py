@@ -7,6 +7,7 @@ The tree::
     ├── DataError      a file, row, picture or annotation is wrong
     ├── ModelError     a model or adapter cannot be loaded, or does not fit what it is used with
     └── ServingError   a server did not start, or answers otherwise than it must
+        ├── UnreachableError    a server is not there
         └── EngineEndedError    a server that was ready has ended
 
 Every one of them is something that the user can mend: the command line prints the message without a
@@ -54,6 +55,10 @@ class ServingError(MnerError):
         super().__init__(message)
         self.status = status
         self.response = response
+
+
+class UnreachableError(ServingError):
+    """A server is not there, or not yet ready."""
 
 
 class HiddenPicturesWarning(UserWarning):

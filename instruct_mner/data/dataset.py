@@ -137,6 +137,7 @@ class ReadOptions:
         offsets: Unit of the offsets of entities, where the user says so.
         supposed_suffix: True to name a picture that is not there by the id and ``.jpg``, false by the id alone.
         several_sentences: True where sentences of columns without an id belong to the one above.
+        label_names: Names of tags and labels that are numbers, in their order, where the user says so.
     """
 
     images: Path | None = None
@@ -147,6 +148,7 @@ class ReadOptions:
     offsets: Offsets | None = None
     supposed_suffix: bool = True
     several_sentences: bool = False
+    label_names: Sequence[str] = ()
 
 
 class Reader(Protocol):

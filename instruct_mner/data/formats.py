@@ -131,7 +131,11 @@ def _splits_of(folder: Path, form: str | None) -> tuple[str, Splits]:
             shares = form is None and pattern == FORMATS["conll"].splits
             by_format[_sniff(next(iter(files.values()))) if shares else name] = files
     if not by_format:
-        wanted = " or ".join(dict.fromkeys(pattern.format(SPLITS) for pattern in patterns.values()))
+        known = (pattern for name in patterns for pattern in (patterns[name], *FORMATS[name].others))
+        endings: dict[str, dict[str, None]] = {}
+        for place, _, ending in (pattern.partition("{}") for pattern in known):
+            endings.setdefault(place, {})[ending] = None
+        wanted = " or ".join(f"{place}{SPLITS} with {', '.join(each)}" for place, each in endings.items())
         hub_name = f", or as a data set of Hugging Face, hub:{folder}" if _may_be_of_hub(folder) else ""
         brat = f", or, from brat, turned into JSONL: {_import_of(folder)}" if any(folder.rglob("*.ann")) else ""
         raise DataError(

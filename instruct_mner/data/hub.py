@@ -92,7 +92,7 @@ def read(path: Path, options: ReadOptions) -> Reading:
     """Read one split, ``name#split``; see ``Reader``."""
     source, _, split = str(path).partition("#")
     rows = _load(source)[split]
-    columns = HubColumns.of(rows.features, options.columns)
+    columns = HubColumns.of(rows.features, options.columns, options.label_names)
     further = [name for name in columns.meta if name not in columns.pictures and name in rows.column_names]
     head = rows.select_columns(further)[:_ROWS_LOOKED_AT] if further else {}
     problems = columns.problems(rows.column_names, f"hub:{path}", head)

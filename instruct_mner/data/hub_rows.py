@@ -40,6 +40,7 @@ class HubColumns:
         meta: Further columns, which are carried along.
         carried: Those of them that the user says.
         pictures: Columns of pictures.
+        named_twice: True where the user names numbers that the set names itself.
     """
 
     names: Mapping[str, str]
@@ -49,10 +50,22 @@ class HubColumns:
     meta: tuple[str, ...] = ()
     carried: frozenset[str] = frozenset()
     pictures: frozenset[str] = frozenset()
+    named_twice: bool = False
 
     @classmethod
-    def of(cls, features: Mapping[str, Any], chosen: Mapping[str, Sequence[str]] | None = None) -> Self:
-        """Find the columns by name, or as the user says, and what they hold by their features."""
+    def of(
+        cls,
+        features: Mapping[str, Any],
+        chosen: Mapping[str, Sequence[str]] | None = None,
+        label_names: Sequence[str] = (),
+    ) -> Self:
+        """Find the columns by name, or as the user says, and what they hold by their features.
+
+        Args:
+            features: Features of the data set, by column.
+            chosen: Columns by role, as the user says.
+            label_names: Names of the numbers in tags and labels, as the user says.
+        """
         import datasets
 
         names = {
@@ -66,10 +79,12 @@ class HubColumns:
         tag = _item(features.get(names.get("tags", "")))
         entity = _item(features.get(names.get("entities", "")))
         label = _item(entity.get("label", entity.get("type"))) if isinstance(entity, Mapping) else None
+        own = [each.names if isinstance(each, datasets.ClassLabel) else None for each in (tag, label)]
         return cls(
             names,
-            tag_names=tag.names if isinstance(tag, datasets.ClassLabel) else None,
-            label_names=label.names if isinstance(label, datasets.ClassLabel) else None,
+            tag_names=own[0] or label_names or None,
+            label_names=own[1] or label_names or None,
+            named_twice=bool(label_names) and any(own),
             holds_pictures="images" in names and isinstance(_item(features.get(names["images"])), datasets.Image),
             meta=tuple(name for name in features if name not in names.values() and name not in INDEX_COLUMNS),
             carried=frozenset(carried),
@@ -89,6 +104,8 @@ class HubColumns:
         lost = [name for name in (*self.names.values(), *self.carried) if name not in columns]
         if lost:
             return [f"{source}: there is no column {lost[0]!r}{suggest(lost[0], columns)}; found: {', '.join(columns)}"]
+        if self.named_twice:
+            return [f"{source}: it names its labels itself (ClassLabel); leave --label-names out"]
         if not self.names.keys() & {"text", "tokens"}:
             return [
                 f"{source}: no column is named text, sentence, tokens or words; found: {', '.join(columns)}; say which "
@@ -216,7 +233,10 @@ def _named(value: Any, names: Sequence[str] | None) -> str:
     if type(value) is not int:
         raise ValueError(f"label {value!r} is neither a name nor the number of one")
     if names is None:
-        raise ValueError(f"label {value!r} is a number without a name; the column must be of the type ClassLabel")
+        raise ValueError(
+            f"label {value!r} is a number without a name; the column must be of the type ClassLabel, or name them in "
+            "their order: instruct-mner import … --label-names O,B-PER,…"
+        )
     if not 0 <= value < len(names):
-        raise ValueError(f"label {value!r} is none of the {len(names)} that the column names")
+        raise ValueError(f"label {value!r} is none of the {len(names)} that are named")
     return str(names[value])

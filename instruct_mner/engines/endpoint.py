@@ -19,7 +19,7 @@ from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, Choice, read_choice, request_body
 from instruct_mner.engines.retries import TOO_MANY_REQUESTS, UNAVAILABLE, Pauses, may_pass, retry_after
-from instruct_mner.errors import ConfigError, ServingError
+from instruct_mner.errors import ConfigError, ServingError, UnreachableError
 from instruct_mner.schema.choices import Constraint
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class EndpointEngine:
                 broken_since = now if broken_since is None else broken_since
                 if not self._may_reconnect(now - broken_since):
                     reason = error.__cause__ or error
-                    raise ServingError(
+                    raise UnreachableError(
                         f"{self._base_url} cannot be reached ({reason}): start the server, or check --endpoint"
                     ) from None
             except (APIError, ValueError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from instruct_mner.engines.fallback import after_failure, unconstrained
-from instruct_mner.errors import MnerError, ModelError, ServingError
+from instruct_mner.errors import MnerError, ModelError, ServingError, UnreachableError
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.records import Example
 from instruct_mner.schema.validation_messages import reasons
@@ -228,5 +228,5 @@ def status_and_message(error: RefusedError | BusyError | ServingError) -> tuple[
         # Not its message: it names addresses of ours.
         if error.status == 503:
             return 503, "the queue of the model is full; try again"
-        return 503, "the model failed to answer" if error.status is not None else "the model is not there"
+        return 503, "the model is not there" if isinstance(error, UnreachableError) else "the model failed to answer"
     return error.status, str(error)

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from instruct_mner import __version__
-from instruct_mner.errors import ServingError
+from instruct_mner.errors import ServingError, UnreachableError
 from instruct_mner.serving.docs_page import CONTENT_POLICY, docs_page
 from instruct_mner.serving.entities_models import (
     EntitiesRequest,
@@ -155,7 +155,7 @@ def build_gateway(
     async def health() -> Health:
         """Tell that posts can be answered, as `/readyz` does."""
         if not await is_ready():
-            raise ServingError("vLLM is not ready")
+            raise UnreachableError("vLLM is not ready")
         return Health(status="ok")
 
     @app.get("/livez", operation_id="live")
@@ -167,7 +167,7 @@ def build_gateway(
     async def ready() -> Health:
         """Tell that requests are taken, and that the engine has written a token in the last seconds."""
         if not await is_ready():
-            raise ServingError("vLLM is not ready")
+            raise UnreachableError("vLLM is not ready")
         return Health(status="ok")
 
     @app.get(

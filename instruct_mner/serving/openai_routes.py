@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from starlette.responses import Response, StreamingResponse
 
-from instruct_mner.errors import ServingError
+from instruct_mner.errors import ServingError, UnreachableError
 from instruct_mner.serving.constraints import constraint_of
 from instruct_mner.serving.limits import Limits, RefusedError
 from instruct_mner.serving.pictures import is_allowed_address
@@ -200,8 +200,10 @@ class Upstream:
     async def _send(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         try:
             return await self.client.send(self.client.build_request("POST", path, json=body), stream=True)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise ServingError(f"vLLM does not answer ({type(error).__name__})") from None
         except httpx.TransportError as error:
-            raise ServingError(f"vLLM cannot be reached ({type(error).__name__})") from None
+            raise UnreachableError(f"vLLM cannot be reached ({type(error).__name__})") from None
 
 
 async def _whole(answer: httpx.Response) -> Response:

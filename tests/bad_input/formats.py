@@ -167,7 +167,7 @@ DATA = (
     Kind("format-not-told", "convert a.csv out.jsonl", {"a.csv": "a,b"}, r"a\.csv: the format cannot be told",
          r"write FORMAT:a\.csv"),
     Kind("folder-without-splits", "convert set out", {"set/readme.md": ""}, "set: no split found",
-         r"a folder holds train\|dev\|valid\|val\|validation\|test\.txt or"),
+         r"a folder holds train\|dev\|\S+ with \.txt, \.conll, .*\.iob2, \.jsonl, \.parquet or txt/train\|"),
     Kind("two-files-of-one-split", "convert set out", {"set/dev.jsonl": post(), "set/valid.jsonl": post()},
          r"set: dev\.jsonl and valid\.jsonl are both its dev", "take one out"),
     Kind("two-formats-in-a-folder", "convert set out", {"set/dev.jsonl": post(), "set/train.txt": GOOD},

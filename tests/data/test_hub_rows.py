@@ -126,7 +126,7 @@ def test_one_entity_that_is_no_list_is_one_entity() -> None:
         (tagged(ner_tags=[1, None, 0]), "label None is neither a name nor the number of one"),
         (tagged(ner_tags=[1, 0.0, 0]), "label 0.0 is neither a name nor the number of one"),
         (tagged(ner_tags=[True, 0, 0]), "label True is neither a name nor the number of one"),
-        (tagged(ner_tags=[3, 0, 0]), "label 3 is none of the 3 that the column names"),
+        (tagged(ner_tags=[3, 0, 0]), "label 3 is none of the 3 that are named"),
         (tagged(ner_tags=["B-NP", "I-NP", "O"]), "column 'ner_tags' holds tags of phrases"),
     ],
 )
@@ -147,7 +147,7 @@ def test_tags_need_tokens_in_each_row() -> None:
         ("Ann", "the entities are no list but 'Ann'"),
         (3, "the entities are no list but '3'"),
         ([None], "entity None is neither an object nor"),
-        ([{"start": 0, "end": 3, "label": 9}], "label 9 is none of the 2 that the column names"),
+        ([{"start": 0, "end": 3, "label": 9}], "label 9 is none of the 2 that are named"),
         ([{"start": 0, "end": 3}], "needs start, end and label"),
         ({"start": [0, 7], "end": [3], "label": [1]}, "differ in length: start 2, end 1, label 1"),
     ],

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import KEY, LIMITS, Gateway, running_gateway
+from fake_server import Reply, first_word_is_a_person
 from gateway_bodies import bomb, chat_body, encoded, image_part, picture, pixels, post_body, text_part
 
 from instruct_mner.serving.metrics import route_name
@@ -315,6 +316,15 @@ def test_vllm_is_gone() -> None:
             response = orphan.client.post(path, json=body)
             assert response.status_code == 503
             assert response.json()["error"]["message"] == "the model is not there"
+
+
+def test_a_model_that_answers_what_cannot_be_used_is_there() -> None:
+    replies: tuple[Reply, ...] = (first_word_is_a_person, lambda body, number: (200, {"choices": []}))
+    for reply in replies:  # a type that was not asked for, and no answer
+        with running_gateway(reply) as failing:
+            response = failing.client.post(ENTITIES, json={"text": "Ann", "labels": ["X"]})
+            assert response.status_code == 503
+            assert response.json()["error"]["message"] == "the model failed to answer"
 
 
 def test_health_models_and_metrics(gateway: Gateway) -> None:

@@ -15,7 +15,7 @@ _FLAGS = {
 _OF_COLUMNS = frozenset({"columns", "offsets", "layout", "label_names"})
 _USED = {
     "conll": frozenset({"columns"}),
-    "hub": frozenset({"columns", "offsets"}),
+    "hub": frozenset({"columns", "offsets", "label_names"}),
     "brat": frozenset({"offsets"}),
     "columns": _OF_COLUMNS,
     "instruct-uie": _OF_COLUMNS,

@@ -120,6 +120,7 @@ def _known_splits(source: str, options: ImportOptions) -> dict[str, Reading] | N
         offsets=options.offsets,
         supposed_suffix=False,
         several_sentences=True,
+        label_names=options.label_names,
     )
     if not path.exists():
         form, files = find_files(source)

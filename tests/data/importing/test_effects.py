@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from instruct_mner.data.hub_rows import HubColumns
 from instruct_mner.data.importing.effects import refuse_without_effect
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
@@ -45,7 +47,7 @@ def test_an_option_without_effect_is_refused(
 
 def test_each_format_has_its_own() -> None:
     refuse_without_effect("a", "conll", ImportOptions(columns=("tags=2",)))
-    refuse_without_effect("a", "hub", ImportOptions(columns=("text=text",), offsets="tokens"))
+    refuse_without_effect("a", "hub", ImportOptions(columns=("text=text",), offsets="tokens", label_names=("O",)))
     with pytest.raises(ConfigError, match="--layout has no effect on a, which is read as hub"):
         refuse_without_effect("a", "hub", ImportOptions(layout="coco"))
 
@@ -63,3 +65,26 @@ def test_data_sets_of_the_hub_are_named_as_such(tmp_path: Path) -> None:
     for folder in (tmp_path, path.parent):
         with pytest.raises(DataError, match=rf"no split found; .*, or as a data set of Hugging Face, hub:{folder}$"):
             import_file(str(folder), None, ImportOptions())
+
+
+def test_tags_of_the_hub_that_are_numbers_are_named_by_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    path, names = tmp_path / "a.parquet", ImportOptions(label_names=("O", "B-PER"))
+    parquet.write_table(pa.table({"tokens": [["Ann", "left"]], "ner_tags": [[1, 0]]}), path)
+    with pytest.raises(ConfigError, match=r"or name a data set of Hugging Face, hub:"):
+        import_file(str(path), tmp_path / "out.jsonl", names)
+    with pytest.raises(DataError, match=r"label 1 is a number without a name; .*--label-names O,B-PER"):
+        import_file(f"hub:{path}", tmp_path / "out.jsonl", ImportOptions())
+    import_file(f"hub:{path}", tmp_path / "out.jsonl", names)
+    [post] = load_split(str(tmp_path / "out.jsonl")).examples
+    assert [(each.text, each.label) for each in post.gold] == [("Ann", "PER")]
+
+
+def test_labels_are_named_once(tmp_path: Path) -> None:
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B-PER"]))
+    columns = HubColumns.of({"tokens": datasets.List(datasets.Value("string")), "tags": tags}, {}, ("O", "B-ORG"))
+    assert columns.problems(["tokens", "tags"], "S") == [
+        "S: it names its labels itself (ClassLabel); leave --label-names out"
+    ]
