@@ -214,7 +214,7 @@ def test_a_hidden_tag_is_not_the_last_one(tmp_path: Path) -> None:
         features=Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=TAGS))}),
     )
     rows.save_to_disk(str(tmp_path / "set"))
-    with pytest.raises(DataError, match="label -1 is none of the 3 that the column names"):
+    with pytest.raises(DataError, match="label -1 is none of the 3 that are named"):
         load(f"hub:{tmp_path / 'set'}")
 
 

@@ -95,6 +95,7 @@ CELLS = (
     _cell("picture", "7.jpg 8.jpg", word="several pictures in one string"),
     _cell("picture", "7.jpg,8.jpg", word="several pictures in one string"),
     _cell("picture", "7.jpg|8.jpg", word="several pictures in one string"),
+    _cell("picture", "7.jpg\n8.jpg", word="several pictures in one string"),
     _cell("picture", "['7.jpg', '8.jpg']", pictures=("7.jpg", "8.jpg")),
     _cell("picture", "['7.jpg' '8.jpg']", pictures=("7.jpg", "8.jpg")),
     _cell("picture", "my photo.jpg", pictures=("my photo.jpg",)),

@@ -25,6 +25,7 @@ from instruct_mner.schema.choices import Decode
 
 _NO_TEXT = (NOTHING | ERRORS) - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
+_BETWEEN_PICTURES = re.compile(r"[;,|\n\r\t]|\s(?:[&+]|and)\s|(?<=\w) +(?=\S+\.\w+$)")
 _EXACT = 2**53
 BYTES = "data:"
 """Beginning of an address that is the bytes of a picture."""
@@ -185,7 +186,9 @@ def to_names(value: Any) -> tuple[str, ...]:
     Raises:
         ValueError: It is none of these.
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if isinstance(value, str):
+        value = parse_cell(value.strip())
+    if value is None or value == "":
         return ()
     if isinstance(value, list):
         return tuple(name for each in value for name in to_names(each))
@@ -199,7 +202,7 @@ def to_names(value: Any) -> tuple[str, ...]:
     if name in NOTHING:
         raise ValueError(f"a picture is called {name!r}, which programs write for nothing; leave it empty")
     name = name.removesuffix(".0") if re.fullmatch(r"\d+\.0", name) else name
-    parts = [part.strip() for part in re.split(r"[;,|]|(?<=\w) +(?=\S+\.\w+$)", name)]
+    parts = [part.strip() for part in _BETWEEN_PICTURES.split(name) if part.strip()]
     if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
         raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
     return (name,)

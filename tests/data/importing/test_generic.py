@@ -26,6 +26,13 @@ TAGGED = Roles({"tokens": "words", "tags": "ner", "id": "uid"}, meta=("lang", "m
         (["a.jpg", None, ["b.jpg"]], ("a.jpg", "b.jpg")),
         ({"path": None, "url": "https://host/x/7%20a.jpg?size=large"}, ("https://host/x/7%20a.jpg?size=large",)),
         ("C:\\pictures\\7.jpg", ("C:\\pictures\\7.jpg",)),
+        (" 7.jpg\n", ("7.jpg",)),
+        ("['a.jpg', 'b.jpg']", ("a.jpg", "b.jpg")),
+        ('["a.jpg"]', ("a.jpg",)),
+        ("[1] a.jpg", ("[1] a.jpg",)),
+        ("Anna & Bo.jpg", ("Anna & Bo.jpg",)),
+        ("you and me.jpg", ("you and me.jpg",)),
+        ("http://host/a.jpg?x=1&y=b.jpg", ("http://host/a.jpg?x=1&y=b.jpg",)),
     ],
 )
 def test_names_of_pictures(value: object, names: tuple[str, ...]) -> None:
@@ -36,6 +43,12 @@ def test_names_of_pictures(value: object, names: tuple[str, ...]) -> None:
 def test_what_is_no_name_of_a_picture(value: object) -> None:
     with pytest.raises(ValueError, match="a picture is no name of a file"):
         to_names(value)
+
+
+@pytest.mark.parametrize("between", [";", ", ", "|", " ", "\n", "\r\n", "\n\n", "\t", " & ", " + ", " and "])
+def test_several_pictures_in_one_string_are_refused(between: str) -> None:
+    with pytest.raises(ValueError, match=r"several pictures in one string, .*: \['a\.jpg', 'b\.PNG'\]"):
+        to_names(f"a.jpg{between}b.PNG")
 
 
 def test_boxes_of_an_entity() -> None:
