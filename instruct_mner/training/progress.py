@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -73,8 +74,10 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Append a line at once, so that a run that is killed leaves all lines up to there."""
         logs = logs or {}
+        # JSON has no NaN and no infinity: null stands for them.
+        values = {name: value if math.isfinite(value) else None for name, value in logs.items()}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+            file.write(json.dumps({"step": state.global_step, **values}, allow_nan=False) + "\n")
         if "loss" in logs:
             self._loss = f"loss {logs['loss']:.3f}"
         if "reward" in logs:

@@ -11,9 +11,11 @@ from transformers import TrainerState
 
 from instruct_mner.console import working
 from instruct_mner.training.checkpoints import COMPLETE
+from instruct_mner.training.divergence import check_step, check_weights
 from instruct_mner.training.sharding import is_sharded
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from datasets import Dataset as Rows
     from transformers import PreTrainedModel, TrainerControl, TrainingArguments
     from transformers.trainer_callback import CallbackHandler
@@ -30,9 +32,7 @@ class ScoredTrainer:
     args: TrainingArguments
     state: TrainerState
     callback_handler: CallbackHandler
-    log: Callable[[dict[str, float]], None]
-    _load_from_checkpoint: Any
-    _load_best_model: Any
+    accelerator: Accelerator
 
     def _send_telemetry(self) -> None:
         """Send nothing; TRL's own reports every trainer to the hub."""
@@ -43,12 +43,21 @@ class ScoredTrainer:
         """Tag the dev subset; its scores are logged and choose the checkpoint."""
         if self.dev_evaluation is None:
             return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return,misc]
+        check_weights(self.model, self.state.global_step, Path(self.args.output_dir))
         # In evaluation mode `log` leaves the running averages of training alone.
         self.model.eval()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self.dev_evaluation().items()}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log values, and end a training whose loss or gradient is no finite number."""
+        super().log(logs, start_time)  # type: ignore[misc]
+        # Under float16 a step whose gradient overflows is left out, and the next ones are scaled by less.
+        left_out = {"grad_norm"} if self.accelerator.optimizer_step_was_skipped else set()
+        looked_at = {name: value for name, value in logs.items() if name not in left_out}
+        check_step(looked_at, self.state.global_step, Path(self.args.output_dir))
 
     def without_heads(self) -> AbstractContextManager[None]:
         """Take what is not served out of the model in the block: nothing, where a trainer adds nothing."""
@@ -60,7 +69,11 @@ class ScoredTrainer:
         Args:
             save: Function that writes the checkpoint of transformers, without TRL's model card.
             beside: Function that writes more into the folder.
+
+        Raises:
+            ConfigError: The training has diverged.
         """
+        check_weights(self.model, self.state.global_step, Path(self.args.output_dir))
         with working("writing a checkpoint"):
             save()
         if self.args.should_save:

@@ -97,6 +97,8 @@ def common_arguments(
         "use_cpu": mixed_precision and not torch.cuda.is_available(),
         "logging_steps": 1,
         "logging_first_step": True,
+        # By default a loss of NaN is logged as the mean of those before it.
+        "logging_nan_inf_filter": False,
         # The one before is kept until the newest is complete.
         "save_total_limit": 2,
         "load_best_model_at_end": chooses_by is not None,

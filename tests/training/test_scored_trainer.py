@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from torch import nn
+
 from instruct_mner.training.checkpoints import COMPLETE
 from instruct_mner.training.scored_trainer import ScoredTrainer
 
@@ -16,6 +18,7 @@ class Trainer(ScoredTrainer):
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self.args: Any = SimpleNamespace(should_save=writes, output_dir=str(folder))
         self.state: Any = SimpleNamespace(global_step=7)
+        self.model: Any = nn.Linear(2, 2)
 
 
 def test_a_checkpoint_is_marked_when_all_of_it_is_there(tmp_path) -> None:
