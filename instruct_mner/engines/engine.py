@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from instruct_mner.answers.counted_grammar import with_counting
 from instruct_mner.answers.occurrences import RestOfAnswer
+from instruct_mner.errors import ModelError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,6 +21,12 @@ NOT_PICKLED = (
     "pool, or let the workers ask 'instruct-mner serve' by instruct_mner.Client"
 )
 """Message of engines that hold a model, for whoever pickles a tagger, or copies it deeply."""
+
+NO_NUMBERS = (
+    "the model gives tokens the probability NaN, so that its answers mean nothing: its weights hold NaN, as behind a "
+    "training that diverged, or its numbers overflow; take other weights, or those of an earlier run"
+)
+"""Message of answers whose probabilities are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,12 @@ class Completion:
             logprobs: Log-probability of each token.
             finished: Whether the answer came to its end.
             failed: Whether its grammar failed.
+
+        Raises:
+            ModelError: A log-probability is NaN.
         """
+        if any(map(math.isnan, logprobs)):
+            raise ModelError(NO_NUMBERS)
         whole = b"".join(pieces)
         tokens = []
         position = 0

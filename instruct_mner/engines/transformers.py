@@ -14,9 +14,10 @@ from llguidance.hf import from_tokenizer
 from instruct_mner.console import tracked
 from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.constraint import constrained, guide_of
-from instruct_mner.engines.engine import NOT_PICKLED, Completion, Request, Sample
+from instruct_mner.engines.engine import NO_NUMBERS, NOT_PICKLED, Completion, Request, Sample
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
+from instruct_mner.errors import ModelError
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.modes import in_use
 from instruct_mner.models.prefix_sharing import shared_beginning
@@ -80,7 +81,7 @@ class TransformersEngine:
         """Answer requests, in their order.
 
         Raises:
-            ModelError: A grammar is not accepted by llguidance.
+            ModelError: A grammar is not accepted by llguidance, or the probabilities of the model are NaN.
         """
         answers = [PartialAnswer(request=request) for request in requests]
         for _ in self._answered(answers, temperature, seed):
@@ -99,7 +100,7 @@ class TransformersEngine:
             seed: Seed of the random numbers.
 
         Raises:
-            ModelError: A grammar is not accepted by llguidance.
+            ModelError: A grammar is not accepted by llguidance, or the probabilities of the model are NaN.
         """
         drawn: dict[int, list[Sample]] = {id(request): [] for request in requests}
         prompts = [PartialAnswer(request=request) for request in requests]
@@ -205,11 +206,14 @@ class TransformersEngine:
         hold them.
         """
         scores = constrained(batch.logits, [answer.guide for answer in batch.answers], self._end_tokens)
+        total = scores.logsumexp(dim=-1, keepdim=True)
+        if total.isnan().any():
+            raise ModelError(NO_NUMBERS)
         if temperature > 0:
             tokens = torch.multinomial(torch.softmax(scores / temperature, dim=-1), num_samples=1)
         else:
             tokens = scores.argmax(dim=-1, keepdim=True)
-        logprobs = scores.gather(1, tokens) - scores.logsumexp(dim=-1, keepdim=True)
+        logprobs = scores.gather(1, tokens) - total
         for answer, token, logprob in zip(batch.answers, tokens[:, 0].tolist(), logprobs[:, 0].tolist(), strict=True):
             answer.write(token, logprob, self._end_tokens)
 

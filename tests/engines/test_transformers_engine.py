@@ -14,7 +14,7 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.loading import load_split
 from instruct_mner.engines.answer_batch import AnswerBatch
-from instruct_mner.engines.engine import Engine, Request
+from instruct_mner.engines.engine import Completion, Engine, Request
 from instruct_mner.engines.transformers import TransformersEngine
 from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.errors import ModelError
@@ -141,6 +141,19 @@ def test_answers_are_drawn_where_caches_cannot_be_joined(batch_size: int, tiny_m
     drawn = TransformersEngine(loaded, batch_size).sample(asked, 3)
     assert [len(samples) for samples in drawn] == [3] * 6
     assert all(sample.completion.finished for samples in drawn for sample in samples)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_whose_probabilities_are_no_numbers_gives_no_answer(temperature: float, tiny_models) -> None:
+    """The score of its entities was 1."""
+    loaded = load_model(str(tiny_models("idefics3")))
+    with torch.no_grad():
+        loaded.model.get_output_embeddings().weight[:] = float("nan")
+    request = Request([{"role": "user", "content": [{"type": "text", "text": "Jordan dunks"}]}])
+    with pytest.raises(ModelError, match="probability NaN"):
+        TransformersEngine(loaded, 2).generate([request], temperature=temperature)
+    with pytest.raises(ModelError, match="probability NaN"):
+        Completion.of([b"PER"], [float("nan")], finished=True)
 
 
 def test_logprobs_are_those_that_the_grammar_leaves(loaded, requests, monkeypatch) -> None:
