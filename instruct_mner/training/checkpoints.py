@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from difflib import unified_diff
 from pathlib import Path
 
-from instruct_mner.errors import ConfigError, MnerError, listing
+from instruct_mner.errors import ConfigError, DataError, MnerError, listing
 from instruct_mner.files import check_place, replacing
 from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.training.config import FinetuneConfig, load_config
 from instruct_mner.training.reinforcement_settings import ReinforcementSettings
 
-# File that is written last into a checkpoint: a run may be killed while transformers writes the others.
+# File that is written last into a checkpoint, and removed first: a run may be killed while transformers writes the
+# others. It holds their sizes.
 COMPLETE = "complete"
+_MOST_KEPT = 2
+_ANY = "checkpoint-*"
 
 
 def is_finished(folder: Path) -> bool:
@@ -81,12 +85,17 @@ def open_run_folder(config: FinetuneConfig) -> Path | None:
 
     Returns:
         The last complete checkpoint; ``None`` for a new run.
+
+    Raises:
+        DataError: It is damaged, or the best one before it is.
     """
     folder = config.output
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "config.yaml") as file:
         file.write(config.to_yaml())
-    checkpoint = _last_complete(folder / "checkpoints")
+    *before, checkpoint = None, *_complete(folder / "checkpoints")
+    if checkpoint is not None:
+        _check_whole(checkpoint, before[-1], output_setting(config))
     # Without a checkpoint the score before the first step comes again, too.
     _cut_metrics(folder / "metrics.jsonl", -1 if checkpoint is None else _step(checkpoint))
     return checkpoint
@@ -118,19 +127,82 @@ def _settings(path: Path, config: FinetuneConfig) -> str:
 
 
 def _used(settings: FinetuneConfig, config: FinetuneConfig) -> FinetuneConfig:
-    """Return settings without those that the run of a config does not use: fine-tuning that of reinforcement."""
+    """Return settings without those that the run of a config does not use, and under the name that its folder has now.
+
+    Fine-tuning does not use those of reinforcement.
+    """
     reinforces = output_setting(config) != "output"
-    return settings if reinforces else settings.model_copy(update={"reinforcement": ReinforcementSettings()})
+    further = settings.reinforcement.model_copy(update={"output": config.output})
+    section = further if reinforces else ReinforcementSettings()
+    return settings.model_copy(update={"output": config.output, "reinforcement": section})
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _last_complete(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint; incomplete ones are overwritten when their step comes again."""
-    complete = [checkpoint for checkpoint in folder.glob("checkpoint-*") if (checkpoint / COMPLETE).exists()]
-    return max(complete, key=_step, default=None)
+def checkpoint_of(folder: Path, step: int) -> Path:
+    """Return the folder of the checkpoint of a step, in that of all checkpoints."""
+    return folder / f"checkpoint-{step}"
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Mark a checkpoint of which all files are written."""
+    sizes = {str(path.relative_to(checkpoint)): path.stat().st_size for path in _files(checkpoint)}
+    with replacing(checkpoint / COMPLETE) as file:
+        file.write(json.dumps(sizes, indent=2) + "\n")
+
+
+def remove_old(newest: Path, best_step: int | None) -> None:
+    """Remove the checkpoints that a run needs no more, when the newest is complete.
+
+    Args:
+        newest: Checkpoint of this step.
+        best_step: Step of the best one, which is kept; ``None`` where none is chosen.
+    """
+    best = newest if best_step is None else checkpoint_of(newest.parent, best_step)
+    others = [each for each in _complete(newest.parent) if each not in {newest, best}]
+    kept = {newest, best, *(others[-1:] if len({newest, best}) < _MOST_KEPT else ())}
+    for checkpoint in set(newest.parent.glob(_ANY)) - kept:
+        (checkpoint / COMPLETE).unlink(missing_ok=True)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _files(checkpoint: Path) -> list[Path]:
+    return sorted(path for path in checkpoint.rglob("*") if path.is_file())
+
+
+def _complete(folder: Path) -> list[Path]:
+    """Return the complete checkpoints by step; incomplete ones are overwritten when their step comes again."""
+    return sorted((each for each in folder.glob(_ANY) if (each / COMPLETE).exists()), key=_step)
+
+
+def _check_whole(checkpoint: Path, before: Path | None, setting: str) -> None:
+    """Refuse a checkpoint that is damaged, or whose best one is."""
+    if damage := _damage(checkpoint):
+        there = "begins anew" if before is None else f"goes on from {before.name}"
+        raise DataError(f"{checkpoint} is damaged: {damage}; remove this folder, and --resume {there}")
+    best_step = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["best_global_step"]
+    best = checkpoint if best_step is None else checkpoint_of(checkpoint.parent, best_step)
+    if damage := _damage(best):
+        raise DataError(
+            f"{best}, the best so far, is damaged: {damage}; put it back from a copy, or begin anew in another "
+            f"folder (--set {setting}=…)"
+        )
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Return what is missing of a checkpoint that was complete; ``None`` where it is whole."""
+    mark = checkpoint / COMPLETE
+    if not mark.is_file():
+        return f"{COMPLETE} is missing"
+    for name, size in json.loads(mark.read_text(encoding="utf-8") or "{}").items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes of {size}"
+    return None
 
 
 def _cut_metrics(path: Path, step: int) -> None:

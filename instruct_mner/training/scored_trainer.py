@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import TrainerState
 
 from instruct_mner.console import working
-from instruct_mner.training.checkpoints import COMPLETE
+from instruct_mner.training.checkpoints import checkpoint_of, mark_complete, remove_old
 from instruct_mner.training.divergence import check_step, check_weights
 from instruct_mner.training.sharding import is_sharded
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from datasets import Dataset as Rows
+    from torch import nn
     from transformers import PreTrainedModel, TrainerControl, TrainingArguments
     from transformers.trainer_callback import CallbackHandler
 
@@ -53,6 +54,10 @@ class ScoredTrainer:
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log values, and end a training whose loss or gradient is no finite number."""
+        if "train_loss" in logs:
+            # Trainer's mean is that of the steps since the run was resumed.
+            losses = [line["loss"] for line in self.state.log_history if "loss" in line]
+            logs["train_loss"] = sum(losses) / max(1, len(losses))
         super().log(logs, start_time)  # type: ignore[misc]
         # Under float16 a step whose gradient overflows is left out, and the next ones are scaled by less.
         left_out = {"grad_norm"} if self.accelerator.optimizer_step_was_skipped else set()
@@ -64,7 +69,7 @@ class ScoredTrainer:
         return nullcontext()
 
     def save_complete_checkpoint(self, save: Callable[[], None], beside: Callable[[Path], None] | None = None) -> None:
-        """Write a checkpoint, and mark it as complete.
+        """Write a checkpoint, mark it as complete, and remove those that are needed no more.
 
         Args:
             save: Function that writes the checkpoint of transformers, without TRL's model card.
@@ -76,11 +81,14 @@ class ScoredTrainer:
         check_weights(self.model, self.state.global_step, Path(self.args.output_dir))
         with working("writing a checkpoint"):
             save()
+            # Each process writes files of its own.
+            self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder = checkpoint_of(Path(self.args.output_dir), self.state.global_step)
             if beside is not None:
                 beside(folder)
-            (folder / COMPLETE).touch()
+            mark_complete(folder)
+            remove_old(folder, self.state.best_global_step)
 
     def take_up_finished(self, checkpoint: Path) -> bool:
         """Load the weights that a run ends with, if the checkpoint is that of its last step; else return false.
@@ -99,3 +107,17 @@ class ScoredTrainer:
         if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
             self._load_best_model()
         return True
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        # Source: trl 1.16 counts the tokens of SFTTrainer from 0; can go when their number is in a checkpoint.
+        history = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / "trainer_state.json")).log_history
+        counts = (line["num_tokens"] for line in reversed(history) if "num_tokens" in line)
+        self._total_train_tokens = int(next(counts, 0))
+
+    def _load_best_model(self) -> None:
+        # The state holds the path of the place where it was written, and a run may be moved.
+        assert self.state.best_global_step is not None
+        best = checkpoint_of(Path(self.args.output_dir), self.state.best_global_step)
+        self.state.best_model_checkpoint = str(best)
+        super()._load_best_model()  # type: ignore[misc]

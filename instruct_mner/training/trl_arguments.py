@@ -99,8 +99,8 @@ def common_arguments(
         "logging_first_step": True,
         # By default a loss of NaN is logged as the mean of those before it.
         "logging_nan_inf_filter": False,
-        # The one before is kept until the newest is complete.
-        "save_total_limit": 2,
+        # Old ones are removed when the newest is complete, by `checkpoints.remove_old`.
+        "save_total_limit": None,
         "load_best_model_at_end": chooses_by is not None,
         "metric_for_best_model": chooses_by and f"eval_{chooses_by}",
         "greater_is_better": True if chooses_by else None,

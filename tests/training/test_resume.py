@@ -20,6 +20,7 @@ from instruct_mner.models.four_bits import four_bits
 from instruct_mner.models.loading import count_adapted_modules, load_model, lora_config
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
+from instruct_mner.training.setup import Run
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -29,6 +30,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def losses(folder: Path) -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
     return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+
+
+def totals(folder: Path) -> tuple[list[float], float]:
+    """Numbers of tokens up to each step, and the mean loss of all."""
+    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    counted = [line["num_tokens"] for line in lines if "num_tokens" in line]
+    assert counted == sorted(counted)
+    return counted, lines[-1]["train_loss"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +60,7 @@ def test_a_killed_run_ends_with_the_same_adapter_bit_for_bit(seed, whole, tiny_m
     expected, found = weights(whole), weights(tmp_path)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert losses(tmp_path) == losses(whole)
+    assert totals(tmp_path) == totals(whole)
 
 
 def test_a_checkpoint_that_was_being_written_is_not_used(whole, tiny_models, tmp_path, monkeypatch) -> None:
@@ -97,6 +107,28 @@ def test_a_run_that_was_killed_after_its_last_step_makes_no_further_one(tiny_mod
     assert [step for step, _ in losses(folders[1])] == [1, 2, 3, 4]
     expected, found = map(weights, folders)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_run_that_was_moved_behind_its_last_step_keeps_the_best_weights(tiny_models, tmp_path, monkeypatch) -> None:
+    """The path of the best checkpoint in its state is that of the old place."""
+    scores = iter([0.5, 0.1])
+    monkeypatch.setattr(Run, "score_dev", lambda self, model: {"f1": next(scores), "span_f1": 0.5})
+    optimizer = {"max_steps": 4, "batch_size": 2, "learning_rate": 0.01}
+    path = config_of(tiny_models("idefics3"), tmp_path, optimizer=optimizer, evaluation={"every_steps": 2})
+
+    def dies(*arguments) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("instruct_mner.training.finetune._finish", dies)
+        with pytest.raises(Killed):
+            finetune(load_config(path), QUIET)
+    best = load_file(tmp_path / "run" / "checkpoints" / "checkpoint-2" / "adapter_model.safetensors")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "run").rename(tmp_path / "moved" / "run")
+    finetune(load_config(path, [f"output={tmp_path / 'moved' / 'run'}"]), QUIET, resume=True)
+    found = weights(tmp_path / "moved")
+    assert all(torch.equal(best[name], found[name]) for name in best)
 
 
 def test_resume_refuses_other_settings_and_leaves_a_finished_run_alone(whole, tmp_path) -> None:

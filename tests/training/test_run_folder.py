@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from instruct_mner.errors import ConfigError
-from instruct_mner.training.checkpoints import check_run_folder, is_done
+from instruct_mner.errors import ConfigError, DataError
+from instruct_mner.training.checkpoints import (
+    COMPLETE,
+    check_run_folder,
+    is_done,
+    mark_complete,
+    open_run_folder,
+    remove_old,
+)
 from instruct_mner.training.config import FinetuneConfig
 
 
@@ -65,3 +74,89 @@ def test_a_folder_of_features_that_cannot_be_made_is_told_before(tmp_path: Path)
         with pytest.raises(ConfigError, match=message):
             config = config_of(tmp_path / "run", "starter", vision_cache={"folder": str(tmp_path / name)})
             check_run_folder(config, resume=False)
+
+
+@pytest.mark.parametrize("name", ["output", "reinforcement.output"])
+def test_a_run_that_was_moved_goes_on_in_its_new_place(name: str, tmp_path: Path) -> None:
+    def config(folder: Path, **changes: object) -> FinetuneConfig:
+        own = {"reinforcement": {"output": str(folder)}} if name != "output" else {}
+        return config_of(folder, "starter", **own, **changes)
+
+    before, after, link = tmp_path / "before", tmp_path / "after", tmp_path / "link"
+    before.mkdir()
+    (before / "config.yaml").write_text(config(before).to_yaml())
+    before.rename(after)
+    link.symlink_to("after")
+    for place in (after, link):
+        check_run_folder(config(place), resume=True)
+        with pytest.raises(ConfigError, match=r"(?s)settings are not those of [^\n]*\n  -seed: 0\n  \+seed: 3$"):
+            check_run_folder(config(place, seed=3), resume=True)
+
+
+def made_checkpoint(folder: Path, step: int, *, best: int | None = None, is_complete: bool = True) -> Path:
+    checkpoint = folder / "checkpoints" / f"checkpoint-{step}"
+    (checkpoint / "parts").mkdir(parents=True)
+    (checkpoint / "parts" / "weights").write_bytes(b"weights")
+    (checkpoint / "optimizer.pt").write_bytes(b"moments")
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"best_global_step": best}))
+    if is_complete:
+        mark_complete(checkpoint)
+    return checkpoint
+
+
+@pytest.mark.parametrize(
+    ("best", "kept"), [(None, {6, 9}), (3, {3, 9}), (6, {6, 9}), (9, {6, 9})], ids=["none", "old", "before", "newest"]
+)
+def test_the_newest_the_best_and_else_the_one_before_are_kept(best: int | None, kept: set[int], tmp_path: Path) -> None:
+    for step in (3, 6, 9):
+        made_checkpoint(tmp_path, step)
+    made_checkpoint(tmp_path, 7, is_complete=False)
+    remove_old(tmp_path / "checkpoints" / "checkpoint-9", best)
+    assert {int(path.name.removeprefix("checkpoint-")) for path in (tmp_path / "checkpoints").iterdir()} == kept
+
+
+def test_a_checkpoint_that_is_being_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(tmp_path, "starter")
+    for step in (3, 6, 9):
+        made_checkpoint(tmp_path, step, best=3)
+
+    def dies(path: Path, **named: object) -> None:
+        (path / "optimizer.pt").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", dies)
+    newest = tmp_path / "checkpoints" / "checkpoint-9"
+    with pytest.raises(KeyboardInterrupt):
+        remove_old(newest, 3)
+    assert not (newest.with_name("checkpoint-6") / COMPLETE).exists()
+    assert open_run_folder(config) == newest
+    (newest / COMPLETE).unlink()  # killed before the newest was complete, by a version that marked it afterwards
+    assert open_run_folder(config) == newest.with_name("checkpoint-3")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ({6: "parts/weights"}, r"checkpoint-6 is damaged: parts/weights is missing; .*goes on from checkpoint-3$"),
+        ({6: "optimizer.pt"}, r"checkpoint-6 is damaged: optimizer\.pt is missing; remove this folder"),
+        ({3: "optimizer.pt"}, r"checkpoint-3, the best so far, is damaged: .*--set output=…"),
+        ({3: COMPLETE}, r"checkpoint-3, the best so far, is damaged: complete is missing"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_with_what_to_do(damaged: dict[int, str], message: str, tmp_path: Path) -> None:
+    made = {step: made_checkpoint(tmp_path, step, best=3) for step in (3, 6)}
+    config = config_of(tmp_path, "starter")
+    assert open_run_folder(config) == made[6]
+    for step, name in damaged.items():
+        (made[step] / name).unlink()
+    with pytest.raises(DataError, match=message):
+        open_run_folder(config)
+
+
+def test_a_checkpoint_that_was_cut_is_told_and_without_it_the_run_begins_anew(tmp_path: Path) -> None:
+    checkpoint = made_checkpoint(tmp_path, 6)
+    (checkpoint / "optimizer.pt").write_bytes(b"mom")
+    with pytest.raises(
+        DataError, match=r"optimizer\.pt has 3 bytes of 7; remove this folder, and --resume begins anew"
+    ):
+        open_run_folder(config_of(tmp_path, "starter"))

@@ -17,7 +17,8 @@ class Trainer(ScoredTrainer):
 
     def __init__(self, folder: Path, *, writes: bool) -> None:
         self.args: Any = SimpleNamespace(should_save=writes, output_dir=str(folder))
-        self.state: Any = SimpleNamespace(global_step=7)
+        self.state: Any = SimpleNamespace(global_step=7, best_global_step=None)
+        self.accelerator: Any = SimpleNamespace(wait_for_everyone=lambda: None)
         self.model: Any = nn.Linear(2, 2)
 
 
