@@ -71,7 +71,7 @@ def test_formats_are_told_from_names(tmp_path: Path, folder: Path) -> None:
         ("conll:nowhere", DataError, "nowhere: there is no such file or folder"),
         ("{}/posts.csv", ConfigError, "the format cannot be told from the name"),
         ("{}/empty", DataError, "no split found"),
-        ("jsonl:{}/tweets", DataError, "no split found; a folder holds train|dev|valid|val|validation|test.jsonl"),
+        ("jsonl:{}/tweets", DataError, "a folder holds train|dev|valid|val|validation|test with .jsonl"),
     ],
 )
 def test_what_cannot_be_found(tmp_path: Path, folder: Path, data: str, error: type[Exception], reason: str) -> None:
