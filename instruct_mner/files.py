@@ -13,9 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, TextIO
-
-import yaml
+from typing import BinaryIO, TextIO
 
 from instruct_mner.errors import ConfigError, DataError, listing, too_long
 
@@ -153,38 +151,6 @@ def read_text(path: Path, *, keep_returns: bool = False) -> str:
     content = read_bytes(path)  # once, because of a pipe nothing would be left
     _lines(content, path)
     return content.decode("utf-8-sig").replace("\r\n", "\r\n" if keep_returns else "\n")
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would take the last without a word."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; called by the parser."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Return the value of a YAML file.
-
-    Raises:
-        DataError: The file cannot be read, or is not UTF-8.
-        ConfigError: It is not YAML.
-    """
-    text = read_text(path)
-    try:
-        return yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = "" if mark is None else f":{mark.line + 1}"
-        raise ConfigError(f"{path}{where}: not YAML: {error.problem or error.context}; mend the line") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
-        reason = "nested too deep; make it flat" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise ConfigError(f"{path}: not YAML: {reason}") from None
 
 
 def check_place(path: Path) -> None:

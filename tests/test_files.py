@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import (
     check_place,
@@ -16,7 +17,6 @@ from instruct_mner.files import (
     opened,
     read_lines,
     read_text,
-    read_yaml,
     replacing,
     stream_lines,
 )

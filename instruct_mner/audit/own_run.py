@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from instruct_mner.audit.findings import Audit, Finding
 from instruct_mner.audit.json_rows import read_rows
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import DataError, listing
-from instruct_mner.files import read_yaml
 from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
 from instruct_mner.schema.validation_messages import reasons
 

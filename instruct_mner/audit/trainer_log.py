@@ -15,8 +15,9 @@ from pathlib import Path
 
 from instruct_mner.audit.findings import Audit, Finding
 from instruct_mner.audit.json_rows import read_rows
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import read_text, read_yaml
+from instruct_mner.files import read_text
 
 FILES = ("trainer_log.jsonl", "trainer_state.json", "all_results.json", "predict_results.json", "training_args.yaml")
 """Files that are read beside each other, where they lie in one folder."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError, listing, suggest
-from instruct_mner.files import read_yaml
 from instruct_mner.schema.choices import TaggingImageSource
 from instruct_mner.schema.record import Record
 from instruct_mner.schema.validation_messages import reasons

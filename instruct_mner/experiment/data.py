@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import Field
 
 from instruct_mner.data.formats import find_files
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError
-from instruct_mner.files import read_yaml
 from instruct_mner.schema.record import Record
 
 _SETS = Path(__file__).with_name("sets.yaml")

@@ -10,11 +10,12 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError, DataError, MnerError, listing
 from instruct_mner.experiment.arms import Arm, choose_arms, merged
 from instruct_mner.experiment.data import Splits, find_splits, published_sets
 from instruct_mner.experiment.launcher import check_processes
-from instruct_mner.files import check_place, read_text, read_yaml, replacing
+from instruct_mner.files import check_place, read_text, replacing
 from instruct_mner.models.config_file import takes_pictures
 from instruct_mner.models.manifest import DatasetStamp
 from instruct_mner.schema.choices import Decode, LeakPolicy, MissingImageOption

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from instruct_mner.files import read_yaml
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.schema.record import Record
 
 Stamp = Literal["paper", "summary", "log", "unchecked"]

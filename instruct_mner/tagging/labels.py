@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError, DataError
-from instruct_mner.files import read_yaml
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.validation_messages import reasons
 

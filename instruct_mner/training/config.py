@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 
 from instruct_mner.alignment.settings import AlignmentSettings
 from instruct_mner.answers.spec import FormatName
+from instruct_mner.data.yaml_files import read_yaml
 from instruct_mner.errors import ConfigError, listing, suggest
-from instruct_mner.files import read_yaml
 from instruct_mner.schema.choices import ImageSource, Segmentation, Tracker
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.schema.pixel_limits import PixelLimits

@@ -10,7 +10,9 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
+from yaml.constructor import ConstructorError
 
+from instruct_mner.data.yaml_files import parse_yaml
 from instruct_mner.errors import ConfigError
 from instruct_mner.schema.record import is_whole
 from instruct_mner.schema.validation_messages import model_at
@@ -56,14 +58,15 @@ def _is_text(config: type[BaseModel], sections: list[str], name: str) -> bool:
 
 def _read(setting: str, text: str, *, is_text: bool) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
         loses_words = _holds_comment(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         if is_text:
             return text
-        raise ConfigError(
-            f"--set {setting}: the value is not YAML; put a text into quotes within the shell's"
-        ) from None
+        reason = "put a text into quotes within the shell's"
+        if isinstance(error, ConstructorError):
+            reason = str(error.problem)
+        raise ConfigError(f"--set {setting}: the value is not YAML; {reason}") from None
     if is_text:
         is_quoted = isinstance(value, str) and text.lstrip()[0] in "'\""
         return value if not loses_words and (value is None or is_quoted) else text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.training.config import FinetuneConfig
@@ -21,6 +23,11 @@ def overridden(setting: str, **values: object) -> FinetuneConfig:
     ("setting", "path", "value"),
     [
         ("optimizer.epochs=5", ("optimizer", "epochs"), 5),
+        ("seed=010", ("seed",), 10),
+        ("seed=008", ("seed",), 8),
+        ("optimizer.max_steps=0_100", ("optimizer", "max_steps"), 100),
+        ("labels=['1:30', 1:30.5, 2:15]", ("labels", "names"), ("1:30", "1:30.5", "2:15")),
+        ("seed=0x10", ("seed",), 16),
         ("optimizer.learning_rate=2e-4", ("optimizer", "learning_rate"), 2e-4),
         ("tuning=full", ("tuning",), "full"),
         ("data.dev=null", ("data", "dev"), None),
@@ -42,6 +49,23 @@ def test_overrides(setting: str, path: tuple[str, ...], value: object) -> None:
     for name in path:
         found = getattr(found, name)
     assert found == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("optimizer={epochs: 7, epochs: 8}", "'epochs' is given twice"),
+        ("labels=&a [*a]", "an alias stands within its own anchor"),
+    ],
+)
+def test_what_a_file_may_not_hold_is_refused_too(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^--set {re.escape(setting)}: the value is not YAML; {message}$"):
+        overridden(setting)
+
+
+def test_an_hour_is_no_number() -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        overridden("seed=1:30")
 
 
 @pytest.mark.parametrize("before", [{"alignment": {"cross_view": None}}, {"alignment": None}, {}])
