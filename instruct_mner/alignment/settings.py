@@ -29,6 +29,11 @@ class ObjectiveSettings(Settings):
     weight: float = Field(default=1.0, ge=0)
     warmup_steps: int = Field(default=0, ge=0)
 
+    @property
+    def has_effect(self) -> bool:
+        """True where any of its losses has a weight."""
+        return self.weight > 0
+
 
 class CrossViewSettings(ObjectiveSettings):
     """ITA: the answer without the picture is aligned with the answer with it.
@@ -51,6 +56,11 @@ class CrossViewSettings(ObjectiveSettings):
     text_weight: float = Field(default=0.25, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     teacher: Literal["image", "context", "both"] = "image"
+
+    @property
+    def has_effect(self) -> bool:
+        """True where any of its losses has a weight."""
+        return self.weight > 0 or self.text_weight > 0
 
 
 class InformationBottleneckSettings(ObjectiveSettings):
@@ -82,6 +92,11 @@ class InformationBottleneckSettings(ObjectiveSettings):
     divergence: float = Field(default=0.2, ge=0)
     divergence_warmup_steps: int = Field(default=200, ge=0)
     store: int = Field(default=64, ge=0)
+
+    @property
+    def has_effect(self) -> bool:
+        """True where any of its losses has a weight."""
+        return super().has_effect and self.mutual_information + self.divergence > 0
 
 
 class RegionSpanGroundingSettings(ObjectiveSettings):
@@ -152,6 +167,11 @@ class GenerativeSettings(ObjectiveSettings):
     cycle: float = Field(default=0.01, ge=0)
     generated_share: float = Field(default=0.25, ge=0, le=1)
     generated_weight: float = Field(default=1.0, ge=0)
+
+    @property
+    def has_effect(self) -> bool:
+        """True where any of its losses has a weight."""
+        return super().has_effect and self.generation + self.cycle + self.generated_share * self.generated_weight > 0
 
 
 class AlignmentSettings(Settings):

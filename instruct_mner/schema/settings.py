@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 from pydantic import ConfigDict, ValidationInfo, field_validator
@@ -11,7 +12,7 @@ from instruct_mner.schema.record import Record
 
 
 class Settings(Record):
-    """Base of the config's sections: frozen, unknown keys are errors, numbers are finite and no flags."""
+    """Base of the config's sections: frozen, unknown keys are errors, numbers finite and no flags, texts not empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -23,6 +24,14 @@ class Settings(Record):
             kinds = _kinds(cls.model_fields[info.field_name].annotation)
             if bool not in kinds and kinds & {int, float}:
                 raise PydanticKnownError("int_type" if int in kinds else "float_type")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_text_is_empty(cls, value: object) -> object:
+        """Refuse empty texts: as a path, one is the folder in which the command runs."""
+        if value == "" or (isinstance(value, Sequence) and not isinstance(value, str) and "" in value):
+            raise ValueError("an empty text; give a value, or leave the setting out")
         return value
 
 

@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from datasets import Dataset as Rows
 from rich.console import Console
 from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, set_seed
+from transformers import PreTrainedTokenizerFast, PrinterCallback, ProgressCallback, set_seed
 
 from instruct_mner.alignment.checkpoint import FOLDER, save_heads, uses_heads
 from instruct_mner.console import displayed, stop_display, working
@@ -195,6 +195,10 @@ def save_weights(trainer: ScoredTrainer, run: Run, folder: Path, whole: Mapping[
         trainer.model.save_pretrained(folder, **further)
     if not run.config.adapts:
         restore_names(folder, run.loaded.family)
+    # A tokenizer that was used would be written with the padding of its last batch.
+    if isinstance(run.loaded.tokenizer, PreTrainedTokenizerFast):
+        run.loaded.tokenizer.backend_tokenizer.no_padding()
+        run.loaded.tokenizer.backend_tokenizer.no_truncation()
     run.loaded.processor.save_pretrained(folder)
     # PEFT writes a model card of its own; the run folder's says more.
     (folder / "README.md").unlink(missing_ok=True)

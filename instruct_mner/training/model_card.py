@@ -49,7 +49,7 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
             for each in training
         ),
         "",
-        *_dev_scores(manifest, config, metrics),
+        *_dev_scores(manifest, metrics),
         _BESIDE,
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in manifest.versions.items()) + ".",
@@ -69,7 +69,7 @@ def _licence(manifest: Manifest) -> list[str]:
 
 
 def _alignment(config: FinetuneConfig) -> list[str]:
-    names = ", ".join(f"`{name}`" for name, _ in config.alignment.each())
+    names = ", ".join(f"`{name}`" for name, settings in config.alignment.each() if settings.has_effect)
     pictures = {"own": "", "none": " It was shown no pictures.", "shuffled": " It was shown pictures of other posts."}
     trained = (
         f"Trained with {names} beside the answer; nothing of it is in these weights but its effect." if names else ""
@@ -91,13 +91,13 @@ def _reinforcement(manifest: Manifest, config: FinetuneConfig) -> list[str]:
     ]
 
 
-def _dev_scores(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dict[str, float]]) -> list[str]:
+def _dev_scores(manifest: Manifest, metrics: Sequence[dict[str, float]]) -> list[str]:
     scored = [line for line in metrics if "eval_f1" in line]
     if not scored:
         return ["There was no dev set: no score is known, and the last checkpoint was kept.", ""]
     # Grounded runs are chosen by the triple; ties go to the earlier checkpoint, as they do in training.
     best = max(scored, key=lambda line: line.get("eval_gmner_f1", line["eval_f1"]))
-    num_dev = min([config.evaluation.posts, *(each.num_posts for each in manifest.datasets if each.role == "dev")])
+    [num_dev] = [each.num_posts for each in manifest.datasets if each.role == "dev"]
     return [
         f"F1 on {num_dev} posts of dev, which chose the checkpoint and so flatters it: {100 * best['eval_f1']:.2f} "
         f"(span only {100 * best['eval_span_f1']:.2f}) at step {best['step']:.0f}."

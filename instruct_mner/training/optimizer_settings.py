@@ -57,8 +57,8 @@ class OptimizerSettings(Settings):
         torch_compile: Whether the model is compiled, without objectives: the first steps are slow.
     """
 
-    epochs: float = Field(default=3, gt=0)
-    max_steps: int | None = Field(default=None, ge=1)
+    epochs: float = Field(default=3, gt=0, le=100_000)
+    max_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     batch_size: int = Field(default=8, ge=1)
     gradient_accumulation_steps: int = Field(default=1, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)

@@ -69,8 +69,8 @@ class ReinforcementSettings(Settings):
     num_answers: int = Field(default=8, ge=2)
     posts_per_step: int = Field(default=16, ge=1)
     temperature: float = Field(default=1.0, gt=0, le=2)
-    epochs: float = Field(default=1, gt=0)
-    max_steps: int | None = Field(default=None, ge=1)
+    epochs: float = Field(default=1, gt=0, le=100_000)
+    max_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     learning_rate: float = Field(default=1e-4, gt=0)
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant"
     warmup_steps: int = Field(default=0, ge=0)

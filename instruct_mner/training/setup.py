@@ -204,6 +204,12 @@ def _manifest(
     config: FinetuneConfig, loaded: LoadedModel, prompt: Prompt, spec: AnswerSpec, sources: Sources
 ) -> Manifest:
     folder = Path(loaded.name)
+    stamps = (
+        each.model_copy(update={"num_posts": min(each.num_posts, config.evaluation.posts)})
+        if each.role == "dev"
+        else each
+        for each in sources.stamps
+    )
     return Manifest(
         base_model=str(folder.resolve()) if folder.is_dir() else loaded.name,
         base_revision=loaded.revision,
@@ -217,7 +223,7 @@ def _manifest(
         box_convention=loaded.family.box_convention.name,
         versions=library_versions(),
         seed=config.seed,
-        datasets=sources.stamps,
+        datasets=tuple(stamps),
         leaked=sources.leaked,
     )
 

@@ -12,7 +12,7 @@ from torch import nn
 from instruct_mner.models.loading import count_adapted_modules
 from instruct_mner.training.earlier_trainings import describe_earlier
 from instruct_mner.training.setup import Run
-from instruct_mner.training.steps import count_steps
+from instruct_mner.training.steps import count_steps, steps_of_an_epoch
 from instruct_mner.training.vision_cache import describe_cache
 from instruct_mner.training.warmups import warmup_remarks
 
@@ -55,8 +55,11 @@ def say_what_was_decided(run: Run, console: Console) -> None:
     if run.loaded.family.sees:
         say(f"features  {describe_cache(config, run.loaded, run.pictures())}")
     num_steps = count_steps(optimizer, len(run.train.examples), PartialState().num_processes)
+    epochs = optimizer.epochs
+    if optimizer.max_steps is not None:
+        epochs = num_steps / steps_of_an_epoch(optimizer, len(run.train.examples), PartialState().num_processes)
     steps = (
-        f"steps     {num_steps}: {optimizer.epochs:g} epochs, {optimizer.batch_size} posts x "
+        f"steps     {num_steps}: {epochs:.4g} epochs, {optimizer.batch_size} posts x "
         f"{optimizer.gradient_accumulation_steps}, learning rate {config.learning_rate:g}, seed {config.seed}"
     )
     remarks = warmup_remarks("optimizer", optimizer, num_steps, run.alignment)

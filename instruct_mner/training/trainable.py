@@ -32,8 +32,10 @@ def labels_of(train: Dataset, *scored: Dataset | None, source: str | None = None
 
 
 def untaught(train: Dataset, *scored: Dataset | None) -> Iterator[str]:
-    """Iterate over the remarks on types that are scored and never learned, a line for each split."""
+    """Iterate over the remarks on what is never learned: any entity, and types that are scored, a line a split."""
     known = _counts(train)
+    if not known:
+        yield f"{train.path}: no post has an entity, so that answers without any are all that is learned"
     for dataset in scored:
         counts = _counts(dataset) if dataset is not None else {}
         types = ", ".join(f"{name} ({number})" for name, number in sorted(counts.items()) if name not in known)

@@ -159,5 +159,14 @@ def test_labels_that_are_left_out_are_those_of_train_and_dev(tmp_path: Path) -> 
                          f"{tmp_path / 'train.jsonl'}: LOC (1)")  # fmt: skip
 
 
+def test_posts_without_any_entity_are_told_where_labels_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"id": "1", "text": "Ann left", "entities": []}\n')
+    sources = precheck(load_config(config_of(Path("starter"), tmp_path, data={"train": str(path)}, labels=["PER"])))
+    assert sources is not None
+    expected = f"note      {path}: no post has an entity, so that answers without any are all that is learned"
+    assert expected in sources.describe()
+
+
 def test_of_a_model_that_is_not_here_the_data_wait_for_it(tmp_path: Path) -> None:
     assert precheck(load_config(config_of(Path("nobody/has-this-model"), tmp_path))) is None

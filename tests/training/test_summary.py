@@ -71,6 +71,16 @@ def decided(**changes: Any) -> list[str]:
     return lines_of(say_what_was_decided, run_of(**changes))
 
 
+def test_steps_that_the_config_names_are_said_in_epochs() -> None:
+    posts = replace(TRAIN, examples=POSTS[:1] * 24)
+    [line] = [
+        line
+        for line in decided(train=posts, optimizer={"max_steps": 5, "batch_size": 4, "epochs": 2})
+        if line.startswith("steps")
+    ]
+    assert line.startswith("steps     5: 0.8333 epochs, 4 posts x 1, ")
+
+
 def test_what_was_decided_stands_line_by_line_with_brackets_as_they_are() -> None:
     assert decided() == [
         "base      models/[v2] (qwen3_vl)",
