@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _MOST_REPEATED = 10_000
 class _Loader(yaml.SafeLoader):
     """Loader that refuses what YAML would take in silence for something else."""
 
-    def get_single_node(self) -> Any:
+    def get_single_node(self) -> yaml.Node | None:
         """Return the tree of the document; called by the parser."""
         node = super().get_single_node()
         if node is not None:
@@ -29,7 +30,7 @@ class _Loader(yaml.SafeLoader):
                 raise ConstructorError(None, None, problem, node.start_mark)
         return node
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Build a mapping; called by the parser."""
         seen: set[str] = set()
         for key, _ in node.value:
@@ -39,7 +40,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _size(node: Any, sizes: dict[int, int | None]) -> int:
+def _size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
     """Return the number of values of a node with those of its aliases, and keep it for each node."""
     if id(node) in sizes:
         size = sizes[id(node)]
@@ -53,7 +54,7 @@ def _size(node: Any, sizes: dict[int, int | None]) -> int:
     return size
 
 
-def _whole_number(loader: _Loader, node: Any) -> int | str:
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int | str:
     """Return a whole number: YAML 1.1 takes 010 for 8 and 1:30 for 90, YAML 1.2 for 10 and for a text."""
     text = loader.construct_scalar(node).replace("_", "")
     if text.lstrip("+-").isdigit():
@@ -61,7 +62,7 @@ def _whole_number(loader: _Loader, node: Any) -> int | str:
     return text if ":" in text else loader.construct_yaml_int(node)
 
 
-def _number(loader: _Loader, node: Any) -> float | str:
+def _number(loader: _Loader, node: yaml.ScalarNode) -> float | str:
     """Return a number; YAML 1.1 takes 1:30.5 for 90.5."""
     text = loader.construct_scalar(node)
     return text if ":" in text else loader.construct_yaml_float(node)
@@ -71,7 +72,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> object:
     """Return the value of YAML.
 
     Raises:
