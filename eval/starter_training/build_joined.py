@@ -47,12 +47,12 @@ _GAIN = "F1, own less shuffled"
 
 STAGES = (
     Stage(
-        "looking", 4_500, 1e-3,
+        "looking", 1_500, 1e-3,
         {"questions": 0.35, "linked": 0.3, "tag": 0.25, "text": 0.05, "describe": 0.05},
         gates={_GAIN: 15.0},
     ),
     Stage(
-        "tagging", 5_000, 7e-4,
+        "tagging", 3_500, 7e-4,
         {"tag": 0.42, "text": 0.08, "linked": 0.12, "grounded": 0.1, "retag": 0.1, "retext": 0.02, "relinked": 0.04,
          "questions": 0.08, "describe": 0.04},
         gates={_GAIN: 25.0},
