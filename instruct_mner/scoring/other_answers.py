@@ -13,7 +13,6 @@ Types are those of the gold; those in another spelling are entities, too, as in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from instruct_mner.answers.codec import parse
 from instruct_mner.answers.json_array import read_objects
 from instruct_mner.answers.lines import NO_ENTITIES
 from instruct_mner.answers.spec import AnswerSpec
+from instruct_mner.data.importing.bare_answers import THINKS, bare_answer
 from instruct_mner.data.importing.entities import EntityNotes
 from instruct_mner.data.importing.offsets import UNITS, same_surface, span_of
 from instruct_mner.data.importing.posts import Mark, RawPost, to_mark, to_marks
@@ -35,9 +35,6 @@ from instruct_mner.scoring.foreign_types import meant_types
 
 Span = tuple[int, int]
 
-# What a model that thinks writes before its answer; the templates of some write the first mark into the prompt.
-_THINKS, _HAS_THOUGHT = "<think>", "</think>"
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _NOTHING = frozenset({"", NO_ENTITIES, f"{NO_ENTITIES}.", "null"})
 _READ_ANYWAY = ("text", "label", "boxes", "box")
 _MOST_ENTITIES = 10_000
@@ -70,7 +67,7 @@ class PredictionNotes(EntityNotes):
         if self.num_boxes:
             lines.append(f"{source}: {self.num_boxes} entities have several boxes, and the largest of each was taken")
         if self.num_thoughts:
-            lines.append(f"{source}: {self.num_thoughts} answers end within {_THINKS}: each is one malformed item")
+            lines.append(f"{source}: {self.num_thoughts} answers end within {THINKS}: each is one malformed item")
         return lines + self.ends.problems_of_predictions(Path(source))
 
 
@@ -93,23 +90,20 @@ def of_answer(answer: str, post: Example, spec: AnswerSpec, notes: PredictionNot
         spec: Specification of the answers.
         notes: Choices that are added to.
     """
-    thought, ended, behind = answer.partition(_HAS_THOUGHT)
-    if not ended and thought.lstrip().startswith(_THINKS):
+    bare = bare_answer(answer)
+    if bare is None:
         notes.num_thoughts += 1
         return Prediction(id=post.id, text=post.text, images=post.images, rejected=Rejected(malformed=1))
-    answer = behind if ended else thought
-    fenced = _FENCE.search(answer)
-    answer = (fenced.group(1) if fenced else answer).strip()
-    if answer.casefold() in _NOTHING:
+    if bare.casefold() in _NOTHING:
         return Prediction(id=post.id, text=post.text, images=post.images)
-    marks = _marks(answer, spec, notes)
+    marks = _marks(bare, spec, notes)
     if marks is not None:
         return _placed(marks, post, spec, notes)
-    labels = dict.fromkeys(line.partition(": ")[0] for line in answer.split("\n"))
+    labels = dict.fromkeys(line.partition(": ")[0] for line in bare.split("\n"))
     spelled = [label for label in labels if label not in spec.labels and _is_type(label, spec)]
     if spelled:
         spec = spec.model_copy(update={"labels": LabelSet.of([*spec.labels.names, *spelled])})
-    read = parse(spec, post.text, answer)
+    read = parse(spec, post.text, bare)
     entities = tuple(
         PredictedEntity(start=each.start, end=each.end, text=post.text[each.start : each.end], label=each.label)
         for each in read.entities
