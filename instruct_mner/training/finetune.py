@@ -33,7 +33,7 @@ from instruct_mner.training.sharding import whole_weights
 from instruct_mner.training.summary import say_what_is_trained, say_what_was_decided
 from instruct_mner.training.trackers import tracker_callbacks
 from instruct_mner.training.trainer import MnerTrainer
-from instruct_mner.training.trl_arguments import sft_config, shares_prompt_prefix
+from instruct_mner.training.trl_arguments import groups_by_length, sft_config, shares_prompt_prefix
 from instruct_mner.training.vision_cache import keep_features_of_run
 
 _FLAG = "information_bottleneck/collapsed"
@@ -140,7 +140,7 @@ def build_trainer(run: Run, checkpoints: Path, console: Console) -> MnerTrainer:
         loaded=loaded,
         objectives=run.objectives,
         head_learning_rate=config.alignment.head_learning_rate,
-        lengths=run.lengths if config.optimizer.group_by_length else None,
+        lengths=run.lengths if groups_by_length(config) else None,
         share_prompt_prefix=shares_prompt_prefix(config.optimizer),
         dev_evaluation=None if run.dev is None else lambda: run.score_dev(trainer.model),
         model=loaded.model,

@@ -44,7 +44,9 @@ class OptimizerSettings(Settings):
         max_grad_norm: Norm to which gradients are clipped.
         gradient_checkpointing: Whether states are computed again in the backward pass: less memory for a third more
             time.
-        group_by_length: Whether posts of similar length in tokens share a batch, so that less is spent on padding.
+        group_by_length: Whether posts of similar length in tokens share a batch, so that less is spent on padding. By
+            default without ``information_bottleneck``, whose negatives are the other posts of the batch: where all are
+            of one length, its estimate stays at chance.
         share_prompt_prefix: Whether the same is computed with less work, up to rounding: the common prefix of the
             prompts of a batch once, a LoRA and its layer in one product, and on a CPU log-probabilities of answers
             alone and attention that is kept for the backward pass. By default on a CPU, where it was measured, without
@@ -67,7 +69,7 @@ class OptimizerSettings(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     gradient_checkpointing: bool = False
-    group_by_length: bool = True
+    group_by_length: bool | None = None
     share_prompt_prefix: bool | None = None
     name: OptimizerName = "adamw_torch_fused"
     loader_workers: int = Field(default=0, ge=0, le=64)

@@ -20,7 +20,8 @@ from instruct_mner.training.gradient_share import MEASURED_STEPS, GradientShares
 
 COLLAPSED = (
     "the information bottleneck has collapsed: its estimate of what picture and text share stays at chance, so that it "
-    "only pushes pictures together; lower alignment.information_bottleneck.divergence, or choose another layer"
+    "only pushes pictures together; leave optimizer.group_by_length out, lower "
+    "alignment.information_bottleneck.divergence, or choose another layer"
 )
 _LOST_POSTS, _LOST_MENTIONS = "alignment/posts_not_found", "alignment/mentions_not_found"
 LOST = (

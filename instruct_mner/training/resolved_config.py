@@ -10,7 +10,7 @@ from instruct_mner.alignment import build
 from instruct_mner.training.objectives import heads_shape
 from instruct_mner.training.setup import Run
 from instruct_mner.training.steps import count_steps, steps_of_an_epoch
-from instruct_mner.training.trl_arguments import shares_prompt_prefix
+from instruct_mner.training.trl_arguments import groups_by_length, shares_prompt_prefix
 from instruct_mner.training.vision_cache import keeps_features
 
 
@@ -48,6 +48,7 @@ def _defaults(run: Run) -> dict[str, object]:
         "pixels.min_pixels": "the processor's own",
         "pixels.max_pixels": "the processor's own",
         "alignment.head_learning_rate": config.learning_rate,
+        "optimizer.group_by_length": groups_by_length(config),
         "optimizer.share_prompt_prefix": shares_prompt_prefix(config.optimizer),
         "optimizer.max_steps": count_steps(config.optimizer, num_posts),
         "optimizer.learning_rate": config.learning_rate,

@@ -28,6 +28,12 @@ def shares_prompt_prefix(optimizer: OptimizerSettings) -> bool:
     return not (replaced or torch.accelerator.is_available())
 
 
+def groups_by_length(config: FinetuneConfig) -> bool:
+    """Return whether posts of similar length share a batch."""
+    chosen = config.optimizer.group_by_length
+    return config.alignment.information_bottleneck is None if chosen is None else chosen
+
+
 def dtype_of_weights(config: FinetuneConfig) -> Dtype:
     """Return float32 where all weights are tuned: a bfloat16 weight loses steps smaller than a 256th of itself."""
     return "float32" if config.tuning == "full" else config.dtype

@@ -9,7 +9,7 @@ import pytest
 from trl import SFTConfig
 
 from instruct_mner.training.config import FinetuneConfig
-from instruct_mner.training.trl_arguments import sft_config
+from instruct_mner.training.trl_arguments import groups_by_length, sft_config
 
 
 def arguments(*, chooses_by: str | None = None, mixed_precision: bool = False, **changes: Any) -> SFTConfig:
@@ -32,6 +32,20 @@ def test_settings_of_the_optimizer_arrive() -> None:
     assert made.gradient_checkpointing
     assert made.gradient_checkpointing_kwargs == {"use_reentrant": False}
     assert (made.seed, made.data_seed) == (11, 11)
+
+
+@pytest.mark.parametrize(("chosen", "plain", "bottleneck"), [(None, True, False), (True, True, True), (False,) * 3])
+def test_negatives_are_posts_of_any_length_unless_it_is_said(
+    chosen: bool | None, plain: bool, bottleneck: bool
+) -> None:
+    for names, expected in (((), plain), (("information_bottleneck",), bottleneck)):
+        config = FinetuneConfig.model_validate(
+            {
+                "model": "m", "data": {"train": "t.jsonl"}, "output": "run", "alignment": {name: {} for name in names},
+                "optimizer": {"group_by_length": chosen},
+            }
+        )  # fmt: skip
+        assert groups_by_length(config) is expected
 
 
 @pytest.mark.parametrize(("tuning", "rate"), [("lora", 2e-4), ("qlora", 2e-4), ("full", 2e-5)])
