@@ -182,7 +182,7 @@ class TransformersEngine:
 
     @property
     def _vocabulary(self) -> int:
-        return int(self._loaded.model.get_input_embeddings().weight.shape[0])
+        return self._loaded.vocabulary_size
 
     @property
     def _end_tokens(self) -> list[int]:

@@ -135,7 +135,7 @@ class LoadedModel(ModelDescription):
     @property
     def vocabulary_size(self) -> int:
         """Number of rows of the token embeddings, which may be more than the tokenizer has tokens."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
+        return self.model.get_input_embeddings().num_embeddings
 
 
 def _dtype(config: Any, dtype: Dtype) -> Any:

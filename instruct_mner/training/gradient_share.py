@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from instruct_mner.training.sharding import whole
+from instruct_mner.training.zero3 import is_part
 
 MEASURED_STEPS = 3
 """Number of steps at the beginning of a run that are measured."""
@@ -21,7 +22,7 @@ _ENOUGH = 50_000_000
 
 def measured_weights(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """Return the parameters to measure on: all that are tuned, or some of very many, to save memory."""
-    tuned = [parameter for parameter in parameters if parameter.requires_grad]
+    tuned = [parameter for parameter in parameters if parameter.requires_grad and not is_part(parameter)]
     if sum(parameter.numel() for parameter in tuned) <= _ENOUGH:
         return tuned
     # Random numbers of its own: training does not change with it.

@@ -14,9 +14,11 @@ from torch import Tensor, distributed, nn
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from instruct_mner.models.families import Family
 from instruct_mner.models.loading import LoadedModel
 from instruct_mner.models.modes import in_use
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.zero3 import gather_kept, gathered, is_part, lay_in_zero3, problems_of_zero3
 
 _Result = TypeVar("_Result")
 
@@ -35,7 +37,7 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
     if not is_sharded():
         return
     if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
-        yield "DeepSpeed: weights are not saved from its parts; take FSDP 2 (deploy/accelerate/fsdp2.yaml)"
+        yield from problems_of_zero3(config)
     if parse_flag_from_env("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
         yield "FSDP: only version 2 is supported; set fsdp_config: {fsdp_version: 2} in the config of accelerate"
     if os.environ.get("FSDP_STATE_DICT_TYPE") == "FULL_STATE_DICT":
@@ -45,7 +47,7 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
     if grounding is not None and grounding.through == "attention" and grounding.heads == "auto":
         yield (
             "alignment.region_span_grounding.heads: auto tries a whole model on posts before it lies in parts; name "
-            "the layer and the heads, as 'finetune --dry-run' of the config without FSDP says them"
+            "the layer and the heads, as 'finetune --dry-run' of the config in one process says them"
         )
     if config.tuning == "qlora" and os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
         yield "tuning: qlora: FSDP would cast its bits, which lie in bfloat16; set mixed_precision: bf16"
@@ -55,20 +57,29 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
         yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
 
 
-def part_layers_alone(accelerator: Accelerator, decoder: nn.Module) -> None:
-    """Let FSDP lay only the decoder's layers in parts of their own; the rest is one part, gathered by each forward.
+def lay_in_parts(accelerator: Accelerator, model: nn.Module, base: nn.Module, family: Family) -> bool:
+    """Let FSDP lay only the decoder's layers in parts of their own, or lay all in parts of ZeRO-3, as the launch says.
 
     By default the layers of the vision tower are parts too, for which a process without a picture in its batch would
     let the others wait.
 
     Args:
         accelerator: Accelerator of the run.
-        decoder: Text decoder.
+        model: Model that is trained, with its adapter.
+        base: Model of transformers inside.
+        family: Family of the model.
+
+    Returns:
+        Whether each module gathers its own weights, so that another cannot use them.
     """
-    plugin = getattr(accelerator.state, "fsdp_plugin", None)
-    if plugin is not None:
-        layers: Any = decoder.layers
-        plugin.transformer_cls_names_to_wrap = sorted({type(layer).__name__ for layer in layers})
+    state = accelerator.state
+    if getattr(state, "deepspeed_plugin", None) is not None:
+        lay_in_zero3(accelerator, model, base, [base.get_submodule(path) for path in family.vision_paths])
+        return True
+    if getattr(state, "fsdp_plugin", None) is not None:
+        layers: Any = base.get_submodule(family.decoder_path).layers
+        state.fsdp_plugin.transformer_cls_names_to_wrap = sorted({type(layer).__name__ for layer in layers})
+    return False
 
 
 def as_forward(model: nn.Module, function: Callable[[], _Result]) -> _Result:
@@ -79,6 +90,7 @@ def as_forward(model: nn.Module, function: Callable[[], _Result]) -> _Result:
         function: Function; its gradients go through the tensors that it returns.
     """
     if not isinstance(model, FSDPModule):
+        gather_kept(model)
         return function()
     # FSDP casts what a forward returns to the data type of the weights: the tensors themselves are kept beside.
     results: list[_Result] = []
@@ -140,7 +152,7 @@ def forwards_in_step(loaded: LoadedModel) -> Iterator[None]:
     model: Any = loaded.model
     parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
     as_forward(model, lambda: None)
-    hook = loaded.base.register_forward_pre_hook(lambda *_: in_any_process(True) and None)
+    hook = loaded.base.register_forward_pre_hook(lambda *_: in_any_process(True) and None, prepend=True)
     try:
         yield
     finally:
@@ -182,11 +194,13 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
     """
     if not is_sharded():
         return None
-    return {name: _plain(whole(each.detach())) for name, each in model.named_parameters() if each.requires_grad}
+    return {name: _plain(whole(each).detach()) for name, each in model.named_parameters() if each.requires_grad}
 
 
 def whole(tensor: Tensor) -> Tensor:
     """Return a tensor that may lie in parts in several processes, which all must call this."""
+    if is_part(tensor):
+        return gathered(tensor)
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 

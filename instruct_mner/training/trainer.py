@@ -33,7 +33,7 @@ from instruct_mner.training.sharding import (
     as_forward,
     average_gradients,
     is_sharded,
-    part_layers_alone,
+    lay_in_parts,
     whole_gradients,
     whole_weights,
 )
@@ -103,8 +103,8 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
             autocast=self.accelerator.autocast,
             share_prompt_prefix=share_prompt_prefix,
         )
-        part_layers_alone(self.accelerator, self._forwards.decoder)
-        if share_prompt_prefix:
+        by_module = lay_in_parts(self.accelerator, unwrapped, base, loaded.family)
+        if share_prompt_prefix and not by_module:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
         self._takes_shortcuts = share_prompt_prefix
 
@@ -243,7 +243,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """Return the scheduler; heads join weights that lie in parts by now, as accelerate would let none be whole."""
-        if self.heads is not None and is_sharded():
+        if is_sharded() and self.heads is not None and list(self.heads.parameters()):
             self.model.add_module(_HEADS, self.heads)
             # Source: torch 2.13, `_split_optim_state_dict`: a group without weights is read back only where it is last.
             self.optimizer.param_groups[:] = [each for each in self.optimizer.param_groups if each["params"]]
