@@ -68,8 +68,8 @@ def states_of(data: Path, split: str, layer: int, folder: Path) -> States:
     run = prepare(config)
     trainer: Any = build_trainer(run, config.output / "checkpoints", Console(quiet=True))
     trainer.current_gradient_accumulation_steps = 1
-    # The first steps measure gradients, of which there are none here.
-    trainer.state.global_step = MEASURED_STEPS
+    # Earlier steps measure gradients, of which there are none here.
+    trainer.state.global_step = MEASURED_STEPS[-1] + 1
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     objective = next(each for each in trainer.heads.modules() if isinstance(each, InformationBottleneck))
 

@@ -16,9 +16,9 @@ _HEAD_LEARNING_RATE = 2e-3
 class ObjectiveSettings(Settings):
     """Settings of every objective.
 
-    The first steps of a run measure the gradient of each objective on the tuned weights against that of the answer
-    (``<name>/gradient_share`` in ``metrics.jsonl``); below 1e-3 an objective trains nothing that is served, and above 1
-    it outweighs the answer. All defaults lie between.
+    Some steps of a run measure the gradient of each objective on the tuned weights against that of the answer
+    (``<name>/gradient_share`` in ``metrics.jsonl``); below 1e-3 in all of them an objective trains nothing that is
+    served, and above 1 in the first ones it outweighs the answer. All defaults lie between.
 
     Attributes:
         weight: Factor of the loss.

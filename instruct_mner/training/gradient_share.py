@@ -12,8 +12,11 @@ from torch.distributed.tensor import DTensor
 from instruct_mner.training.sharding import whole
 from instruct_mner.training.zero3 import is_part
 
-MEASURED_STEPS = 3
-"""Number of steps at the beginning of a run that are measured."""
+FIRST_STEPS = 3
+"""Number of steps at the beginning, by which an objective that outweighs the answer is told."""
+MEASURED_STEPS = (*range(FIRST_STEPS), 30, 60, 90)
+"""Steps that are measured, from 0: the later ones, as heads begin at random and have next to no gradient before they
+have learned something."""
 METRIC = "gradient_share"
 _LEAST, _MOST = 1e-3, 1.0
 # Number of weights that are enough to measure on: all of a LoRA, a part of a model that is tuned in full.
@@ -56,10 +59,11 @@ def _norm_in_parts(loss: Tensor, weights: Sequence[nn.Parameter]) -> float:
 
 
 class GradientShares:
-    """Shares of the first steps, from which an objective that is out of scale is told."""
+    """Shares of the steps that are measured, from which an objective that is out of scale is told."""
 
     def __init__(self) -> None:
         self._shares: dict[str, list[float]] = {}
+        self._seen_first = False
 
     def add(self, logs: dict[str, float]) -> None:
         """Add the shares of a step from its line in the log."""
@@ -68,11 +72,21 @@ class GradientShares:
             if metric == METRIC:
                 self._shares.setdefault(objective, []).append(value)
 
-    def out_of_scale(self) -> list[str]:
-        """Return a line for each objective whose mean share is out of scale, and forget the shares."""
+    def outweighing(self) -> list[str]:
+        """Return a line for each objective whose mean share of the first steps is too large; later calls have none.
+
+        Later the gradient of the answer vanishes, and shares grow.
+        """
         means = {name: sum(shares) / len(shares) for name, shares in self._shares.items()}
+        found = {} if self._seen_first else {name: mean for name, mean in means.items() if mean > _MOST}
+        self._seen_first = True
+        return [_line(name, mean) for name, mean in found.items()]
+
+    def idle(self) -> list[str]:
+        """Return a line for each objective whose share has been too small in all steps, and forget the shares."""
+        largest = {name: max(shares) for name, shares in self._shares.items()}
         self._shares.clear()
-        return [_line(name, mean) for name, mean in means.items() if not _LEAST <= mean <= _MOST]
+        return [_line(name, share) for name, share in largest.items() if share < _LEAST]
 
 
 def _line(name: str, share: float) -> str:

@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from instruct_mner.console import Work, working
 from instruct_mner.training.collator import Collator
-from instruct_mner.training.gradient_share import MEASURED_STEPS, GradientShares
+from instruct_mner.training.gradient_share import FIRST_STEPS, MEASURED_STEPS, GradientShares
 
 COLLAPSED = (
     "the information bottleneck has collapsed: its estimate of what picture and text share stays at chance, so that it "
@@ -94,8 +94,10 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
             self._lost = True
             self._console.print(f"step {state.global_step}: {LOST}")
         self._shares.add(logs)
-        if state.global_step >= MEASURED_STEPS:
-            self._say_shares(state.global_step)
+        if state.global_step >= FIRST_STEPS:
+            self._say(state.global_step, self._shares.outweighing())
+        if state.global_step > MEASURED_STEPS[-1]:
+            self._say(state.global_step, self._shares.idle())
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -106,10 +108,10 @@ class RunProgress(TrainerCallback):  # type: ignore[misc]
         self._console.print(
             ", ".join(filter(None, (f"trained   {state.global_step} steps in {seconds}", self._loss, self._f1)))
         )
-        self._say_shares(state.global_step)
+        self._say(state.global_step, self._shares.outweighing() + self._shares.idle())
 
-    def _say_shares(self, step: int) -> None:
-        for line in self._shares.out_of_scale():
+    def _say(self, step: int, lines: list[str]) -> None:
+        for line in lines:
             self._console.print(f"step {step}: {line}", markup=False)
 
     def _show(self, state: TrainerState) -> None:

@@ -185,8 +185,8 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
             return [gradient_norm(loss, weights) for loss in losses]
 
     def _weights_to_measure(self) -> list[nn.Parameter]:
-        """Return the weights on which this forward's gradients are measured: none, but for the first of early steps."""
-        if not self._measured_steps <= self.state.global_step < MEASURED_STEPS:
+        """Return the weights on which this forward's gradients are measured: none, but for the first of some steps."""
+        if self.state.global_step < self._measured_steps or self.state.global_step not in MEASURED_STEPS:
             return []
         self._measured_steps = self.state.global_step + 1
         with self.without_heads():
