@@ -24,8 +24,13 @@ _ENOUGH = 50_000_000
 
 
 def measured_weights(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Return the parameters to measure on: all that are tuned, or some of very many, to save memory."""
+    """Return the parameters to measure on: all that are tuned, or some of very many, to save memory.
+
+    None of a whole model in parts: FSDP keeps the gradients of what no layer holds elsewhere until the step.
+    """
     tuned = [parameter for parameter in parameters if parameter.requires_grad and not is_part(parameter)]
+    if len({isinstance(parameter, DTensor) for parameter in tuned}) > 1:
+        return []
     if sum(parameter.numel() for parameter in tuned) <= _ENOUGH:
         return tuned
     # Random numbers of its own: training does not change with it.

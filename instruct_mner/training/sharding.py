@@ -51,8 +51,9 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
         )
     if config.tuning == "qlora" and os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
         yield "tuning: qlora: FSDP would cast its bits, which lie in bfloat16; set mixed_precision: bf16"
-    if config.tuning == "full":
-        yield "tuning: full is not saved from parts; launch with --multi_gpu (a whole model each), or take lora"
+    if config.tuning == "full" and tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13):
+        # Source: torch 2.13, `FSDPModule.set_reduce_scatter_unused_params`.
+        yield f"tuning: full needs torch 2.13, with which FSDP waits for no picture; here is {torch.__version__}"
     if config.vision_cache.enabled:
         yield "vision_cache.enabled: the vision tower lies in parts in several processes; leave it out"
 
@@ -70,16 +71,26 @@ def lay_in_parts(accelerator: Accelerator, model: nn.Module, base: nn.Module, fa
         family: Family of the model.
 
     Returns:
-        Whether each module gathers its own weights, so that another cannot use them.
+        Whether a module can use the weights of another: under ZeRO-3 each gathers its own.
     """
     state = accelerator.state
     if getattr(state, "deepspeed_plugin", None) is not None:
         lay_in_zero3(accelerator, model, base, [base.get_submodule(path) for path in family.vision_paths])
-        return True
+        return False
     if getattr(state, "fsdp_plugin", None) is not None:
         layers: Any = base.get_submodule(family.decoder_path).layers
         state.fsdp_plugin.transformer_cls_names_to_wrap = sorted({type(layer).__name__ for layer in layers})
-    return False
+    return True
+
+
+def reduce_all_gradients(model: nn.Module) -> None:
+    """Let FSDP count a weight without a gradient in this process as 0, as the vision tower's without a picture.
+
+    Args:
+        model: Model that is trained; of one with an adapter, all weights that are tuned have a gradient.
+    """
+    if isinstance(model, FSDPModule) and not hasattr(model, "peft_config"):
+        model.set_reduce_scatter_unused_params(True)
 
 
 def as_forward(model: nn.Module, function: Callable[[], _Result]) -> _Result:
@@ -184,17 +195,20 @@ def reads_weights() -> bool:
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
-    """Return the weights of the adapter, where they lie in parts in several processes, which all must call this.
+    """Return the weights that are tuned, where they lie in parts in several processes, which all must call this.
 
     Args:
         model: Model that is trained.
 
     Returns:
-        Weights that are tuned, by name; ``None`` where each process has them whole.
+        Weights by name in the first process, none in the others; ``None`` where each process has them whole.
     """
     if not is_sharded():
         return None
-    return {name: _plain(whole(each).detach()) for name, each in model.named_parameters() if each.requires_grad}
+    keeps = PartialState().is_main_process
+    tuned = ((name, each) for name, each in model.named_parameters() if each.requires_grad)
+    gathered = ((name, _plain(whole(each).detach())) for name, each in tuned)
+    return {name: each for name, each in gathered if keeps}
 
 
 def whole(tensor: Tensor) -> Tensor:

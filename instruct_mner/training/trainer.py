@@ -34,6 +34,7 @@ from instruct_mner.training.sharding import (
     average_gradients,
     is_sharded,
     lay_in_parts,
+    reduce_all_gradients,
     whole_gradients,
     whole_weights,
 )
@@ -103,8 +104,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
             autocast=self.accelerator.autocast,
             share_prompt_prefix=share_prompt_prefix,
         )
-        by_module = lay_in_parts(self.accelerator, unwrapped, base, loaded.family)
-        if share_prompt_prefix and not by_module:
+        if lay_in_parts(self.accelerator, unwrapped, base, loaded.family) and share_prompt_prefix:
             fuse_lora_and_attention(unwrapped, self._forwards.decoder)
         self._takes_shortcuts = share_prompt_prefix
 
@@ -137,8 +137,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         found = as_forward(model, lambda: self._of_objectives(captured, inputs, views, num_tokens))
         loss = self._with_objectives(loss, found, steps)
         if self.accelerator.num_processes > 1 and not is_sharded():
-            # Processes wait for each other's gradient of every parameter, even if a batch did not use it: a head, or of
-            # a whole model the vision tower.
+            # Processes wait for each other's gradient of every weight: a head's, or of a whole model the tower's.
             tuned = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
             loss = loss + sum((parameter.sum() * 0 for parameter in tuned), torch.zeros(()).to(loss))
         return loss
@@ -253,6 +252,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
                 mine = [each for name, each in self.heads.named_parameters() if (name in decayed) is decays]
                 if mine:
                     self.optimizer.add_param_group({"params": mine, "weight_decay": decay, "lr": rate})
+        reduce_all_gradients(self.model)
         return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[no-any-return]
 
     @contextmanager

@@ -27,6 +27,8 @@ def problems_of_zero3(config: FinetuneConfig) -> Iterator[str]:
     environment = {name: os.environ.get(f"ACCELERATE_DEEPSPEED_{name}", "none") for name in ("CONFIG_FILE", *_OFFLOADS)}
     if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") != "3" or set(environment.values()) != {"none"}:
         yield "DeepSpeed: only stage 3 without offload is supported; launch by deploy/accelerate/zero3.yaml"
+    if config.tuning == "full":
+        yield "tuning: full: under ZeRO-3 a process without a picture would wait for ever; take FSDP 2"
     if config.tuning == "qlora":
         yield "tuning: qlora: ZeRO-3 wants all weights in one data type; take FSDP 2 (deploy/accelerate/fsdp2.yaml)"
     if config.optimizer.gradient_checkpointing and config.alignment.is_on:
