@@ -66,7 +66,7 @@ def test_what_cannot_be_in_parts_is_refused(settings, reason) -> None:
 def test_the_rest_passes(monkeypatch) -> None:
     check_machine(config())
     check_machine(config(tuning="full"))
-    with monkeypatch.context() as patch, pytest.raises(ConfigError, match="tuning: full needs torch 2.13"):
+    with monkeypatch.context() as patch, pytest.raises(ConfigError, match="tuning: full needs torch"):
         patch.setattr(torch, "__version__", "2.12.1+cu130")
         check_machine(config(tuning="full"))
     check_machine(config(optimizer={"gradient_checkpointing": True}, data={"train": "t", "dev": "d"}))
