@@ -38,6 +38,7 @@ class Forwards:
         share_prompt_prefix: Whether the prefix of all prompts of a batch is computed once.
 
     Attributes:
+        backbone: Model under the output embedding.
         decoder: Text decoder.
     """
 
@@ -50,7 +51,7 @@ class Forwards:
         autocast: Callable[[], AbstractContextManager[object]],
         share_prompt_prefix: bool = False,
     ) -> None:
-        self._inner: nn.Module = base.model
+        self.backbone: nn.Module = base.model
         self.decoder: nn.Module = base.get_submodule(loaded.family.decoder_path)
         self._head: nn.Module = base.get_output_embeddings()
         self._loaded = loaded
@@ -129,7 +130,7 @@ class Forwards:
         if not is_sharded():
             return None
         if self._missing is not None:
-            embeddings = cast("PreTrainedModel", self._inner).get_input_embeddings()
+            embeddings = cast("PreTrainedModel", self.backbone).get_input_embeddings()
             with capture(self.decoder) as captured, _with_gradient(embeddings):
                 self._forward(self._missing)
             self._note(captured)
@@ -150,7 +151,7 @@ class Forwards:
     def _forward(self, batch: Batch, **more: object) -> None:
         arguments = {name: value for name, value in batch.items() if name != _LABELS}
         with self._autocast(), self.with_shared_prefix(batch):
-            self._inner(**arguments, **more, use_cache=False)
+            self.backbone(**arguments, **more, use_cache=False)
 
     def _logits(self, states: Tensor) -> Tensor:
         with self._autocast():

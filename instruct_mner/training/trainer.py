@@ -145,7 +145,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
     @contextmanager
     def _shortcuts(self, inputs: Batch) -> Iterator[None]:
         """Compute what all prompts begin with once, and score answers alone, in the forward of the block."""
-        alone = answers_scored_alone(self.accelerator.device) if self._takes_shortcuts else nullcontext()
+        alone = answers_scored_alone(self._forwards.backbone, inputs) if self._takes_shortcuts else nullcontext()
         with self._forwards.with_shared_prefix(inputs), alone:
             yield
 

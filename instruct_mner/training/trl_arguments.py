@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import ProcessorMixin
 from trl import SFTConfig
-from trl.trainer import utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.models.loading import Dtype
@@ -134,19 +134,31 @@ def keep_adapter_in_float32(model: nn.Module) -> None:
 
 
 @contextmanager
-def answers_scored_alone(device: torch.device) -> Iterator[None]:
-    """Let TRL's fused head leave out what is no answer on a CPU too, in the forwards of the block and in no others.
+def answers_scored_alone(backbone: nn.Module, inputs: dict[str, Any]) -> Iterator[None]:
+    """Show TRL's fused head the states that predict an answer, and no others, in the forward of the block.
 
-    Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores every position, so that shapes stay the same for
-    compilers; can go when it asks for the compiler instead.
+    Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores all positions that it is shown, so that shapes
+    stay the same for compilers. Labels that are shifted already are its own way in.
+
+    Args:
+        backbone: Model under the head.
+        inputs: Batch of the forward, with ``labels``, which it has again afterwards.
     """
-    own = utils._use_triton
-    if device.type == "cpu":
-        utils._use_triton = lambda device: True
+    labels: Tensor = inputs.pop("labels")
+    answered = labels[:, 1:] != -100
+
+    def keep_answers(module: nn.Module, arguments: object, output: Any) -> None:
+        states = output.last_hidden_state
+        output.last_hidden_state = states[:, :-1][answered.to(states.device)][None]
+
+    handle = backbone.register_forward_hook(keep_answers)
+    inputs["shift_labels"] = labels[:, 1:][answered][None]
     try:
         yield
     finally:
-        utils._use_triton = own
+        handle.remove()
+        del inputs["shift_labels"]
+        inputs["labels"] = labels
 
 
 def prompt_completion_collator(processor: ProcessorMixin) -> Collate:

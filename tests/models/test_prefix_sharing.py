@@ -113,10 +113,11 @@ def test_training_with_a_shared_prefix_has_the_gradients_of_plain_training(famil
 
 
 @pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("family", BOTH_KINDS)
 def test_answers_alone_are_scored_in_the_forward_of_such_a_run_and_nothing_stays_changed(
-    shared: bool, tiny_models, tmp_path, monkeypatch
+    family: str, shared: bool, tiny_models, tmp_path, monkeypatch
 ) -> None:
-    own, scored = utils._use_triton, []
+    scored = []
     apply = utils._ChunkedLogProbFunction.apply
 
     def spying(states, *arguments):
@@ -125,12 +126,14 @@ def test_answers_alone_are_scored_in_the_forward_of_such_a_run_and_nothing_stays
 
     monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", spying)
     trainer = trainer_of(
-        run := aligned_run(tiny_models("idefics3"), tmp_path, {}, optimizer={"share_prompt_prefix": shared})
+        run := aligned_run(tiny_models(family), tmp_path, {}, optimizer={"share_prompt_prefix": shared})
     )
+    hooks = dict(trainer._forwards.backbone._forward_hooks)
     trainer.current_gradient_accumulation_steps = 1
     batch = run.collator([{"index": index} for index in range(6)])
     num_answer, num_all = int((batch["labels"] != -100).sum()), batch["labels"].numel()
     trainer.training_step(trainer.model.train(), batch, num_answer)
-    assert utils._use_triton is own
+    assert trainer._forwards.backbone._forward_hooks == hooks
+    assert "shift_labels" not in batch and int((batch["labels"] != -100).sum()) == num_answer
     [num_scored] = scored
-    assert num_scored <= num_answer if shared else num_scored > num_all // 2
+    assert num_scored == num_answer if shared else num_scored > num_all // 2
