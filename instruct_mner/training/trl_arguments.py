@@ -14,7 +14,7 @@ from trl import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from instruct_mner.models.loading import Dtype
-from instruct_mner.training.batch import Collate
+from instruct_mner.training.batch import Batch, Collate
 from instruct_mner.training.config import FinetuneConfig
 from instruct_mner.training.optimizer_settings import OptimizerSettings
 from instruct_mner.training.trackers import PROJECT
@@ -134,7 +134,7 @@ def keep_adapter_in_float32(model: nn.Module) -> None:
 
 
 @contextmanager
-def answers_scored_alone(backbone: nn.Module, inputs: dict[str, Any]) -> Iterator[None]:
+def answers_scored_alone(backbone: nn.Module, inputs: Batch) -> Iterator[None]:
     """Show TRL's fused head the states that predict an answer, and no others, in the forward of the block.
 
     Source: trl 1.16, ``add_fused_lm_head``: without Triton it scores all positions that it is shown, so that shapes
