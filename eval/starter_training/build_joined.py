@@ -38,6 +38,7 @@ from eval.starter_training.stages import Stage
 from eval.starter_training.train import DecoderTrainer, rate, schedule
 from instruct_mner.errors import ModelError
 from instruct_mner.files import replacing
+from instruct_mner.models.prefix_sharing import fuse_lora_and_attention
 
 BATCH = 8
 LEG = 250
@@ -127,6 +128,7 @@ def build(
         save_parts(model, aligned)
     load_parts(model, aligned)
     lora = add_lora(model, seed)
+    fuse_lora_and_attention(model, model.model.text_model)  # four fifths of the time of a step, on one core
     connector = model.model.connector.modality_projection.proj.weight.requires_grad_(True)
     posts = some_posts(0, "train", seed, num_posts)
     features = image_features_of_posts(model, posts)
