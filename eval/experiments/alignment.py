@@ -1,8 +1,6 @@
 """Command of the experiment of ``alignment.yaml``, which writes its tables.
 
     python -m eval.experiments.alignment --output DIR                         primary group; a stopped run continues
-    python -m eval.experiments.alignment --output DIR --groups small large    other groups
-    python -m eval.experiments.alignment --output DIR --groups other_base --base FOLDER
     python -m eval.experiments.alignment --output DIR --arms plain all_four --seeds 0 1
     python -m eval.experiments.alignment --output DIR --table                 table of the finished runs
     python -m eval.experiments.alignment --output DIR --tune                  variants of alignment-tuning.yaml, on dev
@@ -46,10 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--arms", nargs="*", choices=list(settings["arms"]), help="arms to run; default all")
     parser.add_argument("--seeds", nargs="*", type=int, help="seeds to run; default all")
-    parser.add_argument("--starter", default="starter", help="base of all groups but other_base; default starter")
-    parser.add_argument(
-        "--base", help="base of group other_base: a starter that was built without attention supervision"
-    )
     parser.add_argument(
         "--part", default="0/1", help="I/N: number of this process among N that share the runs; default 0/1"
     )
@@ -70,12 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unpack_runs(given.output)
     data = given.output / "data"
     if given.tune is None:
-        bases = {"starter": given.starter, "without attention": given.base}
-        chosen = tasks(settings, given.output, given.groups, bases=bases)
+        chosen = tasks(settings, given.output, given.groups)
     else:
         variants = yaml.safe_load(TUNING.read_text(encoding="utf-8"))
         settings = merged(settings, variants["settings"])
-        chosen = tuning(settings, variants["variants"], given.tune, given.output, given.starter)
+        chosen = tuning(settings, variants["variants"], given.tune, given.output)
     chosen = [
         each
         for each in chosen
@@ -98,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def tuning(
-    settings: dict[str, Any], variants: dict[str, dict[str, Any]], names: Sequence[str], output: Path, base: str
+    settings: dict[str, Any], variants: dict[str, dict[str, Any]], names: Sequence[str], output: Path
 ) -> list[Task]:
     """Return the runs of variants of arms on dev posts, with seeds that the experiment does not use."""
     group = settings["tuning"]
@@ -110,7 +103,7 @@ def tuning(
                 arm.pop("seeds", None)
                 changes = merged(arm, change.get("change", {}))
                 folder = output / "tuning" / f"{name}-{seed}"
-                chosen.append(Task(name, changes, seed, group["posts"], base, "dev", folder))
+                chosen.append(Task(name, changes, seed, group["posts"], settings["config"]["model"], "dev", folder))
     return chosen
 
 

@@ -28,54 +28,63 @@ def read_runs(folder: Path) -> Runs:
 
 def table(settings: Mapping[str, Any], output: Path, made: Sequence[SyntheticPost]) -> str:
     """Return all tables of the finished runs."""
-    runs = read_runs(output / "primary")
     seen, read = best_possible(made, with_picture=True), best_possible(made, with_picture=False)
     slices = masks(made)
     best = {"own": 100 * share(seen, slices["all"]), "none": 100 * share(read, slices["all"])}
-    bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
     tested = ", ".join(f"{number} ({source})" for source, number in settings["measured"]["sources"].items())
     lines = [
-        "# Alignment objectives: synthetic posts, starter model", "",
-        "`python -m eval.experiments.alignment --output DIR`, settings in `alignment.yaml`. LoRA on "
-        f"{settings['groups']['primary']['posts']} posts of a label set, drawings and a linking style that the starter "
-        f"has never seen, tested on the first so many posts: {tested}. Base: {', '.join(bases)} "
-        "(sha256). The starter was itself built with attention supervision. Mean ± standard deviation over the seeds; "
-        "F1 is strict.", "",
+        "# Alignment objectives on synthetic posts", "",
+        "`python -m eval.experiments.alignment --output DIR`, settings in `alignment.yaml`. LoRA on posts of a label "
+        "set, drawings and a linking style that the base has never seen, tested on the first so many posts: "
+        f"{tested}. Each objective has its defaults. Mean ± standard deviation over the seeds; F1 is strict.", "",
         f"Best possible, given perfect spans and sight: {best['own']:.1f} with the picture, {best['none']:.1f} "
-        "without.", "", *_primary(settings, runs, slices, seen, read), "", "## Arms (exploratory)", "",
-        *arms_table(list(settings["arms"]), runs), "", "## By cue, with the picture (exploratory)", "",
-        *_by_cue(list(settings["arms"]), runs, slices, seen),
+        "without.",
     ]  # fmt: skip
-    if "shuffled_plain" in runs:
-        lines += [
-            "", "## Training on shuffled pairs (exploratory)", "",
-            *_differences(_SHUFFLED, runs, slices, settings["bootstrap"], seen, read),
-        ]  # fmt: skip
-    for name, title, comparisons in (
-        ("small", "250 posts", _MORE_OR_FEWER_POSTS),
-        ("large", "4,000 posts", _MORE_OR_FEWER_POSTS),
-        ("other_base", "A base without supervision", _GROUNDING),
-    ):
-        others = read_runs(output / name)
-        if others:
-            lines += [
-                "", f"## {title} (exploratory)", "", *arms_table(list(settings["arms"]), others), "",
-                *_differences(comparisons, others, slices, settings["bootstrap"], seen, read), "",
-                *_by_cue(list(settings["arms"]), others, slices, seen),
-            ]  # fmt: skip
+    for name, group in settings["groups"].items():
+        runs = read_runs(output / name)
+        if runs:
+            bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
+            title = f"{group.get('base', settings['config']['model'])} ({', '.join(bases)}), {group['posts']} posts"
+            lines += ["", f"## {title}", "", *_group(settings, runs, slices, seen, read)]
     return "\n".join(lines) + "\n"
 
 
-_GROUNDING = [
-    {"arm": "grounding_attention", "control": each, "pictures": "own", "slice": name}
-    for each in ("plain", "grounded_answers")
-    for name in ("all", "ambiguous in text")
-]
+def _group(
+    settings: Mapping[str, Any],
+    runs: Runs,
+    slices: Mapping[str, Any],
+    seen: Sequence[Sequence[float]],
+    read: Sequence[Sequence[float]],
+) -> list[str]:
+    arms = list(settings["arms"])
+    lines = [
+        *_primary(settings, runs, slices, seen, read), "", "### Arms (exploratory)", "",
+        *arms_table(arms, runs), "", "### By cue, with the picture (exploratory)", "",
+        *_by_cue(arms, runs, slices, seen), "",
+        "### Against plain fine-tuning, all mentions (exploratory)", "",
+        *_differences(_AGAINST_PLAIN, runs, slices, settings["bootstrap"], seen, read, adjusted=False),
+    ]  # fmt: skip
+    if "shuffled_plain" in runs:
+        lines += [
+            "", "### Training on shuffled pairs (exploratory)", "",
+            *_differences(_SHUFFLED, runs, slices, settings["bootstrap"], seen, read),
+        ]  # fmt: skip
+    return lines
 
-_MORE_OR_FEWER_POSTS = [
-    {"arm": arm, "control": "plain", "pictures": pictures, "slice": "all"}
-    for arm in ("grounding_attention", "all_four")
+
+# What each arm is beside plain fine-tuning with batches of the same kind, with the picture and without.
+_AGAINST_PLAIN = [
+    {"arm": arm, "control": control, "pictures": pictures, "slice": "all"}
     for pictures in ("own", "none")
+    for arm, control in (
+        ("ce_text", "plain"),
+        ("cross_view", "plain"),
+        ("information_bottleneck", "plain_random"),
+        ("grounding_attention", "plain"),
+        ("generative", "plain"),
+        ("all_four", "plain_random"),
+        ("grounded_answers", "plain"),
+    )
 ]
 
 # What is left of each primary comparison where every post is trained on beside another's picture.
@@ -166,7 +175,7 @@ def _primary(
     read: Sequence[Sequence[float]],
 ) -> list[str]:
     lines = [
-        "## Primary comparisons", "",
+        "### Primary comparisons", "",
         "Points of mentions found with the right span and type; hierarchical bootstrap over seeds and posts, Holm over "
         f"the {len(settings['primary'])}. What remains is the best possible less plain, in the same slice and with the "
         "same pictures.", "",

@@ -81,16 +81,12 @@ def made_posts(settings: Mapping[str, Any], split: Split) -> list[SyntheticPost]
     return list(itertools.islice(posts(synthesis_of(split), 0), settings["posts"][split]))
 
 
-def tasks(
-    settings: Mapping[str, Any], output: Path, names: Sequence[str], *, bases: Mapping[str, str | None]
-) -> list[Task]:
+def tasks(settings: Mapping[str, Any], output: Path, names: Sequence[str]) -> list[Task]:
     """Return the runs of some groups, seed by seed, so that finished runs can be compared at any time."""
     chosen = []
     for name in names:
         group = settings["groups"][name]
-        base = bases[group.get("base", "starter")]
-        if base is None:
-            continue
+        base = group.get("base", settings["config"]["model"])
         arms = settings["arms"] if group["arms"] == "all" else group["arms"]
         for seed, arm in itertools.product(range(group["seeds"]), arms):
             own = settings["arms"][arm]
