@@ -1,7 +1,7 @@
 """Fine-tuning against LLaMA-Factory, ms-swift and TRL alone: posts per second of processor time, on one core.
 
     python -m eval.benchmarks.peers ENVIRONMENTS --output eval/results/peers.json
-    python -m eval.benchmarks.peers ENVIRONMENTS --shape smolvlm_256m --batch 2 --posts 8 --few 2 --peers ours trl
+    python -m eval.benchmarks.peers ENVIRONMENTS --shape smolvlm_256m --batch 1 --posts 2 --few 1 --peers ours trl
 
 Each peer gets an environment of its own below ENVIRONMENTS, which is made where it is absent (some gigabytes), with the
 versions that stand in ``PEERS``. All train the same LoRA on the same posts with pictures, the same chats and the same
@@ -277,9 +277,8 @@ def measure(name: str, environments: Path, jobs: tuple[Job, Job]) -> dict[str, f
             program = [str(environment / command[0]) if peer.requirements else command[0], *command[1:]]
             seconds.append(seconds_of(program, peer.environment, job.folder / f"{name}.log"))
         posts = many.epochs * (many.num_posts - few.num_posts)
-        speeds["as it is" if recompute == peer.recomputes else "without recomputed activations"] = round(
-            posts / (seconds[1] - seconds[0]), 2
-        )
+        speed = float(f"{posts / (seconds[1] - seconds[0]):.3g}")
+        speeds["as it is" if recompute == peer.recomputes else "without recomputed activations"] = speed
         print(f"{peer.title}: {seconds[0]:.0f} s and {seconds[1]:.0f} s, {speeds}", file=sys.stderr, flush=True)
     return speeds
 
