@@ -122,7 +122,7 @@ class MnerTrainer(ScoredTrainer, SFTTrainer):  # type: ignore[misc]
         """
         views = cast("AlignmentViews", inputs.pop(VIEWS, AlignmentViews())).to(self.accelerator.device)
         if not self._objectives or not model.training:
-            with self._shortcuts(inputs):
+            with nullcontext() if return_outputs else self._shortcuts(inputs):
                 return super().compute_loss(  # type: ignore[no-any-return]
                     model, inputs, return_outputs, num_items_in_batch
                 )

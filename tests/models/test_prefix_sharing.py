@@ -137,3 +137,14 @@ def test_answers_alone_are_scored_in_the_forward_of_such_a_run_and_nothing_stays
     assert "shift_labels" not in batch and int((batch["labels"] != -100).sum()) == num_answer
     [num_scored] = scored
     assert num_scored == num_answer if shared else num_scored > num_all // 2
+
+
+def test_who_asks_for_outputs_has_the_logits_of_all_positions(tiny_models, tmp_path) -> None:
+    trainer = trainer_of(
+        run := aligned_run(tiny_models("idefics3"), tmp_path, {}, optimizer={"share_prompt_prefix": True})
+    )
+    batch = run.collator([{"index": index} for index in range(4)])
+    trainer.model.eval()
+    with torch.no_grad(), pytest.warns(FutureWarning, match="return_outputs"):
+        _, outputs = trainer.compute_loss(trainer.model, batch, return_outputs=True)
+    assert outputs.logits.shape[:2] == batch["input_ids"].shape
