@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,23 @@ Runs = dict[str, dict[int, Any]]
 _SOURCES = ("own", "none", "shuffled", "generated")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Finished runs of a group, and what they are compared by.
+
+    Attributes:
+        runs: Scores by arm and seed.
+        slices: Masks of mentions, by slice.
+        best: Best possible chance of each mention with the picture, ``own``, and without, ``none``.
+        bootstrap: Arguments of the bootstrap.
+    """
+
+    runs: Runs
+    slices: Mapping[str, Any]
+    best: Mapping[str, Sequence[Sequence[float]]]
+    bootstrap: Mapping[str, Any]
+
+
 def read_runs(folder: Path) -> Runs:
     """Return the scores of a group, by arm and seed."""
     runs: Runs = {}
@@ -28,46 +46,40 @@ def read_runs(folder: Path) -> Runs:
 
 def table(settings: Mapping[str, Any], output: Path, made: Sequence[SyntheticPost]) -> str:
     """Return all tables of the finished runs."""
-    seen, read = best_possible(made, with_picture=True), best_possible(made, with_picture=False)
+    best = {"own": best_possible(made, with_picture=True), "none": best_possible(made, with_picture=False)}
     slices = masks(made)
-    best = {"own": 100 * share(seen, slices["all"]), "none": 100 * share(read, slices["all"])}
+    most = {source: 100 * share(chances, slices["all"]) for source, chances in best.items()}
     tested = ", ".join(f"{number} ({source})" for source, number in settings["measured"]["sources"].items())
     lines = [
         "# Alignment objectives on synthetic posts", "",
         "`python -m eval.experiments.alignment --output DIR`, settings in `alignment.yaml`. LoRA on posts of a label "
         "set, drawings and a linking style that the base has never seen, tested on the first so many posts: "
         f"{tested}. Each objective has its defaults. Mean ± standard deviation over the seeds; F1 is strict.", "",
-        f"Best possible, given perfect spans and sight: {best['own']:.1f} with the picture, {best['none']:.1f} "
+        f"Best possible, given perfect spans and sight: {most['own']:.1f} with the picture, {most['none']:.1f} "
         "without.",
     ]  # fmt: skip
     for name, group in settings["groups"].items():
         runs = read_runs(output / name)
         if runs:
+            measured = _Measured(runs=runs, slices=slices, best=best, bootstrap=settings["bootstrap"])
             bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
             title = f"{group.get('base', settings['config']['model'])} ({', '.join(bases)}), {group['posts']} posts"
-            lines += ["", f"## {title}", "", *_group(settings, runs, slices, seen, read)]
+            lines += ["", f"## {title}", "", *_group(settings, measured)]
     return "\n".join(lines) + "\n"
 
 
-def _group(
-    settings: Mapping[str, Any],
-    runs: Runs,
-    slices: Mapping[str, Any],
-    seen: Sequence[Sequence[float]],
-    read: Sequence[Sequence[float]],
-) -> list[str]:
-    arms = list(settings["arms"])
+def _group(settings: Mapping[str, Any], measured: _Measured) -> list[str]:
+    arms, runs = list(settings["arms"]), measured.runs
     lines = [
-        *_primary(settings, runs, slices, seen, read), "", "### Arms (exploratory)", "",
+        *_primary(settings, measured), "", "### Arms (exploratory)", "",
         *arms_table(arms, runs), "", "### By cue, with the picture (exploratory)", "",
-        *_by_cue(arms, runs, slices, seen), "",
+        *_by_cue(arms, measured), "",
         "### Against plain fine-tuning, all mentions (exploratory)", "",
-        *_differences(_AGAINST_PLAIN, runs, slices, settings["bootstrap"], seen, read, adjusted=False),
+        *_differences(_AGAINST_PLAIN, measured, adjusted=False),
     ]  # fmt: skip
     if "shuffled_plain" in runs:
         lines += [
-            "", "### Training on shuffled pairs (exploratory)", "",
-            *_differences(_SHUFFLED, runs, slices, settings["bootstrap"], seen, read),
+            "", "### Training on shuffled pairs (exploratory)", "", *_differences(_SHUFFLED, measured),
         ]  # fmt: skip
     return lines
 
@@ -146,7 +158,8 @@ def cell(values: Sequence[float]) -> str:
     return f"{100 * np.mean(values):.1f}{spread}"
 
 
-def _by_cue(names: Sequence[str], runs: Runs, slices: Mapping[str, Any], seen: Sequence[Sequence[float]]) -> list[str]:
+def _by_cue(names: Sequence[str], measured: _Measured) -> list[str]:
+    runs, slices = measured.runs, measured.slices
     columns = [name for name in ("ambiguous in text", *CUE_SLICES) if any(map(any, slices[name]))]
     lines = [
         "Mentions found with the right span and type, in per cent.", "",
@@ -157,7 +170,7 @@ def _by_cue(names: Sequence[str], runs: Runs, slices: Mapping[str, Any], seen: S
         if each:
             means = [[_recall(run, slices[name]) for run in each] for name in columns]
             lines.append(f"| {arm} | {' | '.join(f'{100 * np.mean(values):.1f}' for values in means)} |")
-    most = " | ".join(f"{100 * share(seen, slices[name]):.1f}" for name in columns)
+    most = " | ".join(f"{100 * share(measured.best['own'], slices[name]):.1f}" for name in columns)
     counts = " | ".join(str(sum(map(sum, slices[name]))) for name in columns)
     return [*lines, f"| *best possible* | {most} |", f"| *mentions* | {counts} |"]
 
@@ -167,54 +180,39 @@ def _recall(scores: Mapping[str, Any], mask: Any) -> float:
     return float(right.sum() / max(1.0, count.sum()))
 
 
-def _primary(
-    settings: Mapping[str, Any],
-    runs: Runs,
-    slices: Mapping[str, Any],
-    seen: Sequence[Sequence[float]],
-    read: Sequence[Sequence[float]],
-) -> list[str]:
+def _primary(settings: Mapping[str, Any], measured: _Measured) -> list[str]:
     lines = [
         "### Primary comparisons", "",
         "Points of mentions found with the right span and type; hierarchical bootstrap over seeds and posts, Holm over "
         f"the {len(settings['primary'])}. What remains is the best possible less plain, in the same slice and with the "
         "same pictures.", "",
-        *_differences(settings["primary"], runs, slices, settings["bootstrap"], seen, read), "",
+        *_differences(settings["primary"], measured), "",
         "The same arms with the picture, all mentions: none may be worse than its control (no adjustment).", "",
     ]  # fmt: skip
     again = [{**each, "pictures": "own", "control_pictures": "own", "slice": "all"} for each in settings["primary"]]
-    return [*lines, *_differences(again, runs, slices, settings["bootstrap"], seen, read, adjusted=False)]
+    return [*lines, *_differences(again, measured, adjusted=False)]
 
 
-def _differences(
-    comparisons: Sequence[Mapping[str, str]],
-    runs: Runs,
-    slices: Mapping[str, Any],
-    bootstrap: Mapping[str, Any],
-    seen: Sequence[Sequence[float]],
-    read: Sequence[Sequence[float]],
-    *,
-    adjusted: bool = True,
-) -> list[str]:
+def _differences(comparisons: Sequence[Mapping[str, str]], measured: _Measured, *, adjusted: bool = True) -> list[str]:
     """Return the comparisons, each over the seeds that both arms have."""
-    rows = []
+    rows, runs = [], measured.runs
     for each in comparisons:
         mine, control = runs.get(each["arm"], {}), runs.get(each["control"], {})
         sources = each["pictures"], each.get("control_pictures", each["pictures"])
         seeds = [seed for seed in sorted(set(mine) & set(control)) if sources[0] in mine[seed]]
         if seeds:
-            mask = slices[each["slice"]]
+            mask = measured.slices[each["slice"]]
             pair = [
                 [recalls(of[seed][source], mask) for seed in seeds]
                 for of, source in zip((mine, control), sources, strict=True)
             ]
             source = "none" if sources[1] == "none" else "own"
             num_tested = len(pair[0][0][1])
-            best = share((seen if source == "own" else read)[:num_tested], mask[:num_tested])
+            best = share(measured.best[source][:num_tested], mask[:num_tested])
             plain = [_recall(run[source], mask) for run in runs.get("plain", {}).values()]
             remaining = best - float(np.mean(plain)) if plain else float("nan")
             means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]
-            rows.append((each, len(seeds), compare(pair[0], pair[1], **bootstrap), means, remaining))
+            rows.append((each, len(seeds), compare(pair[0], pair[1], **measured.bootstrap), means, remaining))
     values = [row[2][3] for row in rows]
     p_values = holm(values) if adjusted else values
     lines = [
