@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from eval.experiments.calibrators import other_calibrators
 from eval.experiments.smollm2_other_scores import other_scores
 from instruct_mner.data.loading import load_split
 from instruct_mner.schema.records import Example, Prediction
@@ -237,9 +238,10 @@ def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterat
     for each in runs:
         dev = output / each.set / f"{each.stem}.dev.jsonl"
         if dev.is_file():
-            fitted = fit_scaling(judge(pair_posts(read_posts(split_file(data, "valid", "dev")), read_predictions(dev))))
+            fitted_on = pair_posts(read_posts(split_file(data, "valid", "dev")), read_predictions(dev))
             test = output / each.set / f"{each.stem}.test.jsonl"
-            judged = judge(pair_posts(read_posts(split_file(data, "test")), read_predictions(test)))
+            measured_on = pair_posts(read_posts(split_file(data, "test")), read_predictions(test))
+            fitted, judged = fit_scaling(judge(fitted_on)), judge(measured_on)
             before, after = measure(judged), measure(judged.with_scaling(fitted))
             yield ""
             yield (
@@ -247,3 +249,4 @@ def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterat
                 f"from dev; ECE on test {before.ece.value:.3f} "
                 f"before, {after.ece.value:.3f} after ({after.ece.interval.low:.3f} to {after.ece.interval.high:.3f})."
             )
+            yield from ("", *other_calibrators(fitted_on, measured_on, fitted))
