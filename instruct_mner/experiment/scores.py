@@ -82,7 +82,10 @@ def score_run(run: PlannedRun, test: GoldPosts) -> ScoredRun:
         test.gold, posts, predictions, run.name, match="offset", labels=None, seed=0, num_resamples=_NUM_RESAMPLES
     )
     if run.arm.train:
-        system = replace(system, report=replace(system.report, origin=read_origin(run.folder, test.dataset)))
+        origin = read_origin(run.folder, test.dataset)
+        if run.arm.of is not None:
+            origin = replace(origin, pictures=run.arm.pictures)
+        system = replace(system, report=replace(system.report, origin=origin))
     return ScoredRun(run=run, system=system)
 
 

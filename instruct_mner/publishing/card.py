@@ -71,7 +71,7 @@ def read_score(path: Path, weights: str) -> SetScore:
         weights: Hash of the weights of the run.
 
     Raises:
-        ConfigError: It is not such a report, or one of another run.
+        ConfigError: It is not such a report, or one of another run, or of posts without their own pictures.
     """
     try:
         report = json.loads(read_text(path))
@@ -91,6 +91,11 @@ def read_score(path: Path, weights: str) -> SetScore:
         raise ConfigError(f"{path}: not the report of one run, as this version writes it; {_SCORE_AGAIN}") from None
     if score.origin.weights != weights:
         raise ConfigError(f"{path}: is of a run with other weights, {score.origin.run}; {_SCORE_AGAIN}")
+    if score.origin.pictures != "own":
+        raise ConfigError(
+            f"{path}: the posts were not tagged with their own pictures ({score.origin.pictures}); give the report of "
+            "the arm whose run this is"
+        )
     return score
 
 

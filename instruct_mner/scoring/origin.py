@@ -9,6 +9,7 @@ from typing import Any
 from instruct_mner.data.dataset import Dataset
 from instruct_mner.models.manifest import FILE_NAME, DatasetStamp, Manifest
 from instruct_mner.models.weights_hash import weights_hash
+from instruct_mner.schema.choices import TaggingImageSource
 
 # Where `finetune` puts the weights, and the manifest beside them.
 _WEIGHTS = ("adapter", "model")
@@ -25,6 +26,7 @@ class Origin:
         leaked: Training data that stand in an evaluation set; the gold itself, where it was one of them.
         chose_checkpoint: True where the gold chose the checkpoint, so that its score flatters.
         guarded: True where the gold was declared as an evaluation set of each training, so that leaks were looked for.
+        pictures: Pictures that the posts were tagged with, other than their own in some arms of an experiment.
     """
 
     run: str
@@ -33,6 +35,7 @@ class Origin:
     leaked: tuple[str, ...]
     chose_checkpoint: bool
     guarded: bool
+    pictures: TaggingImageSource = "own"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -42,6 +45,7 @@ class Origin:
             "leaked": list(self.leaked),
             "chose_checkpoint": self.chose_checkpoint,
             "guarded": self.guarded,
+            "pictures": self.pictures,
             "datasets": [stamp.model_dump(mode="json") for stamp in self.datasets],
         }
 
@@ -54,6 +58,8 @@ class Origin:
     def caveats(self) -> list[str]:
         """Return what a reader of the score must know beside leaks, a line each."""
         lines = ["this gold chose the checkpoint: the score flatters"] if self.chose_checkpoint else []
+        if self.pictures != "own":
+            lines.append(f"the posts were not tagged with their own pictures: {self.pictures}")
         if not self.guarded and not self.leaked:
             lines.append(
                 "leaks of this gold into the training data were not looked for: its config (of each training, where it "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from instruct_mner.errors import ConfigError
+from instruct_mner.files import exclusive
 from instruct_mner.vllm_runtime.process import older_log
 
 # Device and inode of a file that is there, the path of one that is not.
@@ -35,6 +37,25 @@ def check_logs(*, access_log: Path | None = None, engine_log: Path | None = None
             log.open("a").close()
         except OSError as error:
             raise ConfigError(f"{flag} {log}: the file cannot be written ({error.strerror or error})") from None
+
+
+@contextmanager
+def engine_log_held(log: Path | None) -> Iterator[None]:
+    """Keep every other server from the log of vLLM, which each would rename under the others, and read for messages.
+
+    In a folder where nothing can be made it is never renamed, and not held.
+
+    Args:
+        log: File of vLLM's log; ``None`` where each server has its own.
+
+    Raises:
+        ConfigError: Another server writes to it.
+    """
+    if log is None or not os.access(log.resolve().parent, os.W_OK):
+        yield
+        return
+    with exclusive(log):
+        yield
 
 
 def _check_apart(access_log: Path | None, engine_log: Path | None, keys: Path | None) -> None:

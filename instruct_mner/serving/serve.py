@@ -23,7 +23,7 @@ from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Restart, ServedMissingImage
 from instruct_mner.serving.keys import Client, Keys, check_key
 from instruct_mner.serving.limits import Limits
-from instruct_mner.serving.log_files import check_logs
+from instruct_mner.serving.log_files import check_logs, engine_log_held
 from instruct_mner.serving.self_check import check_post, check_server
 from instruct_mner.serving.usage import usage
 from instruct_mner.vllm_runtime.command import (
@@ -111,7 +111,7 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     if settings.label_studio is not None:
         label_studio_key = os.environ.get(LABEL_STUDIO_KEY) or None
         task_pictures = TaskPictures(settings.label_studio, label_studio_key, most_bytes=settings.limits.body_bytes)
-    with listen(settings.host, settings.port) as listener:
+    with engine_log_held(settings.engine_log), listen(settings.host, settings.port) as listener:
         plan = make_plan(settings.adapters, settings.model, settings.dtype)
         console.print(f"serving {', '.join(model.name for model in plan.models)} ({plan.base}, {plan.dtype})")
         pictureless_of = _generation(plan, settings, console)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from instruct_mner.cli import app, ui
 from instruct_mner.errors import MnerError
 from instruct_mner.serving.limits import Limits
+from instruct_mner.serving.log_files import engine_log_held
 from instruct_mner.serving.serve import ServeSettings
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
@@ -101,6 +102,7 @@ def test_a_base_model_and_domains(tiny_models) -> None:
         (("{run}", "--model", "{other}"), "the adapter was tuned on"),
         (("{run}", "--host", "0.0.0.0"), "INSTRUCT_MNER_API_KEY"),
         (("{run}", "--port", "{taken}"), "choose another port"),
+        (("{run}", "--engine-log", "{held}"), "is being written by another run"),
     ],
 )
 def test_what_is_refused(
@@ -111,9 +113,10 @@ def test_what_is_refused(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         names = {
-            "run": run, "empty": tmp_path, "other": tiny_models("idefics3"), "taken": taken.getsockname()[1]
+            "run": run, "empty": tmp_path, "other": tiny_models("idefics3"), "taken": taken.getsockname()[1],
+            "held": tmp_path / "vllm.log",
         }  # fmt: skip
-        with pytest.raises(MnerError, match=said):
+        with engine_log_held(names["held"]), pytest.raises(MnerError, match=said):
             invoke(*(each.format(**names) for each in arguments))
 
 

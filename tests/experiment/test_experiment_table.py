@@ -59,6 +59,17 @@ def test_every_arm_has_a_row_and_what_is_missing_is_named(made: ExperimentTable)
         assert beside in text
 
 
+def test_a_report_says_that_posts_were_tagged_with_other_pictures(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, ["plain", "shuffled", "text-only"], seeds=1)
+    test, pictures = read_test(plan), {}
+    for run in plan.runs():
+        write_run(run, 1)
+        write_report(score_run(run, test))
+        pictures[run.arm.name] = json.loads(run.report.read_text())["origin"]["pictures"]
+    # A model that reads text only misses no picture.
+    assert pictures == {"plain": "own", "shuffled": "shuffled", "text-only": "own"}
+
+
 @pytest.mark.parametrize("boxes", [True, False])
 def test_triples_are_scored_where_boxes_are_asked_for(boxes: bool, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()

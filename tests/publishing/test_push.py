@@ -240,6 +240,18 @@ def test_a_report_of_another_run_is_refused_and_calibration_makes_none(tmp_path:
         read_score(path, weights)
 
 
+def test_a_report_of_other_pictures_is_refused(tmp_path: Path) -> None:
+    """Arms of an experiment tag with the weights of another, without pictures or with those of other posts."""
+    run = make_run(tmp_path / "run")
+    path = report(tmp_path / "r.json", run)
+    for pictures in ("shuffled", "none", "generated"):
+        values = json.loads(path.read_text())
+        values["origin"]["pictures"] = pictures
+        path.write_text(json.dumps(values))
+        with pytest.raises(ConfigError, match=rf"not tagged with their own pictures \({pictures}\); give the report of"):
+            prepare_upload(run, "a/b", reports=[path], base=None, licence=None)
+
+
 def test_the_token_is_that_of_the_environment(hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = prepare_upload(make_run(tmp_path / "run"), "ann/mner", reports=[], base=None, licence=None)
     monkeypatch.setenv("HF_TOKEN", "hf_may_read")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving.log_files import check_logs
+from instruct_mner.serving.log_files import check_logs, engine_log_held
 
 KEYS = "ann a-long-and-random-key\n"
 
@@ -59,6 +59,15 @@ def test_lines_are_not_appended_to_another_file(tmp_path: Path, keys: Path) -> N
         check_logs(engine_log=keys, keys=keys.rename(tmp_path / "keys.1"))
     assert (tmp_path / "keys.1").read_text() == KEYS
     assert not log.exists()
+
+
+def test_two_servers_do_not_share_a_log_of_vllm(tmp_path: Path) -> None:
+    log = tmp_path / "engine"
+    with engine_log_held(log), pytest.raises(ConfigError, match="engine is being written by another run"):
+        engine_log_held(log).__enter__()
+    with engine_log_held(log), engine_log_held(tmp_path / "another"), engine_log_held(None):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number", [1, 2])
