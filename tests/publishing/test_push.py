@@ -248,7 +248,7 @@ def test_a_report_of_other_pictures_is_refused(tmp_path: Path) -> None:
         values = json.loads(path.read_text())
         values["origin"]["pictures"] = pictures
         path.write_text(json.dumps(values))
-        with pytest.raises(ConfigError, match=rf"not tagged with their own pictures \({pictures}\); give the report of"):
+        with pytest.raises(ConfigError, match=rf"with their own pictures \({pictures}\); give the report of"):
             prepare_upload(run, "a/b", reports=[path], base=None, licence=None)
 
 
