@@ -170,13 +170,18 @@ def _examples(
 
 def _picture_root(columns: HubColumns, source: Path, options: ReadOptions) -> Path | None:
     """Return the folder of the pictures: the cache for those that are stored, else that of the set."""
-    import datasets
-
     if columns.holds_pictures:
-        return Path(datasets.config.HF_DATASETS_CACHE) / "instruct-mner-pictures"
+        return picture_cache()
     if options.images is None and source.is_dir():
         return source
     return picture_folder(source, options.images)
+
+
+def picture_cache() -> Path:
+    """Return the folder of pictures that were no files, beside what datasets keeps."""
+    import datasets
+
+    return Path(datasets.config.HF_DATASETS_CACHE) / "instruct-mner-pictures"
 
 
 def _with_stored_pictures(rows: Any, columns: HubColumns, root: Path | None) -> Iterator[Row]:
@@ -192,12 +197,24 @@ def _with_stored_pictures(rows: Any, columns: HubColumns, root: Path | None) -> 
     # Without decoding: the file is stored byte for byte as it was published.
     for row in rows.cast_column(name, undecoded if single else datasets.List(undecoded)):
         pictures = [row[name]] if single else row[name] or []
-        yield {**row, name: [_store(picture, root) for picture in pictures if picture is not None]}
+        yield {**row, name: [store_picture(_content(picture), root) for picture in pictures if picture is not None]}
 
 
-def _store(picture: Row, root: Path) -> str:
-    """Write a picture where it is not there yet, and return its file name."""
-    content = picture["bytes"] if picture["bytes"] is not None else read_bytes(Path(picture["path"]))
+def _content(picture: Row) -> bytes:
+    content: bytes | None = picture["bytes"]
+    return content if content is not None else read_bytes(Path(picture["path"]))
+
+
+def store_picture(content: bytes, root: Path) -> str:
+    """Write a picture where it is not there yet, and return its file name.
+
+    Args:
+        content: Bytes of the picture.
+        root: Folder of pictures, which is made.
+
+    Raises:
+        DataError: It cannot be written.
+    """
     # The suffix is for people; whoever opens the picture looks at its content.
     name = hashlib.sha256(content).hexdigest() + (".png" if content.startswith(b"\x89PNG") else ".jpg")
     target = root / name

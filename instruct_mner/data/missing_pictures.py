@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from instruct_mner.data.importing.inline_pictures import is_inline
 from instruct_mner.errors import shortened
 from instruct_mner.schema.choices import MissingImage
 
@@ -31,6 +32,8 @@ def missing_report(
     """
     first = ", ".join(map(shortened, missing[:3])) + (", …" if len(missing) > 3 else "")
     where = f"not in {root}" if root else "no folder of pictures beside the file"
+    if any(map(is_inline, missing)):
+        where = "their bytes stand in the row, which 'instruct-mner import' writes into files"
     end = _REMEDY if how == "error" else f"their posts are {FATES[how]}"
     return f"{path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {end}"
 

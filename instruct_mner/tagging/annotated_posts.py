@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from instruct_mner.data.content import hash_content
 from instruct_mner.data.gold_and_prediction import num_tag_columns
+from instruct_mner.data.hub import picture_cache, store_picture
+from instruct_mner.data.importing.inline_pictures import FOLDER
 from instruct_mner.data.importing.run import import_file
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.known import known_name
@@ -27,7 +29,8 @@ from instruct_mner.tagging.arguments import checked
 def load(path: str | Path, *, images: str | Path | None = None) -> list[Example]:
     """Read posts from a file or folder of any kind that ``instruct-mner import`` reads.
 
-    What was read as what is printed on standard error.
+    What was read as what is printed on standard error. Pictures whose bytes stand in the file are kept in the cache of
+    datasets.
 
     Args:
         path: File or folder, or ``format:path``; the posts of several splits have theirs in ``meta``.
@@ -44,15 +47,23 @@ def load(path: str | Path, *, images: str | Path | None = None) -> list[Example]
     with TemporaryDirectory() as name:
         folder = Path(name).resolve()
         imported = import_file(str(path), folder / "posts.jsonl", options)
+        inline = sorted((folder / FOLDER).glob("*"))
         for note in imported.notes:
-            print(note, file=sys.stderr)
+            print(note.replace(str(folder / FOLDER), str(picture_cache())) if inline else note, file=sys.stderr)
         read = load_split(f"jsonl:{folder / 'posts.jsonl'}", missing_image="keep").examples
-        return [_with_paths(example, folder) for example in read]
+        stored = {f"{FOLDER}/{picture.name}": _stored(picture) for picture in inline}
+        return [_with_paths(example, folder, stored) for example in read]
 
 
-def _with_paths(example: Example, folder: Path) -> Example:
+def _stored(picture: Path) -> Path:
+    """Return a file that stays for a picture whose bytes stand in the file of the posts."""
+    root = picture_cache()
+    return root / store_picture(picture.read_bytes(), root)
+
+
+def _with_paths(example: Example, folder: Path, stored: Mapping[str, Path]) -> Example:
     """Return a post with paths in place of names from a folder; a picture that is not there keeps its name."""
-    paths = {name: (folder / name).resolve() for name in example.images}
+    paths = {name: stored.get(name) or (folder / name).resolve() for name in example.images}
     images = tuple(str(path) if path.is_file() else name for name, path in paths.items())
     return example.model_copy(update={"images": images})
 

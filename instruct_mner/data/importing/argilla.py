@@ -50,10 +50,8 @@ def of_record(record: Object, where: str, left_out: Counter[str]) -> RawPost:
     pictures = [name for name, value in fields.items() if name != "text" and _is_picture(name, value)]
     text_name = _text_name(fields, pictures)
     named = metadata.pop("images", None)
-    inline = [name for name in pictures if str(fields[name]).startswith("data:")]
     if named is None:
-        left_out["picture(s) whose bytes stand in the record"] += len(inline)
-        named = [fields[name] for name in pictures if name not in inline]
+        named = [fields[name] for name in pictures]
     text = fields[text_name]
     spans = _spans(record, left_out)
     others = {name: value for name, value in fields.items() if name not in {text_name, *pictures}}

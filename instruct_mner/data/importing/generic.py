@@ -8,15 +8,14 @@ import json
 import math
 import re
 import tokenize
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.excel_cells import ERRORS
+from instruct_mner.data.importing.inline_pictures import is_inline
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
 from instruct_mner.data.lenient import without_nulls
@@ -27,8 +26,6 @@ _NO_TEXT = (NOTHING | ERRORS) - {"-", "N/A"}
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _BETWEEN_PICTURES = re.compile(r"[;,|\n\r\t]|\s(?:[&+]|and)\s|(?<=\w) +(?=\S+\.\w+$)")
 _EXACT = 2**53
-BYTES = "data:"
-"""Beginning of an address that is the bytes of a picture."""
 
 
 def to_post(
@@ -193,12 +190,16 @@ def to_names(value: Any) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(name for each in value for name in to_names(each))
     if isinstance(value, dict):
-        value = value.get("path") or value.get("image") or value.get("url") or value.get("file_name")
+        named = next((value[name] for name in ("path", "image", "url", "file_name") if value.get(name)), None)
+        content = value.get("bytes")
+        value = content if named is None and isinstance(content, str) and is_inline(content) else named
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"a picture is no name of a file: {str(value)[:60]!r}")
     name = str(value)
+    if is_inline(name):
+        return (name,)
     if name in NOTHING:
         raise ValueError(f"a picture is called {name!r}, which programs write for nothing; leave it empty")
     name = name.removesuffix(".0") if re.fullmatch(r"\d+\.0", name) else name
@@ -206,15 +207,6 @@ def to_names(value: Any) -> tuple[str, ...]:
     if len(parts) > 1 and all(part.lower().endswith(PICTURE_SUFFIXES) for part in parts):
         raise ValueError(f"several pictures in one string, {name[:60]!r}; write them as a list: {parts[:3]}")
     return (name,)
-
-
-def without_bytes(post: RawPost, left_out: Counter[str]) -> RawPost:
-    """Return a post without the pictures whose bytes stand in its row, which are counted: no file has their names."""
-    named = tuple(name for name in post.images if not name.startswith(BYTES))
-    if len(named) == len(post.images):
-        return post
-    left_out["picture(s) whose bytes stand in the row"] += len(post.images) - len(named)
-    return replace(post, images=named)
 
 
 def parse_cell(value: Any) -> Any:

@@ -270,8 +270,6 @@ def _box(rectangle: Result, images: Sequence[str]) -> Box:
         raise ValueError("a rectangle was drawn on a picture that was turned; turn it back, and draw it again")
     if len(images) != 1:
         raise ValueError(f"a rectangle in a task with {len(images)} pictures; which one it is on nobody can tell")
-    if images[0].startswith(_BYTES):
-        raise ValueError("a rectangle on a picture whose bytes stand in the task; save it as a file and name it")
     x0, y0 = value["x"] * width / 100, value["y"] * height / 100
     x1, y1 = (value["x"] + value["width"]) * width / 100, (value["y"] + value["height"]) * height / 100
     box = tuple(round(side, 2) for side in (x0, y0, min(x1, width), min(y1, height)))

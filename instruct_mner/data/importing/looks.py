@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES
+from instruct_mner.data.importing.inline_pictures import is_inline
 from instruct_mner.data.importing.posts import END_NAMES, START_NAMES
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, types_of
@@ -80,7 +81,9 @@ def _kind_of_list(value: list[Any]) -> str | None:
 
 
 def _names_picture(value: str) -> bool:
-    return " " not in value.strip() and value.strip().lower().partition("?")[0].endswith(PICTURE_SUFFIXES)
+    return is_inline(value) or (
+        " " not in value.strip() and value.strip().lower().partition("?")[0].endswith(PICTURE_SUFFIXES)
+    )
 
 
 def _is_span(value: Any) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
+from instruct_mner.data.importing.inline_pictures import InlinePictures
 from instruct_mner.files import is_file
 
 _MOST_FILES = 1_000_000
@@ -81,16 +82,21 @@ class PictureNamer:
         images: Folder of the pictures, as the user says; subfolders are looked through for those that are not in it.
         root: Folder in which pictures are looked for where the user says none.
         out: File that is written; ``None`` for standard output.
+        inline: Pictures whose bytes stand in the rows, where there may be some.
     """
 
-    def __init__(self, images: Path | None, root: Path | None, out: Path | None) -> None:
-        self._images, self._root = images, root
+    def __init__(
+        self, images: Path | None, root: Path | None, out: Path | None, inline: InlinePictures | None = None
+    ) -> None:
+        self._images, self._root, self._inline = images, root, inline or InlinePictures(None)
         self._folder = (Path.cwd() if out is None else out.parent).resolve()
         self._found_below: set[Path] = set()
         self.num_named = self.num_missing = self.num_below = 0
 
     def name(self, picture: str) -> str:
         """Return the name of a picture from the folder of the written file; of one that is not there, its own."""
+        if self._inline.find(picture) is not None:
+            return picture
         self.num_named += 1
         path = self.find(picture)
         if path is None:
@@ -101,7 +107,7 @@ class PictureNamer:
 
     def find(self, picture: str) -> Path | None:
         """Return the file of a picture; ``None`` where it is not there."""
-        path = find_picture(self._images or self._root, picture)
+        path = self._inline.find(picture) or find_picture(self._images or self._root, picture)
         if path is not None or self._images is None:
             return path
         name = Path(picture).name

@@ -17,7 +17,8 @@ from instruct_mner.data.formats import COLUMN_SUFFIXES
 from instruct_mner.data.importing import coco
 from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
-from instruct_mner.data.importing.generic import to_post, without_bytes
+from instruct_mner.data.importing.generic import to_post
+from instruct_mner.data.importing.inline_pictures import with_short_pictures
 from instruct_mner.data.importing.label_studio import of_task
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.prodigy import Answers, of_prodigy
@@ -112,7 +113,7 @@ class Source:
             left_out["empty item(s) (null)"] += 1
             return
         try:
-            yield from (without_bytes(post, left_out).joined(counts) for post in self._posts(row, where, left_out))
+            yield from (post.joined(counts) for post in self._posts(row, where, left_out))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"a row of another layout ({error!r})"
             yield Fault(where, reason)
@@ -126,8 +127,10 @@ class Source:
 
     @cached_property
     def head(self) -> list[Any]:
-        """Rows from the beginning, as objects."""
-        rows = islice((row for _, row in self._rows() if not isinstance(row, Fault | None)), ROWS_LOOKED_AT)
+        """Rows from the beginning, as objects, with the beginnings of pictures whose bytes stand in them."""
+        rows = islice(
+            (with_short_pictures(row) for _, row in self._rows() if not isinstance(row, Fault | None)), ROWS_LOOKED_AT
+        )
         return list(rows)
 
     @cached_property

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from instruct_mner.data.checks import GoldCheck
 from instruct_mner.data.importing.entities import EntityNotes, entities_of
+from instruct_mner.data.importing.inline_pictures import InlinePictures, is_inline
 from instruct_mner.data.importing.offsets import text_of
 from instruct_mner.data.importing.picture_names import FileNames, PictureNamer
 from instruct_mner.data.importing.posts import Fault, RawPost
@@ -96,11 +97,12 @@ def write_posts(
     check = GoldCheck(source)
     seen: set[int] = set()
     entity_notes = EntityNotes()
-    file_names, pictures = FileNames(), PictureNamer(options.images, root, out)
+    file_names, inline = FileNames(), InlinePictures(None if out is None else out.parent)
+    pictures = PictureNamer(options.images, root, out, inline)
     begun, num_unannotated = total.num_posts, 0
-    with _target(out) as file:
+    with _target(out) as file, inline:
         for number, item in enumerate(posts, start=1):
-            example = _example(item, unit, problems, source, number, entity_notes, file_names)
+            example = _example(item, unit, problems, source, number, entity_notes, file_names, inline)
             if example is None:
                 continue
             if hash(example.id) in seen:
@@ -134,9 +136,11 @@ def write_posts(
         if total.num_posts == begun and not problems:
             problems.add(f"{source}: the file holds no post")
         problems.stop(source)
+        inline.place()
     if 0 < num_unannotated < total.num_posts - begun or (num_unannotated and source.endswith(".json")):
         total.notes.append(f"{source}: {num_unannotated} posts are not annotated")
-    total.notes += [*entity_notes.lines(source), *file_names.lines(source), *pictures.lines(source), *result.lines()]
+    total.notes += [*entity_notes.lines(source), *file_names.lines(source), *inline.lines(source)]
+    total.notes += [*pictures.lines(source), *result.lines()]
     total.notes += () if options.boxes is None else options.boxes.lines()
 
 
@@ -185,26 +189,44 @@ def _example(
     number: int,
     entity_notes: EntityNotes,
     file_names: FileNames,
+    inline: InlinePictures,
 ) -> Example | None:
-    if isinstance(item, Example):
-        return item
     if isinstance(item, Fault):
         problems.add(f"{item.where}: {item.reason}")
         return None
     try:
+        if isinstance(item, Example):
+            return _with_files(item, inline)
         text = text_of(item)
         values = {
             "id": _made_id(source, text, number) if item.id is None else item.id,
             "text": text,
-            "images": tuple(map(file_names.name, item.images)),
+            "images": tuple(name if is_inline(name) else file_names.name(name) for name in item.images),
             "entities": None if item.marks is None else entities_of(item, item.unit or unit, entity_notes),
             "tokens": item.tokens,
             "context": item.context,
             "meta": dict(item.meta) or None,
         }
-        return Example.model_validate({name: value for name, value in values.items() if value is not None})
+        made = Example.model_validate({name: value for name, value in values.items() if value is not None})
+        return _with_files(made, inline)
     except ValidationError as error:
-        problems.add_all(f"{item.where}: {reason}" for reason in reasons(error, Example))
+        problems.add_all(f"{_where(item, source, number)}: {reason}" for reason in reasons(error, Example))
     except ValueError as error:
-        problems.add(f"{item.where}: {error}")
+        problems.add(f"{_where(item, source, number)}: {error}")
     return None
+
+
+def _with_files(example: Example, inline: InlinePictures) -> Example:
+    """Return a post with files in the place of pictures whose bytes stand in it.
+
+    Raises:
+        ValueError: A picture is left out on which there are boxes.
+    """
+    if not any(map(is_inline, example.images)):
+        return example
+    names = [inline.keep(name) if is_inline(name) else name for name in example.images]
+    if None in names and any(entity.boxes for entity in example.entities or ()):
+        raise ValueError(
+            "has boxes, and a picture whose bytes stand in the row and cannot be kept; save it as a file and name it"
+        )
+    return example.model_copy(update={"images": tuple(name for name in names if name is not None)})

@@ -111,10 +111,6 @@ def test_what_a_rectangle_is_drawn_on_is_a_picture() -> None:
     other = {"data": {"post": TEXT, "bild": "https://x.com/media/7"}}
     [mark] = of_task({**task(span("a", "Anna", "PER"), drawn), **other}, "f:1").marks or ()
     assert mark.boxes == (Box(box=(10, 10, 60, 50)),)
-    with pytest.raises(
-        ValueError, match="a rectangle on a picture whose bytes stand in the task; save it as a file and"
-    ):
-        of_task(task(span("a", "Anna", "PER"), drawn, image="data:image/png;base64,AAAA"), "f:1")
 
 
 def test_a_span_on_another_field_is_no_entity_of_the_text() -> None:

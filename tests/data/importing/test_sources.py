@@ -146,24 +146,6 @@ def test_brat_needs_both_files(tmp_path: Path) -> None:
         brat_posts(written(tmp_path, "b.ann", ""), [])
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", 'text,image\nAnna,"data:image/png;base64,AA"\n'),
-        ("a.jsonl", '{"text": "Anna", "images": ["a.png", "data:image/png;base64,AA"]}'),
-        ("b.jsonl", '{"text": "Anna", "answer": "accept", "image": "data:image/png;base64,AA"}'),
-        ("c.json", '[{"data": {"text": "Anna", "image": "data:image/png;base64,AA"}, "annotations": []}]'),
-    ],
-)
-def test_pictures_whose_bytes_stand_in_a_row_are_left_out_and_counted(name: str, content: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
-    source = Source(tmp_path / name)
-    [post] = source.items()
-    assert isinstance(post, RawPost)
-    assert post.images == (("a.png",) if "a.png" in content else ())
-    assert any("left out: 1 picture(s) whose bytes stand in the row" in note for note in source.notes)
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
 def test_the_tokens_of_all_rows_tell_how_those_of_each_are_joined(name: str, tmp_path: Path) -> None:
     texts = ["张伟去北京", "NBA赛", "OK"]
