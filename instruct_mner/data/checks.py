@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.tag_schemes import why_no_type
 from instruct_mner.schema.choices import Segmentation
 from instruct_mner.schema.labels import folded_label
 from instruct_mner.schema.offsets import can_say
@@ -83,7 +84,7 @@ class GoldCheck:
                 f"{self._source}: {self._num_shares} of {self._num_boxes} boxes lie in 0..1, the first is "
                 f"{self._shares}: boxes are pixels of the original picture; multiply them by its width and height"
             )
-        problems += self._wrong_labels()
+        problems += [*self._wrong_labels(), *self._labels_with_numbers()]
         kind, number = max(self._pieces.items(), key=lambda item: item[1], default=("", 0))
         if _SHARE_OF_PIECES * self._num_tokens < number:
             problems.append(
@@ -117,6 +118,15 @@ class GoldCheck:
             f"{self._source}: {sum(self._labels[label] for label in wrong)} mentions have the tag of a token as their "
             f"type ({', '.join(wrong[:2])}); join the tokens of a mention, and take out what is none"
         ]
+
+    def _labels_with_numbers(self) -> list[str]:
+        """Return the problem of types with a confidence behind them, each of which would be a type of its own."""
+        wrong = {label: reason for label in sorted(self._labels) if (reason := why_no_type(label)) is not None}
+        if not wrong:
+            return []
+        [(first, reason), *_] = wrong.items()
+        number = sum(self._labels[label] for label in wrong)
+        return [f"{self._source}: {number} mentions have no type, the first is {first!r}: {reason}"]
 
     def _labels_that_are_spelled_alike(self) -> tuple[str, ...]:
         spellings: defaultdict[str, list[str]] = defaultdict(list)

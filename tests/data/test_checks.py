@@ -39,6 +39,13 @@ def test_types_that_differ_in_case_are_told(tmp_path: Path) -> None:
     assert "differ in case alone are different types: PER (1 mentions), per (1 mentions)" in dataset.notes[0]
 
 
+def test_types_with_a_confidence_behind_them_are_refused(tmp_path: Path) -> None:
+    posts = (post("Anna", (0, 4), label="PER:0.93"), post("Bo", (0, 2), label="PER(81%)"), post("Cy", (0, 2)))
+    with pytest.raises(DataError, match=r"2 mentions have no type, the first is 'PER\(81%\)': a number stands behind"):
+        load_split(write(tmp_path, *posts), missing_image="keep")
+    load_split(write(tmp_path, post("Anna", (0, 4), label="GPE-2")), missing_image="keep")
+
+
 def test_types_of_signs_alone_are_not_called_alike(tmp_path: Path) -> None:
     posts = [post("Anna", (0, 4), label=label) for label in ("-", "~", "😀", "😁", "A B", "a-b")]
     [note] = load_split(write(tmp_path, *posts), missing_image="keep").notes

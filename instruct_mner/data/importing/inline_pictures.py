@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from instruct_mner.errors import DataError
 from instruct_mner.images import check_image
@@ -38,7 +38,7 @@ def is_inline(picture: str) -> bool:
     return len(picture) > _LONGEST_NAME and picture.startswith(_BARE) and not re.search(r"[^\w+/=\s]", picture)
 
 
-def with_short_pictures(value: Any) -> Any:
+def with_short_pictures(value: object) -> object:
     """Return a row with the beginning of each picture whose bytes stand in it, by which it is one still.
 
     Args:
