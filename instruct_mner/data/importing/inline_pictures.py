@@ -28,7 +28,7 @@ _HEAD = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 # The first bytes of PNG, JPEG, GIF and WebP, as base64 writes them; no name of a file is as long.
 _BARE = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
 _LONGEST_NAME = 255
-_SUFFIXES = {"JPEG": ".jpg"}
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg"}
 
 
 def is_inline(picture: str) -> bool:
