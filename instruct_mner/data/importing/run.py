@@ -21,6 +21,7 @@ from instruct_mner.data.importing.brat import brat_posts, of_folder, split_folde
 from instruct_mner.data.importing.effects import refuse_without_effect
 from instruct_mner.data.importing.offsets import tell_unit
 from instruct_mner.data.importing.piped import piped_file
+from instruct_mner.data.importing.plain_text import check_plain, is_plain, plain_posts
 from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.data.importing.roles import parse_columns
 from instruct_mner.data.importing.sources import (
@@ -28,8 +29,6 @@ from instruct_mner.data.importing.sources import (
     Item,
     Source,
     is_json,
-    is_plain,
-    plain_posts,
 )
 from instruct_mner.data.importing.splitting import NO_SPLIT, write_splits
 from instruct_mner.data.importing.writing import Imported, ImportOptions, write_posts
@@ -232,7 +231,7 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     convention: Offsets | None = "characters" if items is not None else None
     plain = items is None and is_plain(path)
     if plain:
-        _check_plain(path)
+        check_plain(path)
         items = lambda: plain_posts(path)  # noqa: E731
     if items is None:
         if source.head:
@@ -266,15 +265,6 @@ def _import_posts(path: Path, out: Path | None, options: ImportOptions) -> Impor
     posts = _fast_jsonl(path, source) if unit == "characters" and path.suffix in _READ_AS_THEY_ARE else items()
     write_posts(posts, out, str(path), options, total, root=picture_root(path, None), unit=unit)
     return total
-
-
-def _check_plain(path: Path) -> None:
-    """Raise a DataError for a file that is no text, or is meant as one with columns."""
-    unreadable = next((line.problem for line in stream_lines(path) if line.fatal), None)
-    if unreadable is not None:
-        raise DataError(unreadable)
-    if path.suffix not in {".txt", ".text", ""}:
-        raise DataError(f"{path}: no column of tags in it; expected a token and its tag a line")
 
 
 def _unit_of(items: Callable[[], Iterator[Item]], path: Path, convention: Offsets | None) -> Offsets:

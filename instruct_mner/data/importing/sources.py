@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from instruct_mner.data.column_layout import is_columns
-from instruct_mner.data.formats import COLUMN_SUFFIXES
 from instruct_mner.data.importing import coco
 from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
@@ -48,8 +47,6 @@ _BINARY = {
     ".zip": "unpack the archive and name the file or folder in it",
     ".gz": "unpack the archive and name the file in it",
 }
-# Headers of posts, and the brackets of CoNLL-2005: read as text, a token would be a post.
-_OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w+\*\)?|\*\))$", re.IGNORECASE)
 # In a text file `[Anna` begins a text. A list goes on in the next line, or with a value.
 _BEGINS_JSON = re.compile(r"\{\s*($|[\"}])|\[\s*($|[\[{\"\]]|(-?\d|true|false|null)[^\]]*,)")
 _OF_JSON = frozenset({".json", ".jsonl", ".ndjson"})
@@ -278,22 +275,3 @@ def _is_by_columns(value: Any) -> bool:
         return False
     rows = next(iter(value.values())).keys()
     return all(map(str.isdecimal, rows)) and all(each.keys() == rows for each in value.values())
-
-
-def is_plain(path: Path) -> bool:
-    """Return true for a text file that is neither JSON nor columns: one post a line."""
-    suffixes = {*COLUMN_SUFFIXES, ".text", ""} - {".tsv"}
-    return path.suffix.lower() in suffixes and not is_json(path) and not is_columns(path)
-
-
-def plain_posts(path: Path) -> Iterator[Item]:
-    """Read one post a line; blank lines are none."""
-    for line in stream_lines(path):
-        where = f"{path}:{line.number}"
-        if line.problem is not None:
-            yield Fault(where, line.problem.partition(": ")[2])
-        elif _OF_COLUMNS.match(line.text):
-            yield Fault(where, f"{line.text[:40]!r} is no line of a text of one post a line, but of a file of columns; "
-                               "write a token and its tag (O, B-<type>, I-<type>) a line")  # fmt: skip
-        elif line.text.strip():
-            yield RawPost(where=where, text=line.text.strip(" \t"))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from instruct_mner.data.importing.brat import brat_posts
+from instruct_mner.data.importing.plain_text import check_plain, is_plain, plain_posts
 from instruct_mner.data.importing.posts import Fault, RawPost
 from instruct_mner.data.importing.run import import_file
-from instruct_mner.data.importing.sources import Source, is_json, is_json_lines, is_plain, plain_posts
+from instruct_mner.data.importing.sources import Source, is_json, is_json_lines
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
 from instruct_mner.errors import ConfigError, DataError
@@ -165,3 +167,25 @@ def test_the_rows_behind_the_first_tell_it_too(tmp_path: Path) -> None:
     first = next(Source(written(tmp_path, "a.jsonl", latin * 2100 + chinese * 2100)).items())
     assert isinstance(first, RawPost)
     assert first.joiner == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "mark"),
+    [
+        ("<PER>Anna</PER> left", "'<PER>Anna</PER>'"),
+        ("saw [Anna Bell](person) there", "'[Anna Bell](person)'"),
+        ("[Anna | PER] left", "'[Anna | PER]'"),
+        ("[Anna] left (so)", None),
+        ("see [this](https://x.org/a) and <br> a < b > c", None),
+        ("a <b>", None),
+    ],
+)
+def test_texts_with_marked_entities_are_no_posts(line: str, mark: str | None, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.txt", f"{line}\n\nBo came\n")
+    if mark is None:
+        check_plain(path)
+        return
+    with pytest.raises(DataError, match=re.escape(f"1 of the first 2 lines hold marks such as {mark}")):
+        check_plain(path)
+    # Few of them may be meant so.
+    check_plain(written(tmp_path, "b.txt", f"{line}\n" + "Bo came\n" * 3))
