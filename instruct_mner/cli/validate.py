@@ -37,7 +37,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Count what data sets hold, and report every row, picture and box that is wrong."""
-    from instruct_mner.data.problem_groups import group_problems
+    from instruct_mner.data.problem_groups import ProblemGroups
     from instruct_mner.data.validation import known_sets, survey, table
     from instruct_mner.scoring.glossary import DATA_TERMS
     from instruct_mner.scoring.glossary import explain as explained
@@ -71,7 +71,8 @@ def run(
     for note in (note for split in counts for note in split.notes):
         typer.echo(note, err=True)
     if problems:
-        lines = group_problems(problems)
+        groups = ProblemGroups(problems)
+        lines = [*groups.lines(), *groups.hints()]
         raise DataError(f"{len(problems)} problem(s) found:\n{listing(lines, most=len(lines))}")
 
 

@@ -10,8 +10,8 @@ from instruct_mner.data.checks import check_gold
 from instruct_mner.data.content import hash_content
 from instruct_mner.data.dataset import Dataset, Reading, ReadOptions
 from instruct_mner.data.formats import FORMATS, find_files, left_out_of_folder
-from instruct_mner.data.problem_groups import group_problems
-from instruct_mner.errors import ConfigError, DataError, listing
+from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.errors import ConfigError
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage
 
 
@@ -59,8 +59,7 @@ def checked(readings: Mapping[str, Reading], data: str, missing_image: MissingIm
     if missing_image == "error":
         reports = [reading.dataset.missing_report() for reading in readings.values()]
         problems += [report for report in reports if report]
-    if problems:
-        raise DataError(f"{data} cannot be used, {len(problems)} problem(s):\n{listing(group_problems(problems))}")
+    ProblemGroups(problems).stop(data, of_posts=True)
     return {
         split: _treated(reading.dataset, checks[split].lines(), missing_image) for split, reading in readings.items()
     }

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from shlex import quote
 
 from instruct_mner.errors import DataError, listing
 
 _VALUES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\d+(?:\.\d+)?""")
 _PLACES = 3
+# A row of another tool has fields of its own; one that is nearly a field of ours is a mistake.
+_OF_ANOTHER_TOOL = re.compile(r"(.+):\d+: (?:\w+: unknown field|text: is needed)")
 
 
 class ProblemGroups:
@@ -18,6 +21,7 @@ class ProblemGroups:
     def __init__(self, problems: Iterable[str] = ()) -> None:
         self._first: dict[str, list[str]] = {}
         self._counts: Counter[str] = Counter()
+        self._foreign: str | None = None
         self.add_all(problems)
 
     def __bool__(self) -> bool:
@@ -27,6 +31,8 @@ class ProblemGroups:
         """Add a problem; of each cause only the first three are held."""
         _, _, reason = problem.partition(": ")
         cause = _VALUES.sub("…", reason or problem)
+        if self._foreign is None and (foreign := _OF_ANOTHER_TOOL.fullmatch(problem)) is not None:
+            self._foreign = foreign[1]
         self._counts[cause] += 1
         if self._counts[cause] <= _PLACES:
             self._first.setdefault(cause, []).append(problem)
@@ -46,15 +52,27 @@ class ProblemGroups:
                 lines.append(f"… and {number - _PLACES:,} more of the same cause, {number:,} in all")
         return lines
 
-    def stop(self, source: str) -> None:
+    def stop(self, source: str, *, of_posts: bool = False) -> None:
         """Raise all problems as one error, if there are any.
+
+        Args:
+            source: Name of the file.
+            of_posts: True for a file of posts, of which an export of another tool is told to be imported.
 
         Raises:
             DataError: There are problems.
         """
         if self._counts:
             number = self._counts.total()
-            raise DataError(f"{source} cannot be used, {number:,} problem(s):\n{listing(self.lines())}")
+            lines = [f"{source} cannot be used, {number:,} problem(s):", listing(self.lines())]
+            lines += [f"  {hint}" for hint in self.hints() if of_posts]
+            raise DataError("\n".join(lines))
+
+    def hints(self) -> list[str]:
+        """Return a line on a file of posts with rows of another tool, where there is one."""
+        if self._foreign is None:
+            return []
+        return [f"where it is the export of another tool: instruct-mner import {quote(self._foreign)} -o posts.jsonl"]
 
 
 def group_problems(problems: Iterable[str]) -> list[str]:

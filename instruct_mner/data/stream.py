@@ -16,6 +16,7 @@ from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.broken_pictures import PictureChecks, look_at
 from instruct_mner.data.dataset import Dataset, find_picture
 from instruct_mner.data.missing_pictures import missing_report, none_left
+from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.choices import MissingImage
@@ -173,9 +174,9 @@ def look_through(
     """
     root = picture_root(path, images)
     seen = _Seen(root, open_pictures=show_pictures and missing_image != "keep")
-    marks, num_posts, problems = array("q"), 0, list[str]()
+    marks, num_posts, problems = array("q"), 0, ProblemGroups()
     for row in STREAMED[form](path, 0):
-        problems += row.problems
+        problems.add_all(row.problems)
         if row.example is None:
             continue
         seen.add(row.example)
@@ -183,17 +184,16 @@ def look_through(
             if num_posts % every == 0:
                 marks.append(row.position)
             num_posts += 1
-    problems += seen.repeated(path, form)
+    problems.add_all(seen.repeated(path, form))
     if not seen.ids and not problems:
-        problems.append(no_post(path, form))
+        problems.add(no_post(path, form))
     missing = None if missing_image == "keep" else seen.missing_report(path, missing_image)
     if missing_image == "error" and missing is not None:
-        problems.append(missing)
+        problems.add(missing)
     report = seen.checks.report(path)
     if missing_image == "error" and report is not None:
-        problems.append(report)
-    if problems:
-        raise DataError(f"{path} cannot be used, {len(problems)} problem(s):\n{listing(problems)}")
+        problems.add(report)
+    problems.stop(str(path), of_posts=True)
     if not num_posts:
         raise DataError(none_left(path, seen.num_missing + len(seen.checks.broken)))
     told = () if missing is None else (missing,)

@@ -70,6 +70,15 @@ def test_nothing_to_check() -> None:
     assert (result.problems, result.unsayable, result.notes, result.lines()) == ((), None, (), ())
 
 
+def test_an_export_of_another_tool_is_sent_to_import(tmp_path: Path) -> None:
+    foreign = write(tmp_path, {"content": "Anna", "spans": []}, {"content": "Bo", "spans": []})
+    with pytest.raises(DataError, match=rf"another tool: instruct-mner import {foreign} -o posts\.jsonl$"):
+        load_split(foreign)
+    with pytest.raises(DataError) as error:
+        load_split(write(tmp_path, {"text": "Anna", "entites": []}))
+    assert "instruct-mner import" not in str(error.value)
+
+
 def test_problems_are_grouped_by_cause() -> None:
     lines = group_problems([*(f"a:{n}: token {n!r} is bad" for n in range(34_826)), "a:3: text: is needed"])
     assert lines[:3] == ["a:0: token 0 is bad", "a:1: token 1 is bad", "a:2: token 2 is bad"]
