@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
-from instruct_mner.data.importing.inline_pictures import InlinePictures
+from instruct_mner.data.importing.inline_pictures import InlinePictures, is_inline
 from instruct_mner.files import is_file
 
 _MOST_FILES = 1_000_000
@@ -26,11 +26,13 @@ class FileNames:
         self._places: dict[str, str] = {}
 
     def name(self, picture: str) -> str:
-        """Return a path as it is, and of an address or of a path of another machine the name of the file.
+        """Return a path as it is, as the bytes of a picture, and of an address or a path of another machine its name.
 
         Raises:
             ValueError: It has no name, or that of another picture.
         """
+        if is_inline(picture):
+            return picture
         path = of_local_storage(picture)
         name = _file_name(path)
         if name == picture:

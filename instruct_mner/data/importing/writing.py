@@ -201,7 +201,7 @@ def _example(
         values = {
             "id": _made_id(source, text, number) if item.id is None else item.id,
             "text": text,
-            "images": tuple(name if is_inline(name) else file_names.name(name) for name in item.images),
+            "images": tuple(map(file_names.name, item.images)),
             "entities": None if item.marks is None else entities_of(item, item.unit or unit, entity_notes),
             "tokens": item.tokens,
             "context": item.context,
