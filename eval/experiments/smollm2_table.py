@@ -19,9 +19,10 @@ from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.scoring.calibration import fit_scaling, judge, measure
 from instruct_mner.scoring.counts import Tally
 from instruct_mner.scoring.pairing import pair_posts
-from instruct_mner.scoring.seeds import compare_arms
+from instruct_mner.scoring.seeds import ArmDifference, compare_arms
 from instruct_mner.scoring.seen import seen_recall
 from instruct_mner.scoring.spans import score_spans
+from instruct_mner.scoring.systems import holm
 
 # Source: UMT (https://aclanthology.org/2020.acl-main.306), table 1 and its logs; tolerant decoding of BIO.
 PUBLISHED = {
@@ -219,18 +220,38 @@ def _differences(settings: Mapping[str, Any], runs: Sequence[PlannedRun], output
             tallies.setdefault(name, {})[each.seed] = score_spans(gold, predictions).micro
     if len(tallies) == 1:
         return
-    scores = compare_arms(tallies)
-    yield ""
-    yield f"Against {first} (paired bootstrap over posts and seeds, 95 %, p with Holm):"
-    yield ""
+    yield from ("", f"Against {first} (paired bootstrap over posts and seeds, 95 %, p with Holm):", "")
     yield _row(["arm", "seeds", "micro F1", "difference", "p"])
     yield _row(["---"] * 5)
-    for name, score in scores.items():
+    for name, score in compare_arms(tallies).items():
         apart = score.against_first
         if apart is not None:
-            interval = f"{100 * apart.difference:+.2f} ({100 * apart.low:+.1f} to {100 * apart.high:+.1f})"
-            cells = [f"{100 * score.mean:.2f}", interval, f"{apart.adjusted_p_value:.3f}"]
+            cells = [f"{100 * score.mean:.2f}", _interval(apart), f"{apart.adjusted_p_value:.3f}"]
             yield _row([name, str(len(score.values)), *cells])
+    yield from _against_controls(settings.get("controls", {}), tallies)
+
+
+def _against_controls(controls: Mapping[str, str], tallies: Mapping[str, Mapping[int, Tally]]) -> Iterator[str]:
+    """Compare arms with the arm that differs from each in what is asked about, with captions and without."""
+    pairs = [
+        (f"{arm}{how}", f"{control}{how}")
+        for arm, control in controls.items()
+        for how in ("", " without captions")
+        if f"{arm}{how}" in tallies and f"{control}{how}" in tallies
+    ]
+    if not pairs:
+        return
+    yield from ("", "Against the arm that differs in what is asked about (the same, Holm over these):", "")
+    yield _row(["arm", "control", "difference", "p"])
+    yield _row(["---"] * 4)
+    compared = [compare_arms({of: tallies[of], arm: tallies[arm]})[arm].against_first for arm, of in pairs]
+    apart = [each for each in compared if each is not None]
+    for (arm, of), each, p in zip(pairs, apart, holm([each.p_value for each in apart]), strict=True):
+        yield _row([arm, of, _interval(each), f"{p:.3f}"])
+
+
+def _interval(apart: ArmDifference) -> str:
+    return f"{100 * apart.difference:+.2f} ({100 * apart.low:+.1f} to {100 * apart.high:+.1f})"
 
 
 def _calibration(runs: Sequence[PlannedRun], output: Path, data: Path) -> Iterator[str]:

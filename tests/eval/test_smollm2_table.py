@@ -80,12 +80,16 @@ def test_what_was_run_has_a_row_and_what_was_not_is_named(data: Path, tmp_path: 
 def test_arms_with_captions_are_compared_with_and_without_them(data: Path, tmp_path: Path) -> None:
     settings = yaml.safe_load(INLINE.read_text())
     gold = load_split(f"conll:{data / 'twitter2017' / 'test.txt'}", missing_image="text").examples
-    runs = [PlannedRun("twitter2017", arm, 0) for arm in ("caption", "text")]
+    runs = [PlannedRun("twitter2017", arm, 0) for arm in ("caption", "shuffled_caption", "text")]
     folder = tmp_path / "out" / "twitter2017"
     folder.mkdir(parents=True)
-    for name, share in (("text-0.test", 1), ("caption-0.test", 2), ("caption-0.bare", 0)):
+    shares = {"text-0.test": 1, "caption-0.test": 2, "caption-0.bare": 0, "shuffled_caption-0.test": 1}
+    for name, share in {**shares, "shuffled_caption-0.bare": 0}.items():
         write_run(folder / name, gold, share)
     lines = table(settings, runs, tmp_path / "out", data).splitlines()
+    own = lines[lines.index("| arm | control | difference | p |") + 2 :][:2]
+    assert own[0].startswith("| caption | shuffled_caption | +33.33 (")
+    assert own[1] == "| caption without captions | shuffled_caption without captions | +0.00 (+0.0 to +0.0) | 1.000 |"
     found = lines[lines.index("| arm | seeds | micro F1 | difference | p |") + 2 :][:2]
     assert [line[: line.index("(") - 1] for line in found] == [
         "| caption | 1 | 100.00 | +33.33",
