@@ -12,6 +12,8 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -152,6 +154,26 @@ class InlinePictures:
     def _error(self, error: OSError) -> DataError:
         where = "" if self._folder is None else self._folder / FOLDER
         return DataError(f"{where}: pictures cannot be written: {error.strerror or error}; choose another output")
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Remove the pictures that are written within the block, where it fails.
+
+    Args:
+        folder: Folder of the file of the posts.
+    """
+    pictures = folder / FOLDER
+    there = set(pictures.glob("*"))
+    try:
+        yield
+    except BaseException:
+        for picture in set(pictures.glob("*")) - there:
+            picture.unlink(missing_ok=True)
+        if not there:
+            with suppress(OSError):
+                pictures.rmdir()
+        raise
 
 
 def _decoded(picture: str) -> bytes | None:

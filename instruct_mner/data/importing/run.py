@@ -19,6 +19,7 @@ from instruct_mner.data.formats import Splits, find_files
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.brat import brat_posts, of_folder, split_folders
 from instruct_mner.data.importing.effects import refuse_without_effect
+from instruct_mner.data.importing.inline_pictures import removed_on_failure
 from instruct_mner.data.importing.offsets import tell_unit
 from instruct_mner.data.importing.piped import piped_file
 from instruct_mner.data.importing.plain_text import check_plain, is_plain, plain_posts
@@ -96,11 +97,12 @@ def import_and_split(source: str, folder: Path, options: ImportOptions, share: f
     check_absent(folder / "train.jsonl", folder / "dev.jsonl")
     together = folder / f".imported.{os.getpid()}.jsonl"
     try:
-        total = import_file(source, together, options)
-        splits = [note for note in total.notes if "are in one file, each post with its split" in note]
-        if splits:
-            raise ConfigError(f"{source} holds splits already; {NO_SPLIT}, or name one of its files")
-        total.notes += write_splits(together, share, seed)
+        with removed_on_failure(folder):
+            total = import_file(source, together, options)
+            splits = [note for note in total.notes if "are in one file, each post with its split" in note]
+            if splits:
+                raise ConfigError(f"{source} holds splits already; {NO_SPLIT}, or name one of its files")
+            total.notes += write_splits(together, share, seed)
     finally:
         together.unlink(missing_ok=True)
         with suppress(OSError):  # there is something in it, as there should be

@@ -20,7 +20,7 @@ from instruct_mner.data.importing.run import import_and_split, import_file
 from instruct_mner.data.importing.sources import Source
 from instruct_mner.data.importing.writing import ImportOptions
 from instruct_mner.data.loading import load_split
-from instruct_mner.errors import DataError
+from instruct_mner.errors import ConfigError, DataError
 
 TEXT = "Ann met Bo"
 SPAN = {"start": 0, "end": 3, "label": "PER"}
@@ -181,6 +181,18 @@ def test_pictures_of_two_splits_lie_in_one_folder(tmp_path: Path) -> None:
         dataset = load_split(str(tmp_path / "out" / f"{split}.jsonl"))
         assert len(dataset.examples) == number
         assert not dataset.missing_images
+
+
+def test_a_split_that_cannot_be_made_leaves_no_picture(tmp_path: Path) -> None:
+    source, out = write(tmp_path, "columns", url_of(content_of())), tmp_path / "out"
+    with pytest.raises(ConfigError, match="none can be held out"):
+        import_and_split(str(source), out, ImportOptions(), 0.1, 0)
+    assert not out.exists()
+    (out / FOLDER).mkdir(parents=True)
+    (out / FOLDER / "own.png").write_bytes(content_of())
+    with pytest.raises(ConfigError, match="none can be held out"):
+        import_and_split(str(source), out, ImportOptions(), 0.1, 0)
+    assert [path.name for path in (out / FOLDER).iterdir()] == ["own.png"]
 
 
 def test_the_head_of_a_file_holds_only_the_beginnings_of_its_pictures(tmp_path: Path) -> None:
