@@ -10,6 +10,7 @@ from shlex import quote
 
 from instruct_mner.data import cmner, conll, fmnerg, gmner, hub, jsonl, parquet, standard_input
 from instruct_mner.data.dataset import Reader
+from instruct_mner.data.unread import check_format
 from instruct_mner.errors import ConfigError, DataError, suggest
 
 Splits = dict[str, Path]
@@ -89,6 +90,7 @@ def _parse(data: str) -> tuple[str | None, Path]:
 
 
 def _sniff(path: Path) -> str:
+    check_format(path)
     suffix = path.suffix.lower()
     if suffix in {".jsonl", ".parquet"}:
         return suffix.removeprefix(".")

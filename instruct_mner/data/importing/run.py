@@ -38,6 +38,7 @@ from instruct_mner.data.loading import read_with
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import picture_root
+from instruct_mner.data.unread import check_format
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import check_place, exclusive, stream_lines
 from instruct_mner.schema.choices import Offsets
@@ -62,6 +63,7 @@ def import_file(source: str, out: Path | None, options: ImportOptions) -> Import
         check_picture_folder(options.images)
     if source == standard_input.NAME and not Path(source).exists():
         source = str(piped_file(parse_columns(options.columns)))
+    check_format(Path(source))
     with nullcontext() if out is None else exclusive(out):
         if out is not None:
             check_absent(out)

@@ -31,6 +31,7 @@ from instruct_mner.data.importing.tools import (
 )
 from instruct_mner.data.joining import TokenCounts
 from instruct_mner.data.lenient import RepeatedKeyError, loads, nan_as_null
+from instruct_mner.data.unread import check_row
 from instruct_mner.errors import DataError
 from instruct_mner.files import Line, read_text, stream_lines
 from instruct_mner.schema.choices import Decode, ImportLayout, Offsets
@@ -42,11 +43,6 @@ ROWS_LOOKED_AT = 2000
 """Rows from the beginning of a file, which tell its columns and the unit of its offsets."""
 _HEAD_LINES = 2000
 _WRAPPERS = frozenset({"data", "annotations", "examples", "rows"})
-_BINARY = {
-    ".xls": "save the old Excel format as .xlsx or CSV",
-    ".zip": "unpack the archive and name the file or folder in it",
-    ".gz": "unpack the archive and name the file in it",
-}
 # In a text file `[Anna` begins a text. A list goes on in the next line, or with a value.
 _BEGINS_JSON = re.compile(r"\{\s*($|[\"}])|\[\s*($|[\[{\"\]]|(-?\d|true|false|null)[^\]]*,)")
 _OF_JSON = frozenset({".json", ".jsonl", ".ndjson"})
@@ -157,6 +153,8 @@ class Source:
     def roles(self) -> Roles:
         """The columns of the rows."""
         rows = [flatten_instruct_uie(row) if "Instance" in row else row for row in self.head if isinstance(row, dict)]
+        if rows:
+            check_row(rows[0], str(self.path))
         told = {} if self.table is None else {role: [name] for role, name in self.table.roles.items()}
         roles = choose_roles(rows, {**told, **self.chosen}, str(self.path))
         self.notes += roles.notes
@@ -188,8 +186,6 @@ class Source:
         return row
 
     def _rows(self) -> Iterator[Numbered]:
-        if self.path.suffix.lower() in _BINARY:
-            raise DataError(f"{self.path}: cannot be read; {_BINARY[self.path.suffix.lower()]}")
         if self.table is not None:
             for number, row in self.table.rows():
                 yield f"{self.path}:{number}", row
