@@ -21,6 +21,8 @@ from instruct_mner.schema.labels import why_no_label
 
 _TAG = re.compile(r"O|[BIESLUM]-\S(?:.*\S)?")
 _SEVERAL = re.compile(r"[,;|]|(?:^O|[^A-Za-z0-9-])[BIESLUM]-\w|.[^\w\s-]O$", re.DOTALL)
+# Of the scheme IO without a prefix, as in Few-NERD: `person-artist/author`.
+_BARE_TYPE = re.compile(r"[A-Za-z]{2,}(?:[-/_][A-Za-z]+)*")
 _BIO = {"B": "B", "S": "B", "U": "B", "I": "I", "M": "I", "E": "I", "L": "I"}
 _ENDS = frozenset("ESLU")
 
@@ -77,6 +79,8 @@ def why_no_tag(tag: str, token: str | None = None) -> str:
     of = "" if token is None else f" of token {token!r}"
     if tag and holds_several(tag) and looks_like_tag(tag):
         return f"tag {tag!r}{of} holds several tags in one; keep one of them"
+    if _BARE_TYPE.fullmatch(tag):
+        return f"tag {tag!r}{of} is none of O, B-<type>, I-<type>; where types stand alone, write I- before each"
     reason = (why_no_label(tag[2:]) or _why_no_type(tag)) if _TAG.fullmatch(tag) and tag != "O" else None
     return f"tag {tag!r}{of} is none of O, B-<type>, I-<type>" + (f": {reason}" if reason else "")
 

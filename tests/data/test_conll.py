@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from instruct_mner.data.loading import load, load_split, read
+from instruct_mner.data.tag_schemes import why_no_tag
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Context
 
@@ -103,7 +104,10 @@ def test_strict_decoding_is_chosen_and_both_are_counted(tmp_path: Path) -> None:
     [
         ("", ["1: the file holds no post"]),
         ("\n\n", ["1: the file holds no post"]),
-        ("IMGID:1\nAnn\tPER\n", ["2: tag 'PER' of token 'Ann' is none of O, B-<type>, I-<type>"]),
+        (
+            "IMGID:1\nAnn\tPER\n",
+            [f"2: {why_no_tag('PER', 'Ann')}"],
+        ),
         ("IMGID:1\nAnn\tX\n", ["2: tag 'X' of token 'Ann' is for a context, which a <EOS> of the same post must open"]),
         ("IMGID:1\na\tO\n<EOS>\tX\nb\tX\nc\tO\n", ["1: post '1' has tag 'O' after <EOS>, where all tokens are"]),
         ("IMGID:1\n<EOS>\tX\na\tX\n", ["1: post '1' has no token"]),

@@ -48,6 +48,11 @@ def test_two_tags_in_one(tag: str) -> None:
     assert "several tags in one" in why_no_tag(tag) or "none of O" in why_no_tag(tag)
 
 
+def test_a_type_alone_is_told_how_it_is_written() -> None:
+    assert why_no_tag("person-artist/author").endswith("where types stand alone, write I- before each")
+    assert all(why_no_tag(tag).endswith("I-<type>") for tag in ("B_PER", "1", "?", ""))
+
+
 @pytest.mark.parametrize("tag", ["B-a-b", "B-person of note", "I-B-cell", "S-PER", "O", "B-GPE/LOC", "M-x_1", "B-工作"])
 def test_one_tag(tag: str) -> None:
     assert is_tag(tag)
