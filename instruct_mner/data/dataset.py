@@ -190,7 +190,12 @@ def check_picture_folder(images: Path) -> None:
         ConfigError: It is none.
     """
     if not images.is_dir():
-        raise ConfigError(f"--images {images} (in a config data.images): there is no such folder; check the path")
+        why = (
+            "this is a file; name a folder, and unpack archives"
+            if images.exists()
+            else "there is no such folder; check the path"
+        )
+        raise ConfigError(f"--images {images} (in a config data.images): {why}")
 
 
 def find_picture(root: Path | None, name: str) -> Path | None:

@@ -35,6 +35,7 @@ from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.parquet import is_parquet
 from instruct_mner.data.prediction_parquet import stream_rows
 from instruct_mner.data.problem_groups import ProblemGroups
+from instruct_mner.data.unread import check_format
 from instruct_mner.errors import DataError, MnerError
 from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.choices import Decode
@@ -57,11 +58,12 @@ def rows_of_others(path: Path, decode: Decode = "tolerant") -> list[Row] | None:
         decode: Decoding of tags.
 
     Raises:
-        DataError: It is not JSON, or what cannot be imported.
+        DataError: It is not JSON, of a format that is not read, or what cannot be imported.
     """
     suffix = path.suffix.lower()
     if path.is_dir() or not path.exists() or is_table(path) or suffix == docbin.SUFFIX:
         return imported_rows(path, decode)
+    check_format(path)
     if suffix == ".json":
         return _listed(path) or imported_rows(path, decode)
     if is_parquet(path):

@@ -36,6 +36,7 @@ Tuning = Literal["lora", "qlora", "full"]
 
 # A home folder, also behind the name of a format.
 _HOME = re.compile(r"((?:[a-z0-9-]+:)?)~/")
+_OF_POSTS = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".xlsx", ".parquet", ".conll", ".bio", ".spacy"})
 _INIT = "'instruct-mner init DIR' writes a config to start from"
 
 
@@ -212,6 +213,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
     """
     if not path.exists():
         raise ConfigError(f"{path}: no such file; {_INIT}")
+    if path.is_dir():
+        there = path / "config.yaml"
+        remedy = f"name its config, {there}" if there.is_file() else _INIT
+        raise ConfigError(f"{path} is a folder, and no config; {remedy}")
+    if path.suffix.lower() in _OF_POSTS:
+        raise ConfigError(
+            f"{path} holds posts by its name, and is no config: 'instruct-mner finetune --data {path} --model MODEL' "
+            f"trains on them; {_INIT}"
+        )
     values = read_yaml(path)
     if not isinstance(values, dict):
         kind = "empty" if values is None else f"a {type(values).__name__}"

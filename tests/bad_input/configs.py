@@ -53,7 +53,15 @@ FILES = (
     _text("config-python-object", "model: !!python/object/apply:os.getcwd []\n", "not YAML: .*constructor"),
     _text("config-key-twice", config() + "seed: 1\nseed: 2\n", "yaml:12: not YAML: 'seed' is given twice"),
     _text("config-nested-too-deep", "[" * 5000, "not YAML: nested too deep"),
-    Kind("config-folder", "finetune .", {}, r"^\.: cannot be read, it is a folder", "name a file"),
+    Kind("config-folder", "finetune .", {}, r"^\. is a folder, and no config", "init DIR' writes a config"),
+    Kind("config-run-folder", "finetune run", {"run/config.yaml": config()}, "^run is a folder", r"run/config\.yaml"),
+    Kind(
+        "config-posts",
+        "finetune posts.jsonl",
+        {"posts.jsonl": post()},
+        r"^posts\.jsonl holds posts",
+        r"finetune --data posts\.jsonl --model MODEL",
+    ),
 )
 
 SETTINGS = (
