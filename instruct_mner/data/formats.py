@@ -73,7 +73,8 @@ def find_files(data: str) -> tuple[str, Splits]:
     if form is not None and not isinstance(splits := FORMATS[form].splits, str):
         return form, splits(path)
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder; check the path")
+        as_text = "; a text is given by --text" if " " in data else ""
+        raise DataError(f"{path}: there is no such file or folder; check the path{as_text}")
     if path.is_dir():
         return _splits_of(path, form)
     return form or _sniff(path), {path.stem: path}

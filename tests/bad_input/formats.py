@@ -181,6 +181,8 @@ DATA = (
          r"name one of them: jsonl:set/dev\.jsonl"),
     Kind("images-folder-missing", "convert posts.jsonl out.jsonl --images nowhere", {"posts.jsonl": post()},
          "--images nowhere", "there is no such folder; check the path"),
+    Kind("text-for-a-file", "tag 'Ann left' --model $IDEFICS3 --labels PER", {}, "Ann left: there is no such file",
+         "given by --text"),
     Kind("images-in-an-archive", "convert posts.jsonl out.jsonl --images pics.zip",
          {"posts.jsonl": post(), "pics.zip": b"PK\x03\x04"}, r"--images pics\.zip", "a folder, and unpack archives"),
     Kind("predictions-in-xml", "evaluate posts.jsonl p.xml", {"posts.jsonl": post(), "p.xml": "<p>Ann</p>"},
