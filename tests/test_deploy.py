@@ -15,7 +15,8 @@ import yaml
 
 from instruct_mner import __version__
 from instruct_mner.cli import app
-from instruct_mner.models.smollm2 import CACHE_VARIABLE, REQUIREMENT, cache_folder
+from instruct_mner.models.prepared import CACHE_VARIABLE, cache_folder
+from instruct_mner.models.smollm2 import REQUIREMENT
 from instruct_mner.schema.records import Prediction, Rejected
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.metrics import Counters, route_name

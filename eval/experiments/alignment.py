@@ -103,7 +103,8 @@ def tuning(
                 arm.pop("seeds", None)
                 changes = merged(arm, change.get("change", {}))
                 folder = output / "tuning" / f"{name}-{seed}"
-                chosen.append(Task(name, changes, seed, group["posts"], settings["config"]["model"], "dev", folder))
+                base, measured = settings["config"]["model"], settings["measured"]
+                chosen.append(Task(name, changes, seed, group["posts"], base, "dev", folder, measured))
     return chosen
 
 

@@ -1,4 +1,8 @@
-"""Gates of a starter of level 1, one JSON object a line: ``-m eval.experiments.measure_starter FOLDER [GATE …]``."""
+"""Gates of a starter that is no part of ``eval.prove``, one JSON object a line.
+
+``python -m eval.experiments.measure_starter FOLDER [GATE …]`` for a starter of level 1, and ``starter-135m`` in the
+place of the folder for the one with the decoder of SmolLM2.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import sys
 
 from eval.gates import starter
 from eval.gates.common import Result
+from instruct_mner.models.locations import STARTER_135M
 
 
 def starter_lora(bench: starter.Bench) -> Result:
@@ -22,17 +27,21 @@ GATES = (
     starter.starter_boxes,
     starter_lora,
 )
+GATES_135M = (starter.starter_lookup, starter.starter_scores, starter.starter_renamed, starter.starter_boxes)
 
 
 def main() -> None:
     """Run the command line."""
-    bench = starter.level_1(sys.argv[1])
-    for gate in GATES:
+    model, *chosen = sys.argv[1:]
+    is_joined = model == STARTER_135M
+    bench = starter.joined(model) if is_joined else starter.level_1(model)
+    for gate in GATES_135M if is_joined else GATES:
         name = gate.__name__.removeprefix("starter_")
-        if sys.argv[2:] and name not in sys.argv[2:]:
+        if chosen and name not in chosen:
             continue
         result = gate(bench)
-        entry = {"gate": name, "level": 1, "passed": result.passed, "bound": result.bound, "value": result.value}
+        entry = {"gate": name, "model": model, "level": bench.level}
+        entry |= {"passed": result.passed, "bound": result.bound, "value": result.value}
         print(json.dumps(entry, ensure_ascii=False), flush=True)
 
 

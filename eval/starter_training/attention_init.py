@@ -25,7 +25,7 @@ class Hop:
     """
 
     layer: int
-    heads: tuple[int, int]
+    heads: tuple[int, ...]
 
 
 HOPS = {

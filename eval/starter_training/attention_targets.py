@@ -102,8 +102,13 @@ def box_answer(post: SyntheticPost, mention: DrawnMention, *, own: bool) -> str:
     """Return the box of a mention in the form of a grounded answer."""
     if mention.object_index is None or not own:
         return " []"
+    return box_of(post, mention.object_index)
+
+
+def box_of(post: SyntheticPost, object_index: int) -> str:
+    """Return the box of an object in the form of a grounded answer."""
     scene = draw_scene(post)
-    return f" {list(to_model_units(scene.boxes[mention.object_index], scene.image.size, BoxConvention()))}"
+    return f" {list(to_model_units(scene.boxes[object_index], scene.image.size, BoxConvention()))}"
 
 
 def slice_name(post: SyntheticPost, mention: DrawnMention, picture: str) -> str:

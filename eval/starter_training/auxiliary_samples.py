@@ -1,10 +1,10 @@
-"""Samples without a post: questions about a picture, its description, copying, and the meaning of labels."""
+"""Samples without a post: questions about a picture, boxes, a description, copying, and the meaning of labels."""
 
 from __future__ import annotations
 
 import random
 
-from eval.starter_training.attention_targets import cells
+from eval.starter_training.attention_targets import box_of, cells
 from eval.starter_training.sample_makers import SampleMaker
 from eval.starter_training.samples import Sample, Target
 from instruct_mner.synthetic.label_sets import Domain
@@ -57,6 +57,21 @@ def _question(post: SyntheticPost, rng: random.Random) -> tuple[str, str, DrawnO
             return post.synthesis.places[rng.choice(sorted(free))], "empty place", None
     item = rng.choice(post.objects)
     return COLOURS[item.colour] if kind == "colour" else post.synthesis.places[item.cell], kind, item
+
+
+def boxes(maker: SampleMaker, index: int, count: int = 5) -> Sample:
+    """Return a conversation about one picture: the boxes of its objects, alone."""
+    post = maker.posts[index]
+    sample = Sample("boxes", (), picture=index)
+    sample.add([*maker.start, *maker.image])
+    for number in range(count):
+        cue, kind, item = _question(post, maker.rng)
+        answer = " []" if item is None else box_of(post, post.objects.index(item))
+        sample.add(maker.next if number else [])
+        sample.add([*maker.encode(f"Where is {cue}?"), *maker.turn])
+        sample.decisive.append((len(sample.ids), f"box {kind}"))
+        sample.add([*maker.encode(answer), *maker.end], learned=True)
+    return sample
 
 
 def describe(maker: SampleMaker, index: int) -> Sample:

@@ -141,6 +141,11 @@ def save_model(model: Any, processor: Any, folder: Path, *, base: str, prefix: s
     """
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    save_manifest(folder, base=base, prefix=prefix)
+
+
+def save_manifest(folder: Path, *, base: str, prefix: str) -> None:
+    """Write the manifest of a starter; see :func:`save_model`."""
     prompt = find_prompt("tag")
     Manifest(
         base_model=base,

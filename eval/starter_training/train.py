@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from eval.starter_training.attention_init import HOPS
+from eval.starter_training.attention_init import HOPS, Hop
 from eval.starter_training.optimizer import MasterAdamW
 from eval.starter_training.samples import Sample, Target
 
@@ -28,6 +28,7 @@ class DecoderTrainer:
         image_token: Id of an image token.
         padding: Id of the padding.
         attention: Weight of the attention losses.
+        hops: Places of supervised attention; targets of other hops are left out.
 
     Attributes:
         project: Function of image states, such as the matrix of a connector that is trained with the decoder.
@@ -35,7 +36,13 @@ class DecoderTrainer:
     """
 
     def __init__(
-        self, model: Any, image_states: Any, image_token: int, padding: int, attention: float = ATTENTION
+        self,
+        model: Any,
+        image_states: Any,
+        image_token: int,
+        padding: int,
+        attention: float = ATTENTION,
+        hops: Mapping[str, Hop] = HOPS,
     ) -> None:
         self.decoder = model.model.text_model
         self._head = model.lm_head
@@ -43,6 +50,7 @@ class DecoderTrainer:
         self._image_token = image_token
         self._padding = padding
         self._attention = attention
+        self._hops = hops
         self.project: Callable[[Any], Any] = lambda states: states
         self.log: dict[str, list[float]] = defaultdict(list)
 
@@ -69,7 +77,7 @@ class DecoderTrainer:
         loss = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         loss = (loss * weights[:, 1:][learned]).sum() / weights[:, 1:][learned].sum()
         self._log_samples(batch, learned, logits.argmax(-1) == answers, float(loss.detach()))
-        if not self._attention:
+        if attentions is None:
             return loss
         return loss + self._attention * self._attention_loss(batch, attentions, prefix_attentions)
 
@@ -78,7 +86,7 @@ class DecoderTrainer:
         import torch
         from transformers import DynamicCache
 
-        supervised = self._attention > 0 and any(each.targets for each in batch)
+        supervised = self._attention > 0 and any(self._targets(each) for each in batch)
         cache = prefix_attentions = None
         if batch[0].prefix:
             cache = DynamicCache(config=self.decoder.config)
@@ -105,6 +113,9 @@ class DecoderTrainer:
         )
         return out.last_hidden_state, out.attentions, prefix_attentions
 
+    def _targets(self, sample: Sample) -> list[Target]:
+        return [target for target in sample.targets if target.hop in self._hops]
+
     def _attention_loss(self, batch: Sequence[Sample], attentions: Any, prefix_attentions: Any) -> Any:
         """Return minus the log of the attention on the targets, a mean for each hop."""
         import torch
@@ -113,7 +124,7 @@ class DecoderTrainer:
         own: dict[str, list[tuple[int, Target]]] = defaultdict(list)
         shared: dict[str, list[tuple[int, Target]]] = defaultdict(list)
         for row, each in enumerate(batch):
-            for target in each.targets:
+            for target in self._targets(each):
                 if target.query >= start:
                     own[target.hop].append((row, target))
                 elif row == 0:
@@ -121,7 +132,7 @@ class DecoderTrainer:
         total = torch.zeros(())
         for targets, probabilities, offset in ((own, attentions, start), (shared, prefix_attentions, 0)):
             for hop, rows in targets.items():
-                mass = _mass(probabilities[HOPS[hop].layer], HOPS[hop].heads, rows, offset)
+                mass = _mass(probabilities[self._hops[hop].layer], self._hops[hop].heads, rows, offset)
                 self.log[f"hop {hop}"].append(float(mass.detach().mean()))
                 total = total - (mass + _FLOOR).log().mean()
         return total

@@ -21,7 +21,7 @@ from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import exclusive
 from instruct_mner.images import open_image
 from instruct_mner.models.hub import DETECTOR_FILES, WHOLE_MODEL_FILES, check_whole_model
-from instruct_mner.models.locations import SMOLLM2, STARTER, locate
+from instruct_mner.models.locations import SMOLLM2, STARTER, STARTER_135M, locate
 from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
@@ -86,7 +86,7 @@ class ContextMaker:
         self._reader = TextReader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         # A wrong name is told before torch, which takes a while.
-        if wanted.captions not in {None, STARTER, SMOLLM2} and wanted.endpoint is None:
+        if wanted.captions not in {None, STARTER, STARTER_135M, SMOLLM2} and wanted.endpoint is None:
             check_whole_model(wanted.captions, WHOLE_MODEL_FILES)
         if wanted.tags is not None:
             check_whole_model(wanted.tags, DETECTOR_FILES)

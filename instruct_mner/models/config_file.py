@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
-from instruct_mner.models.locations import SMOLLM2, STARTER, STARTER_FOLDER
+from instruct_mner.models.locations import SMOLLM2, STARTER, STARTER_135M, STARTER_FOLDER
 
 
 def takes_pictures(name: str | Path, revision: str | None = None) -> bool | None:
@@ -20,7 +20,8 @@ def takes_pictures(name: str | Path, revision: str | None = None) -> bool | None
     """
     if name == SMOLLM2:
         return False
-    path = _config_path(STARTER_FOLDER if name == STARTER else Path(name), revision)
+    # The joined model has the starter's vision tower.
+    path = _config_path(STARTER_FOLDER if name in (STARTER, STARTER_135M) else Path(name), revision)
     if path is None:
         return None
     try:

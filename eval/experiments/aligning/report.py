@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.experiments.aligning.runs import measured_of
 from eval.experiments.aligning.scores import SCORES, f1, read_scores
 from eval.experiments.aligning.statistics import CUE_SLICES, best_possible, compare, masks, recalls, share
 from instruct_mner.scoring.systems import holm
@@ -49,12 +50,11 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[SyntheticPos
     best = {"own": best_possible(made, with_picture=True), "none": best_possible(made, with_picture=False)}
     slices = masks(made)
     most = {source: 100 * share(chances, slices["all"]) for source, chances in best.items()}
-    tested = ", ".join(f"{number} ({source})" for source, number in settings["measured"]["sources"].items())
     lines = [
         "# Alignment objectives on synthetic posts", "",
         "`python -m eval.experiments.alignment --output DIR`, settings in `alignment.yaml`. LoRA on posts of a label "
-        "set, drawings and a linking style that the base has never seen, tested on the first so many posts: "
-        f"{tested}. Each objective has its defaults. Mean ± standard deviation over the seeds; F1 is strict.", "",
+        "set, drawings and a linking style that the base has never seen. Each objective has its defaults. Mean ± "
+        "standard deviation over the seeds; F1 is strict.", "",
         f"Best possible, given perfect spans and sight: {most['own']:.1f} with the picture, {most['none']:.1f} "
         "without.",
     ]  # fmt: skip
@@ -64,7 +64,10 @@ def table(settings: Mapping[str, Any], output: Path, made: Sequence[SyntheticPos
             measured = _Measured(runs=runs, slices=slices, best=best, bootstrap=settings["bootstrap"])
             bases = sorted({run["base"] for arm in runs.values() for run in arm.values()})
             title = f"{group.get('base', settings['config']['model'])} ({', '.join(bases)}), {group['posts']} posts"
-            lines += ["", f"## {title}", "", *_group(settings, measured)]
+            sources = measured_of(settings, group)["sources"]
+            tested = ", ".join(f"{number} ({source})" for source, number in sources.items())
+            lines += ["", f"## {title}", "", f"Tested on the first so many posts: {tested}.", ""]
+            lines += _group(settings, measured)
     return "\n".join(lines) + "\n"
 
 

@@ -48,6 +48,7 @@ class Task:
         base: Name or folder of the base model.
         split: Split to tag: ``dev`` or ``test``.
         folder: Folder of its scores.
+        measured: Number of posts that are tagged by source of the pictures, and settings of the probe.
     """
 
     arm: str
@@ -57,6 +58,7 @@ class Task:
     base: str
     split: str
     folder: Path
+    measured: Mapping[str, Any]
 
 
 def make_data(settings: Mapping[str, Any], folder: Path) -> None:
@@ -93,8 +95,14 @@ def tasks(settings: Mapping[str, Any], output: Path, names: Sequence[str]) -> li
             if seed < own.get("seeds", group["seeds"]):
                 changes = merged(group.get("config", {}), {key: value for key, value in own.items() if key != "seeds"})
                 folder = output / name / f"{arm}-{seed}"
-                chosen.append(Task(arm, changes, seed, group["posts"], base, "test", folder))
+                measured = measured_of(settings, group)
+                chosen.append(Task(arm, changes, seed, group["posts"], base, "test", folder, measured))
     return chosen
+
+
+def measured_of(settings: Mapping[str, Any], group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is measured after each run of a group."""
+    return merged(settings["measured"], group.get("measured", {}))
 
 
 def config_of(task: Task, settings: Mapping[str, Any], data: Path) -> FinetuneConfig:
@@ -143,18 +151,17 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
         "processor_seconds": round(time.process_time() - of_processor, 1),
         "training": _last_metrics(folder / "metrics.jsonl"),
     }
-    measured = settings["measured"]
     dataset = load_split(str(data / f"{task.split}.jsonl"))
     loaded, manifest, prompt = loaded_and_merged(folder)
-    for source, number in measured["sources"].items():
+    for source, number in task.measured["sources"].items():
         if source == "generated" and config.alignment.generative is None:
             continue
         if config.data.image_source == "none" and source != "none":
             continue
         some = Dataset(**{**vars(dataset), "examples": dataset.examples[:number]})
         scores[source] = tagged(loaded, manifest, prompt, some, source, folder)
-    if measured.get("probe"):
-        scores["probe"] = pointing_by_probe(loaded, config, data, task.split, **measured["probe"])
+    if task.measured.get("probe"):
+        scores["probe"] = pointing_by_probe(loaded, config, data, task.split, **task.measured["probe"])
     scores["all_seconds"] = round(time.perf_counter() - begin, 1)
     write_scores(path, scores)
     shutil.rmtree(folder)
