@@ -25,7 +25,7 @@ demo: setup
 	$(BIN)/instruct-mner demo
 
 test: setup
-	# One thread a process: two processes of two threads each are several times slower on two cores.
+# One thread a process: two processes of two threads each are several times slower on two cores.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # The code of the README and the notebooks, from the wheel in an empty folder, and the page in a browser before the starter.
@@ -47,7 +47,7 @@ fix: setup
 	$(BIN)/ruff format .
 
 docs: setup
-	# The theme's notice is about a mkdocs that is not used here.
+# The theme's notice is about a mkdocs that is not used here.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo site/index.html
 
