@@ -59,7 +59,10 @@ def main() -> None:
         print(f"{pack_runs(runs, given.output, archive_of(given.settings))} files of predictions")
         return
     if not given.table:
-        for each in (each for each in runs if fnmatch(f"{each.set}/{each.stem}", given.only)):
+        chosen = [each for each in runs if fnmatch(f"{each.set}/{each.stem}", given.only)]
+        if not chosen:
+            parser.error(f"--only {given.only}: none of the runs; they are named as in 'twitter2017/caption-0'")
+        for each in chosen:
             run(settings, each, given.output, given.data)
     with replacing(given.output / f"{given.settings.stem}.md") as file:
         file.write(table(settings, runs, given.output, given.data))

@@ -144,13 +144,8 @@ def run(
     names = ", ".join(adapters or ()) or model or "nothing"
     announce(f"serve: checking {names}")
     from instruct_mner.serving.limits import Limits
-    from instruct_mner.serving.serve import (
-        ServeSettings,
-        checked_domains,
-        checked_origins,
-        serve,
-        vllm_command_line,
-    )
+    from instruct_mner.serving.serve import serve, vllm_command_line
+    from instruct_mner.serving.settings import ServeSettings, checked_domains, checked_origins
 
     settings = ServeSettings(
         adapters=tuple(adapters or ()),

@@ -18,7 +18,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.engines.endpoint import Endpoint
 from instruct_mner.errors import ServingError
 from instruct_mner.schema.records import Prediction
-from instruct_mner.serving.serve import KEY_VARIABLE
+from instruct_mner.serving.settings import KEY_VARIABLE
 from instruct_mner.synthetic.label_sets import HELD_OUT
 from instruct_mner.tagging.tagger import Tagger
 from instruct_mner.vllm_runtime.process import VllmProcess, free_port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,14 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.chat_template import question_prompt
 from instruct_mner.models.description import ModelDescription, describe_adapter, describe_model
 from instruct_mner.models.loading import own_dtype
-from instruct_mner.models.locations import adapter_place, locate
+from instruct_mner.models.locations import locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.pixel_settings import PixelSettings
 from instruct_mner.models.text_processor import TextProcessor, leaves_thoughts_out
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
-
-_NAME = re.compile(r"[\w.-]+")
-# Source: vLLM applies an adapter of such a name to every request that has a picture (LoRAConfig.default_mm_loras).
-_RESERVED = ("image", "video", "audio")
+from instruct_mner.vllm_runtime.named import check_names, common_base, read_named
 
 
 @dataclass(frozen=True)
@@ -115,73 +111,22 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
         ConfigError: The names are no names, or what is named does not go together.
         ModelError: vLLM could not load it, or would serve the base in its name.
     """
-    tuned = [_tuned(each) for each in named]
+    tuned = read_named(named, model)
     if not tuned:
-        if model is None:
-            raise ConfigError("give an adapter (a run folder of 'finetune'), or --model with a base model")
-        return _whole_model(model, None, dtype)
-    full = [name for name, _, manifest, _ in tuned if manifest.tuning == "full"]
-    if full:
-        if len(tuned) > 1 or model is not None:
-            raise ConfigError(f"'{full[0]}' is a whole model: it is served alone, without --model and other adapters")
-        name, folder, _, _ = tuned[0]
-        return _whole_model(str(folder), name, dtype)
-    base, revision = _common_base([(manifest, name) for name, _, manifest, _ in tuned], model)
-    _common([(manifest.pixels.model_dump_json(), name) for name, _, manifest, _ in tuned], "pixel limits")
+        return _whole_model(str(model), None, dtype)
+    if tuned[0].manifest.tuning == "full":
+        return _whole_model(str(tuned[0].folder), tuned[0].name, dtype)
+    base, revision = common_base(tuned, model)
     whole = _whole_model(base, None, dtype, revision)
     adapters = []
-    for name, folder, manifest, prompt in tuned:
-        manifest.check_base(whole.whole.description.family.name, base)
-        rank = adapter_rank(folder, whole.whole.description.family, _config(base, whole.revision))
-        description = describe_adapter(folder, manifest)
-        _check_template(name, description, whole.whole.description)
-        adapters.append(Served(name, manifest, prompt, description, folder, rank))
-    _check_names([*(adapter.name for adapter in adapters), whole.whole.name])
+    for each in tuned:
+        each.manifest.check_base(whole.whole.description.family.name, base)
+        rank = adapter_rank(each.folder, whole.whole.description.family, _config(base, whole.revision))
+        description = describe_adapter(each.folder, each.manifest)
+        _check_template(each.name, description, whole.whole.description)
+        adapters.append(Served(each.name, each.manifest, each.prompt, description, each.folder, rank))
+    check_names([*(adapter.name for adapter in adapters), whole.whole.name])
     return Plan(whole.base, whole.revision, whole.dtype, (*adapters, whole.whole), whole.tied)
-
-
-def _tuned(named: str) -> tuple[str, Path, Manifest, Prompt]:
-    """Name, folder, manifest and prompt of ``FOLDER``, ``NAME=FOLDER``, or a hub name in place of the folder."""
-    before, separator, after = named.partition("=")
-    given = bool(separator) and not Path(named).exists()
-    path = after if given else named
-    place = adapter_place(path)
-    folder = tuned_folder(path if place == Path(path) else place)
-    if folder is None:
-        why = "holds no adapter" if Path(path).is_dir() else "there is no such folder"
-        raise ModelError(f"{path}: {why}; name the run folder that 'finetune' made (a base model: --model)")
-    # "adapter" and "model" are what a run folder calls what it holds.
-    absolute = folder.resolve()
-    own = absolute.parent.name if absolute.name in {"adapter", "model"} else absolute.name
-    if place != Path(path):  # of the hub, where the folder's name is a commit
-        own = path.partition("@")[0].rpartition("/")[2]
-    name = before if given else re.sub(r"[^\w.-]+", "-", own)
-    if not _NAME.fullmatch(name) or name in _RESERVED:
-        why = "vLLM takes it for a kind of input" if name in _RESERVED else "use letters, digits, '.', '_' and '-'"
-        raise ConfigError(f"an adapter cannot be named '{name}' ({why}); write NAME={path}")
-    return name, absolute, *Manifest.load(folder)
-
-
-def _common_base(manifests: Sequence[tuple[Manifest, str]], place: str | None) -> tuple[str, str | None]:
-    """Return name and commit of the base of all adapters, which may lie in another place now."""
-    if place is None:
-        _common([(manifest.base_model, name) for manifest, name in manifests], "base models")
-    own = {manifest.base_model: manifest for manifest, _ in reversed(manifests)}
-    for base in own:
-        commits = [(str(each.base_revision), name) for each, name in manifests if each.base_model == base]
-        _common(commits, f"commits of {base}")
-    return own.get(place or "", manifests[0][0]).base_at(place)
-
-
-def _common(values: Sequence[tuple[str, str]], what: str) -> str:
-    first, name = values[0]
-    for value, other in values:
-        if value != first:
-            raise ConfigError(
-                f"'{name}' and '{other}' have different {what} ({first} and {value}): one vLLM serves one; start "
-                "a server for each"
-            )
-    return first
 
 
 def _check_template(name: str, adapter: ModelDescription, base: ModelDescription) -> None:
@@ -191,12 +136,6 @@ def _check_template(name: str, adapter: ModelDescription, base: ModelDescription
             f"'{name}' was tuned with another chat template than that of {base.name}; serve it on the base that it was "
             "tuned on (--model), or merge it ('instruct-mner merge') and serve the merged model"
         )
-
-
-def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two models are named '{name}': give one another name, NAME=FOLDER")
 
 
 def _config(name: str, revision: str | None) -> Any:

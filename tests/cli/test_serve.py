@@ -15,7 +15,7 @@ from instruct_mner.cli import app, ui
 from instruct_mner.errors import MnerError
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.log_files import engine_log_held
-from instruct_mner.serving.serve import ServeSettings
+from instruct_mner.serving.settings import ServeSettings
 from instruct_mner.training.config import load_config
 from instruct_mner.training.finetune import finetune
 

@@ -15,13 +15,21 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from instruct_mner.errors import ConfigError
-from instruct_mner.serving import running, serve
+from instruct_mner.serving import running
+from instruct_mner.serving import settings as serve_settings
 from instruct_mner.serving.connections import ConnectionLimit
 from instruct_mner.serving.lifecycle import Lifecycle
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.pictures import is_allowed_address
 from instruct_mner.serving.restarts import RestartPolicy
-from instruct_mner.serving.serve import KEY_VARIABLE, ServeSettings
+from instruct_mner.serving.settings import (
+    KEY_VARIABLE,
+    ServeSettings,
+    check_installed,
+    checked_domains,
+    checked_origins,
+    keys_of,
+)
 from instruct_mner.vllm_runtime.process import VllmProcess
 
 GOOD = "a-long-and-random-key-0123456789"
@@ -34,7 +42,7 @@ def settings(host: str = "127.0.0.1", keys: Path | None = None) -> ServeSettings
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_needs_no_key(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    assert serve._keys(settings(host), Console()) is None
+    assert keys_of(settings(host), Console()) is None
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -43,12 +51,12 @@ def test_others_must_send_a_key(value: str | None, monkeypatch: pytest.MonkeyPat
     if value is not None:
         monkeypatch.setenv(KEY_VARIABLE, value)
     with pytest.raises(ConfigError, match=rf"--host 0\.0\.0\.0 lets others ask: set {KEY_VARIABLE}"):
-        serve._keys(settings("0.0.0.0"), Console())
+        keys_of(settings("0.0.0.0"), Console())
 
 
 def test_a_key_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, GOOD)
-    assert serve._keys(settings("0.0.0.0"), Console()) is not None
+    assert keys_of(settings("0.0.0.0"), Console()) is not None
 
 
 def test_a_key_of_the_environment_that_is_not_taken_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +65,7 @@ def test_a_key_of_the_environment_that_is_not_taken_is_told(tmp_path: Path, monk
     for key, told in ((GOOD, True), ("file-key-2", False), ("", False)):
         monkeypatch.setenv(KEY_VARIABLE, key)
         console = Console(file=io.StringIO(), width=200)
-        keys = serve._keys(settings(keys=file), console)
+        keys = keys_of(settings(keys=file), console)
         assert keys is not None
         assert keys.client_of(f"Bearer {GOOD}".encode()) is None
         said = cast("io.StringIO", console.file).getvalue()
@@ -136,14 +144,14 @@ def test_a_host_that_is_none_of_this_machine_is_said_to_be_it(host: str, reason:
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "find_spec", lambda name: None if name in {"vllm", "uvicorn"} else name)
+    monkeypatch.setattr(serve_settings, "find_spec", lambda name: None if name in {"vllm", "uvicorn"} else name)
     with pytest.raises(ConfigError, match=r"'serve' needs vllm, uvicorn: pip install 'instruct-mner\[serve\]'"):
-        serve._check_installed()
+        check_installed()
 
 
 def test_domains_are_checked_and_compared_in_lower_case() -> None:
     names = ["Pictures.Example", "localhost", "my_host", "10.0.0.7", "bücher.example"]
-    domains = serve.checked_domains(names)
+    domains = checked_domains(names)
     assert all(is_allowed_address(f"https://{name}/a.png", domains) for name in names)
     for bad in (
         "http://x/y",
@@ -157,7 +165,7 @@ def test_domains_are_checked_and_compared_in_lower_case() -> None:
         "u@x",
     ):
         with pytest.raises(ConfigError, match=r"--allow-remote-pictures .*: write a domain alone"):
-            serve.checked_domains([bad])
+            checked_domains([bad])
 
 
 def test_origins_are_checked_and_written_as_browsers_send_them() -> None:
@@ -170,10 +178,10 @@ def test_origins_are_checked_and_written_as_browsers_send_them() -> None:
         "http://[::A]:80",
     ]
     as_sent = ("*", "https://pages.example", "http://a", "http://a:443", "http://[::1]:8000", "http://[::a]")
-    assert serve.checked_origins(given) == serve.checked_origins(as_sent) == as_sent
+    assert checked_origins(given) == checked_origins(as_sent) == as_sent
     for bad in ("pages.example", "https://pages.example/", "file:///a", "https://a b", "http://[::1::2]", "http://a:"):
         with pytest.raises(ConfigError, match=r"--cors .*: write an origin"):
-            serve.checked_origins([bad])
+            checked_origins([bad])
     for bad in ("https://pages.example:99999", "http://a:0"):
         with pytest.raises(ConfigError, match=r"--cors .*: there is no port \d+; ports are 1 to 65535"):
-            serve.checked_origins([bad])
+            checked_origins([bad])
