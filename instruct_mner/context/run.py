@@ -20,8 +20,8 @@ from instruct_mner.engines.engine import Engine
 from instruct_mner.errors import ConfigError, DataError, listing
 from instruct_mner.files import exclusive
 from instruct_mner.images import open_image
-from instruct_mner.models.hub import DETECTOR_FILES, WHOLE_MODEL_FILES, check_whole_model
-from instruct_mner.models.locations import SMOLLM2, STARTER, STARTER_135M, locate
+from instruct_mner.models.hub import DETECTOR_FILES, check_whole_model
+from instruct_mner.models.locations import locate
 from instruct_mner.models.weights_hash import weights_hash
 from instruct_mner.schema.choices import MissingImage
 from instruct_mner.schema.records import Context, Example
@@ -86,10 +86,10 @@ class ContextMaker:
         self._reader = TextReader(wanted.ocr_languages) if wanted.ocr else None
         self._detector = None
         # A wrong name is told before torch, which takes a while.
-        if wanted.captions not in {None, STARTER, STARTER_135M, SMOLLM2} and wanted.endpoint is None:
-            check_whole_model(wanted.captions, WHOLE_MODEL_FILES)
+        if wanted.captions is not None and wanted.endpoint is None:
+            check_whole_model(wanted.captions)
         if wanted.tags is not None:
-            check_whole_model(wanted.tags, DETECTOR_FILES)
+            check_whole_model(wanted.tags, needed=DETECTOR_FILES)
             # It brings torch and transformers with it, which captions by a server and OCR have no use for.
             from instruct_mner.context.object_tags import Detector
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from instruct_mner.console import Work, working
 from instruct_mner.errors import ModelError
+from instruct_mner.models.locations import OWN_NAMES
 from instruct_mner.models.manifest import FILE_NAME as MANIFEST
 from instruct_mner.models.tuned import tuned_folder
 
@@ -99,23 +100,26 @@ def fetch_tuned(name: str, revision: str | None) -> Path | None:
     return fetch_adapter(name, revision)
 
 
-def check_whole_model(name: str, needed: str) -> None:
+def check_whole_model(name: str, revision: str | None = None, needed: str = WHOLE_MODEL_FILES) -> None:
     """Refuse what is no whole model, or is not there, by its ``config.json``: before torch, and before a download.
 
     Args:
-        name: Hub name or folder.
+        name: Hub name or folder, ``starter`` or ``smollm2``.
+        revision: Commit, branch or tag.
         needed: Files that a folder needs, as words.
 
     Raises:
         ModelError: It is an adapter, or there is no such model.
     """
+    if name in OWN_NAMES:
+        return
     folder = Path(name)
     tuned = tuned_folder(folder)
-    with hub_errors(name, None, needed):
+    with hub_errors(name, revision, needed):
         if tuned is not None and (tuned / "adapter_config.json").is_file():
             raise OSError("it is an adapter, and a whole model is asked for")
         if not folder.is_dir():
-            hf_hub_download(name, "config.json")
+            hf_hub_download(name, "config.json", revision=revision)
         elif file_of(name, "config.json", None) is None:
             raise OSError("there is no config.json in it")
 

@@ -12,6 +12,7 @@ STARTER_FOLDER = Path(__file__).parents[1] / "starter" / "model"
 STARTER_135M = "starter-135m"
 STARTER_135M_FOLDER = STARTER_FOLDER.with_name("model_135m")
 SMOLLM2 = "smollm2"
+OWN_NAMES = (STARTER, STARTER_135M, SMOLLM2)
 SMOLLM2_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -50,7 +51,7 @@ def check_revision(name: str | Path, revision: str | None) -> None:
     Raises:
         ConfigError: It has no effect.
     """
-    own = name in (STARTER, STARTER_135M, SMOLLM2)
+    own = name in OWN_NAMES
     if revision is not None and (own or Path(name).exists()):
         kind = "comes with a fixed one" if own else "is a folder, and no model of the hub"
         raise ConfigError(f"revision {revision!r} has no effect on {name}, which {kind}; leave it out")

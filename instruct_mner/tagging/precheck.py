@@ -6,6 +6,7 @@ from pathlib import Path
 
 from instruct_mner.errors import ConfigError
 from instruct_mner.models import config_file
+from instruct_mner.models.hub import check_whole_model
 from instruct_mner.models.locations import SMOLLM2, STARTER_135M, STARTER_135M_FOLDER, locate
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import heads_folder, tuned_folder
@@ -27,6 +28,24 @@ def check_labels_are_known(settings: TaggingSettings, labels: LabelSet | None) -
     """
     if labels is None and settings.adapter is None and _tuned_folder(settings) is None:
         raise ConfigError(NO_LABELS if settings.endpoint is None else NO_LABELS_AT_ENDPOINT)
+
+
+def check_base(settings: TaggingSettings) -> None:
+    """Refuse a base model that is not there: its own name, or the base that an adapter was tuned on.
+
+    Args:
+        settings: Settings of one process.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    if settings.endpoint is not None:
+        return
+    folder = _tuned_folder(settings)
+    if folder is None:
+        check_whole_model(str(settings.local_name))
+    elif (manifest := Manifest.load(folder)[0]).tuning != "full":
+        check_whole_model(*manifest.base_at(settings.base_model))
 
 
 def takes_pictures(settings: TaggingSettings) -> bool | None:

@@ -27,7 +27,7 @@ from instruct_mner.tagging.input import PostSource
 from instruct_mner.tagging.labels import parse_labels
 from instruct_mner.tagging.order import least_certain_first, lines_by_certainty
 from instruct_mner.tagging.output import Predict, check_output, fingerprint, write_predictions
-from instruct_mner.tagging.precheck import check_labels_are_known, takes_pictures, weights_of
+from instruct_mner.tagging.precheck import check_base, check_labels_are_known, takes_pictures, weights_of
 from instruct_mner.tagging.progress import report
 from instruct_mner.tagging.ray import RayJob, predict_on_ray
 from instruct_mner.tagging.settings import TaggingSettings
@@ -91,6 +91,7 @@ def _tag(
         posts = source.load()
     for note in posts.notes:
         console.print(note, markup=False)
+    check_base(local)
     quiet_libraries()
     examples = settings.load_examples()
     _warn_of_known_posts(posts, examples, console)

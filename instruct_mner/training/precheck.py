@@ -10,6 +10,7 @@ from instruct_mner.data.dataset import Dataset
 from instruct_mner.errors import DataError
 from instruct_mner.files import exclusive
 from instruct_mner.models.config_file import takes_pictures
+from instruct_mner.models.hub import check_whole_model
 from instruct_mner.models.locations import check_revision
 from instruct_mner.prompting.templates import find_prompt
 from instruct_mner.training.augmentation import all_names
@@ -21,7 +22,7 @@ from instruct_mner.training.trainable import check_scored, check_trainable, labe
 
 
 def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = False) -> Sources | None:
-    """Check trackers, revision, run folder, template, data, pictures and labels.
+    """Check trackers, revision, run folder, template, that the model is there, data, pictures and labels.
 
     Args:
         config: Config of the run.
@@ -29,7 +30,7 @@ def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = Fa
         dry_run: Whether nothing is written, so that the run folder may be in use.
 
     Returns:
-        The data; ``None`` where it is not known yet whether the model takes pictures.
+        The data; ``None`` where the config of the model cannot be read, which loading it tells.
 
     Raises:
         MnerError: Something does not fit; the message says what and where.
@@ -41,6 +42,7 @@ def precheck(config: FinetuneConfig, *, resume: bool = False, dry_run: bool = Fa
         with exclusive(config.output):
             check_run_folder(config, resume=resume)
     find_prompt(config.prompt_name)
+    check_whole_model(config.model, config.revision)
     sees = takes_pictures(config.model, config.revision)
     if sees is None:
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from instruct_mner.errors import ConfigError, ModelError
+from instruct_mner.models.hub import check_whole_model
 from instruct_mner.models.locations import adapter_place
 from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder
@@ -44,8 +45,10 @@ def read_named(named: Sequence[str], model: str | None) -> tuple[Named, ...]:
     full = [each.name for each in read if each.manifest.tuning == "full"]
     if full and (len(read) > 1 or model is not None):
         raise ConfigError(f"'{full[0]}' is a whole model: it is served alone, without --model and other adapters")
-    if read and not full:
-        common_base(read, model)
+    if not read:
+        check_whole_model(str(model))
+    elif not full:
+        check_whole_model(*common_base(read, model))
         _common([(each.manifest.pixels.model_dump_json(), each.name) for each in read], "pixel limits")
     check_names([each.name for each in read])
     return read

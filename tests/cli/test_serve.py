@@ -98,7 +98,7 @@ def test_a_base_model_and_domains(tiny_models) -> None:
         (("image={run}",), "cannot be named 'image'"),
         (("a b={run}",), "cannot be named 'a b'"),
         (("a={run}", "a={run}"), "two models are named 'a'"),
-        (("{run}", "--model", "nowhere"), "base model nowhere is not there"),
+        (("{run}", "--model", "nowhere"), "model nowhere cannot be loaded"),
         (("{run}", "--model", "{other}"), "the adapter was tuned on"),
         (("{run}", "--host", "0.0.0.0"), "INSTRUCT_MNER_API_KEY"),
         (("{run}", "--port", "{taken}"), "choose another port"),

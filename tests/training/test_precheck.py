@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from runs import config_of
 
-from instruct_mner.errors import ConfigError, DataError, MnerError
+from instruct_mner.errors import ConfigError, DataError, MnerError, ModelError
 from instruct_mner.files import exclusive
 from instruct_mner.training.config import load_config
 from instruct_mner.training.precheck import precheck
@@ -168,5 +168,13 @@ def test_posts_without_any_entity_are_told_where_labels_are_given(tmp_path: Path
     assert expected in sources.describe()
 
 
-def test_of_a_model_that_is_not_here_the_data_wait_for_it(tmp_path: Path) -> None:
-    assert precheck(load_config(config_of(Path("nobody/has-this-model"), tmp_path))) is None
+def test_a_model_that_is_not_there_is_told_before_the_data_are_read(tmp_path: Path) -> None:
+    config = load_config(config_of(Path("nobody/has-this-model"), tmp_path), ["data.train=nowhere.jsonl"])
+    with pytest.raises(ModelError, match="nobody/has-this-model cannot be loaded"):
+        precheck(config)
+
+
+def test_of_a_model_whose_config_cannot_be_read_the_data_wait_for_it(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{")
+    assert precheck(load_config(config_of(tmp_path / "model", tmp_path))) is None
