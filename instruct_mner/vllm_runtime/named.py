@@ -1,4 +1,4 @@
-"""What is named to be served, read without the libraries that load models: a wrong name is told at once."""
+"""Names of what is to be served, read without the libraries that load models, so that a wrong one is told at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_named(named: Sequence[str], model: str | None) -> tuple[Named, ...]:
     """Read what is to be served: adapters on one base, a whole tuned model alone, or none.
 
     Args:
-        named: Each a folder, ``NAME=FOLDER``, or a hub name in place of the folder.
+        named: Folders, ``NAME=FOLDER``, or hub names in place of folders.
         model: A base model to serve as it is; beside adapters, where their base lies now.
 
     Raises:
@@ -58,8 +58,8 @@ def common_base(adapters: Sequence[Named], place: str | None) -> tuple[str, str 
     """Return name and commit of the base of all adapters, which may lie in another place now.
 
     Args:
-        adapters: One or more.
-        place: Where the base lies now; ``None`` where its manifest says.
+        adapters: Adapters, one or more.
+        place: Folder or hub name under which the base lies now; ``None`` where its manifest says.
 
     Raises:
         ConfigError: They have different bases, or commits of one.
