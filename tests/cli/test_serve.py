@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from instruct_mner.cli import app, ui
 from instruct_mner.errors import MnerError
+from instruct_mner.serving import serve
 from instruct_mner.serving.limits import Limits
 from instruct_mner.serving.log_files import engine_log_held
 from instruct_mner.serving.settings import ServeSettings
@@ -65,7 +66,7 @@ def test_the_command_that_it_would_start(run: Path, tiny_models) -> None:
 
 def test_flags_are_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[ServeSettings] = []
-    monkeypatch.setattr("instruct_mner.serving.serve.serve", lambda settings, console: started.append(settings))
+    monkeypatch.setattr(serve, "serve", lambda settings, console: started.append(settings))
     flags = {
         "--max-body": 1, "--max-pixels": 2, "--max-text": 3, "--max-labels": 4, "--max-n": 5, "--max-requests": 6,
         "--max-posts": 7, "--max-rate": 8,
@@ -143,7 +144,7 @@ def test_a_folder_in_which_nothing_can_be_compiled(run: Path, monkeypatch: pytes
 def test_ui_serves_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ui.run.__doc__ is not None
     served: list[ServeSettings] = []
-    monkeypatch.setattr("instruct_mner.serving.serve.serve", lambda settings, console: served.append(settings))
+    monkeypatch.setattr(serve, "serve", lambda settings, console: served.append(settings))
     for arguments in (["ui", str(tmp_path), "--port", "81"], ["ui", "--model", "starter"]):
         assert CliRunner().invoke(app, arguments).exit_code == 0
     first, second = served
