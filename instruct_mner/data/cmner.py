@@ -20,7 +20,8 @@ from pathlib import Path
 
 from instruct_mner.data.column_layout import Layout
 from instruct_mner.data.columns import parse, to_example
-from instruct_mner.data.dataset import PICTURE_SUFFIXES, Dataset, Reading, ReadOptions, dataset_name, picture_folder
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, picture_folder
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.files import read_bytes
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example

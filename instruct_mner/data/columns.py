@@ -32,8 +32,8 @@ from instruct_mner.data.column_layout import (
     is_document_start,
     tell_layout,
 )
-from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.joining import Joining, choose_joiners
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.errors import DataError
 from instruct_mner.files import decode_lines

@@ -26,15 +26,8 @@ from shlex import quote
 from instruct_mner.data.bio import Joiner
 from instruct_mner.data.column_layout import Layout, is_columns
 from instruct_mner.data.columns import Columns, TaggedPost, parse, to_example
-from instruct_mner.data.dataset import (
-    Dataset,
-    Reading,
-    ReadOptions,
-    dataset_name,
-    missing_pictures,
-    picture_folder,
-    picture_name,
-)
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.picture_files import picture_name
 from instruct_mner.errors import ConfigError
 from instruct_mner.files import read_bytes
 from instruct_mner.schema.choices import Decode

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from instruct_mner.data.known import known_name
 from instruct_mner.data.missing_pictures import missing_report, none_left
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.errors import ConfigError, DataError, shortened
-from instruct_mner.files import is_file
 from instruct_mner.schema.choices import Decode, LabelColumn, MissingImage, Offsets, Segmentation
 from instruct_mner.schema.packed import pack
 from instruct_mner.schema.records import Example
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-"""Endings of the names of pictures, in the order in which they are tried; each in capitals too."""
 
 
 @dataclass(frozen=True)
@@ -198,56 +192,6 @@ def check_picture_folder(images: Path) -> None:
         raise ConfigError(f"--images {images} (in a config data.images): {why}")
 
 
-def find_picture(root: Path | None, name: str) -> Path | None:
-    """Return the file of a picture, or ``None`` where there is none.
-
-    A name without the ending of a picture is tried with each: many sets name pictures by ids. One that differs in case,
-    or in the form of its accents, from a single file is that file's: archives and file systems change both. Of two
-    files none is guessed.
-    """
-    if root is None or not name:
-        return None
-    path = root / name
-    if is_file(path):
-        return path
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        files = _with_endings(root, name)
-        return files[0] if len(files) == 1 else None
-    return _same_name(path)
-
-
-def _with_endings(root: Path, name: str) -> list[Path]:
-    """Return the files of a name with each ending of a picture; where case does not matter, one file has two names."""
-    endings = (ending for suffix in PICTURE_SUFFIXES for ending in (suffix, suffix.upper()))
-    files = [file for ending in endings if is_file(file := root / f"{name}{ending}")]
-    return [file for number, file in enumerate(files) if not any(map(file.samefile, files[:number]))]
-
-
-def _same_name(path: Path) -> Path | None:
-    """Return the only file whose name differs in case or in the form of its accents alone (NFC, NFD)."""
-    try:
-        changed = path.parent.stat().st_mtime_ns
-    except OSError:
-        return None
-    same = _names_in(path.parent, changed).get(_folded(path.name), ())
-    return path.parent / same[0] if len(same) == 1 else None
-
-
-@lru_cache(maxsize=64)
-def _names_in(folder: Path, _changed: int) -> dict[str, tuple[str, ...]]:
-    """Return the files of a folder by what their names have in common; listed again where the folder has changed."""
-    names: dict[str, tuple[str, ...]] = {}
-    with os.scandir(folder) as entries:
-        files = sorted(entry.name for entry in entries if is_file(Path(entry.path)))
-    for name in files:
-        names[_folded(name)] = (*names.get(_folded(name), ()), name)
-    return names
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def own_pictures(example: Example) -> list[Path]:
     """Return the files of the pictures that a post names, from the working folder on.
 
@@ -262,21 +206,6 @@ def own_pictures(example: Example) -> list[Path]:
             "(picture_paths=dataset.picture_paths), or the post without pictures (example.without_images())"
         )
     return [file for file in files if file is not None]
-
-
-def picture_name(identifier: str, root: Path | None, *, supposed_suffix: bool = True) -> str:
-    """Return the file name of the picture of a post that is named by its id.
-
-    Args:
-        identifier: The id.
-        root: Folder of the pictures.
-        supposed_suffix: True to suppose ``.jpg`` where there is no picture of any suffix.
-    """
-    path = find_picture(root, identifier)
-    if path is None or root is None:
-        suppose = supposed_suffix and (root is None or not _with_endings(root, identifier))
-        return f"{identifier}{PICTURE_SUFFIXES[0]}" if suppose else identifier
-    return path.relative_to(root).as_posix()
 
 
 def missing_pictures(examples: Iterable[Example], root: Path | None) -> tuple[str, ...]:

@@ -28,15 +28,8 @@ from instruct_mner.data.bio import decode_spans, join_tokens
 from instruct_mner.data.column_layout import Layout
 from instruct_mner.data.columns import TaggedPost, parse
 from instruct_mner.data.conll import to_examples
-from instruct_mner.data.dataset import (
-    Dataset,
-    Reading,
-    ReadOptions,
-    dataset_name,
-    find_picture,
-    missing_pictures,
-    picture_folder,
-)
+from instruct_mner.data.dataset import Dataset, Reading, ReadOptions, dataset_name, missing_pictures, picture_folder
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.errors import ConfigError, DataError
 from instruct_mner.files import read_bytes
 from instruct_mner.images import image_size

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from instruct_mner.data.importing.inline_pictures import is_inline
+from instruct_mner.data.picture_files import other_folder
 from instruct_mner.errors import shortened
 from instruct_mner.schema.choices import MissingImage
 
@@ -34,6 +35,8 @@ def missing_report(
     where = f"not in {root}" if root else "no folder of pictures beside the file"
     if any(map(is_inline, missing)):
         where = "their bytes stand in the row, which 'instruct-mner import' writes into files"
+    elif (elsewhere := other_folder(missing[:3], root, path)) is not None:
+        where += f", but in {elsewhere}"
     end = _REMEDY if how == "error" else f"their posts are {FATES[how]}"
     return f"{path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {end}"
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from instruct_mner.data import jsonl, parquet
 from instruct_mner.data.broken_pictures import PictureChecks, look_at
-from instruct_mner.data.dataset import Dataset, find_picture
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.missing_pictures import missing_report, none_left
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.data.problem_groups import ProblemGroups
 from instruct_mner.data.rows import Row, Rows, file_sha256, no_post, picture_root, repeated_id
 from instruct_mner.errors import DataError, listing

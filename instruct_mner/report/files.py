@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from instruct_mner.data.conversion import check_output_file
-from instruct_mner.data.dataset import Dataset, find_picture
+from instruct_mner.data.dataset import Dataset
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.errors import ConfigError
 from instruct_mner.report.page import PAGE_MARK, PageText, write_page
 from instruct_mner.report.posts import page_posts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from instruct_mner.data.dataset import find_picture
 from instruct_mner.data.importing.regions import Size, is_outside
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.data.prediction_rows import images_by_id
 from instruct_mner.errors import DataError
 from instruct_mner.images import image_size

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from instruct_mner.data.dataset import find_picture, picture_name
+from instruct_mner.data.missing_pictures import missing_report
+from instruct_mner.data.picture_files import find_picture, other_folder, picture_name
 
 ACCENT = "é.jpg"
 
@@ -65,3 +66,19 @@ def test_a_link_onto_itself_is_no_picture_and_no_obstacle(tmp_path: Path) -> Non
     (tmp_path / "B.JPG").touch()
     assert find_picture(tmp_path, "b.jpg") == tmp_path / "B.JPG"
     assert find_picture(tmp_path, "LOOP.png") is None
+
+
+@pytest.mark.parametrize("root", ["set/pictures", "set/texts", "set", None])
+def test_the_folder_in_which_missing_pictures_are_is_named(tmp_path: Path, root: str | None) -> None:
+    """`--images set/pictures`, where the names begin with `pictures/`, is the usual one."""
+    posts = tmp_path / "set" / "texts" / "posts.jsonl"
+    (tmp_path / "set" / "pictures").mkdir(parents=True)
+    posts.parent.mkdir()
+    name = "1.png" if root == "set" else "pictures/1.png"
+    (tmp_path / "set" / "pictures" / "1.png").touch()
+    folder = tmp_path / "set" / "pictures" if root == "set" else tmp_path / "set"
+    named = None if root is None else tmp_path / root
+    assert other_folder([name], named, posts) == folder
+    assert other_folder([name, "2.png"], named, posts) is None
+    told = missing_report(posts, 1, 1, [name], named, "error")
+    assert f", but in {folder}; give --images DIR" in told

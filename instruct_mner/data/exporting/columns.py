@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from instruct_mner.data.column_layout import Layout
-from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from pyarrow import ArrowException, parquet
 from pydantic import ValidationError
 
-from instruct_mner.data.dataset import Dataset, find_picture
+from instruct_mner.data.dataset import Dataset
 from instruct_mner.data.formats import find_files
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import loads
+from instruct_mner.data.picture_files import find_picture
 from instruct_mner.data.prediction_parquet import read_table, stream_rows
 from instruct_mner.data.prediction_rows import prediction_of_line
 from instruct_mner.data.problem_groups import ProblemGroups

@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 from instruct_mner.data.bio import decode_spans
-from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.excel_cells import ERRORS
 from instruct_mner.data.importing.inline_pictures import is_inline
 from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
 from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
 from instruct_mner.data.lenient import without_nulls
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.schema.choices import Decode
 

@@ -24,12 +24,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.generic import to_names
 from instruct_mner.data.importing.looks import looks_like
 from instruct_mner.data.importing.picture_names import of_local_storage
 from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.importing.roles import IMAGE_NAMES
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.schema.records import Box
 
 Result = Mapping[str, Any]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from instruct_mner.data.dataset import PICTURE_SUFFIXES
 from instruct_mner.data.importing.inline_pictures import is_inline
 from instruct_mner.data.importing.posts import END_NAMES, START_NAMES
 from instruct_mner.data.lenient import INDEX_COLUMNS
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, types_of
 
 _NAMES = {

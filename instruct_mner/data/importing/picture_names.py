@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
-from instruct_mner.data.dataset import PICTURE_SUFFIXES, find_picture
 from instruct_mner.data.importing.inline_pictures import InlinePictures, is_inline
+from instruct_mner.data.picture_files import PICTURE_SUFFIXES, find_picture
 from instruct_mner.files import is_file
 
 _MOST_FILES = 1_000_000
