@@ -26,6 +26,8 @@ from instruct_mner.files import stream_lines
 _DOCUMENT_START = re.compile(r"\s*-*DOCSTART-*(?:[\s:(]|$)", re.IGNORECASE)
 _COMMENT = re.compile(r"#+\s.*|#\s*[\w.-]+\s*[=:].*")
 _ENDS_WITH_TAG = re.compile(r"[\s,;|/](?:O|[BIESLUM][-_]\S+)\s*$", re.IGNORECASE)
+# Source: "# text = …" is the sentence as it was written, https://universaldependencies.org/format.html
+_COMMENT_TEXT = re.compile(r"#\s*text\s*=\s*(\S.*)")
 _COMMENT_ID = re.compile(r"#\s*(?:(?:sent_|post_|tweet_|doc_)?id\s*[=:]\s*(\S+)|id\s+(\S+)(?:\s.*)?)\s*")
 # Source: ids of words, of several words and of words that are not there, https://universaldependencies.org/format.html
 _NUMBERED = re.compile(r"\d+(?:[-.]\d+)?")
@@ -121,6 +123,12 @@ def id_in_comment(line: str) -> str | None:
     """Return the id that a comment line gives to the post below it."""
     match = _COMMENT_ID.fullmatch(line)
     return None if match is None else match.group(1) or match.group(2)
+
+
+def text_in_comment(line: str) -> str | None:
+    """Return the text that a comment line gives to the post below it."""
+    match = _COMMENT_TEXT.fullmatch(line)
+    return None if match is None else match.group(1)
 
 
 def is_blank(line: str) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
 
@@ -31,8 +31,9 @@ from instruct_mner.data.column_layout import (
     is_blank,
     is_document_start,
     tell_layout,
+    text_in_comment,
 )
-from instruct_mner.data.joining import Joining, choose_joiners
+from instruct_mner.data.joining import Joining, choose_joiners, gaps_in
 from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
 from instruct_mner.errors import DataError
@@ -57,6 +58,7 @@ class TaggedPost:
         tokens: Tokens of the post.
         tags: Tags of the tokens.
         context: The tokens after ``<EOS>``.
+        gaps: Blanks between the tokens, where a comment above has the text as it was written.
         spoiled: True where a problem was found in it.
         shares_id: True for a sentence that has no header and follows one that has; its id is made of that.
     """
@@ -68,6 +70,7 @@ class TaggedPost:
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     context: tuple[str, ...] = ()
+    gaps: tuple[str, ...] | None = None
     spoiled: bool = False
     shares_id: bool = False
 
@@ -88,7 +91,9 @@ class Columns:
 
     def joining(self) -> Joining:
         """Choose the text between the tokens of each post."""
-        return choose_joiners([post.tokens for post in self.posts])
+        chosen = choose_joiners([post.tokens for post in self.posts])
+        known = zip(self.posts, chosen.joiners, strict=True)
+        return replace(chosen, joiners=[joiner if post.gaps is None else post.gaps for post, joiner in known])
 
     def count_entities(self) -> dict[Decode, int]:
         """Count entities by decoding: the two differ where tags are not IOB2."""
@@ -117,8 +122,7 @@ def parse(content: bytes, path: Path, layout: Layout) -> Columns:
     made_id = hashlib.sha256(content).hexdigest()[:8] if headless else None
     comments: list[str] = []
     posts = list(_posts(lines, path, layout, made_id, problems, comments))
-    if headless:
-        _take_ids_of_comments(posts, lines)
+    texts = _take_comments(posts, lines) if headless else []
     if not posts and not problems:
         problems.append(f"{path}:1: the file holds no post; expected '{layout.header}:<id>' and {layout.row} lines")
     line_of_id: dict[str, int] = {}
@@ -131,6 +135,9 @@ def parse(content: bytes, path: Path, layout: Layout) -> Columns:
         return Columns([], [*problems, f"{path}: {reason}"])
     first = "".join(comments[:1])[:40]
     notes = [f"{path}: {len(comments)} comment line(s), the first {first!r}, are no tokens"] if comments else []
+    if texts:
+        others = "" if all(texts) else "; the other posts are joined from their tokens"
+        notes.append(f"{path}: {sum(texts)} of {len(texts)} texts in comments give the blanks between tokens{others}")
     notes += [f"{path}: its first line names the columns ({', '.join(names)}) and is no token"] if names else []
     sharing = [post for post in right if post.shares_id]
     if sharing:
@@ -152,19 +159,29 @@ def _check_post(post: TaggedPost, path: Path, layout: Layout, line_of_id: dict[s
         post.spoiled = True
 
 
-def _take_ids_of_comments(posts: Sequence[TaggedPost], lines: Sequence[str]) -> None:
-    """Give posts the ids in the comments above them, where each has one of its own."""
+def _take_comments(posts: Sequence[TaggedPost], lines: Sequence[str]) -> list[bool]:
+    """Give posts the ids in the comments above them, where each has one of its own, and the blanks of texts there.
+
+    Returns:
+        For each text in a comment, whether it is that of the tokens below.
+    """
     ids: list[str | None] = []
+    told = []
     for post in posts:
         above = post.line - 2
-        identifier = None
-        while above >= 0 and identifier is None and lines[above].startswith("#"):
-            identifier = id_in_comment(lines[above])
+        identifier = text = None
+        while above >= 0 and lines[above].startswith("#"):
+            identifier = identifier or id_in_comment(lines[above])
+            text = text or text_in_comment(lines[above])
             above -= 1
         ids.append(identifier)
+        if text is not None:
+            post.gaps = gaps_in(text, post.tokens)
+            told.append(post.gaps is not None)
     if None not in ids and len(set(ids)) == len(ids):
         for post, identifier in zip(posts, ids, strict=True):
             post.id = identifier or post.id
+    return told
 
 
 def _posts(
@@ -250,7 +267,7 @@ def _split_context(post: TaggedPost, path: Path, problems: list[str]) -> None:
                 "are a context, labelled X"
             )
             post.spoiled = True
-        post.context = tuple(post.tokens[index + 1 :])
+        post.context, post.gaps = tuple(post.tokens[index + 1 :]), None
         del post.tokens[index:], post.tags[index:]
         return
     if "X" in post.tags and not post.spoiled:

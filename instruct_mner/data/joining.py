@@ -100,6 +100,23 @@ def choose_joiners(posts: Sequence[Sequence[str]]) -> Joining:
     return Joining(list(map(counts.joiner, posts)), counts.segmentation)
 
 
+def gaps_in(text: str, tokens: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the blanks, or nothing, between tokens as a text has them; ``None`` where it is not made of these tokens.
+
+    Args:
+        text: Text of the post, which may have blanks at its edges.
+        tokens: Tokens in their order.
+    """
+    gaps, rest = [], text
+    for token in tokens:
+        bare = rest.lstrip()
+        if not bare.startswith(token):
+            return None
+        gaps.append(rest[: len(rest) - len(bare)])
+        rest = bare[len(token) :]
+    return None if rest.strip() else tuple(gaps[1:])
+
+
 def spaceless_gaps(tokens: Sequence[str]) -> tuple[str, ...]:
     """Return nothing for each gap beside a character of a script without spaces or a wide sign, else a space."""
     return tuple(

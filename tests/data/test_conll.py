@@ -144,6 +144,26 @@ def test_a_file_without_ids_is_one_of_sentences(tmp_path: Path) -> None:
     assert [example.id for example in dataset.examples] == [f"{prefix}-2", f"{prefix}-5"]
 
 
+def test_the_text_in_a_comment_tells_the_blanks_between_tokens(tmp_path: Path) -> None:
+    """As in CoNLL-U and Universal NER; joined with spaces, the post would be another one than people wrote."""
+    told = (
+        '# sent_id = w-1\n# text = "Ann"  left!\n1\t"\tO\t-\n2\tAnn\tB-PER\t-\n3\t"\tO\t-\n4\tleft\tO\t-\n5\t!\tO\t-\n'
+    )
+    other = "# sent_id = w-2\n# text = Bob lief\n1\tBob\tB-PER\t-\n2\tleft\tO\t-\n"
+    dataset = load_split(f"conll:{write(tmp_path, told + chr(10) + other)}")
+    first, second = dataset.examples
+    assert (first.id, first.text) == ("w-1", '"Ann"  left!')
+    [entity] = first.gold
+    assert (entity.start, entity.end, entity.text) == (1, 4, "Ann")
+    assert second.text == "Bob left"
+    assert any("1 of 2 texts in comments give the blanks between tokens; the other posts" in x for x in dataset.notes)
+    assert (
+        load_split(f"conll:{write(tmp_path, told)}")
+        .notes[-1]
+        .endswith("1 of 1 texts in comments give the blanks between tokens")
+    )
+
+
 @pytest.mark.parametrize(("eos", "label"), [("X", "X"), ("B-X", "B-X"), ("O", "X"), ("O", "B-X"), ("X", "I-X")])
 def test_what_follows_eos_is_a_context(tmp_path: Path, eos: str, label: str) -> None:
     rows = f"IMGID:1\nAnn\tB-PER\n<EOS>\t{eos}\ntwo\t{label}\nmen\t{label}\n\nIMGID:2\n<EOS>\tO\nb\tO\n"

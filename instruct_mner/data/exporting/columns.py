@@ -5,8 +5,10 @@ r"""CoNLL: a token and its tag a line, with the picture or the id of the post ab
     IMGID:7.jpg          where each post has one picture of its own
     Anna\tB-PER
 
-    # id = 17            else
+    # id = 17            else; the text where it is not its tokens with a space between
+    # text = left!
     left\tO
+    !\tO
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import PurePosixPath
 
 from instruct_mner.data.column_layout import Layout
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
+from instruct_mner.data.joining import gaps_in
 from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
@@ -33,7 +36,10 @@ def write(posts: ExportedPosts) -> Iterator[str]:
     by_picture = names_pictures(posts.posts)
     for post in posts.posts:
         yield f"IMGID:{PurePosixPath(post.images[0]).name}\n" if by_picture else f"# id = {post.id}\n"
-        for token, tag in tagged(as_gold(post)):
+        rows = tagged(as_gold(post))
+        if not by_picture and _is_told_in_a_comment(post.text, [token for token, _ in rows]):
+            yield f"# text = {post.text}\n"
+        for token, tag in rows:
             line = f"{token}\t{tag}"
             if _LAYOUT.id_of(line) is not None:
                 raise DataError(
@@ -42,6 +48,12 @@ def write(posts: ExportedPosts) -> Iterator[str]:
                 )
             yield f"{line}\n"
         yield "\n"
+
+
+def _is_told_in_a_comment(text: str, tokens: Sequence[str]) -> bool:
+    """Return true for a text whose blanks between tokens are lost without it, and which a line of comment can hold."""
+    one_line = text == text.strip() and "\t" not in text and len(text.splitlines()) == 1
+    return one_line and text != " ".join(tokens) and gaps_in(text, tokens) is not None
 
 
 def names_pictures(posts: Sequence[Post]) -> bool:

@@ -162,6 +162,32 @@ def test_conll_holds_tokens_and_tags(tmp_path_factory: pytest.TempPathFactory, d
     assert (" texts of" in notes[0]) == (not same_texts)
 
 
+@given(
+    words=st.lists(
+        st.tuples(WORD | st.sampled_from('.,!"(#'), st.sampled_from(["", " ", "  ", "\u00a0", "\t"])),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_columns_hold_the_blanks_between_tokens(
+    tmp_path_factory: pytest.TempPathFactory, words: list[tuple[str, str]]
+) -> None:
+    text, entities, words = "", [], [("Anna", ""), *words]
+    for word, gap in words:
+        # Two words with nothing between them would be one.
+        text += (gap or " " if word.isalnum() and text[-1:].isalnum() else gap) if text else ""
+        if word.isalnum():
+            entities.append(Entity(start=len(text), end=len(text) + len(word), text=word, label="PER"))
+        text += word
+    tokens = tuple(word for word, _ in words)
+    example = Example(id="p0", text=text, tokens=tokens, entities=tuple(entities))
+    [read], notes = exported(tmp_path_factory.mktemp("trip"), [example], "conll", "a.conll")
+    assert read.tokens == example.tokens
+    assert ("it holds all" in notes[0]) == ("\t" not in text)
+    if "\t" not in text:
+        assert (read.text, read.entities) == (example.text, example.entities)
+
+
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_coco_holds_mentions_with_boxes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
@@ -414,7 +440,8 @@ def test_a_word_is_cut_where_an_entity_ends(tmp_path: Path) -> None:
     post = Example(id="1", text="Oslo's new", entities=(Entity(start=0, end=4, text="Oslo", label="LOC"),))
     read, notes = exported(tmp_path, [post], "conll", "a.conll")
     assert read[0].tokens == ("Oslo", "'s", "new")
-    assert "texts of 1 posts" in notes[0]
+    assert read[0].text == post.text
+    assert "it holds all" in notes[0]
 
 
 def test_predictions_need_no_text_of_their_entities(tmp_path: Path) -> None:
@@ -468,12 +495,12 @@ def test_other_files_are_no_predictions(tmp_path: Path, pictured: Path) -> None:
 
 
 def test_the_post_whose_mention_a_format_changes_is_named(tmp_path: Path) -> None:
-    text = "in Berlin\u00a0Mitte"
+    text = "in Berlin\tMitte"
     entity = Entity(start=3, end=15, text=text[3:], label="LOC")
     examples = [Example(id="1", text="Anna", entities=()), Example(id="2", text=text, entities=(entity,))]
     with pytest.raises(DataError) as error:
         exported(tmp_path, examples, "conll", "a.conll")
-    first = r"the first in post '2': 'Berlin Mitte' (LOC), which is 'Berlin\xa0Mitte' in the post; mend"
+    first = r"the first in post '2': 'Berlin Mitte' (LOC), which is 'Berlin\tMitte' in the post; mend"
     assert first in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
