@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from demo_adapters import adapter_at
 
 from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models.locations import STARTER_FOLDER
-from instruct_mner.models.manifest import Manifest
 from instruct_mner.vllm_runtime.named import read_named
-
-DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
-
-
-def adapter_at(folder: Path, **values: object) -> str:
-    shutil.copytree(DEMO, folder)
-    manifest, prompt = Manifest.load(folder)
-    manifest.model_copy(update=values).save(folder, prompt)
-    return str(folder)
 
 
 def test_a_name_is_given_or_that_of_the_folder(tmp_path: Path) -> None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from demo_adapters import DEMO, adapter_at
 
 from instruct_mner.engines.vllm import VllmEngine
 from instruct_mner.errors import ConfigError
 from instruct_mner.models.description import describe_model
 from instruct_mner.models.locations import STARTER_FOLDER
-from instruct_mner.models.manifest import Manifest
 from instruct_mner.models.tuned import tuned_folder
 from instruct_mner.tagging.engine_choice import manifest_of
 from instruct_mner.tagging.settings import TaggingSettings
 from instruct_mner.vllm_runtime.command import engine_arguments, server_arguments, vllm_environment
 from instruct_mner.vllm_runtime.plan import make_plan
 
-DEMO = Path(__file__).parents[2] / "eval" / "results" / "starter-demo"
 OWN = ("PER", "LOC", "ORG", "MISC")
 
 
@@ -42,29 +40,25 @@ def test_an_adapter_on_the_starter(named: str) -> None:
     assert plan.adapters[0].rank == 16
 
 
-def adapter_at(folder: Path, **values: object) -> str:
-    """The adapter of the demo, as one whose manifest has other values."""
-    shutil.copytree(DEMO, folder)
-    manifest, prompt = Manifest.load(folder)
-    manifest.model_copy(update=values).save(folder, prompt)
-    return f"{folder.name}={folder}"
+def _named(folder: Path, **values: object) -> str:
+    return f"{folder.name}={adapter_at(folder, **values)}"
 
 
 @pytest.mark.parametrize("model", [None, "starter"])
 def test_adapters_on_two_commits_of_a_base_are_refused(tmp_path: Path, model: str | None) -> None:
-    first = adapter_at(tmp_path / "a", base_model="some/base", base_revision="1" * 40)
-    second = adapter_at(tmp_path / "b", base_model="some/base", base_revision="2" * 40)
+    first = _named(tmp_path / "a", base_model="some/base", base_revision="1" * 40)
+    second = _named(tmp_path / "b", base_model="some/base", base_revision="2" * 40)
     message = f"'a' and 'b' have different commits of some/base \\({'1' * 40} and {'2' * 40}\\): one vLLM serves one"
     with pytest.raises(ConfigError, match=message):
         make_plan((first, second), model)
     # In another place it has no commit that is known; two names may be of one base.
-    other = adapter_at(tmp_path / "c", base_model="/old/base", base_revision=None)
+    other = _named(tmp_path / "c", base_model="/old/base", base_revision=None)
     plan = make_plan((first, other), "starter")
     assert (plan.revision, [model.name for model in plan.adapters]) == (None, ["a", "c"])
 
 
 def test_an_adapter_of_another_chat_template_than_its_base_is_refused(tmp_path: Path) -> None:
-    named = adapter_at(tmp_path / "a")
+    named = _named(tmp_path / "a")
     template = tmp_path / "a" / "chat_template.jinja"
     template.write_text("You find entities. " + template.read_text())
     with pytest.raises(ConfigError, match=r"'a' was tuned with another chat template than that of .*merge"):
@@ -74,8 +68,8 @@ def test_an_adapter_of_another_chat_template_than_its_base_is_refused(tmp_path: 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_base_that_is_named_as_the_adapter_names_it_is_that_of_its_commit(tmp_path: Path, order: int) -> None:
     named = (
-        adapter_at(tmp_path / "a", base_revision="main"),
-        adapter_at(tmp_path / "b", base_model="/old/base", base_revision=None),
+        _named(tmp_path / "a", base_revision="main"),
+        _named(tmp_path / "b", base_model="/old/base", base_revision=None),
     )
     assert make_plan(named[::order], "starter").revision == "main"
     assert make_plan(named[:1]).revision == "main"
