@@ -118,10 +118,17 @@ def check_whole_model(name: str, revision: str | None = None, needed: str = WHOL
     with hub_errors(name, revision, needed):
         if tuned is not None and (tuned / "adapter_config.json").is_file():
             raise OSError("it is an adapter, and a whole model is asked for")
-        if not folder.is_dir():
-            hf_hub_download(name, "config.json", revision=revision)
-        elif file_of(name, "config.json", None) is None:
+        # Of what is in the cache the hub is not asked: one that cannot be reached is asked for half a minute.
+        if file_of(name, "config.json", revision) is not None:
+            return
+        if folder.is_dir():
             raise OSError("there is no config.json in it")
+        try:
+            hf_hub_download(name, "config.json", revision=revision)
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            raise OSError("it has no config.json: is it an adapter, of which a base model is part?") from None
 
 
 def commit_of(name: str, revision: str | None) -> str | None:
@@ -215,7 +222,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Iterate over an error and the errors that led to it, the first one last."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _bar_on(work: Work) -> type[Any]:

@@ -20,7 +20,7 @@ from instruct_mner.errors import ConfigError, ModelError
 from instruct_mner.models import hub as hub_module
 from instruct_mner.models import merging
 from instruct_mner.models.description import describe_model, tuned_before
-from instruct_mner.models.hub import fetch_tuned
+from instruct_mner.models.hub import check_whole_model, fetch_tuned
 from instruct_mner.models.loading import load_model
 from instruct_mner.models.locations import STARTER_FOLDER, adapter_place
 from instruct_mner.tagging import calibrate as calibration
@@ -168,7 +168,7 @@ def test_a_download_that_does_not_end_is_one_message_and_nothing_is_downloaded_t
     assert hub.ranges(complete) == [None]
 
 
-@pytest.mark.parametrize("load", [describe_model, load_model])
+@pytest.mark.parametrize("load", [check_whole_model, describe_model, load_model])
 @pytest.mark.parametrize(
     ("name", "revision", "message"),
     [
@@ -183,6 +183,18 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(hub, published, load, name
     hub.gated, hub.private = {"gated/tiny"}, {"private/tiny"}
     with pytest.raises(ModelError, match=f"model {name} cannot be loaded: {message}"):
         load(name, revision=revision)
+
+
+def test_what_is_no_whole_model_of_the_hub_is_told_without_its_weights(hub: StandIn, published, tmp_path: Path) -> None:
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    hub.models["someone/lora"] = tmp_path / "lora"
+    with pytest.raises(
+        ModelError, match=r"model someone/lora cannot be loaded: it has no config\.json: is it an adapter"
+    ):
+        check_whole_model("someone/lora")
+    check_whole_model(NAME, COMMIT)
+    assert not [request for request in hub.requests if "safetensors" in str(request)]
 
 
 def test_a_token_opens_a_gated_model(hub, published, monkeypatch) -> None:
