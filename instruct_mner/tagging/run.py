@@ -91,9 +91,9 @@ def _tag(
         posts = source.load()
     for note in posts.notes:
         console.print(note, markup=False)
-    check_base(local)
     quiet_libraries()
     examples = settings.load_examples()
+    check_base(local)
     _warn_of_known_posts(posts, examples, console)
     predict: Predict
     if settings.distributed:

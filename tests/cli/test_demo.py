@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run" / "old").write_text("old")
     (folder / MARKER).write_text("")
     (folder / "notes.txt").write_text("mine")
-    size = ["--posts", "20", "--test-posts", "8", "--no-serve"]
+    size = ["--posts", "32", "--test-posts", "16", "--no-serve"]
     command = [sys.executable, "-m", "instruct_mner", "demo", "--output", str(folder), *size]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ def test_the_whole_way(folder: Path) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
     data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     assert data["runs"] == ["starter, zero-shot", "fine-tuned"]
-    assert len(data["posts"]) == 8
+    assert len(data["posts"]) == 16
     assert not (folder / "run" / "old").exists()
     assert (folder / "notes.txt").read_text() == "mine"
     assert (folder / "run" / "adapter" / "mner.json").is_file()
@@ -61,7 +61,7 @@ def test_the_page_in_a_browser(folder: Path, tmp_path: Path) -> None:
     with browser(tmp_path) as tab:
         tab.open((folder / "index.html").as_uri(), width=390)
         assert tab.run("document.querySelectorAll('.picture img').length") > 0
-        assert tab.run("document.getElementById('count').textContent") == "8 of 8 posts"
+        assert tab.run("document.getElementById('count').textContent") == "16 of 16 posts"
         assert tab.complaints == []
 
 
