@@ -107,14 +107,16 @@ def gaps_in(text: str, tokens: Sequence[str]) -> tuple[str, ...] | None:
         text: Text of the post, which may have blanks at its edges.
         tokens: Tokens in their order.
     """
-    gaps, rest = [], text
+    gaps, end = [], 0
     for token in tokens:
-        bare = rest.lstrip()
-        if not bare.startswith(token):
+        start = end
+        while start < len(text) and text[start].isspace():
+            start += 1
+        if not text.startswith(token, start):
             return None
-        gaps.append(rest[: len(rest) - len(bare)])
-        rest = bare[len(token) :]
-    return None if rest.strip() else tuple(gaps[1:])
+        gaps.append(text[end:start])
+        end = start + len(token)
+    return None if text[end:].strip() else tuple(gaps[1:])
 
 
 def spaceless_gaps(tokens: Sequence[str]) -> tuple[str, ...]:

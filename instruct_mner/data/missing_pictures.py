@@ -36,7 +36,7 @@ def missing_report(
     if any(map(is_inline, missing)):
         where = "their bytes stand in the row, which 'instruct-mner import' writes into files"
     elif (elsewhere := other_folder(missing[:3], root, path)) is not None:
-        where += f", but in {elsewhere}"
+        where += f", but {'the first three ' if num_missing > 3 else ''}in {elsewhere}"
     end = _REMEDY if how == "error" else f"their posts are {FATES[how]}"
     return f"{path}: {num_missing} of {num_named} pictures are missing ({first}): {where}; {end}"
 

@@ -19,10 +19,11 @@ from instruct_mner.serving.settings import KEY_VARIABLE, ServeSettings, check_in
 from instruct_mner.vllm_runtime.named import read_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from instruct_mner.serving.application import Taggers
     from instruct_mner.serving.keys import Keys
+    from instruct_mner.vllm_runtime.named import Named
     from instruct_mner.vllm_runtime.plan import Plan
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,11 +31,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def vllm_command_line(settings: ServeSettings) -> str:
     """Return the command that starts vLLM alone, for people who run it themselves."""
-    read_named(settings.adapters, settings.model)
+    named = read_named(settings.adapters, settings.model)
     from instruct_mner.vllm_runtime.command import shown_command
-    from instruct_mner.vllm_runtime.plan import make_plan
+    from instruct_mner.vllm_runtime.plan import plan_of
 
-    plan = make_plan(settings.adapters, settings.model, settings.dtype)
+    plan = plan_of(named, settings.model, settings.dtype)
     return shown_command(_arguments(plan, settings), settings.host, settings.port)
 
 
@@ -59,12 +60,12 @@ def _serve(settings: ServeSettings, console: Console) -> None:
     keys = keys_of(settings, console)
     check_logs(access_log=settings.access_log, engine_log=settings.engine_log, keys=settings.keys)
     check_installed()
-    read_named(settings.adapters, settings.model)
+    named = read_named(settings.adapters, settings.model)
     # What this imports takes many seconds, and is not needed to say what is wrong above.
-    _start(settings, keys, console)
+    _start(settings, named, keys, console)
 
 
-def _start(settings: ServeSettings, keys: Keys | None, console: Console) -> None:
+def _start(settings: ServeSettings, named: Sequence[Named], keys: Keys | None, console: Console) -> None:
     from instruct_mner.serving.application import context_window, make_gateway, make_taggers
     from instruct_mner.serving.connections import ConnectionLimit
     from instruct_mner.serving.gateway import Door
@@ -76,7 +77,7 @@ def _start(settings: ServeSettings, keys: Keys | None, console: Console) -> None
     from instruct_mner.serving.task_pictures import TaskPictures
     from instruct_mner.serving.usage import usage
     from instruct_mner.vllm_runtime.command import vllm_command, vllm_environment
-    from instruct_mner.vllm_runtime.plan import make_plan
+    from instruct_mner.vllm_runtime.plan import plan_of
     from instruct_mner.vllm_runtime.process import VllmProcess, free_port
 
     task_pictures = None
@@ -84,7 +85,7 @@ def _start(settings: ServeSettings, keys: Keys | None, console: Console) -> None
         label_studio_key = os.environ.get(LABEL_STUDIO_KEY) or None
         task_pictures = TaskPictures(settings.label_studio, label_studio_key, most_bytes=settings.limits.body_bytes)
     with engine_log_held(settings.engine_log), listen(settings.host, settings.port) as listener:
-        plan = make_plan(settings.adapters, settings.model, settings.dtype)
+        plan = plan_of(named, settings.model, settings.dtype)
         console.print(f"serving {', '.join(model.name for model in plan.models)} ({plan.base}, {plan.dtype})")
         pictureless_of = _generation(plan, settings, console)
         port, private_key = free_port(), secrets.token_urlsafe(32)

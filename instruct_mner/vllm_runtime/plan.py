@@ -20,7 +20,7 @@ from instruct_mner.models.text_processor import TextProcessor, leaves_thoughts_o
 from instruct_mner.models.tuned import tuned_folder, untuned
 from instruct_mner.prompting.templates import Prompt
 from instruct_mner.vllm_runtime.adapter_checks import adapter_rank
-from instruct_mner.vllm_runtime.named import check_names, common_base, read_named
+from instruct_mner.vllm_runtime.named import Named, check_names, common_base, read_named
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Plan:
 
 
 def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto") -> Plan:
-    """Read and checks what is to be served.
+    """Read and check what is to be served.
 
     Args:
         named: Adapters or one fully tuned model, each a folder or ``NAME=FOLDER``; of adapters the hub name too.
@@ -111,7 +111,11 @@ def make_plan(named: Sequence[str], model: str | None = None, dtype: str = "auto
         ConfigError: The names are no names, or what is named does not go together.
         ModelError: vLLM could not load it, or would serve the base in its name.
     """
-    tuned = read_named(named, model)
+    return plan_of(read_named(named, model), model, dtype)
+
+
+def plan_of(tuned: Sequence[Named], model: str | None, dtype: str) -> Plan:
+    """Check what was read of what is to be served; arguments and errors are those of :func:`make_plan`."""
     if not tuned:
         return _whole_model(str(model), None, dtype)
     if tuned[0].manifest.tuning == "full":

@@ -82,3 +82,5 @@ def test_the_folder_in_which_missing_pictures_are_is_named(tmp_path: Path, root:
     assert other_folder([name, "2.png"], named, posts) is None
     told = missing_report(posts, 1, 1, [name], named, "error")
     assert f", but in {folder}; give --images DIR" in told
+    more = missing_report(posts, 5, 9, [name], named, "error")
+    assert f", but the first three in {folder}; give --images DIR" in more
