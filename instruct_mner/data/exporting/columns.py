@@ -5,7 +5,7 @@ r"""CoNLL: a token and its tag a line, with the picture or the id of the post ab
     IMGID:7.jpg          where each post has one picture of its own
     Anna\tB-PER
 
-    # id = 17            else; the text where it is not its tokens with a space between
+    # id = 17            else; the text where its tokens are joined otherwise when they are read
     # text = left!
     left\tO
     !\tO
@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from instruct_mner.data.bio import join_tokens
 from instruct_mner.data.column_layout import Layout
 from instruct_mner.data.exporting.posts import ExportedPosts, Post, as_gold
-from instruct_mner.data.joining import gaps_in
+from instruct_mner.data.joining import TokenCounts, gaps_in
 from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.errors import DataError
 from instruct_mner.schema.records import Entity, Example
@@ -34,10 +35,13 @@ def write(posts: ExportedPosts) -> Iterator[str]:
         DataError: A post has no token, or one that would be read as the id of a post.
     """
     by_picture = names_pictures(posts.posts)
+    # How tokens are joined when they are read follows from all of the file, and comments are read where no picture is.
+    told = () if by_picture else posts.posts
+    counts = TokenCounts.of([token for token, _ in tagged(as_gold(post))] for post in told)
     for post in posts.posts:
         yield f"IMGID:{PurePosixPath(post.images[0]).name}\n" if by_picture else f"# id = {post.id}\n"
         rows = tagged(as_gold(post))
-        if not by_picture and _is_told_in_a_comment(post.text, [token for token, _ in rows]):
+        if not by_picture and _is_told_in_a_comment(post.text, [token for token, _ in rows], counts):
             yield f"# text = {post.text}\n"
         for token, tag in rows:
             line = f"{token}\t{tag}"
@@ -50,10 +54,11 @@ def write(posts: ExportedPosts) -> Iterator[str]:
         yield "\n"
 
 
-def _is_told_in_a_comment(text: str, tokens: Sequence[str]) -> bool:
+def _is_told_in_a_comment(text: str, tokens: Sequence[str], counts: TokenCounts) -> bool:
     """Return true for a text whose blanks between tokens are lost without it, and which a line of comment can hold."""
     one_line = text == text.strip() and "\t" not in text and len(text.splitlines()) == 1
-    return one_line and text != " ".join(tokens) and gaps_in(text, tokens) is not None
+    joined, _ = join_tokens(tokens, (), counts.joiner(tokens))
+    return one_line and text != joined and gaps_in(text, tokens) is not None
 
 
 def names_pictures(posts: Sequence[Post]) -> bool:

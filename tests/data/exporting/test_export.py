@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from command import exit_code
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
@@ -169,6 +169,7 @@ def test_conll_holds_tokens_and_tags(tmp_path_factory: pytest.TempPathFactory, d
         max_size=6,
     )
 )
+@example(words=[("京", " "), ("去", " ")])
 def test_columns_hold_the_blanks_between_tokens(
     tmp_path_factory: pytest.TempPathFactory, words: list[tuple[str, str]]
 ) -> None:
@@ -180,12 +181,12 @@ def test_columns_hold_the_blanks_between_tokens(
             entities.append(Entity(start=len(text), end=len(text) + len(word), text=word, label="PER"))
         text += word
     tokens = tuple(word for word, _ in words)
-    example = Example(id="p0", text=text, tokens=tokens, entities=tuple(entities))
-    [read], notes = exported(tmp_path_factory.mktemp("trip"), [example], "conll", "a.conll")
-    assert read.tokens == example.tokens
+    post = Example(id="p0", text=text, tokens=tokens, entities=tuple(entities))
+    [read], notes = exported(tmp_path_factory.mktemp("trip"), [post], "conll", "a.conll")
+    assert read.tokens == post.tokens
     assert ("it holds all" in notes[0]) == ("\t" not in text)
     if "\t" not in text:
-        assert (read.text, read.entities) == (example.text, example.entities)
+        assert (read.text, read.entities) == (post.text, post.entities)
 
 
 @settings(max_examples=8, deadline=None)
