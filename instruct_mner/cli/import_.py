@@ -41,7 +41,10 @@ def run(
     layout: Annotated[ImportLayout | None, typer.Option(help="Layout of JSON. Default: told by its keys.")] = None,
     text_after: Annotated[
         str | None,
-        typer.Option(metavar="WORDS", help="Conversations: words after which the text of the post begins."),
+        typer.Option(
+            metavar="WORDS",
+            help="Conversations: words after which the text of the post begins; '' where the message is the text alone.",
+        ),
     ] = None,
     label_names: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Names of tags that are numbers, in their order: O,B-PER,I-PER.")

@@ -38,8 +38,8 @@ _UNREAD = ("videos", "audios", "rejected_response")
 _QUESTION = re.compile(r"What describes (.+?) in the text\?")
 _TEXT = "Text: "
 HOW_TO_SAY = (
-    "say what stands before the text of the post: --text-after 'Post: ' (instruct-mner import); its answer must "
-    'be a JSON list, [{"text": "Anna", "label": "PER"}]'
+    "say what stands before the text of the post: --text-after 'Post: ', or --text-after '' where the message is the "
+    'text alone (instruct-mner import); its answer must be a JSON list, [{"text": "Anna", "label": "PER"}]'
 )
 
 
@@ -65,7 +65,8 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None, left_out
     Args:
         row: The row.
         where: File and row, for messages.
-        text_after: Words in the message of the user after which the text of a post begins.
+        text_after: Words in the message of the user after which the text of a post begins; empty where the message is
+            the text.
         left_out: Counts of what is not read, which are added to.
 
     Raises:
@@ -75,9 +76,9 @@ def of_chat(row: Mapping[str, Any], where: str, text_after: str | None, left_out
     objects = grounding.objects_of(row)
     turns, columns = turns_of(row, left_out)
     turns = grounding.filled(turns, objects)
-    if text_after is not None:
+    if text_after or (text_after is not None and not row.get("input")):
         read = _behind(text_after, turns)
-    elif _is_universal(turns):
+    elif text_after is None and _is_universal(turns):
         read = _universal(turns)
     else:
         read = [_of_input(row, turns)]
@@ -113,13 +114,13 @@ def _ids(identifier: str | int | None, number: int) -> Sequence[str | int | None
 
 
 def _behind(words: str, turns: Sequence[Turn]) -> list[_Read]:
-    """Read a post of each message of the user that holds the words, and of the answer that follows it."""
+    """Read a post of each message of the user that holds the words (none: of each), and of the answer behind it."""
     read = []
     for number, (who, message) in enumerate(turns):
         if who != USER or words not in message:
             continue
-        text = message.partition(words)[2]
-        if words in text:
+        text = message.partition(words)[2] if words else message
+        if words and words in text:
             raise ValueError(
                 f"a message holds {words!r} {message.count(words)} times, and behind which of them the text begins "
                 "nobody can tell; say more of what stands before it (--text-after), or take the row out"
@@ -127,7 +128,7 @@ def _behind(words: str, turns: Sequence[Turn]) -> list[_Read]:
         marks = _marks(_answer(turns, number))
         read.append(_Read(number, without_places(text).strip(), marks, frozenset({number, number + 1})))
     if not read:
-        raise ValueError(f"no message of the user holds {words!r}; {HOW_TO_SAY}")
+        raise ValueError(f"no message of the user{f' holds {words!r}' if words else ''}; {HOW_TO_SAY}")
     return read
 
 

@@ -59,7 +59,7 @@ class Source:
         path: The file or folder.
         chosen: Columns by role, as the user says.
         decode: Rule that turns BIO tags into spans.
-        text_after: Words after which the text of a conversation begins.
+        text_after: Words after which the text of a conversation begins; empty where a message is the text.
         label_names: Names of tags and labels that are numbers, in their order.
         layout: ImportLayout that the user says; ``None`` where the content tells it.
         notes: Lines for the user, of which some are there after the posts were read.

@@ -38,7 +38,7 @@ class ImportOptions:
         columns: ``ROLE=NAME``, a column each.
         offsets: Unit of the offsets of entities.
         decode: Rule that turns BIO tags into spans.
-        text_after: Words after which the text of a conversation begins.
+        text_after: Words after which the text of a conversation begins; empty where a message is the text.
         label_names: Names of labels that are numbers, in their order.
         layout: ImportLayout of the rows.
         boxes: Boxes that were drawn in another tool.

@@ -53,6 +53,20 @@ def test_an_instruction_with_an_input_needs_no_words() -> None:
     assert (post.text, post.marks) == ("Anna left", MARKS)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "system", "content": "Name them."}, user("<image>Anna left"), assistant(ANSWER)]},
+        {"query": "Anna left", "response": ANSWER},
+        {"instruction": "Name them.", "input": "Anna left", "output": ANSWER},
+    ],
+    ids=["messages", "query", "input"],
+)
+def test_empty_words_say_that_the_message_is_the_text(row: dict[str, Any]) -> None:
+    [post] = read({**row, "images": ["7.jpg"]}, "")
+    assert (post.text, post.marks) == ("Anna left", MARKS)
+
+
 def test_the_questions_of_universal_ner_are_known() -> None:
     turns = [
         ("human", "Text: Anna and Bob"), ("gpt", "I've read this text."),
@@ -70,6 +84,7 @@ def test_the_questions_of_universal_ner_are_known() -> None:
     [
         (messages("Anna left"), None, "where in this conversation the text stands nobody can tell"),
         (messages("Anna left"), "Post: ", "no message of the user holds 'Post: '"),
+        ({"messages": [assistant(ANSWER)]}, "", "no message of the user; say what stands before"),
         (messages("Post: Anna left", "Anna"), "Post: ", "the answer 'Anna' is no JSON list of entities"),
         (messages("Post: Anna left", '{"text": "Anna"}'), "Post: ", "is no JSON list of entities"),
         (messages("Post: Anna left", None), "Post: ", "the answer '' is no JSON list of entities"),
