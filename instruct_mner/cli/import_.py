@@ -43,7 +43,7 @@ def run(
         str | None,
         typer.Option(
             metavar="WORDS",
-            help="Conversations: words after which the text of the post begins; '' where the message is the text alone.",
+            help="Conversations: words behind which the text of the post begins; '' where the message is the text.",
         ),
     ] = None,
     label_names: Annotated[

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.importing.generic import as_id, check_tokens, to_names
-from instruct_mner.data.importing.posts import Mark, RawPost, to_mark
+from instruct_mner.data.importing.marks import to_mark
+from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.importing.roles import asks_about, question
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag

@@ -24,8 +24,9 @@ from instruct_mner.answers.lines import NO_ENTITIES
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing.bare_answers import THINKS, bare_answer
 from instruct_mner.data.importing.entities import EntityNotes
+from instruct_mner.data.importing.marks import to_mark, to_marks
 from instruct_mner.data.importing.offsets import UNITS, same_surface, span_of
-from instruct_mner.data.importing.posts import Mark, RawPost, to_mark, to_marks
+from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import loads
 from instruct_mner.schema.labels import LabelSet, why_no_label

@@ -29,7 +29,8 @@ from pydantic import ValidationError
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.data.importing import docbin
 from instruct_mner.data.importing.entities import entities_of
-from instruct_mner.data.importing.posts import RawPost, to_marks
+from instruct_mner.data.importing.marks import to_marks
+from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.data.inclusive_ends import InclusiveEnds
 from instruct_mner.data.lenient import completed, loads
 from instruct_mner.data.parquet import is_parquet

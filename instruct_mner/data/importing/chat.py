@@ -29,7 +29,8 @@ from instruct_mner.data.importing.bare_answers import THINKS, bare_answer
 from instruct_mner.data.importing.chat_pictures import pictures_of, without_places
 from instruct_mner.data.importing.chat_turns import ASSISTANT, LISTS, SYSTEM, USER, Turn, turns_of
 from instruct_mner.data.importing.generic import as_id, flat_meta
-from instruct_mner.data.importing.posts import Mark, RawPost, marks_of_type, to_marks
+from instruct_mner.data.importing.marks import marks_of_type, to_marks
+from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.lenient import loads
 
 _READ = frozenset({"images", "image", "id", "objects"})

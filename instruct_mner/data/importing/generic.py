@@ -15,8 +15,10 @@ from typing import Any
 from instruct_mner.data.bio import decode_spans
 from instruct_mner.data.importing.excel_cells import ERRORS
 from instruct_mner.data.importing.inline_pictures import is_inline
-from instruct_mner.data.importing.posts import Mark, RawPost, to_marks
+from instruct_mner.data.importing.marks import to_marks
+from instruct_mner.data.importing.posts import Mark, RawPost
 from instruct_mner.data.importing.roles import NOTHING, Roles, is_nothing
+from instruct_mner.data.importing.token_indices import are_of_tokens, with_spans
 from instruct_mner.data.lenient import without_nulls
 from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, why_no_tag
@@ -62,7 +64,8 @@ def to_post(
             "out"
         )
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
-    if tags is not None and tokens is None:
+    by_indices = are_of_tokens(entities)
+    if (tags is not None or by_indices) and tokens is None:
         tokens = str(text).split()
     marks: tuple[Mark, ...] | None = None
     if tags is not None and entities is not None:
@@ -73,7 +76,7 @@ def to_post(
     if tags is not None:
         marks = _of_tags(tokens, tags, decode, tag_names)
     elif entities is not None:
-        marks = to_marks(_named_labels(entities, tag_names))
+        marks = to_marks(_named_labels(with_spans(entities) if by_indices else entities, tag_names))
     return RawPost(
         where=where,
         id=as_id(roles.get(row, "id")),
@@ -81,7 +84,7 @@ def to_post(
         tokens=None if tokens is None else tuple(tokens),
         marks=marks,
         images=to_names(roles.get(row, "images")),
-        unit="tokens" if tags is not None else None,
+        unit="tokens" if tags is not None or by_indices else None,
         context=without_nulls(roles.get(row, "context")),
         meta=_meta(row, roles),
     )

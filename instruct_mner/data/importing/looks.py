@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_mner.data.importing.inline_pictures import is_inline
-from instruct_mner.data.importing.posts import END_NAMES, START_NAMES
+from instruct_mner.data.importing.marks import END_NAMES, START_NAMES, in_snake_case
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.picture_files import PICTURE_SUFFIXES
 from instruct_mner.data.tag_schemes import are_chunks, is_tag, types_of
@@ -54,11 +54,7 @@ def looks_like(name: str, values: Sequence[Any] = ()) -> str | None:
     # Of lists of numbers some are as long as a box.
     if len(by_value) == 1 and (kind := by_value.pop()) is not None:
         return kind
-    return next((kind for kind, pattern in _NAMES.items() if pattern.search(_snake(name))), None)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[\s.-]+", "_", name)
+    return next((kind for kind, pattern in _NAMES.items() if pattern.search(in_snake_case(name))), None)
 
 
 def _kind_of(value: Any) -> str | None:
@@ -89,7 +85,8 @@ def _names_picture(value: str) -> bool:
 def _is_span(value: Any) -> bool:
     """Return true for an entity: an object with a start and an end, or two numbers and a label."""
     if isinstance(value, Mapping):
-        return bool(value.keys() & set(START_NAMES)) and bool(value.keys() & set(END_NAMES))
+        names = {in_snake_case(str(name)) for name in value}
+        return not names.isdisjoint(START_NAMES) and not names.isdisjoint(END_NAMES)
     if not isinstance(value, list) or len(value) not in {3, 4}:
         return False
     return sum(type(each) is int for each in value) == 2 and any(isinstance(each, str) for each in value)

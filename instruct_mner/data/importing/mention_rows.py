@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from instruct_mner.data.importing.posts import END_NAMES, LABEL_NAMES, START_NAMES, Fault, to_surface
+from instruct_mner.data.importing.marks import END_NAMES, LABEL_NAMES, START_NAMES, to_surface
+from instruct_mner.data.importing.posts import Fault
 from instruct_mner.data.importing.roles import ID_NAMES, TEXT_NAMES, is_nothing
 from instruct_mner.data.importing.row_groups import Chosen, Numbered, RowGroup, further_columns, named
 from instruct_mner.errors import DataError

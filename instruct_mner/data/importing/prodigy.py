@@ -16,7 +16,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from instruct_mner.data.importing.generic import to_names
-from instruct_mner.data.importing.posts import Fault, RawPost, to_marks
+from instruct_mner.data.importing.marks import to_marks
+from instruct_mner.data.importing.posts import Fault, RawPost
 
 _WHO = ("_annotator_id", "_session_id")
 

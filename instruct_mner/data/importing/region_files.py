@@ -20,7 +20,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from instruct_mner.data.gmner import parse_boxes
-from instruct_mner.data.importing.posts import SURFACE_NAMES
+from instruct_mner.data.importing.marks import SURFACE_NAMES
 from instruct_mner.data.importing.regions import PictureRegions, Region, Regions, Size
 from instruct_mner.data.lenient import loads
 from instruct_mner.errors import DataError

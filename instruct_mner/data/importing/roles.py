@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from instruct_mner.data.importing.looks import is_known_to_hold_none, looks_like
+from instruct_mner.data.importing.token_indices import are_of_tokens
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.tag_schemes import is_tag, types_of
 from instruct_mner.errors import ConfigError, DataError, suggest
@@ -119,6 +120,9 @@ def choose_roles(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Sequenc
         if there:
             taken[role] = there[0]
             known.add(there[0])
+    if not taken.keys() & {"text", "tokens"} and (name := _text_of_tokens(taken, values)) is not None:
+        taken["tokens"] = name
+        known.add(name)
     _refuse_strings_as_tokens(taken, names, values, source)
     _ask(names, known, values, source)
     if not taken.keys() & {"text", "tokens"}:
@@ -169,6 +173,13 @@ def _fits(role: str, name: str, values: Sequence[Any]) -> bool:
 def are_tags(value: object) -> bool:
     """Return true for the tags of a post in one string, ``B-PER I-PER O``."""
     return isinstance(value, str) and bool(types_of(tags := value.split())) and all(map(is_tag, tags))
+
+
+def _text_of_tokens(taken: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return a column called as a text that holds tokens, which the tags or entities beside it show."""
+    shown = "tags" in taken or any(map(are_of_tokens, values.get(taken.get("entities", ""), ())))
+    there = (name for name in values if name.lower() in TEXT_NAMES and values[name])
+    return next((name for name in there if shown and _fits("tokens", name, values[name])), None)
 
 
 def _refuse_strings_as_tokens(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruct_mner.data.importing.looks import looks_like
+from instruct_mner.data.importing.marks import in_snake_case
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.errors import DataError
 
@@ -49,7 +50,7 @@ def named(
 
     Args:
         rows: Rows from the beginning of a table.
-        names: Names in the order in which they are tried; capitals do not matter.
+        names: Names in the order in which they are tried; capitals do not matter, nor the signs between words.
         chosen: Columns by role, as the user says; those that are carried along have no other role.
         role: Role of the column; ``None`` for one that the user cannot choose.
     """
@@ -57,8 +58,8 @@ def named(
     if role is not None and role in chosen:
         return next((name for name in chosen[role] if name in there), None)
     taken = {name for others in chosen.values() for name in others}
-    by_name = {name.strip().lower(): name for name in there if name not in taken}
-    return next((by_name[name.lower()] for name in names if name.lower() in by_name), None)
+    by_name = {in_snake_case(name.strip()): name for name in there if name not in taken}
+    return next((by_name[in_snake_case(name)] for name in names if in_snake_case(name) in by_name), None)
 
 
 def further_columns(

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from instruct_mner.data.importing import coco
-from instruct_mner.data.importing.posts import RawPost, to_marks
+from instruct_mner.data.importing.marks import to_marks
+from instruct_mner.data.importing.posts import RawPost
 from instruct_mner.schema.choices import ImportLayout, Offsets
 
 CHAT_KEYS = frozenset({"messages", "conversations", "conversation", "query", "instruction"})

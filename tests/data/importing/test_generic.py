@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from instruct_mner.data.importing.generic import as_id, parse_cell, to_names, to_post
-from instruct_mner.data.importing.posts import Mark, to_boxes, to_mark
+from instruct_mner.data.importing.marks import to_boxes, to_mark
+from instruct_mner.data.importing.posts import Mark
 from instruct_mner.data.importing.roles import Roles
 
 TAGGED = Roles({"tokens": "words", "tags": "ner", "id": "uid"}, meta=("lang", "meta"))
