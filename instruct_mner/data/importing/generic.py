@@ -65,6 +65,8 @@ def to_post(
         )
     tags, entities = roles.get(row, "tags"), roles.get(row, "entities")
     by_indices = are_of_tokens(entities)
+    if by_indices:
+        entities = with_spans(entities)
     if (tags is not None or by_indices) and tokens is None:
         tokens = str(text).split()
     marks: tuple[Mark, ...] | None = None
@@ -76,7 +78,7 @@ def to_post(
     if tags is not None:
         marks = _of_tags(tokens, tags, decode, tag_names)
     elif entities is not None:
-        marks = to_marks(_named_labels(with_spans(entities) if by_indices else entities, tag_names))
+        marks = to_marks(_named_labels(entities, tag_names))
     return RawPost(
         where=where,
         id=as_id(roles.get(row, "id")),

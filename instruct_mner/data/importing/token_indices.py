@@ -9,34 +9,36 @@ Source: https://github.com/ljynlp/W2NER
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 _INDEX = "index"
 
 
-def are_of_tokens(entities: object) -> bool:
+def are_of_tokens(entities: object) -> TypeGuard[Sequence[Mapping[str, object]]]:
     """Return true for a list of entities each of which lists its tokens."""
-    return isinstance(entities, list) and bool(entities) and all(map(_lists_tokens, entities))
+    return isinstance(entities, list) and bool(entities) and all(map(_indices, entities))
 
 
-def _lists_tokens(entity: object) -> bool:
-    indices = entity.get(_INDEX) if isinstance(entity, dict) else None
-    return isinstance(indices, list) and bool(indices) and all(type(each) is int for each in indices)
+def _indices(entity: object) -> list[int]:
+    """Return the tokens of an entity; none where it does not list them."""
+    indices = entity.get(_INDEX) if isinstance(entity, Mapping) else None
+    return indices if isinstance(indices, list) and all(type(each) is int for each in indices) else []
 
 
-def with_spans(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_spans(entities: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """Return entities with the first of their tokens and one past the last in the place of all.
 
     Raises:
         ValueError: The tokens of an entity do not follow each other.
     """
     return [
-        {name: value for name, value in entity.items() if name != _INDEX} | _span_of(entity[_INDEX])
+        {**{name: value for name, value in entity.items() if name != _INDEX}, **_span_of(_indices(entity))}
         for entity in entities
     ]
 
 
-def _span_of(indices: list[int]) -> dict[str, int]:
+def _span_of(indices: Sequence[int]) -> dict[str, int]:
     if indices != list(range(indices[0], indices[0] + len(indices))):
         raise ValueError(
             f"an entity has the tokens {indices}, which do not follow each other, and entities are spans of the text; "
