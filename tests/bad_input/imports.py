@@ -110,6 +110,13 @@ CSV = (
         r"a\.csv:2: a cell begins with a quote",
         "write each quote in it twice",
     ),
+    _import(
+        "json-of-splits",
+        "a.json",
+        '{"train": [{"text": "Ann"}], "test": [{"text": "Bo"}]}',
+        r"a\.json: holds splits \(train, test\)",
+        "write the list of each into a file of its own",
+    ),
     _import("json-by-columns", "a.json", '{"text": {"0": "Ann"}}', r"a\.json: written by columns", "orient='records'"),
     _import("excel-broken", "a.xlsx", b"no zip", r"a\.xlsx: cannot be read as Excel", "save it as .xlsx or CSV"),
     _import(

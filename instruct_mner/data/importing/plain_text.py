@@ -16,9 +16,11 @@ from instruct_mner.files import stream_lines
 
 # Headers of posts, and the brackets of CoNLL-2005: read as text, a token would be a post.
 _OF_COLUMNS = re.compile(r"\s*#?\s*(?:IMGID|WID)\s*[:=]|-DOCSTART-|\S+\s+(?:\(\w+\*\)?|\*\))$", re.IGNORECASE)
-# Entities that are marked in the text: ``<PER>Anna</PER>``, ``[Anna](PER)`` as Rasa has them, ``[Anna | PER]``.
+# Entities that are marked in the text: ``<PER>Anna</PER>``, ``[Anna](PER)`` as Rasa has them, ``[Anna | PER]``,
+# ``Anna_B-PER``.
 _MARKED = re.compile(
     r"<(?P<tag>[A-Za-z][\w:-]*)>[^<>]+</(?P=tag)>|\[[^][]+\]\([A-Za-z][\w-]*\)|\[[^][|]+ ?\| ?[A-Za-z][^][|]*\]"
+    r"|\S+[/_|][BIESLUM]-[A-Za-z]\w*(?!\S)"
 )
 
 

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from instruct_mner.data.column_layout import is_columns
+from instruct_mner.data.formats import SPLIT_NAMES
 from instruct_mner.data.importing import coco
 from instruct_mner.data.importing.argilla import of_record
 from instruct_mner.data.importing.chat import of_chat
@@ -258,6 +259,11 @@ def _json_list(path: Path) -> tuple[list[Any], list[str]]:
             for name, each in value.items()
             if isinstance(each, list) and isinstance(next((one for one in each if one is not None), None), dict | list)
         ]
+        splits = [name for name in lists if name.lower() in {*chain(*SPLIT_NAMES.values())}]
+        if splits and len(splits) == len(value):
+            raise DataError(
+                f"{path}: holds splits ({', '.join(splits)}); write the list of each into a file of its own"
+            )
         whole = len(lists) == 1 and lists[0] in _WRAPPERS and not value.keys() & {"text", "tokens", "images"}
         return (list(value[lists[0]]), [name for name in value if name != lists[0]]) if whole else ([value], [])
     if not isinstance(value, list):

@@ -173,6 +173,7 @@ def test_the_rows_behind_the_first_tell_it_too(tmp_path: Path) -> None:
     ("line", "mark"),
     [
         ("<PER>Anna</PER> left", "'<PER>Anna</PER>'"),
+        ("Anna_B-PER left_O", "'Anna_B-PER'"),
         ("saw [Anna Bell](person) there", "'[Anna Bell](person)'"),
         ("[Anna | PER] left", "'[Anna | PER]'"),
         ("[Anna] left (so)", None),
