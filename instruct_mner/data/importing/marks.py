@@ -23,6 +23,7 @@ _NUMBERS_TOO = ("text", "mention", "surface", "phrase", "entity_text")
 _BOX = re.compile(r"box|bnd|rect|region|polygon", re.IGNORECASE)
 _OFFSET_PAIRS = ("pos", "offset", "offsets", "position", "span", "char_span", "indices", "idx")
 _LENGTHS = ("length", "len", "size")
+_KNOWN = frozenset({*START_NAMES, *END_NAMES, *LABEL_NAMES, *SURFACE_NAMES, *_OFFSET_PAIRS, *_LENGTHS, "boxes"})
 _WHOLE = re.compile(r"\d+(?:\.0*)?")
 _TAG = re.compile(r"[BIESLUM]-")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s.-]+")
@@ -122,13 +123,16 @@ def _of_object(given: Mapping[str, Any]) -> Mark:
             )
         if start is None and _looks_like_offsets(value[key]):
             raise ValueError(f"field {key!r} of an entity looks like its offsets; call them 'start' and 'end'")
-    written = {in_snake_case(str(name)): str(name) for name in given}
-    unread = frozenset(written.get(name, name) for name in unread)
+    if unread:
+        written = {in_snake_case(str(name)): str(name) for name in given}
+        unread = frozenset(written.get(name, name) for name in unread)
     return Mark(start=start, end=end, surface=surface, label=label, boxes=to_boxes(boxes), unread=unread)
 
 
 def _with_known_names(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an object with its fields in snake case, where that makes no two of them one."""
+    if value.keys() <= _KNOWN:
+        return value
     known = {in_snake_case(str(name)): each for name, each in value.items()}
     return known if len(known) == len(value) else value
 
