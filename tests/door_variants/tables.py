@@ -172,7 +172,7 @@ TABLES = (
     _refused("tables", "a.xlsx", "cell-behind", _book({"a": [["text"], ["Anna", "more"]]}), "column without a name"),
     _refused("tables", "a.xlsx", "nameless", _book({"a": [["text", None, "id"], ["Anna", "more", "3"]]}), "without a name"),
     _refused("tables", "a.xlsx", "long-number", _book({"a": [["id", "text"], [912345678901234567, "Anna"]]}), "digits"),
-    _refused("json", "a.json", "two-lists", '{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "no column is known"),
+    _refused("json", "a.json", "two-lists", '{"train": [{"text": "a"}], "test": [{"text": "b"}]}', "holds splits"),
     _read("json", "a.json", "names-beside", json.dumps({"data": [{"text": "a"}], "label_names": ["PER"]}),
           [("a", None)], "left out beside the posts: label_names"),
     _refused("json", "a.json", "by-id", '{"1": {"text": "a"}, "2": {"text": "b"}}', "no column is known"),
