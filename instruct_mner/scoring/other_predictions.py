@@ -6,10 +6,12 @@ A row of each (shortened)::
     ms-swift        {"response": "PER: Anna", "labels": "…", "messages": [{"role": "user", "content": "… Anna left"}]}
     plain           {"text": "Anna left", "entities": [{"start": 0, "end": 4, "label": "PER", "score": 0.9}]}
     by id           {"id": "7", "entities": [{"start": 0, "end": 4, "label": "PER"}]}
+    batch APIs      {"custom_id": "7", "response": {"body": {"choices": [{"message": {"content": "[]"}}]}}}
     others          all that ``import`` reads: CSV, Excel, tokens with tags, exports of tools, brat, ``hub:``
 
-See :mod:`~instruct_mner.scoring.posts_of_rows` for the posts that they are of, and
-:mod:`~instruct_mner.scoring.other_answers` for what an answer may be.
+See :mod:`~instruct_mner.scoring.posts_of_rows` for the posts that they are of,
+:mod:`~instruct_mner.scoring.batch_rows` for batch APIs, and :mod:`~instruct_mner.scoring.other_answers` for what an
+answer may be.
 
 Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/train/sft/trainer.py
 (``generated_predictions.jsonl``), https://swift.readthedocs.io/en/latest/Instruction/Inference-and-deployment.html
@@ -18,7 +20,7 @@ Source: https://github.com/hiyouga/LLaMA-Factory/blob/main/src/llamafactory/trai
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -42,10 +44,11 @@ from instruct_mner.files import read_text, stream_lines
 from instruct_mner.schema.choices import Decode
 from instruct_mner.schema.records import Example, Prediction
 from instruct_mner.schema.validation_messages import reasons
+from instruct_mner.scoring.batch_rows import plain_row
 from instruct_mner.scoring.imported_predictions import imported_rows, is_table
 from instruct_mner.scoring.other_answers import PredictionNotes, answer_spec, of_answer
 from instruct_mner.scoring.other_texts import on_text_of
-from instruct_mner.scoring.posts_of_rows import ANSWERS, Row, is_answer, match_posts
+from instruct_mner.scoring.posts_of_rows import ANSWERS, Row, answer_of, is_answer, match_posts
 
 _OWN = frozenset({"entities", *ANSWERS})
 _OF_ENTITY = frozenset({"start", "end", "label"})
@@ -86,11 +89,19 @@ def _objects(path: Path) -> Iterator[Row]:
                 return
             if not isinstance(row, dict):
                 return
-            yield row
+            yield _plain(row)
+
+
+def _plain(row: Row) -> Row:
+    """Return a row by which its layout is told, whatever is wrong in it."""
+    try:
+        return plain_row(row)
+    except ValueError:
+        return {"response": ""}
 
 
 def _all_rows(path: Path) -> list[Row]:
-    rows: list[Row] = []
+    rows: list[tuple[str, Row]] = []
     problems = ProblemGroups()
     for line in stream_lines(path):
         if line.text.strip():
@@ -98,11 +109,24 @@ def _all_rows(path: Path) -> list[Row]:
                 value = loads(line.text)
                 if not isinstance(value, dict):
                     raise TypeError("no object")  # noqa: TRY301 (told with the others)
-                rows.append(value)
+                rows.append((str(line.number), value))
             except (ValueError, TypeError, RecursionError) as error:
                 problems.add(f"{path}:{line.number}: not a JSON object: {error}")
     problems.stop(str(path))
-    return rows
+    return _plain_rows(path, rows)
+
+
+def _plain_rows(path: Path, rows: Iterable[tuple[str, Row]]) -> list[Row]:
+    """Return rows, which have their places, with those of batch APIs as an id and an answer."""
+    plain: list[Row] = []
+    problems = ProblemGroups()
+    for place, row in rows:
+        try:
+            plain.append(plain_row(row))
+        except ValueError as error:
+            problems.add(f"{path}:{place}: {error}")
+    problems.stop(str(path))
+    return plain
 
 
 def _listed(path: Path) -> list[Row]:
@@ -114,8 +138,8 @@ def _listed(path: Path) -> list[Row]:
     if isinstance(value, dict) and len(value) == 1:
         [value] = value.values()
     rows: list[Row] = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-    known = rows and len(rows) == len(value) and any(row.keys() & _OWN for row in rows)
-    return rows if known else []
+    known = rows and len(rows) == len(value) and any(_plain(row).keys() & _OWN for row in rows)
+    return _plain_rows(path, ((f"item {number}", row) for number, row in enumerate(rows, start=1))) if known else []
 
 
 def _are_of_others(rows: Iterator[Row]) -> bool:
@@ -165,8 +189,10 @@ def read_others(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> li
 def _prediction(
     row: Row, post: Example, spec: AnswerSpec | None, notes: PredictionNotes, ends: InclusiveEnds
 ) -> Prediction:
-    if is_answer(row):
-        answer = next(row[name] for name in ANSWERS if isinstance(row.get(name), str))
+    if (answer := answer_of(row)) is not None:
+        if row.get("entities") is not None:
+            raise ValueError("holds both entities and an answer, and which of them are predicted nobody can tell; take "
+                             "the others out")  # fmt: skip
         if spec is None:
             raise ValueError("an answer cannot be read where the gold has no entity, and hence no types")
         return of_answer(answer, post, spec, notes)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from instruct_mner.data.importing.roles import are_tags
 from instruct_mner.errors import DataError, listing
 from instruct_mner.schema.records import Example
 from instruct_mner.scoring.other_texts import squeezed
@@ -19,7 +20,7 @@ from instruct_mner.scoring.pairing import named_ids
 
 Row = Mapping[str, Any]
 
-ANSWERS = ("predict", "response")
+ANSWERS = ("predict", "response", "prediction", "output", "generated_text", "completion")
 """Fields in which answers of models are kept as text."""
 
 _USERS = frozenset({"user", "human"})
@@ -28,7 +29,13 @@ _MEND = "score predictions against the file that they were made from"
 
 def is_answer(row: Row) -> bool:
     """Return whether a row holds the answer of a model as text."""
-    return any(isinstance(row.get(name), str) for name in ANSWERS)
+    return answer_of(row) is not None
+
+
+def answer_of(row: Row) -> str | None:
+    """Return the answer of a model in a row; ``None`` where there is none. Tags in a string are no answer."""
+    texts = (row[name] for name in ANSWERS if isinstance(row.get(name), str))
+    return next((text for text in texts if not are_tags(text)), None)
 
 
 def match_posts(path: Path, rows: Sequence[Row], posts: Sequence[Example]) -> list[Example]:
@@ -167,5 +174,5 @@ def _question(row: Row) -> str | None:
     if isinstance(messages, list):
         return "\n".join(str(each.get("content", "")) for each in messages
                          if isinstance(each, dict) and each.get("role") in _USERS)  # fmt: skip
-    own = row.get("query") or row.get("text")
-    return None if own is None else str(own)
+    own = [row[name] for name in ("instruction", "input", "query", "text") if row.get(name)]
+    return "\n".join(map(str, own)) if own else None
