@@ -34,6 +34,30 @@ _OF_TOOLS = frozenset({
 })  # fmt: skip
 
 
+# Twitter's own field `entities`, links and hashtags of a post, which are no annotation: a field of the items of each.
+_OF_TWITTER = {
+    "hashtags": None, "cashtags": None, "symbols": None, "urls": None, "media": None, "polls": None,
+    "user_mentions": None, "mentions": "username", "annotations": "normalized_text",
+}  # fmt: skip
+
+
+def are_of_twitter(values: Sequence[object]) -> bool:
+    """Return true for values of the field ``entities`` of posts as Twitter's API gives them.
+
+    Source: https://docs.x.com/x-api/fundamentals/data-dictionary
+    """
+    objects = [value for value in values if isinstance(value, Mapping) and value]
+    return bool(objects) and all(map(_is_of_twitter, objects))
+
+
+def _is_of_twitter(value: Mapping[str, object]) -> bool:
+    return value.keys() <= _OF_TWITTER.keys() and all(
+        isinstance(items, list)
+        and all(isinstance(item, Mapping) and _OF_TWITTER[name] in {None, *item} for item in items)
+        for name, items in value.items()
+    )
+
+
 def is_known_to_hold_none(name: str) -> bool:
     """Return true for a column that a tool or pandas adds to every row."""
     return name in _OF_TOOLS or name in INDEX_COLUMNS

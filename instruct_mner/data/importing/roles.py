@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
-from instruct_mner.data.importing.looks import is_known_to_hold_none, looks_like
+from instruct_mner.data.importing.looks import are_of_twitter, is_known_to_hold_none, looks_like
 from instruct_mner.data.importing.token_indices import are_of_tokens
 from instruct_mner.data.lenient import INDEX_COLUMNS
 from instruct_mner.data.tag_schemes import is_tag, types_of
@@ -21,7 +21,7 @@ ROLES = ("id", "text", "tokens", "tags", "entities", "images", "context", "meta"
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "_id", "uid", "guid", "post_id", "tweet_id", "sent_id", "sentence_id", "doc_id"),
-    "text": ("text", "sentence", "content", "tweet", "post", "raw_text", "sent", "body", "raw"),
+    "text": ("text", "sentence", "content", "tweet", "post", "raw_text", "sent", "body", "raw", "full_text"),
     "tokens": ("tokens", "words", "tokenized_text", "token", "word", "tokenized"),
     "tags": ("ner_tags", "tags", "labels", "ner", "label", "tag", "bio_tags", "bio", "ner_labels"),
     "entities": ("entities", "spans", "label", "labels", "ner", "annotations", "mentions", "ents", "entity_list"),
@@ -162,7 +162,10 @@ def _fits(role: str, name: str, values: Sequence[Any]) -> bool:
         "tokens": is_list and (item is None or isinstance(item, str)),
         "text": isinstance(first, str | int | float),
         "tags": (is_list and isinstance(item, str | int) and not isinstance(item, bool)) or are_tags(first),
-        "entities": isinstance(first, dict) or (is_list and (item is None or isinstance(item, list | dict))),
+        "entities": (
+            (isinstance(first, dict) and not are_of_twitter(filled))
+            or (is_list and (item is None or isinstance(item, list | dict)))
+        ),
         "images": isinstance(first, str | int | list | dict),
         "id": isinstance(first, str | int) or (isinstance(first, float) and first.is_integer()),
         "context": isinstance(first, dict),
@@ -201,7 +204,7 @@ def _refuse_strings_as_tokens(
 def _ask(names: Sequence[str], known: set[str], values: Mapping[str, Sequence[Any]], source: str) -> None:
     """Stop at a column that looks like what must not be guessed."""
     for name in names:
-        if name in known or is_known_to_hold_none(name) or not any(values[name]):
+        if name in known or is_known_to_hold_none(name) or not any(values[name]) or are_of_twitter(values[name]):
             continue
         kind = looks_like(name, values[name][:_VALUES_LOOKED_AT])
         if kind == "an id" and any(column in known for column in _NAMES["id"]):

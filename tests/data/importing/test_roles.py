@@ -26,6 +26,23 @@ def test_columns_are_told_by_name_and_shape() -> None:
     assert roles({"tokens": ["a"], "labels": ["O"]}).columns == {"tokens": "tokens", "tags": "labels"}
 
 
+@pytest.mark.parametrize(
+    ("entities", "annotates"),
+    [
+        ({"hashtags": [{"text": "fun", "indices": [14, 18]}], "urls": [], "user_mentions": [], "symbols": []}, False),
+        ({"hashtags": [{"start": 14, "end": 18, "tag": "fun"}]}, False),
+        ({"urls": [], "mentions": [{"start": 0, "end": 4, "username": "anna"}]}, False),
+        ({"mentions": [{"start": 0, "end": 4, "label": "PER"}]}, True),
+        ({"hashtags": ["#fun"]}, True),
+        ({"PER": ["Anna"]}, True),
+    ],
+)
+def test_entities_of_twitter_are_no_annotation(entities: Any, annotates: bool) -> None:
+    told = roles({"full_text": "Anna in Paris #fun", "entities": entities})
+    assert told.columns == {"text": "full_text"} | ({"entities": "entities"} if annotates else {})
+    assert told.meta == (() if annotates else ("entities",))
+
+
 def test_the_user_says_more() -> None:
     told = roles({"text": "a", "headline": "b", "bbox": [1]}, text=["headline"], meta=["bbox", "text"])
     assert told.columns == {"text": "headline"}
