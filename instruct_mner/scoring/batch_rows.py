@@ -45,17 +45,18 @@ def _message(row: Row) -> Any:
         response = row["response"]
         if row.get("error") or not isinstance(response, Mapping) or response.get("status_code", 200) != 200:
             raise ValueError(f"the request failed: {_short(row.get('error') or response)}{_FAILED}")
-        return _first_choice(response.get("body"))
-    return _first_choice(row) if isinstance(row.get("choices"), list) else None
+        return _only_choice(response.get("body"))
+    return _only_choice(row) if isinstance(row.get("choices"), list) else None
 
 
-def _first_choice(completion: Any) -> Any:
+def _only_choice(completion: Any) -> Any:
     choices = completion.get("choices") if isinstance(completion, Mapping) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, Mapping) else None
-    if not isinstance(message, Mapping):
-        raise ValueError(f"the response holds no message of a chat: {_short(completion)}")  # noqa: TRY004 (told as such)
-    return message
+    messages = [each.get("message") for each in choices or () if isinstance(each, Mapping)]
+    if len(messages) > 1:
+        raise ValueError(f"the response holds {len(messages)} choices, and one is scored; keep one of them")
+    if not messages or not isinstance(messages[0], Mapping):
+        raise ValueError(f"the response holds no message of a chat: {_short(completion)}")
+    return messages[0]
 
 
 def _text(message: Row) -> str:

@@ -67,9 +67,13 @@ def test_failed_requests_are_refused(failure: dict[str, Any], first: bool, name:
         read_predictions(path, (ANNA, NOTHING))
 
 
-def test_a_response_without_a_message_is_refused() -> None:
-    with pytest.raises(ValueError, match="holds no message of a chat"):
-        plain_row({"custom_id": "a", "response": {"status_code": 200, "body": {"choices": []}}})
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [([], "holds no message of a chat"), ([{"text": "[]"}], "holds no message"), ([{"message": {}}] * 2, "2 choices")],
+)
+def test_a_response_without_one_message_is_refused(choices: list[Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        plain_row({"custom_id": "a", "response": {"status_code": 200, "body": {"choices": choices}}})
 
 
 def test_a_refusal_is_no_empty_answer(tmp_path: Path) -> None:
