@@ -65,13 +65,13 @@ def name(value: object) -> str:
 
 
 def place(value: object) -> object:
-    """Return a name, or the path of a folder."""
+    """Return a name or a path."""
     if isinstance(value, Path):
         return value if place(str(value)) else None
     try:
         Path(name(value)).exists()  # A path that is too long is no path.
     except (OSError, ValueError, RefusedError):
-        raise RefusedError("a name, or the path of a folder") from None
+        raise RefusedError("a name or a path") from None
     return value
 
 
