@@ -170,10 +170,34 @@ def test_the_rows_behind_the_first_tell_it_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["Anna B-PER", "left 0", "for 0", "Oslo B-LOC"], "'Anna B-PER'"),
+        (["Anna B-PER", "left -", "", "Bo B-PER", "came -"], "'Anna B-PER'"),
+        (["Anna=B-PER", "left=O", "for=O", "a=O", "Oslo=B-LOC"], "'Anna=B-PER'"),
+        (["Anna left", "B-PER O", "", "Bo came", "B-PER O"], "'B-PER O'"),
+        (["Anna 1", "left 0", "for 0", "good 0"], "'… 0'"),
+        (["Happy B-day", "see you", "at ten", "or later"], None),
+        (["Anna left", "Bo left", "all left"], None),
+        (["hello there"] * 5, None),
+        (["Anna", "Bo", "Anna", "Anna"], None),
+    ],
+)
+def test_lines_of_tokens_with_tags_are_no_posts(lines: list[str], shown: str | None, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.txt", "\n".join(lines))
+    if shown is None:
+        check_plain(path)
+        return
+    with pytest.raises(DataError, match=re.escape(f"look like tokens with tags ({shown})")):
+        check_plain(path)
+
+
+@pytest.mark.parametrize(
     ("line", "mark"),
     [
         ("<PER>Anna</PER> left", "'<PER>Anna</PER>'"),
         ("Anna_B-PER left_O", "'Anna_B-PER'"),
+        ("Anna=B-PER left=O", "'Anna=B-PER'"),
         ("saw [Anna Bell](person) there", "'[Anna Bell](person)'"),
         ("[Anna | PER] left", "'[Anna | PER]'"),
         ("[Anna] left (so)", None),
