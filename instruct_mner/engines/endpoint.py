@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from instruct_mner.engines.engine import Completion, Request, Token
 from instruct_mner.engines.event_loop import run_in_thread
 from instruct_mner.engines.grammar_check import answer_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, Choice, read_choice, request_body
-from instruct_mner.engines.retries import TOO_MANY_REQUESTS, UNAVAILABLE, Pauses, may_pass, retry_after
+from instruct_mner.engines.refusals import refusal, unsupported_setting
+from instruct_mner.engines.retries import UNAVAILABLE, Pauses, may_pass, retry_after
+from instruct_mner.engines.schema_root import list_alone
 from instruct_mner.errors import ConfigError, ServingError, UnreachableError
 from instruct_mner.schema.choices import Constraint
 
@@ -95,6 +98,7 @@ class EndpointEngine:
         self._description = description
         self._key = key
         self._has_answered = self._has_served = False
+        self._left_out: set[str] = set()
 
     def special_tokens(self) -> tuple[str, ...]:
         """Return the strings that a post must not hold."""
@@ -187,7 +191,8 @@ class EndpointEngine:
         window = self._endpoint.window or self.__dict__.get("context_size")
         if window is not None and request.max_tokens > window // 4:
             del body["max_tokens"]
-        return {"model": self._endpoint.model, **body, "temperature": temperature, "seed": seed}
+        body |= {"model": self._endpoint.model, "temperature": temperature, "seed": seed}
+        return {name: value for name, value in body.items() if name not in self._left_out}
 
     async def _generate(self, requests: Sequence[Request], temperature: float, seed: int) -> list[Completion]:
         slots = asyncio.Semaphore(self._endpoint.concurrency)
@@ -221,6 +226,9 @@ class EndpointEngine:
                     ) from None
                 retries_left, wait = retries_left - 1, 0.0
             except APIStatusError as error:
+                if (setting := unsupported_setting(error, body)) is not None:
+                    body = self._without(setting, body)
+                    continue
                 now, wait = time.monotonic(), retry_after(error) or 0.0
                 is_away = error.status_code == UNAVAILABLE
                 broken_since = (broken_since or now) if is_away else None
@@ -228,7 +236,7 @@ class EndpointEngine:
                 waits = is_away and self._has_served and self._may_reconnect(now - (broken_since or now))
                 self._has_answered = True
                 if not waits and (not retries_left or not may_pass(error.status_code)):
-                    raise self._refusal(error) from None
+                    raise refusal(error, self._base_url, self._endpoint.model) from None
                 retries_left -= 0 if waits else 1
             except APIConnectionError as error:
                 now, wait = time.monotonic(), 0.0
@@ -245,25 +253,17 @@ class EndpointEngine:
                 ) from None
             await asyncio.sleep(pauses.next(wait))
 
+    def _without(self, setting: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request without a setting that the server does not know, as are all that follow; tell it once."""
+        if setting not in self._left_out:
+            self._left_out.add(setting)
+            model = self._endpoint.model
+            print(f"{self._base_url} takes no {setting!r} for model {model!r}: it is left out", file=sys.stderr)
+        return {name: value for name, value in body.items() if name != setting}
+
     def _may_reconnect(self, seconds: float) -> bool:
         """Return whether to try again after so many seconds without a connection."""
         return self._has_answered and self._endpoint.max_retries > 0 and seconds < self._endpoint.reconnect_seconds
-
-    def _refusal(self, error: Any) -> ServingError:
-        body = error.body if isinstance(error.body, dict) else {}
-        status = error.status_code
-        remedy = {
-            401: "set OPENAI_API_KEY",
-            403: "set OPENAI_API_KEY to a key that may use this model",
-            404: "check --endpoint, and --model against the models that it serves",
-            TOO_MANY_REQUESTS: "lower --concurrency",
-        }.get(status, "if it is the constraint that it does not know, choose another --constraint (schema, none)")
-        reason = body.get("message") or error.message
-        return ServingError(
-            f"{self._base_url} refuses model '{self._endpoint.model}': HTTP {status}: {reason}; {remedy}",
-            status=status,
-            response=str(reason),
-        )
 
     def _completion(self, request: Request, choice: Choice) -> Completion:
         text = choice.text
@@ -278,7 +278,9 @@ class EndpointEngine:
         tokens = self._tokens(choice) if self._endpoint.scores and text else ()
         ended = choice.finish_reason != "length"
         # vLLM ends the turn, with no more than a line in its log, where the matcher of a grammar fails.
-        return Completion(text, tokens, finished=ended and state == "whole", failed=ended and state != "whole")
+        return list_alone(
+            Completion(text, tokens, finished=ended and state == "whole", failed=ended and state != "whole")
+        )
 
     def _tokens(self, choice: Choice) -> tuple[Token, ...]:
         reason = ""

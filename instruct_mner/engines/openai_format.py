@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from instruct_mner.engines.engine import Request, Token
+from instruct_mner.engines.schema_root import in_object
 from instruct_mner.prompting.conversation import joined_parts
 from instruct_mner.schema.choices import Constraint
 from instruct_mner.schema.validation_messages import reasons
@@ -59,7 +60,7 @@ def request_body(request: Request, constraint: Constraint, *, logprobs: bool, jo
         if request.grammar is not None:
             body["extra_body"]["structured_outputs"] = {"grammar": request.counted_grammar}
     if constraint == "schema" and request.schema is not None:
-        schema = {"name": "entities", "schema": request.schema, "strict": True}
+        schema = {"name": "entities", "schema": in_object(request.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 

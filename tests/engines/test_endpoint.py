@@ -19,6 +19,7 @@ from instruct_mner.engines.engine import Request
 from instruct_mner.engines.fallback import unconstrained
 from instruct_mner.engines.grammar_check import grammar_state
 from instruct_mner.engines.openai_format import SPECIAL_TOKENS, WrittenToken, written_tokens
+from instruct_mner.engines.schema_root import in_object
 from instruct_mner.errors import ConfigError, ServingError
 from instruct_mner.prompting.templates import shown_text
 from instruct_mner.schema.labels import LabelSet
@@ -82,7 +83,7 @@ def test_other_constraints(constraint: str, sent: str | None) -> None:
         [body] = server.bodies
     assert {"structured_outputs", "response_format"} & set(body) == ({sent} if sent else set())
     if sent:
-        assert body[sent]["json_schema"]["schema"] == codec.json_schema(SPEC)
+        assert body[sent]["json_schema"]["schema"] == in_object(codec.json_schema(SPEC))
     assert "logprobs" not in body
 
 
@@ -104,6 +105,44 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 def test_what_does_not_pass_is_an_error_at_once_in_the_words_of_the_server(status: int, remedy: str) -> None:
     with serving(lambda body, number: (status, {"error": {"message": "no such thing"}})) as server:
         with pytest.raises(ServingError, match=f"HTTP {status}: no such thing.*{remedy}"):
+            engine(server.url).generate([request("Ann")])
+        assert len(server.bodies) == 1
+
+
+def refused(setting: str, code: str) -> dict[str, Any]:
+    message = f"Unsupported parameter: '{setting}' is not supported with this model."
+    return {"error": {"message": message, "type": "invalid_request_error", "param": setting, "code": code}}
+
+
+def test_settings_that_a_model_does_not_take_are_left_out_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def reply(body, number):
+        wrong = {"max_tokens": "unsupported_parameter", "temperature": "unsupported_value"}
+        setting = next((name for name in wrong if name in body), None)
+        return first_word_is_a_person(body, number) if setting is None else (400, refused(setting, wrong[setting]))
+
+    with serving(reply) as server:
+        completions = engine(server.url, max_retries=0, concurrency=1).generate([request(text) for text in POSTS[:3]])
+        assert [body.keys() & {"max_tokens", "temperature", "seed"} for body in server.bodies] == [
+            {"max_tokens", "temperature", "seed"}, {"temperature", "seed"}, *[{"seed"}] * 3,
+        ]  # fmt: skip
+    assert all(completion.finished for completion in completions)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(" takes ")[2] for line in told] == [
+        f"no '{name}' for model 'm': it is left out" for name in ("max_tokens", "temperature")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "remedy"),
+    [
+        ("logprobs", "unsupported_parameter", "--no-scores"),
+        ("messages", "unsupported_value", "--constraint"),
+        ("temperature", "invalid_value", "--constraint"),
+    ],
+)
+def test_other_settings_are_not_left_out(setting: str, code: str, remedy: str) -> None:
+    with serving(lambda body, number: (400, refused(setting, code))) as server:
+        with pytest.raises(ServingError, match=f"HTTP 400: Unsupported parameter.*{remedy}"):
             engine(server.url).generate([request("Ann")])
         assert len(server.bodies) == 1
 
