@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from openai import APIStatusError
 
@@ -21,7 +20,7 @@ _REMEDIES = {
 }
 
 
-def unsupported_setting(error: APIStatusError, body: Mapping[str, Any]) -> str | None:
+def unsupported_setting(error: APIStatusError, body: Mapping[str, object]) -> str | None:
     """Return the setting of a request that is refused and can be left out; ``None`` for any other refusal.
 
     Args:
