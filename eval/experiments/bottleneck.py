@@ -1,9 +1,10 @@
 """What the bottleneck finds on posts that were held out: ``python -m eval.experiments.bottleneck --output DIR``.
 
-The heads of `information_bottleneck` are trained alone, on the states of the starter as it is, for as many steps as the
-runs of ``alignment.yaml``. The estimate of the mutual information must leave chance where pictures belong to their
-posts, and stay there where each post has the picture of another one. With batches of posts of one length the negatives
-are harder: what the number of objects says of the length of the text is then no information.
+The heads of `information_bottleneck` are trained alone, on the states of the starter as it is (``--model``: or of
+``starter-135m``), for as many steps as the runs of ``alignment.yaml``. The estimate of the mutual information must
+leave chance where pictures belong to their posts, and stay there where each post has the picture of another one. With
+batches of posts of one length the negatives are harder: what the number of objects says of the length of the text is
+then no information.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from instruct_mner.synthetic.write import synth
 from instruct_mner.training.gradient_share import MEASURED_STEPS
 
 TRAIN, HELD, BATCH, STEPS, RATE = 1000, 500, 16, 252, 2e-3
-LAYERS = (2, 3, 5)
+LAYERS = {"starter": (2, 3, 5), "starter-135m": (10, 15, 20)}
 DIVERGENCES = (0.0, 0.2)
 SEEDS = (0, 1, 2)
 CONDITIONS = ("own pictures", "pictures of others", "own pictures, batches of one length")
@@ -52,16 +53,17 @@ class States:
     lengths: tuple[int, ...]
 
 
-def states_of(data: Path, split: str, layer: int, folder: Path) -> States:
-    """Return the pooled states of the starter as it is."""
+def states_of(model: str, data: Path, split: str, layer: int, folder: Path) -> States:
+    """Return the pooled states of a model as it is."""
     from instruct_mner.training.config import FinetuneConfig
     from instruct_mner.training.finetune import build_trainer
     from instruct_mner.training.setup import prepare
 
     config = FinetuneConfig.model_validate(
         {
-            "model": "starter", "data": {"train": str(data / f"{split}.jsonl")}, "answer": {"max_entities": 8},
-            "labels": HELD_OUT.label_set(definitions=True).model_dump(), "output": str(folder / f"{split}-{layer}"),
+            "model": model, "data": {"train": str(data / f"{split}.jsonl")}, "answer": {"max_entities": 8},
+            "labels": HELD_OUT.label_set(definitions=True).model_dump(),
+            "output": str(folder / f"{model}-{split}-{layer}"),
             "alignment": {"information_bottleneck": {"layer": layer}}, "optimizer": {"batch_size": BATCH},
         }
     )  # fmt: skip
@@ -136,10 +138,10 @@ def _batch(states: States, chosen: Sequence[int], step: int) -> AlignmentBatch:
     return AlignmentBatch(image=views[0], text=views[1], origin=tuple(range(len(chosen))), step=step)
 
 
-def table(values: Mapping[tuple[int, float, str], Sequence[float]]) -> str:
+def table(layers: Sequence[int], values: Mapping[tuple[int, float, str], Sequence[float]]) -> str:
     """Return the estimates, a line a layer and weight."""
     lines = [f"| layer | divergence | {' | '.join(CONDITIONS)} |", "|---" * (2 + len(CONDITIONS)) + "|"]
-    for layer, divergence in itertools.product(LAYERS, DIVERGENCES):
+    for layer, divergence in itertools.product(layers, DIVERGENCES):
         of = [values[layer, divergence, condition] for condition in CONDITIONS]
         cells = [f"{statistics.fmean(each):.3f} ± {statistics.stdev(each):.3f}" for each in of]
         lines.append(f"| {layer} | {divergence:g} | {' | '.join(cells)} |")
@@ -149,21 +151,24 @@ def table(values: Mapping[tuple[int, float, str], Sequence[float]]) -> str:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--output", type=Path, required=True, help="folder of posts and of bottleneck.md")
+    parser.add_argument("--output", type=Path, required=True, help="folder of posts and of the table")
+    parser.add_argument("--model", choices=list(LAYERS), default="starter")
     given = parser.parse_args()
+    layers = LAYERS[given.model]
     data = given.output / "bottleneck-data"
     for split, number in (("train", TRAIN), ("dev", HELD)):
         if not (data / f"{split}.jsonl").is_file():
             synth(data, synthesis_of(split), number, seed=0)  # type: ignore[arg-type]
     values = {}
-    for layer in LAYERS:
-        train, held = (states_of(data, split, layer, given.output / "bottleneck-runs") for split in ("train", "dev"))
+    for layer in layers:
+        runs = given.output / "bottleneck-runs"
+        train, held = (states_of(given.model, data, split, layer, runs) for split in ("train", "dev"))
         for divergence, condition in itertools.product(DIVERGENCES, CONDITIONS):
             of = [estimate(train, held, divergence, seed, condition) for seed in SEEDS]
             values[layer, divergence, condition] = of
             print(f"layer {layer}, divergence {divergence:g}, {condition}: {of}", flush=True)
-    with replacing(given.output / "bottleneck.md") as file:
-        file.write(table(values))
+    with replacing(given.output / f"bottleneck-{given.model}.md") as file:
+        file.write(table(layers, values))
     print(f"collapsed below {COLLAPSED_BELOW}")
 
 
