@@ -7,7 +7,7 @@ A row of OpenAI's, which ``vllm run-batch`` writes too, of Anthropic's, and a ch
     {"choices": [{"message": {"content": "[]"}}]}
 
 Source: https://platform.openai.com/docs/guides/batch,
-https://docs.vllm.ai/en/latest/examples/offline_inference/openai_batch.html,
+https://github.com/vllm-project/vllm/blob/main/vllm/entrypoints/openai/run_batch.py (``BatchRequestOutput``),
 https://docs.claude.com/en/docs/build-with-claude/batch-processing
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Row = Mapping[str, Any]
+from instruct_mner.scoring.posts_of_rows import Row
 
 _FAILED = "; make it again, and put its answer in the place of this row"
 
@@ -43,6 +43,8 @@ def _message(row: Row) -> Any:
         return result.get("message", {})
     if "custom_id" in row and "response" in row:
         response = row["response"]
+        if isinstance(response, str):
+            return {"content": response}  # a row that somebody made of one
         if row.get("error") or not isinstance(response, Mapping) or response.get("status_code", 200) != 200:
             raise ValueError(f"the request failed: {_short(row.get('error') or response)}{_FAILED}")
         return _only_choice(response.get("body"))

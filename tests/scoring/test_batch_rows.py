@@ -36,6 +36,10 @@ def flat(identifier: str, answer: str) -> dict[str, Any]:
     return {"id": identifier, "output": answer}
 
 
+def made_of_one(identifier: str, answer: str) -> dict[str, Any]:
+    return {"custom_id": identifier, "response": answer}
+
+
 def written(folder: Path, rows: list[dict[str, Any]], name: str = "a.jsonl") -> Path:
     path = folder / name
     path.write_text(json.dumps(rows) if name == "a.json" else "".join(json.dumps(row) + "\n" for row in rows))
@@ -43,7 +47,7 @@ def written(folder: Path, rows: list[dict[str, Any]], name: str = "a.jsonl") -> 
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-@pytest.mark.parametrize("write", [openai, anthropic, flat])
+@pytest.mark.parametrize("write", [openai, anthropic, flat, made_of_one])
 def test_answers_are_those_of_the_posts_of_their_ids(write: Write, name: str, tmp_path: Path) -> None:
     path = written(tmp_path, [write(*each) for each in ANSWERS.items()], name)
     found = {each.id: [entity.text for entity in each.entities] for each in read_predictions(path, (ANNA, NOTHING))}
