@@ -7,7 +7,7 @@ A row of OpenAI's, which ``vllm run-batch`` writes too, of Anthropic's, and a ch
     {"choices": [{"message": {"content": "[]"}}]}
 
 Source: https://platform.openai.com/docs/guides/batch,
-https://github.com/vllm-project/vllm/blob/main/vllm/entrypoints/openai/run_batch.py (``BatchRequestOutput``),
+https://github.com/vllm-project/vllm/blob/main/vllm/entrypoints/launchers/run_batch.py (``BatchRequestOutput``),
 https://docs.claude.com/en/docs/build-with-claude/batch-processing
 """
 
