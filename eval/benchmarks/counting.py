@@ -59,7 +59,7 @@ class _Walked:
 
     def compute_bitmask(self) -> Any:
         begin = time.process_time()
-        mask = self._guide.mask(lambda matcher: matcher.compute_bitmask())
+        mask = self._guide.mask()
         self._times.append(time.process_time() - begin)
         return mask
 

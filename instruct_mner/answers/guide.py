@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from llguidance import LLMatcher
 
 Allowed = np.ndarray[Any, np.dtype[np.uint8]]
-_Mask = TypeVar("_Mask")
+
+
+def allowed_by(matcher: LLMatcher) -> Allowed:
+    """Return what a grammar allows next, a bit each in bytes."""
+    return np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8).copy()
 
 
 class Further(NamedTuple):
@@ -52,6 +57,9 @@ class _Stage:
 
 class Guide:
     """Grammar of one answer, which may be narrower behind an entity than the grammar of the whole answer.
+
+    A token may go on past the end of an entity, as ``"},`` does in JSON. It can be written where the grammar behind
+    that entity admits the rest of it.
 
     Where a narrower grammar fails (llguidance has used up its budget), that of the whole answer goes on from there:
     mentions are not counted any more, and the parser drops what is written too often. Where that one fails too,
@@ -108,13 +116,22 @@ class Guide:
         if self.matcher.is_error():
             self._recovers()
         elif self.may_end_entity(token):
-            written = self._tokenizer.decode_bytes(self._tokens).decode(errors="replace")
-            self._further = self._submit(written)
+            self._further = self._submit(self._written())
         return True
 
     def may_end_entity(self, token: int) -> bool:
         """Return whether the grammar may change behind a token."""
         return self._rest is not None and self._rest.mark in self._tokenizer.decode_bytes([token])
+
+    def admits(self, *tokens: int) -> bool:
+        """Return whether the last of some tokens, if it goes on past an entity, does so as the grammar there allows.
+
+        Args:
+            tokens: Tokens that the grammar allows, none of which but the last ends an entity.
+        """
+        *before, last = tokens
+        goes_past = self._rest is not None and self._rest.mark in self._tokenizer.decode_bytes([last])[:-1]
+        return not (goes_past and self._refused([last], before))
 
     def rollback(self, num_tokens: int) -> None:
         """Take back the last tokens, over the ends of entities too.
@@ -153,19 +170,48 @@ class Guide:
         guide.kept = []
         return guide
 
-    def mask(self, compute: Callable[[LLMatcher], _Mask]) -> _Mask:
-        """Return what may be written next.
+    def mask(self, compute: Callable[[LLMatcher], Allowed] = allowed_by) -> Allowed:
+        """Return what may be written next, a bit each in bytes.
 
         Args:
-            compute: Function that asks a matcher for it.
+            compute: Function that asks a matcher for it; what it returns is written to.
         """
         mask = compute(self.matcher)
-        return compute(self.matcher) if self._recovers() else mask
+        if self._recovers():
+            mask = compute(self.matcher)
+        if self._rest is not None:
+            past = _going_past(self._tokenizer, self._rest.mark)
+            past = past[past // 8 < len(mask)]
+            refused = self._refused(past[mask[past // 8] >> past % 8 & 1 == 1].tolist())
+            for token in refused:
+                mask[token // 8] &= 255 ^ (1 << token % 8)
+            if refused and not mask.any():  # nothing else can be written: it is dropped by the parser, and counted
+                for token in refused:
+                    mask[token // 8] |= 1 << token % 8
+        return mask
 
     def _takes(self, token: int) -> bool:
         if self.matcher.validate_tokens([token]) == 1:
-            return True
+            return self.admits(token)
         return self._recovers() and bool(self.matcher.validate_tokens([token]) == 1)
+
+    def _refused(self, tokens: Sequence[int], before: Sequence[int] = ()) -> list[int]:
+        """Return the tokens that go on past an entity with what the grammar behind that entity does not admit."""
+        refused, matchers = list[int](), dict[str, LLMatcher]()
+        for token in tokens:
+            further = None if self._rest is None else self._rest(self._written(*before, token))
+            if further is None:
+                continue
+            matcher = matchers.get(further.grammar) or LLMatcher(self._tokenizer, further.grammar, log_level=0)
+            matchers[further.grammar] = matcher
+            behind = self._tokenizer.tokenize_bytes(further.behind.encode())
+            if not matcher.is_error() and matcher.validate_tokens(behind) < len(behind):
+                refused.append(token)
+        return refused
+
+    def _written(self, *further: int) -> str:
+        """Return the answer so far, and behind it some tokens."""
+        return str(self._tokenizer.decode_bytes([*self._tokens, *further]).decode(errors="replace"))
 
     def _submit(self, written: str) -> Future[LLMatcher | None]:
         if self._executor is not None:
@@ -192,3 +238,10 @@ class Guide:
             return False
         self._stages, self._rest, self._further = [_Stage(whole, len(self._tokens))], None, None
         return True
+
+
+@lru_cache(maxsize=8)
+def _going_past(tokenizer: Any, mark: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the tokens with a byte and more behind it."""
+    texts = map(tokenizer.decode_bytes, ([token] for token in range(tokenizer.vocab_size)))
+    return np.array([token for token, text in enumerate(texts) if mark in text[:-1]], dtype=np.int64)

@@ -64,15 +64,24 @@ class RestOfAnswer:
         Args:
             written: The answer so far; its last entity may be unfinished.
         """
+        mentions, behind = self._form.begun(written) or ([], "")
+        surfaces = tuple(mention.surface for mention in mentions)
+        # Several tokens may end the same entity, and each asks: the latest answer is kept.
+        grammar = self._latest.get(surfaces, "")
+        if grammar == "":
+            grammar = self._grammar_behind(surfaces)
+            self._latest.clear()
+            self._latest[surfaces] = grammar
+        return None if grammar is None else Further(grammar, behind)
+
+    def _grammar_behind(self, surfaces: Sequence[str]) -> str | None:
         form = self._form
-        mentions, behind = form.begun(written) or ([], "")
-        surfaces = [mention.surface for mention in mentions]
         left = self.spec.capacity(self.text) - len(surfaces)
         if not surfaces or place(self.text, surfaces, self.spec.segmentation).unplaceable or not self._taken:
             return None  # Not of an answer that was counted, or not of a text in which it can be.
         free = self.free(surfaces)
         if left < 1 or not nameable(free) or not self._has_more(surfaces):
-            return Further(f"%llguidance {{}}\nstart: {form.further(0)}\n", behind)
+            return f"%llguidance {{}}\nstart: {form.further(0)}\n"
         used = self.used_up(surfaces)
         if used is None:
             return None
@@ -81,7 +90,7 @@ class RestOfAnswer:
             f"start: {form.further(left)}" if rule.startswith("start:") else _excluding(rule, excluded)
             for rule in form.grammar(free).split("\n")
         ]
-        return Further("\n".join(rules), behind)
+        return "\n".join(rules)
 
     def free(self, surfaces: Sequence[str]) -> str:
         """Return the text with a character that no mention holds in the place of the written mentions.
@@ -143,6 +152,10 @@ class RestOfAnswer:
                     if span == span.strip() and any(character.isalnum() for character in span):
                         yield span
             start = self.text.find(surface, start + 1)
+
+    @cached_property
+    def _latest(self) -> dict[tuple[str, ...], str | None]:
+        return {}
 
     @cached_property
     def _form(self) -> Lines | Json:

@@ -78,7 +78,7 @@ def _allowed(guide: Guide | None, size: int, end_tokens: Sequence[int]) -> Allow
         return np.full(num_bytes, 255, dtype=np.uint8)
     row = np.zeros(num_bytes, dtype=np.uint8)
     if not guide.matcher.is_stopped():
-        bits = np.frombuffer(guide.mask(lambda matcher: matcher.compute_bitmask()), dtype=np.uint8)[:num_bytes]
+        bits = guide.mask()[:num_bytes]
         row[: len(bits)] = bits
     if guide.matcher.is_stopped():
         # Nothing may follow a whole answer, and nothing is known to be legal after an error: the turn ends.

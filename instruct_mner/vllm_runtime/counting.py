@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+import numpy as np
+from llguidance import LLMatcher
 from llguidance.torch import fill_next_token_bitmask
 
-from instruct_mner.answers.guide import Guide
+from instruct_mner.answers.guide import Allowed, Guide
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +52,10 @@ class CountingGrammar:
             return []
         legal = drafts[: matcher.validate_tokens(drafts)]
         ends = (place for place, token in enumerate(legal, start=1) if self._guide.may_end_entity(token))
-        return legal[: next(ends, len(legal))]
+        end = next(ends, None)
+        if end is not None and not self._guide.admits(*legal[:end]):
+            end -= 1
+        return legal[:end]
 
     def rollback(self, num_tokens: int) -> None:
         """Take back the last tokens."""
@@ -65,7 +70,12 @@ class CountingGrammar:
             bitmask: One bit for each token, ``(rows, words of 32 bits)``.
             batch_index: The row.
         """
-        self._guide.mask(lambda matcher: fill_next_token_bitmask(matcher, bitmask, batch_index))
+
+        def fill(matcher: LLMatcher) -> Allowed:
+            fill_next_token_bitmask(matcher, bitmask, batch_index)
+            return bitmask[batch_index].numpy().view(np.uint8)  # of the same memory
+
+        self._guide.mask(fill)
 
     def is_terminated(self) -> bool:
         """Return whether the turn has ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from llguidance import LLMatcher, LLTokenizer
-from test_answers import spec
+from llguidance import LLTokenizer
+from test_answers import MERGED, spec
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide
@@ -74,7 +74,7 @@ def test_where_a_narrower_grammar_fails_that_of_the_answer_goes_on(guide) -> Non
     assert write(guide, "PER: Bo\nPER: ")
     guide.matcher.consume_token(ord("?"))
     assert guide.matcher.is_error()
-    allowed = guide.mask(LLMatcher.compute_bitmask)
+    allowed = guide.mask()
     assert allowed[ord("B") // 8] & 1 << ord("B") % 8
     assert not guide.failed
     assert write(guide, "Bo\nPER: Bo")
@@ -91,3 +91,30 @@ def test_where_the_grammar_of_the_answer_fails_too_the_guide_has_failed(guide) -
 
 def test_a_grammar_that_is_none_has_failed_at_once() -> None:
     assert Guide(BYTES, "start: <<<").failed
+
+
+def token(written: bytes) -> int:
+    return next(each for each in range(MERGED.vocab_size) if MERGED.decode_bytes([each]) == written)
+
+
+def test_a_token_goes_past_the_end_of_an_entity_only_as_what_is_behind_it_allows() -> None:
+    rules = spec(format="json")
+    guide = Guide(MERGED, codec.grammar(rules, "Ann, Bo", 0), RestOfAnswer(rules, "Ann, Bo", 0))
+    past = {written: token(written) for written in (b'"},', b'"},{"', b'"}]')}
+
+    def allowed() -> set[bytes]:
+        mask = guide.mask()
+        return {written for written, each in past.items() if mask[each // 8] >> each % 8 & 1}
+
+    assert write(guide, '[{"text":"Ann","label":"PER')
+    assert allowed() == set(past)
+    assert guide.write(past[b'"},{"'])
+    assert write(guide, 'text":"Bo","label":"PER')
+    # All is named: nothing but the end can follow.
+    assert allowed() == {b'"}]'}
+    assert not guide.write(past[b'"},'])
+    assert not guide.admits(past[b'"},'])
+    assert guide.write(past[b'"}]'])
+    assert guide.matcher.is_stopped()
+    guide.rollback(1)
+    assert allowed() == {b'"}]'}

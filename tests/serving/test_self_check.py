@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import numpy as np
 import pytest
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLTokenizer
 from name_finder import NameFinder
 
 from instruct_mner.answers.counted_grammar import counting_of
@@ -60,7 +60,7 @@ def test_whether_occurrences_are_counted_is_seen_by_the_answer(is_counting: bool
         guide = Guide(LLTokenizer("byte"), grammar, counting_of(grammar) if is_counting else None)
         written = bytearray()
         while not guide.matcher.is_stopped():
-            mask = np.frombuffer(guide.mask(LLMatcher.compute_bitmask), dtype=np.uint8)
+            mask = guide.mask()
             token = int(np.flatnonzero(np.unpackbits(mask, bitorder="little"))[0])
             written.append(token)
             guide.write(token)
