@@ -10,8 +10,10 @@ from instruct_mner.data.loading import load
 
 SETS = [
     "twitter2017",
-    "gmner",
-    *(pytest.param(name, marks=pytest.mark.prove) for name in ("twitter2015", "twitter2015_repaired", "fmnerg")),
+    *(
+        pytest.param(name, marks=pytest.mark.prove)
+        for name in ("twitter2015", "twitter2015_repaired", "gmner", "fmnerg")
+    ),
 ]
 
 
