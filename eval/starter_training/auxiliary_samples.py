@@ -69,8 +69,8 @@ def boxes(maker: SampleMaker, index: int, count: int = 5) -> Sample:
         answer = " []" if item is None else box_of(post, post.objects.index(item))
         sample.add(maker.next if number else [])
         sample.add([*maker.encode(f"Where is {cue}?"), *maker.turn])
-        sample.decisive.append((len(sample.ids), f"box {kind}"))
-        sample.add([*maker.encode(answer), *maker.end], learned=True)
+        maker.add_box(sample, answer, f"alone {kind}")
+        sample.add(maker.end, learned=True)
     return sample
 
 

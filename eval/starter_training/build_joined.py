@@ -69,6 +69,12 @@ STAGES = (
          "boxes": 0.08, "define": 0.03, "questions": 0.03, "describe": 0.02},
         gates={_GAIN: 25.0},
     ),
+    Stage(
+        "grounding", 900, 1e-3,
+        {"grounded": 0.5, "boxes": 0.15, "tag": 0.12, "text": 0.04, "retag": 0.08, "relinked": 0.05, "define": 0.03,
+         "questions": 0.03},
+        gates={_GAIN: 25.0},
+    ),
 )  # fmt: skip
 """Stages of the build; steps are batches of eight."""
 
@@ -113,6 +119,7 @@ def build(
     alignment: Mapping[str, int] | None = None,
     seed: int = 0,
     attention: float = 0.0,
+    begin: Path | None = None,
 ) -> Path:
     """Build the model, or continue a build.
 
@@ -125,6 +132,7 @@ def build(
         alignment: Other numbers of pictures, ``num``, and of steps, ``steps``, of the alignment.
         seed: Seed of connector, LoRA, posts and samples.
         attention: Weight of the loss of supervised attention, on posts alone.
+        begin: Trained parts of the stages before the last, which alone is run.
 
     Returns:
         File of the trained parts.
@@ -134,7 +142,7 @@ def build(
     """
     processor = joined_processor()
     model = build_joined_model(processor, seed=seed)
-    aligned = folder / "aligned.safetensors"
+    aligned = begin or folder / "aligned.safetensors"
     if not aligned.exists():
         right = align_connector(model, processor.tokenizer, seed, **alignment or {})
         _say(", ".join(f"{name} {share:.3f}" for name, share in right.items()))
@@ -149,13 +157,15 @@ def build(
     features = image_features_of_posts(model, posts)
     last = aligned
     for leg in legs(stages, most):
+        if begin and leg.stage is not stages[-1]:
+            continue
         done = folder / f"leg-{leg.number:03}"
         if not (done / "parts.safetensors").exists():
             optimizers = [
                 MasterAdamW(lora, leg.stage.learning_rate),
                 MasterAdamW([connector], _CONNECTOR_RATE * leg.stage.learning_rate),
             ]
-            if leg.number:
+            if last is not aligned:
                 load_parts(model, last)
                 # A new stage begins with fresh moments; the masters are exact in any case.
                 _load_optimizers(optimizers, last.with_name("optimizers.safetensors"), moments=leg.first > 0)
@@ -249,8 +259,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the legs and of curves.jsonl")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, posts and samples; default 0")
     parser.add_argument("--attention", type=float, default=0.0, help="weight of supervised attention; default 0, none")
+    parser.add_argument("--begin", type=Path, help="trained parts of the stages before the last, which alone is run")
     given = parser.parse_args()
-    _say(f"done: {build(given.out, seed=given.seed, attention=given.attention)}")
+    _say(f"done: {build(given.out, seed=given.seed, attention=given.attention, begin=given.begin)}")
 
 
 if __name__ == "__main__":

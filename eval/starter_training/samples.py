@@ -29,7 +29,8 @@ class Sample:
         learned: For each of ``ids``, whether it counts in the loss.
         picture: Index of the post whose picture is in the prompt; ``None`` is no picture.
         targets: Targets of the attention losses.
-        decisive: Positions in ``ids`` of tokens that name a type, each with a name for the log.
+        decisive: Positions in ``ids`` of tokens that count more in the loss, each with a name for the log: those that
+            name a type, or say that there is a box, and where.
     """
 
     kind: str
