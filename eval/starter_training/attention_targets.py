@@ -98,17 +98,18 @@ def cells_to_look_at(
     return () if fits or not seen else NO_OBJECT
 
 
-def box_answer(post: SyntheticPost, mention: DrawnMention, *, own: bool) -> str:
+def box_answer(post: SyntheticPost, mention: DrawnMention, *, own: bool, step: int = 1) -> str:
     """Return the box of a mention in the form of a grounded answer."""
     if mention.object_index is None or not own:
         return " []"
-    return box_of(post, mention.object_index)
+    return box_of(post, mention.object_index, step)
 
 
-def box_of(post: SyntheticPost, object_index: int) -> str:
-    """Return the box of an object in the form of a grounded answer."""
+def box_of(post: SyntheticPost, object_index: int, step: int = 1) -> str:
+    """Return the box of an object in the form of a grounded answer, in multiples of a number of the model's units."""
     scene = draw_scene(post)
-    return f" {list(to_model_units(scene.boxes[object_index], scene.image.size, BoxConvention()))}"
+    box = to_model_units(scene.boxes[object_index], scene.image.size, BoxConvention())
+    return f" {[step * round(each / step) for each in box]}"
 
 
 def slice_name(post: SyntheticPost, mention: DrawnMention, picture: str) -> str:

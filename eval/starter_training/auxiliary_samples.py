@@ -66,7 +66,7 @@ def boxes(maker: SampleMaker, index: int, count: int = 5) -> Sample:
     sample.add([*maker.start, *maker.image])
     for number in range(count):
         cue, kind, item = _question(post, maker.rng)
-        answer = " []" if item is None else box_of(post, post.objects.index(item))
+        answer = " []" if item is None else box_of(post, post.objects.index(item), maker.box_step)
         sample.add(maker.next if number else [])
         sample.add([*maker.encode(f"Where is {cue}?"), *maker.turn])
         maker.add_box(sample, answer, f"alone {kind}")

@@ -45,6 +45,10 @@ from instruct_mner.models.starter_135m import CHAT_TEMPLATE, join, joined_proces
 BATCH = 8
 LEG = 250
 NUM_POSTS = 8_000
+# Coordinates of boxes are multiples of a twentieth of the picture. With exact ones, of which none is frequent, the
+# likeliest digits after each other are those of a box that is no object's: with no more than the quarter of an object
+# known, IoU is 0.5 with 0.63 of the objects, and 0.73 with these. A picture is only 4 x 4 tokens.
+_BOX_STEP = 50
 _CONNECTOR_RATE = 0.2
 _GAIN = "F1, own less shuffled"
 # Where attention is supervised, if it is: from the words that link a name to its object, and from those before a type.
@@ -71,8 +75,8 @@ STAGES = (
     ),
     Stage(
         "grounding", 900, 1e-3,
-        {"grounded": 0.5, "boxes": 0.15, "tag": 0.12, "text": 0.04, "retag": 0.08, "relinked": 0.05, "define": 0.03,
-         "questions": 0.03},
+        {"shown": 0.37, "grounded": 0.15, "boxes": 0.15, "tag": 0.12, "text": 0.04, "retag": 0.07, "relinked": 0.05,
+         "define": 0.03, "questions": 0.02},
         gates={_GAIN: 25.0},
     ),
 )  # fmt: skip
@@ -193,7 +197,7 @@ def _train(
 ) -> None:
     """Train for one leg. Its samples follow from its number alone."""
     own = 1_000 * seed + leg.number
-    maker = SampleMaker(processor.tokenizer, posts, own, CHAT_TEMPLATE)
+    maker = SampleMaker(processor.tokenizer, posts, own, CHAT_TEMPLATE, _BOX_STEP)
     trainer = DecoderTrainer(
         model, features, processor.image_token_id, processor.tokenizer.pad_token_id, attention, _HOPS
     )

@@ -60,6 +60,9 @@ def curriculum(maker: SampleMaker, batch: int | None = None) -> dict[str, Sample
 
     return {
         "grounded": shared(lambda: label_set_prompt(grounded=True), lambda ask: tag(ask, picture(0.85))),
+        "shown": shared(
+            lambda: label_set_prompt(grounded=True), lambda ask: maker.tag(maker.pick("shown", ask.domain), ask)
+        ),
         "tag": shared(label_set_prompt, lambda ask: tag(ask, picture(0.8))),
         "text": shared(label_set_prompt, lambda ask: tag(ask, "none")),
         "linked": shared(label_set_prompt, lambda ask: maker.linked(rich(ask.domain), ask)),

@@ -34,6 +34,7 @@ class SampleMaker:
         posts: Posts of one level that the samples are made from; ``picture`` of a sample is an index into these.
         seed: Seed of all random choices.
         template: Chat template of the model; the starter's by default.
+        box_step: Number of thousandths of the picture that coordinates of boxes are multiples of.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class SampleMaker:
         posts: Sequence[SyntheticPost],
         seed: int,
         template: str = idefics.VOCABULARY.chat_template,
+        box_step: int = 1,
     ) -> None:
         self.posts = posts
+        self.box_step = box_step
         self.rng = random.Random(seed)
         self.tokenizer = tokenizer
         self._prompts = {False: find_prompt("tag"), True: find_prompt("tag-grounded")}
@@ -137,9 +140,16 @@ class SampleMaker:
             for each in post.mentions
         ]
         tags = [slice_name(post, each.mention, picture) for each in links]
-        boxes = [box_answer(post, each.mention, own=picture == "own") for each in links] if prompt.grounded else None
+        own = picture == "own"
+        boxes = [box_answer(post, each.mention, own=own, step=self.box_step) for each in links]
         return self._answered(
-            "grounded" if boxes is not None else "tag", post.text, links, tags, prompt, pictured, boxes
+            "grounded" if prompt.grounded else "tag",
+            post.text,
+            links,
+            tags,
+            prompt,
+            pictured,
+            boxes if prompt.grounded else None,
         )
 
     def linked(self, index: int, prompt: LabelSetPrompt) -> Sample:
@@ -216,8 +226,7 @@ class SampleMaker:
     def add_box(self, sample: Sample, box: str, name: str) -> range:
         """Append a box, or that there is none, as learned tokens.
 
-        The token that tells the two apart counts more, as do the first digits: all others count as any comma does, and
-        with these alone a box is the most frequent one, wherever the object is.
+        The token that tells the two apart counts more, as do the digits and what ends a number.
 
         Args:
             sample: Sample that is added to.
@@ -228,13 +237,9 @@ class SampleMaker:
             Positions in the whole sequence of the tokens before those of the answer.
         """
         first, ids = len(sample.ids), self.encode(box)
-        is_digit = [self.tokenizer.decode([each]).isdigit() for each in ids]
-        sample.decisive.append((first, f"box or none, {name}"))
-        sample.decisive += [
-            (first + at, f"box digits, {name}")
-            for at in range(1, len(ids))
-            if is_digit[at] and not is_digit[at - 1]
-        ]  # fmt: skip
+        for at, each in enumerate(ids):
+            if self.tokenizer.decode([each]).strip():
+                sample.decisive.append((first + at, f"{'box digits' if at else 'box or none'}, {name}"))
         sample.add(ids, learned=True)
         return range(sample.position - len(ids) - 1, sample.position - 1)
 

@@ -14,8 +14,7 @@ from eval.starter_training.samples import Sample, Target
 BATCH = 32
 # Weight of the attention losses.
 ATTENTION = 0.25
-# Weight of a token that names a type, says that there is a box, or is the first digit of a number in it; other tokens
-# have 1.
+# Weight of a token that names a type, or says that there is a box, or where; other tokens have 1.
 _DECISIVE = 3.0
 _FLOOR = 1e-4
 
