@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 
 from eval.starter_training.build_joined import STAGES, build, legs
 from eval.starter_training.optimizer import MasterAdamW
+from instruct_mner.models.locations import STARTER_135M_FOLDER
 from instruct_mner.models.smollm2 import wheel_weights
+from instruct_mner.models.starter_135m import PARTS
 
 
 def test_legs_cover_each_stage_once() -> None:
@@ -56,3 +58,18 @@ def test_a_build_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> 
     expected, found = load_file(whole), load_file(ended)
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert whole.stat().st_size < 20e6
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(wheel_weights() is None, reason="SmolLM2's weights are not installed (make setup brings them)")
+def test_the_last_stage_begins_with_trained_parts(tmp_path: Path) -> None:
+    stages = tuple(replace(stage, steps=2, gates={}) for stage in STAGES)
+    begin = STARTER_135M_FOLDER / PARTS
+    ended = load_file(build(tmp_path, stages=stages, num_posts=100, num_scored=8, begin=begin))
+    begun = load_file(begin)
+    changed = {name for name, tensor in ended.items() if not torch.equal(begun[name], tensor)}
+    assert changed
+    assert all("lora_" in name or "connector" in name for name in changed)
+    assert not (tmp_path / "aligned.safetensors").exists()
+    assert {path.name for path in tmp_path.glob("leg-*")} == {f"leg-{len(legs(stages)) - 1:03}"}

@@ -20,6 +20,7 @@ from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
 from instruct_mner.prompting.conversation import user_messages
 from instruct_mner.prompting.templates import find_prompt
+from instruct_mner.schema.boxes import BoxConvention, to_model_units
 from instruct_mner.schema.labels import LabelSet
 from instruct_mner.synthetic.label_sets import COARSE
 from instruct_mner.synthetic.posts import posts
@@ -127,6 +128,39 @@ def test_each_token_of_a_box_is_said_by_looking_at_the_object(processor: Any, ma
         assert len(written) == sum(len(post.mentions) == 1 or each.cue != "none" for each in shown)
         boxes += len(written)
     assert boxes > 20
+
+
+@pytest.mark.parametrize("box", [" []", " [5, 63, 440, 1000]"])
+def test_what_counts_most_of_a_box_is_that_it_is_there_and_where(maker: SampleMaker, box: str) -> None:
+    sample = Sample("boxes", ())
+    sample.add(maker.start)
+    before = maker.add_box(sample, box, "alone place")
+    ids, tokens = maker.encode(box), [maker.tokenizer.decode([each]) for each in maker.encode(box)]
+    assert [(*sample.prefix, *sample.ids)[at + 1] for at in before] == ids
+    assert all(sample.learned[at + 1] for at in before)
+    decisive = dict(sample.decisive)
+    bracket, *numbers = range(len(maker.start), len(sample.ids))
+    assert decisive.pop(bracket) == "box or none, alone place"
+    # All but the blanks, which follow from what is before them.
+    assert decisive == {
+        at: "box digits, alone place" for at, token in zip(numbers, tokens[1:], strict=True) if token != " "
+    }
+
+
+@pytest.mark.parametrize("step", [1, 50])
+def test_boxes_are_those_of_objects_in_steps(processor: Any, step: int) -> None:
+    maker = SampleMaker(processor.tokenizer, _POSTS, 0, box_step=step)
+    prompt, found = maker.ask(COARSE, order=[0, 1, 2, 3], grounded=True), 0
+    for index, post in enumerate(_POSTS):
+        sample = maker.tag(index, prompt)
+        answer = processor.tokenizer.decode([each for each, own in zip(sample.ids, sample.learned, strict=True) if own])
+        written = [list(map(int, each.split(", "))) for each in re.findall(r"\[(\d.*?)\]", answer)]
+        scene = draw_scene(post)
+        shown = [scene.boxes[each.object_index] for each in post.mentions if each.object_index is not None]
+        exact = [to_model_units(each, scene.image.size, BoxConvention()) for each in shown]
+        assert [[step * round(number / step) for number in box] for box in exact] == written
+        found += len(written)
+    assert found > 20
 
 
 def test_the_shared_prefix_changes_nothing(processor: Any, model: Any, maker: SampleMaker) -> None:
