@@ -151,8 +151,8 @@ def build(
         right = align_connector(model, processor.tokenizer, seed, **alignment or {})
         _say(", ".join(f"{name} {share:.3f}" for name, share in right.items()))
         save_parts(model, aligned)
-    load_parts(model, aligned)
     lora = add_lora(model, seed)
+    load_parts(model, aligned)
     fuse_lora_and_attention(model, model.model.text_model)  # four fifths of the time of a step, on one core
     if attention:
         model.model.text_model.set_attn_implementation("eager")
