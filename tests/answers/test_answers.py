@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.spec import AnswerSpec
@@ -19,39 +19,6 @@ from instruct_mner.schema.records import Box, Entity
 LABELS = LabelSet.of(["PER", "LOC", "sports team", 'a "b" é'])
 TEXTS = st.text(alphabet="abAB1#:,.[]'\"\\{}é日😀 ", min_size=1, max_size=30)
 BYTES = LLTokenizer("byte")
-
-
-class _Vocabulary:
-    """Bytes, and some of the longer tokens of real vocabularies, which go on past the end of an entity."""
-
-    tokens = (
-        *(bytes([each]) for each in range(256)),
-        b"<end>",
-        b'"},',
-        b"},{",
-        b'"}]',
-        b'"},{"',
-        b"}]",
-        b"\nPER",
-        b"\n\n",
-    )
-    eos_token_id, bos_token_id, special_token_ids = 256, None, (256,)
-
-    def __call__(self, text: bytes) -> list[int]:
-        """Return the longest tokens one after another."""
-        ids = []
-        while text:
-            ids.append(
-                max((each for each in range(len(self.tokens)) if text.startswith(self.tokens[each])), key=self._length)
-            )
-            text = text[self._length(ids[-1]) :]
-        return ids
-
-    def _length(self, token: int) -> int:
-        return len(self.tokens[token])
-
-
-MERGED = LLTokenizer(TokenizerWrapper(_Vocabulary()))
 FORMATS = pytest.mark.parametrize("form", ["lines", "json"])
 
 

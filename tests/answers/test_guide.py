@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from llguidance import LLTokenizer
-from test_answers import MERGED, spec
+from merged_tokens import MERGED, token
+from test_answers import spec
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide
@@ -91,10 +92,6 @@ def test_where_the_grammar_of_the_answer_fails_too_the_guide_has_failed(guide) -
 
 def test_a_grammar_that_is_none_has_failed_at_once() -> None:
     assert Guide(BYTES, "start: <<<").failed
-
-
-def token(written: bytes) -> int:
-    return next(each for each in range(MERGED.vocab_size) if MERGED.decode_bytes([each]) == written)
 
 
 def test_a_token_goes_past_the_end_of_an_entity_only_as_what_is_behind_it_allows() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_answers import MERGED, TEXTS, admits, spec
+from merged_tokens import MERGED
+from test_answers import TEXTS, admits, spec
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.guide import Guide

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from llguidance import LLTokenizer
+from merged_tokens import MERGED, token
 
 from instruct_mner.answers import codec
 from instruct_mner.answers.counted_grammar import counting_of, with_counting
@@ -60,6 +61,21 @@ def test_drafts_are_taken_up_to_the_end_of_a_line_and_taken_back(grammar) -> Non
     grammar.rollback(len(drafts))
     assert grammar.accept_tokens("r", [*b"PER: Bo\nPER: Ann\n"])
     assert grammar.validate_tokens([*b"PER: Bo"]) == [*b"PER: "]
+
+
+def test_tokens_and_drafts_past_the_end_of_an_entity_are_those_that_may_follow() -> None:
+    spec = AnswerSpec(labels=LabelSet.of(["PER"]), format="json")
+    sent = with_counting(codec.grammar(spec, "Bo", 0), RestOfAnswer(spec, "Bo", 0))
+    grammar = CountingGrammar(Guide(MERGED, sent, counting_of(sent)), MERGED.eos_token)
+    begun, on, end = [*b'[{"text":"Bo","label":"PER'], token(b'"},'), token(b'"}]')
+    assert grammar.validate_tokens([*begun, on, *b"{"]) == begun
+    assert grammar.validate_tokens([*begun, end]) == [*begun, end]
+    assert grammar.accept_tokens("r", begun)
+    bitmask = torch.zeros(1, (MERGED.vocab_size + 31) // 32, dtype=torch.int32)
+    grammar.fill_bitmask(bitmask, 0)
+    assert [bool(int(bitmask[0, each // 32]) >> each % 32 & 1) for each in (on, end)] == [False, True]
+    assert not grammar.accept_tokens("r", [on])
+    assert grammar.accept_tokens("r", [end, MERGED.eos_token])
 
 
 def test_the_end_of_the_turn_is_taken_back(grammar) -> None:
