@@ -84,6 +84,7 @@ class Guide:
         self._num_behind_end = 0
         self.kept: list[Allowed] | None = None
         self._further: Future[LLMatcher | None] | None = None
+        self._latest: tuple[str, LLMatcher] | None = None
 
     @property
     def matcher(self) -> LLMatcher:
@@ -167,7 +168,7 @@ class Guide:
         first = self._stages[0].matcher.deep_copy()
         first.reset()
         guide._stages, guide._tokens, guide._num_behind_end, guide._further = [_Stage(first)], [], 0, None
-        guide.kept = []
+        guide.kept, guide._latest = [], None
         return guide
 
     def mask(self, compute: Callable[[LLMatcher], Allowed] = allowed_by) -> Allowed:
@@ -197,17 +198,24 @@ class Guide:
 
     def _refused(self, tokens: Sequence[int], before: Sequence[int] = ()) -> list[int]:
         """Return the tokens that go on past an entity with what the grammar behind that entity does not admit."""
-        refused, matchers = list[int](), dict[str, LLMatcher]()
+        refused = list[int]()
         for token in tokens:
             further = None if self._rest is None else self._rest(self._written(*before, token))
             if further is None:
                 continue
-            matcher = matchers.get(further.grammar) or LLMatcher(self._tokenizer, further.grammar, log_level=0)
-            matchers[further.grammar] = matcher
+            matcher = self._compiled(further.grammar)
             behind = self._tokenizer.tokenize_bytes(further.behind.encode())
             if not matcher.is_error() and matcher.validate_tokens(behind) < len(behind):
                 refused.append(token)
         return refused
+
+    def _compiled(self, grammar: str) -> LLMatcher:
+        """Return the matcher of a narrower grammar at its beginning; the latest is kept, for several ask for it."""
+        latest, matcher = self._latest or ("", None)
+        if matcher is None or latest != grammar:
+            matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+            self._latest = grammar, matcher
+        return matcher
 
     def _written(self, *further: int) -> str:
         """Return the answer so far, and behind it some tokens."""
@@ -224,7 +232,7 @@ class Guide:
         further = None if self._rest is None else self._rest(written)
         if further is None:
             return None
-        matcher = LLMatcher(self._tokenizer, further.grammar, log_level=0)
+        matcher = self._compiled(further.grammar).deep_copy()
         # Where the narrower grammar does not admit it, the matcher has an error, and the one there is goes on.
         matcher.consume_tokens(self._tokenizer.tokenize_bytes(further.behind.encode()))
         return matcher
