@@ -31,7 +31,7 @@ def _observed(post: SyntheticPost) -> tuple[object, ...]:
     return said, frozenset((each.type, each.colour, each.cell, each.letters) for each in post.objects)
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.prove)])
 def test_the_posterior_is_what_counting_finds(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws posts of a world so small that the same ones come again, and counts their types."""
     monkeypatch.setattr(vocabulary, "syllables", lambda split: _SYLLABLES)

@@ -73,6 +73,7 @@ def test_without_declared_splits_it_says_that_nothing_was_looked_for(posts: Path
     ]
 
 
+@pytest.mark.prove  # thirteen seconds; what leaks is counted in test_leaks.py in every run
 def test_published_sets_are_named_and_refused(shared_data: Path) -> None:
     settings = {
         "train": f"gmner:{shared_data / 'gmner' / 'txt' / 'train.txt'}",
