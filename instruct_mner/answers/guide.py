@@ -183,12 +183,9 @@ class Guide:
         if self._rest is not None:
             past = _going_past(self._tokenizer, self._rest.mark)
             past = past[past // 8 < len(mask)]
-            refused = self._refused(past[mask[past // 8] >> past % 8 & 1 == 1].tolist())
-            for token in refused:
+            # What ends an entity can be written without what follows it too, so something is left.
+            for token in self._refused(past[mask[past // 8] >> past % 8 & 1 == 1].tolist()):
                 mask[token // 8] &= 255 ^ (1 << token % 8)
-            if refused and not mask.any():  # nothing else can be written: it is dropped by the parser, and counted
-                for token in refused:
-                    mask[token // 8] |= 1 << token % 8
         return mask
 
     def _takes(self, token: int) -> bool:
