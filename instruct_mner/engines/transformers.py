@@ -15,6 +15,7 @@ from instruct_mner.console import tracked
 from instruct_mner.engines.answer_batch import AnswerBatch
 from instruct_mner.engines.constraint import constrained, guide_of
 from instruct_mner.engines.engine import NO_NUMBERS, NOT_PICKLED, Completion, Request, Sample
+from instruct_mner.engines.grouped_attention import grouped_attention
 from instruct_mner.engines.partial_answers import PartialAnswer
 from instruct_mner.engines.shared_prefix import padded_after_beginning
 from instruct_mner.errors import ModelError
@@ -119,7 +120,7 @@ class TransformersEngine:
     ) -> Iterator[PartialAnswer]:
         """Write answers, and show how many are finished."""
         # What is drawn here must not move the random numbers of a training that this interrupts.
-        with in_use(self._loaded.model), torch.random.fork_rng():
+        with in_use(self._loaded.model), grouped_attention(self._loaded.decoder), torch.random.fork_rng():
             torch.manual_seed(seed)
             written = self._written(answers, temperature, times)
             yield from tracked(written, "answering", (times or 1) * len(answers), "answers")

@@ -209,6 +209,7 @@ def load_model(
                 f"model {name} cannot be loaded: the shapes of its weights are not those of its config.json; put back "
                 "the files as they were published"
             ) from error
+    model.get_output_embeddings().register_forward_pre_hook(_contiguous)
     if quantized:
         keep_as_they_are(model)
     if moves and not quantized and device_map is None:  # bitsandbytes has placed its layers already
@@ -216,6 +217,15 @@ def load_model(
     loaded = LoadedModel(model=model, family=family, processor=processor, name=name, revision=commit)
     loaded.limit_pixels(pixels or PixelLimits())
     return loaded
+
+
+def _contiguous(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Copy the states of last tokens, which transformers slices out of the states of all tokens.
+
+    A linear layer in bfloat16 on a CPU takes what is sliced row by row: with 32 posts and 49,156 tokens 6.7 seconds, and
+    0.015 for the copy (torch 2.11).
+    """
+    return (inputs[0].contiguous(),)
 
 
 def load_adapter(base: LoadedModel, folder: Path) -> LoadedModel:

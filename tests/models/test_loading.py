@@ -91,3 +91,14 @@ def test_special_tokens_are_those_that_break_prompts(tiny_models) -> None:
         load_model(str(tiny_models("idefics3"))).special_tokens
     )
     assert {"<|im_end|>", "<|image_pad|>"} <= set(load_model(str(tiny_models("qwen3_vl"))).special_tokens)
+
+
+def test_the_output_layer_is_given_the_states_of_last_tokens_in_one_piece(tiny_models) -> None:
+    # What is sliced out of others takes 450 times as long in bfloat16 on a CPU.
+    loaded = load_model(str(tiny_models("idefics3")))
+    seen = list[torch.Tensor]()
+    loaded.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    loaded.model(input_ids=torch.full((2, 5), 20), logits_to_keep=1)
+    [states] = seen
+    assert states.shape[:2] == (2, 1)
+    assert states.is_contiguous()
