@@ -222,8 +222,8 @@ def load_model(
 def _contiguous(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     """Copy the states of last tokens, which transformers slices out of the states of all tokens.
 
-    A linear layer in bfloat16 on a CPU takes what is sliced row by row: with 32 posts and 49,156 tokens 6.7 seconds, and
-    0.015 for the copy (torch 2.11).
+    A linear layer in bfloat16 on a CPU takes what is sliced row by row: 6.7 seconds for 32 posts and a vocabulary of
+    49,156, in place of 0.015 (torch 2.11).
     """
     return (inputs[0].contiguous(),)
 
