@@ -22,7 +22,7 @@ def test_attention_in_groups_is_that_of_repeated_keys(tokens: int, key_heads: in
     allowed[0, ..., :2] = False  # padding
     mask = allowed if kept == torch.bool else torch.zeros(allowed.shape).masked_fill(~allowed, float("-inf"))
     module = SimpleNamespace(num_key_value_groups=6 // key_heads, is_causal=True)
-    expected, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)  # type: ignore[arg-type]
+    expected, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=0.3)
     attended, _ = _attention(module, query, key, value, mask, scaling=0.3, sliding_window=None)
     assert torch.allclose(attended, expected, atol=1e-6)
     for row in range(3):
@@ -51,7 +51,7 @@ def test_a_decoder_gives_the_same_in_the_block_and_is_as_it_was_behind_it(tiny_m
 
 
 def test_another_attention_than_sdpa_stays() -> None:
-    decoder = nn.Linear(1, 1)
-    decoder.config = SimpleNamespace(_attn_implementation="eager")  # type: ignore[assignment]
+    decoder, config = nn.Linear(1, 1), SimpleNamespace(_attn_implementation="eager")
+    vars(decoder)["config"] = config
     with grouped_attention(decoder):
-        assert decoder.config._attn_implementation == "eager"
+        assert config._attn_implementation == "eager"
