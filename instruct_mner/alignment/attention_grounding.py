@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from instruct_mner.alignment.objective import AlignmentBatch, Needs
 from instruct_mner.alignment.pooling import image_mask, image_tokens, log_mass, log_sum, nothing
-from instruct_mner.alignment.sample_tokens import MentionTokens, SampleTokens, TokenSpan
+from instruct_mner.alignment.sample_tokens import SampleTokens
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 
 
 class AttentionGrounding(nn.Module):
-    """Supervision of attention in two hops, in some heads of two neighbouring layers.
+    """Supervision of attention in two hops, in some heads of two layers.
 
     Hop 1: at the last token of a mention in the post, ``-log`` of the attention on the image tokens of its boxes; for
     what is annotated as not visible, on all that is no image token. Hop 2: at the token before its label in the
@@ -27,27 +27,28 @@ class AttentionGrounding(nn.Module):
 
     With ``around: neighbours`` a mention is all text between the mentions beside it: a decoder is causal, so a name
     cannot attend to its object if the words that locate it come later. The hops are then one path: ``-log`` of the
-    attention that arrives at the boxes from before the label through any of these tokens. As separate losses the hops
-    demand too little of so many tokens: one of them attends to the object, and the label attends to another.
+    attention that arrives at the boxes from before the label through any of these tokens, by a head of the first hop
+    and that of the second which is beside it in the settings. As separate losses the hops demand too little of so many
+    tokens: one of them attends to the object, and the label attends to another.
 
     A layer with a sliding window may not reach the regions of a mention, or the mention: no weight could move such a
     hop, so that it is left out, and its mention counted in ``out_of_reach``.
 
     Args:
-        settings: Weight and heads.
-        layer: First of the two layers, from 1.
+        settings: Weight, layers and heads, all of them filled in.
         image_token_id: Id of an image token.
     """
 
     name = "region_span_grounding"
 
-    def __init__(self, settings: RegionSpanGroundingSettings, layer: int, image_token_id: int) -> None:
+    def __init__(self, settings: RegionSpanGroundingSettings, image_token_id: int) -> None:
         super().__init__()
         self.weight = settings.weight
         self.warmup_steps = settings.warmup_steps
-        self.needs = Needs(rows=True, attention_layers=(layer - 1, layer))
-        self._first, self._second = layer - 1, layer
-        self._heads = settings.head_numbers
+        assert settings.layer is not None
+        self._first = settings.layer - 1, settings.head_numbers
+        self._second = (settings.second_layer or settings.layer + 1) - 1, settings.second_head_numbers
+        self.needs = Needs(rows=True, attention_layers=(self._first[0], self._second[0]))
         self._neighbours = settings.around == "neighbours"
         self._image_token_id = image_token_id
 
@@ -100,7 +101,7 @@ class AttentionGrounding(nn.Module):
                 looked[places[list(mention.regions)]] = True
             else:
                 looked = ~images
-            first, last = self._around(row, mention) if self._neighbours else (mention.span[1], mention.span[1])
+            first, last = row.around(mention) if self._neighbours else (mention.span[1], mention.span[1])
             at += range(first, last + 1)
             chosen += [looked] * (last - first + 1)
             lengths.append(last - first + 1)
@@ -111,24 +112,14 @@ class AttentionGrounding(nn.Module):
         """Return the log attention of each mention's label on the tokens of the mention, ``(heads, tokens)``."""
         scores = self._scores(batch, self._second, number, [mention.label[0] - 1 for mention in row.mentions])
         weights = scores.log_softmax(dim=-1)
-        spans = [self._around(row, mention) if self._neighbours else mention.span for mention in row.mentions]
+        spans = [row.around(mention) if self._neighbours else mention.span for mention in row.mentions]
         return [weights[:, index, first : last + 1] for index, (first, last) in enumerate(spans)]
 
-    def _around(self, row: SampleTokens, mention: MentionTokens) -> TokenSpan:
-        """Return first and last token between the entities before and after a mention."""
-        if row.post is None:
-            return mention.span
-        first, last = row.post
-        others = [each.span for each in row.mentions]
-        others += [(row.words[begin][0], row.words[end][1]) for begin, end in row.left_out]
-        before = [end + 1 for _, end in others if end < mention.span[0]]
-        after = [begin - 1 for begin, _ in others if begin > mention.span[1]]
-        return max([first, *before]), min([last, *after])
-
-    def _scores(self, batch: AlignmentBatch, layer: int, number: int, at: list[int]) -> Tensor:
+    def _scores(self, batch: AlignmentBatch, hop: tuple[int, tuple[int, ...]], number: int, at: list[int]) -> Tensor:
         """Return the scores before the softmax of some tokens of a post, ``(heads, at, tokens)``."""
+        layer, heads = hop
         mask = batch.inputs["attention_mask"][number]
-        return batch.image.attention[layer].scores(number, at, self._heads, mask)
+        return batch.image.attention[layer].scores(number, at, heads, mask)
 
 
 def _is_reached(logarithms: Tensor) -> bool:

@@ -83,7 +83,7 @@ def _grounding(
     assert own is not None
     assert own.layer is not None
     if own.through == "attention":
-        return AttentionGrounding(own, own.layer, shape.image_token_id)
+        return AttentionGrounding(own, shape.image_token_id)
     sampled = None
     if bottleneck is not None and settings.information_bottleneck is not None:
         sampled = (bottleneck.sample_pictures, settings.information_bottleneck.width)
@@ -114,28 +114,33 @@ def resolved(settings: AlignmentSettings, shape: Shape) -> AlignmentSettings:
 
 
 def _problems(settings: AlignmentSettings, shape: Shape) -> list[str]:
-    problems = []
-    named: list[tuple[str, int | None, int]] = []
+    problems = list[str]()
+    named: list[tuple[str, int | None, int, int]] = []
     if settings.information_bottleneck is not None:
-        named.append(("information_bottleneck.layer", settings.information_bottleneck.layer, shape.num_layers))
+        named.append(("information_bottleneck.layer", settings.information_bottleneck.layer, 1, shape.num_layers))
     grounding = settings.region_span_grounding
     if grounding is not None:
         attends = grounding.through == "attention"
-        named.append(("region_span_grounding.layer", grounding.layer, shape.num_layers - attends))
-        wrong = [head for head in grounding.head_numbers if not 0 <= head < shape.num_heads]
-        if attends and wrong:
-            problems.append(
-                f"alignment.region_span_grounding.heads: {', '.join(map(str, wrong))}; the model has heads 0 to "
-                f"{shape.num_heads - 1}"
-            )
+        named.append(("region_span_grounding.layer", grounding.layer, 1, shape.num_layers - attends))
+        if attends:
+            first = (grounding.layer or 1) + 1
+            named.append(("region_span_grounding.second_layer", grounding.second_layer, first, shape.num_layers))
+            problems += _wrong_heads("heads", grounding.head_numbers, shape)
+            problems += _wrong_heads("second_heads", grounding.second_heads or (), shape)
     if settings.generative is not None:
-        named += [("generative.layers", layer, shape.num_layers) for layer in settings.generative.layers or ()]
+        named += [("generative.layers", layer, 1, shape.num_layers) for layer in settings.generative.layers or ()]
     problems += [
-        f"alignment.{name}: {layer}; of this model, 1 to {most}"
-        for name, layer, most in named
-        if layer is not None and not 1 <= layer <= most
+        f"alignment.{name}: {layer}; of this model, {least} to {most}"
+        for name, layer, least, most in named
+        if layer is not None and not least <= layer <= most
     ]
     return problems
+
+
+def _wrong_heads(name: str, heads: Iterable[int], shape: Shape) -> list[str]:
+    wrong = ", ".join(str(head) for head in heads if not 0 <= head < shape.num_heads)
+    place = f"alignment.region_span_grounding.{name}"
+    return [f"{place}: {wrong}; the model has heads 0 to {shape.num_heads - 1}"] if wrong else []
 
 
 def together(objectives: Sequence[Objective]) -> Needs:

@@ -62,3 +62,14 @@ class SampleTokens:
     picture: int = 0
     is_lost: bool = False
     lost_mentions: int = 0
+
+    def around(self, mention: MentionTokens) -> TokenSpan:
+        """Return first and last token between the entities before and after a mention."""
+        if self.post is None:
+            return mention.span
+        first, last = self.post
+        others = [each.span for each in self.mentions]
+        others += [(self.words[begin][0], self.words[end][1]) for begin, end in self.left_out]
+        before = [end + 1 for _, end in others if end < mention.span[0]]
+        after = [begin - 1 for begin, _ in others if begin > mention.span[1]]
+        return max([first, *before]), min([last, *after])

@@ -108,11 +108,14 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
         through: Place of the supervision. ``attention`` supervises the decoder's own attention and adds no parameter;
             ``head`` is the paper's cross-attention beside the decoder.
         layer: Decoder layer, from 1; ``null`` is the middle, or with ``heads: auto`` the best. With ``head``, its
-            incoming states are used. With ``attention``, a mention attends to its regions in this layer, and the answer
-            to the mention in the next.
-        heads: Attention heads of both layers, from 0, that are supervised (``attention``). ``auto`` takes the two by
-            which mentions attend to their boxes most before training, measured on up to 32 posts: which ones these are
-            differs from model to model. Without boxes these are 0 and 1.
+            incoming states are used. With ``attention``, a mention attends to its regions in this layer.
+        heads: Attention heads of this layer, from 0, that are supervised (``attention``). ``auto`` takes the two pairs
+            of a head that looks and one that reads it, in two layers, through which the answer sees most of the boxes
+            before training, measured on up to 32 posts: which ones these are differs from model to model. Without
+            boxes these are 0 and 1.
+        second_layer: Layer in which the answer attends to the mention (``attention``); ``null`` is the next one, or
+            with ``heads: auto`` the best.
+        second_heads: Heads of that layer, as many; ``null`` are the numbers of ``heads``, or with ``auto`` the best.
         around: Tokens that attend to the regions (``attention``): the last token of the ``mention``, or
             ``neighbours``, any token between the mentions before and after it, weighted by the answer's attention,
             since the words that locate an object may come after its name.
@@ -126,15 +129,32 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
     through: Literal["head", "attention"] = "attention"
     layer: int | None = Field(default=None, ge=1)
     heads: Annotated[tuple[int, ...], Field(min_length=1)] | Literal["auto"] = "auto"
+    second_layer: int | None = Field(default=None, ge=1)
+    second_heads: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     around: Literal["mention", "neighbours"] = "neighbours"
     width: int = Field(default=256, ge=1)
     negatives: int = Field(default=8, ge=0)
     longest: int = Field(default=8, ge=1)
 
+    @model_validator(mode="after")
+    def _check(self) -> RegionSpanGroundingSettings:
+        if self.second_heads is not None and self.heads == "auto":
+            raise ValueError("second_heads: auto chooses them with heads; name both, or none")
+        if self.second_heads is not None and len(self.second_heads) != len(self.heads):
+            raise ValueError(
+                f"second_heads: {len(self.second_heads)} of them, but {len(self.heads)} heads; each has one"
+            )
+        return self
+
     @property
     def head_numbers(self) -> tuple[int, ...]:
         """Attention heads that are supervised; 0 and 1 where none was chosen for ``auto``."""
         return (0, 1) if self.heads == "auto" else self.heads
+
+    @property
+    def second_head_numbers(self) -> tuple[int, ...]:
+        """Heads of the second hop."""
+        return self.second_heads or self.head_numbers
 
 
 class GenerativeSettings(ObjectiveSettings):

@@ -73,14 +73,16 @@ def build_qwen3_vl_moe(
 def build_qwen3_5(
     tokenizer: PreTrainedTokenizerFast, width: int, layers: int
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Qwen3.5 with linear attention in all layers but the last; its heads are as large as published, for vLLM."""
+    """Qwen3.5: all layers but each fourth and the last have linear attention. Heads of the published size, for vLLM."""
     section: dict[str, object] = {"mrope_section": [4, 2, 2], "mrope_interleaved": True, "partial_rotary_factor": 0.5}
     text = qwen.text_settings(tokenizer, width, layers, section)
     linear = {
         "linear_key_head_dim": 128, "linear_value_head_dim": 128,
         "linear_num_key_heads": 2, "linear_num_value_heads": 4,
     }  # fmt: skip
-    kinds = ["linear_attention"] * (layers - 1) + ["full_attention"]
+    kinds = [
+        "full_attention" if layer % 4 == 0 or layer == layers else "linear_attention" for layer in range(1, layers + 1)
+    ]
     config = transformers.Qwen3_5Config(
         vision_config=qwen.qwen3_vision(width),
         text_config={**text, "head_dim": 32, "layer_types": kinds, **linear},

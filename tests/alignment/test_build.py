@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from instruct_mner.alignment.attention_grounding import AttentionGrounding
 from instruct_mner.alignment.build import Shape, build_objectives, resolved, together
@@ -51,18 +52,20 @@ def test_all_layers_and_heads_that_the_model_has_not_are_named_at_once() -> None
     wrong = settings_of(
         {
             "information_bottleneck": {"layer": 7},
-            # The second hop is in the next layer, so that the last layer cannot be the first of the two.
-            "region_span_grounding": {"layer": 6, "heads": [3, 4, -1]},
+            # The second hop is in a later layer, so that the last layer cannot be the first of the two.
+            "region_span_grounding": {"layer": 6, "heads": [3, 4, -1], "second_layer": 6, "second_heads": [0, 4, 1]},
             "generative": {"layers": [2, 8]},
         }
     )
     with pytest.raises(ConfigError) as caught:
         resolved(wrong, SHAPE)
     assert str(caught.value).splitlines() == [
-        "4 setting(s) to mend:",
+        "6 setting(s) to mend:",
         "  alignment.region_span_grounding.heads: 4, -1; the model has heads 0 to 3",
+        "  alignment.region_span_grounding.second_heads: 4; the model has heads 0 to 3",
         "  alignment.information_bottleneck.layer: 7; of this model, 1 to 6",
         "  alignment.region_span_grounding.layer: 6; of this model, 1 to 5",
+        "  alignment.region_span_grounding.second_layer: 6; of this model, 7 to 6",
         "  alignment.generative.layers: 8; of this model, 1 to 6",
     ]
 
@@ -118,3 +121,27 @@ def test_needs_are_those_of_all_objectives() -> None:
     assert {2, 4} <= set(needs.text_layers)
     assert list(needs.text_layers) == sorted(set(needs.text_layers))
     assert together([]) == Needs()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"second_heads": [1, 2]}, "second_heads: auto chooses them with heads; name both, or none"),
+        ({"heads": [1], "second_heads": [1, 2]}, "second_heads: 2 of them, but 1 heads; each has one"),
+    ],
+)
+def test_each_head_has_one_that_reads_it(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        settings_of({"region_span_grounding": given})
+
+
+def test_the_second_hop_is_in_the_next_layer_and_of_the_same_heads_where_none_are_named() -> None:
+    grounding, other = (
+        build_objectives(settings_of({"region_span_grounding": {"layer": 2, "heads": [1], **more}}), SHAPE, 0)[0]
+        for more in ({}, {"second_layer": 5, "second_heads": [3]})
+    )
+    assert isinstance(grounding, AttentionGrounding)
+    assert isinstance(other, AttentionGrounding)
+    assert (grounding._first, grounding._second) == ((1, (1,)), (2, (1,)))
+    assert (other._first, other._second) == ((1, (1,)), (4, (3,)))
+    assert other.needs.attention_layers == (1, 4)

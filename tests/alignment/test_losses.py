@@ -106,22 +106,25 @@ def looked_at(row: Sequence[Tensor], mention, images: list[int]) -> list[Tensor]
 
 # With a window of five tokens the second post's mention cannot see its region, which is no infinite loss.
 @pytest.mark.parametrize("window", [99, 5])
+@pytest.mark.parametrize("readers", [None, (0, 2)])
 @pytest.mark.parametrize(("annotated", "around"), [(True, "mention"), (False, "mention"), (True, "neighbours")])
-def test_grounding_through_attention(annotated: bool, around: str, window: int) -> None:
+def test_grounding_through_attention(
+    annotated: bool, around: str, readers: tuple[int, ...] | None, window: int
+) -> None:
     made = made_up(annotated=annotated)
     for layer, inputs in made.batch.image.attention.items():
         made.batch.image.attention[layer] = replace(inputs, window=window)
-    settings = RegionSpanGroundingSettings(heads=(3, 1), around=around)
-    objective = AttentionGrounding(settings, 1, IMAGE)
+    settings = RegionSpanGroundingSettings(layer=1, heads=(3, 1), second_heads=readers, around=around)
+    objective = AttentionGrounding(settings, IMAGE)
 
     def reference() -> Tensor:
         total = torch.zeros(())
         for post, row in enumerate(made.batch.image.rows):
             images = [token for token in range(14) if made.batch.inputs["input_ids"][post, token] == IMAGE]
             for mention in row.mentions:
-                for head in (3, 1):
+                for head, reader in zip((3, 1), readers or (3, 1), strict=True):
                     share = 1 / (2 * len(row.mentions) * 2)
-                    read = attention(made, 1, post, mention.label[0] - 1, head, window)
+                    read = attention(made, 1, post, mention.label[0] - 1, reader, window)
                     if around == "neighbours":
                         arriving = added(
                             read[token]
@@ -145,9 +148,8 @@ def test_grounding_through_attention(annotated: bool, around: str, window: int) 
 
 def test_what_locates_a_mention_ends_at_entities_that_are_left_out() -> None:
     row = made_up().batch.image.rows[0]
-    objective = AttentionGrounding(RegionSpanGroundingSettings(around="neighbours"), 1, IMAGE)
-    assert objective._around(row, row.mentions[0]) == (5, 7)
-    assert objective._around(replace(row, left_out=((0, 0),)), row.mentions[0]) == (6, 7)
+    assert row.around(row.mentions[0]) == (5, 7)
+    assert replace(row, left_out=((0, 0),)).around(row.mentions[0]) == (6, 7)
 
 
 @pytest.mark.parametrize("around", ["mention", "neighbours"])
@@ -156,7 +158,7 @@ def test_what_lies_outside_a_sliding_window_is_left_out_and_counted(around: str,
     made = made_up()
     for layer, inputs in made.batch.image.attention.items():
         made.batch.image.attention[layer] = replace(inputs, window=window)
-    objective = AttentionGrounding(RegionSpanGroundingSettings(heads=(1,), around=around), 1, IMAGE)
+    objective = AttentionGrounding(RegionSpanGroundingSettings(layer=1, heads=(1,), around=around), IMAGE)
 
     out: set[tuple[int, int]] = set()
 
