@@ -93,17 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def tuning(
     settings: dict[str, Any], variants: dict[str, dict[str, Any]], names: Sequence[str], output: Path
 ) -> list[Task]:
-    """Return the runs of variants of arms on dev posts, with seeds that the experiment does not use."""
-    group = settings["tuning"]
+    """Return the runs of variants of arms on dev posts, with seeds that the experiment does not use.
+
+    A variant with a ``group`` has the base, the number of posts and the config of that group.
+    """
     chosen = []
-    for seed in group["seeds"]:
+    for seed in settings["tuning"]["seeds"]:
         for name, change in variants.items():
             if not names or name in names or change["arm"] in names:
-                arm = dict(settings["arms"][change["arm"]])
-                arm.pop("seeds", None)
-                changes = merged(arm, change.get("change", {}))
+                group = settings["groups"][change["group"]] if "group" in change else settings["tuning"]
+                arm = {key: value for key, value in settings["arms"][change["arm"]].items() if key != "seeds"}
+                changes = merged(merged(group.get("config", {}), arm), change.get("change", {}))
                 folder = output / "tuning" / f"{name}-{seed}"
-                base, measured = settings["config"]["model"], settings["measured"]
+                base, measured = group.get("base", settings["config"]["model"]), settings["measured"]
                 chosen.append(Task(name, changes, seed, group["posts"], base, "dev", folder, measured))
     return chosen
 

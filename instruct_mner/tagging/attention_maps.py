@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,9 @@ class AttentionMapDrawer:
     """Drawer of the attention of each mention over the pictures of its post.
 
     Of a model that was tuned with ``region_span_grounding`` it is the attention that was supervised: of the decoder's
-    chosen heads, or of the head beside it. Of others it is the mean over the heads of the decoder's middle layer.
+    chosen heads, or of the head beside it. Of others it is the mean over the heads of the decoder's middle layer. It is
+    that of the last token of a mention; where words around it were supervised too, of the one that looks at the picture
+    most.
 
     Args:
         tagger: Tagger on a model in this process.
@@ -54,6 +57,7 @@ class AttentionMapDrawer:
         self._layer = nearest_attention(self._loaded.decoder, config.num_hidden_layers // 2)
         self._heads: Sequence[int] = range(config.num_attention_heads)
         self._head_module: HeadGrounding | None = None
+        self._neighbours = False
         self._tokens = PromptTokens(self._loaded)
         if heads.is_dir():
             self._use_trained(heads)
@@ -66,6 +70,7 @@ class AttentionMapDrawer:
             return
         if grounding.through == "attention":
             self._layer, self._heads = grounding.layer - 1, grounding.head_numbers
+            self._neighbours = grounding.around == "neighbours"
             return
         head = modules["region_span_grounding"]
         assert isinstance(head, HeadGrounding)
@@ -108,7 +113,7 @@ class AttentionMapDrawer:
         inputs = self._engine.inputs([question.request])
         ids = inputs["input_ids"][0].tolist()
         boxes = self._tokens.image_boxes(ids, [image.size for image in question.images], inputs)
-        mentions = self._mentions(question, prediction, ids)
+        row = self._row(question, prediction, ids)
         inputs = inputs.to(loaded.model.device)
         states, attention = ((self._layer,), ()) if self._head_module is not None else ((), (self._layer,))
         watched = capture(loaded.decoder, layers=states, attention_layers=attention)
@@ -116,22 +121,29 @@ class AttentionMapDrawer:
             loaded.base.model(**inputs, use_cache=False)
             assert captured.states is not None
             if self._head_module is not None:
-                row = SampleTokens(key=question.example.id, mentions=tuple(mentions), image_boxes=torch.cat(boxes))
                 batch = AlignmentBatch(
-                    image=View(states=captured.states, inputs=inputs, rows=(row,), layers=captured.layers)
+                    image=View(
+                        states=captured.states,
+                        inputs=inputs,
+                        rows=(replace(row, image_boxes=torch.cat(boxes)),),
+                        layers=captured.layers,
+                    )
                 )
                 return self._head_module.attention(batch)[0].cpu(), boxes
+            spans = [row.around(each) if self._neighbours else (each.span[1], each.span[1]) for each in row.mentions]
+            at = [range(first, last + 1) for first, last in spans]
             scores = captured.attention[self._layer].scores(
-                0, [mention.span[1] for mention in mentions], self._heads, inputs["attention_mask"][0]
+                0, [token for each in at for token in each], self._heads, inputs["attention_mask"][0]
             )
-            shares = scores.softmax(dim=-1).mean(dim=0)
-        return shares[:, inputs["input_ids"][0] == loaded.image_token_id].cpu(), boxes
+            shares = scores.softmax(dim=-1).mean(dim=0)[:, inputs["input_ids"][0] == loaded.image_token_id].cpu()
+        return torch.stack([part[part.sum(dim=1).argmax()] for part in torch.split(shares, [*map(len, at)])]), boxes
 
-    def _mentions(self, question: Question, prediction: Prediction, ids: list[int]) -> list[MentionTokens]:
-        """Return the tokens of the mentions in the prompt."""
+    def _row(self, question: Question, prediction: Prediction, ids: list[int]) -> SampleTokens:
+        """Return the tokens of the text and of the mentions in the prompt."""
         place = self._tokens.find(ids, range(len(ids)), post_text(question.request.messages))
-        begin, words = self._tagger.questions.text_begins(question), word_spans(question.example.text)
-        return [
+        text, begin = question.example.text, self._tagger.questions.text_begins(question)
+        words = word_spans(text)
+        mentions = [
             MentionTokens(
                 type=0,
                 span=_span(place, begin, entity.start, entity.end),
@@ -141,6 +153,8 @@ class AttentionMapDrawer:
             )
             for entity in prediction.entities
         ]
+        found = None if place is None or begin is None else place.tokens(begin, begin + len(text))
+        return SampleTokens(key=question.example.id, post=found, mentions=tuple(mentions))
 
 
 def _span(place: Place | None, begin: int | None, start: int, end: int) -> tuple[int, int]:
