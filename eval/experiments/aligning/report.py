@@ -168,13 +168,16 @@ def _by_cue(names: Sequence[str], measured: _Measured) -> list[str]:
         "Mentions found with the right span and type, in per cent.", "",
         f"| arm | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|",
     ]  # fmt: skip
+    num_tested = 0
     for arm in names:
         each = [run["own"] for run in runs.get(arm, {}).values() if "own" in run]
         if each:
+            num_tested = max(num_tested, *(len(run["right"]) for run in each))
             means = [[_recall(run, slices[name]) for run in each] for name in columns]
             lines.append(f"| {arm} | {' | '.join(f'{100 * np.mean(values):.1f}' for values in means)} |")
-    most = " | ".join(f"{100 * share(measured.best['own'], slices[name]):.1f}" for name in columns)
-    counts = " | ".join(str(sum(map(sum, slices[name]))) for name in columns)
+    tested = {name: slices[name][:num_tested] for name in columns}
+    most = " | ".join(f"{100 * share(measured.best['own'][:num_tested], tested[name]):.1f}" for name in columns)
+    counts = " | ".join(str(sum(map(sum, tested[name]))) for name in columns)
     return [*lines, f"| *best possible* | {most} |", f"| *mentions* | {counts} |"]
 
 
