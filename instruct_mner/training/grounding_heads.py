@@ -117,8 +117,9 @@ def find_heads(
     paths = _measured(loaded, collator, annotator, settings.around == "neighbours", firsts, seconds)
     if paths is None:
         return None
-    # Less than a hundredth is chance on so few posts, and the first of equals is taken.
-    beyond = (paths.on_boxes - paths.by_chance).round(decimals=2)
+    beyond = paths.on_boxes - paths.by_chance
+    # Less than a hundredth of the largest is chance on so few posts, and the first of equals is taken.
+    beyond = (beyond / beyond.max().clamp(min=1e-12)).round(decimals=2)
     chosen = [
         (*_best_heads(beyond[firsts.index(first), :, seconds.index(second)]), first, second) for first, second in pairs
     ]
@@ -150,7 +151,7 @@ def _best_heads(paths: Tensor) -> tuple[float, tuple[int, ...], tuple[int, ...]]
 
 
 class _Paths(NamedTuple):
-    """Attention that arrives through pairs of heads, means over mentions: ``(layers, heads, layers, heads)``.
+    """Attention that arrives through pairs of heads, sums over mentions: ``(layers, heads, layers, heads)``.
 
     Attributes:
         on_boxes: Attention that arrives at the boxes of the mention.
@@ -174,13 +175,16 @@ def _measured(
     seconds: Sequence[int],
 ) -> _Paths | None:
     layers = sorted({*firsts, *seconds})
-    on_boxes, on_picture, by_chance, areas = list[Tensor](), list[Tensor](), list[Tensor](), list[float]()
+    num_heads = loaded.model.config.get_text_config().num_attention_heads
+    # Sums, since a model of 80 layers of 64 heads has 100 MB of pairs.
+    on_boxes, on_picture, by_chance = torch.zeros(3, len(firsts), num_heads, len(seconds), num_heads)
+    areas = list[float]()
     with in_use(loaded.base), torch.no_grad():
         for inputs, row in _posts(loaded, collator, annotator):
             with capture(loaded.decoder, attention_layers=layers) as captured:
                 loaded.base.model(**inputs, use_cache=False)
             mask = inputs["attention_mask"][0]
-            image = (inputs["input_ids"][0] == loaded.image_token_id).nonzero()[:, 0]
+            image = (inputs["input_ids"][0] == loaded.image_token_id).nonzero()[:, 0].cpu()
             for mention in row.mentions:
                 if not mention.regions:
                     continue
@@ -188,23 +192,18 @@ def _measured(
                 looked = _weights(captured, firsts, range(first, last + 1), mask)[..., image]
                 read = _weights(captured, seconds, [mention.label[0] - 1], mask)[:, :, 0, first : last + 1]
                 areas.append(len(mention.regions) / len(image))
-                on_boxes.append(torch.einsum("phw,qgw->phqg", looked[..., list(mention.regions)].sum(dim=-1), read))
-                on_picture.append(torch.einsum("phw,qgw->phqg", looked.sum(dim=-1), read))
-                by_chance.append(on_picture[-1] * areas[-1])
-    if not areas:
-        return None
-    return _Paths(
-        on_boxes=torch.stack(on_boxes).mean(dim=0),
-        on_picture=torch.stack(on_picture).mean(dim=0),
-        by_chance=torch.stack(by_chance).mean(dim=0),
-        areas=areas,
-    )
+                on_boxes += torch.einsum("phw,qgw->phqg", looked[..., list(mention.regions)].sum(dim=-1), read)
+                seen = torch.einsum("phw,qgw->phqg", looked.sum(dim=-1), read)
+                on_picture += seen
+                by_chance += seen * areas[-1]
+    return _Paths(on_boxes=on_boxes, on_picture=on_picture, by_chance=by_chance, areas=areas) if areas else None
 
 
 def _weights(captured: Captured, layers: Sequence[int], rows: Sequence[int], mask: Tensor) -> Tensor:
-    """Return attention of all heads of some layers, ``(layers, heads, rows, tokens)``."""
+    """Return attention of all heads of some layers, ``(layers, heads, rows, tokens)``; they may lie on several GPUs."""
     each = [captured.attention[layer] for layer in layers]
-    return torch.stack([part.scores(0, rows, range(part.query.shape[1]), mask).softmax(dim=-1) for part in each])
+    scores = [part.scores(0, rows, range(part.query.shape[1]), mask).float() for part in each]
+    return torch.stack([part.softmax(dim=-1).cpu() for part in scores])
 
 
 def _posts(
