@@ -47,7 +47,7 @@ def problems_of_sharding(config: FinetuneConfig) -> Iterator[str]:
     if grounding is not None and grounding.through == "attention" and grounding.heads == "auto":
         yield (
             "alignment.region_span_grounding.heads: auto tries a whole model on posts before it lies in parts; name "
-            "the layer and the heads, as 'finetune --dry-run' of the config in one process says them"
+            "layer, heads, second_layer and second_heads, as 'finetune --dry-run' in one process says them"
         )
     if config.tuning == "qlora" and os.environ.get("ACCELERATE_MIXED_PRECISION") == "fp16":
         yield "tuning: qlora: FSDP would cast its bits, which lie in bfloat16; set mixed_precision: bf16"

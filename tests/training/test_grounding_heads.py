@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import aligned_run
+from runs import aligned_run, trainer_of
 
 from instruct_mner.alignment.settings import RegionSpanGroundingSettings
 from instruct_mner.models.hooks import AttentionInputs, capture
@@ -127,7 +127,12 @@ def test_nothing_is_measured_where_heads_are_set_or_not_used(tiny_models, tmp_pa
 
 def test_layers_with_attention_need_not_be_neighbours(tmp_path) -> None:
     model = build_tiny("qwen3_5", tmp_path / "model", texts=["Types: PER, LOC, ORG, MISC."] * 4, layers=8)
-    run = aligned_run(model, tmp_path, AUTO)
+    run = aligned_run(model, tmp_path, AUTO, optimizer={"max_steps": 1})
     grounding = run.alignment.region_span_grounding
     assert (grounding.layer, grounding.second_layer) == (4, 8)
     assert run.objectives[0].needs.attention_layers == (3, 7)
+    trainer = trainer_of(run)
+    trainer.train()
+    [logged] = [line for line in trainer.state.log_history if "region_span_grounding/loss" in line]
+    assert 0 < logged["region_span_grounding/region_attention"] < 1
+    assert logged["region_span_grounding/gradient_share"] > 0
