@@ -109,10 +109,10 @@ class RegionSpanGroundingSettings(ObjectiveSettings):
             ``head`` is the paper's cross-attention beside the decoder.
         layer: Decoder layer, from 1; ``null`` is the middle, or with ``heads: auto`` the best. With ``head``, its
             incoming states are used. With ``attention``, a mention attends to its regions in this layer.
-        heads: Attention heads of this layer, from 0, that are supervised (``attention``). ``auto`` takes the two pairs
+        heads: Attention heads of this layer, from 0, that are supervised (``attention``). ``auto`` takes the pair
             of a head that looks and one that reads it, in two layers, through which the answer sees most of the boxes
-            before training, measured on up to 32 posts: which ones these are differs from model to model. Without
-            boxes these are 0 and 1.
+            before training, and a second one that has at least half as much, measured on up to 32 posts: which ones
+            these are differs from model to model. Without boxes these are 0 and 1.
         second_layer: Layer in which the answer attends to the mention (``attention``); ``null`` is the next one, or
             with ``heads: auto`` the best.
         second_heads: Heads of that layer, as many; ``null`` are the numbers of ``heads``, or with ``auto`` the best.
