@@ -80,6 +80,9 @@ def _group(settings: Mapping[str, Any], measured: _Measured) -> list[str]:
         "### Against plain fine-tuning, all mentions (exploratory)", "",
         *_differences(_AGAINST_PLAIN, measured, adjusted=False),
     ]  # fmt: skip
+    shares = _gradient_shares(arms, runs)
+    if shares:
+        lines += ["", "### Gradients on LoRA over the answer's (exploratory)", "", *shares]
     if "shuffled_plain" in runs:
         lines += [
             "", "### Training on shuffled pairs (exploratory)", "", *_differences(_SHUFFLED, measured),
@@ -159,6 +162,23 @@ def cell(values: Sequence[float]) -> str:
         return ""
     spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
     return f"{100 * np.mean(values):.1f}{spread}"
+
+
+def _gradient_shares(names: Sequence[str], runs: Runs) -> list[str]:
+    """Return one line an arm and objective, means over the runs that were measured; none where no run was."""
+    rows = list[str]()
+    for arm in names:
+        each = [run["gradient_shares"] for run in runs.get(arm, {}).values() if run.get("gradient_shares")]
+        for objective in each[0] if each else ():
+            by_step = [{int(step): share for step, share in of[objective].items()} for of in each]
+            measured = [
+                [share for shares in by_step for step, share in shares.items() if step in steps]
+                for steps in ((1, 2, 3), (31,), (61,), (91,))
+            ]
+            cells = [f"{np.mean(some):.2g}" if some else "" for some in measured]
+            rows.append(f"| {arm} | {objective} | {len(each)} | {' | '.join(cells)} |")
+    head = ["| arm | objective | runs | steps 1 to 3 | step 31 | step 61 | step 91 |", "|---" * 7 + "|"]
+    return [*head, *rows] if rows else []
 
 
 def _by_cue(names: Sequence[str], measured: _Measured) -> list[str]:

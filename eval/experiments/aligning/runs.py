@@ -34,6 +34,7 @@ from instruct_mner.synthetic.posts import SyntheticPost, posts
 from instruct_mner.synthetic.vocabulary import Split
 from instruct_mner.synthetic.write import synth
 from instruct_mner.training.config import FinetuneConfig
+from instruct_mner.training.gradient_share import METRIC
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - begin, 1),
         "processor_seconds": round(time.process_time() - of_processor, 1),
         "training": _last_metrics(folder / "metrics.jsonl"),
+        "gradient_shares": _gradient_shares(folder / "metrics.jsonl"),
     }
     dataset = load_split(str(data / f"{task.split}.jsonl"))
     loaded, manifest, prompt = loaded_and_merged(folder)
@@ -170,9 +172,24 @@ def run(task: Task, settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
 def _last_metrics(path: Path) -> dict[str, float]:
     """Return the means of the metrics over the last tenth of the steps."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    lines = [line for line in lines if "loss" in line]
+    lines = _steps(path)
     last = lines[-max(1, len(lines) // 10) :]
     names = {name for line in last for name in line if name == "answer_loss" or "/" in name or name == "loss"}
     values_by_name = {name: [line[name] for line in last if name in line] for name in sorted(names)}
     return {name: round(sum(values) / len(values), 5) for name, values in values_by_name.items()}
+
+
+def _gradient_shares(path: Path) -> dict[str, dict[int, float]]:
+    """Return the gradient of each objective on LoRA over the answer's, by the step that it was measured at."""
+    shares: dict[str, dict[int, float]] = {}
+    for line in _steps(path):
+        for name, value in line.items():
+            objective, _, metric = name.rpartition("/")
+            if metric == METRIC:
+                shares.setdefault(objective, {})[line["step"]] = round(value, 5)
+    return shares
+
+
+def _steps(path: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [line for line in lines if "loss" in line]
