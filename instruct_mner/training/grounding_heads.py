@@ -101,7 +101,9 @@ def find_heads(
     A pair of heads is a path, as the objective supervises it: the attention of the first from the words of a mention to
     its boxes, less what would lie there if its attention on the picture were spread evenly, times the attention of the
     second from before the label to these words; the sum over the words, and the mean over visible mentions of up to 32
-    posts. A second pair must have half of what the first has. The last token of the mention alone says little of a model that was not taught to look from there: in
+    posts. A second pair must have half of what the first has.
+
+    The last token of the mention alone says little of a model that was not taught to look from there: in
     ``starter-135m`` words that locate an object look at it (0.31), its name does not (0.03).
 
     Args:
