@@ -40,7 +40,8 @@ _WHAT_IT_IS = (
     "synthetic posts: it learned to read, to look, and to name people, places, groups and things. Here it meets four "
     "types, their drawings and a way to say where (north west, …) that it has never seen.",
     "First it is asked without any training; then it is fine-tuned with LoRA, with the same command that tunes a real "
-    "model on your posts, and asked again. Because the posts are synthetic, the best score that any tagger can reach "
+    "model on your posts, while its attention is taught where each name is to be seen; and it is asked again. Because "
+    "the posts are synthetic, the best score that any tagger can reach "
     f"is known exactly, {CONDITIONS}: it is the last column.",
 )
 
@@ -124,8 +125,9 @@ def _config(folder: Path) -> FinetuneConfig:
             "data": {"train": str(folder / "data" / "train.jsonl"), "dev": str(folder / "data" / "dev.jsonl")},
             "labels": HELD_OUT.label_set(definitions=True),
             "answer": {"max_entities": 8},
+            # From here on those of adapters/starter.yaml.
             "lora": {"rank": 16, "alpha": 32, "dropout": 0.0},
-            # Those of adapters/starter.yaml.
+            "alignment": {"region_span_grounding": {"layer": 3, "heads": (2, 3)}},
             "optimizer": {
                 "epochs": 4,
                 "batch_size": 16,

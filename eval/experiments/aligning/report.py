@@ -236,7 +236,7 @@ def _differences(comparisons: Sequence[Mapping[str, str]], measured: _Measured, 
             num_tested = len(pair[0][0][1])
             best = share(measured.best[source][:num_tested], mask[:num_tested])
             plain = [_recall(run[source], mask) for run in runs.get("plain", {}).values()]
-            remaining = best - float(np.mean(plain)) if plain else float("nan")
+            remaining = best - float(np.mean(plain)) if plain else None
             means = [float(np.mean([right.sum() / max(1.0, count.sum()) for right, count in own])) for own in pair]
             rows.append((each, len(seeds), compare(pair[0], pair[1], **measured.bootstrap), means, remaining))
     values = [row[2][3] for row in rows]
@@ -250,9 +250,14 @@ def _differences(comparisons: Sequence[Mapping[str, str]], measured: _Measured, 
         lines.append(
             f"| {each['arm']} | {each['control']} | {each['pictures']} | {each['slice']} | {num_seeds} | "
             f"{100 * means[0]:.1f} | {100 * means[1]:.1f} | {100 * mean:+.1f} | {100 * low:+.1f} to "
-            f"{100 * high:+.1f} | {p:.4f} | {100 * remaining:.1f} | {mean / remaining:+.0%} |"
+            f"{100 * high:+.1f} | {p:.4f} | {_of_remaining(mean, remaining)} |"
         )
     return lines
+
+
+def _of_remaining(mean: float, remaining: float | None) -> str:
+    """Return two cells, which are empty where plain has not been run."""
+    return " | " if remaining is None else f"{100 * remaining:.1f} | {mean / remaining:+.0%}"
 
 
 def tuning_table(
