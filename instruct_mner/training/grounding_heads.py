@@ -25,9 +25,8 @@ from instruct_mner.training.span_alignment import SpanAnnotator
 
 NUM_HEADS = 2
 """Number of heads of each layer that are chosen at most."""
+# A pair through which the answer sees much less than through the best is for something else.
 _LEAST_OF_BEST = 0.5
-# A pair through which the answer sees much less than through the best is for something else. Where `starter-135m` was
-# made to look through a second one, the objective's gradient was 1.5 times the answer's on the first batches.
 _POSTS, _POSTS_READ = 32, 1000
 
 
@@ -100,7 +99,7 @@ def find_heads(
 
     A pair of heads is a path, as the objective supervises it: the attention of the first from the words of a mention to
     its boxes, less what would lie there if its attention on the picture were spread evenly, times the attention of the
-    second from before the label to these words; the sum over the words, and the mean over visible mentions of up to 32
+    second from before the label to these words; the sum over the words, and over the visible mentions of up to 32
     posts. A second pair must have half of what the first has.
 
     The last token of the mention alone says little of a model that was not taught to look from there: in

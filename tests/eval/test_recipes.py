@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from instruct_mner.experiment.plan import ExperimentSettings, make_plan
+from instruct_mner.quickstart import demo
 from instruct_mner.training.config import FinetuneConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,3 +52,10 @@ def test_settings_of_a_model_are_a_base_config_on_every_set(name: str, model: Pa
 def test_the_adapter_recipes_are_sections_of_a_config(path: Path) -> None:
     values = yaml.safe_load(path.read_text())
     FinetuneConfig.model_validate({"model": "m", "data": {"train": "t"}, "output": "o", **values})
+
+
+def test_the_demo_trains_as_the_starters_recipe_does(tmp_path: Path) -> None:
+    shown = demo._config(tmp_path)
+    recipe = yaml.safe_load((ROOT / "adapters" / "starter.yaml").read_text())
+    assert {"lora", "alignment", "optimizer"} <= set(recipe)
+    assert FinetuneConfig.model_validate({**shown.model_dump(), **recipe}) == shown
